@@ -1,0 +1,84 @@
+//! Clusters: what was asked for, and the little state that cannot be derived from their nodes.
+
+use crate::{
+    ClusterRef, ClusterSpec, Lifecycle, Name, ResourceError, ScaleSettings, Timestamp, Uid,
+    WorkspaceNames, limits,
+};
+use serde::{Deserialize, Serialize};
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cluster {
+    pub workspace: Uid,
+    pub names: WorkspaceNames,
+    pub name: Name,
+    pub uid: Uid,
+    /// Goes up with every write. Whoever changes the number of nodes writes the cluster too, so two
+    /// plans made on one version cannot both add nodes.
+    pub version: u64,
+    #[serde(with = "crate::text")]
+    pub spec: ClusterSpec,
+    pub scale: ScaleSettings,
+    pub created_at: Timestamp,
+    /// Changes on a user's write only, never with the state.
+    pub etag: Uid,
+    pub modified_at: Timestamp,
+    pub state: ClusterState,
+    /// Whether the schedule looks at this cluster. A resting cluster has no nodes and no queue, and
+    /// costs nothing.
+    pub awake: bool,
+    /// Nodes that exist or are being launched, as of the last change of capacity. A hint for
+    /// dispatch, so that it need not read every node; plans of capacity count the nodes themselves.
+    pub planned_nodes: u32,
+    pub allocation: Allocation,
+    pub health: LaunchHealth,
+    /// Newest first.
+    pub errors: Vec<ResourceError>,
+}
+
+pub type ClusterState = Lifecycle;
+
+/// `allocationState`: whether the number of nodes is settled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Allocation {
+    pub resizing: bool,
+    pub since: Timestamp,
+}
+
+/// Launches and preparations that failed in a row: the circuit breaker of a cluster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LaunchHealth {
+    pub failures: u32,
+    pub not_before: Timestamp,
+}
+
+impl LaunchHealth {
+    pub const HEALTHY: Self = Self { failures: 0, not_before: Timestamp(0) };
+
+    /// Another failure: the pause doubles, up to its limit.
+    pub fn failed(self, now: Timestamp) -> Self {
+        let doublings = self.failures.min(16);
+        let seconds = (limits::LAUNCH_BACKOFF_FIRST_SECONDS << doublings)
+            .min(limits::LAUNCH_BACKOFF_LONGEST_SECONDS);
+        Self { failures: self.failures + 1, not_before: now.plus_seconds(seconds) }
+    }
+}
+
+impl Cluster {
+    pub fn reference(&self) -> ClusterRef {
+        ClusterRef {
+            workspace: self.workspace.clone(),
+            name: self.name.key(),
+            uid: self.uid.clone(),
+        }
+    }
+
+    pub fn is_deleting(&self) -> bool {
+        self.state.is_deleting()
+    }
+
+    pub fn record_error(&mut self, error: ResourceError) {
+        self.errors.retain(|known| *known != error);
+        self.errors.insert(0, error);
+        self.errors.truncate(limits::MAX_CLUSTER_ERRORS);
+    }
+}

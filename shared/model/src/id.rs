@@ -1,0 +1,131 @@
+//! Typed ids and names, and the references that records keep to each other.
+
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// A unique id that never comes again, however often a name is reused (a lower-case UUID).
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Uid(String);
+
+impl Uid {
+    pub fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(uuid::Builder::from_random_bytes(bytes).into_uuid().to_string())
+    }
+
+    /// An id that came from outside; only the form of a UUID is accepted.
+    pub fn parse(text: &str) -> Option<Self> {
+        uuid::Uuid::try_parse(text).ok().map(|uuid| Self(uuid.to_string()))
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Uid {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+/// A resource name: shown as its creator spelled it, found without regard to case
+/// (Azure Resource Manager's rule for all names).
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Name(String);
+
+impl Name {
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The spelling under which the table keeps it.
+    pub fn key(&self) -> String {
+        self.0.to_ascii_lowercase()
+    }
+}
+
+impl PartialEq for Name {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.eq_ignore_ascii_case(&other.0)
+    }
+}
+
+impl Eq for Name {}
+
+impl fmt::Display for Name {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+/// The full name of a workspace, in its creator's spelling.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WorkspaceNames {
+    pub subscription: Name,
+    pub resource_group: Name,
+    pub workspace: Name,
+}
+
+/// Finds a cluster: its key in the table, and the uid that tells it from a later one of that name.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct ClusterRef {
+    pub workspace: Uid,
+    /// Lower case.
+    pub name: String,
+    pub uid: Uid,
+}
+
+/// Finds a job, as [`ClusterRef`] finds a cluster.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct JobRef {
+    pub experiment: Uid,
+    /// Lower case.
+    pub name: String,
+    pub uid: Uid,
+}
+
+/// One run of a job. Numbers count from 1; what an older attempt says is ignored.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct AttemptRef {
+    pub job: JobRef,
+    pub number: u32,
+}
+
+/// A node of a cluster, in the form of the Batch AI service: `tvm-` and, for low-priority nodes, `-p`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct NodeId(String);
+
+impl NodeId {
+    pub fn new(unique: &Uid, low_priority: bool) -> Self {
+        let digits: String = unique.as_str().chars().filter(|c| *c != '-').take(16).collect();
+        Self(format!("tvm-{digits}{}", if low_priority { "-p" } else { "" }))
+    }
+
+    /// An id that came from outside: letters, digits and `-` only, so that it can stand in a path.
+    pub fn parse(text: &str) -> Option<Self> {
+        let plain = |c: char| c.is_ascii_alphanumeric() || c == '-';
+        (!text.is_empty() && text.len() <= 64 && text.chars().all(plain))
+            .then(|| Self(text.to_owned()))
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for NodeId {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+/// One request for machines, whatever their number: the idempotency token of the launch, and the
+/// tag on everything it brings up.
+pub type LaunchId = Uid;

@@ -1,0 +1,35 @@
+//! The nouns of the service: what a workspace, a cluster, a node, a job and an attempt are, and
+//! which transitions each of them allows.
+//!
+//! The rule of this crate: pure. No clock, no randomness, no storage; time and ids are arguments.
+
+pub mod attempt;
+pub mod cluster;
+pub mod error;
+pub mod id;
+pub mod job;
+pub mod limits;
+pub mod node;
+pub mod operation;
+pub mod spec;
+pub mod time;
+pub mod wake;
+pub mod workspace;
+
+mod text;
+
+pub use attempt::{Attempt, AttemptPhase, Ending, Member, MemberProgress, Verdict};
+pub use cluster::{Allocation, Cluster, ClusterState, LaunchHealth};
+pub use error::{Refused, ResourceError};
+pub use id::{AttemptRef, ClusterRef, JobRef, LaunchId, Name, NodeId, Uid, WorkspaceNames};
+pub use job::{AttemptRecord, Job, JobNames, JobState, QueueEntry};
+pub use node::{LeaveReason, Machine, Node, NodeState};
+pub use operation::{Operation, OperationState};
+pub use spec::{
+    ClusterSpec, EnvironmentVariable, FileServerMount, FileServerSpec, InputDirectory, JobSpec,
+    MountVolumes, NodeDeallocation, OutputDirectory, Priority, ScaleSettings, SealedSecret,
+    SetupTask, UnmanagedMount, UserAccount, VmPriority,
+};
+pub use time::Timestamp;
+pub use wake::Wake;
+pub use workspace::{Experiment, FileServer, FileServerState, Lifecycle, Workspace};

@@ -1,0 +1,98 @@
+//! Every limit of the service, with its unit and its reason. Related limits are checked against
+//! each other at compile time.
+
+/// Nodes per cluster: the quota of the Batch AI service.
+pub const MAX_NODES_PER_CLUSTER: u32 = 100;
+
+/// Nodes of one job: a gang starts in one transaction of at most 100 items, with two per node
+/// (the node and its idle marker) and three for the job (itself, its queue entry, the attempt).
+pub const MAX_GANG_NODES: u32 = 48;
+
+/// A job runs a week at most, counted from the start of running (quota of the Batch AI service),
+/// which is also what it gets when it does not say.
+pub const MAX_WALL_CLOCK_SECONDS: u64 = 7 * 24 * 3600;
+
+/// A node says that it lives at least this often: what a control plane that cannot hold a request
+/// pays for, so not more often than recovery needs.
+pub const HEARTBEAT_SECONDS: u64 = 10;
+
+/// A node that was not heard of for so long is asked after and, if gone, replaced. Several
+/// heartbeats, so that a slow network or one lost request does not cost a node.
+pub const LEASE_SECONDS: u64 = 45;
+
+/// How long a request of an agent is held while there is nothing to say: under the heartbeat, so
+/// that held requests alone keep the lease.
+pub const LONG_POLL_SECONDS: u64 = 8;
+
+/// From launch to the first word of the agent. EC2 boots a GPU image within about five minutes.
+pub const LAUNCH_DEADLINE_SECONDS: u64 = 15 * 60;
+
+/// Mounts and setup task of a node, which may install a framework from the network.
+pub const PREPARE_DEADLINE_SECONDS: u64 = 60 * 60;
+
+/// What a process gets between SIGTERM and SIGKILL when its job is stopped on request: long enough
+/// to write a checkpoint of a small model, short enough to wait for.
+pub const STOP_GRACE_SECONDS: u64 = 10;
+
+/// EC2 announces the end of a spot instance two minutes before.
+pub const SPOT_NOTICE_SECONDS: u64 = 120;
+
+/// What the last word of a stopped attempt may take beyond its grace: flushing, one heartbeat.
+pub const STOP_REPORT_SECONDS: u64 = 30;
+
+/// How far the control plane lets an attempt run over its wall clock before it stops it itself;
+/// the agent, which knows when the process started, is to do it first.
+pub const WALL_CLOCK_SLACK_SECONDS: u64 = 60;
+
+/// How often a job is put back into the queue because nodes were lost. Far above what spot markets
+/// do to a week-long job, low enough to end a job that itself destroys its nodes.
+pub const MAX_INFRASTRUCTURE_LOSSES: u32 = 50;
+
+/// Errors shown on a cluster, newest first: enough to see a pattern, small enough to store.
+pub const MAX_CLUSTER_ERRORS: usize = 10;
+
+/// First and longest pause after failed launches or preparations in a row.
+pub const LAUNCH_BACKOFF_FIRST_SECONDS: u64 = 5;
+pub const LAUNCH_BACKOFF_LONGEST_SECONDS: u64 = 600;
+
+/// Nodes per launch: they are recorded in one transaction, which takes 100 items.
+pub const MAX_NODES_PER_LAUNCH: usize = 50;
+
+/// Entries of the queue that one dispatch looks at. Behind a head that waits for nodes, deeper
+/// entries hardly ever fit, and each one is read on every dispatch.
+pub const BACKFILL_DEPTH: usize = 64;
+
+/// Finished operations can be polled for a day, as the contract's clients never poll longer.
+pub const OPERATION_SECONDS: u64 = 24 * 3600;
+
+/// Body of a request. DynamoDB takes items of 400 KB; a spec is stored once beside its state.
+pub const MAX_BODY_BYTES: usize = 256 * 1024;
+
+/// A command line: the kernel takes 128 KiB for one argument.
+pub const MAX_COMMAND_LINE_BYTES: usize = 64 * 1024;
+
+/// Environment variables and secrets of a job, together with their values.
+pub const MAX_ENVIRONMENT_BYTES: usize = 128 * 1024;
+
+/// Input and output directories, and mounts of each kind: each becomes a variable or a mount.
+pub const MAX_DIRECTORIES: usize = 100;
+
+/// Entries per page of a list (contract: `maxresults` 1..1000, default 1000).
+pub const MAX_PAGE: u32 = 1000;
+
+/// Download links live 5 to 600 minutes, 60 unless told (contract).
+pub const LINK_MINUTES: (u32, u32, u32) = (5, 600, 60);
+
+/// `Retry-After` of long-running operations, in seconds. Without it the clients wait 30 s.
+pub const RETRY_AFTER_SECONDS: u64 = 1;
+
+/// How long idle nodes above demand stay, when the service is not told otherwise. As long as a
+/// machine takes to boot, or scaling would swing.
+pub const IDLE_SECONDS_DEFAULT: u64 = 300;
+
+const _: () = assert!(LEASE_SECONDS > 3 * HEARTBEAT_SECONDS, "one lost heartbeat must not cost a node");
+const _: () = assert!(LONG_POLL_SECONDS < HEARTBEAT_SECONDS);
+const _: () = assert!(STOP_REPORT_SECONDS > 2 * HEARTBEAT_SECONDS, "a stop is heard at a heartbeat");
+const _: () = assert!(MAX_NODES_PER_LAUNCH + 2 <= 100, "one transaction holds a launch");
+const _: () = assert!(MAX_GANG_NODES * 2 + 3 <= 100, "one transaction starts a gang");
+const _: () = assert!(MAX_COMMAND_LINE_BYTES + MAX_ENVIRONMENT_BYTES < MAX_BODY_BYTES);

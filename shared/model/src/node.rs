@@ -1,0 +1,224 @@
+//! Nodes: launching → preparing → idle ⇄ running → leaving → gone; unusable when preparation fails.
+//!
+//! A record in `Launching` is the intent of a launch: it is written before the machine is asked
+//! for. "Gone" is the absence of the record.
+
+use crate::{
+    AttemptRef, ClusterRef, LaunchId, NodeId, Refused, ResourceError, Timestamp, limits,
+};
+use serde::{Deserialize, Serialize};
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Node {
+    pub id: NodeId,
+    pub cluster: ClusterRef,
+    pub version: u64,
+    pub launch: LaunchId,
+    pub created_at: Timestamp,
+    /// When the node last spoke. Written without a new version, as it decides nothing by itself.
+    pub seen_at: Timestamp,
+    pub state: NodeState,
+}
+
+/// What runs the node: an EC2 instance, or an agent process on this machine.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Machine {
+    pub instance: String,
+    /// The private address at which the other nodes of a job reach it.
+    pub address: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "camelCase")]
+pub enum NodeState {
+    Launching {
+        deadline: Timestamp,
+    },
+    Preparing {
+        machine: Machine,
+        deadline: Timestamp,
+    },
+    Idle {
+        machine: Machine,
+        since: Timestamp,
+    },
+    Running {
+        machine: Machine,
+        attempt: AttemptRef,
+        since: Timestamp,
+    },
+    /// On its way out. With an occupant it stays until that attempt has ended on it.
+    Leaving {
+        machine: Option<Machine>,
+        occupant: Option<AttemptRef>,
+        reason: LeaveReason,
+        deadline: Timestamp,
+    },
+    Unusable {
+        machine: Machine,
+        since: Timestamp,
+        error: ResourceError,
+    },
+}
+
+/// Why a node leaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum LeaveReason {
+    /// More nodes than wanted.
+    Shrink,
+    /// More nodes than wanted, but the job on it may finish first.
+    ShrinkWhenDone,
+    /// The machine is being taken away (spot interruption).
+    Interrupted,
+    /// The machine is gone, or was silent beyond its lease.
+    Lost,
+    /// The launch or the preparation did not finish in time.
+    TooSlow,
+    /// The cluster is being deleted.
+    ClusterDeleted,
+}
+
+impl LeaveReason {
+    fn urgency(self) -> u8 {
+        match self {
+            Self::ShrinkWhenDone => 0,
+            Self::Shrink | Self::TooSlow => 1,
+            Self::ClusterDeleted => 2,
+            Self::Interrupted => 3,
+            Self::Lost => 4,
+        }
+    }
+}
+
+impl Node {
+    /// Recorded before its machine is asked for.
+    pub fn launching(id: NodeId, cluster: ClusterRef, launch: LaunchId, now: Timestamp) -> Self {
+        let deadline = now.plus_seconds(limits::LAUNCH_DEADLINE_SECONDS);
+        let state = NodeState::Launching { deadline };
+        Self { id, cluster, version: 1, launch, created_at: now, seen_at: now, state }
+    }
+
+    pub fn machine(&self) -> Option<&Machine> {
+        match &self.state {
+            NodeState::Launching { .. } => None,
+            NodeState::Preparing { machine, .. }
+            | NodeState::Idle { machine, .. }
+            | NodeState::Running { machine, .. }
+            | NodeState::Unusable { machine, .. } => Some(machine),
+            NodeState::Leaving { machine, .. } => machine.as_ref(),
+        }
+    }
+
+    /// The attempt that this node runs, or still has to end.
+    pub fn occupant(&self) -> Option<&AttemptRef> {
+        match &self.state {
+            NodeState::Running { attempt, .. } => Some(attempt),
+            NodeState::Leaving { occupant, .. } => occupant.as_ref(),
+            NodeState::Launching { .. }
+            | NodeState::Preparing { .. }
+            | NodeState::Idle { .. }
+            | NodeState::Unusable { .. } => None,
+        }
+    }
+
+    pub fn is_leaving(&self) -> bool {
+        matches!(self.state, NodeState::Leaving { .. })
+    }
+
+    /// The machine exists (it answered the launch, or spoke for itself).
+    pub fn launched(mut self, machine: Machine, now: Timestamp) -> Result<Self, Refused> {
+        match self.state {
+            NodeState::Launching { .. } => {
+                let deadline = now.plus_seconds(limits::PREPARE_DEADLINE_SECONDS);
+                self.state = NodeState::Preparing { machine, deadline };
+                self.seen_at = now;
+                Ok(self)
+            }
+            _ => Err(self.refuse("take a machine")),
+        }
+    }
+
+    /// Mounts and setup task are done.
+    pub fn prepared(mut self, now: Timestamp) -> Result<Self, Refused> {
+        match self.state {
+            NodeState::Preparing { machine, .. } => {
+                self.state = NodeState::Idle { machine, since: now };
+                Ok(self)
+            }
+            _ => Err(self.refuse("become idle")),
+        }
+    }
+
+    /// Mounts or setup task failed.
+    pub fn spoiled(mut self, error: ResourceError, now: Timestamp) -> Result<Self, Refused> {
+        match self.state {
+            NodeState::Preparing { machine, .. } => {
+                self.state = NodeState::Unusable { machine, since: now, error };
+                Ok(self)
+            }
+            _ => Err(self.refuse("become unusable")),
+        }
+    }
+
+    pub fn assigned(mut self, attempt: AttemptRef, now: Timestamp) -> Result<Self, Refused> {
+        match self.state {
+            NodeState::Idle { machine, .. } => {
+                self.state = NodeState::Running { machine, attempt, since: now };
+                Ok(self)
+            }
+            _ => Err(self.refuse("take a job")),
+        }
+    }
+
+    /// The attempt has ended on this node: it is free, or free to go.
+    pub fn released(mut self, from: &AttemptRef, now: Timestamp) -> Result<Self, Refused> {
+        match self.state {
+            NodeState::Running { machine, attempt, .. } if attempt == *from => {
+                self.state = NodeState::Idle { machine, since: now };
+                Ok(self)
+            }
+            NodeState::Leaving { machine, occupant: Some(occupant), reason, deadline }
+                if occupant == *from =>
+            {
+                self.state = NodeState::Leaving { machine, occupant: None, reason, deadline };
+                Ok(self)
+            }
+            _ => Err(self.refuse("be released")),
+        }
+    }
+
+    /// On its way out. A node that already leaves takes only a more pressing reason.
+    pub fn leave(mut self, reason: LeaveReason, deadline: Timestamp) -> Result<Self, Refused> {
+        let (machine, occupant) = match self.state {
+            NodeState::Launching { .. } => (None, None),
+            NodeState::Preparing { machine, .. }
+            | NodeState::Idle { machine, .. }
+            | NodeState::Unusable { machine, .. } => (Some(machine), None),
+            NodeState::Running { machine, attempt, .. } => (Some(machine), Some(attempt)),
+            NodeState::Leaving { reason: present, .. } if present.urgency() >= reason.urgency() => {
+                return Err(self.refuse("leave again"));
+            }
+            NodeState::Leaving { machine, occupant, .. } => (machine, occupant),
+        };
+        self.state = NodeState::Leaving { machine, occupant, reason, deadline };
+        Ok(self)
+    }
+
+    fn refuse(&self, transition: &'static str) -> Refused {
+        Refused { what: "node", state: self.state.name(), transition }
+    }
+}
+
+impl NodeState {
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Launching { .. } => "launching",
+            Self::Preparing { .. } => "preparing",
+            Self::Idle { .. } => "idle",
+            Self::Running { .. } => "running",
+            Self::Leaving { .. } => "leaving",
+            Self::Unusable { .. } => "unusable",
+        }
+    }
+}

@@ -1,0 +1,200 @@
+//! What users ask for: the parts of the contract that the service acts on.
+//!
+//! Field names are those of API 2018-05-01 (camelCase), so that wire types can carry these structs
+//! as they are; only what differs on the wire (secrets, durations, read-only fields) has a type of
+//! its own there.
+
+use serde::{Deserialize, Serialize};
+
+/// `vmPriority`: whether machines may be taken away (EC2 spot) or not.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum VmPriority {
+    #[default]
+    Dedicated,
+    LowPriority,
+}
+
+/// `schedulingPriority`. Ordered by its rank in the queue: high comes first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Priority {
+    High,
+    #[default]
+    Normal,
+    Low,
+}
+
+impl Priority {
+    /// Position in the queue: lower comes first.
+    pub fn rank(self) -> u8 {
+        match self {
+            Self::High => 0,
+            Self::Normal => 1,
+            Self::Low => 2,
+        }
+    }
+}
+
+/// `nodeDeallocationOption`: what becomes of a job whose node a shrinking cluster gives up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum NodeDeallocation {
+    #[default]
+    Requeue,
+    Terminate,
+    WaitForJobCompletion,
+}
+
+/// `scaleSettings`: exactly one of the two ways.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum ScaleSettings {
+    #[serde(rename_all = "camelCase")]
+    Manual { target_node_count: u32, node_deallocation_option: NodeDeallocation },
+    #[serde(rename_all = "camelCase")]
+    AutoScale { minimum_node_count: u32, maximum_node_count: u32, initial_node_count: u32 },
+}
+
+impl ScaleSettings {
+    /// The most nodes that these settings ever allow.
+    pub fn ceiling(self) -> u32 {
+        match self {
+            Self::Manual { target_node_count, .. } => target_node_count,
+            Self::AutoScale { maximum_node_count, .. } => maximum_node_count,
+        }
+    }
+
+    pub fn deallocation(self) -> NodeDeallocation {
+        match self {
+            Self::Manual { node_deallocation_option, .. } => node_deallocation_option,
+            Self::AutoScale { .. } => NodeDeallocation::Requeue,
+        }
+    }
+}
+
+/// `userAccountSettings`; the password is checked for presence and then forgotten.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct UserAccount {
+    pub admin_user_name: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub admin_user_ssh_public_key: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct EnvironmentVariable {
+    pub name: String,
+    pub value: String,
+}
+
+/// A secret as the table keeps it: the value is sealed under the service's key and opened only for
+/// the node that runs it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SealedSecret {
+    pub name: String,
+    pub sealed: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct InputDirectory {
+    pub id: String,
+    pub path: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct OutputDirectory {
+    pub id: String,
+    pub path_prefix: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path_suffix: Option<String>,
+}
+
+/// A file server mounted on a cluster or for a job. The uid was resolved when it was asked for, so
+/// that a later file server of the same name is not mistaken for it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FileServerMount {
+    /// The ARM id, as sent.
+    pub id: String,
+    pub uid: crate::Uid,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source_directory: Option<String>,
+    pub relative_mount_path: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mount_options: Option<String>,
+}
+
+/// `unmanagedFileSystems`: the service appends the mount path to the command.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct UnmanagedMount {
+    pub mount_command: String,
+    pub relative_mount_path: String,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct MountVolumes {
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub file_servers: Vec<FileServerMount>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unmanaged_file_systems: Vec<UnmanagedMount>,
+}
+
+impl MountVolumes {
+    pub fn is_empty(&self) -> bool {
+        self.file_servers.is_empty() && self.unmanaged_file_systems.is_empty()
+    }
+}
+
+/// `nodeSetup.setupTask`: runs on every node before it takes jobs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SetupTask {
+    pub command_line: String,
+    pub environment: Vec<EnvironmentVariable>,
+    pub secrets: Vec<SealedSecret>,
+    pub std_out_err_path_prefix: String,
+    pub std_out_err_path_suffix: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClusterSpec {
+    pub vm_size: String,
+    pub vm_priority: VmPriority,
+    pub image: serde_json::Value,
+    pub user_account: UserAccount,
+    pub setup_task: Option<SetupTask>,
+    pub mounts: Option<MountVolumes>,
+    pub subnet_id: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileServerSpec {
+    pub vm_size: String,
+    pub user_account: UserAccount,
+    pub disk_size_in_gb: u32,
+    pub disk_count: u32,
+    pub caching_type: String,
+    pub storage_account_type: String,
+    pub subnet_id: Option<String>,
+}
+
+/// A job of the custom toolkit. Further toolkits become an enum here.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobSpec {
+    pub priority: Priority,
+    pub node_count: u32,
+    pub command_line: String,
+    pub preparation: Option<String>,
+    pub std_out_err_path_prefix: String,
+    pub mounts: Option<MountVolumes>,
+    pub input_directories: Option<Vec<InputDirectory>>,
+    pub output_directories: Option<Vec<OutputDirectory>>,
+    pub environment: Option<Vec<EnvironmentVariable>>,
+    pub secrets: Option<Vec<SealedSecret>>,
+    pub max_wall_clock_seconds: u64,
+}

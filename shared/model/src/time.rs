@@ -1,0 +1,119 @@
+//! Instants, as whole milliseconds since 1970 in UTC, which is the precision of the contract.
+
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// Milliseconds since 1970-01-01T00:00:00Z. Displays as RFC 3339 in UTC with trailing zeros of the
+/// fraction trimmed (`2018-06-06T20:46:53.03Z`), as the Batch AI service printed it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Timestamp(pub i64);
+
+impl Timestamp {
+    pub fn plus_seconds(self, seconds: u64) -> Self {
+        self.plus_millis(seconds.saturating_mul(1000))
+    }
+
+    pub fn plus_millis(self, millis: u64) -> Self {
+        Self(self.0.saturating_add(i64::try_from(millis).unwrap_or(i64::MAX)))
+    }
+
+    /// Milliseconds from `earlier` to `self`, 0 when the clock went backwards.
+    pub fn millis_since(self, earlier: Self) -> u64 {
+        u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0)
+    }
+
+    pub fn seconds_since(self, earlier: Self) -> u64 {
+        self.millis_since(earlier) / 1000
+    }
+
+    pub fn epoch_seconds(self) -> i64 {
+        self.0.div_euclid(1000)
+    }
+
+    /// As an HTTP date, for `Last-Modified`.
+    pub fn http_date(self) -> String {
+        self.instant().strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()
+    }
+
+    /// Whole seconds only, as in file listings.
+    pub fn to_whole_seconds(self) -> Self {
+        Self(self.epoch_seconds() * 1000)
+    }
+
+    fn instant(self) -> jiff::Timestamp {
+        let bounded =
+            self.0.clamp(jiff::Timestamp::MIN.as_millisecond(), jiff::Timestamp::MAX.as_millisecond());
+        jiff::Timestamp::from_millisecond(bounded).expect("clamped to the range of the calendar")
+    }
+}
+
+impl fmt::Display for Timestamp {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}", self.instant())
+    }
+}
+
+/// Seconds of an ISO 8601 duration as the contract sends it (`P7D`, `PT1H30M`, `P1DT12H`).
+///
+/// Years and months have no fixed length and are refused, as are negative durations.
+pub fn parse_duration_seconds(text: &str) -> Option<u64> {
+    let span: jiff::Span = text.parse().ok()?;
+    if span.get_years() != 0 || span.get_months() != 0 || span.is_negative() {
+        return None;
+    }
+    let relative = jiff::SpanRelativeTo::days_are_24_hours();
+    let seconds = span.total((jiff::Unit::Second, relative)).ok()?;
+    (seconds.is_finite() && seconds >= 0.0).then_some(seconds.ceil() as u64)
+}
+
+/// The ISO 8601 form of a number of seconds: `604800` is `P7D`, `5400` is `PT1H30M`.
+pub fn format_duration_seconds(seconds: u64) -> String {
+    let (days, rest) = (seconds / 86_400, seconds % 86_400);
+    let (hours, minutes, seconds) = (rest / 3600, rest % 3600 / 60, rest % 60);
+    let mut text = String::from("P");
+    if days > 0 {
+        text += &format!("{days}D");
+    }
+    if rest > 0 || days == 0 {
+        text.push('T');
+        for (amount, unit) in [(hours, 'H'), (minutes, 'M'), (seconds, 'S')] {
+            if amount > 0 || (unit == 'S' && text == "PT") {
+                text += &format!("{amount}{unit}");
+            }
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn instants_print_as_the_service_printed_them() {
+        let second = 1_528_318_013_000;
+        assert_eq!(Timestamp(second).to_string(), "2018-06-06T20:46:53Z");
+        assert_eq!(Timestamp(second + 30).to_string(), "2018-06-06T20:46:53.03Z");
+        assert_eq!(Timestamp(second + 100).to_string(), "2018-06-06T20:46:53.1Z");
+        assert_eq!(Timestamp(second).http_date(), "Wed, 06 Jun 2018 20:46:53 GMT");
+    }
+
+    #[test]
+    fn durations_of_the_contract() {
+        assert_eq!(parse_duration_seconds("P7D"), Some(604_800));
+        assert_eq!(parse_duration_seconds("P1DT12H"), Some(129_600));
+        assert_eq!(parse_duration_seconds("PT0.5S"), Some(1));
+        assert_eq!(parse_duration_seconds("P1M"), None);
+        assert_eq!(parse_duration_seconds("-PT1S"), None);
+        assert_eq!(parse_duration_seconds("7 days please"), None);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn a_duration_survives_its_text(seconds in 0u64..10_000_000) {
+            let text = format_duration_seconds(seconds);
+            proptest::prop_assert_eq!(parse_duration_seconds(&text), Some(seconds), "{}", text);
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! Workspaces, experiments and file servers: what holds other things and has little state itself.
+
+use crate::{FileServerSpec, Name, Timestamp, Uid, WorkspaceNames};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// Where a resource is between its creation and its end.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "camelCase")]
+pub enum Lifecycle {
+    Active,
+    /// The operation is completed by whoever removes the record.
+    Deleting {
+        operation: Uid,
+        since: Timestamp,
+    },
+}
+
+impl Lifecycle {
+    pub fn is_deleting(&self) -> bool {
+        match self {
+            Self::Active => false,
+            Self::Deleting { .. } => true,
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Workspace {
+    pub names: WorkspaceNames,
+    pub uid: Uid,
+    pub version: u64,
+    pub location: String,
+    pub tags: Option<BTreeMap<String, String>>,
+    pub created_at: Timestamp,
+    /// Changes on a user's write only, never with the state.
+    pub etag: Uid,
+    pub modified_at: Timestamp,
+    pub lifecycle: Lifecycle,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Experiment {
+    pub workspace: Uid,
+    pub names: WorkspaceNames,
+    pub name: Name,
+    pub uid: Uid,
+    pub version: u64,
+    pub created_at: Timestamp,
+    pub etag: Uid,
+    pub modified_at: Timestamp,
+    pub lifecycle: Lifecycle,
+}
+
+/// A file server: a directory tree that clusters and jobs mount.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileServer {
+    pub workspace: Uid,
+    pub names: WorkspaceNames,
+    pub name: Name,
+    pub uid: Uid,
+    pub version: u64,
+    #[serde(with = "crate::text")]
+    pub spec: FileServerSpec,
+    pub created_at: Timestamp,
+    pub etag: Uid,
+    pub modified_at: Timestamp,
+    pub state: FileServerState,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "camelCase")]
+pub enum FileServerState {
+    /// Recorded, its directory not yet there.
+    Creating {
+        operation: Uid,
+        since: Timestamp,
+    },
+    Ready {
+        since: Timestamp,
+    },
+    Deleting {
+        operation: Uid,
+        since: Timestamp,
+    },
+}
