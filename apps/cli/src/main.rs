@@ -1,1 +1,30 @@
-fn main() {}
+//! The `batchai` command: it hands over to the node agent, the supervisor, or the command line.
+
+mod cli;
+mod client;
+mod commands;
+mod confirm;
+mod context;
+mod environment;
+mod exit;
+mod failure;
+mod json;
+mod log_tail;
+mod output;
+mod resources;
+mod talk;
+mod time;
+mod utf8_tail;
+mod wiring;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let mut arguments: Vec<_> = std::env::args_os().collect();
+    // The two hidden commands start once per node and once per job: nothing comes before them.
+    match arguments.get(1).and_then(|argument| argument.to_str()) {
+        Some("agent") => wiring::agent(arguments.split_off(2)),
+        Some("supervise") => wiring::supervisor(arguments.split_off(2)),
+        _ => cli::main(arguments, environment::Environment::read()),
+    }
+}

@@ -42,7 +42,11 @@ pub enum AttemptPhase {
     /// A gang: the command starts when every member is prepared.
     Preparing,
     Running,
-    Ending { ending: Ending, since: Timestamp, grace_seconds: u64 },
+    Ending {
+        ending: Ending,
+        since: Timestamp,
+        grace_seconds: u64,
+    },
 }
 
 /// Why an attempt ends.
@@ -50,31 +54,51 @@ pub enum AttemptPhase {
 #[serde(tag = "cause", rename_all = "camelCase")]
 pub enum Ending {
     /// The command ended by itself.
-    Exited { exit_code: i32 },
-    PreparationFailed { exit_code: i32 },
+    Exited {
+        exit_code: i32,
+    },
+    PreparationFailed {
+        exit_code: i32,
+    },
     /// The node could not provide what the job asks for (a mount, a directory).
-    NotProvided { error: ResourceError },
+    NotProvided {
+        error: ResourceError,
+    },
     WallClockExceeded,
     /// By the user: terminate or delete.
     Terminated,
     ClusterDeleted,
     /// A shrinking cluster gave up a node, with `terminate`.
-    ShrunkAway { node: NodeId },
+    ShrunkAway {
+        node: NodeId,
+    },
     /// A shrinking cluster gave up a node, with `requeue`.
-    Displaced { node: NodeId },
+    Displaced {
+        node: NodeId,
+    },
     /// The node is being taken away.
-    Interrupted { node: NodeId },
+    Interrupted {
+        node: NodeId,
+    },
     /// The node is gone, or lost what it ran.
-    NodeLost { node: NodeId, reason: String },
+    NodeLost {
+        node: NodeId,
+        reason: String,
+    },
 }
 
 /// What the end of an attempt means for its job.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
     Succeeded,
-    Failed { exit_code: Option<i32>, error: ResourceError },
+    Failed {
+        exit_code: Option<i32>,
+        error: ResourceError,
+    },
     /// Not the user's failure: back to its place in the queue.
-    Requeue { reason: String },
+    Requeue {
+        reason: String,
+    },
 }
 
 impl Ending {

@@ -90,9 +90,11 @@ pub const RETRY_AFTER_SECONDS: u64 = 1;
 /// machine takes to boot, or scaling would swing.
 pub const IDLE_SECONDS_DEFAULT: u64 = 300;
 
-const _: () = assert!(LEASE_SECONDS > 3 * HEARTBEAT_SECONDS, "one lost heartbeat must not cost a node");
+const _: () =
+    assert!(LEASE_SECONDS > 3 * HEARTBEAT_SECONDS, "one lost heartbeat must not cost a node");
 const _: () = assert!(LONG_POLL_SECONDS < HEARTBEAT_SECONDS);
-const _: () = assert!(STOP_REPORT_SECONDS > 2 * HEARTBEAT_SECONDS, "a stop is heard at a heartbeat");
+const _: () =
+    assert!(STOP_REPORT_SECONDS > 2 * HEARTBEAT_SECONDS, "a stop is heard at a heartbeat");
 const _: () = assert!(MAX_NODES_PER_LAUNCH + 2 <= 100, "one transaction holds a launch");
 const _: () = assert!(MAX_GANG_NODES * 2 + 3 <= 100, "one transaction starts a gang");
 const _: () = assert!(MAX_COMMAND_LINE_BYTES + MAX_ENVIRONMENT_BYTES < MAX_BODY_BYTES);

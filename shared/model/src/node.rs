@@ -3,9 +3,7 @@
 //! A record in `Launching` is the intent of a launch: it is written before the machine is asked
 //! for. "Gone" is the absence of the record.
 
-use crate::{
-    AttemptRef, ClusterRef, LaunchId, NodeId, Refused, ResourceError, Timestamp, limits,
-};
+use crate::{AttemptRef, ClusterRef, LaunchId, NodeId, Refused, ResourceError, Timestamp, limits};
 use serde::{Deserialize, Serialize};
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -42,8 +42,9 @@ impl Timestamp {
     }
 
     fn instant(self) -> jiff::Timestamp {
-        let bounded =
-            self.0.clamp(jiff::Timestamp::MIN.as_millisecond(), jiff::Timestamp::MAX.as_millisecond());
+        let bounded = self
+            .0
+            .clamp(jiff::Timestamp::MIN.as_millisecond(), jiff::Timestamp::MAX.as_millisecond());
         jiff::Timestamp::from_millisecond(bounded).expect("clamped to the range of the calendar")
     }
 }

@@ -249,7 +249,10 @@ mod tests {
             interruption_notice_seconds: None,
         };
         let text = serde_json::to_string(&request).unwrap();
-        assert_eq!(text, r#"{"instance":"local-1","address":"127.0.1.1","phase":{"kind":"ready"}}"#);
+        assert_eq!(
+            text,
+            r#"{"instance":"local-1","address":"127.0.1.1","phase":{"kind":"ready"}}"#
+        );
         assert_eq!(serde_json::from_str::<SyncRequest>(&text).unwrap(), request);
     }
 }

@@ -1,0 +1,102 @@
+//! One attempt of a job on this node: a thread that works through it, and the node's handle to it.
+
+mod earlier;
+mod journal;
+mod provide;
+mod sequence;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use protocol::{Assignment, AttemptKey, End, Progress};
+
+use crate::host::Host;
+use crate::paths::PathError;
+use crate::problem::detail;
+use crate::system::leftovers;
+use crate::system::orders::{Cause, Ending, Orders};
+
+pub use journal::{Journal, State, Stage, remembered};
+use sequence::Sequence;
+
+/// From where an attempt goes on.
+pub enum Begin {
+    Fresh(Box<Assignment>),
+    /// An earlier life of this agent had begun it.
+    Again(Journal, Box<State>),
+}
+
+/// How an attempt left this node.
+#[derive(Debug)]
+pub enum Outcome {
+    Ended(End),
+    /// Nobody asks for it any more, or it never began: nothing is to be reported.
+    Dropped,
+}
+
+impl From<Cause> for Outcome {
+    fn from(cause: Cause) -> Self {
+        match cause {
+            Cause::Stopped => Outcome::Ended(End::Stopped),
+            Cause::Interrupted => Outcome::Ended(End::Interrupted),
+            Cause::WallClockExceeded => Outcome::Ended(End::WallClockExceeded),
+            Cause::Fenced => Outcome::Dropped,
+        }
+    }
+}
+
+/// News of an attempt.
+#[derive(Debug)]
+pub enum News {
+    Progress(Progress),
+    Over(Outcome),
+}
+
+/// The node's handle to a running attempt.
+pub struct Attempt {
+    orders: Arc<Orders>,
+}
+
+impl Attempt {
+    /// Begins, or goes on. `tell` is called with each piece of news, the last one `Over`.
+    pub fn spawn(
+        host: Arc<Host>,
+        key: AttemptKey,
+        begin: Begin,
+        start: bool,
+        tell: impl Fn(News) + Send + 'static,
+    ) -> std::io::Result<Self> {
+        let orders = Arc::new(Orders::new(start)?);
+        let own = Self { orders: Arc::clone(&orders) };
+        std::thread::Builder::new().name("attempt".into()).spawn(move || {
+            let marker = host.attempt_marker(&key);
+            let work = || Sequence::run(&host, begin, &orders, &|news| tell(News::Progress(news)));
+            // A fault of ours must not leave a job running that nobody watches.
+            let outcome = catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| {
+                leftovers::kill(&marker, None);
+                Outcome::Ended(End::Lost { reason: "the agent had an internal error".into() })
+            });
+            tell(News::Over(outcome));
+        })?;
+        Ok(own)
+    }
+
+    pub fn start(&self) {
+        self.orders.start();
+    }
+
+    pub fn end(&self, ending: Ending) {
+        self.orders.end(ending);
+    }
+}
+
+/// An attempt that cannot even have a directory.
+pub fn refused(error: PathError) -> End {
+    End::NotProvided {
+        problem: protocol::Problem {
+            code: "InvalidPath".into(),
+            message: "The node cannot use the name of the job".into(),
+            details: vec![detail("Reason", error)],
+        },
+    }
+}

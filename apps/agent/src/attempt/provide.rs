@@ -1,0 +1,177 @@
+//! Preparing the node for an attempt: its directories, its mounts, its logs.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use protocol::Assignment;
+
+use super::earlier::Earlier;
+use crate::environment::{JobEnvironment, host_file};
+use crate::execution_log::{ExecutionLog, heading};
+use crate::host::{Host, JobPaths, MARKER};
+use crate::mounts::MountRoot;
+use crate::paths::plain;
+use crate::problem::NotProvided;
+use crate::system::mount_table;
+
+/// The place of an attempt on this node.
+pub struct Site {
+    pub paths: JobPaths,
+    pub environment: JobEnvironment,
+}
+
+impl Site {
+    /// Where things belong; touches nothing.
+    pub fn plan(host: &Host, assignment: &Assignment) -> Result<Self, NotProvided> {
+        plain(&assignment.node_id)?;
+        let paths = host.job_paths(assignment)?;
+        let environment = JobEnvironment::new(host, &paths, assignment, count_gpus())?;
+        Ok(Self { paths, environment })
+    }
+
+    /// Makes everything that the preparation and the command may rely on.
+    pub fn provide(
+        &self,
+        host: &Host,
+        assignment: &Assignment,
+        log: &mut ExecutionLog,
+        give_up: &dyn Fn() -> bool,
+    ) -> Result<(), NotProvided> {
+        log.line(heading(assignment.key.number, &assignment.job, &assignment.node_id));
+        wipe(host)?;
+        self.make_temp(assignment)?;
+        // Before the mounts where that is possible, so that a mount that fails is in the log.
+        if !self.logs_are_on_a_mount_of_the_job() {
+            self.open_log(assignment, log)?;
+        }
+        let root = self.mount_root(host);
+        let variables = self.mount_variables();
+        for mount in &assignment.mounts {
+            let here = MountRoot { environment: &variables, ..root };
+            let outcome = here.mount(mount, give_up);
+            match &outcome {
+                Ok(line) => log.line(line),
+                Err(error) => log.line(format_args!("{error}: {}", error.details()[1].1)),
+            }
+            outcome?;
+        }
+        if self.logs_are_on_a_mount_of_the_job() {
+            self.open_log(assignment, log)?;
+        }
+        for path in &self.environment.outputs {
+            make(path)?;
+        }
+        Ok(())
+    }
+
+    /// Takes the job's mounts away again. The log must be closed if it lies on one of them.
+    pub fn unmount(&self, host: &Host, assignment: &Assignment, log: &mut ExecutionLog) {
+        let root = self.mount_root(host);
+        for mount in assignment.mounts.iter().rev() {
+            let path = &mount.relative_mount_path;
+            match root.unmount(path) {
+                Ok(line) => log.line(line),
+                Err(error) => {
+                    tracing::warn!(path, %error, "a mount of a job stays");
+                    log.line(format_args!("Unable to unmount {path}: {error}"));
+                }
+            }
+        }
+    }
+
+    pub fn logs_are_on_a_mount_of_the_job(&self) -> bool {
+        self.environment.stdouterr.starts_with(&self.paths.mounts)
+    }
+
+    /// How this node's share in sorting away earlier logs is defined.
+    pub fn earlier<'a>(&'a self, assignment: &'a Assignment) -> Earlier<'a> {
+        Earlier {
+            stdouterr: &self.environment.stdouterr,
+            number: assignment.key.number,
+            node_id: (assignment.hosts.len() > 1).then_some(assignment.node_id.as_str()),
+            is_master: assignment.rank == 0,
+        }
+    }
+
+    /// `name` + `ending`, with the node's id between them when several nodes share the directory.
+    pub fn file(&self, assignment: &Assignment, name: &str, ending: &str) -> std::path::PathBuf {
+        let stdouterr = &self.environment.stdouterr;
+        if assignment.hosts.len() > 1 {
+            stdouterr.join(format!("{name}-{}{ending}", assignment.node_id))
+        } else {
+            stdouterr.join(format!("{name}{ending}"))
+        }
+    }
+
+    fn make_temp(&self, assignment: &Assignment) -> Result<(), NotProvided> {
+        for path in [&self.paths.mounts, &self.paths.shared] {
+            make(path)?;
+        }
+        let hosts = host_file(&assignment.hosts);
+        let path = &self.paths.host_file;
+        fs::write(path, hosts).map_err(NotProvided::storage("write the host file", path))
+    }
+
+    fn open_log(&self, assignment: &Assignment, log: &mut ExecutionLog) -> Result<(), NotProvided> {
+        let stdouterr = &self.environment.stdouterr;
+        make(stdouterr)?;
+        self.earlier(assignment)
+            .set_aside()
+            .map_err(NotProvided::storage("set the logs of earlier attempts aside", stdouterr))?;
+        let path = self.file(assignment, "execution", ".log");
+        log.open(&path).map_err(NotProvided::storage("write the execution log", path))
+    }
+
+    fn mount_root<'a>(&'a self, host: &'a Host) -> MountRoot<'a> {
+        MountRoot {
+            path: &self.paths.mounts,
+            environment: &self.environment.variables,
+            scratch: &host.scratch,
+        }
+    }
+
+    /// Without the marker: a mount's daemon is no process of the attempt, and outlives it until it is
+    /// unmounted.
+    fn mount_variables(&self) -> std::collections::BTreeMap<String, String> {
+        let mut variables = self.environment.variables.clone();
+        variables.remove(MARKER);
+        variables
+    }
+}
+
+fn make(path: &Path) -> Result<(), NotProvided> {
+    fs::create_dir_all(path).map_err(NotProvided::storage("create a directory", path))
+}
+
+/// Removes what former jobs left on the node, and refuses to while anything is mounted there.
+fn wipe(host: &Host) -> Result<(), NotProvided> {
+    let jobs = host.jobs();
+    let clear = mount_table::clear(&jobs, &host.scratch).map_err(io::Error::other);
+    let entries = clear.and_then(|()| fs::read_dir(&jobs));
+    let remove_all = |entries: fs::ReadDir| {
+        for entry in entries {
+            let entry = entry?;
+            if entry.file_type()?.is_dir() {
+                fs::remove_dir_all(entry.path())?;
+            } else {
+                fs::remove_file(entry.path())?;
+            }
+        }
+        Ok(())
+    };
+    entries
+        .and_then(remove_all)
+        .map_err(NotProvided::storage("remove what former jobs left on it", jobs))
+}
+
+/// Counted anew for each attempt: drivers may come with the setup task.
+fn count_gpus() -> usize {
+    let Ok(devices) = fs::read_dir("/dev") else { return 0 };
+    let is_gpu = |name: &str| {
+        name.strip_prefix("nvidia").is_some_and(|number| {
+            !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit())
+        })
+    };
+    devices.flatten().filter(|device| device.file_name().to_str().is_some_and(is_gpu)).count()
+}

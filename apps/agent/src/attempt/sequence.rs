@@ -1,0 +1,355 @@
+//! The steps of an attempt, in their order: provide, prepare, wait for the gang, run, clean up.
+//!
+//! Every step may end the attempt, hence `Result<_, Outcome>`. A returning agent enters at the step
+//! that its journal names. The order to end is looked for between the steps, and while a process runs.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::path::PathBuf;
+
+use protocol::{Assignment, End, Progress};
+
+use super::journal::{Journal, Stage, State};
+use super::provide::Site;
+use super::{Begin, Outcome, refused};
+use crate::clock::Uptime;
+use crate::execution_log::ExecutionLog;
+use crate::host::Host;
+use crate::problem::NotProvided;
+use crate::system::minder::{Limit, Minder, Signal};
+use crate::system::orders::{Cause, Ending, Orders};
+use crate::system::supervised::{Found, Launch, Supervised, Verdict};
+use crate::system::{leftovers, mount_table};
+
+const PREPARATION: &str = "preparation";
+const COMMAND: &str = "command";
+
+pub struct Sequence<'a> {
+    host: &'a Host,
+    orders: &'a Orders,
+    report: &'a dyn Fn(Progress),
+    journal: Journal,
+    state: State,
+    site: Site,
+    log: ExecutionLog,
+}
+
+impl<'a> Sequence<'a> {
+    /// Works through the attempt; when it returns, nothing of the attempt is left on this node.
+    pub fn run(
+        host: &'a Host,
+        begin: Begin,
+        orders: &'a Orders,
+        report: &'a dyn Fn(Progress),
+    ) -> Outcome {
+        let (journal, state, entry) = match begin {
+            Begin::Again(journal, state) => {
+                let stage = state.stage;
+                (journal, *state, Some(stage))
+            }
+            Begin::Fresh(assignment) => match Journal::new(host, &assignment.key) {
+                Ok(journal) => (journal, State::fresh(*assignment), None),
+                Err(error) => return Outcome::Ended(refused(error)),
+            },
+        };
+        let site = match Site::plan(host, &state.assignment) {
+            Ok(site) => site,
+            Err(error) => return error.into(),
+        };
+        let log = ExecutionLog::default();
+        let mut sequence = Self { host, orders, report, journal, state, site, log };
+        let outcome = match sequence.steps(entry) {
+            Ok(exit_code) => Outcome::Ended(End::Exited { exit_code }),
+            Err(outcome) => outcome,
+        };
+        sequence.clean_up(&outcome);
+        outcome
+    }
+
+    /// The exit code of the command, if it came so far and ended by itself.
+    fn steps(&mut self, entry: Option<Stage>) -> Result<i32, Outcome> {
+        match entry {
+            None => self.provide()?,
+            Some(_) => self.reopen(),
+        }
+        if matches!(entry, None | Some(Stage::Preparation)) {
+            self.prepare(entry.is_some())?;
+            self.wait_for_start()?;
+        }
+        if self.state.assignment.rank == 0 {
+            self.command(entry == Some(Stage::Command))
+        } else {
+            Err(self.sit_by())
+        }
+    }
+
+    fn provide(&mut self) -> Result<(), Outcome> {
+        let orders = self.orders;
+        let give_up = || orders.wanted().ending.is_some();
+        let provided =
+            self.site.provide(self.host, &self.state.assignment, &mut self.log, &give_up);
+        // Asked to end, a mount that was given up is no failure of the node.
+        self.unless_ended()?;
+        Ok(provided?)
+    }
+
+    /// After a restart of the agent. A job does not end because its log cannot be opened.
+    fn reopen(&mut self) {
+        let path = self.site.file(&self.state.assignment, "execution", ".log");
+        if let Err(error) = self.log.open(&path) {
+            tracing::warn!(%error, path = %path.display(), "the execution log cannot be reopened");
+        }
+        self.log.line("The node's agent was restarted; the attempt goes on");
+    }
+
+    fn prepare(&mut self, begun: bool) -> Result<(), Outcome> {
+        let Some(command_line) = self.state.assignment.preparation_command_line.clone() else {
+            return Ok(());
+        };
+        let supervised = if begun {
+            self.find(PREPARATION)?
+        } else {
+            self.log.line("Job preparation started");
+            let output = ["stdout-job_prep", "stderr-job_prep"]
+                .map(|name| self.site.file(&self.state.assignment, name, ".txt"));
+            self.begin(Stage::Preparation, PREPARATION, &command_line, output)?
+        };
+        let exit_code = self.outlast(supervised, "job preparation")?;
+        self.log.line(format_args!("Job preparation ended with exit code {exit_code}"));
+        match exit_code {
+            0 => Ok(()),
+            exit_code => Err(Outcome::Ended(End::PreparationFailed { exit_code })),
+        }
+    }
+
+    /// Until the gang is complete. For a job of one node that is at once, and not even told.
+    fn wait_for_start(&mut self) -> Result<(), Outcome> {
+        let mut told = false;
+        loop {
+            self.unless_ended()?;
+            if self.orders.wanted().start {
+                return Ok(());
+            }
+            if !told {
+                (self.report)(Progress::Prepared);
+                told = true;
+            }
+            let limit = self.limit();
+            if limit.is_some_and(|limit| limit.at <= Uptime::now()) {
+                return Err(Outcome::Ended(End::WallClockExceeded));
+            }
+            self.orders.wait(None, limit.map(|limit| limit.at));
+        }
+    }
+
+    fn command(&mut self, begun: bool) -> Result<i32, Outcome> {
+        let supervised = if begun {
+            self.find(COMMAND)?
+        } else {
+            let stdouterr = &self.site.environment.stdouterr;
+            let earlier = self.site.earlier(&self.state.assignment);
+            earlier.set_strangers_aside().map_err(NotProvided::storage(
+                "set the logs of earlier attempts aside",
+                stdouterr,
+            ))?;
+            let output = ["stdout.txt", "stderr.txt"].map(|name| stdouterr.join(name));
+            let command_line = self.state.assignment.command_line.clone();
+            self.log.line("Command started");
+            self.begin(Stage::Command, COMMAND, &command_line, output)?
+        };
+        (self.report)(Progress::Running);
+        let exit_code = self.outlast(supervised, "command")?;
+        self.log.line(format_args!("Command ended with exit code {exit_code}"));
+        Ok(exit_code)
+    }
+
+    /// The command runs on the master; this node is there for it until it is told otherwise.
+    fn sit_by(&mut self) -> Outcome {
+        self.state.stage = Stage::Member;
+        self.state.assignment.secrets.clear();
+        if let Err(error) = self.journal.save(&self.state).map_err(cannot_remember) {
+            return error.into();
+        }
+        self.log.line("The command runs on the first node of the job");
+        (self.report)(Progress::Running);
+        loop {
+            if let Err(outcome) = self.unless_ended() {
+                return outcome;
+            }
+            self.orders.wait(None, None);
+        }
+    }
+
+    /// Starts a command line under a supervisor; what is needed to find it again comes first.
+    fn begin(
+        &mut self,
+        stage: Stage,
+        slot: &str,
+        command_line: &str,
+        output: [PathBuf; 2],
+    ) -> Result<Found, Outcome> {
+        self.state.stage = stage;
+        self.state.first_process_at.get_or_insert_with(Uptime::now);
+        if stage == Stage::Command {
+            // From here on no process needs them any more, so they need not lie on a disk.
+            self.state.assignment.secrets.clear();
+        }
+        self.journal.save(&self.state).map_err(cannot_remember)?;
+        let [stdout, stderr] = output.map(|path| {
+            append(&path).map_err(NotProvided::storage("write the output of the job", path))
+        });
+        let launch = Launch {
+            command_line,
+            environment: &self.site.environment.variables,
+            directory: &self.site.paths.temp,
+            stdout: stdout?,
+            stderr: stderr?,
+            keep_leftovers: false,
+        };
+        match Supervised::start(self.journal.slot(slot), launch) {
+            Ok(supervised) => Ok(Found::Running(supervised)),
+            Err(error) => Err(not_started(error.to_string())),
+        }
+    }
+
+    fn find(&self, slot: &str) -> Result<Found, Outcome> {
+        Supervised::find(self.journal.slot(slot)).map_err(lost)
+    }
+
+    /// The exit code of something that ended by itself; anything else ends the attempt.
+    fn outlast(&mut self, found: Found, what: &str) -> Result<i32, Outcome> {
+        let mut minder = Minder::new(self.orders, self.limit(), self.state.ending);
+        let (state, journal, log) = (&mut self.state, &self.journal, &mut self.log);
+        let verdict = match found {
+            Found::Over(verdict) => verdict,
+            Found::Running(supervised) => minder
+                .outlast(supervised, |signal, ending| {
+                    state.ending = Some(ending);
+                    if let Err(error) = journal.save(state) {
+                        tracing::warn!(%error, "the reason for ending an attempt is not written");
+                    }
+                    log.line(describe(signal, ending.cause, what));
+                })
+                .map_err(lost)?,
+        };
+        let ending = minder.ending().or(self.state.ending);
+        if ending.is_some_and(|ending| ending.cause == Cause::Fenced) {
+            self.kill_leftovers(&verdict);
+            return Err(Outcome::Dropped);
+        }
+        match (&verdict, ending) {
+            (Verdict::Exited { exit_code, asked: false }, _) => return Ok(*exit_code),
+            (Verdict::NotStarted { reason }, _) => return Err(not_started(reason.clone())),
+            _ => {}
+        }
+        self.kill_leftovers(&verdict);
+        match (verdict, ending) {
+            (_, Some(ending)) => Err(ending.cause.into()),
+            // An agent that came back found that it had never begun: as if nothing had been.
+            (Verdict::NeverBegan, None) => Err(Outcome::Dropped),
+            (Verdict::Exited { .. }, None) => Err(lost("someone else told the job to end")),
+            (_, None) => Err(lost("the process that supervised the job was killed")),
+        }
+    }
+
+    fn kill_leftovers(&self, verdict: &Verdict) {
+        if let Verdict::Vanished(supervisor) = verdict {
+            let marker = self.host.attempt_marker(&self.state.assignment.key);
+            leftovers::kill(&marker, Some(*supervisor));
+        }
+    }
+
+    fn limit(&self) -> Option<Limit> {
+        let assignment = &self.state.assignment;
+        self.state.first_process_at.map(|first| Limit {
+            at: first.after_seconds(assignment.max_wall_clock_seconds),
+            grace_seconds: assignment.stop_grace_seconds,
+        })
+    }
+
+    fn unless_ended(&self) -> Result<(), Outcome> {
+        match self.state.ending.or(self.orders.wanted().ending) {
+            Some(ending) => Err(ending.cause.into()),
+            None => Ok(()),
+        }
+    }
+
+    /// Every process is gone: leave nothing else behind either, and let go of the log last.
+    fn clean_up(&mut self, outcome: &Outcome) {
+        self.log.line(format_args!("Attempt ended: {}", summary(outcome)));
+        if self.site.logs_are_on_a_mount_of_the_job() {
+            self.log.close();
+        }
+        self.site.unmount(self.host, &self.state.assignment, &mut self.log);
+        self.log.close();
+        if !self.state.assignment.mounts.is_empty() {
+            // The daemons of user-space file systems end when they are unmounted.
+            leftovers::bury_all();
+        }
+        debug_assert!(
+            mount_table::at_or_below(&self.site.paths.mounts).is_ok(),
+            "the mount table can be read"
+        );
+    }
+}
+
+impl State {
+    fn fresh(assignment: Assignment) -> Self {
+        Self { assignment, stage: Stage::Preparation, first_process_at: None, ending: None }
+    }
+}
+
+impl From<NotProvided> for Outcome {
+    fn from(error: NotProvided) -> Self {
+        Outcome::Ended(End::NotProvided { problem: error.into() })
+    }
+}
+
+/// Appending: whatever is there already was written by someone, and is not ours to remove.
+fn append(path: &PathBuf) -> io::Result<File> {
+    OpenOptions::new().append(true).create(true).open(path)
+}
+
+fn cannot_remember(error: io::Error) -> NotProvided {
+    NotProvided::storage("remember the attempt", "agent")(error)
+}
+
+fn not_started(reason: String) -> Outcome {
+    NotProvided::Start { what: "job", reason }.into()
+}
+
+fn lost(reason: impl ToString) -> Outcome {
+    Outcome::Ended(End::Lost { reason: reason.to_string() })
+}
+
+fn describe(signal: Signal, cause: Cause, what: &str) -> String {
+    let signal = match signal {
+        Signal::Terminate => "SIGTERM",
+        Signal::Kill => "SIGKILL",
+    };
+    let reason = match cause {
+        Cause::Stopped => "it was asked to stop",
+        Cause::Interrupted => "this machine is being taken away",
+        Cause::WallClockExceeded => "it ran longer than maxWallClockTime allows",
+        Cause::Fenced => "the job no longer has this node",
+    };
+    format!("Sending {signal} to every process of the {what}: {reason}")
+}
+
+fn summary(outcome: &Outcome) -> String {
+    match outcome {
+        Outcome::Dropped => "the job no longer has this node".into(),
+        Outcome::Ended(End::Exited { exit_code }) => format!("exit code {exit_code}"),
+        Outcome::Ended(End::PreparationFailed { exit_code }) => {
+            format!("the job preparation failed with exit code {exit_code}")
+        }
+        Outcome::Ended(End::NotProvided { problem }) => {
+            let reasons = problem.details.iter().map(|(_, value)| format!(": {value}"));
+            format!("{}{}", problem.message, reasons.collect::<String>())
+        }
+        Outcome::Ended(End::WallClockExceeded) => "it ran for too long".into(),
+        Outcome::Ended(End::Stopped) => "stopped".into(),
+        Outcome::Ended(End::Interrupted) => "interrupted, the machine is being taken away".into(),
+        Outcome::Ended(End::Lost { reason }) => format!("lost, {reason}"),
+    }
+}

@@ -1,0 +1,263 @@
+//! The environment of a job, and the directories that its variables name (wire-behaviour.md, sections
+//! 5.1 and 6.1). Pure: nothing here looks at the file system.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use protocol::{Assignment, Variable};
+
+use crate::expand;
+use crate::host::{Host, JobPaths, MARKER};
+use crate::paths::{PathError, absolute, relative};
+
+/// Azure Batch's own port for coordination, part of `AZ_BATCH_MASTER_NODE`.
+const MASTER_PORT: u16 = 6000;
+
+/// Holds secrets: never printed, hence no `Debug`.
+pub struct JobEnvironment {
+    pub variables: BTreeMap<String, String>,
+    /// `$AZ_BATCHAI_STDOUTERR_DIR`.
+    pub stdouterr: PathBuf,
+    /// The output directories, to be created. Input directories are the user's to create.
+    pub outputs: Vec<PathBuf>,
+}
+
+impl JobEnvironment {
+    pub fn new(
+        host: &Host,
+        paths: &JobPaths,
+        assignment: &Assignment,
+        gpus: usize,
+    ) -> Result<Self, PathError> {
+        let mut service = service_variables(host, paths, assignment, gpus);
+        let user = assignment.environment.iter();
+        let given: BTreeMap<&str, String> = user
+            .map(|variable| (variable.name.as_str(), expand_known(&variable.value, &service)))
+            .collect();
+        let segment = relative(&assignment.output_path_segment)?;
+        let expand = |text: &str, service: &BTreeMap<String, String>| {
+            expand::all(text, |name| {
+                service.get(name).or_else(|| given.get(name)).cloned()
+            })
+        };
+
+        let prefix = absolute(&expand(&assignment.std_out_err_path_prefix, &service))?;
+        let stdouterr = prefix.join(&segment).join("stdouterr");
+        service.insert("AZ_BATCHAI_STDOUTERR_DIR".into(), stdouterr.display().to_string());
+
+        let mut outputs = Vec::new();
+        for output in &assignment.output_directories {
+            let prefix = absolute(&expand(&output.path_prefix, &service))?;
+            let suffix = relative(&expand(output.path_suffix.as_deref().unwrap_or(""), &service))?;
+            // Collected from components, as joining an empty suffix would leave a trailing slash.
+            let path: PathBuf =
+                prefix.join(&segment).join("outputs").join(suffix).components().collect();
+            let name = format!("AZ_BATCHAI_OUTPUT_{}", output.id);
+            service.insert(name, path.display().to_string());
+            outputs.push(path);
+        }
+        for input in &assignment.input_directories {
+            let path = expand(&input.path, &service);
+            service.insert(format!("AZ_BATCHAI_INPUT_{}", input.id), path);
+        }
+
+        let mut variables = host.base_environment();
+        add_user_variables(&mut variables, &service, &assignment.environment);
+        let mut secrets = BTreeMap::new();
+        add_user_variables(&mut secrets, &service, &assignment.secrets);
+        variables.extend(secrets);
+        // Last, as the agent depends on it.
+        variables.insert(MARKER.into(), host.attempt_marker(&assignment.key));
+        Ok(Self { variables, stdouterr, outputs })
+    }
+}
+
+/// Adds `service`, and over it what the user gave, with the service's variables in it replaced. Any
+/// other dollar sign in a value is the user's business.
+pub fn add_user_variables(
+    variables: &mut BTreeMap<String, String>,
+    service: &BTreeMap<String, String>,
+    user: &[Variable],
+) {
+    variables.extend(service.iter().map(|(name, value)| (name.clone(), value.clone())));
+    for Variable { name, value } in user {
+        variables.insert(name.clone(), expand_known(value, service));
+    }
+}
+
+fn expand_known(value: &str, service: &BTreeMap<String, String>) -> String {
+    expand::known(value, |name| service.get(name).cloned())
+}
+
+fn service_variables(
+    host: &Host,
+    paths: &JobPaths,
+    assignment: &Assignment,
+    gpus: usize,
+) -> BTreeMap<String, String> {
+    let first = assignment.hosts.first().map_or("", String::as_str);
+    let master = if assignment.hosts.len() > 1 { first } else { "localhost" };
+    let pairs = [
+        ("AZ_BATCHAI_MOUNT_ROOT", host.mounts().display().to_string()),
+        ("AZ_BATCHAI_JOB_MOUNT_ROOT", paths.mounts.display().to_string()),
+        ("AZ_BATCHAI_JOB_TEMP", paths.temp.display().to_string()),
+        // The documented example ends in a slash.
+        ("AZ_BATCHAI_JOB_TEMP_DIR", format!("{}/", host.jobs().display())),
+        ("AZ_BATCHAI_SHARED_JOB_TEMP", paths.shared.display().to_string()),
+        ("AZ_BATCHAI_MPI_HOST_FILE", paths.host_file.display().to_string()),
+        ("AZ_BATCHAI_NUM_GPUS", gpus.to_string()),
+        ("AZ_BATCHAI_NUM_GPUS_PER_NODE", gpus.to_string()),
+        ("AZ_BATCH_HOST_LIST", assignment.hosts.join(",")),
+        ("AZ_BATCHAI_MPI_MASTER_NODE", master.to_owned()),
+        ("AZ_BATCH_MASTER_NODE", format!("{first}:{MASTER_PORT}")),
+        // These two are ours.
+        ("AZ_BATCHAI_ATTEMPT", assignment.key.number.to_string()),
+        ("AZ_BATCHAI_NODE_ID", host.node_id.clone()),
+    ];
+    pairs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
+/// One line per node. With one slot a plain `mpirun` starts one process per node, which is the
+/// default of `processCount` (wire-behaviour.md, section 7).
+pub fn host_file(hosts: &[String]) -> String {
+    hosts.iter().map(|host| format!("{host} slots=1 max-slots=1\n")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use protocol::{AttemptKey, InputDirectory, OutputDirectory};
+
+    fn variable(name: &str, value: &str) -> Variable {
+        Variable { name: name.into(), value: value.into() }
+    }
+
+    fn assignment() -> Assignment {
+        Assignment {
+            key: AttemptKey {
+                experiment_uid: "e".into(),
+                job_name: "job".into(),
+                job_uid: "u".into(),
+                number: 2,
+            },
+            node_id: "n1".into(),
+            workspace: "ws".into(),
+            experiment: "exp".into(),
+            job: "job".into(),
+            hosts: vec!["10.0.0.5".into(), "10.0.0.4".into()],
+            rank: 0,
+            output_path_segment: "sub/rg/job/uuid".into(),
+            std_out_err_path_prefix: "$AZ_BATCHAI_MOUNT_ROOT/nfs".into(),
+            command_line: "true".into(),
+            preparation_command_line: None,
+            mounts: vec![],
+            input_directories: vec![],
+            output_directories: vec![],
+            environment: vec![],
+            secrets: vec![],
+            max_wall_clock_seconds: 60,
+            stop_grace_seconds: 1,
+        }
+    }
+
+    fn environment(assignment: &Assignment) -> Result<JobEnvironment, PathError> {
+        let host = Host {
+            root: "/r".into(),
+            node_id: "n1".into(),
+            cluster_uid: "c".into(),
+            inherited: vec![("PATH".into(), "/bin".into())],
+        };
+        JobEnvironment::new(&host, &host.job_paths(assignment)?, assignment, 4)
+    }
+
+    #[test]
+    fn the_service_s_variables_are_those_of_batch_ai() {
+        let all = environment(&assignment()).unwrap().variables;
+        let text: Vec<String> = all.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        assert_eq!(
+            text,
+            [
+                "AZ_BATCHAI_ATTEMPT=2",
+                "AZ_BATCHAI_JOB_MOUNT_ROOT=/r/jobs/ws/exp/job/mounts",
+                "AZ_BATCHAI_JOB_TEMP=/r/jobs/ws/exp/job",
+                "AZ_BATCHAI_JOB_TEMP_DIR=/r/jobs/",
+                "AZ_BATCHAI_MOUNT_ROOT=/r/mounts",
+                "AZ_BATCHAI_MPI_HOST_FILE=/r/jobs/ws/exp/job/hostfile",
+                "AZ_BATCHAI_MPI_MASTER_NODE=10.0.0.5",
+                "AZ_BATCHAI_NODE_ID=n1",
+                "AZ_BATCHAI_NUM_GPUS=4",
+                "AZ_BATCHAI_NUM_GPUS_PER_NODE=4",
+                "AZ_BATCHAI_SHARED_JOB_TEMP=/r/jobs/ws/exp/job/shared",
+                "AZ_BATCHAI_STDOUTERR_DIR=/r/mounts/nfs/sub/rg/job/uuid/stdouterr",
+                "AZ_BATCH_HOST_LIST=10.0.0.5,10.0.0.4",
+                "AZ_BATCH_MASTER_NODE=10.0.0.5:6000",
+                "BATCHAI_ATTEMPT=u/2/n1",
+                "LANG=C.UTF-8",
+                "PATH=/bin",
+            ]
+        );
+    }
+
+    #[test]
+    fn directories_and_values_may_name_variables() {
+        let mut assignment = assignment();
+        assignment.hosts.truncate(1);
+        assignment.environment =
+            vec![variable("SHARE", "$AZ_BATCHAI_MOUNT_ROOT/nfs"), variable("PATH", "/x:$PATH")];
+        assignment.secrets =
+            vec![variable("KEY", "a$b${AZ_BATCHAI_OUTPUT_MODEL}"), variable("SHARE", "s3cret")];
+        assignment.std_out_err_path_prefix = "${SHARE}".into();
+        let output = |id: &str, suffix: Option<&str>| OutputDirectory {
+            id: id.into(),
+            path_prefix: "$SHARE/$UNDEFINED".into(),
+            path_suffix: suffix.map(str::to_owned),
+        };
+        assignment.output_directories = vec![output("MODEL", None), output("LOGS", Some("logs/tb"))];
+        assignment.input_directories =
+            vec![InputDirectory { id: "DATA".into(), path: "$AZ_BATCHAI_JOB_MOUNT_ROOT/in".into() }];
+        let environment = environment(&assignment).unwrap();
+        let base = "/r/mounts/nfs/sub/rg/job/uuid";
+        assert_eq!(environment.stdouterr, PathBuf::from(format!("{base}/stdouterr")));
+        let paths = [format!("{base}/outputs"), format!("{base}/outputs/logs/tb")];
+        assert_eq!(environment.outputs, paths.clone().map(PathBuf::from));
+        let variables = environment.variables;
+        assert_eq!(variables["AZ_BATCHAI_OUTPUT_MODEL"], paths[0]);
+        assert_eq!(variables["AZ_BATCHAI_OUTPUT_LOGS"], paths[1]);
+        assert_eq!(variables["AZ_BATCHAI_INPUT_DATA"], "/r/jobs/ws/exp/job/mounts/in");
+        assert_eq!(variables["AZ_BATCHAI_MPI_MASTER_NODE"], "localhost");
+        assert_eq!(variables["PATH"], "/x:$PATH");
+        assert_eq!(variables["KEY"], format!("a$b{}", paths[0]));
+        assert_eq!(variables["SHARE"], "s3cret");
+    }
+
+    #[test]
+    fn nothing_climbs() {
+        let refused = |change: &dyn Fn(&mut Assignment)| {
+            let mut assignment = assignment();
+            change(&mut assignment);
+            environment(&assignment).err().unwrap().to_string()
+        };
+        let text = refused(&|job| job.job = "..".into());
+        assert_eq!(text, "'..' cannot be the name of a file or directory");
+        let text = refused(&|job| job.output_path_segment = "a/../../b".into());
+        assert_eq!(text, "'a/../../b' must be a relative path without '..'");
+        let text = refused(&|job| job.std_out_err_path_prefix = "$AZ_BATCHAI_MOUNT_ROOT/..".into());
+        assert!(text.starts_with("'/r/mounts/..' must be an absolute path"), "{text}");
+        let text = refused(&|job| {
+            job.output_directories = vec![OutputDirectory {
+                id: "X".into(),
+                path_prefix: "$AZ_BATCHAI_MOUNT_ROOT".into(),
+                path_suffix: Some("../x".into()),
+            }];
+        });
+        assert_eq!(text, "'../x' must be a relative path without '..'");
+    }
+
+    #[test]
+    fn every_host_has_a_line() {
+        assert_eq!(
+            host_file(&["10.0.0.5".into(), "10.0.0.4".into()]),
+            "10.0.0.5 slots=1 max-slots=1\n10.0.0.4 slots=1 max-slots=1\n"
+        );
+    }
+}

@@ -1,0 +1,78 @@
+//! `execution.log`: what the node did for a job, for the user to read next to the output.
+//!
+//! Each line is one unbuffered write. Lines from before the file can be opened (it may lie on a file
+//! system that has yet to be mounted) wait in memory. Losing a line never ends a job.
+
+use std::fmt::Display;
+use std::fs::{File, OpenOptions};
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::path::Path;
+
+use crate::clock::time_of_day;
+
+#[derive(Debug, Default)]
+pub struct ExecutionLog {
+    /// Kept open: a log that is moved away with an older attempt takes its late lines along.
+    file: Option<File>,
+    waiting: String,
+}
+
+impl ExecutionLog {
+    /// Appends to the file at `path` from now on, beginning with the lines that wait.
+    pub fn open(&mut self, path: &Path) -> io::Result<()> {
+        let mut file = OpenOptions::new().append(true).create(true).open(path)?;
+        file.write_all(self.waiting.as_bytes())?;
+        self.waiting.clear();
+        self.file = Some(file);
+        Ok(())
+    }
+
+    pub fn line(&mut self, text: impl Display) {
+        let line = format!("{} {text}\n", time_of_day());
+        match &mut self.file {
+            None => self.waiting.push_str(&line),
+            Some(file) => {
+                if let Err(error) = file.write_all(line.as_bytes()) {
+                    tracing::warn!(%error, line, "a line of an execution log is lost");
+                }
+            }
+        }
+    }
+
+    /// Lets go of the file; later lines are dropped with the log.
+    pub fn close(&mut self) {
+        self.file = None;
+    }
+}
+
+/// The first line of an attempt's log. [`attempt_of`] reads it again.
+pub fn heading(number: u32, job: &str, node_id: &str) -> String {
+    format!("Attempt {number} of job {job} on node {node_id}")
+}
+
+/// The attempt whose log lies at `path`; `None` when there is no log, or it is no log of ours.
+pub fn attempt_of(path: &Path) -> Option<u32> {
+    let mut first_line = String::new();
+    BufReader::new(File::open(path).ok()?.take(1024)).read_line(&mut first_line).ok()?;
+    first_line.split_once(" Attempt ")?.1.split_once(' ')?.0.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_wait_for_the_file_and_name_their_attempt() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("execution.log");
+        let mut log = ExecutionLog::default();
+        log.line(heading(12, "job", "node"));
+        assert_eq!(attempt_of(&path), None);
+        log.open(&path).unwrap();
+        log.line("Mounted");
+        let text = std::fs::read_to_string(&path).unwrap();
+        let lines: Vec<&str> = text.lines().map(|line| &line[20..]).collect();
+        assert_eq!(lines, [" Attempt 12 of job job on node node", " Mounted"]);
+        assert_eq!(attempt_of(&path), Some(12));
+    }
+}

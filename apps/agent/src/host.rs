@@ -1,0 +1,129 @@
+//! What an agent knows about its node, and where everything lies below the node's root.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use protocol::{Assignment, AttemptKey};
+
+use crate::paths::{PathError, plain};
+
+/// What user processes inherit from the agent's environment; everything else is left behind, the
+/// token above all. The proxy variables are there because jobs install packages.
+pub const PASSED_ON: &[&str] = &[
+    "HOME",
+    "HTTPS_PROXY",
+    "HTTP_PROXY",
+    "LANG",
+    "LC_ALL",
+    "LOGNAME",
+    "NO_PROXY",
+    "PATH",
+    "SHELL",
+    "TMPDIR",
+    "TZ",
+    "USER",
+    "http_proxy",
+    "https_proxy",
+    "no_proxy",
+];
+
+/// Marks every process of an attempt (or of the setup), so that it is found when all else is lost.
+pub const MARKER: &str = "BATCHAI_ATTEMPT";
+
+const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// The node as its agent knows it.
+#[derive(Debug)]
+pub struct Host {
+    /// Absolute and without symbolic links.
+    pub root: PathBuf,
+    pub node_id: String,
+    pub cluster_uid: String,
+    /// What user processes begin with.
+    pub inherited: Vec<(String, String)>,
+}
+
+impl Host {
+    /// `$AZ_BATCHAI_MOUNT_ROOT`.
+    pub fn mounts(&self) -> PathBuf {
+        self.root.join("mounts")
+    }
+
+    /// `$AZ_BATCHAI_JOB_TEMP_DIR`.
+    pub fn jobs(&self) -> PathBuf {
+        self.root.join("jobs")
+    }
+
+    /// What the agent itself remembers; readable to its user only.
+    pub fn private(&self) -> PathBuf {
+        self.root.join("agent")
+    }
+
+    /// One directory per attempt that is not yet acknowledged.
+    pub fn attempts(&self) -> PathBuf {
+        self.private().join("attempts")
+    }
+
+    /// Where the output of mount commands goes.
+    pub fn scratch(&self) -> PathBuf {
+        self.private().join("mount-output")
+    }
+
+    /// Written by whoever is about to take the machine away, before it sends SIGUSR2.
+    pub fn interruption(&self) -> PathBuf {
+        self.root.join("interruption")
+    }
+
+    /// What every process of a user begins with.
+    pub fn base_environment(&self) -> BTreeMap<String, String> {
+        let mut variables: BTreeMap<_, _> = self.inherited.iter().cloned().collect();
+        variables.entry("PATH".into()).or_insert_with(|| DEFAULT_PATH.into());
+        variables.entry("LANG".into()).or_insert_with(|| "C.UTF-8".into());
+        let mount_root = self.mounts().display().to_string();
+        variables.insert("AZ_BATCHAI_MOUNT_ROOT".into(), mount_root);
+        variables.insert("AZ_BATCHAI_NODE_ID".into(), self.node_id.clone());
+        variables
+    }
+
+    /// Value of [`MARKER`] for the processes of an attempt.
+    pub fn attempt_marker(&self, key: &AttemptKey) -> String {
+        format!("{}/{}/{}", key.job_uid, key.number, self.node_id)
+    }
+
+    /// Value of [`MARKER`] for the setup task and the services that it leaves running.
+    pub fn setup_marker(&self) -> String {
+        format!("setup/{}/{}", self.cluster_uid, self.node_id)
+    }
+
+    pub fn job_paths(&self, assignment: &Assignment) -> Result<JobPaths, PathError> {
+        let temp = self
+            .jobs()
+            .join(plain(&assignment.workspace)?)
+            .join(plain(&assignment.experiment)?)
+            .join(plain(&assignment.job)?);
+        Ok(JobPaths {
+            mounts: temp.join("mounts"),
+            shared: temp.join("shared"),
+            host_file: temp.join("hostfile"),
+            temp,
+        })
+    }
+}
+
+/// Where the parts of one job lie on the node.
+#[derive(Clone, Debug)]
+pub struct JobPaths {
+    /// `$AZ_BATCHAI_JOB_TEMP`, and the working directory.
+    pub temp: PathBuf,
+    /// `$AZ_BATCHAI_JOB_MOUNT_ROOT`.
+    pub mounts: PathBuf,
+    /// `$AZ_BATCHAI_SHARED_JOB_TEMP`.
+    pub shared: PathBuf,
+    /// `$AZ_BATCHAI_MPI_HOST_FILE`.
+    pub host_file: PathBuf,
+}
+
+/// Name of an attempt's directory below [`Host::attempts`].
+pub fn attempt_directory(key: &AttemptKey) -> Result<String, PathError> {
+    Ok(format!("{}-{}", plain(&key.job_uid)?, key.number))
+}

@@ -1,0 +1,278 @@
+//! Mounting what a cluster or a job asks for, below its mount root, and taking it away again.
+//!
+//! A mount path never leaves its root and never passes through another mount: `a` and `a/b` together
+//! would create `b` in the file server behind `a`.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use protocol::{Mount, MountSource};
+
+use crate::paths::{PathError, relative};
+use crate::problem::detail;
+use crate::system::helper::{self, HelperError};
+use crate::system::mount_table;
+
+/// Network file systems give up by themselves after a minute or two.
+const MOUNT_LIMIT: Duration = Duration::from_secs(180);
+
+#[derive(Debug, thiserror::Error)]
+pub enum MountError {
+    #[error("Unable to mount the file server at {at}")]
+    FileServer { at: String, reason: String },
+    #[error("Unable to mount the unmanaged file system at {at}")]
+    Unmanaged { at: String, reason: String },
+}
+
+impl MountError {
+    pub fn code(&self) -> &'static str {
+        match self {
+            MountError::FileServer { .. } => "NFSMountError",
+            MountError::Unmanaged { .. } => "UnmanagedFileSystemMountError",
+        }
+    }
+
+    pub fn details(&self) -> Vec<(String, String)> {
+        let (MountError::FileServer { at, reason } | MountError::Unmanaged { at, reason }) = self;
+        vec![detail("MountPath", at), detail("Reason", reason)]
+    }
+}
+
+/// One mount root: the cluster's or a job's.
+pub struct MountRoot<'a> {
+    pub path: &'a Path,
+    /// Of the user's mount commands.
+    pub environment: &'a BTreeMap<String, String>,
+    /// File for the output of commands.
+    pub scratch: &'a Path,
+}
+
+impl MountRoot<'_> {
+    /// Makes one mount; what is already there from an earlier life of the agent stays. Returns a
+    /// line for the execution log.
+    pub fn mount(&self, mount: &Mount, give_up: &dyn Fn() -> bool) -> Result<String, MountError> {
+        match &mount.source {
+            MountSource::Directory { root, sub_directory } => {
+                let failed = |reason: String| MountError::FileServer {
+                    at: mount.relative_mount_path.clone(),
+                    reason,
+                };
+                let at = self.place(&mount.relative_mount_path).map_err(failed)?;
+                let source = source(root, sub_directory).map_err(failed)?;
+                link(&source, &at).map_err(|error| failed(error.to_string()))?;
+                Ok(format!("Mounted {} at {}", source.display(), at.display()))
+            }
+            MountSource::Command { command } => {
+                let failed = |reason: String| MountError::Unmanaged {
+                    at: mount.relative_mount_path.clone(),
+                    reason,
+                };
+                let at = self.place(&mount.relative_mount_path).map_err(failed)?;
+                self.run(command, &at, give_up).map_err(failed)?;
+                // The command is left out of the log: it may hold a password.
+                Ok(format!("Mounted an unmanaged file system at {}", at.display()))
+            }
+        }
+    }
+
+    /// Takes away what [`MountRoot::mount`] made at this path.
+    pub fn unmount(&self, relative_mount_path: &str) -> Result<String, HelperError> {
+        let odd = |error: PathError| HelperError::Failed(error.to_string());
+        let at = self.path.join(relative(relative_mount_path).map_err(odd)?);
+        let is_link = fs::symlink_metadata(&at).is_ok_and(|data| data.file_type().is_symlink());
+        if is_link {
+            fs::remove_file(&at)?;
+        } else {
+            mount_table::clear(&at, self.scratch)?;
+        }
+        Ok(format!("Unmounted {}", at.display()))
+    }
+
+    /// The absolute mount path, its parent directory made, and proven to lie in this root.
+    fn place(&self, relative_mount_path: &str) -> Result<PathBuf, String> {
+        let below = relative(relative_mount_path).map_err(|error| error.to_string())?;
+        let Some(name) = below.file_name() else {
+            return Err(PathError::NotRelative(relative_mount_path.into()).to_string());
+        };
+        let parent = self.path.join(below.parent().unwrap_or(Path::new("")));
+        let made = fs::create_dir_all(&parent).and_then(|()| {
+            Ok((fs::canonicalize(&parent)?, fs::canonicalize(self.path)?))
+        });
+        let (parent, root) = made.map_err(|error| format!("{}: {error}", parent.display()))?;
+        let outside = !parent.starts_with(&root);
+        let inside_a_mount = mount_table::at_or_below(&root)
+            .map_err(|error| error.to_string())?
+            .iter()
+            .any(|point| *point != root && parent.starts_with(point));
+        if outside || inside_a_mount {
+            return Err(format!("'{relative_mount_path}' leads into another mount"));
+        }
+        Ok(parent.join(name))
+    }
+
+    /// Runs the user's mount command with the mount path appended, as the contract says.
+    ///
+    /// Not below a supervisor: the daemons of user-space file systems have to outlive the command.
+    fn run(&self, command: &str, at: &Path, give_up: &dyn Fn() -> bool) -> Result<(), String> {
+        let show = |error: io::Error| error.to_string();
+        fs::create_dir_all(at).map_err(show)?;
+        if mount_table::at_or_below(at).map_err(show)?.iter().any(|point| point == at) {
+            return Ok(());
+        }
+        let quoted = at.display().to_string().replace('\'', r"'\''");
+        let mut shell = Command::new("/bin/bash");
+        shell
+            .args(["-c", &format!("{command} '{quoted}'")])
+            .env_clear()
+            .envs(self.environment)
+            .current_dir(self.path);
+        helper::run(&mut shell, self.scratch, MOUNT_LIMIT, give_up)
+            .map_err(|error| error.to_string())
+    }
+}
+
+/// The directory that stands for a file server, without symbolic links, so that what is mounted now
+/// is what was checked now.
+fn source(root: &str, sub_directory: &str) -> Result<PathBuf, String> {
+    let below = relative(sub_directory).map_err(|error| error.to_string())?;
+    let find = |path: &Path| {
+        fs::canonicalize(path).map_err(|error| {
+            format!("{}: {error}. Create the directory on the file server first.", path.display())
+        })
+    };
+    let root = find(Path::new(root))?;
+    let directory = find(&root.join(below))?;
+    if !directory.starts_with(&root) {
+        return Err(format!("'{sub_directory}' leads out of the file server"));
+    }
+    if !directory.is_dir() {
+        return Err(format!("'{sub_directory}' is not a directory of the file server"));
+    }
+    Ok(directory)
+}
+
+/// A symbolic link instead of a mount: on one machine the file server's tree is there already, and a
+/// bind mount would need privileges that a laptop's user does not have.
+fn link(source: &Path, at: &Path) -> io::Result<()> {
+    match fs::symlink_metadata(at) {
+        Ok(data) if data.file_type().is_symlink() => fs::remove_file(at)?,
+        // Left by a setup that failed half-way; not empty means that something else lies there.
+        Ok(_) => fs::remove_dir(at)?,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error),
+    }
+    symlink(source, at)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn directory(root: &Path, sub: &str, at: &str) -> Mount {
+        Mount {
+            relative_mount_path: at.into(),
+            source: MountSource::Directory {
+                root: root.display().to_string(),
+                sub_directory: sub.into(),
+            },
+        }
+    }
+
+    /// What mounting says, with `server` and `root` in place of the two directories.
+    fn check(mounts: &[(&str, &str)]) -> Vec<String> {
+        let place = tempfile::tempdir().unwrap();
+        let (server, root) = (place.path().join("server"), place.path().join("root"));
+        fs::create_dir_all(server.join("data/deep")).unwrap();
+        fs::create_dir_all(&root).unwrap();
+        fs::create_dir_all(place.path().join("secret")).unwrap();
+        symlink("../secret", server.join("escape")).unwrap();
+        fs::write(server.join("file"), "").unwrap();
+        let (environment, scratch) = (BTreeMap::new(), place.path().join("scratch"));
+        let here = MountRoot { path: &root, environment: &environment, scratch: &scratch };
+        let base = fs::canonicalize(place.path()).unwrap().display().to_string();
+        let say = |(sub, at): &(&str, &str)| {
+            let outcome = here.mount(&directory(&server, sub, at), &|| false);
+            let text = outcome.unwrap_or_else(|error| error.details()[1].1.clone());
+            text.replace(&format!("{base}/"), "")
+        };
+        mounts.iter().map(say).collect()
+    }
+
+    #[test]
+    fn a_directory_appears_at_its_mount_path() {
+        assert_eq!(
+            check(&[("", "nfs"), ("data", "a/b"), ("data/deep", "nfs")]),
+            [
+                "Mounted server at root/nfs",
+                "Mounted server/data at root/a/b",
+                "Mounted server/data/deep at root/nfs"
+            ]
+        );
+    }
+
+    #[test]
+    fn nothing_leaves_its_root() {
+        let not_relative = "must be a relative path without '..'";
+        assert_eq!(
+            check(&[("", "../out"), ("", "/etc"), ("", ""), ("../secret", "a"), ("/etc", "a")]),
+            ["../out", "/etc", "", "../secret", "/etc"].map(|path| format!("'{path}' {not_relative}"))
+        );
+        assert_eq!(
+            check(&[("escape", "a"), ("", "nfs"), ("", "nfs/data/b"), ("file", "b")]),
+            [
+                "'escape' leads out of the file server",
+                "Mounted server at root/nfs",
+                "'nfs/data/b' leads into another mount",
+                "'file' is not a directory of the file server"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_missing_source_says_what_to_do() {
+        let said = check(&[("none", "a")]);
+        assert!(said[0].ends_with("Create the directory on the file server first."), "{said:?}");
+    }
+
+    #[test]
+    fn a_user_s_command_gets_the_path_and_is_blamed_with_its_own_words() {
+        let place = tempfile::tempdir().unwrap();
+        let root = place.path().join("it's here");
+        fs::create_dir(&root).unwrap();
+        let environment = BTreeMap::from([("GREETING".to_owned(), "hello".to_owned())]);
+        let scratch = place.path().join("scratch");
+        let here = MountRoot { path: &root, environment: &environment, scratch: &scratch };
+        let run = |command: &str| {
+            let source = MountSource::Command { command: command.into() };
+            here.mount(&Mount { relative_mount_path: "x".into(), source }, &|| false)
+        };
+        run("echo $GREETING | tee > /dev/null out; touch").unwrap();
+        assert!(root.join("x").is_dir());
+        let error = run("echo no route; false").unwrap_err();
+        assert_eq!(error.code(), "UnmanagedFileSystemMountError");
+        assert_eq!(error.details()[1].1, "exit status: 1:");
+        let error = run("ls /none").unwrap_err().details()[1].1.clone();
+        assert!(error.contains("No such file"), "{error}");
+    }
+
+    #[test]
+    fn unmounting_takes_the_link_and_leaves_the_data() {
+        let place = tempfile::tempdir().unwrap();
+        let (server, root) = (place.path().join("server"), place.path().join("root"));
+        fs::create_dir(&server).unwrap();
+        fs::create_dir(&root).unwrap();
+        fs::write(server.join("kept"), "").unwrap();
+        let (environment, scratch) = (BTreeMap::new(), place.path().join("scratch"));
+        let here = MountRoot { path: &root, environment: &environment, scratch: &scratch };
+        here.mount(&directory(&server, "", "nfs"), &|| false).unwrap();
+        assert!(root.join("nfs/kept").exists());
+        here.unmount("nfs").unwrap();
+        here.unmount("nfs").unwrap();
+        assert!(!root.join("nfs").exists() && server.join("kept").exists());
+    }
+}

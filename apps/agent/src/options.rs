@@ -1,0 +1,183 @@
+//! What an agent is told when it is started, and the one place that reads the process environment.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::host::PASSED_ON;
+
+/// The arguments of `batchai agent`; the token comes in `BATCHAI_NODE_TOKEN`.
+pub const USAGE: &str = "(--endpoint URL | --endpoint-file FILE) --workspace UID \
+    --cluster-name NAME --cluster-uid UID --node ID --instance ID --address IP --root DIRECTORY \
+    [--unwanted-after SECONDS]";
+
+/// For how long a node that the control plane does not know goes on, unless told otherwise. Longer
+/// than a control plane takes to restart or to fail over, short enough to be no waste.
+pub const UNWANTED_AFTER: Duration = Duration::from_secs(60);
+
+/// Where the control plane is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum EndpointSource {
+    /// A base URL that does not change.
+    Url(String),
+    /// A file with the base URL on one line. It is read again after every failure, because a local
+    /// control plane may come back on another port.
+    File(PathBuf),
+}
+
+/// Everything that an agent needs to know to begin.
+#[derive(Clone)]
+pub struct AgentOptions {
+    pub endpoint: EndpointSource,
+    pub workspace_uid: String,
+    pub cluster_name: String,
+    pub cluster_uid: String,
+    pub node_id: String,
+    /// The machine: EC2 instance id, or the local provider's own id.
+    pub instance: String,
+    /// Address at which the other nodes of a job reach this one.
+    pub address: String,
+    /// The node's bearer token; never logged, never passed on.
+    pub token: String,
+    /// The analogue of `/mnt/batch/tasks/shared/LS_root`.
+    pub root: PathBuf,
+    /// How long `NodeNotFound` must be the answer before the node takes itself away.
+    pub unwanted_after: Duration,
+    /// What jobs inherit from the agent's own environment: `PATH`, `HOME` and the like.
+    pub inherited: Vec<(String, String)>,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum OptionsError {
+    #[error("{0} is not an argument of the agent")]
+    Unknown(String),
+    #[error("{0} needs a value")]
+    NoValue(String),
+    #[error("{0} is missing")]
+    Missing(&'static str),
+    #[error("{name} does not take '{value}'")]
+    Invalid { name: &'static str, value: String },
+}
+
+impl AgentOptions {
+    /// Reads `--name value` pairs and the token's variable. By hand, because a node that starts in a
+    /// millisecond should not spend two on a command-line parser.
+    pub fn from_arguments_and_environment(
+        arguments: impl IntoIterator<Item = OsString>,
+    ) -> Result<Self, OptionsError> {
+        Self::parse(arguments, &|name| from_environment(name))
+    }
+
+    fn parse(
+        arguments: impl IntoIterator<Item = OsString>,
+        variable: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Self, OptionsError> {
+        let mut given = Given::read(arguments)?;
+        let endpoint = match (given.take("--endpoint"), given.take("--endpoint-file")) {
+            (Some(url), None) => EndpointSource::Url(url),
+            (None, Some(file)) => EndpointSource::File(file.into()),
+            _ => return Err(OptionsError::Missing("one of --endpoint and --endpoint-file")),
+        };
+        let unwanted_after = match given.take("--unwanted-after") {
+            None => UNWANTED_AFTER,
+            Some(value) => value
+                .parse()
+                .map(Duration::from_secs)
+                .map_err(|_| OptionsError::Invalid { name: "--unwanted-after", value })?,
+        };
+        let options = Self {
+            endpoint,
+            workspace_uid: given.need("--workspace")?,
+            cluster_name: given.need("--cluster-name")?,
+            cluster_uid: given.need("--cluster-uid")?,
+            node_id: given.need("--node")?,
+            instance: given.need("--instance")?,
+            address: given.need("--address")?,
+            token: variable(protocol::TOKEN_VARIABLE)
+                .ok_or(OptionsError::Missing("the variable BATCHAI_NODE_TOKEN"))?,
+            root: given.need("--root")?.into(),
+            unwanted_after,
+            inherited: PASSED_ON
+                .iter()
+                .filter_map(|name| Some(((*name).to_owned(), variable(name)?)))
+                .collect(),
+        };
+        match given.0.pop() {
+            Some((name, _)) => Err(OptionsError::Unknown(name)),
+            None => Ok(options),
+        }
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the edge at which the environment is read")]
+fn from_environment(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+/// The pairs that were given and not yet taken.
+struct Given(Vec<(String, String)>);
+
+impl Given {
+    fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Self, OptionsError> {
+        let mut pairs = Vec::new();
+        let mut arguments = arguments.into_iter().map(|word| word.to_string_lossy().into_owned());
+        while let Some(name) = arguments.next() {
+            if !name.starts_with("--") {
+                return Err(OptionsError::Unknown(name));
+            }
+            match arguments.next() {
+                Some(value) => pairs.push((name, value)),
+                None => return Err(OptionsError::NoValue(name)),
+            }
+        }
+        Ok(Self(pairs))
+    }
+
+    fn take(&mut self, name: &str) -> Option<String> {
+        let position = self.0.iter().position(|(given, _)| given == name)?;
+        Some(self.0.remove(position).1)
+    }
+
+    fn need(&mut self, name: &'static str) -> Result<String, OptionsError> {
+        self.take(name).filter(|value| !value.is_empty()).ok_or(OptionsError::Missing(name))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(line: &str) -> Result<AgentOptions, String> {
+        let variable = |name: &str| match name {
+            "BATCHAI_NODE_TOKEN" => Some("secret".to_owned()),
+            "PATH" => Some("/bin".to_owned()),
+            _ => None,
+        };
+        AgentOptions::parse(line.split_whitespace().map(OsString::from), &variable)
+            .map_err(|error| error.to_string())
+    }
+
+    const REST: &str = "--workspace w --cluster-name c --cluster-uid u --node n --instance i \
+        --address 127.0.1.1 --root /r";
+
+    #[test]
+    fn the_provider_s_command_line_is_understood() {
+        let options = parse(&format!("--endpoint-file /e {REST}")).unwrap();
+        assert_eq!(options.endpoint, EndpointSource::File("/e".into()));
+        assert_eq!(options.root, PathBuf::from("/r"));
+        assert_eq!(options.token, "secret");
+        assert_eq!(options.unwanted_after, UNWANTED_AFTER);
+        assert_eq!(options.inherited, [("PATH".to_owned(), "/bin".to_owned())]);
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        let error = |line: &str| parse(line).err().unwrap();
+        assert_eq!(error("--endpoint http://x --root /r"), "--workspace is missing");
+        assert_eq!(error(REST), "one of --endpoint and --endpoint-file is missing");
+        assert_eq!(error(&format!("--endpoint u {REST} --frob 1")), "--frob is not an argument of the agent");
+        assert_eq!(error("--endpoint"), "--endpoint needs a value");
+        let odd = format!("--endpoint u {REST} --unwanted-after soon");
+        assert_eq!(error(&odd), "--unwanted-after does not take 'soon'");
+    }
+}

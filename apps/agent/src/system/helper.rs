@@ -1,0 +1,101 @@
+//! Commands that the agent itself runs, such as `umount`: with a time limit, and never through pipes,
+//! since a daemon that a mount command leaves behind would hold them open.
+
+use std::fs::OpenOptions;
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process_group};
+
+/// As much of a command's output as fits into an error message.
+const OUTPUT_SHOWN: usize = 1000;
+
+#[derive(Debug, thiserror::Error)]
+pub enum HelperError {
+    #[error("{0}")]
+    Failed(String),
+    #[error("it did not end within {} seconds", .0.as_secs())]
+    TooSlow(Duration),
+    #[error("it was given up because everything is to end")]
+    GivenUp,
+    #[error("it could not be started: {0}")]
+    NotStarted(#[from] io::Error),
+}
+
+/// Runs `command` with its output in the file `scratch`; an end other than 0 is an error with the
+/// last lines of that output.
+pub fn run(
+    command: &mut Command,
+    scratch: &Path,
+    limit: Duration,
+    give_up: &dyn Fn() -> bool,
+) -> Result<(), HelperError> {
+    let output =
+        OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(scratch)?;
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(output.try_clone()?)
+        .stderr(output)
+        .process_group(0)
+        .spawn()?;
+    let deadline = Instant::now() + limit;
+    let mut pause = Duration::from_millis(1);
+    let status = loop {
+        if let Some(status) = child.try_wait()? {
+            break status;
+        }
+        let (late, unwanted) = (Instant::now() > deadline, give_up());
+        if late || unwanted {
+            end(&mut child)?;
+            return Err(if late { HelperError::TooSlow(limit) } else { HelperError::GivenUp });
+        }
+        std::thread::sleep(pause);
+        pause = (pause * 2).min(Duration::from_millis(50));
+    };
+    if status.success() {
+        return Ok(());
+    }
+    let said = std::fs::read(scratch).unwrap_or_default();
+    let last = String::from_utf8_lossy(&said[said.len().saturating_sub(OUTPUT_SHOWN)..]);
+    Err(HelperError::Failed(format!("{status}: {}", last.trim())))
+}
+
+fn end(child: &mut Child) -> io::Result<()> {
+    if let Some(group) = Pid::from_raw(child.id().cast_signed()) {
+        let _ = kill_process_group(group, Signal::KILL);
+    }
+    child.wait().map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shell(script: &str, limit: Duration, give_up: bool) -> Result<(), String> {
+        let directory = tempfile::tempdir().unwrap();
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", script]);
+        run(&mut command, &directory.path().join("out"), limit, &|| give_up)
+            .map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_command_s_own_words_are_in_the_error() {
+        let long = Duration::from_secs(60);
+        assert_eq!(shell("echo fine", long, false), Ok(()));
+        let error = shell("echo out; echo err >&2; exit 32", long, false).unwrap_err();
+        assert_eq!(error, "exit status: 32: out\nerr");
+    }
+
+    #[test]
+    fn what_does_not_end_is_ended() {
+        let slow = shell("sleep 1000", Duration::ZERO, false).unwrap_err();
+        assert_eq!(slow, "it did not end within 0 seconds");
+        let unwanted = shell("sleep 1000", Duration::from_secs(60), true).unwrap_err();
+        assert_eq!(unwanted, "it was given up because everything is to end");
+    }
+}

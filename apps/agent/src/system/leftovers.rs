@@ -1,0 +1,70 @@
+//! The last resort: finding and killing the processes of a command whose supervisor is gone.
+//!
+//! The kernel has handed them to this agent (it is a subreaper) or, if it was restarted meanwhile, to
+//! someone else. So they are known by what they cannot easily shed: the marker in their environment,
+//! the supervisor's session, their descent.
+
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, WaitOptions, getpid, waitpid};
+
+use super::processes::{self, Identity, Process};
+use crate::host::MARKER;
+
+/// Uninterruptible processes (a dead NFS server) cannot be killed; waiting longer does not help.
+const LONGEST: Duration = Duration::from_secs(10);
+
+/// Kills everything that carries `marker` or comes from `supervisor`. False when something is left.
+pub fn kill(marker: &str, supervisor: Option<Identity>) -> bool {
+    let own = getpid().as_raw_nonzero().get();
+    let deadline = Instant::now() + LONGEST;
+    loop {
+        let all = processes::all();
+        let found = processes::with_descendants(&all, |process| {
+            process.pid != own && belongs(process, own, marker, supervisor)
+        });
+        for process in &found {
+            process.signal(Signal::KILL);
+        }
+        bury(&found, own);
+        if !found.iter().any(Process::is_alive) {
+            return true;
+        }
+        if Instant::now() > deadline {
+            tracing::error!(marker, left = found.len(), "processes cannot be killed");
+            return false;
+        }
+        sleep(Duration::from_millis(5));
+    }
+}
+
+fn belongs(process: &Process, own: i32, marker: &str, supervisor: Option<Identity>) -> bool {
+    let value = processes::variable_of(process.pid, MARKER);
+    if value.is_some() {
+        return value.as_deref() == Some(marker);
+    }
+    // No marker: it has changed its environment. Nothing else becomes this agent's child after a
+    // supervisor was started: mounts are made before, and the setup's services carry their marker.
+    supervisor.is_some_and(|supervisor| {
+        process.session == supervisor.pid
+            || (process.parent == own && process.started >= supervisor.started)
+    })
+}
+
+/// Zombies among `found` whose parent is this agent by inheritance.
+fn bury(found: &[Process], own: i32) {
+    for process in found.iter().filter(|process| process.parent == own) {
+        let _ = waitpid(Pid::from_raw(process.pid), WaitOptions::NOHANG);
+    }
+}
+
+/// Buries whatever has ended among the processes that this agent inherited, such as the daemons of
+/// file systems that are no longer mounted. Only for moments in which it has no child of its own
+/// whose end someone waits for.
+pub fn bury_all() {
+    let own = getpid().as_raw_nonzero().get();
+    let children: Vec<Process> =
+        processes::all().into_iter().filter(|process| process.parent == own).collect();
+    bury(&children, own);
+}

@@ -1,0 +1,85 @@
+//! What the kernel has mounted, and taking it away again.
+
+use std::ffi::OsString;
+use std::fs;
+use std::io;
+use std::os::unix::ffi::OsStringExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use super::helper::{self, HelperError};
+
+/// A file server that is gone can hold `umount` up for ever.
+const UMOUNT_LIMIT: Duration = Duration::from_secs(30);
+
+/// The mount points at or below `path`, the deepest first.
+pub fn at_or_below(path: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut points = points(&fs::read("/proc/self/mountinfo")?);
+    points.retain(|point| point.starts_with(path));
+    points.sort_by_key(|point| std::cmp::Reverse(point.components().count()));
+    Ok(points)
+}
+
+/// The fifth field of each line, with its octal escapes undone.
+fn points(table: &[u8]) -> Vec<PathBuf> {
+    table
+        .split(|byte| *byte == b'\n')
+        .filter_map(|line| line.split(|byte| *byte == b' ').nth(4))
+        .map(|field| PathBuf::from(OsString::from_vec(unescape(field))))
+        .collect()
+}
+
+fn unescape(field: &[u8]) -> Vec<u8> {
+    let mut plain = Vec::with_capacity(field.len());
+    let mut rest = field;
+    while let Some((first, after)) = rest.split_first() {
+        let escape = (*first == b'\\').then(|| after.get(..3)).flatten();
+        let value = escape
+            .and_then(|digits| std::str::from_utf8(digits).ok())
+            .and_then(|digits| u8::from_str_radix(digits, 8).ok());
+        plain.push(value.unwrap_or(*first));
+        rest = if value.is_some() { &after[3..] } else { after };
+    }
+    plain
+}
+
+/// Unmounts everything at or below `path`: properly if it can be done, else lazily, so that nothing is
+/// seen there any more. Only then its directory may be removed: a removal that reaches into a mounted
+/// file system would delete the user's data.
+pub fn clear(path: &Path, scratch: &Path) -> Result<(), HelperError> {
+    for point in at_or_below(path)? {
+        let run = |program: &str, flags: &[&str]| {
+            let mut command = Command::new(program);
+            command.args(flags).arg(&point);
+            helper::run(&mut command, scratch, UMOUNT_LIMIT, &|| false)
+        };
+        run("umount", &[])
+            .or_else(|_| run("umount", &["-l"]))
+            // Without privileges only this one may end what the user mounted. If it fails too, the
+            // reason that `umount` gave is the better one.
+            .or_else(|error| run("fusermount", &["-uz"]).map_err(|_| error))?;
+    }
+    match at_or_below(path)?.first() {
+        None => Ok(()),
+        Some(point) => Err(HelperError::Failed(format!("{} is still mounted", point.display()))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mount_points_are_read_with_their_odd_characters() {
+        let table = b"22 1 0:21 / /proc rw - proc proc rw\n\
+            30 1 8:1 /x /a\\040b\\134c rw shared:1 - ext4 /dev/sda rw\n";
+        assert_eq!(points(table), [PathBuf::from("/proc"), PathBuf::from("/a b\\c")]);
+    }
+
+    #[test]
+    fn the_table_of_this_machine_can_be_read() {
+        assert!(at_or_below(Path::new("/")).unwrap().contains(&PathBuf::from("/proc")));
+        assert_eq!(at_or_below(Path::new("/no/such/place")).unwrap(), Vec::<PathBuf>::new());
+    }
+}

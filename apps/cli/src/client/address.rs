@@ -1,0 +1,120 @@
+//! Where resources are: their ids, which are also their paths.
+
+use anyhow::{Result, bail};
+use reqwest::Url;
+use std::fmt;
+
+/// What the options say about where to look.
+pub struct Scope {
+    pub subscription: String,
+    pub resource_group: String,
+    pub workspace: Option<String>,
+    pub experiment: Option<String>,
+}
+
+/// The path of a resource, a list of resources, or an action.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Address(Vec<String>);
+
+impl Scope {
+    /// The workspaces of the subscription, of every resource group.
+    pub fn all_workspaces(&self) -> Address {
+        Address(vec!["subscriptions".to_owned(), self.subscription.clone()]).join(&[
+            "providers",
+            "Microsoft.BatchAI",
+            "workspaces",
+        ])
+    }
+
+    pub fn workspaces(&self) -> Address {
+        Address(vec!["subscriptions".to_owned(), self.subscription.clone()])
+            .join(&["resourceGroups", &self.resource_group])
+            .join(&["providers", "Microsoft.BatchAI", "workspaces"])
+    }
+
+    pub fn clusters(&self) -> Result<Address> {
+        Ok(self.workspace()?.join(&["clusters"]))
+    }
+
+    pub fn file_servers(&self) -> Result<Address> {
+        Ok(self.workspace()?.join(&["fileServers"]))
+    }
+
+    pub fn experiments(&self) -> Result<Address> {
+        Ok(self.workspace()?.join(&["experiments"]))
+    }
+
+    pub fn jobs(&self) -> Result<Address> {
+        match &self.experiment {
+            Some(experiment) => Ok(self.experiments()?.join(&[experiment, "jobs"])),
+            None => bail!("which experiment? Name it with -e or in BATCHAI_EXPERIMENT"),
+        }
+    }
+
+    fn workspace(&self) -> Result<Address> {
+        match &self.workspace {
+            Some(workspace) => Ok(self.workspaces().join(&[workspace])),
+            None => bail!("which workspace? Name it with -w or in BATCHAI_WORKSPACE"),
+        }
+    }
+}
+
+impl Address {
+    /// Something below it.
+    pub fn join(&self, segments: &[&str]) -> Self {
+        let mut all = self.0.clone();
+        all.extend(segments.iter().map(|segment| (*segment).to_owned()));
+        Self(all)
+    }
+
+    /// Names come from people: each stays one segment, whatever is in it.
+    pub fn url(&self, endpoint: &Url) -> Url {
+        let mut url = endpoint.clone();
+        if let Ok(mut segments) = url.path_segments_mut() {
+            segments.pop_if_empty().extend(&self.0);
+        }
+        url
+    }
+}
+
+/// The resource id, as it stands in references to it.
+impl fmt::Display for Address {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|segment| write!(formatter, "/{segment}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scope(workspace: Option<&str>, experiment: Option<&str>) -> Scope {
+        Scope {
+            subscription: "sub".to_owned(),
+            resource_group: "group".to_owned(),
+            workspace: workspace.map(str::to_owned),
+            experiment: experiment.map(str::to_owned),
+        }
+    }
+
+    #[test]
+    fn ids_are_those_of_the_service() {
+        let jobs = scope(Some("ws"), Some("exp")).jobs().unwrap();
+        insta::assert_snapshot!(jobs.join(&["job"]), @"/subscriptions/sub/resourceGroups/group/providers/Microsoft.BatchAI/workspaces/ws/experiments/exp/jobs/job");
+    }
+
+    #[test]
+    fn a_name_cannot_leave_its_segment() {
+        let url = scope(Some("../a b?c#d/e"), None)
+            .clusters()
+            .unwrap()
+            .url(&"http://127.0.0.1:1/".parse().unwrap());
+        insta::assert_snapshot!(url, @"http://127.0.0.1:1/subscriptions/sub/resourceGroups/group/providers/Microsoft.BatchAI/workspaces/..%2Fa%20b%3Fc%23d%2Fe/clusters");
+    }
+
+    #[test]
+    fn what_is_missing_is_asked_for() {
+        insta::assert_snapshot!(scope(None, Some("exp")).jobs().unwrap_err(), @"which workspace? Name it with -w or in BATCHAI_WORKSPACE");
+        insta::assert_snapshot!(scope(Some("ws"), None).jobs().unwrap_err(), @"which experiment? Name it with -e or in BATCHAI_EXPERIMENT");
+    }
+}

@@ -1,0 +1,92 @@
+//! What can go wrong between here and the service, as far as somebody acts on it.
+
+use reqwest::Url;
+use serde::Deserialize;
+use std::fmt;
+
+/// The service answered, and refused.
+#[derive(Debug)]
+pub struct ServiceError {
+    /// 200 for an operation that failed after it was accepted.
+    pub status: u16,
+    pub code: String,
+    pub message: String,
+}
+
+/// Nobody answers.
+#[derive(Debug)]
+pub struct Unreachable {
+    pub endpoint: Url,
+}
+
+#[derive(Deserialize)]
+struct ErrorBody {
+    error: ErrorContent,
+}
+
+#[derive(Deserialize)]
+pub(super) struct ErrorContent {
+    code: String,
+    message: String,
+}
+
+impl ServiceError {
+    pub(super) fn read(status: u16, text: &str) -> Self {
+        match serde_json::from_str::<ErrorBody>(text) {
+            Ok(body) => Self::new(status, body.error),
+            Err(_) => Self {
+                status,
+                code: format!("Http{status}"),
+                message: match text.trim() {
+                    "" => "The service gave no reason".to_owned(),
+                    text => text.chars().take(500).collect(),
+                },
+            },
+        }
+    }
+
+    pub(super) fn new(status: u16, content: ErrorContent) -> Self {
+        Self { status, code: content.code, message: content.message }
+    }
+}
+
+impl fmt::Display for ServiceError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{} ({})", self.message.trim_end_matches('.'), self.code)
+    }
+}
+
+impl std::error::Error for ServiceError {}
+
+impl fmt::Display for Unreachable {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "nothing answers at {}", self.endpoint)
+    }
+}
+
+impl std::error::Error for Unreachable {}
+
+pub fn is_not_found(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<ServiceError>().is_some_and(|error| error.status == 404)
+}
+
+/// Whether trying again later can help: the service restarts, or the connection broke.
+pub fn is_unreachable(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| {
+        cause.is::<Unreachable>()
+            || cause.downcast_ref::<reqwest::Error>().is_some_and(|error| !error.is_builder())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refusals_show_message_and_code() {
+        let body = r#"{"error":{"code":"JobNotFound","message":"The specified job a is not found","details":[]}}"#;
+        insta::assert_snapshot!(ServiceError::read(404, body), @"The specified job a is not found (JobNotFound)");
+        insta::assert_snapshot!(ServiceError::read(502, "Bad gateway\n"), @"Bad gateway (Http502)");
+        insta::assert_snapshot!(ServiceError::read(500, ""), @"The service gave no reason (Http500)");
+    }
+}

@@ -1,0 +1,216 @@
+//! The REST API of Batch AI, version 2018-05-01, as this command speaks it.
+//!
+//! The token goes to the service's own address only, whatever links an answer holds.
+
+mod address;
+mod download;
+mod error;
+mod operation;
+
+pub use address::{Address, Scope};
+pub use download::Download;
+pub use error::{ServiceError, Unreachable, is_not_found, is_unreachable};
+
+use crate::json::Json;
+use anyhow::{Context as _, Result, bail};
+use reqwest::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE};
+use reqwest::{Method, Response, Url};
+use serde::Serialize;
+use std::net::IpAddr;
+use std::time::Duration;
+
+const API_VERSION: &str = "2018-05-01";
+
+/// An answer takes a moment; one that takes this long will not come.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+#[derive(Clone)]
+pub struct Client {
+    http: reqwest::Client,
+    endpoint: Url,
+    token: Option<String>,
+}
+
+impl Client {
+    pub fn new(endpoint: &str, token: Option<String>) -> Result<Self> {
+        let endpoint: Url = endpoint
+            .trim()
+            .parse()
+            .with_context(|| format!("the endpoint is not a URL: {endpoint:?}"))?;
+        if endpoint.scheme() != "http" || !endpoint.has_host() {
+            bail!("the endpoint has to begin with http:// (this build has no TLS): {endpoint}");
+        }
+        let mut builder = reqwest::Client::builder()
+            .connect_timeout(CONNECT_TIMEOUT)
+            .read_timeout(REQUEST_TIMEOUT)
+            .redirect(reqwest::redirect::Policy::none());
+        if is_loopback(&endpoint) {
+            builder = builder.no_proxy();
+        }
+        Ok(Self { http: builder.build().context("no HTTP client")?, endpoint, token })
+    }
+
+    pub fn endpoint(&self) -> &Url {
+        &self.endpoint
+    }
+
+    pub async fn get(&self, address: &Address) -> Result<Json> {
+        body(self.send(Method::GET, self.url(address), None).await?).await
+    }
+
+    /// Every page of a list.
+    pub async fn list(&self, address: &Address) -> Result<Vec<Json>> {
+        self.pages(Method::GET, self.url(address)).await
+    }
+
+    /// A list that the contract reads with POST: files of a job, nodes of a cluster.
+    pub async fn list_by_post(
+        &self,
+        address: &Address,
+        parameters: &[(&str, &str)],
+    ) -> Result<Vec<Json>> {
+        let mut url = self.url(address);
+        url.query_pairs_mut().extend_pairs(parameters);
+        self.pages(Method::POST, url).await
+    }
+
+    /// Creates, waits until that is done, and gives what was created.
+    pub async fn put(&self, address: &Address, content: &impl Serialize) -> Result<Json> {
+        let content = to_bytes(content)?;
+        let answer = self.send(Method::PUT, self.url(address), Some(content)).await?;
+        if self.finish(&answer).await? { self.get(address).await } else { body(answer).await }
+    }
+
+    pub async fn patch(&self, address: &Address, content: &impl Serialize) -> Result<Json> {
+        let content = to_bytes(content)?;
+        let answer = self.send(Method::PATCH, self.url(address), Some(content)).await?;
+        if self.finish(&answer).await? { self.get(address).await } else { body(answer).await }
+    }
+
+    /// Deletes, and waits until it is gone.
+    pub async fn delete(&self, address: &Address) -> Result<()> {
+        let answer = self.send(Method::DELETE, self.url(address), None).await?;
+        self.finish(&answer).await.map(drop)
+    }
+
+    /// An action of a resource, and its end.
+    pub async fn post(&self, address: &Address) -> Result<()> {
+        let answer = self.send(Method::POST, self.url(address), None).await?;
+        self.finish(&answer).await.map(drop)
+    }
+
+    /// What only the service on one machine can do: it is not part of the Batch AI API.
+    pub async fn post_local(&self, path: &[&str], content: &impl Serialize) -> Result<()> {
+        let mut url = self.endpoint.clone();
+        if let Ok(mut segments) = url.path_segments_mut() {
+            segments.pop_if_empty().extend(["local", "v1"]).extend(path);
+        }
+        self.send(Method::POST, url, Some(to_bytes(content)?)).await.map(drop)
+    }
+
+    fn url(&self, address: &Address) -> Url {
+        let mut url = address.url(&self.endpoint);
+        url.query_pairs_mut().append_pair("api-version", API_VERSION);
+        url
+    }
+
+    async fn pages(&self, method: Method, first: Url) -> Result<Vec<Json>> {
+        let mut items = Vec::new();
+        let mut next = Some(first);
+        while let Some(url) = next.take() {
+            let mut page = body(self.send(method.clone(), url, None).await?).await?;
+            match page.take("value") {
+                Some(Json::Array(values)) => items.extend(values),
+                _ => bail!("the service answered with something that is not a list"),
+            }
+            if let Some(Json::Text(link)) = page.take("nextLink") {
+                next = Some(link.parse().context("the link to the next page is not a URL")?);
+            }
+        }
+        Ok(items)
+    }
+
+    /// One request. An answer that is not a success becomes a [`ServiceError`].
+    async fn send(&self, method: Method, url: Url, content: Option<Vec<u8>>) -> Result<Response> {
+        tracing::debug!(%method, %url, "request");
+        let mut request = self.http.request(method.clone(), url.clone());
+        if let Some(token) = self.token.as_ref().filter(|_| self.is_ours(&url)) {
+            request = request.header(AUTHORIZATION, format!("Bearer {token}"));
+        }
+        request = match content {
+            Some(content) => request.header(CONTENT_TYPE, "application/json").body(content),
+            None if method == Method::POST => request.header(CONTENT_LENGTH, 0),
+            None => request,
+        };
+        let answer = request.send().await.map_err(|error| self.failed(error))?;
+        tracing::debug!(status = answer.status().as_u16(), "answer");
+        if answer.status().is_success() {
+            return Ok(answer);
+        }
+        let status = answer.status().as_u16();
+        let text = answer.text().await.unwrap_or_default();
+        Err(ServiceError::read(status, &text).into())
+    }
+
+    fn is_ours(&self, url: &Url) -> bool {
+        url.origin() == self.endpoint.origin()
+    }
+
+    fn failed(&self, error: reqwest::Error) -> anyhow::Error {
+        if error.is_connect() {
+            return Unreachable { endpoint: self.endpoint.clone() }.into();
+        }
+        anyhow::Error::new(error.without_url())
+            .context(format!("no answer from the service at {}", self.endpoint))
+    }
+}
+
+async fn body(answer: Response) -> Result<Json> {
+    let text = answer.text().await.context("the service broke off its answer")?;
+    Json::parse(&text)
+}
+
+fn to_bytes(content: &impl Serialize) -> Result<Vec<u8>> {
+    serde_json::to_vec(content).context("the request cannot be written as JSON")
+}
+
+pub fn is_loopback(url: &Url) -> bool {
+    let Some(host) = url.host_str() else { return false };
+    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    host == "localhost" || address.is_ok_and(|address| address.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_endpoint_is_checked_before_anything_is_sent() {
+        assert!(Client::new("http://127.0.0.1:8470\n", None).is_ok());
+        let refusals = ["https://example.org", "127.0.0.1:8470", "nonsense"]
+            .map(|text| Client::new(text, None).err().expect("refused").to_string())
+            .join("\n");
+        insta::assert_snapshot!(refusals, @r#"
+        the endpoint has to begin with http:// (this build has no TLS): https://example.org/
+        the endpoint is not a URL: "127.0.0.1:8470"
+        the endpoint is not a URL: "nonsense"
+        "#);
+    }
+
+    #[test]
+    fn the_token_stays_with_the_service() {
+        let client = Client::new("http://127.0.0.1:8470", Some("secret".to_owned())).unwrap();
+        assert!(client.is_ours(&"http://127.0.0.1:8470/local/v1".parse().unwrap()));
+        assert!(!client.is_ours(&"http://127.0.0.1:8471/".parse().unwrap()));
+        assert!(!client.is_ours(&"http://example.org:8470/".parse().unwrap()));
+    }
+
+    #[test]
+    fn loopback_has_several_spellings() {
+        for url in ["http://localhost:1", "http://127.9.0.1", "http://[::1]:80/"] {
+            assert!(is_loopback(&url.parse().unwrap()), "{url}");
+        }
+        assert!(!is_loopback(&"http://10.0.0.4:8470".parse().unwrap()));
+    }
+}

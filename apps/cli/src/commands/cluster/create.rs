@@ -1,0 +1,215 @@
+//! `batchai cluster create`
+
+use crate::client::Address;
+use crate::commands::{changed, read_description};
+use crate::context::Context;
+use crate::exit::Exit;
+use crate::resources::Cluster;
+use anyhow::Result;
+use clap::{Args, ValueEnum};
+use serde_json::{Value, json};
+use std::path::PathBuf;
+
+pub const HELP: &str = "\
+Without --target, --min and --max, a cluster has 0 to 4 nodes, as many as there is work for. The
+size of the machines hardly matters to `batchai local`, where every node is this machine.
+
+  batchai cluster create spot --vm-priority lowpriority --min 0 --max 4 --nfs nfs
+  batchai cluster create fixed --target 2 --nfs nfs --nfs-mount-path data
+  batchai cluster create other -f cluster.json --target 1
+
+Jobs find the file server in $AZ_BATCHAI_MOUNT_ROOT/nfs (or what --nfs-mount-path says).";
+
+#[derive(Args)]
+pub struct CreateArguments {
+    /// Its name
+    #[arg(value_parser = crate::cli::name)]
+    name: String,
+    /// Take the description from a JSON file, {"properties": {…}}; other options go before it
+    #[arg(short = 'f', long, value_name = "FILE")]
+    config_file: Option<PathBuf>,
+    /// Size of the machines [default: STANDARD_NC6]
+    #[arg(short = 's', long, value_name = "SIZE")]
+    vm_size: Option<String>,
+    /// Low-priority machines cost less and can be taken away; jobs then run again [default: dedicated]
+    #[arg(long, value_name = "PRIORITY")]
+    vm_priority: Option<Priority>,
+    /// A fixed number of nodes
+    #[arg(short, long, value_name = "N", conflicts_with_all = ["min", "max"])]
+    target: Option<u32>,
+    /// Fewest nodes [default: 0]
+    #[arg(long, value_name = "N")]
+    min: Option<u32>,
+    /// Most nodes [default: 4]
+    #[arg(long, value_name = "N")]
+    max: Option<u32>,
+    /// A file server that its nodes mount: a name in this workspace, or a resource id
+    #[arg(long, value_name = "FILE SERVER")]
+    nfs: Option<String>,
+    /// Where they mount it, below $AZ_BATCHAI_MOUNT_ROOT
+    #[arg(long, value_name = "PATH", default_value = "nfs", requires = "nfs")]
+    nfs_mount_path: String,
+    /// A command that every node runs before it takes jobs
+    #[arg(long, value_name = "COMMAND", requires = "setup_task_output")]
+    setup_task: Option<String>,
+    /// Where the output of that command goes, as in '$AZ_BATCHAI_MOUNT_ROOT/nfs'
+    #[arg(long, value_name = "PATH", requires = "setup_task")]
+    setup_task_output: Option<String>,
+    /// Name of the administrator [default: batchai]
+    #[arg(short, long, value_name = "NAME")]
+    user_name: Option<String>,
+    /// Resource id of a subnet
+    #[arg(long, value_name = "ID")]
+    subnet: Option<String>,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Priority {
+    Dedicated,
+    #[value(name = "lowpriority", alias = "low-priority")]
+    LowPriority,
+}
+
+pub async fn run(context: &Context, arguments: CreateArguments) -> Result<Exit> {
+    let address = context.scope.clusters()?.join(&[&arguments.name]);
+    let description = match &arguments.config_file {
+        Some(file) => read_description(file)?,
+        None => json!({ "properties": {} }),
+    };
+    let body = body(description, &arguments, &context.scope.file_servers()?);
+    changed::<Cluster>(context, context.client.put(&address, &body).await?)
+}
+
+/// The description with what the options say, and defaults for what nobody says.
+fn body(mut body: Value, arguments: &CreateArguments, file_servers: &Address) -> Value {
+    let properties = &mut body["properties"];
+    put(&mut properties["vmSize"], arguments.vm_size.as_deref().map(Value::from), "STANDARD_NC6");
+    let priority = arguments.vm_priority.map(|priority| match priority {
+        Priority::Dedicated => Value::from("dedicated"),
+        Priority::LowPriority => Value::from("lowpriority"),
+    });
+    put(&mut properties["vmPriority"], priority, "dedicated");
+    let user = arguments.user_name.as_deref().map(Value::from);
+    put(&mut properties["userAccountSettings"]["adminUserName"], user, "batchai");
+    let scale = match (arguments.target, arguments.min, arguments.max) {
+        (Some(target), _, _) => Some(json!({ "manual": { "targetNodeCount": target } })),
+        (None, None, None) => None,
+        (None, min, max) => Some(auto_scale(min.unwrap_or(0), max.unwrap_or(4))),
+    };
+    put(&mut properties["scaleSettings"], scale, auto_scale(0, 4));
+    if let Some(server) = &arguments.nfs {
+        let id = if server.starts_with('/') {
+            server.clone()
+        } else {
+            file_servers.join(&[server]).to_string()
+        };
+        properties["nodeSetup"]["mountVolumes"]["fileServers"] = json!([{
+            "fileServer": { "id": id },
+            "relativeMountPath": arguments.nfs_mount_path,
+            "mountOptions": "rw",
+        }]);
+    }
+    if let (Some(command), Some(output)) = (&arguments.setup_task, &arguments.setup_task_output) {
+        properties["nodeSetup"]["setupTask"] =
+            json!({ "commandLine": command, "stdOutErrPathPrefix": output });
+    }
+    if let Some(subnet) = &arguments.subnet {
+        properties["subnet"] = json!({ "id": subnet });
+    }
+    body
+}
+
+fn put(place: &mut Value, told: Option<Value>, default: impl Into<Value>) {
+    if let Some(told) = told {
+        *place = told;
+    } else if place.is_null() {
+        *place = default.into();
+    }
+}
+
+fn auto_scale(min: u32, max: u32) -> Value {
+    json!({ "autoScale": { "minimumNodeCount": min, "maximumNodeCount": max } })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::client::Scope;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        arguments: CreateArguments,
+    }
+
+    fn made_from(description: Value, line: &str) -> String {
+        let words = ["create"].into_iter().chain(line.split_whitespace());
+        let Line { arguments } = Line::try_parse_from(words).unwrap();
+        let scope = Scope {
+            subscription: "s".to_owned(),
+            resource_group: "g".to_owned(),
+            workspace: Some("w".to_owned()),
+            experiment: None,
+        };
+        let made = body(description, &arguments, &scope.file_servers().unwrap());
+        serde_json::to_string_pretty(&made["properties"]).unwrap()
+    }
+
+    #[test]
+    fn everything_has_a_default() {
+        insta::assert_snapshot!(made_from(json!({ "properties": {} }), "c"), @r#"
+        {
+          "scaleSettings": {
+            "autoScale": {
+              "maximumNodeCount": 4,
+              "minimumNodeCount": 0
+            }
+          },
+          "userAccountSettings": {
+            "adminUserName": "batchai"
+          },
+          "vmPriority": "dedicated",
+          "vmSize": "STANDARD_NC6"
+        }
+        "#);
+    }
+
+    #[test]
+    fn options_go_before_the_file() {
+        let file = json!({ "properties": {
+            "vmSize": "STANDARD_D2",
+            "scaleSettings": { "manual": { "targetNodeCount": 1 } },
+            "userAccountSettings": { "adminUserName": "alice" },
+        }});
+        let line = "c --max 8 --vm-priority lowpriority --nfs data --nfs-mount-path d";
+        insta::assert_snapshot!(made_from(file, line), @r#"
+        {
+          "nodeSetup": {
+            "mountVolumes": {
+              "fileServers": [
+                {
+                  "fileServer": {
+                    "id": "/subscriptions/s/resourceGroups/g/providers/Microsoft.BatchAI/workspaces/w/fileServers/data"
+                  },
+                  "mountOptions": "rw",
+                  "relativeMountPath": "d"
+                }
+              ]
+            }
+          },
+          "scaleSettings": {
+            "autoScale": {
+              "maximumNodeCount": 8,
+              "minimumNodeCount": 0
+            }
+          },
+          "userAccountSettings": {
+            "adminUserName": "alice"
+          },
+          "vmPriority": "lowpriority",
+          "vmSize": "STANDARD_D2"
+        }
+        "#);
+    }
+}

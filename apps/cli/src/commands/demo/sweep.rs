@@ -1,0 +1,96 @@
+//! The jobs of the sweep: `demo/sweep.json`, and what is sent to the service for each.
+
+use crate::client::Address;
+use anyhow::{Context as _, Result, ensure};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+const SWEEP: &str = include_str!("../../../demo/sweep.json");
+
+/// What the demonstration promises.
+const JOBS: usize = 8;
+
+/// Below the mounted file server.
+pub const DATA_DIRECTORY: &str = "digits";
+pub const OUTPUT_ID: &str = "MODEL";
+
+pub struct JobPlan {
+    pub name: String,
+    /// Of the training script.
+    pub arguments: String,
+    pub epochs: u32,
+}
+
+#[derive(Deserialize)]
+struct Entry {
+    name: String,
+    arguments: String,
+}
+
+pub fn plans() -> Result<Vec<JobPlan>> {
+    let entries: Vec<Entry> = serde_json::from_str(SWEEP).context("sweep.json is damaged")?;
+    ensure!(entries.len() == JOBS, "sweep.json has {} jobs, not {JOBS}", entries.len());
+    entries.into_iter().map(JobPlan::new).collect()
+}
+
+impl JobPlan {
+    fn new(Entry { name, arguments }: Entry) -> Result<Self> {
+        let epochs = option(&arguments, "--epochs").and_then(|text| text.parse().ok());
+        let epochs = epochs.with_context(|| format!("job {name} has no --epochs in sweep.json"))?;
+        Ok(Self { name, arguments, epochs })
+    }
+
+    /// As a person reads them: "hidden 32, learning-rate 0.05".
+    pub fn parameters(&self) -> String {
+        let options = self.arguments.split("--").map(str::trim).filter(|text| !text.is_empty());
+        options.collect::<Vec<_>>().join(", ")
+    }
+
+    pub fn body(&self, cluster: &Address) -> Value {
+        let root = "$AZ_BATCHAI_MOUNT_ROOT/nfs";
+        let command = format!(
+            "python3 \"$AZ_BATCHAI_INPUT_DATA/train.py\" --data \"$AZ_BATCHAI_INPUT_DATA\" \
+             --output \"$AZ_BATCHAI_OUTPUT_{OUTPUT_ID}\" {}",
+            self.arguments
+        );
+        json!({ "properties": {
+            "cluster": { "id": cluster.to_string() },
+            "nodeCount": 1,
+            "customToolkitSettings": { "commandLine": command },
+            "stdOutErrPathPrefix": root,
+            "inputDirectories": [{ "id": "DATA", "path": format!("{root}/{DATA_DIRECTORY}") }],
+            "outputDirectories": [{ "id": OUTPUT_ID, "pathPrefix": root, "pathSuffix": "model" }],
+        }})
+    }
+}
+
+fn option<'a>(arguments: &'a str, name: &str) -> Option<&'a str> {
+    let mut words = arguments.split_whitespace();
+    words.find(|word| *word == name)?;
+    words.next()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_sweep_is_complete() {
+        let plans = plans().unwrap();
+        let names: std::collections::BTreeSet<_> = plans.iter().map(|plan| &plan.name).collect();
+        assert_eq!(names.len(), JOBS);
+        for plan in &plans {
+            assert!(plan.epochs >= 3, "{} is too short to lose a node", plan.name);
+            assert!(crate::cli::name(&plan.name).is_ok());
+        }
+    }
+
+    #[test]
+    fn parameters_are_readable() {
+        let plan = JobPlan::new(Entry {
+            name: "a".to_owned(),
+            arguments: "--hidden 32 --learning-rate 0.05 --epochs 18".to_owned(),
+        });
+        insta::assert_snapshot!(plan.unwrap().parameters(), @"hidden 32, learning-rate 0.05, epochs 18");
+    }
+}

@@ -1,0 +1,43 @@
+//! `batchai experiment …`
+
+use super::{DeleteArguments, Name};
+use crate::context::Context;
+use crate::exit::Exit;
+use crate::resources::Experiment;
+use anyhow::Result;
+use clap::Subcommand;
+
+#[derive(Subcommand)]
+pub enum Command {
+    /// Make an experiment; one that is there already stays as it is
+    Create(Name),
+    /// Those in the workspace
+    #[command(visible_alias = "ls")]
+    List,
+    /// One experiment
+    Show(Name),
+    /// Delete an experiment and all its jobs; what they wrote stays
+    Delete(DeleteArguments),
+}
+
+pub async fn run(context: Context, command: Command) -> Result<Exit> {
+    let experiments = context.scope.experiments()?;
+    match command {
+        Command::Create(Name { name }) => {
+            let address = experiments.join(&[&name]);
+            let answer = context.client.put(&address, &serde_json::json!({})).await?;
+            super::changed::<Experiment>(&context, answer)
+        }
+        Command::List => {
+            let none = "No experiments. Make one with `batchai experiment create NAME`.";
+            super::list::<Experiment>(&context, &experiments, none).await
+        }
+        Command::Show(Name { name }) => {
+            super::show::<Experiment>(&context, &experiments.join(&[&name])).await
+        }
+        Command::Delete(DeleteArguments { name, yes }) => {
+            let what = format!("experiment {name} with all its jobs");
+            super::delete(&context, &experiments.join(&[&name]), &what, yes).await
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! `batchai file-server …`
+
+use super::{DeleteArguments, Name};
+use crate::context::Context;
+use crate::exit::Exit;
+use crate::resources::FileServer;
+use anyhow::Result;
+use clap::{Args, Subcommand};
+use serde_json::{Value, json};
+use std::path::PathBuf;
+
+#[derive(Subcommand)]
+pub enum Command {
+    /// Make a file server
+    #[command(after_help = CREATE_HELP)]
+    Create(CreateArguments),
+    /// Those in the workspace
+    #[command(visible_alias = "ls")]
+    List,
+    /// One file server, and where its files are
+    Show(Name),
+    /// Delete a file server and all its files
+    Delete(DeleteArguments),
+}
+
+const CREATE_HELP: &str = "\
+With `batchai local`, a file server is a directory; the answer says which. Put data and scripts
+there, and clusters made with `--nfs NAME` have them in $AZ_BATCHAI_MOUNT_ROOT/nfs. The sizes
+describe machines and disks of the cloud and do not matter on one machine.";
+
+#[derive(Args)]
+pub struct CreateArguments {
+    /// Its name
+    #[arg(value_parser = crate::cli::name)]
+    name: String,
+    /// Take everything from a JSON file, {"properties": {…}}, instead
+    #[arg(short = 'f', long, value_name = "FILE", conflicts_with_all = ["vm_size", "disk_count",
+        "disk_size", "storage_sku", "caching_type", "user_name", "subnet"])]
+    config_file: Option<PathBuf>,
+    /// Size of the machine
+    #[arg(short = 's', long, default_value = "STANDARD_DS1_V2")]
+    vm_size: String,
+    /// Number of data disks
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    disk_count: u32,
+    /// Size of each data disk, in GB
+    #[arg(long, value_name = "GB", default_value_t = 32)]
+    disk_size: u32,
+    /// Standard_LRS or Premium_LRS
+    #[arg(long, value_name = "SKU", default_value = "Standard_LRS")]
+    storage_sku: String,
+    /// none, readonly or readwrite
+    #[arg(long, value_name = "TYPE", default_value = "none")]
+    caching_type: String,
+    /// Name of the administrator
+    #[arg(short, long, default_value = "batchai")]
+    user_name: String,
+    /// Resource id of a subnet
+    #[arg(long, value_name = "ID")]
+    subnet: Option<String>,
+}
+
+pub async fn run(context: Context, command: Command) -> Result<Exit> {
+    let servers = context.scope.file_servers()?;
+    match command {
+        Command::Create(arguments) => {
+            let address = servers.join(&[&arguments.name]);
+            let answer = context.client.put(&address, &body(arguments)?).await?;
+            super::changed::<FileServer>(&context, answer)
+        }
+        Command::List => {
+            let none = "No file servers. Make one with `batchai file-server create NAME`.";
+            super::list::<FileServer>(&context, &servers, none).await
+        }
+        Command::Show(Name { name }) => {
+            super::show::<FileServer>(&context, &servers.join(&[&name])).await
+        }
+        Command::Delete(DeleteArguments { name, yes }) => {
+            let what = format!("file server {name} and all its files");
+            super::delete(&context, &servers.join(&[&name]), &what, yes).await
+        }
+    }
+}
+
+fn body(arguments: CreateArguments) -> Result<Value> {
+    if let Some(file) = &arguments.config_file {
+        return super::read_description(file);
+    }
+    let mut body = json!({ "properties": {
+        "vmSize": arguments.vm_size,
+        "sshConfiguration": { "userAccountSettings": { "adminUserName": arguments.user_name } },
+        "dataDisks": {
+            "diskSizeInGB": arguments.disk_size,
+            "cachingType": arguments.caching_type,
+            "diskCount": arguments.disk_count,
+            "storageAccountType": arguments.storage_sku,
+        },
+    }});
+    if let Some(subnet) = arguments.subnet {
+        body["properties"]["subnet"] = json!({ "id": subnet });
+    }
+    Ok(body)
+}

@@ -1,0 +1,72 @@
+//! Exit statuses: the same for every command, told by `batchai --help`.
+
+use crate::resources::{ExecutionState, Job};
+use std::process::ExitCode;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Exit(u8);
+
+impl Exit {
+    pub const SUCCESS: Self = Self(0);
+    pub const FAILURE: Self = Self(1);
+    /// What `timeout` of the coreutils gives.
+    pub const TIMED_OUT: Self = Self(124);
+    /// 128 + SIGINT, what a shell gives.
+    pub const INTERRUPTED: Self = Self(130);
+
+    /// What became of a job: its own exit code if it failed with one that a process can pass on.
+    pub fn of(job: &Job) -> Self {
+        match job.properties.execution_state {
+            ExecutionState::Succeeded => Self::SUCCESS,
+            ExecutionState::Queued
+            | ExecutionState::Running
+            | ExecutionState::Terminating
+            | ExecutionState::Failed
+            | ExecutionState::Unknown => job
+                .exit_code()
+                .and_then(|code| u8::try_from(code).ok())
+                .filter(|code| *code != 0)
+                .map_or(Self::FAILURE, Self),
+        }
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(state: &str, exit_code: Option<i64>, expected: u8) {
+        let info = exit_code.map(|code| serde_json::json!({ "exitCode": code }));
+        let job: Job = serde_json::from_value(serde_json::json!({
+            "name": "job",
+            "properties": { "executionState": state, "executionInfo": info },
+        }))
+        .unwrap();
+        assert_eq!(Exit::of(&job), Exit(expected));
+    }
+
+    #[test]
+    fn a_failed_job_gives_its_exit_code_where_a_process_can() {
+        check("succeeded", Some(0), 0);
+        check("failed", Some(3), 3);
+        check("failed", Some(255), 255);
+        check("failed", Some(256), 1);
+        check("failed", Some(-1), 1);
+        check("failed", Some(0), 1);
+        check("failed", None, 1);
+    }
+
+    #[test]
+    fn a_job_that_has_not_ended_is_no_success() {
+        check("queued", None, 1);
+        check("running", None, 1);
+        check("resting", None, 1);
+    }
+}

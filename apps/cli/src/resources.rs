@@ -1,0 +1,311 @@
+//! The parts of the service's resources that this command shows or decides by. Everything is
+//! optional that the service could leave out: `-o json` shows the whole answer anyway.
+
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::fmt;
+
+#[derive(Debug, Deserialize)]
+pub struct Resource<Properties> {
+    #[serde(default)]
+    pub id: String,
+    pub name: String,
+    #[serde(default)]
+    pub location: Option<String>,
+    #[serde(default)]
+    pub tags: BTreeMap<String, String>,
+    pub properties: Properties,
+}
+
+pub type Workspace = Resource<BasicProperties>;
+pub type Experiment = Resource<BasicProperties>;
+pub type FileServer = Resource<FileServerProperties>;
+pub type Cluster = Resource<ClusterProperties>;
+pub type Job = Resource<JobProperties>;
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct BasicProperties {
+    pub provisioning_state: String,
+    pub creation_time: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct FileServerProperties {
+    pub provisioning_state: String,
+    pub creation_time: Option<String>,
+    pub mount_settings: Option<MountSettings>,
+    pub extensions: FileServerExtensions,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct MountSettings {
+    pub mount_point: String,
+    #[serde(rename = "fileServerInternalIP")]
+    pub internal_ip: String,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct FileServerExtensions {
+    /// Where its files are on this machine: only the local service has it.
+    pub local_path: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ClusterProperties {
+    pub provisioning_state: String,
+    pub allocation_state: String,
+    pub creation_time: Option<String>,
+    pub vm_size: String,
+    pub vm_priority: String,
+    pub current_node_count: u32,
+    pub node_state_counts: NodeStateCounts,
+    pub scale_settings: ScaleSettings,
+    pub errors: Vec<Problem>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct NodeStateCounts {
+    pub running_node_count: u32,
+    pub idle_node_count: u32,
+    pub preparing_node_count: u32,
+    pub leaving_node_count: u32,
+    pub unusable_node_count: u32,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ScaleSettings {
+    pub manual: Option<ManualScale>,
+    pub auto_scale: Option<AutoScale>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ManualScale {
+    pub target_node_count: u32,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AutoScale {
+    pub minimum_node_count: u32,
+    pub maximum_node_count: u32,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct JobProperties {
+    pub execution_state: ExecutionState,
+    pub node_count: u32,
+    pub cluster: Option<Reference>,
+    pub creation_time: Option<String>,
+    pub execution_info: Option<ExecutionInfo>,
+    pub extensions: Option<JobExtensions>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ExecutionState {
+    Queued,
+    Running,
+    Terminating,
+    Succeeded,
+    Failed,
+    #[default]
+    #[serde(other)]
+    Unknown,
+}
+
+#[derive(Debug, Deserialize)]
+pub struct Reference {
+    pub id: String,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ExecutionInfo {
+    pub start_time: Option<String>,
+    pub end_time: Option<String>,
+    pub exit_code: Option<i64>,
+    pub errors: Vec<Problem>,
+}
+
+/// An error of a job or a cluster.
+#[derive(Debug, Deserialize)]
+pub struct Problem {
+    pub code: String,
+    pub message: String,
+    #[serde(default)]
+    pub details: Vec<Detail>,
+}
+
+#[derive(Debug, Deserialize)]
+pub struct Detail {
+    pub name: String,
+    pub value: String,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct JobExtensions {
+    pub attempts: Vec<Attempt>,
+    pub waiting_reason: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Attempt {
+    pub number: u32,
+    pub nodes: Vec<String>,
+    pub start_time: Option<String>,
+    pub end_time: Option<String>,
+    pub result: Option<String>,
+}
+
+/// An entry of a job's output directory.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct File {
+    pub name: String,
+    pub file_type: String,
+    #[serde(default)]
+    pub download_url: Option<String>,
+    #[serde(default)]
+    pub properties: FileProperties,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct FileProperties {
+    pub last_modified: Option<String>,
+    pub content_length: Option<u64>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Node {
+    pub node_id: String,
+    #[serde(default)]
+    pub ip_address: String,
+    #[serde(default)]
+    pub port: f64,
+}
+
+impl Job {
+    /// The attempt that runs or ran last; 0 if there was none yet.
+    pub fn attempt_number(&self) -> u32 {
+        match (&self.properties.extensions, self.properties.execution_state) {
+            (Some(extensions), _) => extensions.attempts.last().map_or(0, |last| last.number),
+            (None, ExecutionState::Queued) => 0,
+            // A service without our extensions: all it tells is that the job was started.
+            (None, _) => 1,
+        }
+    }
+
+    pub fn attempts(&self) -> &[Attempt] {
+        self.properties.extensions.as_ref().map_or(&[], |extensions| &extensions.attempts)
+    }
+
+    pub fn waiting_reason(&self) -> Option<&str> {
+        self.properties.extensions.as_ref()?.waiting_reason.as_deref()
+    }
+
+    pub fn exit_code(&self) -> Option<i64> {
+        self.properties.execution_info.as_ref()?.exit_code
+    }
+
+    pub fn first_error(&self) -> Option<&Problem> {
+        self.properties.execution_info.as_ref()?.errors.first()
+    }
+
+    pub fn start_time(&self) -> Option<&str> {
+        self.properties.execution_info.as_ref()?.start_time.as_deref()
+    }
+
+    pub fn end_time(&self) -> Option<&str> {
+        self.properties.execution_info.as_ref()?.end_time.as_deref()
+    }
+
+    pub fn has_ended(&self) -> bool {
+        self.properties.execution_state.is_final()
+    }
+}
+
+impl ExecutionState {
+    pub fn is_final(self) -> bool {
+        match self {
+            Self::Succeeded | Self::Failed => true,
+            Self::Queued | Self::Running | Self::Terminating | Self::Unknown => false,
+        }
+    }
+}
+
+impl File {
+    pub fn is_directory(&self) -> bool {
+        self.file_type == "directory"
+    }
+}
+
+impl fmt::Display for ExecutionState {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.pad(match self {
+            Self::Queued => "queued",
+            Self::Running => "running",
+            Self::Terminating => "terminating",
+            Self::Succeeded => "succeeded",
+            Self::Failed => "failed",
+            Self::Unknown => "unknown",
+        })
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{} ({})", self.message, self.code)?;
+        self.details
+            .iter()
+            .try_for_each(|detail| write!(formatter, "; {}: {}", detail.name, detail.value))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As recorded from the real service: it has no extensions.
+    #[test]
+    fn a_recorded_job_is_understood() {
+        let job: Job = serde_json::from_str(
+            r#"{"id":"/subscriptions/s/x/jobs/job","name":"job",
+                "type":"Microsoft.BatchAI/workspaces/experiments/jobs",
+                "properties":{"experimentName":"experiment","schedulingPriority":"normal",
+                "cluster":{"id":"/subscriptions/s/x/clusters/cluster"},"nodeCount":1,
+                "toolType":"custom","executionState":"failed","executionInfo":{
+                "startTime":"2018-06-14T22:22:45.123Z","endTime":"2018-06-14T22:22:46.9Z",
+                "exitCode":2,"errors":[{"code":"JobFailed",
+                "message":"Job failed with non-zero exit code"}]}}}"#,
+        )
+        .unwrap();
+        assert_eq!(job.attempt_number(), 1);
+        assert_eq!(job.exit_code(), Some(2));
+        assert!(job.has_ended());
+        insta::assert_snapshot!(job.first_error().unwrap(), @"Job failed with non-zero exit code (JobFailed)");
+    }
+
+    #[test]
+    fn a_new_cluster_without_counts_is_understood() {
+        let cluster: Cluster = serde_json::from_str(
+            r#"{"name":"c","properties":{"scaleSettings":{"autoScale":
+                {"minimumNodeCount":0,"maximumNodeCount":4,"initialNodeCount":0}}}}"#,
+        )
+        .unwrap();
+        assert_eq!(cluster.properties.current_node_count, 0);
+        assert_eq!(cluster.properties.scale_settings.auto_scale.unwrap().maximum_node_count, 4);
+    }
+}

@@ -1,0 +1,108 @@
+//! What a node is given to do: records turned into the words of the protocol, secrets opened.
+
+use crate::execute::gone;
+use crate::nodes::attempt_key;
+use crate::{Control, Error};
+use model::{Attempt, EnvironmentVariable, Job, MountVolumes, Node, SealedSecret, limits};
+use protocol::{
+    Assignment, InputDirectory, Mount, MountSource, NodeSetup, OutputDirectory, SetupTask, Variable,
+};
+
+impl Control {
+    pub(crate) async fn node_setup(&self, node: &Node) -> Result<NodeSetup, Error> {
+        let cluster = self.table.cluster(&node.cluster).await?.ok_or(gone("cluster", "prepare"))?;
+        let setup_task = match &cluster.spec.setup_task {
+            Some(task) => Some(SetupTask {
+                command_line: task.command_line.clone(),
+                environment: variables(&task.environment),
+                secrets: self.opened(&task.secrets)?,
+                std_out_err_path_prefix: task.std_out_err_path_prefix.clone(),
+                std_out_err_path_suffix: task.std_out_err_path_suffix.clone(),
+            }),
+            None => None,
+        };
+        Ok(NodeSetup {
+            node_id: node.id.to_string(),
+            mounts: self.mounts(cluster.spec.mounts.as_ref()),
+            setup_task,
+        })
+    }
+
+    pub(crate) async fn assignment(
+        &self,
+        node: &Node,
+        attempt: &Attempt,
+    ) -> Result<Assignment, Error> {
+        let job = self.table.job(&attempt.id.job).await?.ok_or(gone("job", "run"))?;
+        let rank = attempt.members.iter().position(|member| member.node == node.id);
+        let rank = rank.ok_or(gone("member", "run"))? as u32;
+        let hosts = attempt.members.iter().map(|member| member.address.clone()).collect();
+        let spec = &job.spec;
+        Ok(Assignment {
+            key: attempt_key(&attempt.id),
+            node_id: node.id.to_string(),
+            workspace: job.names.workspace.workspace.to_string(),
+            experiment: job.names.experiment.to_string(),
+            job: job.names.job.to_string(),
+            hosts,
+            rank,
+            output_path_segment: wire::job_output_path_segment(&job),
+            std_out_err_path_prefix: spec.std_out_err_path_prefix.clone(),
+            command_line: spec.command_line.clone(),
+            preparation_command_line: spec.preparation.clone(),
+            mounts: self.mounts(spec.mounts.as_ref()),
+            input_directories: input_directories(&job),
+            output_directories: output_directories(&job),
+            environment: variables(spec.environment.as_deref().unwrap_or_default()),
+            secrets: self.opened(spec.secrets.as_deref().unwrap_or_default())?,
+            max_wall_clock_seconds: spec.max_wall_clock_seconds,
+            stop_grace_seconds: limits::STOP_GRACE_SECONDS,
+        })
+    }
+
+    fn mounts(&self, volumes: Option<&MountVolumes>) -> Vec<Mount> {
+        let Some(volumes) = volumes else { return Vec::new() };
+        let servers = volumes.file_servers.iter().map(|mount| Mount {
+            relative_mount_path: mount.relative_mount_path.clone(),
+            source: MountSource::Directory {
+                root: self.file_server_directory(&mount.uid).to_string_lossy().into_owned(),
+                sub_directory: mount.source_directory.clone().unwrap_or_default(),
+            },
+        });
+        let unmanaged = volumes.unmanaged_file_systems.iter().map(|mount| Mount {
+            relative_mount_path: mount.relative_mount_path.clone(),
+            source: MountSource::Command { command: mount.mount_command.clone() },
+        });
+        servers.chain(unmanaged).collect()
+    }
+
+    fn opened(&self, secrets: &[SealedSecret]) -> Result<Vec<Variable>, Error> {
+        let open = |secret: &SealedSecret| {
+            let value = self.keys.open(&secret.sealed)?;
+            Ok(Variable { name: secret.name.clone(), value })
+        };
+        secrets.iter().map(open).collect()
+    }
+}
+
+fn variables(environment: &[EnvironmentVariable]) -> Vec<Variable> {
+    let copy =
+        |it: &EnvironmentVariable| Variable { name: it.name.clone(), value: it.value.clone() };
+    environment.iter().map(copy).collect()
+}
+
+fn input_directories(job: &Job) -> Vec<InputDirectory> {
+    let directories = job.spec.input_directories.iter().flatten();
+    directories.map(|it| InputDirectory { id: it.id.clone(), path: it.path.clone() }).collect()
+}
+
+fn output_directories(job: &Job) -> Vec<OutputDirectory> {
+    let directories = job.spec.output_directories.iter().flatten();
+    directories
+        .map(|it| OutputDirectory {
+            id: it.id.clone(),
+            path_prefix: it.path_prefix.clone(),
+            path_suffix: it.path_suffix.clone(),
+        })
+        .collect()
+}

@@ -1,0 +1,101 @@
+//! What can go wrong in the control plane. A 4xx is made by the explicit constructors of
+//! [`ApiError`] only; everything else is ours and becomes a logged 500.
+
+use crate::ports::PortError;
+use model::Refused;
+use wire::{ErrorBody, Violations};
+
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The caller's doing; they are told.
+    #[error("{}: {}", .0.code(), .0.message())]
+    Api(Box<ApiError>),
+    #[error("the table could not be used")]
+    Table(#[from] dynamo::Error),
+    #[error("the state changed in between")]
+    Refused(#[from] Refused),
+    #[error("a port failed")]
+    Port(#[from] PortError),
+    #[error("a file could not be used")]
+    Io(#[from] std::io::Error),
+    #[error("a message or an event could not be understood")]
+    Json(#[from] serde_json::Error),
+    #[error("a secret could not be opened")]
+    Sealed,
+}
+
+impl Error {
+    /// Somebody else wrote first: read again and plan again.
+    pub fn is_conflict(&self) -> bool {
+        match self {
+            Self::Table(error) => error.is_conflict(),
+            Self::Refused(_) => true,
+            Self::Api(_) | Self::Port(_) | Self::Io(_) | Self::Json(_) | Self::Sealed => false,
+        }
+    }
+}
+
+/// What the caller did wrong, by HTTP status.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    BadRequest,
+    Unauthorized,
+    Forbidden,
+    NotFound,
+    Conflict,
+    Gone,
+}
+
+#[derive(Debug)]
+pub struct ApiError {
+    pub kind: Kind,
+    pub body: ErrorBody,
+}
+
+impl ApiError {
+    pub fn new(kind: Kind, code: &str, message: impl Into<String>) -> Self {
+        Self { kind, body: ErrorBody::new(code, message) }
+    }
+
+    pub fn code(&self) -> &str {
+        &self.body.error.code
+    }
+
+    pub fn message(&self) -> &str {
+        &self.body.error.message
+    }
+}
+
+impl From<ApiError> for Error {
+    fn from(error: ApiError) -> Self {
+        Self::Api(Box::new(error))
+    }
+}
+
+impl From<Violations> for Error {
+    fn from(violations: Violations) -> Self {
+        ApiError { kind: Kind::BadRequest, body: violations.body() }.into()
+    }
+}
+
+impl Error {
+    pub fn bad_request(code: &str, message: impl Into<String>) -> Self {
+        ApiError::new(Kind::BadRequest, code, message).into()
+    }
+
+    pub fn not_found(kind: wire::ResourceKind, name: &str) -> Self {
+        ApiError { kind: Kind::NotFound, body: ErrorBody::not_found(kind, name) }.into()
+    }
+
+    pub fn conflict(code: &str, message: impl Into<String>) -> Self {
+        ApiError::new(Kind::Conflict, code, message).into()
+    }
+
+    pub fn forbidden(code: &str, message: impl Into<String>) -> Self {
+        ApiError::new(Kind::Forbidden, code, message).into()
+    }
+
+    pub fn gone(code: &str, message: impl Into<String>) -> Self {
+        ApiError::new(Kind::Gone, code, message).into()
+    }
+}

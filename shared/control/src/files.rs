@@ -1,0 +1,201 @@
+//! Output files of jobs: where a directory id leads, what is in it, and links to download it.
+//!
+//! Paths come from users and may hold symbolic links; every access goes through a directory handle
+//! that cannot be left.
+
+use crate::{Control, Error};
+use cap_std::ambient_authority;
+use cap_std::fs::{Dir, File, Metadata};
+use model::{Cluster, Job, MountVolumes, Timestamp, Uid};
+use std::io::ErrorKind;
+use wire::{FileEntry, OutputFilesQuery};
+
+/// A directory on a file server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FilePlace {
+    pub file_server: Uid,
+    /// Below the root of the file server, without leading or trailing slash.
+    pub path: String,
+}
+
+impl Control {
+    /// One level of an output directory, in byte order of the names, from behind `after` on.
+    /// A directory that is not there (yet) is empty: clients poll this until a file shows up.
+    pub async fn output_files(
+        &self,
+        job: &Job,
+        query: &OutputFilesQuery,
+        link: impl Fn(&FilePlace) -> String,
+    ) -> Result<Vec<FileEntry>, Error> {
+        let cluster = self.table.cluster(&job.cluster).await?;
+        let place = output_place(job, cluster.as_ref(), query)?;
+        let root = match open_root(&self.file_server_directory(&place.file_server)) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+            root => root?,
+        };
+        let directory = match root.open_dir(if place.path.is_empty() { "." } else { &place.path }) {
+            Err(error) if is_absent(&error) => return Ok(Vec::new()),
+            directory => directory?,
+        };
+        let mut entries = Vec::new();
+        for entry in directory.entries()? {
+            let entry = entry?;
+            let Ok(name) = entry.file_name().into_string() else { continue };
+            // A link that leads out, or nowhere, is not an output file.
+            let Ok(metadata) = directory.metadata(&name) else { continue };
+            entries.push(file_entry(&place, name, &metadata, &link));
+        }
+        entries.sort_by(|a, b| a.name.as_bytes().cmp(b.name.as_bytes()));
+        Ok(entries)
+    }
+
+    /// Opens a file for download.
+    ///
+    /// # Errors
+    /// 404 when there is no such file, or the path leads out of the file server.
+    pub fn open_file(&self, file_server: &Uid, path: &str) -> Result<File, Error> {
+        let missing = || {
+            crate::ApiError::new(
+                crate::Kind::NotFound,
+                "FileNotFound",
+                "The file is not there (any more)",
+            )
+        };
+        let root = open_root(&self.file_server_directory(file_server)).map_err(|_| missing())?;
+        let file = root.open(path).map_err(|_| missing())?;
+        match file.metadata()?.is_file() {
+            true => Ok(file),
+            false => Err(missing().into()),
+        }
+    }
+}
+
+fn open_root(directory: &std::path::Path) -> std::io::Result<Dir> {
+    Dir::open_ambient_dir(directory, ambient_authority())
+}
+
+/// Not there, not a directory, or outside of what may be seen.
+fn is_absent(error: &std::io::Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::PermissionDenied
+    )
+}
+
+fn file_entry(
+    place: &FilePlace,
+    name: String,
+    metadata: &Metadata,
+    link: impl Fn(&FilePlace) -> String,
+) -> FileEntry {
+    if metadata.is_dir() {
+        return FileEntry::directory(name);
+    }
+    let path = format!("{}/{name}", place.path).trim_start_matches('/').to_owned();
+    let file = FilePlace { file_server: place.file_server.clone(), path };
+    FileEntry::file(name, link(&file), modified(metadata), metadata.len())
+}
+
+pub fn modified(metadata: &Metadata) -> Timestamp {
+    let since_epoch = metadata
+        .modified()
+        .ok()
+        .and_then(|time| time.into_std().duration_since(std::time::UNIX_EPOCH).ok());
+    Timestamp(since_epoch.map_or(0, |since| i64::try_from(since.as_millis()).unwrap_or(i64::MAX)))
+}
+
+/// Where a directory id of a job leads.
+///
+/// # Errors
+/// When the id is unknown, or its prefix is not under a mounted file server.
+fn output_place(
+    job: &Job,
+    cluster: Option<&Cluster>,
+    query: &OutputFilesQuery,
+) -> Result<FilePlace, Error> {
+    let segment = wire::job_output_path_segment(job);
+    let (prefix, below) = if query.is_standard_output() {
+        (job.spec.std_out_err_path_prefix.as_str(), format!("{segment}/stdouterr"))
+    } else {
+        let id = &query.output_directory_id;
+        let known = job.spec.output_directories.iter().flatten().find(|known| known.id == *id);
+        let Some(directory) = known else { return Err(not_on_a_mount(id)) };
+        let suffix = directory.path_suffix.as_deref().unwrap_or_default();
+        (directory.path_prefix.as_str(), format!("{segment}/outputs/{suffix}"))
+    };
+    let cluster_mounts = cluster.and_then(|cluster| cluster.spec.mounts.as_ref());
+    let mounted = under_mount(prefix, "AZ_BATCHAI_JOB_MOUNT_ROOT", job.spec.mounts.as_ref())
+        .or_else(|| under_mount(prefix, "AZ_BATCHAI_MOUNT_ROOT", cluster_mounts));
+    let Some(mut place) = mounted else {
+        return Err(not_on_a_mount(&query.output_directory_id));
+    };
+    place.path = join([place.path.as_str(), &below, &query.directory]);
+    Ok(place)
+}
+
+/// The message is the one that the service was seen to give (section 1.1).
+fn not_on_a_mount(id: &str) -> Error {
+    Error::bad_request(
+        "OutputDirectoryNotFound",
+        format!("The specified outputDirectoryId {id} is not present on a mount root"),
+    )
+}
+
+/// `$ROOT/{relative mount path}/rest` on a file server that is mounted there.
+fn under_mount(prefix: &str, root: &str, mounts: Option<&MountVolumes>) -> Option<FilePlace> {
+    let rest = [format!("${root}"), format!("${{{root}}}")]
+        .iter()
+        .find_map(|variable| prefix.strip_prefix(variable.as_str()))?;
+    if !rest.starts_with('/') {
+        return None;
+    }
+    let rest = join([rest]);
+    mounts?.file_servers.iter().find_map(|mount| {
+        let path = join([mount.relative_mount_path.as_str()]);
+        let below = rest.strip_prefix(&path)?;
+        if !(below.is_empty() || below.starts_with('/')) {
+            return None;
+        }
+        let source = mount.source_directory.as_deref().unwrap_or_default();
+        Some(FilePlace { file_server: mount.uid.clone(), path: join([source, below]) })
+    })
+}
+
+/// Joins paths, leaving out what means nothing.
+fn join<'a>(parts: impl IntoIterator<Item = &'a str>) -> String {
+    let components = parts.into_iter().flat_map(|part| part.split('/'));
+    components.filter(|it| !it.is_empty() && *it != ".").collect::<Vec<_>>().join("/")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use model::FileServerMount;
+
+    fn mounts(path: &str, source: Option<&str>) -> MountVolumes {
+        let mount = FileServerMount {
+            id: String::new(),
+            uid: Uid::from_bytes([1; 16]),
+            source_directory: source.map(str::to_owned),
+            relative_mount_path: path.to_owned(),
+            mount_options: None,
+        };
+        MountVolumes { file_servers: vec![mount], unmanaged_file_systems: vec![] }
+    }
+
+    fn check(prefix: &str, mounts: &MountVolumes, expected: Option<&str>) {
+        let place = under_mount(prefix, "AZ_BATCHAI_MOUNT_ROOT", Some(mounts));
+        assert_eq!(place.map(|place| place.path).as_deref(), expected, "{prefix}");
+    }
+
+    #[test]
+    fn a_prefix_leads_to_the_file_server_that_is_mounted_there() {
+        let plain = mounts("nfs", None);
+        check("$AZ_BATCHAI_MOUNT_ROOT/nfs", &plain, Some(""));
+        check("${AZ_BATCHAI_MOUNT_ROOT}/nfs/a//b/", &plain, Some("a/b"));
+        check("$AZ_BATCHAI_MOUNT_ROOT/nfs2", &plain, None);
+        check("$AZ_BATCHAI_MOUNT_ROOTX/nfs", &plain, None);
+        check("$AZ_BATCHAI_JOB_TEMP/nfs", &plain, None);
+        check("$AZ_BATCHAI_MOUNT_ROOT/nfs/a", &mounts("nfs", Some("data/x")), Some("data/x/a"));
+    }
+}

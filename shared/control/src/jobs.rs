@@ -1,0 +1,272 @@
+//! Jobs: submitting, ending, deleting. Running them is the dispatcher's and the nodes'.
+
+use crate::clusters::uid_of;
+use crate::file_servers::exists;
+use crate::operations::{Put, Started, done};
+use crate::ports::Function;
+use crate::workspaces::being_deleted;
+use crate::{Control, Error, replan};
+use dynamo::{Page, Transaction};
+use model::{
+    Cluster, Ending, Experiment, FileServer, Job, JobNames, JobState, Name, Operation, Uid, Wake,
+    WorkspaceNames, limits,
+};
+use wire::{JobRequest, ResourceKind};
+
+/// Where a job stands: workspace and experiment.
+#[derive(Clone, Debug)]
+pub struct ExperimentPath {
+    pub workspace: WorkspaceNames,
+    pub experiment: Name,
+}
+
+impl Control {
+    pub async fn job(&self, path: &ExperimentPath, name: &Name) -> Result<Job, Error> {
+        let experiment = self.experiment(&path.workspace, &path.experiment).await?;
+        let found = self.table.job_named(&experiment.uid, name.as_str()).await?;
+        found.ok_or_else(|| Error::not_found(ResourceKind::Job, name.as_str()))
+    }
+
+    pub async fn jobs(
+        &self,
+        path: &ExperimentPath,
+        after: Option<String>,
+        limit: usize,
+    ) -> Result<Page<Job>, Error> {
+        let experiment = self.experiment(&path.workspace, &path.experiment).await?;
+        Ok(self.table.jobs(&experiment.uid, after, limit).await?)
+    }
+
+    /// What a queued job waits for; nothing for any other.
+    pub async fn waiting_reason(&self, job: &Job) -> Result<Option<String>, Error> {
+        let JobState::Queued { .. } = job.state else { return Ok(None) };
+        let Some(cluster) = self.table.cluster(&job.cluster).await? else { return Ok(None) };
+        Ok(Some(scheduler::waiting::explain(&cluster, &job.queue_entry(), self.now())))
+    }
+
+    /// Accepts a job into the queue of its cluster.
+    pub async fn put_job(
+        &self,
+        path: &ExperimentPath,
+        name: &Name,
+        request: &JobRequest,
+    ) -> Result<Put<Job>, Error> {
+        let (uid, operation) = (self.new_uid(), self.new_uid());
+        let started = |location| Started { operation: operation.clone(), location };
+        let cluster = replan(|| async {
+            let workspace = self.workspace(&path.workspace).await?;
+            let experiment = self.experiment_in(&workspace, &path.experiment).await?;
+            match self.table.job_named(&experiment.uid, name.as_str()).await? {
+                // An earlier try of this very request succeeded, though its answer was lost.
+                Some(found) if found.uid == uid => return Ok(Submitted::New(found.cluster)),
+                Some(found) if found.deletion.is_some() => return Err(being_deleted("job", name)),
+                Some(found) if request.is_same_as(&found) => {
+                    return Ok(Submitted::Before(Box::new(found)));
+                }
+                Some(_) => return Err(exists("JobExists", "job", name)),
+                None => {}
+            }
+            if experiment.lifecycle.is_deleting() {
+                return Err(being_deleted("experiment", &path.experiment));
+            }
+            self.submit(&experiment, name, &uid, &operation, request).await.map(Submitted::New)
+        })
+        .await?;
+        match cluster {
+            Submitted::Before(job) => Ok(Put::Unchanged(job)),
+            Submitted::New(cluster) => {
+                self.hint_cluster(Function::Dispatcher, &cluster).await;
+                let location = self.workspace(&path.workspace).await?.location;
+                Ok(Put::Accepted(started(location)))
+            }
+        }
+    }
+
+    async fn submit(
+        &self,
+        experiment: &Experiment,
+        name: &Name,
+        uid: &Uid,
+        operation: &Uid,
+        request: &JobRequest,
+    ) -> Result<model::ClusterRef, Error> {
+        let cluster = self.cluster(&request.cluster.names, &request.cluster.name).await?;
+        if cluster.is_deleting() {
+            return Err(being_deleted("cluster", &cluster.name));
+        }
+        self.refuse_impossible(request)?;
+        let servers = self.mountable_all(request.file_servers()).await?;
+        let job = self.new_job(experiment, name, uid, &cluster, request, &servers)?;
+        let reference = cluster.reference();
+        let resource = wire::ids::job_key(&job.names);
+        let mut transaction = Transaction::new()
+            .create_job(&job)
+            .enqueue(&reference, &job.queue_entry())
+            .require_experiment(experiment)
+            .put_operation(&done(operation.clone(), resource, job.submitted_at));
+        transaction = match cluster.awake {
+            true => transaction.require_awake_cluster(&cluster),
+            false => {
+                let awake = Cluster { awake: true, ..cluster };
+                let wake = Wake::Cluster { cluster: reference.clone() };
+                transaction.replace_cluster(&awake).wake(&wake)
+            }
+        };
+        for server in &servers {
+            transaction = transaction.require_file_server(server);
+        }
+        self.table.commit(transaction).await?;
+        Ok(reference)
+    }
+
+    /// A job that no setting of its cluster could ever let run.
+    fn refuse_impossible(&self, request: &JobRequest) -> Result<(), Error> {
+        let (wanted, limit) = (request.node_count, self.settings.max_nodes);
+        if wanted <= limit {
+            return Ok(());
+        }
+        Err(Error::bad_request(
+            "QuotaExceeded",
+            format!(
+                "The job needs {wanted} nodes at once, but this service runs at most {limit}; ask for fewer, or raise the limit of the service (--max-nodes)"
+            ),
+        ))
+    }
+
+    fn new_job(
+        &self,
+        experiment: &Experiment,
+        name: &Name,
+        uid: &Uid,
+        cluster: &Cluster,
+        request: &JobRequest,
+        servers: &[FileServer],
+    ) -> Result<Job, Error> {
+        let now = self.now();
+        let spec = request.clone().into_spec(
+            |secret| self.keys.seal(secret, &self.new_uid()),
+            |id| uid_of(servers, id),
+        )?;
+        Ok(Job {
+            experiment: experiment.uid.clone(),
+            names: JobNames {
+                workspace: experiment.names.clone(),
+                experiment: experiment.name.clone(),
+                job: name.clone(),
+            },
+            uid: uid.clone(),
+            version: 1,
+            cluster: cluster.reference(),
+            cluster_id: wire::ids::id_of_cluster(cluster),
+            spec,
+            submitted_at: now,
+            etag: self.new_uid(),
+            state: JobState::Queued { since: now },
+            attempts: Vec::new(),
+            deletion: None,
+        })
+    }
+
+    /// Ends a job that has not ended. `None` when it has: then there is nothing to wait for.
+    pub async fn terminate_job(
+        &self,
+        path: &ExperimentPath,
+        name: &Name,
+    ) -> Result<Option<Started>, Error> {
+        let location = self.workspace(&path.workspace).await?.location;
+        let operation = self.new_uid();
+        let terminated = replan(|| async {
+            let job = self.job(path, name).await?;
+            if job.state.is_final() {
+                return Ok(false);
+            }
+            self.end_job(job, Some(operation.clone()), None).await?;
+            Ok(true)
+        })
+        .await?;
+        Ok(terminated.then_some(Started { operation, location }))
+    }
+
+    /// Ends the job if need be, then forgets it. Its files stay: they are the user's.
+    /// `None` when there is nothing to delete.
+    pub async fn delete_job(
+        &self,
+        path: &ExperimentPath,
+        name: &Name,
+    ) -> Result<Option<Started>, Error> {
+        let workspace = self.workspace(&path.workspace).await?;
+        let experiment = self.experiment_in(&workspace, &path.experiment).await?;
+        let operation = self.new_uid();
+        let deleted = replan(|| async {
+            match self.table.job_named(&experiment.uid, name.as_str()).await? {
+                None => Ok(None),
+                Some(job) => self.remove_job(job, operation.clone()).await.map(Some),
+            }
+        })
+        .await?;
+        let location = workspace.location;
+        Ok(deleted.map(|operation| Started { operation, location }))
+    }
+
+    /// Answers the operation that completes with the removal.
+    pub(crate) async fn remove_job(&self, job: Job, operation: Uid) -> Result<Uid, Error> {
+        if let Some(running) = job.deletion {
+            return Ok(running);
+        }
+        if !job.state.is_final() {
+            self.end_job(job, None, Some(operation.clone())).await?;
+            return Ok(operation);
+        }
+        let resource = wire::ids::job_key(&job.names);
+        let transaction = Transaction::new().remove_job(&job).put_operation(&done(
+            operation.clone(),
+            resource,
+            self.now(),
+        ));
+        self.table.commit(transaction).await?;
+        Ok(operation)
+    }
+
+    /// A queued job ends (or disappears) at once; a running one when its processes have.
+    async fn end_job(
+        &self,
+        job: Job,
+        operation: Option<Uid>,
+        deletion: Option<Uid>,
+    ) -> Result<(), Error> {
+        let now = self.now();
+        let cluster = job.cluster.clone();
+        let entry = job.queue_entry();
+        let live = job.live_attempt();
+        let mut job = job.terminate(operation.clone(), now)?;
+        job.deletion = deletion.clone();
+        let resource = wire::ids::job_key(&job.names);
+        let id = operation.or(deletion.clone()).unwrap_or_else(|| self.new_uid());
+        let Some(live) = live else {
+            let ended = match deletion {
+                Some(_) => Transaction::new().remove_job(&job),
+                None => Transaction::new().replace_job(&job),
+            };
+            let ended = ended.dequeue(&cluster, &entry).put_operation(&done(id, resource, now));
+            return Ok(self.table.commit(ended).await?);
+        };
+        let mut transaction = Transaction::new()
+            .replace_job(&job)
+            .put_operation(&Operation::started(id, resource, now));
+        let attempt = self.table.attempt(&cluster, &live).await?;
+        let attempt = attempt.ok_or(crate::execute::gone("attempt", "terminate"))?;
+        let nodes: Vec<_> = attempt.members.iter().map(|member| member.node.clone()).collect();
+        if !attempt.is_ending() {
+            let ending = attempt.end(Ending::Terminated, limits::STOP_GRACE_SECONDS, now);
+            transaction = transaction.replace_attempt(&ending);
+        }
+        self.table.commit(transaction).await?;
+        self.wake_nodes(&nodes);
+        Ok(())
+    }
+}
+
+enum Submitted {
+    New(model::ClusterRef),
+    Before(Box<Job>),
+}

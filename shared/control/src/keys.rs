@@ -1,0 +1,129 @@
+//! Keys derived from the one master key: for secrets at rest, for download links, for node tokens.
+
+use crate::Error;
+use base64::Engine;
+use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
+use chacha20poly1305::aead::Aead;
+use chacha20poly1305::{ChaCha20Poly1305, KeyInit, Nonce};
+use hmac::{Hmac, Mac};
+use model::{ClusterRef, NodeId, Uid};
+use sha2::Sha256;
+
+type HmacSha256 = Hmac<Sha256>;
+
+const NONCE_BYTES: usize = 12;
+
+/// Holds derived keys only; printing it prints none of them.
+pub struct Keys {
+    seal: ChaCha20Poly1305,
+    links: [u8; 32],
+    nodes: [u8; 32],
+}
+
+impl std::fmt::Debug for Keys {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("Keys")
+    }
+}
+
+impl Keys {
+    pub fn derive(master: &[u8; 32]) -> Self {
+        let derived = |purpose: &str| mac(master, &[purpose]);
+        Self {
+            seal: ChaCha20Poly1305::new(&derived("secrets").into()),
+            links: derived("links"),
+            nodes: derived("nodes"),
+        }
+    }
+
+    /// Encrypts a secret for the table. `unique` must never come again.
+    pub fn seal(&self, plain: &str, unique: &Uid) -> String {
+        let digest = mac(&self.links, &["nonce", unique.as_str()]);
+        let nonce = &digest[..NONCE_BYTES];
+        let sealed = self
+            .seal
+            .encrypt(Nonce::from_slice(nonce), plain.as_bytes())
+            .expect("a secret is shorter than the cipher's limit of 256 GiB");
+        STANDARD_NO_PAD.encode([nonce, &sealed].concat())
+    }
+
+    /// # Errors
+    /// [`Error::Sealed`] when the text was not sealed with this key.
+    pub fn open(&self, sealed: &str) -> Result<String, Error> {
+        let bytes = STANDARD_NO_PAD.decode(sealed).map_err(|_| Error::Sealed)?;
+        let (nonce, text) = bytes.split_at_checked(NONCE_BYTES).ok_or(Error::Sealed)?;
+        let plain = self.seal.decrypt(Nonce::from_slice(nonce), text).map_err(|_| Error::Sealed)?;
+        String::from_utf8(plain).map_err(|_| Error::Sealed)
+    }
+
+    /// The signature of a download link: this file, until then (seconds since 1970).
+    pub fn sign_link(&self, file_server: &Uid, path: &str, expires_at: i64) -> String {
+        let expiry = expires_at.to_string();
+        URL_SAFE_NO_PAD.encode(mac(&self.links, &[file_server.as_str(), path, &expiry]))
+    }
+
+    pub fn is_link_signed(
+        &self,
+        file_server: &Uid,
+        path: &str,
+        expires_at: i64,
+        signature: &str,
+    ) -> bool {
+        same(&self.sign_link(file_server, path, expires_at), signature)
+    }
+
+    /// With its token a node can speak for itself only.
+    pub fn node_token(&self, cluster: &ClusterRef, node: &NodeId) -> String {
+        URL_SAFE_NO_PAD.encode(mac(&self.nodes, &[cluster.uid.as_str(), node.as_str()]))
+    }
+
+    pub fn is_node_token(&self, cluster: &ClusterRef, node: &NodeId, token: &str) -> bool {
+        same(&self.node_token(cluster, node), token)
+    }
+}
+
+/// Compares in a time that does not depend on where the first difference is.
+pub fn same(expected: &str, given: &str) -> bool {
+    let (expected, given) = (expected.as_bytes(), given.as_bytes());
+    let difference = expected.iter().zip(given).fold(0, |sum, (a, b)| sum | (a ^ b));
+    expected.len() == given.len() && difference == 0
+}
+
+fn mac(key: &[u8; 32], parts: &[&str]) -> [u8; 32] {
+    let mut mac = <HmacSha256 as Mac>::new_from_slice(key).expect("HMAC takes keys of any length");
+    for part in parts {
+        mac.update(&(part.len() as u64).to_be_bytes());
+        mac.update(part.as_bytes());
+    }
+    mac.finalize().into_bytes().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn uid(byte: u8) -> Uid {
+        Uid::from_bytes([byte; 16])
+    }
+
+    #[test]
+    fn a_secret_comes_back_only_under_its_key() {
+        let keys = Keys::derive(&[1; 32]);
+        let sealed = keys.seal("hunter2", &uid(1));
+        assert!(!sealed.contains("hunter2"));
+        assert_ne!(sealed, keys.seal("hunter2", &uid(2)));
+        assert_eq!(keys.open(&sealed).unwrap(), "hunter2");
+        assert!(matches!(Keys::derive(&[2; 32]).open(&sealed), Err(Error::Sealed)));
+        assert!(matches!(keys.open("c2hvcnQ"), Err(Error::Sealed)));
+    }
+
+    #[test]
+    fn a_link_holds_for_its_file_and_its_time() {
+        let keys = Keys::derive(&[1; 32]);
+        let signature = keys.sign_link(&uid(1), "a/b.txt", 100);
+        assert!(keys.is_link_signed(&uid(1), "a/b.txt", 100, &signature));
+        assert!(!keys.is_link_signed(&uid(1), "a/b.txt", 101, &signature));
+        assert!(!keys.is_link_signed(&uid(1), "a/c.txt", 100, &signature));
+        assert!(!keys.is_link_signed(&uid(2), "a/b.txt", 100, &signature));
+    }
+}

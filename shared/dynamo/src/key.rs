@@ -1,0 +1,109 @@
+//! Every key of the table. Names stand in keys in lower case, as ARM names are matched without
+//! regard to case.
+//!
+//! | item | pk | sk |
+//! | --- | --- | --- |
+//! | workspace | `sub#{subscription}` | `ws#{group}#{name}` |
+//! | cluster, file server, experiment | `ws#{workspace uid}` | `cluster#{name}`, `fs#{name}`, `exp#{name}` |
+//! | job | `exp#{experiment uid}` | `job#{name}` |
+//! | queue entry | `cl#{cluster uid}` | `queue#{rank}#{time}#{job uid}` |
+//! | attempt | `cl#{cluster uid}` | `attempt#{job uid}` |
+//! | node, idle marker | `cl#{cluster uid}` | `node#{id}`, `idle#{id}` |
+//! | machine → node | `inst#{instance}` | `node` |
+//! | operation | `op#{id}` | `op` |
+//! | what is not at rest | `awake` | `awake#{uid}` |
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use model::{Name, NodeId, QueueEntry, Uid};
+use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
+
+pub(crate) const PARTITION: &str = "pk";
+pub(crate) const SORT: &str = "sk";
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Key {
+    pub pk: String,
+    pub sk: String,
+}
+
+impl Key {
+    pub(crate) fn attributes(self) -> HashMap<String, AttributeValue> {
+        HashMap::from([
+            (PARTITION.to_owned(), AttributeValue::S(self.pk)),
+            (SORT.to_owned(), AttributeValue::S(self.sk)),
+        ])
+    }
+}
+
+/// Says that a node is free, so that dispatch finds one without reading the busy ones.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IdleMarker {
+    pub node: NodeId,
+}
+
+pub(crate) fn subscription_partition(subscription: &Name) -> String {
+    format!("sub#{}", subscription.key())
+}
+
+pub(crate) fn workspace(subscription: &Name, group: &Name, name: &Name) -> Key {
+    Key {
+        pk: subscription_partition(subscription),
+        sk: format!("ws#{}#{}", group.key(), name.key()),
+    }
+}
+
+pub(crate) fn workspace_partition(workspace: &Uid) -> String {
+    format!("ws#{workspace}")
+}
+
+pub(crate) fn child(workspace: &Uid, kind: &str, name: &str) -> Key {
+    Key { pk: workspace_partition(workspace), sk: format!("{kind}#{}", name.to_ascii_lowercase()) }
+}
+
+pub(crate) fn experiment_partition(experiment: &Uid) -> String {
+    format!("exp#{experiment}")
+}
+
+pub(crate) fn job(experiment: &Uid, name: &str) -> Key {
+    Key { pk: experiment_partition(experiment), sk: format!("job#{}", name.to_ascii_lowercase()) }
+}
+
+pub(crate) fn cluster_partition(cluster: &Uid) -> String {
+    format!("cl#{cluster}")
+}
+
+/// Rank, then time of submission (13 digits of milliseconds last until the year 2286).
+pub(crate) fn queue_entry(cluster: &Uid, entry: &QueueEntry) -> Key {
+    let time = entry.submitted_at.0.max(0);
+    Key {
+        pk: cluster_partition(cluster),
+        sk: format!("queue#{}#{time:013}#{}", entry.rank, entry.job.uid),
+    }
+}
+
+pub(crate) fn attempt(cluster: &Uid, job: &Uid) -> Key {
+    Key { pk: cluster_partition(cluster), sk: format!("attempt#{job}") }
+}
+
+pub(crate) fn node(cluster: &Uid, node: &NodeId) -> Key {
+    Key { pk: cluster_partition(cluster), sk: format!("node#{node}") }
+}
+
+pub(crate) fn idle(cluster: &Uid, node: &NodeId) -> Key {
+    Key { pk: cluster_partition(cluster), sk: format!("idle#{node}") }
+}
+
+pub(crate) fn instance(instance: &str) -> Key {
+    Key { pk: format!("inst#{instance}"), sk: "node".to_owned() }
+}
+
+pub(crate) fn operation(id: &Uid) -> Key {
+    Key { pk: format!("op#{id}"), sk: "op".to_owned() }
+}
+
+pub(crate) const AWAKE_PARTITION: &str = "awake";
+
+pub(crate) fn awake(uid: &Uid) -> Key {
+    Key { pk: AWAKE_PARTITION.to_owned(), sk: format!("awake#{uid}") }
+}

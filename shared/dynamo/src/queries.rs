@@ -1,0 +1,226 @@
+//! What the service asks of the table, in its own nouns.
+
+use crate::key::{self, IdleMarker};
+use crate::record::InstanceOwner;
+use crate::table::Range;
+use crate::{Error, Table};
+use model::{
+    Attempt, AttemptRef, Cluster, ClusterRef, Experiment, FileServer, Job, JobRef, Name, Node,
+    NodeId, Operation, QueueEntry, Uid, Wake, Workspace,
+};
+use serde::de::DeserializeOwned;
+
+/// A page of a list, and where the next one starts.
+#[derive(Debug)]
+pub struct Page<T> {
+    pub items: Vec<T>,
+    /// Opaque: the position behind the last item, absent at the end.
+    pub next: Option<String>,
+}
+
+impl Table {
+    pub async fn workspace(
+        &self,
+        subscription: &Name,
+        group: &Name,
+        name: &Name,
+    ) -> Result<Option<Workspace>, Error> {
+        self.get(key::workspace(subscription, group, name)).await
+    }
+
+    /// Workspaces of a subscription, or of one resource group of it.
+    pub async fn workspaces(
+        &self,
+        subscription: &Name,
+        group: Option<&Name>,
+        after: Option<String>,
+        limit: usize,
+    ) -> Result<Page<Workspace>, Error> {
+        let prefix = group.map_or("ws#".to_owned(), |group| format!("ws#{}#", group.key()));
+        self.page(key::subscription_partition(subscription), &prefix, after, limit).await
+    }
+
+    pub async fn experiment(
+        &self,
+        workspace: &Uid,
+        name: &str,
+    ) -> Result<Option<Experiment>, Error> {
+        self.get(key::child(workspace, "exp", name)).await
+    }
+
+    pub async fn experiments(
+        &self,
+        workspace: &Uid,
+        after: Option<String>,
+        limit: usize,
+    ) -> Result<Page<Experiment>, Error> {
+        self.page(key::workspace_partition(workspace), "exp#", after, limit).await
+    }
+
+    pub async fn file_server(
+        &self,
+        workspace: &Uid,
+        name: &str,
+    ) -> Result<Option<FileServer>, Error> {
+        self.get(key::child(workspace, "fs", name)).await
+    }
+
+    pub async fn file_servers(
+        &self,
+        workspace: &Uid,
+        after: Option<String>,
+        limit: usize,
+    ) -> Result<Page<FileServer>, Error> {
+        self.page(key::workspace_partition(workspace), "fs#", after, limit).await
+    }
+
+    pub async fn cluster_named(
+        &self,
+        workspace: &Uid,
+        name: &str,
+    ) -> Result<Option<Cluster>, Error> {
+        self.get(key::child(workspace, "cluster", name)).await
+    }
+
+    /// The cluster that is meant, not a later one of the same name.
+    pub async fn cluster(&self, reference: &ClusterRef) -> Result<Option<Cluster>, Error> {
+        let named = self.cluster_named(&reference.workspace, &reference.name).await?;
+        Ok(named.filter(|cluster| cluster.uid == reference.uid))
+    }
+
+    pub async fn clusters(
+        &self,
+        workspace: &Uid,
+        after: Option<String>,
+        limit: usize,
+    ) -> Result<Page<Cluster>, Error> {
+        self.page(key::workspace_partition(workspace), "cluster#", after, limit).await
+    }
+
+    pub async fn job_named(&self, experiment: &Uid, name: &str) -> Result<Option<Job>, Error> {
+        self.get(key::job(experiment, name)).await
+    }
+
+    /// The job that is meant, not a later one of the same name.
+    pub async fn job(&self, reference: &JobRef) -> Result<Option<Job>, Error> {
+        let named = self.job_named(&reference.experiment, &reference.name).await?;
+        Ok(named.filter(|job| job.uid == reference.uid))
+    }
+
+    pub async fn jobs(
+        &self,
+        experiment: &Uid,
+        after: Option<String>,
+        limit: usize,
+    ) -> Result<Page<Job>, Error> {
+        self.page(key::experiment_partition(experiment), "job#", after, limit).await
+    }
+
+    /// The head of the queue, in order: entries that a cluster of at most `ceiling` nodes could
+    /// start. Wider ones wait for a setting and must not hide what stands behind them.
+    pub async fn startable(
+        &self,
+        cluster: &ClusterRef,
+        ceiling: u32,
+        limit: usize,
+    ) -> Result<Vec<QueueEntry>, Error> {
+        let mut found = Vec::new();
+        let mut after = None;
+        while found.len() < limit {
+            let pk = key::cluster_partition(&cluster.uid);
+            let wanted = limit - found.len();
+            let range = Range { pk, prefix: "queue#", after, limit: Some(wanted) };
+            let page: Vec<(String, QueueEntry)> = self.range(range).await?;
+            let complete = page.len() < wanted;
+            after = page.last().map(|(sk, _)| sk.clone());
+            let entries = page.into_iter().map(|(_, entry)| entry);
+            found.extend(entries.filter(|entry| entry.node_count <= ceiling));
+            if complete {
+                break;
+            }
+        }
+        Ok(found)
+    }
+
+    pub async fn idle_nodes(
+        &self,
+        cluster: &ClusterRef,
+        limit: usize,
+    ) -> Result<Vec<NodeId>, Error> {
+        let pk = key::cluster_partition(&cluster.uid);
+        let markers: Vec<IdleMarker> = self.all(pk, "idle#", Some(limit)).await?;
+        Ok(markers.into_iter().map(|marker| marker.node).collect())
+    }
+
+    pub async fn node(&self, cluster: &ClusterRef, id: &NodeId) -> Result<Option<Node>, Error> {
+        self.get(key::node(&cluster.uid, id)).await
+    }
+
+    /// These nodes, as far as they exist; at most 100.
+    pub async fn nodes_named(
+        &self,
+        cluster: &ClusterRef,
+        ids: &[NodeId],
+    ) -> Result<Vec<Node>, Error> {
+        if let [id] = ids {
+            return Ok(self.node(cluster, id).await?.into_iter().collect());
+        }
+        self.get_many(ids.iter().map(|id| key::node(&cluster.uid, id)).collect()).await
+    }
+
+    pub async fn nodes(&self, cluster: &ClusterRef) -> Result<Vec<Node>, Error> {
+        self.all(key::cluster_partition(&cluster.uid), "node#", None).await
+    }
+
+    /// The live attempt, if it is still this one.
+    pub async fn attempt(
+        &self,
+        cluster: &ClusterRef,
+        id: &AttemptRef,
+    ) -> Result<Option<Attempt>, Error> {
+        let live: Option<Attempt> = self.get(key::attempt(&cluster.uid, &id.job.uid)).await?;
+        Ok(live.filter(|attempt| attempt.id == *id))
+    }
+
+    pub async fn attempts(&self, cluster: &ClusterRef) -> Result<Vec<Attempt>, Error> {
+        self.all(key::cluster_partition(&cluster.uid), "attempt#", None).await
+    }
+
+    pub async fn instance_owner(&self, instance: &str) -> Result<Option<InstanceOwner>, Error> {
+        self.get(key::instance(instance)).await
+    }
+
+    pub async fn operation(&self, id: &Uid) -> Result<Option<Operation>, Error> {
+        self.get(key::operation(id)).await
+    }
+
+    /// Everything that is not at rest.
+    pub async fn awake(&self) -> Result<Vec<Wake>, Error> {
+        self.all(key::AWAKE_PARTITION.to_owned(), "awake#", None).await
+    }
+
+    async fn all<T: DeserializeOwned>(
+        &self,
+        pk: String,
+        prefix: &str,
+        limit: Option<usize>,
+    ) -> Result<Vec<T>, Error> {
+        let found = self.range(Range { pk, prefix, after: None, limit }).await?;
+        Ok(found.into_iter().map(|(_, item)| item).collect())
+    }
+
+    async fn page<T: DeserializeOwned>(
+        &self,
+        pk: String,
+        prefix: &str,
+        after: Option<String>,
+        limit: usize,
+    ) -> Result<Page<T>, Error> {
+        let range = Range { pk, prefix, after, limit: Some(limit.saturating_add(1)) };
+        let mut found = self.range(range).await?;
+        let more = found.len() > limit;
+        found.truncate(limit);
+        let next = found.last().filter(|_| more).map(|(sk, _)| sk.clone());
+        Ok(Page { items: found.into_iter().map(|(_, item)| item).collect(), next })
+    }
+}

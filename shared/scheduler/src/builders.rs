@@ -1,0 +1,143 @@
+//! The vocabulary of the decision tests.
+
+use model::*;
+
+pub const NOW: Timestamp = Timestamp(1_000_000_000);
+
+pub fn uid(text: &str) -> Uid {
+    let mut bytes = [0u8; 16];
+    for (index, byte) in text.bytes().enumerate() {
+        bytes[index % 16] = bytes[index % 16].wrapping_mul(31).wrapping_add(byte);
+    }
+    Uid::from_bytes(bytes)
+}
+
+pub fn node_id(number: usize) -> NodeId {
+    NodeId::parse(&format!("n{number}")).unwrap()
+}
+
+pub fn names() -> WorkspaceNames {
+    WorkspaceNames {
+        subscription: Name::new("s"),
+        resource_group: Name::new("g"),
+        workspace: Name::new("w"),
+    }
+}
+
+pub fn cluster(scale: ScaleSettings) -> Cluster {
+    Cluster {
+        workspace: uid("w"),
+        names: names(),
+        name: Name::new("c"),
+        uid: uid("c"),
+        version: 1,
+        spec: ClusterSpec {
+            vm_size: "STANDARD_D1".into(),
+            vm_priority: VmPriority::Dedicated,
+            image: Default::default(),
+            user_account: UserAccount {
+                admin_user_name: "u".into(),
+                admin_user_ssh_public_key: None,
+            },
+            setup_task: None,
+            mounts: None,
+            subnet_id: None,
+        },
+        scale,
+        created_at: NOW,
+        etag: uid("e"),
+        modified_at: NOW,
+        state: ClusterState::Active,
+        awake: true,
+        planned_nodes: 0,
+        allocation: Allocation { resizing: false, since: NOW },
+        health: LaunchHealth::HEALTHY,
+        errors: vec![],
+    }
+}
+
+pub fn manual_cluster(target_node_count: u32) -> Cluster {
+    let node_deallocation_option = NodeDeallocation::Requeue;
+    cluster(ScaleSettings::Manual { target_node_count, node_deallocation_option })
+}
+
+pub fn auto_cluster(minimum_node_count: u32, maximum_node_count: u32) -> Cluster {
+    cluster(ScaleSettings::AutoScale {
+        minimum_node_count,
+        maximum_node_count,
+        initial_node_count: 0,
+    })
+}
+
+pub fn deleting(mut cluster: Cluster) -> Cluster {
+    cluster.state = ClusterState::Deleting { operation: uid("op"), since: NOW };
+    cluster
+}
+
+pub fn job_ref(name: &str) -> JobRef {
+    JobRef { experiment: uid("x"), name: name.into(), uid: uid(name) }
+}
+
+pub fn queued(name: &str, node_count: u32) -> QueueEntry {
+    QueueEntry {
+        job: job_ref(name),
+        rank: Priority::Normal.rank(),
+        submitted_at: NOW,
+        node_count,
+        max_wall_clock_seconds: 3600,
+    }
+}
+
+pub trait WallClock {
+    fn wall_clock(self, seconds: u64) -> Self;
+}
+
+impl WallClock for QueueEntry {
+    fn wall_clock(mut self, seconds: u64) -> Self {
+        self.max_wall_clock_seconds = seconds;
+        self
+    }
+}
+
+/// A running attempt that began now, on nodes of its own.
+pub fn attempt(name: &str, nodes: u32, wall_clock_seconds: u64) -> Attempt {
+    let member = |index: u32| Member {
+        node: NodeId::parse(&format!("{name}-{index}")).unwrap(),
+        address: "127.0.0.2".into(),
+        progress: MemberProgress::Prepared,
+    };
+    Attempt {
+        id: AttemptRef { job: job_ref(name), number: 1 },
+        cluster: manual_cluster(0).reference(),
+        version: 1,
+        members: (0..nodes).map(member).collect(),
+        started_at: NOW,
+        max_wall_clock_seconds: wall_clock_seconds,
+        phase: AttemptPhase::Running,
+    }
+}
+
+pub fn machine(number: usize) -> Machine {
+    Machine { instance: format!("i-{number}"), address: format!("127.0.1.{number}") }
+}
+
+pub fn node(number: usize, state: NodeState) -> Node {
+    Node {
+        id: node_id(number),
+        cluster: manual_cluster(0).reference(),
+        version: 1,
+        launch: uid("l"),
+        created_at: NOW,
+        seen_at: NOW,
+        state,
+    }
+}
+
+pub fn idle(number: usize, since: Timestamp) -> Node {
+    node(number, NodeState::Idle { machine: machine(number), since })
+}
+
+pub fn running(number: usize, job: &str) -> Node {
+    let attempt = AttemptRef { job: job_ref(job), number: 1 };
+    node(number, NodeState::Running { machine: machine(number), attempt, since: NOW })
+}

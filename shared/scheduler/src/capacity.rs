@@ -1,0 +1,311 @@
+//! How many nodes a cluster should have, and which ones go.
+//!
+//! Demand is what running and queued jobs need, as far as they could ever run, clamped to what the
+//! settings allow. Growing happens at once, unless launches failed lately; idle nodes beyond demand
+//! leave after an idle time; a manual target holds at once, at the cost its
+//! `nodeDeallocationOption` says.
+
+mod shrink;
+
+use crate::Action;
+use model::{Cluster, Ending, LeaveReason, Node, NodeState, ScaleSettings, Timestamp, limits};
+
+/// What capacity looks at. The cluster is read first and the queue after it: what is submitted
+/// later changes the version of a cluster that falls asleep.
+#[derive(Clone, Debug)]
+pub struct CapacitySnapshot {
+    pub cluster: Cluster,
+    pub nodes: Vec<Node>,
+    /// Widths of queued jobs, in order, as far as they can matter.
+    pub queued: Vec<u32>,
+    /// Running machines of a cluster that has no nodes at all.
+    pub strays: Vec<String>,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct CapacitySettings {
+    /// How long idle nodes beyond demand stay.
+    pub idle_seconds: u64,
+}
+
+pub fn plan(
+    snapshot: &CapacitySnapshot,
+    settings: CapacitySettings,
+    now: Timestamp,
+) -> Vec<Action> {
+    if snapshot.cluster.is_deleting() {
+        return plan_deletion(snapshot);
+    }
+    let wanted = wanted_nodes(snapshot, settings, now);
+    let mut actions = removals(&snapshot.nodes);
+    actions.extend(grow(snapshot, wanted, now));
+    actions.extend(shrink::plan(snapshot, wanted, settings, now));
+    actions.extend(settle_allocation(snapshot, &actions));
+    actions.extend(strays(snapshot));
+    if actions.is_empty() {
+        actions.extend(fall_asleep(snapshot, wanted));
+    }
+    actions
+}
+
+/// A cluster without nodes must not rest while machines run for it.
+fn strays(snapshot: &CapacitySnapshot) -> Vec<Action> {
+    let end = |instance: &String| Action::TerminateStray { instance: instance.clone() };
+    snapshot.strays.iter().map(end).collect()
+}
+
+/// How many nodes there should be now.
+pub fn wanted_nodes(
+    snapshot: &CapacitySnapshot,
+    settings: CapacitySettings,
+    now: Timestamp,
+) -> u32 {
+    match snapshot.cluster.scale {
+        ScaleSettings::Manual { target_node_count, .. } => target_node_count,
+        ScaleSettings::AutoScale { minimum_node_count, maximum_node_count, initial_node_count } => {
+            let young = now.seconds_since(snapshot.cluster.created_at) < settings.idle_seconds;
+            let floor =
+                if young { minimum_node_count.max(initial_node_count) } else { minimum_node_count };
+            demand(snapshot).clamp(floor, maximum_node_count)
+        }
+    }
+}
+
+/// Nodes that running jobs hold and that queued jobs could use.
+fn demand(snapshot: &CapacitySnapshot) -> u32 {
+    let ceiling = snapshot.cluster.scale.ceiling();
+    let busy = |node: &&Node| matches!(node.state, NodeState::Running { .. });
+    let running = snapshot.nodes.iter().filter(busy).count() as u32;
+    let queued = snapshot.queued.iter().filter(|width| **width <= ceiling);
+    queued.fold(running, |sum, width| sum.saturating_add(*width))
+}
+
+/// Launching, preparing, idle and running: what serves demand now or soon.
+fn usable(node: &Node) -> bool {
+    match node.state {
+        NodeState::Launching { .. }
+        | NodeState::Preparing { .. }
+        | NodeState::Idle { .. }
+        | NodeState::Running { .. } => true,
+        NodeState::Leaving { .. } | NodeState::Unusable { .. } => false,
+    }
+}
+
+/// Never more than the ceiling, counting everything that exists or is being launched, leaving
+/// nodes included: their machines are still there.
+fn grow(snapshot: &CapacitySnapshot, wanted: u32, now: Timestamp) -> Option<Action> {
+    let cluster = &snapshot.cluster;
+    if now < cluster.health.not_before {
+        return None;
+    }
+    let present = snapshot.nodes.len() as u32;
+    let serving = snapshot.nodes.iter().filter(|node| usable(node)).count() as u32;
+    let room = cluster.scale.ceiling().saturating_sub(present);
+    let count = wanted.saturating_sub(serving).min(room).min(limits::MAX_NODES_PER_LAUNCH as u32);
+    (count > 0).then_some(Action::Launch { count, planned_nodes: present + count })
+}
+
+/// Nodes whose last job has ended, or that can end it no more.
+fn removals(nodes: &[Node]) -> Vec<Action> {
+    let removable = |node: &&Node| match &node.state {
+        NodeState::Leaving { occupant, reason, .. } => {
+            occupant.is_none() || *reason == LeaveReason::Lost
+        }
+        NodeState::Launching { .. }
+        | NodeState::Preparing { .. }
+        | NodeState::Idle { .. }
+        | NodeState::Running { .. }
+        | NodeState::Unusable { .. } => false,
+    };
+    nodes.iter().filter(removable).map(|node| Action::Remove { node: node.id.clone() }).collect()
+}
+
+/// `steady` means that the number of nodes is settled, not that they are ready.
+fn settle_allocation(snapshot: &CapacitySnapshot, actions: &[Action]) -> Option<Action> {
+    let moving =
+        |node: &Node| matches!(node.state, NodeState::Launching { .. } | NodeState::Leaving { .. });
+    let resizing = snapshot.nodes.iter().any(moving)
+        || actions
+            .iter()
+            .any(|action| matches!(action, Action::Launch { .. } | Action::Leave { .. }));
+    let planned_nodes = snapshot.nodes.len() as u32;
+    let launches = actions.iter().any(|action| matches!(action, Action::Launch { .. }));
+    let known = snapshot.cluster.allocation.resizing == resizing
+        && snapshot.cluster.planned_nodes == planned_nodes;
+    (!known && !launches).then_some(Action::SetAllocation { resizing, planned_nodes })
+}
+
+/// Going to rest takes two looks. The first one marks the cluster as asleep, so that whoever
+/// submits a job from then on wakes it; only the second one, which sees the queue as it was after
+/// that, takes it from the list of the schedule.
+fn fall_asleep(snapshot: &CapacitySnapshot, wanted: u32) -> Option<Action> {
+    let quiet = snapshot.nodes.is_empty() && snapshot.queued.is_empty() && wanted == 0;
+    match (quiet, snapshot.cluster.awake) {
+        (true, true) => Some(Action::FallAsleep),
+        (true, false) => Some(Action::Rest),
+        (false, false) => Some(Action::Awaken),
+        (false, true) => None,
+    }
+}
+
+fn plan_deletion(snapshot: &CapacitySnapshot) -> Vec<Action> {
+    let mut actions = removals(&snapshot.nodes);
+    for node in snapshot.nodes.iter().filter(|node| !node.is_leaving()) {
+        actions.push(Action::Leave { node: node.id.clone(), reason: LeaveReason::ClusterDeleted });
+    }
+    for attempt in snapshot.nodes.iter().filter_map(Node::occupant) {
+        let end = Action::EndAttempt {
+            attempt: attempt.clone(),
+            ending: Ending::ClusterDeleted,
+            grace_seconds: limits::STOP_GRACE_SECONDS,
+        };
+        if !actions.contains(&end) {
+            actions.push(end);
+        }
+    }
+    actions.extend(strays(snapshot));
+    if snapshot.nodes.is_empty() && snapshot.queued.is_empty() && snapshot.strays.is_empty() {
+        actions.push(Action::FinishDeletion);
+    }
+    actions
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::builders::*;
+    use model::{LaunchHealth, NodeDeallocation};
+
+    const IDLE: u64 = 30;
+
+    fn check(cluster: Cluster, nodes: Vec<Node>, queued: &[u32], expected: &[Action]) {
+        check_at(NOW, cluster, nodes, queued, expected);
+    }
+
+    fn check_at(
+        now: Timestamp,
+        cluster: Cluster,
+        nodes: Vec<Node>,
+        queued: &[u32],
+        expected: &[Action],
+    ) {
+        let snapshot = CapacitySnapshot { cluster, nodes, queued: queued.to_vec(), strays: vec![] };
+        let plan = plan(&snapshot, CapacitySettings { idle_seconds: IDLE }, now);
+        let counts = |action: &&Action| !matches!(action, Action::SetAllocation { .. });
+        let plan: Vec<Action> = plan.iter().filter(counts).cloned().collect();
+        assert_eq!(plan, expected);
+    }
+
+    fn leave(number: usize, reason: LeaveReason) -> Action {
+        Action::Leave { node: node_id(number), reason }
+    }
+
+    fn launch(count: u32, planned_nodes: u32) -> Action {
+        Action::Launch { count, planned_nodes }
+    }
+
+    #[test]
+    fn demand_is_what_is_queued_beyond_what_is_there() {
+        let nodes = vec![running(0, "a"), idle(1, NOW)];
+        check(auto_cluster(0, 8), nodes, &[1, 2], &[launch(2, 4)]);
+    }
+
+    #[test]
+    fn a_job_wider_than_the_maximum_is_no_demand() {
+        check(auto_cluster(0, 2), vec![], &[3], &[]);
+    }
+
+    #[test]
+    fn leaving_nodes_still_count_against_the_maximum() {
+        let leaving = node(
+            0,
+            NodeState::Leaving {
+                machine: Some(machine(0)),
+                occupant: None,
+                reason: LeaveReason::Shrink,
+                deadline: NOW,
+            },
+        );
+        let expected = [Action::Remove { node: node_id(0) }, launch(1, 2)];
+        check(auto_cluster(0, 2), vec![leaving], &[1, 1], &expected);
+    }
+
+    #[test]
+    fn idle_nodes_leave_after_the_idle_time_and_not_below_the_minimum() {
+        let nodes = || vec![idle(0, NOW), idle(1, NOW)];
+        check_at(NOW.plus_seconds(IDLE - 1), auto_cluster(1, 4), nodes(), &[], &[]);
+        let late = NOW.plus_seconds(IDLE);
+        let expected = [leave(0, LeaveReason::Shrink)];
+        check_at(late, auto_cluster(1, 4), nodes(), &[], &expected);
+    }
+
+    #[test]
+    fn idle_nodes_that_a_gang_collects_stay() {
+        let late = NOW.plus_seconds(10 * IDLE);
+        check_at(late, auto_cluster(0, 3), vec![idle(0, NOW), idle(1, NOW)], &[3], &[launch(1, 3)]);
+    }
+
+    #[test]
+    fn a_manual_target_takes_idle_nodes_first_and_requeues_the_youngest_job() {
+        let mut old = running(1, "old");
+        if let NodeState::Running { since, .. } = &mut old.state {
+            *since = Timestamp(NOW.0 - 5000);
+        }
+        let nodes = vec![running(0, "young"), old, idle(2, NOW)];
+        let expected = [
+            leave(2, LeaveReason::Shrink),
+            leave(0, LeaveReason::Shrink),
+            Action::EndAttempt {
+                attempt: running(0, "young").occupant().unwrap().clone(),
+                ending: Ending::Displaced { node: node_id(0) },
+                grace_seconds: limits::STOP_GRACE_SECONDS,
+            },
+        ];
+        check(manual_cluster(1), nodes, &[], &expected);
+    }
+
+    #[test]
+    fn wait_for_job_completion_ends_no_job() {
+        let cluster = cluster(ScaleSettings::Manual {
+            target_node_count: 0,
+            node_deallocation_option: NodeDeallocation::WaitForJobCompletion,
+        });
+        let expected = [leave(0, LeaveReason::ShrinkWhenDone)];
+        check(cluster, vec![running(0, "a")], &[], &expected);
+    }
+
+    #[test]
+    fn launches_pause_after_failures() {
+        let mut cluster = auto_cluster(0, 2);
+        cluster.health = LaunchHealth::HEALTHY.failed(NOW);
+        check(cluster.clone(), vec![], &[1], &[]);
+        let after = cluster.health.not_before;
+        check_at(after, cluster, vec![], &[1], &[launch(1, 1)]);
+    }
+
+    #[test]
+    fn rest_takes_two_looks() {
+        let mut cluster = auto_cluster(0, 2);
+        check(cluster.clone(), vec![], &[], &[Action::FallAsleep]);
+        cluster.awake = false;
+        check(cluster.clone(), vec![], &[], &[Action::Rest]);
+        cluster.scale = manual_cluster(0).scale;
+        check(cluster, vec![], &[1], &[Action::Awaken]);
+    }
+
+    #[test]
+    fn a_deleted_cluster_ends_its_jobs_then_its_nodes_then_itself() {
+        let cluster = deleting(auto_cluster(0, 4));
+        let expected = [
+            leave(0, LeaveReason::ClusterDeleted),
+            Action::EndAttempt {
+                attempt: running(0, "a").occupant().unwrap().clone(),
+                ending: Ending::ClusterDeleted,
+                grace_seconds: limits::STOP_GRACE_SECONDS,
+            },
+        ];
+        check(cluster.clone(), vec![running(0, "a")], &[], &expected);
+        check(cluster.clone(), vec![], &[1], &[]);
+        check(cluster, vec![], &[], &[Action::FinishDeletion]);
+    }
+}

@@ -1,0 +1,91 @@
+//! Which nodes go when there are more than wanted.
+
+use super::{CapacitySettings, CapacitySnapshot, usable};
+use crate::Action;
+use model::{
+    Ending, LeaveReason, Node, NodeDeallocation, NodeState, ScaleSettings, Timestamp, limits,
+};
+
+pub(super) fn plan(
+    snapshot: &CapacitySnapshot,
+    wanted: u32,
+    settings: CapacitySettings,
+    now: Timestamp,
+) -> Vec<Action> {
+    let mut actions = match snapshot.cluster.scale {
+        ScaleSettings::Manual { .. } => Vec::new(),
+        ScaleSettings::AutoScale { .. } => expired_nodes(snapshot, wanted, settings, now),
+    };
+    let gone = actions.len() as u32;
+    let staying = snapshot.nodes.iter().filter(|node| !node.is_leaving()).count() as u32;
+    let excess = (staying - gone).saturating_sub(snapshot.cluster.scale.ceiling());
+    actions.extend(give_up(snapshot, excess as usize));
+    actions
+}
+
+/// Automatic scaling: nodes that were idle, or unusable, for the idle time and that demand does not
+/// need. The ones that were idle longest go first.
+fn expired_nodes(
+    snapshot: &CapacitySnapshot,
+    wanted: u32,
+    settings: CapacitySettings,
+    now: Timestamp,
+) -> Vec<Action> {
+    let expired = |since: &Timestamp| now >= since.plus_seconds(settings.idle_seconds);
+    let serving = snapshot.nodes.iter().filter(|node| usable(node)).count();
+    let surplus = serving.saturating_sub(wanted as usize);
+    let mut idle: Vec<(Timestamp, &Node)> = Vec::new();
+    let mut unusable = Vec::new();
+    for node in &snapshot.nodes {
+        match &node.state {
+            NodeState::Idle { since, .. } if expired(since) => idle.push((*since, node)),
+            NodeState::Unusable { since, .. } if expired(since) => unusable.push(node),
+            NodeState::Launching { .. }
+            | NodeState::Preparing { .. }
+            | NodeState::Idle { .. }
+            | NodeState::Running { .. }
+            | NodeState::Leaving { .. }
+            | NodeState::Unusable { .. } => {}
+        }
+    }
+    idle.sort_by(|a, b| (a.0, &a.1.id).cmp(&(b.0, &b.1.id)));
+    let leaving = idle.into_iter().take(surplus).map(|(_, node)| node).chain(unusable);
+    leaving
+        .map(|node| Action::Leave { node: node.id.clone(), reason: LeaveReason::Shrink })
+        .collect()
+}
+
+/// Above the ceiling: what serves least goes first, and of the busy nodes the one whose job loses
+/// least.
+fn give_up(snapshot: &CapacitySnapshot, excess: usize) -> Vec<Action> {
+    let rank = |node: &Node| match &node.state {
+        NodeState::Unusable { .. } => (0, 0),
+        NodeState::Launching { .. } => (1, 0),
+        NodeState::Preparing { .. } => (2, 0),
+        NodeState::Idle { since, .. } => (3, since.0),
+        NodeState::Running { since, .. } => (4, -since.0),
+        NodeState::Leaving { .. } => (5, 0),
+    };
+    let mut candidates: Vec<&Node> =
+        snapshot.nodes.iter().filter(|node| !node.is_leaving()).collect();
+    candidates.sort_by(|a, b| (rank(a), &a.id).cmp(&(rank(b), &b.id)));
+    let option = snapshot.cluster.scale.deallocation();
+    candidates.into_iter().take(excess).flat_map(|node| deallocate(node, option)).collect()
+}
+
+fn deallocate(node: &Node, option: NodeDeallocation) -> Vec<Action> {
+    let id = node.id.clone();
+    let leave = |reason| Action::Leave { node: id.clone(), reason };
+    let Some(attempt) = node.occupant().cloned() else {
+        return vec![leave(LeaveReason::Shrink)];
+    };
+    let ending = match option {
+        NodeDeallocation::WaitForJobCompletion => {
+            return vec![leave(LeaveReason::ShrinkWhenDone)];
+        }
+        NodeDeallocation::Requeue => Ending::Displaced { node: id.clone() },
+        NodeDeallocation::Terminate => Ending::ShrunkAway { node: id.clone() },
+    };
+    let grace_seconds = limits::STOP_GRACE_SECONDS;
+    vec![leave(LeaveReason::Shrink), Action::EndAttempt { attempt, ending, grace_seconds }]
+}

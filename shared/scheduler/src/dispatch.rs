@@ -1,0 +1,303 @@
+//! Which queued jobs start now, and on which nodes.
+//!
+//! The order is priority, then age. The first job that has to wait for nodes reserves: jobs behind
+//! it may start only where they cannot delay it (EASY backfill on `maxWallClockTime`). A job that
+//! the present settings of its cluster could never start reserves nothing.
+
+use crate::Action;
+use model::{Attempt, Cluster, NodeId, QueueEntry, Timestamp, limits};
+
+/// What dispatch looks at: the head of the queue and the idle markers, not every node.
+#[derive(Clone, Debug)]
+pub struct DispatchSnapshot {
+    pub cluster: Cluster,
+    /// In order, at most [`limits::BACKFILL_DEPTH`].
+    pub queue: Vec<QueueEntry>,
+    pub idle: Vec<NodeId>,
+    /// Live attempts; only read when [`must_know_attempts`] says so.
+    pub attempts: Vec<Attempt>,
+}
+
+/// Whether the plan depends on when running attempts end: a job that has to wait stands before
+/// others, and there are nodes that those could use.
+pub fn must_know_attempts(cluster: &Cluster, queue: &[QueueEntry], idle: usize) -> bool {
+    let mut left = idle;
+    for (position, entry) in queue.iter().enumerate() {
+        let needed = entry.node_count as usize;
+        if entry.node_count > cluster.scale.ceiling() {
+            continue;
+        }
+        if needed > left {
+            return left > 0 && position + 1 < queue.len();
+        }
+        left -= needed;
+    }
+    false
+}
+
+/// How many nodes the head of the queue waits for beyond those that exist or are being launched:
+/// whether the autoscaler has something to do.
+pub fn wants_capacity(snapshot: &DispatchSnapshot, started: u32) -> bool {
+    let waiting = snapshot.queue.len() > started as usize;
+    waiting && snapshot.cluster.planned_nodes < snapshot.cluster.scale.ceiling()
+}
+
+pub fn plan(snapshot: &DispatchSnapshot, now: Timestamp) -> Vec<Action> {
+    if snapshot.cluster.is_deleting() {
+        let abandon = |entry: &QueueEntry| Action::Abandon { entry: entry.clone() };
+        return snapshot.queue.iter().map(abandon).collect();
+    }
+    let mut idle = snapshot.idle.clone();
+    let mut starts = Vec::new();
+    let mut reservation: Option<Reservation> = None;
+    let startable = |entry: &&QueueEntry| entry.node_count <= snapshot.cluster.scale.ceiling();
+    for entry in snapshot.queue.iter().filter(startable) {
+        if idle.is_empty() {
+            break;
+        }
+        let needed = entry.node_count as usize;
+        let fits = needed <= idle.len();
+        match &mut reservation {
+            None if fits => start(entry, &mut idle, &mut starts),
+            None => {
+                reservation = Some(Reservation::make(snapshot, &starts, entry, idle.len(), now))
+            }
+            Some(reservation) => {
+                if fits && reservation.admits(entry, now) {
+                    start(entry, &mut idle, &mut starts);
+                }
+            }
+        }
+    }
+    starts
+}
+
+fn start(entry: &QueueEntry, idle: &mut Vec<NodeId>, starts: &mut Vec<Action>) {
+    let nodes = idle.drain(..entry.node_count as usize).collect();
+    starts.push(Action::Start { entry: entry.clone(), nodes });
+}
+
+/// When the first waiting job can start at the latest, and how many nodes it leaves over then.
+#[derive(Debug)]
+struct Reservation {
+    at: Timestamp,
+    spare: usize,
+}
+
+impl Reservation {
+    /// Nodes become free when attempts end by their wall clock; nodes that are still to come count
+    /// as free within the time a machine takes to be launched, as they may come any moment.
+    fn make(
+        snapshot: &DispatchSnapshot,
+        starts: &[Action],
+        head: &QueueEntry,
+        idle: usize,
+        now: Timestamp,
+    ) -> Self {
+        let running: u32 = snapshot.attempts.iter().map(Attempt::node_count).sum();
+        let starting: usize = starts.iter().map(gang_size).sum();
+        let present = running as usize + starting + idle;
+        let coming = (snapshot.cluster.scale.ceiling() as usize).saturating_sub(present);
+        let mut free: Vec<(Timestamp, usize)> = snapshot
+            .attempts
+            .iter()
+            .map(|attempt| (attempt.expected_end().max(now), attempt.node_count() as usize))
+            .chain(starts.iter().map(|start| (expected_end(start, now), gang_size(start))))
+            .chain([(now, coming)])
+            .collect();
+        free.sort_unstable();
+        let needed = head.node_count as usize;
+        let mut available = idle;
+        for (at, nodes) in free {
+            available += nodes;
+            if available >= needed {
+                return Self { at, spare: available - needed };
+            }
+        }
+        // Not even with every node: what has ended by then cannot matter, so nothing may pass.
+        Self { at: now, spare: 0 }
+    }
+
+    /// Whether a later job may use idle nodes now; takes what it uses for good from the spare.
+    fn admits(&mut self, entry: &QueueEntry, now: Timestamp) -> bool {
+        if now.plus_seconds(entry.max_wall_clock_seconds) <= self.at {
+            return true;
+        }
+        let needed = entry.node_count as usize;
+        let fits = needed <= self.spare;
+        if fits {
+            self.spare -= needed;
+        }
+        fits
+    }
+}
+
+fn gang_size(action: &Action) -> usize {
+    match action {
+        Action::Start { nodes, .. } => nodes.len(),
+        _ => 0,
+    }
+}
+
+fn expected_end(action: &Action, now: Timestamp) -> Timestamp {
+    match action {
+        Action::Start { entry, .. } => now.plus_seconds(entry.max_wall_clock_seconds),
+        _ => now,
+    }
+}
+
+const _: () = assert!(limits::BACKFILL_DEPTH > limits::MAX_GANG_NODES as usize);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::builders::*;
+
+    /// Names of the jobs that start.
+    fn check(snapshot: &DispatchSnapshot, expected: &[&str]) {
+        let started: Vec<String> = plan(snapshot, NOW)
+            .into_iter()
+            .map(|action| match action {
+                Action::Start { entry, nodes } => {
+                    assert_eq!(nodes.len(), entry.node_count as usize, "a gang is whole");
+                    entry.job.name
+                }
+                other => panic!("unexpected {other:?}"),
+            })
+            .collect();
+        assert_eq!(started, expected);
+    }
+
+    fn snapshot(queue: Vec<QueueEntry>, idle: usize, attempts: Vec<Attempt>) -> DispatchSnapshot {
+        let busy: u32 = attempts.iter().map(Attempt::node_count).sum();
+        let cluster = manual_cluster(idle as u32 + busy);
+        DispatchSnapshot { cluster, queue, idle: (0..idle).map(node_id).collect(), attempts }
+    }
+
+    #[test]
+    fn jobs_start_in_order_as_far_as_nodes_reach() {
+        let queue = vec![queued("a", 1), queued("b", 2), queued("c", 1)];
+        check(&snapshot(queue, 3, vec![]), &["a", "b"]);
+    }
+
+    #[test]
+    fn a_waiting_gang_is_not_passed_by_what_could_delay_it() {
+        let running = attempt("r", 2, 100);
+        let queue = vec![queued("gang", 3), queued("long", 1).wall_clock(1000)];
+        check(&snapshot(queue, 1, vec![running]), &[]);
+    }
+
+    #[test]
+    fn a_job_that_ends_before_the_gang_can_start_passes_it() {
+        let running = attempt("r", 2, 100);
+        let queue = vec![queued("gang", 3), queued("short", 1).wall_clock(100)];
+        check(&snapshot(queue, 1, vec![running]), &["short"]);
+    }
+
+    #[test]
+    fn a_job_passes_on_nodes_that_the_gang_leaves_over() {
+        let running = attempt("r", 3, 100);
+        let queue = vec![
+            queued("gang", 3),
+            queued("a", 1).wall_clock(9999),
+            queued("b", 1).wall_clock(9999),
+        ];
+        check(&snapshot(queue, 1, vec![running]), &["a"]);
+    }
+
+    #[test]
+    fn nodes_that_are_still_to_come_may_come_any_moment() {
+        let mut snapshot = snapshot(vec![queued("gang", 2), queued("long", 1)], 1, vec![]);
+        snapshot.cluster = auto_cluster(0, 2);
+        check(&snapshot, &[]);
+    }
+
+    #[test]
+    fn a_job_beyond_the_settings_reserves_nothing() {
+        let queue = vec![queued("too-wide", 9), queued("a", 1)];
+        check(&snapshot(queue, 2, vec![]), &["a"]);
+    }
+
+    #[test]
+    fn attempts_are_read_only_when_they_matter() {
+        let cluster = manual_cluster(4);
+        let queue = [queued("gang", 3), queued("a", 1)];
+        assert!(must_know_attempts(&cluster, &queue, 2));
+        assert!(!must_know_attempts(&cluster, &queue, 0), "nothing to start on");
+        assert!(!must_know_attempts(&cluster, &queue[..1], 2), "nobody could pass");
+        assert!(!must_know_attempts(&cluster, &queue, 4), "everything fits");
+    }
+
+    #[test]
+    fn a_cluster_that_is_being_deleted_fails_what_is_queued() {
+        let mut snapshot = snapshot(vec![queued("a", 1)], 1, vec![]);
+        snapshot.cluster = deleting(snapshot.cluster);
+        assert_eq!(plan(&snapshot, NOW), vec![Action::Abandon { entry: queued("a", 1) }]);
+    }
+
+    proptest::proptest! {
+        /// No node is given twice, every gang is whole, and the waiting head can start no later
+        /// than it could without the jobs that passed it, if all run to their wall clock.
+        #[test]
+        fn backfill_never_delays_the_head(
+            widths in proptest::collection::vec((1u32..5, 10u64..200), 1..12),
+            idle in 0usize..5,
+            running in proptest::collection::vec((1u32..3, 1u64..150), 0..4),
+        ) {
+            let queue: Vec<QueueEntry> = widths
+                .iter()
+                .enumerate()
+                .map(|(i, (nodes, wall))| queued(&format!("j{i}"), *nodes).wall_clock(*wall))
+                .collect();
+            let attempts: Vec<Attempt> = running
+                .iter()
+                .enumerate()
+                .map(|(i, (nodes, wall))| attempt(&format!("r{i}"), *nodes, *wall))
+                .collect();
+            let snapshot = snapshot(queue.clone(), idle, attempts.clone());
+            let plan = plan(&snapshot, NOW);
+            let mut given = std::collections::BTreeSet::new();
+            let mut started = std::collections::BTreeSet::new();
+            for action in &plan {
+                let Action::Start { entry, nodes } = action else { panic!("only starts") };
+                proptest::prop_assert_eq!(nodes.len(), entry.node_count as usize);
+                started.insert(entry.job.name.clone());
+                for node in nodes {
+                    proptest::prop_assert!(given.insert(node.clone()));
+                }
+            }
+            let ceiling = snapshot.cluster.scale.ceiling();
+            let waits = |entry: &&QueueEntry| {
+                entry.node_count <= ceiling && !started.contains(&entry.job.name)
+            };
+            let Some(head) = queue.iter().find(waits) else { return Ok(()) };
+            let before = queue.iter().take_while(|entry| entry.job != head.job);
+            let in_order: Vec<&QueueEntry> =
+                before.filter(|entry| started.contains(&entry.job.name)).collect();
+            let passed: Vec<&QueueEntry> = queue
+                .iter()
+                .filter(|entry| started.contains(&entry.job.name))
+                .collect();
+            let earliest = |taken: &[&QueueEntry]| {
+                let used: usize = taken.iter().map(|entry| entry.node_count as usize).sum();
+                let mut free: Vec<(u64, usize)> = attempts
+                    .iter()
+                    .map(|a| (a.max_wall_clock_seconds, a.node_count() as usize))
+                    .chain(taken.iter().map(|e| (e.max_wall_clock_seconds, e.node_count as usize)))
+                    .collect();
+                free.sort_unstable();
+                let mut available = idle - used;
+                let mut at = 0;
+                for (end, nodes) in free {
+                    if available >= head.node_count as usize {
+                        break;
+                    }
+                    at = end;
+                    available += nodes;
+                }
+                at
+            };
+            proptest::prop_assert_eq!(earliest(&passed), earliest(&in_order));
+        }
+    }
+}

@@ -1,0 +1,20 @@
+//! Codes of refused requests. None of the service's own was ever recorded (section 9), so these are
+//! ours, in the style of Azure Resource Manager.
+
+/// The body is no JSON at all, or not an object.
+pub const INVALID_REQUEST_CONTENT: &str = "InvalidRequestContent";
+/// A field is missing, of the wrong type, or breaks a rule.
+pub const INVALID_PARAMETER: &str = "InvalidParameter";
+/// A name in the path breaks the rules of names.
+pub const INVALID_RESOURCE_NAME: &str = "InvalidResourceName";
+/// Several things are wrong, with different codes; `details` has each with its own.
+pub const MULTIPLE_ERRORS: &str = "MultipleErrorsOccurred";
+
+pub const TOOLKIT_NOT_SUPPORTED: &str = "ToolkitNotSupported";
+pub const CONTAINERS_NOT_SUPPORTED: &str = "ContainersNotSupported";
+pub const MOUNT_NOT_SUPPORTED: &str = "MountNotSupported";
+pub const SECRET_REFERENCE_NOT_SUPPORTED: &str = "SecretReferenceNotSupported";
+pub const PERFORMANCE_COUNTERS_NOT_SUPPORTED: &str = "PerformanceCountersNotSupported";
+
+/// A body refers to a file server that does not exist.
+pub const FILE_SERVER_NOT_FOUND: &str = "FileServerNotFound";

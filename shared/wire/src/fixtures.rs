@@ -1,0 +1,198 @@
+//! Material of the unit tests: resources in typical states, and how tests look at results.
+
+use crate::Violations;
+use model::*;
+use serde::Serialize;
+use serde_json::{Value, json};
+
+/// 2018-06-06T20:46:53.03Z, and `seconds` later.
+pub fn at(seconds: u64) -> Timestamp {
+    Timestamp(1_528_318_013_030).plus_seconds(seconds)
+}
+
+pub fn uid(byte: u8) -> Uid {
+    Uid::from_bytes([byte; 16])
+}
+
+/// The body as a person reads it. `null` stands in no body (section 1).
+pub fn pretty(body: &impl Serialize) -> String {
+    let text = serde_json::to_string_pretty(body).expect("bodies serialize");
+    assert!(!text.contains("null"), "{text}");
+    text
+}
+
+/// The messages of a refusal.
+pub fn refused<T: std::fmt::Debug>(result: Result<T, Violations>) -> Vec<String> {
+    let violations = result.expect_err("should be refused");
+    violations.iter().map(|violation| violation.message.clone()).collect()
+}
+
+pub fn names() -> WorkspaceNames {
+    WorkspaceNames {
+        subscription: Name::new("00000000-0000-0000-0000-000000000000"),
+        resource_group: Name::new("demo_group"),
+        workspace: Name::new("demo"),
+    }
+}
+
+pub fn user_account() -> UserAccount {
+    UserAccount { admin_user_name: "demo".to_owned(), admin_user_ssh_public_key: None }
+}
+
+pub fn file_server_mount() -> FileServerMount {
+    FileServerMount {
+        id: crate::ids::file_server_id(&names(), &Name::new("nfs")),
+        uid: uid(7),
+        source_directory: None,
+        relative_mount_path: "nfs".to_owned(),
+        mount_options: Some("rw".to_owned()),
+    }
+}
+
+pub fn cluster() -> Cluster {
+    Cluster {
+        workspace: uid(1),
+        names: names(),
+        name: Name::new("gpus"),
+        uid: uid(2),
+        version: 1,
+        spec: ClusterSpec {
+            vm_size: "STANDARD_NC6".to_owned(),
+            vm_priority: VmPriority::Dedicated,
+            image: crate::ImageReference::default().to_stored(),
+            user_account: user_account(),
+            setup_task: None,
+            mounts: None,
+            subnet_id: None,
+        },
+        scale: ScaleSettings::Manual {
+            target_node_count: 1,
+            node_deallocation_option: NodeDeallocation::Requeue,
+        },
+        created_at: at(0),
+        etag: uid(3),
+        modified_at: at(0),
+        state: Lifecycle::Active,
+        awake: true,
+        planned_nodes: 1,
+        allocation: Allocation { resizing: true, since: at(1) },
+        health: LaunchHealth::HEALTHY,
+        errors: Vec::new(),
+    }
+}
+
+/// A node of [`cluster`] in a state.
+pub fn node(number: u8, state: NodeState) -> Node {
+    Node {
+        id: NodeId::new(&uid(number), false),
+        cluster: cluster().reference(),
+        version: 1,
+        launch: uid(9),
+        created_at: at(0),
+        seen_at: at(0),
+        state,
+    }
+}
+
+pub fn machine() -> Machine {
+    Machine { instance: "i-1".to_owned(), address: "10.0.0.4".to_owned() }
+}
+
+pub fn job() -> Job {
+    Job {
+        experiment: uid(4),
+        names: JobNames {
+            workspace: names(),
+            experiment: Name::new("first"),
+            job: Name::new("train"),
+        },
+        uid: uid(5),
+        version: 1,
+        cluster: cluster().reference(),
+        cluster_id: crate::ids::id_of_cluster(&cluster()),
+        spec: JobSpec {
+            priority: Priority::Normal,
+            node_count: 1,
+            command_line: "python train.py".to_owned(),
+            preparation: None,
+            std_out_err_path_prefix: "$AZ_BATCHAI_MOUNT_ROOT/nfs".to_owned(),
+            mounts: None,
+            input_directories: None,
+            output_directories: None,
+            environment: None,
+            secrets: None,
+            max_wall_clock_seconds: 604_800,
+        },
+        submitted_at: at(0),
+        etag: uid(6),
+        state: JobState::Queued { since: at(0) },
+        attempts: Vec::new(),
+        deletion: None,
+    }
+}
+
+pub fn file_server() -> FileServer {
+    FileServer {
+        workspace: uid(1),
+        names: names(),
+        name: Name::new("nfs"),
+        uid: uid(7),
+        version: 1,
+        spec: FileServerSpec {
+            vm_size: "STANDARD_D1".to_owned(),
+            user_account: user_account(),
+            disk_size_in_gb: 10,
+            disk_count: 2,
+            caching_type: "none".to_owned(),
+            storage_account_type: "Standard_LRS".to_owned(),
+            subnet_id: None,
+        },
+        created_at: at(0),
+        etag: uid(8),
+        modified_at: at(0),
+        state: FileServerState::Creating { operation: uid(10), since: at(0) },
+    }
+}
+
+/// A request for a cluster, with everything that is required and no more.
+pub fn cluster_body() -> Value {
+    json!({
+        "vmSize": "STANDARD_NC6",
+        "userAccountSettings": { "adminUserName": "demo", "adminUserPassword": "a password" },
+    })
+}
+
+pub fn job_body() -> Value {
+    json!({
+        "cluster": { "id": crate::ids::id_of_cluster(&cluster()) },
+        "nodeCount": 1,
+        "customToolkitSettings": { "commandLine": "python train.py" },
+        "stdOutErrPathPrefix": "$AZ_BATCHAI_MOUNT_ROOT/nfs",
+    })
+}
+
+pub fn file_server_body() -> Value {
+    json!({
+        "vmSize": "STANDARD_D1",
+        "sshConfiguration": { "userAccountSettings": cluster_body()["userAccountSettings"] },
+        "dataDisks": { "diskSizeInGB": 10, "diskCount": 2, "storageAccountType": "Standard_LRS" },
+    })
+}
+
+/// The mount of a file server as a request has it.
+pub fn mount_body(path: &str) -> Value {
+    json!({ "fileServer": { "id": file_server_mount().id }, "relativeMountPath": path })
+}
+
+/// The bytes of a body whose `properties` are changed: paths with dots, and the new values there.
+/// `null` is how tests leave out a field.
+pub fn body(mut properties: Value, changes: Value) -> Vec<u8> {
+    for (path, value) in changes.as_object().expect("changes are an object") {
+        let mut place = &mut properties;
+        for name in path.split('.') {
+            place = &mut place[name];
+        }
+        *place = value.clone();
+    }
+    json!({ "properties": properties }).to_string().into_bytes()
+}

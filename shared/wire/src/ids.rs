@@ -1,0 +1,216 @@
+//! ARM ids and types, and the other names that are built from names: operation keys, directories
+//! on shared storage, entity tags (sections 1.2, 2.2, 3.3, 3.5).
+//!
+//! Literal segments of ids are matched without regard to case and written in one spelling.
+
+use crate::names;
+use model::{Cluster, Job, JobNames, Name, Uid, WorkspaceNames};
+use std::fmt;
+
+pub const WORKSPACE_TYPE: &str = "Microsoft.BatchAI/workspaces";
+pub const CLUSTER_TYPE: &str = "Microsoft.BatchAI/workspaces/clusters";
+/// Lower case, other than in request paths: so the service printed it.
+pub const FILE_SERVER_TYPE: &str = "Microsoft.BatchAI/workspaces/fileservers";
+pub const EXPERIMENT_TYPE: &str = "Microsoft.BatchAI/workspaces/experiments";
+pub const JOB_TYPE: &str = "Microsoft.BatchAI/workspaces/experiments/jobs";
+
+/// The id of a cluster, taken apart. Equal without regard to case.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClusterId {
+    pub names: WorkspaceNames,
+    pub name: Name,
+}
+
+/// The id of a file server, taken apart. Equal without regard to case.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FileServerId {
+    pub names: WorkspaceNames,
+    pub name: Name,
+}
+
+impl ClusterId {
+    pub fn parse(text: &str) -> Option<Self> {
+        let (names, name) = parse_child(text, "clusters")?;
+        Some(Self { names, name })
+    }
+}
+
+impl fmt::Display for ClusterId {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&cluster_id(&self.names, &self.name))
+    }
+}
+
+impl FileServerId {
+    pub fn parse(text: &str) -> Option<Self> {
+        let (names, name) = parse_child(text, "fileservers")?;
+        Some(Self { names, name })
+    }
+}
+
+impl fmt::Display for FileServerId {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&file_server_id(&self.names, &self.name))
+    }
+}
+
+/// `/subscriptions/{}/resourceGroups/{}/providers/Microsoft.BatchAI/workspaces/{}/{kind}/{}`.
+/// The singular `workspace` stands in an example of the swagger, from where people copy it.
+fn parse_child(text: &str, kind: &str) -> Option<(WorkspaceNames, Name)> {
+    let segments: Vec<&str> = text.trim_matches('/').split('/').collect();
+    let [
+        subscriptions,
+        subscription,
+        groups,
+        group,
+        providers,
+        provider,
+        parents,
+        parent,
+        kinds,
+        name,
+    ] = segments.as_slice()
+    else {
+        return None;
+    };
+    let literals = subscriptions.eq_ignore_ascii_case("subscriptions")
+        && groups.eq_ignore_ascii_case("resourceGroups")
+        && providers.eq_ignore_ascii_case("providers")
+        && provider.eq_ignore_ascii_case("Microsoft.BatchAI")
+        && (parents.eq_ignore_ascii_case("workspaces")
+            || parents.eq_ignore_ascii_case("workspace"))
+        && kinds.eq_ignore_ascii_case(kind);
+    let named = names::is_resource_name(parent) && names::is_resource_name(name);
+    if !literals || !named {
+        return None;
+    }
+    let workspace = WorkspaceNames {
+        subscription: names::subscription_id(subscription).ok()?,
+        resource_group: names::resource_group_name(group).ok()?,
+        workspace: Name::new(*parent),
+    };
+    Some((workspace, Name::new(*name)))
+}
+
+pub fn workspace_id(names: &WorkspaceNames) -> String {
+    format!(
+        "/subscriptions/{}/resourceGroups/{}/providers/Microsoft.BatchAI/workspaces/{}",
+        names.subscription, names.resource_group, names.workspace
+    )
+}
+
+pub fn cluster_id(names: &WorkspaceNames, name: &Name) -> String {
+    format!("{}/clusters/{name}", workspace_id(names))
+}
+
+pub fn file_server_id(names: &WorkspaceNames, name: &Name) -> String {
+    format!("{}/fileservers/{name}", workspace_id(names))
+}
+
+pub fn experiment_id(names: &WorkspaceNames, name: &Name) -> String {
+    format!("{}/experiments/{name}", workspace_id(names))
+}
+
+pub fn job_id(names: &JobNames) -> String {
+    format!("{}/jobs/{}", experiment_id(&names.workspace, &names.experiment), names.job)
+}
+
+/// `properties.resourceId` of an operation on a workspace: `{sub}${rg}${workspace}`.
+pub fn workspace_key(names: &WorkspaceNames) -> String {
+    format!("{}${}${}", names.subscription, names.resource_group, names.workspace)
+}
+
+/// The same for a cluster, file server or experiment: `{sub}${rg}${workspace}${name}`.
+pub fn child_key(names: &WorkspaceNames, name: &Name) -> String {
+    format!("{}${name}", workspace_key(names))
+}
+
+/// The same for a job: `{sub}${rg}${workspace}${experiment}${name}`.
+pub fn job_key(names: &JobNames) -> String {
+    format!("{}${}", child_key(&names.workspace, &names.experiment), names.job)
+}
+
+/// `jobOutputDirectoryPathSegment`: where the output of this very job stands below a path prefix,
+/// `{sub}/{rg}/workspaces/{ws}/experiments/{exp}/jobs/{job}/{uid}`.
+pub fn job_output_path_segment(job: &Job) -> String {
+    let JobNames { workspace: names, experiment, job: name } = &job.names;
+    format!("{}/experiments/{experiment}/jobs/{name}/{}", directory(names), job.uid)
+}
+
+/// `nodeSetup.setupTask.stdOutErrPathSuffix`: `{sub}/{rg}/workspaces/{ws}/clusters/{name}/{uid}`.
+pub fn setup_output_path_suffix(names: &WorkspaceNames, cluster: &Name, uid: &Uid) -> String {
+    format!("{}/clusters/{cluster}/{uid}", directory(names))
+}
+
+fn directory(names: &WorkspaceNames) -> String {
+    format!("{}/{}/workspaces/{}", names.subscription, names.resource_group, names.workspace)
+}
+
+/// `ETag` in the form that the service used: `"0x8D5CBEE5B1F2C5E"`, with its quotes.
+pub fn etag(uid: &Uid) -> String {
+    let digits: String = uid.as_str().chars().filter(|c| *c != '-').take(16).collect();
+    format!("\"0x{}\"", digits.to_ascii_uppercase())
+}
+
+/// The id of an existing cluster in the service's own spelling.
+pub fn id_of_cluster(cluster: &Cluster) -> String {
+    cluster_id(&cluster.names, &cluster.name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixtures::{cluster, job, names, uid};
+
+    const PREFIX: &str = "/subscriptions/0/resourceGroups/g/providers/Microsoft.BatchAI";
+
+    #[test]
+    fn ids_as_clients_write_them() {
+        let cluster = |rest: &str| ClusterId::parse(&format!("{PREFIX}/{rest}"));
+        let expected = cluster("workspaces/demo/clusters/c");
+        assert!(expected.is_some());
+        for other in ["workspace/demo/clusters/c", "WORKSPACES/Demo/Clusters/C/"] {
+            assert_eq!(cluster(other), expected, "{other}");
+        }
+        for wrong in [
+            "clusters/c",
+            "workspaces/demo/fileservers/c",
+            "workspaces/demo/clusters/c/d",
+            "workspaces/demo/clusters/",
+            "workspaces/../clusters/c",
+        ] {
+            assert_eq!(cluster(wrong), None, "{wrong}");
+        }
+        let server = FileServerId::parse(&format!("{PREFIX}/workspaces/demo/fileServers/nfs"));
+        assert_eq!(
+            server.map(|id| id.to_string()),
+            Some(format!("{PREFIX}/workspaces/demo/fileservers/nfs"))
+        );
+        assert_eq!(ClusterId::parse("gpus"), None);
+        assert_eq!(ClusterId::parse(""), None);
+    }
+
+    #[test]
+    fn names_that_are_built_from_names() {
+        let written = [
+            id_of_cluster(&cluster()),
+            job_id(&job().names),
+            workspace_key(&names()),
+            child_key(&names(), &cluster().name),
+            job_key(&job().names),
+            job_output_path_segment(&job()),
+            setup_output_path_suffix(&names(), &cluster().name, &uid(2)),
+            etag(&uid(0xab)),
+        ];
+        insta::assert_snapshot!(written.join("\n"), @r#"
+        /subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/demo_group/providers/Microsoft.BatchAI/workspaces/demo/clusters/gpus
+        /subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/demo_group/providers/Microsoft.BatchAI/workspaces/demo/experiments/first/jobs/train
+        00000000-0000-0000-0000-000000000000$demo_group$demo
+        00000000-0000-0000-0000-000000000000$demo_group$demo$gpus
+        00000000-0000-0000-0000-000000000000$demo_group$demo$first$train
+        00000000-0000-0000-0000-000000000000/demo_group/workspaces/demo/experiments/first/jobs/train/05050505-0505-4505-8505-050505050505
+        00000000-0000-0000-0000-000000000000/demo_group/workspaces/demo/clusters/gpus/02020202-0202-4202-8202-020202020202
+        "0xABABABABABAB4BAB"
+        "#);
+    }
+}

@@ -1,0 +1,22 @@
+//! `userAccountSettings`: the administrator of nodes and file servers.
+
+use crate::read::Fields;
+use crate::rules;
+use model::UserAccount;
+
+/// Reads the required field `userAccountSettings`. The password is checked and then forgotten: it
+/// is never shown (section 3.3), and nothing here lets anyone log in with one.
+pub(super) fn user_account(fields: &Fields<'_>) -> Option<UserAccount> {
+    let account = fields.required("userAccountSettings")?.object()?;
+    let name = account.required("adminUserName").and_then(|place| rules::non_empty(&place));
+    let key = account.optional("adminUserSshPublicKey");
+    let password = account.optional("adminUserPassword");
+    if key.is_none() && password.is_none() {
+        account.invalid("must have adminUserSshPublicKey or adminUserPassword");
+    }
+    if let Some(place) = password {
+        rules::non_empty(&place);
+    }
+    let key = key.and_then(|place| rules::non_empty(&place));
+    Some(UserAccount { admin_user_name: name?, admin_user_ssh_public_key: key })
+}

@@ -1,0 +1,27 @@
+//! Requests: every rule that a body or a query has to keep, in one place.
+//!
+//! Each `parse_…` takes the raw bytes of a body and returns either a value that keeps all rules, or
+//! everything that is wrong with it. Unknown fields are ignored. What needs other records (whether
+//! a file server exists) or a key (secrets) happens in `into_spec`.
+
+mod account;
+mod cluster;
+mod environment;
+mod file_server;
+mod job;
+mod mounts;
+mod query;
+mod scale;
+mod toolkit;
+mod workspace;
+
+#[cfg(test)]
+mod tests;
+
+pub use cluster::{ClusterRequest, SetupTaskRequest, parse_cluster_create, parse_cluster_update};
+pub use environment::PlainSecret;
+pub use file_server::{is_same_file_server, parse_file_server_create};
+pub use job::{JobRequest, parse_job_create};
+pub use mounts::{FileServerMountRequest, MountsRequest};
+pub use query::{OutputFilesQuery, parse_max_results, parse_output_files_query};
+pub use workspace::{WorkspaceCreate, parse_workspace_create, parse_workspace_update};

@@ -1,0 +1,140 @@
+//! Parameters in the query of lists (sections 3.7 and 3.9). Their names are matched without regard
+//! to case, as the SDK sends them in lower case only.
+
+use super::job::STANDARD_OUTPUT;
+use crate::{Violation, Violations, codes, paths, rules};
+use model::limits;
+use std::ops::RangeInclusive;
+
+/// What `listOutputFiles` is to list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OutputFilesQuery {
+    /// `stdouterr`, or the id of an entry of `outputDirectories`.
+    pub output_directory_id: String,
+    /// Relative, without `.` and `..`; empty for the output directory itself.
+    pub directory: String,
+    pub link_expiry_minutes: u32,
+    pub max_results: u32,
+}
+
+impl OutputFilesQuery {
+    pub fn is_standard_output(&self) -> bool {
+        self.output_directory_id.eq_ignore_ascii_case(STANDARD_OUTPUT)
+    }
+}
+
+/// The query of `listOutputFiles`, as decoded pairs of name and value.
+pub fn parse_output_files_query(
+    pairs: &[(String, String)],
+) -> Result<OutputFilesQuery, Violations> {
+    let mut violations = Vec::new();
+    let id = find(pairs, "outputdirectoryid").unwrap_or_default();
+    if id.is_empty() {
+        violations.push(invalid("outputdirectoryid", "is required"));
+    }
+    let directory = find(pairs, "directory").unwrap_or_default();
+    if directory.starts_with('/') || paths::leads_upwards(directory) || directory.contains('\0') {
+        let predicate =
+            format!("must be a relative path without `..`, but is {}", rules::quoted(directory));
+        violations.push(invalid("directory", &predicate));
+    }
+    let (least, most, usual) = limits::LINK_MINUTES;
+    let link_expiry_minutes =
+        number(pairs, "linkexpiryinminutes", least..=most, usual, &mut violations);
+    let max_results = max_results(pairs, &mut violations);
+    match Violations::collected(violations) {
+        Some(violations) => Err(violations),
+        None => Ok(OutputFilesQuery {
+            output_directory_id: id.to_owned(),
+            directory: paths::normalized(directory),
+            link_expiry_minutes,
+            max_results,
+        }),
+    }
+}
+
+/// `maxresults` of any list.
+pub fn parse_max_results(pairs: &[(String, String)]) -> Result<u32, Violations> {
+    let mut violations = Vec::new();
+    let max_results = max_results(pairs, &mut violations);
+    match Violations::collected(violations) {
+        Some(violations) => Err(violations),
+        None => Ok(max_results),
+    }
+}
+
+fn max_results(pairs: &[(String, String)], violations: &mut Vec<Violation>) -> u32 {
+    number(pairs, "maxresults", 1..=limits::MAX_PAGE, limits::MAX_PAGE, violations)
+}
+
+fn number(
+    pairs: &[(String, String)],
+    name: &str,
+    range: RangeInclusive<u32>,
+    usual: u32,
+    violations: &mut Vec<Violation>,
+) -> u32 {
+    let Some(text) = find(pairs, name) else {
+        return usual;
+    };
+    let number = text.parse().ok().filter(|number| range.contains(number));
+    number.unwrap_or_else(|| {
+        let predicate = format!(
+            "must be a whole number from {} to {}, but is {}",
+            range.start(),
+            range.end(),
+            rules::quoted(text)
+        );
+        violations.push(invalid(name, &predicate));
+        usual
+    })
+}
+
+fn find<'a>(pairs: &'a [(String, String)], name: &str) -> Option<&'a str> {
+    let found = pairs.iter().find(|(key, _)| key.eq_ignore_ascii_case(name));
+    found.map(|(_, value)| value.as_str())
+}
+
+fn invalid(target: &str, predicate: &str) -> Violation {
+    Violation::new(codes::INVALID_PARAMETER, target, predicate)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixtures::refused;
+
+    fn parse(pairs: &[(&str, &str)]) -> Result<OutputFilesQuery, Violations> {
+        let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        parse_output_files_query(&pairs.iter().map(owned).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn a_query_and_its_defaults() {
+        let query = parse(&[("outputdirectoryid", "stdouterr"), ("Directory", "./a//b/")]);
+        let expected = OutputFilesQuery {
+            output_directory_id: "stdouterr".to_owned(),
+            directory: "a/b".to_owned(),
+            link_expiry_minutes: 60,
+            max_results: 1000,
+        };
+        assert_eq!(query, Ok(expected));
+    }
+
+    #[test]
+    fn refused_queries() {
+        assert_eq!(
+            refused(parse(&[
+                ("directory", "a/../../b"),
+                ("linkexpiryinminutes", "4"),
+                ("maxresults", "many"),
+            ])),
+            [
+                "outputdirectoryid is required",
+                "directory must be a relative path without `..`, but is \"a/../../b\"",
+                "linkexpiryinminutes must be a whole number from 5 to 600, but is \"4\"",
+                "maxresults must be a whole number from 1 to 1000, but is \"many\"",
+            ]
+        );
+    }
+}

@@ -1,0 +1,91 @@
+//! `scaleSettings`: a fixed number of nodes, or a range that follows the queue (section 3.3).
+
+use crate::read::Fields;
+use crate::rules;
+use model::{NodeDeallocation, ScaleSettings, limits};
+
+const DEALLOCATION: [(&str, NodeDeallocation); 3] = [
+    ("requeue", NodeDeallocation::Requeue),
+    ("terminate", NodeDeallocation::Terminate),
+    ("waitforjobcompletion", NodeDeallocation::WaitForJobCompletion),
+];
+
+/// What a cluster gets that says nothing about its scale: the contract's default target.
+pub(super) const NO_NODES: ScaleSettings = ScaleSettings::Manual {
+    target_node_count: 0,
+    node_deallocation_option: NodeDeallocation::Requeue,
+};
+
+/// Of a new cluster: saying nothing is allowed.
+pub(super) fn of_new_cluster(properties: &Fields<'_>) -> Option<ScaleSettings> {
+    let Some(place) = properties.optional("scaleSettings") else {
+        return Some(NO_NODES);
+    };
+    let settings = place.object()?;
+    if settings.has("manual") || settings.has("autoScale") {
+        one_way(&settings)
+    } else {
+        Some(NO_NODES)
+    }
+}
+
+/// Of an update: it replaces the settings as a whole, so it has to say something; nobody should
+/// lose all nodes over an empty object.
+pub(super) fn of_update(properties: &Fields<'_>) -> Option<ScaleSettings> {
+    let settings = properties.required("scaleSettings")?.object()?;
+    if !settings.has("manual") && !settings.has("autoScale") {
+        settings.invalid("must have manual or autoScale");
+        return None;
+    }
+    one_way(&settings)
+}
+
+fn one_way(settings: &Fields<'_>) -> Option<ScaleSettings> {
+    if settings.has("manual") && settings.has("autoScale") {
+        settings.invalid("must have either manual or autoScale, not both");
+    }
+    let manual = settings.optional("manual").map(|place| manual(&place.object()?));
+    let automatic = settings.optional("autoScale").map(|place| auto_scale(&place.object()?));
+    manual.or(automatic)?
+}
+
+fn manual(settings: &Fields<'_>) -> Option<ScaleSettings> {
+    let target = node_count(settings.required("targetNodeCount"));
+    let deallocation = match settings.optional("nodeDeallocationOption") {
+        Some(place) => rules::one_of(&place, &DEALLOCATION),
+        None => Some(NodeDeallocation::default()),
+    };
+    Some(ScaleSettings::Manual {
+        target_node_count: target?,
+        node_deallocation_option: deallocation?,
+    })
+}
+
+fn auto_scale(settings: &Fields<'_>) -> Option<ScaleSettings> {
+    let minimum = node_count(settings.required("minimumNodeCount"));
+    let maximum = node_count(settings.required("maximumNodeCount"));
+    let initial = match settings.optional("initialNodeCount") {
+        Some(place) => node_count(Some(place)),
+        None => Some(0),
+    };
+    let (minimum, maximum, initial) = (minimum?, maximum?, initial?);
+    if minimum > maximum {
+        settings.invalid(&format!(
+            "must not have a minimumNodeCount ({minimum}) above its maximumNodeCount ({maximum})"
+        ));
+    }
+    if initial > maximum {
+        settings.invalid(&format!(
+            "must not have an initialNodeCount ({initial}) above its maximumNodeCount ({maximum})"
+        ));
+    }
+    Some(ScaleSettings::AutoScale {
+        minimum_node_count: minimum,
+        maximum_node_count: maximum,
+        initial_node_count: initial,
+    })
+}
+
+fn node_count(place: Option<crate::read::Place<'_>>) -> Option<u32> {
+    place?.whole_number(0..=limits::MAX_NODES_PER_CLUSTER)
+}

@@ -1,0 +1,234 @@
+//! Jobs.
+
+use super::told;
+use crate::fixtures::{self, body, job_body, mount_body};
+use crate::request::{JobRequest, parse_job_create};
+use crate::{ClusterId, Violations};
+use model::{Job, limits};
+use serde_json::{Value, json};
+
+fn parse(changes: Value) -> Result<JobRequest, Violations> {
+    parse_job_create(&body(job_body(), changes))
+}
+
+fn check(changes: Value) -> String {
+    told(parse(changes))
+}
+
+/// The job that a request makes.
+fn made(request: JobRequest) -> Job {
+    let spec =
+        request.into_spec(|value| format!("{} bytes", value.len()), |_| Some(fixtures::uid(7)));
+    Job { spec: spec.unwrap(), ..fixtures::job() }
+}
+
+fn everything() -> Value {
+    json!({
+        "schedulingPriority": "High",
+        "jobPreparation": { "commandLine": "pip install torch" },
+        "mountVolumes": { "fileServers": [mount_body("nfs")] },
+        "inputDirectories": [{ "id": "DATA", "path": "$AZ_BATCHAI_MOUNT_ROOT/nfs/data" }],
+        "outputDirectories": [
+            { "id": "MODEL", "pathPrefix": "$AZ_BATCHAI_MOUNT_ROOT/nfs", "pathSuffix": "model" },
+            { "id": "DATA", "pathPrefix": "$AZ_BATCHAI_JOB_TEMP_DIR" },
+        ],
+        "environmentVariables": [{ "name": "_a1", "value": "" }],
+        "secrets": [{ "name": "B", "value": "hunter2" }],
+        "constraints": { "maxWallClockTime": "PT1H30M" },
+        "unknown": null,
+    })
+}
+
+#[test]
+fn a_small_request_becomes_a_job() {
+    let request = parse(json!({})).unwrap();
+    assert_eq!(request.cluster, ClusterId::parse(&fixtures::job().cluster_id).unwrap());
+    assert_eq!(made(request), fixtures::job());
+}
+
+#[test]
+fn a_request_becomes_a_job_without_its_secrets() {
+    let request = parse(everything()).unwrap();
+    assert!(!format!("{request:?}").contains("hunter2"), "{request:?}");
+    insta::assert_snapshot!(serde_json::to_string_pretty(&made(request).spec).unwrap(), @r#"
+    {
+      "priority": "high",
+      "node_count": 1,
+      "command_line": "python train.py",
+      "preparation": "pip install torch",
+      "std_out_err_path_prefix": "$AZ_BATCHAI_MOUNT_ROOT/nfs",
+      "mounts": {
+        "fileServers": [
+          {
+            "id": "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/demo_group/providers/Microsoft.BatchAI/workspaces/demo/fileservers/nfs",
+            "uid": "07070707-0707-4707-8707-070707070707",
+            "relativeMountPath": "nfs"
+          }
+        ]
+      },
+      "input_directories": [
+        {
+          "id": "DATA",
+          "path": "$AZ_BATCHAI_MOUNT_ROOT/nfs/data"
+        }
+      ],
+      "output_directories": [
+        {
+          "id": "MODEL",
+          "pathPrefix": "$AZ_BATCHAI_MOUNT_ROOT/nfs",
+          "pathSuffix": "model"
+        },
+        {
+          "id": "DATA",
+          "pathPrefix": "$AZ_BATCHAI_JOB_TEMP_DIR"
+        }
+      ],
+      "environment": [
+        {
+          "name": "_a1",
+          "value": ""
+        }
+      ],
+      "secrets": [
+        {
+          "name": "B",
+          "sealed": "7 bytes"
+        }
+      ],
+      "max_wall_clock_seconds": 5400
+    }
+    "#);
+}
+
+#[test]
+fn the_same_request_again_is_the_same_job() {
+    let first = made(parse(everything()).unwrap());
+    assert!(parse(everything()).unwrap().is_same_as(&first));
+
+    let differs = |path: &str, value: Value| {
+        let mut changes = everything();
+        changes[path] = value;
+        !parse(changes).unwrap().is_same_as(&first)
+    };
+    let spelled_otherwise = fixtures::job().cluster_id.replace("workspaces", "Workspace");
+    assert!(!differs("cluster.id", json!(spelled_otherwise)));
+    assert!(differs("cluster.id", json!(spelled_otherwise.replace("gpus", "cpus"))));
+    assert!(differs("nodeCount", json!(2)));
+    assert!(differs("schedulingPriority", Value::Null));
+    assert!(differs("jobPreparation", Value::Null));
+    assert!(differs("customToolkitSettings.commandLine", json!("true")));
+    assert!(differs("stdOutErrPathPrefix", json!("/data")));
+    assert!(differs("mountVolumes", json!({})));
+    assert!(differs("inputDirectories", json!([])));
+    assert!(differs("outputDirectories", Value::Null));
+    assert!(differs("environmentVariables", json!([{ "name": "_a1", "value": "x" }])));
+    assert!(differs("secrets", Value::Null));
+    assert!(!differs("secrets", json!([{ "name": "B", "value": "x" }])));
+    assert!(!differs("constraints.maxWallClockTime", json!("PT90M")));
+    assert!(differs("constraints", Value::Null));
+}
+
+#[test]
+fn what_is_required() {
+    insta::assert_snapshot!(told(parse_job_create(br#"{"properties":{}}"#)), @r#"
+    properties.cluster is required
+    properties.nodeCount is required
+    properties must have the settings of a toolkit, such as customToolkitSettings with its commandLine
+    properties.stdOutErrPathPrefix is required
+    "#);
+    insta::assert_snapshot!(check(json!({
+        "cluster.id": "/subscriptions/0/resourceGroups/g/clusters/c",
+        "nodeCount": "1",
+        "schedulingPriority": "urgent",
+        "customToolkitSettings": {},
+        "jobPreparation": {},
+        "stdOutErrPathPrefix": "$AZ_BATCHAI_MOUNT_ROOT/nfs/../..",
+    })), @r#"
+    properties.cluster.id must be the id of a cluster, /subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.BatchAI/workspaces/{workspace}/clusters/{name}, but is "/subscriptions/0/resourceGroups/g/clusters/c"
+    properties.schedulingPriority must be one of low, normal, high, but is "urgent"
+    properties.nodeCount must be a whole number from 1 to 48, but is a string
+    properties.customToolkitSettings.commandLine is required
+    properties.jobPreparation.commandLine is required
+    properties.stdOutErrPathPrefix must not contain `..`
+    "#);
+    let too_many = limits::MAX_GANG_NODES + 1;
+    insta::assert_snapshot!(check(json!({ "nodeCount": too_many })), @"properties.nodeCount must be a whole number from 1 to 48, but is 49");
+}
+
+#[test]
+fn toolkits() {
+    insta::assert_snapshot!(check(json!({ "customToolkitSettings": null })), @"properties must have the settings of a toolkit, such as customToolkitSettings with its commandLine");
+    insta::assert_snapshot!(check(json!({
+        "customToolkitSettings": null,
+        "tensorFlowSettings": { "pythonScriptFilePath": "train.py" },
+    })), @"ToolkitNotSupported: properties.tensorFlowSettings is not supported: this version runs customToolkitSettings only; give its commandLine instead, for example `python {pythonScriptFilePath} {masterCommandLineArgs}`");
+    insta::assert_snapshot!(check(json!({
+        "horovodSettings": {},
+        "containerSettings.imageSourceRegistry.image": "ubuntu",
+    })), @r#"
+    ContainersNotSupported: properties.containerSettings is not supported in this version: jobs run directly on the node; install what they need with jobPreparation or the cluster's setupTask
+    ToolkitNotSupported: properties.horovodSettings is not supported: this version runs customToolkitSettings only; give its commandLine instead, for example `mpirun -n {processCount} python {pythonScriptFilePath} {commandLineArgs}`
+    properties must have the settings of exactly one toolkit, but has horovodSettings, customToolkitSettings
+    "#);
+}
+
+#[test]
+fn directories() {
+    insta::assert_snapshot!(check(json!({
+        "inputDirectories": [{ "id": "A", "path": "/a" }, { "id": "A", "path": "/b" }, {}],
+        "outputDirectories": [
+            { "id": "my-model", "pathPrefix": "" },
+            { "id": "stdouterr", "pathPrefix": "/a", "pathSuffix": "../b" },
+            { "id": "B", "pathPrefix": "/a", "pathSuffix": "/b" },
+        ],
+    })), @r#"
+    properties.inputDirectories[2].id is required
+    properties.inputDirectories[2].path is required
+    properties.inputDirectories[1] must not have the id A of another entry
+    properties.outputDirectories[0].id must be 1 to 64 letters, digits or underscores, but is "my-model"
+    properties.outputDirectories[0].pathPrefix must not be empty
+    properties.outputDirectories[1] must not have the id stdouterr, under which standard output is listed
+    properties.outputDirectories[1].pathSuffix must not contain `..`
+    properties.outputDirectories[2].pathSuffix must be a relative path, without `/` at its start
+    "#);
+    let many: Vec<Value> = (0..=limits::MAX_DIRECTORIES)
+        .map(|number| json!({ "id": format!("A{number}"), "path": "/a" }))
+        .collect();
+    insta::assert_snapshot!(check(json!({ "inputDirectories": many })), @"properties.inputDirectories must have at most 100 entries, but has 101");
+}
+
+#[test]
+fn environment() {
+    insta::assert_snapshot!(check(json!({
+        "environmentVariables": [{ "name": "A", "value": "1" }, { "name": "A", "value": "2" }],
+        "secrets": [{ "name": "A", "value": "hunter2\0" }, { "name": "A", "value": "hunter2" },
+                    { "name": "B", "value": 12345 }],
+    })), @r#"
+    properties.secrets[0].value must not contain NUL characters
+    properties.secrets[2].value must be a string, but is a number
+    properties.environmentVariables[1] must not set A a second time
+    properties.secrets[1] must not set A a second time
+    "#);
+    let long = "x".repeat(limits::MAX_ENVIRONMENT_BYTES);
+    insta::assert_snapshot!(check(json!({ "secrets": [{ "name": "A", "value": long }] })), @"properties must not have more than 131072 bytes of environmentVariables and secrets, but has 131073");
+    let long = "x".repeat(limits::MAX_COMMAND_LINE_BYTES + 1);
+    insta::assert_snapshot!(check(json!({ "customToolkitSettings.commandLine": long })), @"properties.customToolkitSettings.commandLine must have at most 65536 bytes, but has 65537; put the commands into a script file");
+}
+
+#[test]
+fn wall_clock_time() {
+    let seconds = |text: &str| {
+        parse(json!({ "constraints.maxWallClockTime": text }))
+            .map(|request| request.max_wall_clock_seconds)
+            .ok()
+    };
+    assert_eq!(seconds("P7D"), Some(604_800));
+    assert_eq!(seconds("PT1S"), Some(1));
+    assert_eq!(seconds("7.00:00:00"), Some(604_800), "the default as the swagger writes it");
+    assert_eq!(seconds("01:30:00"), Some(5400));
+    for wrong in ["PT0S", "P7DT1S", "P1M", "00:00:00", "1:2", "8.00:00:00", "", "x.y"] {
+        assert_eq!(seconds(wrong), None, "{wrong}");
+    }
+    assert_eq!(parse(json!({ "constraints": {} })).unwrap().max_wall_clock_seconds, 604_800);
+    insta::assert_snapshot!(check(json!({ "constraints.maxWallClockTime": "P8D" })), @r#"properties.constraints.maxWallClockTime must be an ISO 8601 duration above zero and up to P7D, such as PT1H30M, but is "P8D""#);
+}

@@ -1,0 +1,20 @@
+//! The rules of requests, case by case: what is told about which body.
+
+mod cluster;
+mod file_server;
+mod job;
+
+use crate::{Violation, Violations, codes};
+
+/// All that is told about a body, one line each, with the code unless it is the usual one; `ok` if
+/// nothing is wrong.
+fn told<T>(result: Result<T, Violations>) -> String {
+    let line = |violation: &Violation| match violation.code {
+        codes::INVALID_PARAMETER => violation.message.clone(),
+        code => format!("{code}: {}", violation.message),
+    };
+    match result {
+        Ok(_) => "ok".to_owned(),
+        Err(violations) => violations.iter().map(line).collect::<Vec<_>>().join("\n"),
+    }
+}

@@ -1,0 +1,79 @@
+//! Creating and updating workspaces (section 3.1).
+
+use crate::read::{self, Fields, Place};
+use crate::{Violations, names, rules};
+use std::collections::BTreeMap;
+
+/// `WorkspaceCreateParameters` of the contract.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WorkspaceCreate {
+    pub location: String,
+    pub tags: Option<BTreeMap<String, String>>,
+}
+
+pub fn parse_workspace_create(body: &[u8]) -> Result<WorkspaceCreate, Violations> {
+    read::body(body, |fields| {
+        let location = fields.required("location").and_then(|place| location(&place));
+        let tags = tags(fields);
+        Some(WorkspaceCreate { location: location?, tags })
+    })
+}
+
+/// The tags that replace the present ones; `None` if the body says nothing about tags.
+pub fn parse_workspace_update(body: &[u8]) -> Result<Option<BTreeMap<String, String>>, Violations> {
+    read::body(body, |fields| Some(tags(fields)))
+}
+
+fn location(place: &Place<'_>) -> Option<String> {
+    let text = place.text()?;
+    if !names::is_dotted_name(text) {
+        place.invalid(&format!(
+            "must be the name of a region, such as eastus or eu-west-1, but is {}",
+            rules::quoted(text)
+        ));
+        return None;
+    }
+    Some(text.to_owned())
+}
+
+fn tags(fields: &Fields<'_>) -> Option<BTreeMap<String, String>> {
+    let tags = fields.optional("tags")?.object()?;
+    let read = tags.all().map(|(name, place)| Some((name.to_owned(), rules::text(&place)?)));
+    let read: Vec<Option<(String, String)>> = read.collect();
+    read.into_iter().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixtures::refused;
+
+    #[test]
+    fn a_workspace() {
+        let parsed = parse_workspace_create(br#"{"location":"eastus","tags":{"a":"b"},"x":1}"#);
+        let tags = BTreeMap::from([("a".to_owned(), "b".to_owned())]);
+        let expected = WorkspaceCreate { location: "eastus".to_owned(), tags: Some(tags) };
+        assert_eq!(parsed, Ok(expected));
+    }
+
+    #[test]
+    fn an_update_that_says_nothing_about_tags() {
+        assert_eq!(parse_workspace_update(b"{}"), Ok(None));
+        assert_eq!(parse_workspace_update(br#"{"tags":{}}"#), Ok(Some(BTreeMap::new())));
+    }
+
+    #[test]
+    fn refused_workspaces() {
+        let check = |body: &str| refused(parse_workspace_create(body.as_bytes()));
+        assert_eq!(check("{}"), ["location is required"]);
+        assert_eq!(check(r#"{"location":null}"#), ["location is required"]);
+        assert_eq!(
+            check(r#"{"location":"..","tags":{"a":1,"b":null}}"#),
+            [
+                "location must be the name of a region, such as eastus or eu-west-1, but is \"..\"",
+                "tags[\"a\"] must be a string, but is a number",
+                "tags[\"b\"] must be a string, but is null",
+            ]
+        );
+    }
+}

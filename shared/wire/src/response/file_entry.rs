@@ -1,0 +1,111 @@
+//! Entries of `listOutputFiles` and `listRemoteLoginInformation` (sections 3.7 and 3.8).
+
+use super::parts;
+use model::{NodeId, Timestamp};
+use serde::Serialize;
+
+/// `File` of the contract. A directory has neither a link nor properties.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FileEntry {
+    pub name: String,
+    pub file_type: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub download_url: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub properties: Option<FileProperties>,
+}
+
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FileProperties {
+    #[serde(serialize_with = "parts::instant")]
+    pub last_modified: Timestamp,
+    /// Bytes.
+    pub content_length: u64,
+}
+
+impl FileEntry {
+    pub fn directory(name: String) -> Self {
+        Self { name, file_type: "directory", download_url: None, properties: None }
+    }
+
+    /// Listings show whole seconds.
+    pub fn file(
+        name: String,
+        download_url: String,
+        last_modified: Timestamp,
+        content_length: u64,
+    ) -> Self {
+        let last_modified = last_modified.to_whole_seconds();
+        Self {
+            name,
+            file_type: "file",
+            download_url: Some(download_url),
+            properties: Some(FileProperties { last_modified, content_length }),
+        }
+    }
+}
+
+/// `RemoteLoginInformation` of the contract: where SSH reaches a node.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RemoteLogin {
+    pub node_id: NodeId,
+    pub ip_address: String,
+    pub port: u16,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixtures::{at, pretty, uid};
+    use crate::list;
+
+    #[test]
+    fn files() {
+        let entries = vec![
+            FileEntry::directory("checkpoints".to_owned()),
+            FileEntry::file("stdout.txt".to_owned(), "http://x/y?sig=z".to_owned(), at(0), 3),
+        ];
+        insta::assert_snapshot!(pretty(&list(entries, None)), @r#"
+        {
+          "value": [
+            {
+              "name": "checkpoints",
+              "fileType": "directory"
+            },
+            {
+              "name": "stdout.txt",
+              "fileType": "file",
+              "downloadUrl": "http://x/y?sig=z",
+              "properties": {
+                "lastModified": "2018-06-06T20:46:53Z",
+                "contentLength": 3
+              }
+            }
+          ]
+        }
+        "#);
+    }
+
+    #[test]
+    fn remote_login() {
+        let entry = RemoteLogin {
+            node_id: NodeId::new(&uid(1), true),
+            ip_address: "203.0.113.7".to_owned(),
+            port: 50_000,
+        };
+        insta::assert_snapshot!(pretty(&list(vec![entry], None)), @r#"
+        {
+          "value": [
+            {
+              "nodeId": "tvm-0101010101014101-p",
+              "ipAddress": "203.0.113.7",
+              "port": 50000
+            }
+          ]
+        }
+        "#);
+    }
+}

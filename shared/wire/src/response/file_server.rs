@@ -1,0 +1,188 @@
+//! File servers (section 3.4).
+
+use super::parts::{self, Resource, ResourceId};
+use crate::ids;
+use model::{FileServer, FileServerState, Timestamp, UserAccount};
+use serde::Serialize;
+
+/// Where clients find a file server; only the control plane knows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FileServerView {
+    /// On the server itself; the service's was `/data`.
+    pub mount_point: String,
+    pub public_ip: String,
+    pub internal_ip: String,
+    /// Where its files stand on this machine, when the service runs on one.
+    pub local_path: Option<String>,
+}
+
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FileServerProperties {
+    pub provisioning_state: &'static str,
+    #[serde(serialize_with = "parts::instant")]
+    pub creation_time: Timestamp,
+    #[serde(serialize_with = "parts::instant")]
+    pub provisioning_state_transition_time: Timestamp,
+    pub vm_size: String,
+    pub ssh_configuration: SshConfiguration,
+    pub data_disks: DataDisks,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub subnet: Option<ResourceId>,
+    /// Present once the server is usable.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mount_settings: Option<MountSettings>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub extensions: Option<FileServerExtensions>,
+}
+
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SshConfiguration {
+    pub user_account_settings: UserAccount,
+}
+
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DataDisks {
+    #[serde(rename = "diskSizeInGB")]
+    pub disk_size_in_gb: u32,
+    pub caching_type: String,
+    pub disk_count: u32,
+    pub storage_account_type: String,
+}
+
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct MountSettings {
+    pub mount_point: String,
+    #[serde(rename = "fileServerPublicIP")]
+    pub file_server_public_ip: String,
+    #[serde(rename = "fileServerInternalIP")]
+    pub file_server_internal_ip: String,
+}
+
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FileServerExtensions {
+    pub local_path: String,
+}
+
+pub fn file_server(server: &FileServer, view: &FileServerView) -> Resource<FileServerProperties> {
+    let (provisioning_state, since, usable) = match server.state {
+        FileServerState::Creating { since, .. } => ("creating", since, false),
+        FileServerState::Ready { since } => ("succeeded", since, true),
+        FileServerState::Deleting { since, .. } => ("deleting", since, true),
+    };
+    let spec = &server.spec;
+    let mount_settings = || MountSettings {
+        mount_point: view.mount_point.clone(),
+        file_server_public_ip: view.public_ip.clone(),
+        file_server_internal_ip: view.internal_ip.clone(),
+    };
+    let properties = FileServerProperties {
+        provisioning_state,
+        creation_time: server.created_at,
+        provisioning_state_transition_time: since,
+        vm_size: spec.vm_size.clone(),
+        ssh_configuration: SshConfiguration { user_account_settings: spec.user_account.clone() },
+        data_disks: DataDisks {
+            disk_size_in_gb: spec.disk_size_in_gb,
+            caching_type: spec.caching_type.clone(),
+            disk_count: spec.disk_count,
+            storage_account_type: spec.storage_account_type.clone(),
+        },
+        subnet: spec.subnet_id.as_deref().map(ResourceId::new),
+        mount_settings: usable.then(mount_settings),
+        extensions: view.local_path.clone().map(|local_path| FileServerExtensions { local_path }),
+    };
+    let id = ids::file_server_id(&server.names, &server.name);
+    Resource::child(id, &server.name, ids::FILE_SERVER_TYPE, properties)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixtures::{self, at, pretty};
+
+    fn view(local_path: Option<&str>) -> FileServerView {
+        FileServerView {
+            mount_point: "/data".to_owned(),
+            public_ip: "127.0.0.1".to_owned(),
+            internal_ip: "10.0.0.4".to_owned(),
+            local_path: local_path.map(str::to_owned),
+        }
+    }
+
+    #[test]
+    fn a_file_server_that_is_being_created_has_no_mount_settings() {
+        insta::assert_snapshot!(pretty(&file_server(&fixtures::file_server(), &view(None))), @r#"
+        {
+          "id": "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/demo_group/providers/Microsoft.BatchAI/workspaces/demo/fileservers/nfs",
+          "name": "nfs",
+          "type": "Microsoft.BatchAI/workspaces/fileservers",
+          "properties": {
+            "provisioningState": "creating",
+            "creationTime": "2018-06-06T20:46:53.03Z",
+            "provisioningStateTransitionTime": "2018-06-06T20:46:53.03Z",
+            "vmSize": "STANDARD_D1",
+            "sshConfiguration": {
+              "userAccountSettings": {
+                "adminUserName": "demo"
+              }
+            },
+            "dataDisks": {
+              "diskSizeInGB": 10,
+              "cachingType": "none",
+              "diskCount": 2,
+              "storageAccountType": "Standard_LRS"
+            }
+          }
+        }
+        "#);
+    }
+
+    #[test]
+    fn a_file_server_that_can_be_used() {
+        let mut server = fixtures::file_server();
+        server.state = FileServerState::Ready { since: at(5) };
+        server.spec.subnet_id = Some("/subscriptions/0/subnets/Subnet-1".to_owned());
+        server.spec.user_account.admin_user_ssh_public_key = Some("ssh-rsa AAAA".to_owned());
+        insta::assert_snapshot!(pretty(&file_server(&server, &view(Some("/srv/nfs")))), @r#"
+        {
+          "id": "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/demo_group/providers/Microsoft.BatchAI/workspaces/demo/fileservers/nfs",
+          "name": "nfs",
+          "type": "Microsoft.BatchAI/workspaces/fileservers",
+          "properties": {
+            "provisioningState": "succeeded",
+            "creationTime": "2018-06-06T20:46:53.03Z",
+            "provisioningStateTransitionTime": "2018-06-06T20:46:58.03Z",
+            "vmSize": "STANDARD_D1",
+            "sshConfiguration": {
+              "userAccountSettings": {
+                "adminUserName": "demo",
+                "adminUserSshPublicKey": "ssh-rsa AAAA"
+              }
+            },
+            "dataDisks": {
+              "diskSizeInGB": 10,
+              "cachingType": "none",
+              "diskCount": 2,
+              "storageAccountType": "Standard_LRS"
+            },
+            "subnet": {
+              "id": "/subscriptions/0/subnets/Subnet-1"
+            },
+            "mountSettings": {
+              "mountPoint": "/data",
+              "fileServerPublicIP": "127.0.0.1",
+              "fileServerInternalIP": "10.0.0.4"
+            },
+            "extensions": {
+              "localPath": "/srv/nfs"
+            }
+          }
+        }
+        "#);
+    }
+}

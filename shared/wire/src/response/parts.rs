@@ -1,0 +1,139 @@
+//! Parts that many bodies share.
+
+use model::{EnvironmentVariable, Lifecycle, ResourceError, SealedSecret, Timestamp};
+use serde::{Serialize, Serializer};
+use std::collections::BTreeMap;
+
+/// A resource with its id, name and type (section 1.2). Only workspaces have a location and tags.
+#[derive(Clone, Debug, Serialize)]
+pub struct Resource<P> {
+    pub id: String,
+    pub name: String,
+    #[serde(rename = "type")]
+    pub resource_type: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub location: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tags: Option<BTreeMap<String, String>>,
+    pub properties: P,
+}
+
+impl<P> Resource<P> {
+    pub(super) fn child(
+        id: String,
+        name: &model::Name,
+        resource_type: &'static str,
+        properties: P,
+    ) -> Self {
+        let name = name.as_str().to_owned();
+        Self { id, name, resource_type, location: None, tags: None, properties }
+    }
+}
+
+/// A page of a list. The link to the next page is absolute and has the `api-version`, as clients
+/// request it as it is (section 3.9).
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ListBody<T> {
+    pub value: Vec<T>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next_link: Option<String>,
+}
+
+pub fn list<T>(value: Vec<T>, next_link: Option<String>) -> ListBody<T> {
+    ListBody { value, next_link }
+}
+
+/// `BatchAIError` of the contract.
+#[derive(Clone, Debug, Serialize)]
+pub struct BatchAiError {
+    pub code: String,
+    pub message: String,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub details: Vec<NameValuePair>,
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub struct NameValuePair {
+    pub name: String,
+    pub value: String,
+}
+
+impl From<&ResourceError> for BatchAiError {
+    fn from(error: &ResourceError) -> Self {
+        let pair = |(name, value): &(String, String)| NameValuePair {
+            name: name.clone(),
+            value: value.clone(),
+        };
+        Self {
+            code: error.code.clone(),
+            message: error.message.clone(),
+            details: error.details.iter().map(pair).collect(),
+        }
+    }
+}
+
+/// A secret as it is shown: by name only, which is why no other type of this crate is built from a
+/// sealed secret.
+#[derive(Clone, Debug, Serialize)]
+pub struct SecretName {
+    pub name: String,
+}
+
+pub(super) fn secret_names(secrets: &[SealedSecret]) -> Vec<SecretName> {
+    secrets.iter().map(|secret| SecretName { name: secret.name.clone() }).collect()
+}
+
+/// `{"id": ...}`.
+#[derive(Clone, Debug, Serialize)]
+pub struct ResourceId {
+    pub id: String,
+}
+
+impl ResourceId {
+    pub(super) fn new(id: &str) -> Self {
+        Self { id: id.to_owned() }
+    }
+}
+
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SetupTaskBody {
+    pub command_line: String,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub environment_variables: Vec<EnvironmentVariable>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub secrets: Vec<SecretName>,
+    pub std_out_err_path_prefix: String,
+    pub std_out_err_path_suffix: String,
+}
+
+/// `provisioningState` of what is there as soon as it is recorded, and since when.
+pub(super) fn provisioning(
+    lifecycle: &Lifecycle,
+    created_at: Timestamp,
+) -> (&'static str, Timestamp) {
+    match lifecycle {
+        Lifecycle::Active => ("succeeded", created_at),
+        Lifecycle::Deleting { since, .. } => ("deleting", *since),
+    }
+}
+
+/// An instant in the text form of the contract; `model` stores it as a number.
+pub(super) fn instant<S: Serializer>(
+    instant: &Timestamp,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(instant)
+}
+
+/// The same for instants that may be absent; such fields skip `None`.
+pub(super) fn optional_instant<S: Serializer>(
+    optional: &Option<Timestamp>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    match optional {
+        Some(value) => instant(value, serializer),
+        None => serializer.serialize_none(),
+    }
+}
