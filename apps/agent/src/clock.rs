@@ -33,6 +33,12 @@ impl Uptime {
     }
 }
 
+impl std::fmt::Display for Uptime {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "{}", self.0)
+    }
+}
+
 /// The time of day in the form of the execution log: `2018-12-23T19:46:26Z`.
 #[expect(clippy::disallowed_methods, reason = "the edge at which log lines get their time")]
 pub fn time_of_day() -> String {

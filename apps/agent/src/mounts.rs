@@ -44,15 +44,15 @@ impl MountError {
 }
 
 /// One mount root: the cluster's or a job's.
-pub struct MountRoot<'a> {
-    pub path: &'a Path,
+pub struct MountRoot {
+    pub path: PathBuf,
     /// Of the user's mount commands.
-    pub environment: &'a BTreeMap<String, String>,
+    pub environment: BTreeMap<String, String>,
     /// File for the output of commands.
-    pub scratch: &'a Path,
+    pub scratch: PathBuf,
 }
 
-impl MountRoot<'_> {
+impl MountRoot {
     /// Makes one mount; what is already there from an earlier life of the agent stays. Returns a
     /// line for the execution log.
     pub fn mount(&self, mount: &Mount, give_up: &dyn Fn() -> bool) -> Result<String, MountError> {
@@ -88,7 +88,7 @@ impl MountRoot<'_> {
         if is_link {
             fs::remove_file(&at)?;
         } else {
-            mount_table::clear(&at, self.scratch)?;
+            mount_table::clear(&at, &self.scratch)?;
         }
         Ok(format!("Unmounted {}", at.display()))
     }
@@ -101,7 +101,7 @@ impl MountRoot<'_> {
         };
         let parent = self.path.join(below.parent().unwrap_or(Path::new("")));
         let made = fs::create_dir_all(&parent).and_then(|()| {
-            Ok((fs::canonicalize(&parent)?, fs::canonicalize(self.path)?))
+            Ok((fs::canonicalize(&parent)?, fs::canonicalize(&self.path)?))
         });
         let (parent, root) = made.map_err(|error| format!("{}: {error}", parent.display()))?;
         let outside = !parent.starts_with(&root);
@@ -129,9 +129,9 @@ impl MountRoot<'_> {
         shell
             .args(["-c", &format!("{command} '{quoted}'")])
             .env_clear()
-            .envs(self.environment)
-            .current_dir(self.path);
-        helper::run(&mut shell, self.scratch, MOUNT_LIMIT, give_up)
+            .envs(&self.environment)
+            .current_dir(&self.path);
+        helper::run(&mut shell, &self.scratch, MOUNT_LIMIT, give_up)
             .map_err(|error| error.to_string())
     }
 }
@@ -183,6 +183,11 @@ mod tests {
         }
     }
 
+    fn mount_root(path: &Path, place: &Path) -> MountRoot {
+        let environment = BTreeMap::from([("GREETING".to_owned(), "hello".to_owned())]);
+        MountRoot { path: path.into(), environment, scratch: place.join("scratch") }
+    }
+
     /// What mounting says, with `server` and `root` in place of the two directories.
     fn check(mounts: &[(&str, &str)]) -> Vec<String> {
         let place = tempfile::tempdir().unwrap();
@@ -192,8 +197,7 @@ mod tests {
         fs::create_dir_all(place.path().join("secret")).unwrap();
         symlink("../secret", server.join("escape")).unwrap();
         fs::write(server.join("file"), "").unwrap();
-        let (environment, scratch) = (BTreeMap::new(), place.path().join("scratch"));
-        let here = MountRoot { path: &root, environment: &environment, scratch: &scratch };
+        let here = mount_root(&root, place.path());
         let base = fs::canonicalize(place.path()).unwrap().display().to_string();
         let say = |(sub, at): &(&str, &str)| {
             let outcome = here.mount(&directory(&server, sub, at), &|| false);
@@ -244,20 +248,17 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         let root = place.path().join("it's here");
         fs::create_dir(&root).unwrap();
-        let environment = BTreeMap::from([("GREETING".to_owned(), "hello".to_owned())]);
-        let scratch = place.path().join("scratch");
-        let here = MountRoot { path: &root, environment: &environment, scratch: &scratch };
+        let here = mount_root(&root, place.path());
         let run = |command: &str| {
             let source = MountSource::Command { command: command.into() };
             here.mount(&Mount { relative_mount_path: "x".into(), source }, &|| false)
         };
         run("echo $GREETING | tee > /dev/null out; touch").unwrap();
         assert!(root.join("x").is_dir());
-        let error = run("echo no route; false").unwrap_err();
+        let error = run("echo $GREETING $(basename) >&2; false").unwrap_err();
         assert_eq!(error.code(), "UnmanagedFileSystemMountError");
-        assert_eq!(error.details()[1].1, "exit status: 1:");
-        let error = run("ls /none").unwrap_err().details()[1].1.clone();
-        assert!(error.contains("No such file"), "{error}");
+        assert!(error.details()[1].1.starts_with("exit status: 1: "), "{error:?}");
+        assert!(error.details()[1].1.ends_with("hello"), "{error:?}");
     }
 
     #[test]
@@ -267,8 +268,7 @@ mod tests {
         fs::create_dir(&server).unwrap();
         fs::create_dir(&root).unwrap();
         fs::write(server.join("kept"), "").unwrap();
-        let (environment, scratch) = (BTreeMap::new(), place.path().join("scratch"));
-        let here = MountRoot { path: &root, environment: &environment, scratch: &scratch };
+        let here = mount_root(&root, place.path());
         here.mount(&directory(&server, "", "nfs"), &|| false).unwrap();
         assert!(root.join("nfs/kept").exists());
         here.unmount("nfs").unwrap();

@@ -76,7 +76,7 @@ mod tests {
         let endpoint = "http://127.0.0.1:8470".parse().unwrap();
         let error = anyhow::Error::new(Unreachable { endpoint });
         insta::assert_snapshot!(format!("error: {error:#}\n\n{}", hint(&error).unwrap()), @"
-        error: nothing answers at http://127.0.0.1:8470/
+        error: nothing answers at http://127.0.0.1:8470
 
         Is the service running? Start it with `batchai local` in another terminal; name its
         data directory with --data-dir if it has its own.

@@ -17,9 +17,10 @@ pub const STDOUTERR: &str = "stdouterr";
 /// One request's worth of a file.
 const PIECE_BYTES: u64 = 4 * 1024 * 1024;
 
-/// From the record of an attempt until its node has moved the files of the one before. If there
-/// was nothing to move, there may be no directory to see.
+/// From the record of an attempt until its node begins to move the files of the one before, and
+/// from there until it is done. Waited for only if the file could be of either attempt.
 const MOVE_PATIENCE: Duration = Duration::from_secs(10);
+const MOVING_PATIENCE: Duration = Duration::from_secs(1);
 
 /// The place of a file among the outputs of a job.
 #[derive(Clone, Debug, PartialEq)]
@@ -44,8 +45,18 @@ pub enum Progress {
     More,
     /// Nothing new at the moment.
     CaughtUp,
+    /// An attempt begins; its output cannot be told from that of the one before yet.
+    Moving,
     /// The job has ended, and this was all.
     Done,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Moved {
+    Yes,
+    NotYet,
+    /// Only other files so far, or the earlier attempt had none of that name.
+    Others,
 }
 
 pub struct LogTail {
@@ -58,8 +69,8 @@ pub struct LogTail {
     link: Option<Url>,
     was_found: bool,
     decoder: Utf8Tail,
-    /// Since when an attempt is known whose files cannot be told from those before it yet.
-    moving_since: Option<Instant>,
+    /// While a new attempt's files cannot be told from those before it: what is known, since when.
+    moving: Option<(Moved, Instant)>,
 }
 
 impl Place {
@@ -75,16 +86,12 @@ impl Place {
 
     /// Where the service keeps it after that attempt.
     fn of_earlier(&self, attempt: u32) -> Self {
-        let directory = match self.directory.as_str() {
-            "." => format!("attempt-{attempt}"),
-            below => format!("attempt-{attempt}/{below}"),
-        };
-        Self { directory, ..self.clone() }
+        Self { directory: format!("attempt-{attempt}"), ..self.clone() }
     }
 
-    /// Only the standard output directory is kept per attempt.
+    /// Only what is directly in the standard output directory.
     fn is_kept_per_attempt(&self) -> bool {
-        self.directory_id == STDOUTERR && !self.directory.starts_with("attempt-")
+        self.directory_id == STDOUTERR && self.directory == "."
     }
 }
 
@@ -100,7 +107,7 @@ impl LogTail {
             link: None,
             was_found: false,
             decoder: Utf8Tail::default(),
-            moving_since: None,
+            moving: None,
         }
     }
 
@@ -159,12 +166,12 @@ impl LogTail {
         number: u32,
         had_ended: bool,
     ) -> Result<(Vec<Piece>, Progress)> {
-        let moved = number == 1 || self.has_moved(client, number - 1).await?;
-        let since = *self.moving_since.get_or_insert_with(Instant::now);
-        if !moved && !had_ended && since.elapsed() < MOVE_PATIENCE {
+        let moved = if number == 1 { Moved::Yes } else { self.moved(client, number - 1).await? };
+        if !had_ended && self.has_to_wait(moved) {
             self.refresh(client).await?;
-            return Ok((Vec::new(), Progress::CaughtUp));
+            return Ok((Vec::new(), Progress::Moving));
         }
+        let moved = moved == Moved::Yes;
         let mut pieces = Vec::new();
         for earlier in self.attempt.max(1)..number {
             if self.attempt > 0 && moved {
@@ -179,15 +186,38 @@ impl LogTail {
         }
         self.attempt = number;
         self.link = None;
-        self.moving_since = None;
+        self.moving = None;
         Ok((pieces, Progress::More))
     }
 
-    async fn has_moved(&self, client: &Client, earlier: u32) -> Result<bool> {
-        let id = &self.place.directory_id;
-        let name = format!("attempt-{earlier}");
-        let entries = list_files(client, &self.address, id, ".").await?;
-        Ok(entries.iter().any(|entry| entry.is_directory() && entry.name == name))
+    fn has_to_wait(&mut self, moved: Moved) -> bool {
+        let patience = match moved {
+            Moved::Yes => return false,
+            Moved::NotYet => MOVE_PATIENCE,
+            Moved::Others => MOVING_PATIENCE,
+        };
+        let since = match self.moving {
+            Some((before, since)) if before == moved => since,
+            Some(_) | None => Instant::now(),
+        };
+        self.moving = Some((moved, since));
+        since.elapsed() < patience
+    }
+
+    /// Whether what is in the directory itself is of a later attempt than `earlier`.
+    async fn moved(&self, client: &Client, earlier: u32) -> Result<Moved> {
+        let (id, file) = (&self.place.directory_id, &self.place.file);
+        let directory = format!("attempt-{earlier}");
+        let here = list_files(client, &self.address, id, ".").await?;
+        if !here.iter().any(|entry| entry.name == *file) {
+            return Ok(Moved::Yes);
+        }
+        if !here.iter().any(|entry| entry.is_directory() && entry.name == directory) {
+            return Ok(Moved::NotYet);
+        }
+        let there = list_files(client, &self.address, id, &directory).await?;
+        let is_there = there.iter().any(|entry| entry.name == *file);
+        Ok(if is_there { Moved::Yes } else { Moved::Others })
     }
 
     /// What an earlier attempt wrote after what was read of it.
@@ -260,3 +290,6 @@ pub fn download_link(file: &File) -> Result<Url> {
 fn text(bytes: Vec<u8>) -> Vec<Piece> {
     if bytes.is_empty() { Vec::new() } else { vec![Piece::Text(bytes)] }
 }
+
+#[cfg(test)]
+mod tests;

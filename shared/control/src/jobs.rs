@@ -8,8 +8,8 @@ use crate::workspaces::being_deleted;
 use crate::{Control, Error, replan};
 use dynamo::{Page, Transaction};
 use model::{
-    Cluster, Ending, Experiment, FileServer, Job, JobNames, JobState, Name, Operation, Uid, Wake,
-    WorkspaceNames, limits,
+    Cluster, Ending, Experiment, FileServer, Job, JobNames, JobState, Name, Node, NodeId,
+    Operation, Uid, Wake, WorkspaceNames, limits,
 };
 use wire::{JobRequest, ResourceKind};
 
@@ -42,6 +42,10 @@ impl Control {
         let JobState::Queued { .. } = job.state else { return Ok(None) };
         let Some(cluster) = self.table.cluster(&job.cluster).await? else { return Ok(None) };
         Ok(Some(scheduler::waiting::explain(&cluster, &job.queue_entry(), self.now())))
+    }
+
+    pub async fn nodes_of(&self, job: &Job, ids: &[NodeId]) -> Result<Vec<Node>, Error> {
+        Ok(self.table.nodes_named(&job.cluster, ids).await?)
     }
 
     /// Accepts a job into the queue of its cluster.

@@ -72,6 +72,11 @@ impl Keys {
         same(&self.sign_link(file_server, path, expires_at), signature)
     }
 
+    /// The signature of a continuation token: this list, behind this position.
+    pub fn sign_page(&self, list: &str, position: &str) -> String {
+        URL_SAFE_NO_PAD.encode(&mac(&self.links, &["page", list, position])[..16])
+    }
+
     /// With its token a node can speak for itself only.
     pub fn node_token(&self, cluster: &ClusterRef, node: &NodeId) -> String {
         URL_SAFE_NO_PAD.encode(mac(&self.nodes, &[cluster.uid.as_str(), node.as_str()]))

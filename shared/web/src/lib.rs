@@ -1,0 +1,50 @@
+//! The HTTP surface, the same router behind API Gateway and on a loopback port.
+//!
+//! The rules of this crate: a request is checked completely before anything is written; a 4xx comes
+//! from an explicit constructor only; everything else is a 500 with a request id and no detail, and
+//! the detail is logged once, here.
+
+mod access;
+mod answer;
+mod arm;
+mod files;
+mod nodes;
+mod waits;
+
+pub use access::Access;
+pub use answer::respond;
+pub use waits::Waits;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::routing::{get, post};
+use control::Control;
+use std::sync::Arc;
+use tower_http::catch_panic::CatchPanicLayer;
+
+/// Everything that handlers share.
+#[derive(Clone)]
+pub struct Web {
+    pub control: Control,
+    pub access: Arc<Access>,
+    /// Where requests of agents can be held; a Lambda function answers at once instead.
+    pub waits: Option<Arc<Waits>>,
+}
+
+/// All routes. `extra` are further ones that need the token too.
+pub fn app(web: Web, extra: Router) -> Router {
+    let guarded = Router::new()
+        .fallback(arm::handle)
+        .with_state(web.clone())
+        .merge(extra)
+        .layer(axum::middleware::from_fn_with_state(web.clone(), access::require_token));
+    Router::new()
+        .route("/nodes/v1/{workspace}/{name}/{uid}/{node}/sync", post(nodes::sync))
+        .route("/files/{file_server}/{*path}", get(files::download))
+        .with_state(web.clone())
+        .fallback_service(guarded)
+        .layer(DefaultBodyLimit::max(model::limits::MAX_BODY_BYTES))
+        .layer(axum::middleware::from_fn_with_state(web, access::check_host))
+        .layer(axum::middleware::from_fn(answer::common_headers))
+        .layer(CatchPanicLayer::custom(answer::panicked))
+}

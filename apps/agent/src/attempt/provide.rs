@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use protocol::Assignment;
 
@@ -45,11 +45,8 @@ impl Site {
         if !self.logs_are_on_a_mount_of_the_job() {
             self.open_log(assignment, log)?;
         }
-        let root = self.mount_root(host);
-        let variables = self.mount_variables();
         for mount in &assignment.mounts {
-            let here = MountRoot { environment: &variables, ..root };
-            let outcome = here.mount(mount, give_up);
+            let outcome = self.mount_root(host).mount(mount, give_up);
             match &outcome {
                 Ok(line) => log.line(line),
                 Err(error) => log.line(format_args!("{error}: {}", error.details()[1].1)),
@@ -67,10 +64,9 @@ impl Site {
 
     /// Takes the job's mounts away again. The log must be closed if it lies on one of them.
     pub fn unmount(&self, host: &Host, assignment: &Assignment, log: &mut ExecutionLog) {
-        let root = self.mount_root(host);
         for mount in assignment.mounts.iter().rev() {
             let path = &mount.relative_mount_path;
-            match root.unmount(path) {
+            match self.mount_root(host).unmount(path) {
                 Ok(line) => log.line(line),
                 Err(error) => {
                     tracing::warn!(path, %error, "a mount of a job stays");
@@ -95,7 +91,7 @@ impl Site {
     }
 
     /// `name` + `ending`, with the node's id between them when several nodes share the directory.
-    pub fn file(&self, assignment: &Assignment, name: &str, ending: &str) -> std::path::PathBuf {
+    pub fn file(&self, assignment: &Assignment, name: &str, ending: &str) -> PathBuf {
         let stdouterr = &self.environment.stdouterr;
         if assignment.hosts.len() > 1 {
             stdouterr.join(format!("{name}-{}{ending}", assignment.node_id))
@@ -123,20 +119,12 @@ impl Site {
         log.open(&path).map_err(NotProvided::storage("write the execution log", path))
     }
 
-    fn mount_root<'a>(&'a self, host: &'a Host) -> MountRoot<'a> {
-        MountRoot {
-            path: &self.paths.mounts,
-            environment: &self.environment.variables,
-            scratch: &host.scratch,
-        }
-    }
-
-    /// Without the marker: a mount's daemon is no process of the attempt, and outlives it until it is
-    /// unmounted.
-    fn mount_variables(&self) -> std::collections::BTreeMap<String, String> {
-        let mut variables = self.environment.variables.clone();
-        variables.remove(MARKER);
-        variables
+    fn mount_root(&self, host: &Host) -> MountRoot {
+        // Without the marker: a mount's daemon is no process of the attempt, and outlives it until it
+        // is unmounted.
+        let mut environment = self.environment.variables.clone();
+        environment.remove(MARKER);
+        MountRoot { path: self.paths.mounts.clone(), environment, scratch: host.scratch() }
     }
 }
 
@@ -147,7 +135,7 @@ fn make(path: &Path) -> Result<(), NotProvided> {
 /// Removes what former jobs left on the node, and refuses to while anything is mounted there.
 fn wipe(host: &Host) -> Result<(), NotProvided> {
     let jobs = host.jobs();
-    let clear = mount_table::clear(&jobs, &host.scratch).map_err(io::Error::other);
+    let clear = mount_table::clear(&jobs, &host.scratch()).map_err(io::Error::other);
     let entries = clear.and_then(|()| fs::read_dir(&jobs));
     let remove_all = |entries: fs::ReadDir| {
         for entry in entries {

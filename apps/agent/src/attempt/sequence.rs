@@ -16,10 +16,10 @@ use crate::clock::Uptime;
 use crate::execution_log::ExecutionLog;
 use crate::host::Host;
 use crate::problem::NotProvided;
+use crate::system::leftovers;
 use crate::system::minder::{Limit, Minder, Signal};
-use crate::system::orders::{Cause, Ending, Orders};
+use crate::system::orders::{Cause, Orders};
 use crate::system::supervised::{Found, Launch, Supervised, Verdict};
-use crate::system::{leftovers, mount_table};
 
 const PREPARATION: &str = "preparation";
 const COMMAND: &str = "command";
@@ -286,10 +286,6 @@ impl<'a> Sequence<'a> {
             // The daemons of user-space file systems end when they are unmounted.
             leftovers::bury_all();
         }
-        debug_assert!(
-            mount_table::at_or_below(&self.site.paths.mounts).is_ok(),
-            "the mount table can be read"
-        );
     }
 }
 

@@ -60,7 +60,7 @@ impl std::error::Error for ServiceError {}
 
 impl fmt::Display for Unreachable {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "nothing answers at {}", self.endpoint)
+        write!(formatter, "nothing answers at {}", self.endpoint.as_str().trim_end_matches('/'))
     }
 }
 

@@ -51,8 +51,8 @@ impl Client {
         Ok(Self { http: builder.build().context("no HTTP client")?, endpoint, token })
     }
 
-    pub fn endpoint(&self) -> &Url {
-        &self.endpoint
+    pub fn endpoint(&self) -> &str {
+        self.endpoint.as_str().trim_end_matches('/')
     }
 
     pub async fn get(&self, address: &Address) -> Result<Json> {
@@ -162,7 +162,7 @@ impl Client {
             return Unreachable { endpoint: self.endpoint.clone() }.into();
         }
         anyhow::Error::new(error.without_url())
-            .context(format!("no answer from the service at {}", self.endpoint))
+            .context(format!("no answer from the service at {}", self.endpoint()))
     }
 }
 

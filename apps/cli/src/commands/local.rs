@@ -15,7 +15,8 @@ use tokio::signal::unix::{SignalKind, signal};
 /// What jobs get to write a checkpoint when the service stops.
 const GRACE: Duration = Duration::from_secs(10);
 
-const TICK_MILLIS: u64 = 250;
+/// How often it looks after what is not at rest, without being asked.
+const TICK_MILLIS: u64 = 500;
 
 /// Run the whole service on this machine
 ///

@@ -96,14 +96,13 @@ fn after_notice(
     screen: &Screen,
 ) -> Result<Interruption> {
     let (name, record) = (watched.name(), watched.record());
-    let is_first = record.attempt_number() == 1;
+    // With a second attempt, it was in the queue between two looks.
+    let was_back = record.attempt_number() > 1;
     match record.properties.execution_state {
-        ExecutionState::Queued => {
-            screen.tell(format_args!("{name} is back in the queue, at its old place"));
+        state if was_back || state == ExecutionState::Queued => {
+            screen.tell(format_args!("{name} went back to the queue, at its old place"));
             Ok(Interruption::Requeued { job })
         }
-        // It was in the queue between two looks.
-        _ if !is_first => Ok(Interruption::Requeued { job }),
         ExecutionState::Succeeded if tries >= TRIES => {
             bail!("no job lost its node in {TRIES} tries: all were done before")
         }
@@ -115,9 +114,10 @@ fn after_notice(
             let error = record.first_error().map(ToString::to_string).unwrap_or_default();
             bail!("{name} failed when its node was taken away: {error}")
         }
-        ExecutionState::Running | ExecutionState::Terminating | ExecutionState::Unknown => {
-            Ok(Interruption::Sent { job, tries })
-        }
+        ExecutionState::Queued
+        | ExecutionState::Running
+        | ExecutionState::Terminating
+        | ExecutionState::Unknown => Ok(Interruption::Sent { job, tries }),
     }
 }
 

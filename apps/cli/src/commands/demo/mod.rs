@@ -74,7 +74,7 @@ pub async fn run(output: Output, arguments: Arguments) -> Result<Exit> {
             succeed(&output, &report, service, place, arguments.keep).await
         }
         Ok(End::Finished(report)) => {
-            show(&output, &report)?;
+            show(&output, &report, true)?;
             for problem in &report.problems {
                 talk::say(format_args!("problem: {problem}"));
             }
@@ -95,11 +95,17 @@ async fn play(service: &mut Service, place: &Path, nodes: u32, begin: Instant) -
     let screen = Screen::new(begin);
     let acts = async {
         let client = service.ready(place).await?;
-        let stage = setup::prepare(client, nodes, &screen).await?;
-        let mut watch = watch::Watch::begin(&stage).await?;
-        watch.until_empty(&stage, &screen).await?;
-        screen.close();
-        outcome::collect(&stage, &watch, begin.elapsed()).await
+        let rest = async {
+            let stage = setup::prepare(client, nodes, &screen).await?;
+            let mut watch = watch::Watch::begin(&stage).await?;
+            watch.until_empty(&stage, &screen).await?;
+            outcome::collect(&stage, &watch, begin.elapsed()).await
+        };
+        tokio::select! {
+            biased;
+            error = service.death(place) => Err(error),
+            report = rest => report,
+        }
     };
     let report = tokio::time::timeout(DEADLINE, acts).await.map_err(|_| too_late())?;
     screen.close();
@@ -113,7 +119,7 @@ async fn succeed(
     place: TempDir,
     keep: bool,
 ) -> Result<Exit> {
-    show(output, report)?;
+    show(output, report, keep)?;
     if keep {
         output.say(service.how_to_reach(&place.keep()));
         service.release();
@@ -126,7 +132,8 @@ async fn succeed(
     Ok(Exit::SUCCESS)
 }
 
-/// What is needed to find out why stays.
+/// What is needed to find out why stays. The error becomes mere text: what is advised to those who
+/// use a service does not help here.
 async fn fail(service: Service, place: TempDir, error: anyhow::Error) -> Result<Exit> {
     service.stop().await;
     let place = place.keep();
@@ -134,12 +141,12 @@ async fn fail(service: Service, place: TempDir, error: anyhow::Error) -> Result<
     talk::say(format_args!(
         "Everything is kept in {shown}; the service's log is service.log there."
     ));
-    Err(error)
+    Err(anyhow!("{error:#}"))
 }
 
-fn show(output: &Output, report: &Report) -> Result<()> {
+fn show(output: &Output, report: &Report, files_stay: bool) -> Result<()> {
     match output.format {
-        Format::Table => output.print(report.text(output.color)),
+        Format::Table => output.print(report.text(output.color, files_stay)),
         Format::Json => output.print(serde_json::to_string_pretty(report)?),
         Format::Quiet => Ok(()),
     }

@@ -64,7 +64,7 @@ impl Report {
         Self { jobs, best, interrupted, files, seconds: elapsed.as_secs_f64(), problems }
     }
 
-    pub fn text(&self, color: bool) -> String {
+    pub fn text(&self, color: bool, files_stay: bool) -> String {
         let table: Vec<_> = self.jobs.iter().map(|job| self.row(job)).collect();
         let mut text = format!("\n{}\n", rows(&table, color));
         if let Some(best) = best(&self.jobs) {
@@ -74,7 +74,9 @@ impl Report {
                 best.name
             );
         }
-        text += &format!("Files: {}\n", self.files.display());
+        if files_stay {
+            text += &format!("Files: {}\n", self.files.display());
+        }
         if self.problems.is_empty() {
             text += &format!(
                 "Checked: {} jobs, one result each; one job lost its node and resumed; no node is left\n",
@@ -89,12 +91,13 @@ impl Report {
         let exit = job.exit_code.map_or_else(|| "none".to_owned(), |code| code.to_string());
         let is_good = job.exit_code == Some(0);
         let resumed = job.resumed_from_epoch;
-        let resumed = resumed.map(|epoch| format!("lost its node, resumed from epoch {epoch}"));
+        let resumed = resumed.map(|epoch| format!("resumed from epoch {epoch}"));
         let best = (self.best.as_ref() == Some(&job.name)).then(|| "best".to_owned());
         let notes: Vec<_> = best.into_iter().chain(resumed).collect();
         vec![
             Column::new("job", &job.name),
             Column::new("parameters", &job.parameters),
+            Column::new("epochs", job.epochs.to_string()),
             Column::new("attempts", job.attempts.to_string()),
             Column::new("seconds", format!("{:.1}", job.seconds)),
             Column::new("accuracy", accuracy.unwrap_or_default()),
@@ -169,7 +172,7 @@ mod tests {
     fn job(name: &str) -> JobReport {
         JobReport {
             name: name.to_owned(),
-            parameters: "hidden 32, learning-rate 0.05".to_owned(),
+            parameters: "hidden 32, rate 0.05".to_owned(),
             epochs: 18,
             state: "succeeded".to_owned(),
             exit_code: Some(0),
@@ -213,11 +216,11 @@ mod tests {
         let (jobs, evidence) = good();
         let report = Report::new(jobs, evidence, "/tmp/x".into(), Duration::from_millis(61_240));
         assert_eq!(report.problems, Vec::<String>::new());
-        insta::assert_snapshot!(report.text(false), @"
+        insta::assert_snapshot!(report.text(false, true), @"
 
-        JOB   PARAMETERS                     ATTEMPTS  SECONDS  ACCURACY  EXIT  NOTE
-        calm  hidden 32, learning-rate 0.05  1         9.4      0.9554    0
-        hit   hidden 32, learning-rate 0.05  2         9.4      0.9916    0     best; lost its node, resumed from epoch 7
+        JOB   PARAMETERS            EPOCHS  ATTEMPTS  SECONDS  ACCURACY  EXIT  NOTE
+        calm  hidden 32, rate 0.05  18      1         9.4      0.9554    0
+        hit   hidden 32, rate 0.05  18      2         9.4      0.9916    0     best; resumed from epoch 7
 
         Best: hit, 99.2 % of the held-out digits recognized
         Files: /tmp/x

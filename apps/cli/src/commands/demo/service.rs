@@ -5,13 +5,13 @@
 
 use crate::client::{Client, Scope};
 use crate::context::connect;
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, anyhow, bail};
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
-use tokio::process::{Child, Command};
+use tokio::process::{Child, ChildStdin, Command};
 use tokio::time::Instant;
 
 /// Short, so that one sees the cluster shrink.
@@ -26,6 +26,8 @@ const LOG_LINES: usize = 12;
 
 pub struct Service {
     child: Child,
+    /// Our end of its stdin. Not left in `child`, which closes it to wait.
+    lifeline: Option<ChildStdin>,
     executable: PathBuf,
 }
 
@@ -35,7 +37,15 @@ impl Service {
         let log = File::create(log_file(place)).context("cannot create the service's log")?;
         let mut command = Command::new(&executable);
         command
-            .args(["local", "--listen", "127.0.0.1:0", "--idle-seconds", IDLE_SECONDS])
+            .args([
+                "local",
+                "-o",
+                "quiet",
+                "--listen",
+                "127.0.0.1:0",
+                "--idle-seconds",
+                IDLE_SECONDS,
+            ])
             .arg("--data-dir")
             .arg(data_dir(place))
             .env_remove("BATCHAI_TOKEN") // it makes its own
@@ -47,8 +57,9 @@ impl Service {
         } else {
             command.arg("--stop-at-end-of-input").stdin(Stdio::piped());
         }
-        let child = command.spawn().context("cannot start the service")?;
-        Ok(Self { child, executable })
+        let mut child = command.spawn().context("cannot start the service")?;
+        let lifeline = child.stdin.take();
+        Ok(Self { child, lifeline, executable })
     }
 
     /// Waits until it answers.
@@ -74,9 +85,17 @@ impl Service {
         }
     }
 
+    /// Comes back if it ends by itself, and says how.
+    pub async fn death(&mut self, place: &Path) -> anyhow::Error {
+        match self.child.wait().await {
+            Ok(status) => anyhow!("the service ended ({status}):\n{}", last_lines(place)),
+            Err(error) => anyhow!("cannot watch the service: {error}"),
+        }
+    }
+
     /// In order first, by force if that takes too long.
     pub async fn stop(mut self) {
-        drop(self.child.stdin.take());
+        drop(self.lifeline.take());
         if let Some(pid) = self.pid() {
             let _ = kill_process(pid, Signal::TERM);
         }

@@ -40,10 +40,19 @@ impl JobPlan {
         Ok(Self { name, arguments, epochs })
     }
 
-    /// As a person reads them: "hidden 32, learning-rate 0.05".
+    /// As a person reads them: "hidden 32, rate 0.05". The epochs have their own place.
     pub fn parameters(&self) -> String {
-        let options = self.arguments.split("--").map(str::trim).filter(|text| !text.is_empty());
-        options.collect::<Vec<_>>().join(", ")
+        let shortened = [("learning-rate", "rate"), ("batch-size", "batch")];
+        let options = self.arguments.split("--").map(str::trim);
+        let shown = options.filter(|text| !text.is_empty() && !text.starts_with("epochs "));
+        let texts: Vec<_> = shown
+            .map(|text| {
+                shortened
+                    .iter()
+                    .fold(text.to_owned(), |text, (long, short)| text.replace(long, short))
+            })
+            .collect();
+        texts.join(", ")
     }
 
     pub fn body(&self, cluster: &Address) -> Value {
@@ -91,6 +100,6 @@ mod tests {
             name: "a".to_owned(),
             arguments: "--hidden 32 --learning-rate 0.05 --epochs 18".to_owned(),
         });
-        insta::assert_snapshot!(plan.unwrap().parameters(), @"hidden 32, learning-rate 0.05, epochs 18");
+        insta::assert_snapshot!(plan.unwrap().parameters(), @"hidden 32, rate 0.05");
     }
 }

@@ -81,7 +81,7 @@ impl Watched {
             pieces.into_iter().for_each(|piece| self.log.read(piece));
             match progress {
                 Progress::More => {}
-                Progress::CaughtUp => break,
+                Progress::CaughtUp | Progress::Moving => break,
                 Progress::Done => self.done = true,
             }
         }

@@ -13,6 +13,7 @@ use std::path::{Component, Path, PathBuf};
 use tokio::io::AsyncWriteExt as _;
 
 pub const HELP: &str = "\
+Examples:
   batchai job files first                                 stdout.txt, stderr.txt, execution.log, …
   batchai job files first -d MODEL                        The output directory with the id MODEL
   batchai job files first -d MODEL --path epochs          A directory in it

@@ -11,6 +11,7 @@ use std::io::Write as _;
 use std::time::Duration;
 
 pub const HELP: &str = "\
+Examples:
   batchai job logs first                             What it printed so far
   batchai job logs first --follow                    As it comes, until the job has ended
   batchai job logs first --file stderr.txt
@@ -27,7 +28,7 @@ pub struct LogsArguments {
     #[arg(value_parser = crate::cli::name)]
     name: String,
     /// Go on until the job has ended
-    #[arg(long)]
+    #[arg(short, long)]
     follow: bool,
     /// Which file
     #[arg(long, default_value = "stdout.txt")]
@@ -51,6 +52,7 @@ pub async fn run(context: &Context, arguments: LogsArguments) -> Result<Exit> {
         }
         match progress {
             Progress::More => {}
+            Progress::Moving => tokio::time::sleep(PAUSE).await,
             Progress::CaughtUp if arguments.follow => tokio::time::sleep(PAUSE).await,
             Progress::CaughtUp | Progress::Done => break,
         }

@@ -1,0 +1,96 @@
+//! What happens on the node itself: news of its threads, signals, and time that is up.
+
+use std::io;
+use std::path::PathBuf;
+
+use protocol::{AttemptKey, Problem};
+use serde::Deserialize;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::time::{Instant, sleep_until};
+
+use crate::attempt::News;
+
+/// What SIGTERM means: a machine that is shut down gives its services about this long.
+pub const SHUTDOWN_NOTICE_SECONDS: u64 = 5;
+
+#[derive(Debug)]
+pub enum Event {
+    Attempt { key: AttemptKey, news: News },
+    SetupOver(Result<(), Problem>),
+    /// The services and mounts of the setup are gone.
+    Undone,
+    /// The machine is about to be taken away.
+    Interrupted { notice_seconds: u64 },
+    TimeIsUp,
+}
+
+pub struct Inbox {
+    sender: UnboundedSender<Event>,
+    receiver: UnboundedReceiver<Event>,
+    shutdown: Signal,
+    interruption: Signal,
+    /// Has the notice in it when `interruption` comes.
+    interruption_file: PathBuf,
+    /// When `TimeIsUp` is due.
+    pub deadline: Option<Instant>,
+}
+
+impl Inbox {
+    pub fn open(interruption_file: PathBuf) -> io::Result<Self> {
+        let (sender, receiver) = unbounded_channel();
+        Ok(Self {
+            sender,
+            receiver,
+            shutdown: signal(SignalKind::terminate())?,
+            interruption: signal(SignalKind::user_defined2())?,
+            interruption_file,
+            deadline: None,
+        })
+    }
+
+    pub fn sender(&self) -> UnboundedSender<Event> {
+        self.sender.clone()
+    }
+
+    /// The next event. Nothing is lost when the future is dropped.
+    pub async fn next(&mut self) -> Event {
+        let deadline = self.deadline;
+        let time_is_up = async {
+            match deadline {
+                Some(deadline) => sleep_until(deadline).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            Some(event) = self.receiver.recv() => event,
+            _ = self.shutdown.recv() => {
+                Event::Interrupted { notice_seconds: SHUTDOWN_NOTICE_SECONDS }
+            }
+            _ = self.interruption.recv() => Event::Interrupted { notice_seconds: self.notice() },
+            () = time_is_up => {
+                self.deadline = None;
+                Event::TimeIsUp
+            }
+        }
+    }
+
+    /// A notice that cannot be read is taken for the shortest.
+    fn notice(&self) -> u64 {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Notice {
+            notice_seconds: u64,
+        }
+        let read = std::fs::read(&self.interruption_file)
+            .and_then(|text| Ok(serde_json::from_slice::<Notice>(&text)?));
+        match read {
+            Ok(notice) => notice.notice_seconds,
+            Err(error) => {
+                tracing::warn!(%error, "the interruption notice cannot be read");
+                SHUTDOWN_NOTICE_SECONDS
+            }
+        }
+    }
+}

@@ -1,0 +1,494 @@
+//! The node: says what it observes, hears what is desired, converges, and does it again.
+//!
+//! One loop owns all state. At most one request is under way; whatever happens on the node meanwhile
+//! takes it back and sends a fresh one, so that an answer always speaks of the present.
+
+mod departure;
+mod inbox;
+
+use std::fs::{self, DirBuilder, File};
+use std::os::unix::fs::DirBuilderExt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use protocol::{
+    Assignment, AttemptKey, AttemptReport, Desired, End, NodePhase, NodeSetup, Problem, Progress,
+    SyncRequest,
+};
+use rustix::fs::{FlockOperation, flock};
+use tokio::time::{Instant, sleep, sleep_until, timeout_at};
+
+use crate::attempt::{Attempt, Begin, Journal, News, Outcome, Stage as AttemptStage, remembered};
+use crate::clock::Uptime;
+use crate::host::Host;
+use crate::link::{Backoff, Link, LinkError, Patience};
+use crate::options::AgentOptions;
+use crate::plan::{self, Situation, Standing, Step};
+use crate::setup;
+use crate::system::orders::{Cause, Ending, Orders};
+use departure::{Departure, Reason, Stage};
+use inbox::{Event, Inbox};
+
+/// How long to see whether something that was just begun is over at once. Asking only then spares a
+/// short job the cost of a request that would be taken back.
+const SETTLE: Duration = Duration::from_millis(30);
+/// Never ask more often than this while nothing has changed.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(20);
+/// How long the lock of an agent that was just killed may linger.
+const LOCK_LIMIT: Duration = Duration::from_secs(5);
+
+/// Runs the agent. See [`crate::run`].
+pub async fn run(options: AgentOptions) -> anyhow::Result<()> {
+    let mut node = Node::open(&options).await?;
+    tracing::info!(node = options.node_id, root = %node.host.root.display(), "the agent is up");
+    node.converge().await;
+    tracing::info!(node = options.node_id, "the agent ends");
+    Ok(())
+}
+
+struct Node {
+    host: Arc<Host>,
+    instance: String,
+    address: String,
+    unwanted_after: Duration,
+    link: Link,
+    inbox: Inbox,
+    pace: Pace,
+    setup: Setup,
+    attempt: Option<Present>,
+    departure: Option<Departure>,
+    /// Since when the control plane has said that there is no such node, and nothing else.
+    unwanted_since: Option<Instant>,
+    /// Something was begun that may be over in a moment.
+    settling: bool,
+    /// Held for as long as the agent lives.
+    _lock: File,
+}
+
+/// How far the setup of the node is.
+enum Setup {
+    NotBegun,
+    Busy(Arc<Orders>),
+    Done,
+    Failed(Problem),
+}
+
+/// The attempt that is on this node.
+struct Present {
+    key: AttemptKey,
+    condition: Condition,
+}
+
+enum Condition {
+    Live { attempt: Attempt, progress: Progress },
+    /// Killed without a report; still reported as it was, until it is gone.
+    Fenced { progress: Progress },
+    /// To be reported until it is acknowledged.
+    Ended(End),
+}
+
+/// What was asked last, and when the same may be asked again.
+struct Pace {
+    last: Option<SyncRequest>,
+    not_before: Instant,
+    backoff: Backoff,
+}
+
+impl Node {
+    async fn open(options: &AgentOptions) -> anyhow::Result<Self> {
+        let show = || format!("the root directory {} cannot be used", options.root.display());
+        fs::create_dir_all(&options.root).with_context(show)?;
+        let host = Arc::new(Host {
+            root: fs::canonicalize(&options.root).with_context(show)?,
+            node_id: options.node_id.clone(),
+            cluster_uid: options.cluster_uid.clone(),
+            inherited: options.inherited.clone(),
+        });
+        for path in [host.mounts(), host.jobs()] {
+            fs::create_dir_all(path).with_context(show)?;
+        }
+        let private = DirBuilder::new().recursive(true).mode(0o700).create(host.attempts());
+        private.with_context(show)?;
+        // First the signals: an interruption must not kill an agent that is just starting.
+        let inbox = Inbox::open(host.interruption())?;
+        let lock = lock(&host).await?;
+        rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
+        let setup = if setup::is_complete(&host) { Setup::Done } else { Setup::NotBegun };
+        let mut node = Self {
+            host,
+            instance: options.instance.clone(),
+            address: options.address.clone(),
+            unwanted_after: options.unwanted_after,
+            link: Link::new(options)?,
+            inbox,
+            pace: Pace::new(),
+            setup,
+            attempt: None,
+            departure: None,
+            unwanted_since: None,
+            settling: false,
+            _lock: lock,
+        };
+        node.go_on().with_context(show)?;
+        Ok(node)
+    }
+
+    /// Picks up what an earlier life of the agent had begun.
+    fn go_on(&mut self) -> std::io::Result<()> {
+        let Some((journal, state)) = remembered(&self.host.attempts())? else { return Ok(()) };
+        let key = state.assignment.key.clone();
+        tracing::info!(job = key.job_name, attempt = key.number, "going on with an attempt");
+        let progress = match state.stage {
+            AttemptStage::Preparation => Progress::Preparing,
+            AttemptStage::Command | AttemptStage::Member => Progress::Running,
+        };
+        self.spawn(key, Begin::Again(journal, Box::new(state)), false, progress);
+        Ok(())
+    }
+
+    async fn converge(&mut self) {
+        while !self.is_gone() {
+            if self.has_left() {
+                return self.say_goodbye().await;
+            }
+            self.settle().await;
+            let request = self.observe();
+            let not_before = self.pace.not_before(&request);
+            let exchange = async {
+                sleep_until(not_before).await;
+                let sent = Instant::now();
+                (sent, self.link.exchange(&request, Patience::Hold).await)
+            };
+            let (sent, answer) = tokio::select! {
+                biased;
+                event = self.inbox.next() => {
+                    self.take_in(event);
+                    continue;
+                }
+                answer = exchange => answer,
+            };
+            match answer {
+                Ok(answer) => {
+                    self.unwanted_since = None;
+                    let ask_again = Duration::from_millis(answer.ask_again_millis);
+                    self.pace.answered(request, sent + ask_again.max(SHORTEST_PAUSE));
+                    self.carry_out(answer.desired);
+                }
+                Err(error) => {
+                    self.pace.failed(request, &error);
+                    self.weigh(&error);
+                }
+            }
+        }
+    }
+
+    /// Gives what was just begun a moment to be over.
+    async fn settle(&mut self) {
+        let until = Instant::now() + SETTLE;
+        while self.settling {
+            match timeout_at(until, self.inbox.next()).await {
+                Ok(event) => self.take_in(event),
+                Err(_) => self.settling = false,
+            }
+        }
+    }
+
+    fn observe(&self) -> SyncRequest {
+        let left = self.has_left() && self.attempt.as_ref().is_none_or(Present::has_ended);
+        let phase = match &self.setup {
+            _ if left => NodePhase::Left,
+            Setup::NotBegun | Setup::Busy(_) => NodePhase::Preparing,
+            Setup::Done => NodePhase::Ready,
+            Setup::Failed(problem) => NodePhase::Failed { problem: problem.clone() },
+        };
+        SyncRequest {
+            instance: self.instance.clone(),
+            address: self.address.clone(),
+            phase,
+            attempt: self.attempt.as_ref().map(Present::report),
+            interruption_notice_seconds: self.departure.and_then(|it| it.notice_seconds()),
+        }
+    }
+
+    fn carry_out(&mut self, desired: Desired) {
+        let situation = Situation {
+            setup: match self.setup {
+                Setup::NotBegun => plan::Setup::NotBegun,
+                Setup::Busy(_) => plan::Setup::Busy,
+                Setup::Done => plan::Setup::Done,
+                Setup::Failed(_) => plan::Setup::Failed,
+            },
+            attempt: self.attempt.as_ref().map(|it| (&it.key, it.standing())),
+            departing: self.departure.is_some(),
+        };
+        for step in plan::plan(situation, desired) {
+            match step {
+                Step::BeginSetup(setup) => self.begin_setup(*setup),
+                Step::Begin { assignment, start } => self.begin(assignment, start),
+                Step::Start => self.with_live(Attempt::start),
+                Step::Stop { grace_seconds } => {
+                    self.end_attempt(Cause::Stopped, Uptime::now().after_seconds(grace_seconds));
+                }
+                Step::Fence => self.fence(),
+                Step::Forget => self.forget(),
+                Step::ReportStopped(key) => {
+                    self.attempt = Some(Present { key, condition: Condition::Ended(End::Stopped) });
+                }
+                Step::Leave { grace_seconds } => self.depart(Departure::told(grace_seconds)),
+            }
+        }
+    }
+
+    fn begin_setup(&mut self, setup: NodeSetup) {
+        let sender = self.inbox.sender();
+        let tell = move |outcome| drop(sender.send(Event::SetupOver(outcome)));
+        self.settling = true;
+        match setup::spawn(Arc::clone(&self.host), setup, tell) {
+            Ok(orders) => self.setup = Setup::Busy(orders),
+            // Tried again with the next answer.
+            Err(error) => tracing::error!(%error, "the setup cannot be started"),
+        }
+    }
+
+    fn begin(&mut self, assignment: Box<Assignment>, start: bool) {
+        let key = assignment.key.clone();
+        tracing::info!(job = key.job_name, attempt = key.number, "beginning an attempt");
+        self.settling = true;
+        self.spawn(key, Begin::Fresh(assignment), start, Progress::Preparing);
+    }
+
+    fn spawn(&mut self, key: AttemptKey, begin: Begin, start: bool, progress: Progress) {
+        let (sender, own_key) = (self.inbox.sender(), key.clone());
+        let tell = move |news| drop(sender.send(Event::Attempt { key: own_key.clone(), news }));
+        let condition = match Attempt::spawn(Arc::clone(&self.host), key.clone(), begin, start, tell)
+        {
+            Ok(attempt) => Condition::Live { attempt, progress },
+            Err(error) => {
+                let reason = format!("the agent could not start a thread: {error}");
+                Condition::Ended(End::Lost { reason })
+            }
+        };
+        self.attempt = Some(Present { key, condition });
+    }
+
+    fn with_live(&mut self, act: impl FnOnce(&Attempt)) {
+        if let Some(Present { condition: Condition::Live { attempt, .. }, .. }) = &self.attempt {
+            act(attempt);
+            self.settling = true;
+        }
+    }
+
+    fn end_attempt(&mut self, cause: Cause, kill_at: Uptime) {
+        self.with_live(|attempt| attempt.end(Ending { cause, kill_at }));
+    }
+
+    fn fence(&mut self) {
+        self.end_attempt(Cause::Fenced, Uptime::now());
+        if let Some(Present { key, condition }) = &mut self.attempt
+            && let Condition::Live { progress, .. } = condition
+        {
+            tracing::warn!(job = key.job_name, attempt = key.number, "killing a stale attempt");
+            *condition = Condition::Fenced { progress: progress.clone() };
+        }
+    }
+
+    /// The end of the attempt is acknowledged, or never to be reported.
+    fn forget(&mut self) {
+        if let Some(Present { key, .. }) = self.attempt.take()
+            && let Ok(journal) = Journal::new(&self.host, &key)
+        {
+            journal.remove();
+        }
+    }
+
+    /// Takes note of something that happened on the node.
+    fn take_in(&mut self, event: Event) {
+        match event {
+            Event::Attempt { key, news } => {
+                if self.attempt.as_ref().is_some_and(|present| present.key == key) {
+                    self.take_in_news(news);
+                }
+            }
+            Event::SetupOver(outcome) => {
+                self.settling = false;
+                self.setup = match outcome {
+                    Ok(()) => Setup::Done,
+                    // It did not fail, it was ended.
+                    Err(_) if self.departure.is_some() => Setup::NotBegun,
+                    Err(problem) => {
+                        tracing::warn!(code = problem.code, "the setup failed");
+                        Setup::Failed(problem)
+                    }
+                };
+            }
+            Event::Undone => {
+                if let Some(departure) = &mut self.departure {
+                    departure.undone();
+                }
+            }
+            Event::Interrupted { notice_seconds } => {
+                tracing::warn!(notice_seconds, "this machine is being taken away");
+                self.depart(Departure::interrupted(notice_seconds));
+            }
+            Event::TimeIsUp => {
+                // Something could not be killed or unmounted. The machine goes all the same.
+                if let Some(departure) = &mut self.departure {
+                    departure.stage = Stage::Left { give_up_at: Uptime::now() };
+                }
+            }
+        }
+        self.go_on_departing();
+    }
+
+    fn take_in_news(&mut self, news: News) {
+        let Some(present) = &mut self.attempt else { return };
+        match (news, &mut present.condition) {
+            (News::Progress(new), Condition::Live { progress, .. }) => {
+                // That it runs can wait for the request that says it is over.
+                self.settling &= new == Progress::Running;
+                *progress = new;
+            }
+            (News::Progress(_), Condition::Fenced { .. } | Condition::Ended(_)) => {}
+            (News::Over(Outcome::Ended(end)), Condition::Live { .. }) => {
+                let key = &present.key;
+                tracing::info!(job = key.job_name, attempt = key.number, ?end, "an attempt ended");
+                self.settling = false;
+                present.condition = Condition::Ended(end);
+            }
+            (News::Over(_), _) => {
+                self.settling = false;
+                self.forget();
+            }
+        }
+    }
+
+    /// Decides whether a refusal is the last word.
+    fn weigh(&mut self, error: &LinkError) {
+        tracing::debug!(%error, "the control plane did not answer");
+        if !error.is_unwanted() {
+            self.unwanted_since = None;
+            return;
+        }
+        let since = *self.unwanted_since.get_or_insert_with(Instant::now);
+        if since.elapsed() >= self.unwanted_after && self.departure.is_none() {
+            tracing::warn!("the control plane knows no such node: going away");
+            self.depart(Departure::unwanted());
+        }
+    }
+
+    fn depart(&mut self, departure: Departure) {
+        let departure = self.departure.map_or(departure, |first| first.joined_by(departure));
+        let Ending { cause, kill_at } = departure.ending;
+        self.end_attempt(cause, kill_at);
+        if let Setup::Busy(orders) = &self.setup {
+            orders.end(departure.ending);
+        }
+        if let Reason::Interrupted { until } = departure.reason {
+            self.inbox.deadline = Some(Instant::now() + until.remaining());
+        }
+        // An interruption is reported at once, not when the job has reacted to it.
+        self.settling &= departure.reason == Reason::Told;
+        self.departure = Some(departure);
+        self.go_on_departing();
+    }
+
+    /// Begins to undo the setup once nothing runs any more.
+    fn go_on_departing(&mut self) {
+        let Some(departure) = &mut self.departure else { return };
+        let busy = matches!(self.setup, Setup::Busy(_))
+            || self.attempt.as_ref().is_some_and(|present| !present.has_ended());
+        if departure.stage != Stage::Ending || busy {
+            return;
+        }
+        departure.stage = Stage::Undoing;
+        let sender = self.inbox.sender();
+        let tell = move || drop(sender.send(Event::Undone));
+        if let Err(error) = setup::spawn_undo(Arc::clone(&self.host), tell) {
+            tracing::error!(%error, "the mounts of the cluster stay");
+            departure.undone();
+        }
+    }
+
+    fn has_left(&self) -> bool {
+        self.departure.is_some_and(|departure| matches!(departure.stage, Stage::Left { .. }))
+    }
+
+    /// Nobody is left to say goodbye to.
+    fn is_gone(&self) -> bool {
+        self.has_left() && self.departure.is_some_and(|it| it.reason == Reason::Unwanted)
+    }
+
+    /// The agent's last word, until it is heard or there is no time left.
+    async fn say_goodbye(&mut self) {
+        let request = self.observe();
+        let mut backoff = Backoff::default();
+        while let Some(Stage::Left { give_up_at }) = self.departure.map(|it| it.stage) {
+            let limit = Instant::now() + give_up_at.remaining();
+            match timeout_at(limit, self.link.exchange(&request, Patience::AtOnce)).await {
+                Ok(Ok(_)) => return self.forget(),
+                Ok(Err(error)) if error.is_unwanted() => return,
+                Ok(Err(error)) => sleep(backoff.failed(&error)).await,
+                Err(_) => return tracing::warn!("the last report was not delivered"),
+            }
+        }
+    }
+}
+
+impl Present {
+    fn has_ended(&self) -> bool {
+        matches!(self.condition, Condition::Ended(_))
+    }
+
+    fn standing(&self) -> Standing {
+        match self.condition {
+            Condition::Live { .. } => Standing::Live,
+            Condition::Fenced { .. } => Standing::Fenced,
+            Condition::Ended(_) => Standing::Ended,
+        }
+    }
+
+    fn report(&self) -> AttemptReport {
+        let progress = match &self.condition {
+            Condition::Live { progress, .. } | Condition::Fenced { progress } => progress.clone(),
+            Condition::Ended(end) => Progress::Ended { end: end.clone() },
+        };
+        AttemptReport { key: self.key.clone(), progress }
+    }
+}
+
+impl Pace {
+    fn new() -> Self {
+        Self { last: None, not_before: Instant::now(), backoff: Backoff::default() }
+    }
+
+    /// News is told at once; the same again only when it is time.
+    fn not_before(&self, request: &SyncRequest) -> Instant {
+        if self.last.as_ref() == Some(request) { self.not_before } else { Instant::now() }
+    }
+
+    fn answered(&mut self, request: SyncRequest, ask_again_at: Instant) {
+        self.backoff.succeeded();
+        self.last = Some(request);
+        self.not_before = ask_again_at;
+    }
+
+    fn failed(&mut self, request: SyncRequest, error: &LinkError) {
+        self.last = Some(request);
+        self.not_before = Instant::now() + self.backoff.failed(error);
+    }
+}
+
+/// Two agents on one root would both look after the same attempt.
+async fn lock(host: &Host) -> anyhow::Result<File> {
+    let path = host.private().join("lock");
+    let file = File::create(&path).with_context(|| path.display().to_string())?;
+    let deadline = Instant::now() + LOCK_LIMIT;
+    while let Err(error) = flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        if Instant::now() > deadline {
+            return Err(error).with_context(|| format!("another agent works in {}", path.display()));
+        }
+        sleep(Duration::from_millis(50)).await;
+    }
+    Ok(file)
+}

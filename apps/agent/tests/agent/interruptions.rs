@@ -1,0 +1,109 @@
+//! The machine is being taken away: the job gets what time there is, and the node says goodbye.
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use protocol::{End, NodePhase, Progress};
+use rustix::process::Signal;
+
+use crate::support::{ControlPlane, Job, Node};
+
+const CHECKPOINTING: &str =
+    "trap 'sleep 0.2; echo saved; exit 0' TERM; echo ready; while :; do sleep 0.02; done";
+
+fn interrupt(node: &Node, notice_seconds: u64) {
+    fs::write(
+        node.root().join("interruption"),
+        serde_json::json!({ "noticeSeconds": notice_seconds }).to_string(),
+    )
+    .unwrap();
+    node.signal_agent(Signal::USR2);
+}
+
+fn begin(node: &mut Node, control: &ControlPlane, command_line: &str) -> Job {
+    let job = Job::new(command_line);
+    node.begin(control, &job);
+    node.wait_for_output(&job, "stdout.txt", "ready");
+    control.wait_for_progress(&node.id, &job.key(), &Progress::Running);
+    job
+}
+
+fn assert_left(node: &mut Node, control: &ControlPlane) {
+    assert!(node.agent_exit().success());
+    control.change(&node.id, |script| {
+        assert_eq!(script.said.last().unwrap().phase, NodePhase::Left);
+    });
+    assert!(!node.root().join("mounts/nfs").exists(), "unmounted");
+}
+
+#[test]
+fn a_job_writes_its_checkpoint_and_the_node_leaves() {
+    let control = ControlPlane::start();
+    let mut node = Node::ready(&control);
+    let job = begin(&mut node, &control, CHECKPOINTING);
+    let noticed = Instant::now();
+    interrupt(&node, 120);
+    control.wait("the notice", &node.id, |script| {
+        let told = script.said.iter().find(|said| said.interruption_notice_seconds.is_some())?;
+        assert_eq!(told.attempt.as_ref().unwrap().progress, Progress::Running, "told at once");
+        assert!((118..=120).contains(&told.interruption_notice_seconds.unwrap()));
+        Some(())
+    });
+    assert_eq!(control.end_of(&node.id, &job.key()), End::Interrupted);
+    assert_eq!(node.read(&job, "stdout.txt"), "ready\nsaved\n");
+    let log = node.read(&job, "execution.log");
+    assert!(log.contains("SIGTERM") && log.contains("this machine is being taken away"), "{log}");
+    assert_left(&mut node, &control);
+    assert!(noticed.elapsed() < Duration::from_secs(60));
+}
+
+#[test]
+fn a_job_that_does_not_listen_is_killed_before_the_notice_is_over() {
+    let control = ControlPlane::start();
+    let mut node = Node::ready(&control);
+    let job = begin(&mut node, &control, "trap '' TERM; echo ready; while :; do sleep 0.02; done");
+    let noticed = Instant::now();
+    interrupt(&node, 2);
+    assert_eq!(control.end_of(&node.id, &job.key()), End::Interrupted);
+    assert!(noticed.elapsed() >= Duration::from_millis(1500), "{:?}", noticed.elapsed());
+    assert_left(&mut node, &control);
+    assert_eq!(node.processes(&job), Vec::<i32>::new());
+}
+
+#[test]
+fn a_shutdown_is_an_interruption_too() {
+    let control = ControlPlane::start();
+    let mut node = Node::ready(&control);
+    let job = begin(&mut node, &control, CHECKPOINTING);
+    node.signal_agent(Signal::TERM);
+    assert_eq!(control.end_of(&node.id, &job.key()), End::Interrupted);
+    assert_left(&mut node, &control);
+}
+
+#[test]
+fn an_interruption_that_nobody_can_be_told_ends_in_time() {
+    let mut control = ControlPlane::start();
+    let mut node = Node::ready(&control);
+    let job = begin(&mut node, &control, CHECKPOINTING);
+    control.go_away();
+    let noticed = Instant::now();
+    interrupt(&node, 2);
+    assert!(node.agent_exit().success());
+    assert!(noticed.elapsed() < Duration::from_secs(10), "{:?}", noticed.elapsed());
+    assert_eq!(node.read(&job, "stdout.txt"), "ready\nsaved\n");
+}
+
+#[test]
+fn a_node_that_is_told_to_leave_ends_what_runs_and_goes() {
+    let control = ControlPlane::start();
+    let mut node = Node::ready(&control);
+    let job = begin(&mut node, &control, CHECKPOINTING);
+    node.leave(&control, 20);
+    assert_eq!(control.end_of(&node.id, &job.key()), End::Stopped);
+    assert_eq!(node.read(&job, "stdout.txt"), "ready\nsaved\n");
+    assert_left(&mut node, &control);
+
+    let mut idle = Node::ready(&control);
+    idle.leave(&control, 3600);
+    assert_left(&mut idle, &control);
+}

@@ -1,0 +1,251 @@
+//! A control plane of one workspace and one cluster that desires what the test says, and remembers
+//! what the agents said. It follows the rules of the protocol: it holds requests while there is
+//! nothing new, sends an assignment only to nodes that do not have it, and acknowledges each end by
+//! no longer mentioning the attempt.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::{Path as UrlPath, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use protocol::{
+    AttemptKey, AttemptReport, Desired, End, NodePhase, NodeSetup, Progress, SyncRequest,
+    SyncResponse,
+};
+use tokio::runtime::Runtime;
+use tokio::sync::watch;
+
+use super::wait_for;
+
+pub const TOKEN: &str = "token-of-the-node";
+const ASK_AGAIN_MILLIS: u64 = 300;
+
+pub struct ControlPlane {
+    nodes: Arc<Nodes>,
+    /// Holds the base URL; agents read it.
+    pub endpoint_file: PathBuf,
+    running: Option<Runtime>,
+    _place: tempfile::TempDir,
+}
+
+#[derive(Default)]
+struct Nodes {
+    scripts: Mutex<HashMap<String, Script>>,
+    changed: watch::Sender<u64>,
+}
+
+/// One node as the control plane sees it.
+pub struct Script {
+    pub setup: NodeSetup,
+    pub desired: Desired,
+    /// Everything that was ever said, in order.
+    pub said: Vec<SyncRequest>,
+    pub ends: Vec<(AttemptKey, End)>,
+    /// Answer this instead.
+    pub refusal: Option<(u16, &'static str)>,
+    /// Do not acknowledge.
+    pub deaf: bool,
+}
+
+impl ControlPlane {
+    pub fn start() -> Self {
+        let place = tempfile::tempdir().unwrap();
+        let endpoint_file = place.path().join("endpoint");
+        let mut own =
+            Self { nodes: Arc::default(), endpoint_file, running: None, _place: place };
+        own.come_back();
+        own
+    }
+
+    /// Breaks every connection and forgets the port, like a process that is killed.
+    pub fn go_away(&mut self) {
+        if let Some(runtime) = self.running.take() {
+            runtime.shutdown_timeout(Duration::from_secs(5));
+        }
+    }
+
+    /// Serves on a new port.
+    pub fn come_back(&mut self) {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .unwrap();
+        let listener =
+            runtime.block_on(tokio::net::TcpListener::bind(("127.0.0.1", 0))).unwrap();
+        let address = listener.local_addr().unwrap();
+        let router = axum::Router::new()
+            .route("/nodes/v1/workspace-uid/cluster/cluster-uid/{node}/sync", post(sync))
+            .with_state(Arc::clone(&self.nodes));
+        runtime.spawn(async move { axum::serve(listener, router).await });
+        write_atomically(&self.endpoint_file, &format!("http://{address}\n"));
+        self.running = Some(runtime);
+    }
+
+    pub fn register(&self, node: &str, setup: NodeSetup) {
+        let script = Script {
+            setup,
+            desired: Desired::Idle,
+            said: Vec::new(),
+            ends: Vec::new(),
+            refusal: None,
+            deaf: false,
+        };
+        self.nodes.lock().insert(node.to_owned(), script);
+    }
+
+    pub fn change(&self, node: &str, change: impl FnOnce(&mut Script)) {
+        change(self.nodes.lock().get_mut(node).unwrap());
+        self.nodes.changed.send_modify(|version| *version += 1);
+    }
+
+    pub fn desire(&self, node: &str, desired: Desired) {
+        self.change(node, |script| script.desired = desired);
+    }
+
+    /// What `look` finds in the node's script, as soon as it finds something.
+    pub fn wait<T>(&self, what: &str, node: &str, look: impl Fn(&Script) -> Option<T>) -> T {
+        wait_for(what, || look(&self.nodes.lock()[node]))
+    }
+
+    /// How the attempt ended.
+    pub fn end_of(&self, node: &str, key: &AttemptKey) -> End {
+        self.wait("the end of the attempt", node, |script| {
+            script.ends.iter().find(|(ended, _)| ended == key).map(|(_, end)| end.clone())
+        })
+    }
+
+    pub fn wait_for_progress(&self, node: &str, key: &AttemptKey, progress: &Progress) {
+        let report = AttemptReport { key: key.clone(), progress: progress.clone() };
+        self.wait("the progress of the attempt", node, |script| {
+            let last = script.said.last()?;
+            (last.attempt.as_ref() == Some(&report)).then_some(())
+        });
+    }
+
+    /// The phase that is not `Preparing`.
+    pub fn wait_for_phase(&self, node: &str) -> NodePhase {
+        self.wait("the end of the setup", node, |script| {
+            let last = script.said.last()?;
+            (last.phase != NodePhase::Preparing).then(|| last.phase.clone())
+        })
+    }
+
+    /// Waits until the node asks with nothing on it: the last end is acknowledged.
+    pub fn wait_until_idle(&self, node: &str) {
+        self.wait("an idle node", node, |script| {
+            let last = script.said.last()?;
+            (last.phase == NodePhase::Ready && last.attempt.is_none()).then_some(())
+        });
+    }
+}
+
+impl Drop for ControlPlane {
+    fn drop(&mut self) {
+        self.go_away();
+    }
+}
+
+impl Nodes {
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Script>> {
+        self.scripts.lock().unwrap()
+    }
+}
+
+async fn sync(
+    State(nodes): State<Arc<Nodes>>,
+    UrlPath(node): UrlPath<String>,
+    headers: HeaderMap,
+    Json(request): Json<SyncRequest>,
+) -> Response {
+    let header = |name| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or("");
+    if header("authorization") != format!("Bearer {TOKEN}") {
+        return refuse(401, "Unauthorized");
+    }
+    let hold: u64 =
+        header("prefer").strip_prefix("wait=").map_or(0, |seconds| seconds.parse().unwrap());
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(hold);
+    let mut changes = nodes.changed.subscribe();
+    let mut first = true;
+    loop {
+        changes.mark_unchanged();
+        {
+            let mut scripts = nodes.lock();
+            let Some(script) = scripts.get_mut(&node) else {
+                return refuse(404, "NodeNotFound");
+            };
+            if first {
+                script.hear(&request);
+            }
+            if let Some((status, code)) = script.refusal {
+                return refuse(status, code);
+            }
+            let (desired, news) = script.answer(&request);
+            if news || tokio::time::Instant::now() >= deadline {
+                let answer = SyncResponse { desired, ask_again_millis: ASK_AGAIN_MILLIS };
+                return Json(answer).into_response();
+            }
+        }
+        first = false;
+        let _ = tokio::time::timeout_at(deadline, changes.changed()).await;
+    }
+}
+
+impl Script {
+    fn hear(&mut self, request: &SyncRequest) {
+        self.said.push(request.clone());
+        let Some(AttemptReport { key, progress: Progress::Ended { end } }) = &request.attempt
+        else {
+            return;
+        };
+        if !self.ends.iter().any(|(known, _)| known == key) {
+            self.ends.push((key.clone(), end.clone()));
+        }
+        let concerned = match &self.desired {
+            Desired::Run { key: wanted, .. } | Desired::Stop { key: wanted, .. } => wanted == key,
+            _ => false,
+        };
+        if concerned && !self.deaf {
+            self.desired = Desired::Idle;
+        }
+    }
+
+    /// What to answer, and whether the agent does not know it yet.
+    fn answer(&self, request: &SyncRequest) -> (Desired, bool) {
+        let desired = self.desired.clone();
+        if matches!(desired, Desired::Leave { .. }) {
+            return (desired, true);
+        }
+        if request.phase == NodePhase::Preparing {
+            return (Desired::Prepare { setup: Box::new(self.setup.clone()) }, true);
+        }
+        let reported = request.attempt.as_ref();
+        match desired {
+            Desired::Run { key, start, assignment } => match reported {
+                Some(report) if report.key == key => {
+                    let news = start && report.progress == Progress::Prepared;
+                    (Desired::Run { key, start, assignment: None }, news)
+                }
+                _ => (Desired::Run { key, start, assignment }, true),
+            },
+            Desired::Idle => (Desired::Idle, reported.is_some()),
+            other => (other, true),
+        }
+    }
+}
+
+fn refuse(status: u16, code: &str) -> Response {
+    let body = serde_json::json!({"error": {"code": code, "message": "refused"}});
+    (StatusCode::from_u16(status).unwrap(), Json(body)).into_response()
+}
+
+fn write_atomically(path: &Path, text: &str) {
+    let draft = path.with_extension("draft");
+    std::fs::write(&draft, text).unwrap();
+    std::fs::rename(draft, path).unwrap();
+}

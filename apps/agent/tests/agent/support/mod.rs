@@ -1,0 +1,30 @@
+//! The vocabulary of these tests: a control plane, a node with its agent, a job.
+
+pub mod control_plane;
+pub mod job;
+pub mod node;
+
+use std::time::{Duration, Instant};
+
+pub use control_plane::ControlPlane;
+pub use job::Job;
+pub use node::Node;
+
+/// Far more than anything here takes, even on a busy machine.
+const LIMIT: Duration = Duration::from_secs(30);
+
+/// Looks again and again until there is something to see.
+pub fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + LIMIT;
+    loop {
+        if let Some(seen) = look() {
+            return seen;
+        }
+        assert!(Instant::now() < deadline, "{what} did not happen within {LIMIT:?}");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+pub fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
+    wait_for(what, || holds().then_some(()));
+}

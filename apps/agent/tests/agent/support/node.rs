@@ -1,0 +1,210 @@
+//! A node: its directories, and its agent, which can be killed and started again.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+
+use protocol::{Desired, End, NodeSetup};
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::control_plane::{ControlPlane, TOKEN};
+use super::{Job, job, wait_for, wait_until};
+
+pub struct Node {
+    pub id: String,
+    place: tempfile::TempDir,
+    root: PathBuf,
+    /// Where the file server of the tests lies; shared by the nodes of a gang.
+    pub file_server: PathBuf,
+    agent: Option<Child>,
+    /// Markers of everything that was started here, for the last cleaning.
+    jobs: Vec<String>,
+}
+
+impl Node {
+    /// A node whose agent runs and is set up.
+    pub fn ready(control: &ControlPlane) -> Self {
+        let mut node = Self::new(control, "node", |_| {});
+        node.start_agent(control);
+        control.wait_until_idle(&node.id);
+        node
+    }
+
+    /// A node of which nothing runs yet.
+    pub fn new(control: &ControlPlane, id: &str, setup: impl FnOnce(&mut NodeSetup)) -> Self {
+        let place = tempfile::tempdir().unwrap();
+        let file_server = place.path().join("file-server");
+        fs::create_dir_all(&file_server).unwrap();
+        fs::create_dir_all(place.path().join("home")).unwrap();
+        let mut wanted = job::setup(&file_server);
+        setup(&mut wanted);
+        control.register(id, wanted);
+        let root = fs::canonicalize(place.path()).unwrap().join("root");
+        Self { id: id.into(), place, root, file_server, agent: None, jobs: Vec::new() }
+    }
+
+    pub fn root(&self) -> PathBuf {
+        self.root.clone()
+    }
+
+    pub fn use_root_of(&mut self, other: &Node) {
+        self.root = other.root();
+    }
+
+    pub fn home(&self) -> PathBuf {
+        self.place.path().join("home")
+    }
+
+    pub fn start_agent(&mut self, control: &ControlPlane) {
+        let log = fs::File::options()
+            .append(true)
+            .create(true)
+            .open(self.place.path().join("agent.log"))
+            .unwrap();
+        let child = Command::new(env!("CARGO_BIN_EXE_batchai-agent"))
+            .arg("agent")
+            .arg("--endpoint-file")
+            .arg(&control.endpoint_file)
+            .args(["--workspace", "workspace-uid", "--cluster-name", "cluster"])
+            .args(["--cluster-uid", "cluster-uid", "--node", &self.id, "--instance", "machine"])
+            .args(["--address", "127.0.1.1", "--unwanted-after", "1", "--root"])
+            .arg(self.root())
+            .env(protocol::TOKEN_VARIABLE, TOKEN)
+            .env("HOME", self.home())
+            .env("NOT_PASSED_ON", "private")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        self.agent = Some(child);
+    }
+
+    /// Runs a job to its end.
+    pub fn run(&mut self, control: &ControlPlane, job: &Job) -> End {
+        self.begin(control, job);
+        let end = control.end_of(&self.id, &job.key());
+        control.wait_until_idle(&self.id);
+        end
+    }
+
+    pub fn begin(&mut self, control: &ControlPlane, job: &Job) {
+        self.owns(job);
+        control.desire(&self.id, job.run());
+    }
+
+    /// Has this node clean up after `job`.
+    pub fn owns(&mut self, job: &Job) {
+        self.jobs.push(job.assignment.key.job_uid.clone());
+    }
+
+    pub fn stop(&self, control: &ControlPlane, job: &Job, grace_seconds: u64) -> End {
+        control.desire(&self.id, job.stop(grace_seconds));
+        control.end_of(&self.id, &job.key())
+    }
+
+    pub fn agent_pid(&self) -> i32 {
+        self.agent.as_ref().unwrap().id().cast_signed()
+    }
+
+    pub fn kill_agent(&mut self) {
+        let mut agent = self.agent.take().unwrap();
+        agent.kill().unwrap();
+        agent.wait().unwrap();
+    }
+
+    pub fn signal_agent(&self, signal: Signal) {
+        self::signal(self.agent_pid(), signal);
+    }
+
+    /// Waits for the agent to end by itself.
+    pub fn agent_exit(&mut self) -> ExitStatus {
+        let mut agent = self.agent.take().unwrap();
+        wait_for("the end of the agent", || agent.try_wait().unwrap())
+    }
+
+    pub fn leave(&self, control: &ControlPlane, grace_seconds: u64) {
+        control.desire(&self.id, Desired::Leave { grace_seconds });
+    }
+
+    /// The process ids of a job's tree, the supervisor included.
+    pub fn processes(&self, job: &Job) -> Vec<i32> {
+        marked(&job.assignment.key.job_uid)
+    }
+
+    pub fn supervisor(&self, job: &Job) -> i32 {
+        let is_supervisor = |pid: &i32| {
+            let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            line.split(|byte| *byte == 0).any(|word| word == b"supervise")
+        };
+        wait_for("the supervisor", || self.processes(job).into_iter().find(is_supervisor))
+    }
+
+    pub fn read(&self, job: &Job, name: &str) -> String {
+        let path = job.stdouterr(&self.file_server).join(name);
+        fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+    }
+
+    /// Names of the files in a job's `stdouterr`, or in a directory of it.
+    pub fn list(&self, job: &Job, directory: &str) -> Vec<String> {
+        let path = job.stdouterr(&self.file_server).join(directory);
+        let mut names: Vec<String> = fs::read_dir(&path)
+            .unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    }
+
+    /// Waits until the job has written `text` to a file of its `stdouterr`.
+    pub fn wait_for_output(&self, job: &Job, name: &str, text: &str) {
+        let path = job.stdouterr(&self.file_server).join(name);
+        wait_until(&format!("'{text}' in {}", path.display()), || {
+            fs::read_to_string(&path).is_ok_and(|content| content.contains(text))
+        });
+    }
+
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.place.path().join("agent.log")).unwrap_or_default()
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        if let Some(mut agent) = self.agent.take() {
+            let _ = agent.kill();
+            let _ = agent.wait();
+        }
+        for job in &self.jobs {
+            for pid in marked(job) {
+                signal(pid, Signal::KILL);
+            }
+        }
+        if std::thread::panicking() {
+            eprintln!("--- agent of {}\n{}", self.id, self.log());
+        }
+    }
+}
+
+pub fn signal(pid: i32, signal: Signal) {
+    let _ = kill_process(Pid::from_raw(pid).unwrap(), signal);
+}
+
+pub fn is_alive(pid: i32) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with('Z'))
+}
+
+/// Living processes whose marker begins with `marker`, which only the tests' own have.
+fn marked(marker: &str) -> Vec<i32> {
+    let wanted = format!("BATCHAI_ATTEMPT={marker}/");
+    let carries = |pid: &i32| {
+        let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+        environment.split(|byte| *byte == 0).any(|entry| entry.starts_with(wanted.as_bytes()))
+    };
+    fs::read_dir(Path::new("/proc"))
+        .unwrap()
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+        .filter(|pid| carries(pid) && is_alive(*pid))
+        .collect()
+}

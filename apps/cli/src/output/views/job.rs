@@ -1,0 +1,165 @@
+//! What is shown of a job: above all, why it waits or failed.
+
+use super::last_segment;
+use crate::output::{Column, Style, View};
+use crate::resources::{Attempt, ExecutionState, Job};
+use crate::time;
+use jiff::Timestamp;
+
+impl View for Job {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn columns(&self, now: Timestamp) -> Vec<Column> {
+        let properties = &self.properties;
+        let cluster = properties.cluster.as_ref().map(|cluster| last_segment(&cluster.id));
+        let attempts = match self.attempt_number() {
+            0 => String::new(),
+            number => number.to_string(),
+        };
+        let exit = self.exit_code().map(|code| code.to_string()).unwrap_or_default();
+        vec![
+            Column::new("name", &self.name),
+            Column::new("state", properties.execution_state.to_string())
+                .styled(state_style(properties.execution_state)),
+            Column::new("cluster", cluster.unwrap_or_default()),
+            Column::new("nodes", properties.node_count.to_string()),
+            Column::new("submitted", time::ago(properties.creation_time.as_deref(), now)),
+            Column::new("ran", time::duration(self.start_time(), self.end_time(), now)),
+            Column::new("attempts", attempts),
+            Column::new("exit", exit),
+            note(self),
+        ]
+    }
+
+    fn more(&self, now: Timestamp) -> Vec<Column> {
+        let mut columns: Vec<_> =
+            self.attempts().iter().map(|attempt| attempt_line(attempt, now)).collect();
+        columns.push(Column::new("id", &self.id));
+        columns
+    }
+}
+fn state_style(state: ExecutionState) -> Style {
+    match state {
+        ExecutionState::Queued | ExecutionState::Terminating => Style::Waiting,
+        ExecutionState::Running => Style::Active,
+        ExecutionState::Succeeded => Style::Good,
+        ExecutionState::Failed => Style::Bad,
+        ExecutionState::Unknown => Style::Plain,
+    }
+}
+
+/// Why a job waits or failed, or where it runs.
+fn note(job: &Job) -> Column {
+    match job.properties.execution_state {
+        ExecutionState::Queued => {
+            let reason = job.waiting_reason().map(|reason| format!("waits: {reason}"));
+            Column::new("note", reason.unwrap_or_default()).styled(Style::Waiting)
+        }
+        ExecutionState::Failed => {
+            let error = job.first_error().map(ToString::to_string);
+            Column::new("note", error.unwrap_or_default()).styled(Style::Bad)
+        }
+        ExecutionState::Running | ExecutionState::Terminating => {
+            let nodes = job.attempts().last().map(|attempt| on_nodes(&attempt.nodes));
+            Column::new("note", nodes.unwrap_or_default())
+        }
+        ExecutionState::Succeeded | ExecutionState::Unknown => Column::new("note", ""),
+    }
+}
+
+fn attempt_line(attempt: &Attempt, now: Timestamp) -> Column {
+    let ran = time::duration(attempt.start_time.as_deref(), attempt.end_time.as_deref(), now);
+    let result = attempt.result.as_deref().unwrap_or("running");
+    let nodes = on_nodes(&attempt.nodes);
+    Column::new("attempt", format!("{}: {result}, {ran}, {nodes}", attempt.number))
+}
+
+/// "on n1 and 3 more"
+pub fn on_nodes(nodes: &[String]) -> String {
+    match nodes {
+        [] => String::new(),
+        [one] => format!("on {one}"),
+        [one, rest @ ..] => format!("on {one} and {} more", rest.len()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{now, rows_of};
+    use super::*;
+    use crate::output::table;
+    use serde_json::{Value, json};
+
+    fn job(name: &str, state: &str, more: Value) -> Value {
+        let mut job = json!({ "name": name, "id": format!("/x/jobs/{name}"), "properties": {
+            "executionState": state, "nodeCount": 1, "creationTime": "2026-01-01T00:00:00Z",
+            "cluster": { "id": "/x/clusters/spot" },
+        }});
+        for (key, value) in more.as_object().unwrap() {
+            job["properties"][key] = value.clone();
+        }
+        job
+    }
+
+    fn rerun() -> Value {
+        job(
+            "second",
+            "failed",
+            json!({
+                "executionInfo": {
+                    "startTime": "2026-01-01T00:00:10Z", "endTime": "2026-01-01T00:00:52Z",
+                    "exitCode": 3,
+                    "errors": [{ "code": "JobFailed", "message": "Job failed with non-zero exit code" }],
+                },
+                "extensions": { "attempts": [
+                    { "number": 1, "nodes": ["tvm-1-p"], "startTime": "2026-01-01T00:00:01Z",
+                      "endTime": "2026-01-01T00:00:08Z", "result": "node tvm-1-p was taken away" },
+                    { "number": 2, "nodes": ["tvm-2-p"], "startTime": "2026-01-01T00:00:10Z",
+                      "endTime": "2026-01-01T00:00:52Z", "result": "failed" },
+                ]},
+            }),
+        )
+    }
+
+    #[test]
+    fn jobs_say_why_they_wait_or_failed() {
+        let running = json!({
+            "executionInfo": { "startTime": "2026-01-01T00:08:00Z" },
+            "extensions": { "attempts": [{ "number": 1, "nodes": ["tvm-3-p", "tvm-4-p"] }] },
+        });
+        let waits = json!({ "extensions": { "waitingReason": "cluster spot has 0 idle nodes" } });
+        insta::assert_snapshot!(rows_of::<Job>(vec![
+            job("first", "running", running),
+            rerun(),
+            job("third", "queued", waits),
+        ]), @"
+        NAME    STATE    CLUSTER  NODES  SUBMITTED   RAN    ATTEMPTS  EXIT  NOTE
+        first   running  spot     1      10 min ago  2 min  1               on tvm-3-p and 1 more
+        second  failed   spot     1      10 min ago  42 s   2         3     Job failed with non-zero exit code (JobFailed)
+        third   queued   spot     1      10 min ago                         waits: cluster spot has 0 idle nodes
+        ");
+    }
+
+    #[test]
+    fn a_job_shows_its_attempts() {
+        let job: Job = serde_json::from_value(rerun()).unwrap();
+        let mut columns = job.columns(now());
+        columns.extend(job.more(now()));
+        insta::assert_snapshot!(table::details(&columns, false), @"
+        name       second
+        state      failed
+        cluster    spot
+        nodes      1
+        submitted  10 min ago
+        ran        42 s
+        attempts   2
+        exit       3
+        note       Job failed with non-zero exit code (JobFailed)
+        attempt    1: node tvm-1-p was taken away, 7 s, on tvm-1-p
+        attempt    2: failed, 42 s, on tvm-2-p
+        id         /x/jobs/second
+        ");
+    }
+}

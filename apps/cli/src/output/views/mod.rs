@@ -1,0 +1,145 @@
+//! What is shown of each kind of resource.
+
+mod cluster;
+mod job;
+
+pub use cluster::nodes;
+pub use job::on_nodes;
+
+use super::{Column, Style, View};
+use crate::resources::{BasicProperties, File, FileServer, Node, Resource};
+use crate::time;
+use jiff::Timestamp;
+
+/// Workspaces and experiments.
+impl View for Resource<BasicProperties> {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn columns(&self, now: Timestamp) -> Vec<Column> {
+        let tags: Vec<_> = self.tags.iter().map(|(key, value)| format!("{key}={value}")).collect();
+        vec![
+            Column::new("name", &self.name),
+            Column::new("location", self.location.clone().unwrap_or_default()),
+            provisioning(&self.properties.provisioning_state),
+            Column::new("created", time::ago(self.properties.creation_time.as_deref(), now)),
+            Column::new("tags", tags.join(" ")),
+        ]
+    }
+
+    fn more(&self, _now: Timestamp) -> Vec<Column> {
+        vec![Column::new("id", &self.id)]
+    }
+}
+
+impl View for FileServer {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn columns(&self, now: Timestamp) -> Vec<Column> {
+        let mount = self.properties.mount_settings.as_ref();
+        let export = mount.map(|mount| format!("{}:{}", mount.internal_ip, mount.mount_point));
+        let place = self.properties.extensions.local_path.clone().or(export);
+        vec![
+            Column::new("name", &self.name),
+            provisioning(&self.properties.provisioning_state),
+            Column::new("created", time::ago(self.properties.creation_time.as_deref(), now)),
+            Column::new("files", place.unwrap_or_default()),
+        ]
+    }
+
+    fn more(&self, _now: Timestamp) -> Vec<Column> {
+        vec![Column::new("id", &self.id)]
+    }
+}
+impl View for Node {
+    fn name(&self) -> &str {
+        &self.node_id
+    }
+
+    fn columns(&self, _now: Timestamp) -> Vec<Column> {
+        vec![
+            Column::new("node", &self.node_id),
+            Column::new("address", &self.ip_address),
+            Column::new("ssh port", format!("{:.0}", self.port)),
+        ]
+    }
+}
+
+impl View for File {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn columns(&self, now: Timestamp) -> Vec<Column> {
+        let slash = if self.is_directory() { "/" } else { "" };
+        let size = self.properties.content_length.map(|bytes| bytes.to_string());
+        vec![
+            Column::new("name", format!("{}{slash}", self.name)),
+            Column::new("bytes", size.unwrap_or_default()),
+            Column::new("modified", time::ago(self.properties.last_modified.as_deref(), now)),
+        ]
+    }
+}
+
+fn provisioning(state: &str) -> Column {
+    let style = match state {
+        "succeeded" => Style::Good,
+        "failed" => Style::Bad,
+        _ => Style::Waiting,
+    };
+    Column::new("state", state).styled(style)
+}
+fn last_segment(id: &str) -> &str {
+    id.rsplit('/').next().unwrap_or(id)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::output::table;
+    use serde_json::{Value, json};
+
+    pub fn now() -> Timestamp {
+        time::parse("2026-01-01T00:10:00Z").unwrap()
+    }
+
+    pub fn rows_of<V: View>(resources: Vec<Value>) -> String {
+        let rows: Vec<_> = resources
+            .into_iter()
+            .map(|json| serde_json::from_value::<V>(json).unwrap().columns(now()))
+            .collect();
+        table::rows(&rows, false)
+    }
+
+    #[test]
+    fn file_servers_say_where_their_files_are() {
+        let here = json!({ "name": "here", "properties": { "provisioningState": "succeeded",
+            "mountSettings": { "mountPoint": "/data", "fileServerPublicIP": "1.2.3.4",
+                "fileServerInternalIP": "10.0.0.4" },
+            "extensions": { "localPath": "/home/a/.local/share/batchai/files/here" } }});
+        let mut there = here.clone();
+        there["name"] = json!("there");
+        there["properties"]["extensions"] = json!({});
+        insta::assert_snapshot!(rows_of::<FileServer>(vec![here, there]), @"
+        NAME   STATE      FILES
+        here   succeeded  /home/a/.local/share/batchai/files/here
+        there  succeeded  10.0.0.4:/data
+        ");
+    }
+
+    #[test]
+    fn files_and_directories_can_be_told_apart() {
+        insta::assert_snapshot!(rows_of::<File>(vec![
+            json!({ "name": "attempt-1", "fileType": "directory" }),
+            json!({ "name": "stdout.txt", "fileType": "file", "downloadUrl": "http://x",
+                "properties": { "lastModified": "2026-01-01T00:09:00Z", "contentLength": 12345 } }),
+        ]), @"
+        NAME        BYTES  MODIFIED
+        attempt-1/
+        stdout.txt  12345  1 min ago
+        ");
+    }
+}

@@ -1,0 +1,121 @@
+//! The data directory: one server at a time, keys and token readable to their owner only.
+
+use crate::service::StartError;
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{ErrorKind, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+#[derive(Debug)]
+pub struct DataDir {
+    root: PathBuf,
+    /// Held as long as the process lives; the kernel lets go of it with the process.
+    _lock: File,
+}
+
+impl DataDir {
+    pub fn open(root: &Path) -> Result<Self, StartError> {
+        let unusable = |source| StartError::DataDir { path: root.display().to_string(), source };
+        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(root).map_err(unusable)?;
+        let root = root.canonicalize().map_err(unusable)?;
+        let lock = private_file(&root.join("lock")).map_err(unusable)?;
+        match lock.try_lock() {
+            Ok(()) => Ok(Self { root, _lock: lock }),
+            Err(TryLockError::WouldBlock) => {
+                Err(StartError::AlreadyServed { path: root.display().to_string() })
+            }
+            Err(TryLockError::Error(error)) => Err(unusable(error)),
+        }
+    }
+
+    pub fn database(&self) -> PathBuf {
+        self.root.join("batchai.db")
+    }
+
+    pub fn file_servers(&self) -> PathBuf {
+        self.root.join("fileservers")
+    }
+
+    pub fn machines(&self) -> PathBuf {
+        self.root.join("machines")
+    }
+
+    pub fn endpoint(&self) -> PathBuf {
+        self.root.join("endpoint")
+    }
+
+    pub fn token_file(&self) -> PathBuf {
+        self.root.join("token")
+    }
+
+    /// The key under which secrets are sealed; made once.
+    pub fn master_key(&self) -> Result<[u8; 32], StartError> {
+        let path = self.root.join("key");
+        let text = self.kept(&path, || hex(&rand::random::<[u8; 32]>()))?;
+        unhex(&text).ok_or_else(|| StartError::Key { path: path.display().to_string() })
+    }
+
+    /// The token of the service: the given one, or one that was made once.
+    pub fn token(&self, given: Option<&str>) -> Result<String, StartError> {
+        match given {
+            Some(token) => {
+                self.replace(&self.token_file(), token)?;
+                Ok(token.to_owned())
+            }
+            None => self.kept(&self.token_file(), || hex(&rand::random::<[u8; 24]>())),
+        }
+    }
+
+    pub fn write_endpoint(&self, url: &str) -> Result<(), StartError> {
+        self.replace(&self.endpoint(), url)
+    }
+
+    fn kept(&self, path: &Path, make: impl Fn() -> String) -> Result<String, StartError> {
+        match std::fs::read_to_string(path) {
+            Ok(text) if !text.trim().is_empty() => Ok(text.trim().to_owned()),
+            Ok(_) => self.make(path, &make()),
+            Err(error) if error.kind() == ErrorKind::NotFound => self.make(path, &make()),
+            Err(source) => Err(StartError::DataDir { path: path.display().to_string(), source }),
+        }
+    }
+
+    fn make(&self, path: &Path, text: &str) -> Result<String, StartError> {
+        self.replace(path, text)?;
+        Ok(text.to_owned())
+    }
+
+    /// Complete or not at all: a reader never sees half of it.
+    fn replace(&self, path: &Path, text: &str) -> Result<(), StartError> {
+        let written = || -> std::io::Result<()> {
+            let draft = path.with_extension("new");
+            match std::fs::remove_file(&draft) {
+                Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+                Ok(()) | Err(_) => {}
+            }
+            let mut file = private_file(&draft)?;
+            writeln!(file, "{text}")?;
+            file.sync_all()?;
+            std::fs::rename(&draft, path)
+        };
+        written().map_err(|source| StartError::DataDir { path: path.display().to_string(), source })
+    }
+}
+
+fn private_file(path: &Path) -> std::io::Result<File> {
+    OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn unhex(text: &str) -> Option<[u8; 32]> {
+    let mut bytes = [0; 32];
+    if text.len() != 64 || !text.is_ascii() {
+        return None;
+    }
+    for (index, byte) in bytes.iter_mut().enumerate() {
+        *byte = u8::from_str_radix(&text[2 * index..2 * index + 2], 16).ok()?;
+    }
+    Some(bytes)
+}

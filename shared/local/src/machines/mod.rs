@@ -1,0 +1,304 @@
+//! Machines as processes: each is an agent with its own loopback address and its own root.
+//!
+//! What is known of a machine stands in a file of its own, written before the process is started
+//! and removed after the last of its processes has ended. So it is found again after a crash of the
+//! service, while the agents run on.
+
+mod process;
+mod record;
+
+use crate::schedule::event;
+use async_trait::async_trait;
+use control::Control;
+use control::ports::{LaunchOutcome, LaunchRequest, Machines, PortError};
+use control::trigger::{INTERRUPTION, Trigger};
+use model::{ClusterRef, Machine, NodeId, ResourceError, Wake};
+use record::Record;
+use scheduler::recovery::FoundMachine;
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::time::Duration;
+
+#[derive(Clone, Debug)]
+pub struct MachineOptions {
+    /// One directory per machine.
+    pub directory: PathBuf,
+    /// How an agent is started: program and first arguments.
+    pub node_command: Vec<OsString>,
+    /// Where agents find the address of the service.
+    pub endpoint_file: PathBuf,
+    pub max_nodes: u32,
+}
+
+/// An agent that ended unexpectedly is started again, as an init system would, but not for ever.
+const RESTARTS: u32 = 5;
+const RESTART_PAUSE: Duration = Duration::from_millis(200);
+
+/// How often machines that are not children of this process (they outlived an earlier one) are
+/// looked after.
+const WATCH_EVERY: Duration = Duration::from_millis(250);
+
+pub struct ProcessMachines {
+    /// For the tasks that look after machines.
+    myself: Weak<Self>,
+    options: MachineOptions,
+    known: Mutex<BTreeMap<String, Record>>,
+    control: OnceLock<Control>,
+    /// Set while the service stops: nothing is launched or restarted any more.
+    stopping: std::sync::atomic::AtomicBool,
+}
+
+impl ProcessMachines {
+    /// Finds the machines of an earlier process of the service.
+    pub fn adopt(options: MachineOptions) -> std::io::Result<Arc<Self>> {
+        std::fs::create_dir_all(&options.directory)?;
+        let known = Record::read_all(&options.directory)?;
+        Ok(Arc::new_cyclic(|myself| Self {
+            myself: myself.clone(),
+            options,
+            known: Mutex::new(known),
+            control: OnceLock::new(),
+            stopping: std::sync::atomic::AtomicBool::new(false),
+        }))
+    }
+
+    /// Connects to the control plane that these machines serve, and looks after adopted ones.
+    pub fn serve(self: &Arc<Self>, control: Control) {
+        if self.control.set(control).is_err() {
+            return;
+        }
+        let adopted: Vec<Record> = self.known().values().cloned().collect();
+        for record in adopted {
+            let machines = Arc::clone(self);
+            tokio::spawn(async move { machines.watch(record).await });
+        }
+    }
+
+    fn known(&self) -> MutexGuard<'_, BTreeMap<String, Record>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn is_stopping(&self) -> bool {
+        self.stopping.load(std::sync::atomic::Ordering::Relaxed)
+    }
+
+    /// Records the machine, then starts it. A repetition finds the record.
+    fn bring_up(&self, request: &LaunchRequest, node: &NodeId) -> Result<Machine, PortError> {
+        let instance = format!("local-{node}");
+        let record = {
+            let mut known = self.known();
+            match known.get(&instance) {
+                Some(record) => return Ok(record.machine()),
+                None => {
+                    let address = free_address(&known);
+                    let record = Record::new(instance.clone(), address, request, node);
+                    record.write(&self.options.directory).map_err(PortError::other)?;
+                    known.insert(instance, record.clone());
+                    record
+                }
+            }
+        };
+        let machine = record.machine();
+        if let Some(machines) = self.myself.upgrade() {
+            tokio::spawn(async move { machines.run(record).await });
+        }
+        Ok(machine)
+    }
+
+    /// Starts the agent, and starts it again when it ends unexpectedly. The machine has ended when
+    /// its agent says that it left.
+    async fn run(self: Arc<Self>, mut record: Record) {
+        let mut restarts = 0;
+        while !self.is_over(&record) {
+            match self.start_agent(&mut record) {
+                Ok(mut child) => match child.wait().await {
+                    Ok(status) if status.success() => break,
+                    Ok(status) => tracing::warn!(node = %record.node, %status, "an agent ended"),
+                    Err(error) => tracing::warn!(node = %record.node, %error, "an agent was lost"),
+                },
+                Err(error) => {
+                    tracing::error!(node = %record.node, %error, "an agent could not be started");
+                }
+            }
+            restarts += 1;
+            if restarts > RESTARTS {
+                break;
+            }
+            tokio::time::sleep(RESTART_PAUSE).await;
+        }
+        self.has_ended(&record).await;
+    }
+
+    /// A machine that was started by an earlier process of the service.
+    async fn watch(self: Arc<Self>, record: Record) {
+        while record.is_alive() && !self.is_over(&record) {
+            tokio::time::sleep(WATCH_EVERY).await;
+        }
+        self.run(record).await;
+    }
+
+    fn is_over(&self, record: &Record) -> bool {
+        self.is_stopping() || self.known().get(&record.instance).is_none_or(|known| known.ended)
+    }
+
+    fn start_agent(&self, record: &mut Record) -> std::io::Result<tokio::process::Child> {
+        let token = self
+            .control
+            .get()
+            .map(|control| control.keys.node_token(&record.cluster, &record.node))
+            .unwrap_or_default();
+        let child = process::start(&self.options, record, &token)?;
+        record.process = child.id().and_then(process::identity);
+        let mut known = self.known();
+        // A machine that was ended meanwhile must not come back.
+        match known.get_mut(&record.instance) {
+            Some(entry) if !entry.ended => {
+                entry.process = record.process;
+                record.write(&self.options.directory)?;
+            }
+            Some(_) | None => process::kill_node(record),
+        }
+        Ok(child)
+    }
+
+    /// Nothing of it may run on; recovery learns of it at once.
+    async fn has_ended(&self, record: &Record) {
+        if self.is_stopping() {
+            return;
+        }
+        self.end(record).await;
+        let Some(control) = self.control.get() else { return };
+        control
+            .hint(
+                control::ports::Function::Recovery,
+                &Wake::Cluster { cluster: record.cluster.clone() },
+            )
+            .await;
+    }
+
+    /// Kills everything of the machine and notes that it ended. Blocks until nothing is left.
+    async fn end(&self, record: &Record) {
+        if let Some(known) = self.known().get_mut(&record.instance) {
+            known.ended = true;
+            if let Err(error) = known.write(&self.options.directory) {
+                tracing::warn!(node = %record.node, %error, "the end of a machine was not noted");
+            }
+        }
+        let current = self.known().get(&record.instance).cloned().unwrap_or_else(|| record.clone());
+        let killed = tokio::task::spawn_blocking(move || process::kill_node(&current)).await;
+        if let Err(error) = killed {
+            tracing::error!(%error, "a machine could not be ended");
+        }
+    }
+
+    /// Takes a machine away as a spot interruption does: a notice, and when it is over, the end.
+    /// Answers `false` when there is no such node.
+    pub async fn interrupt(self: &Arc<Self>, node: &NodeId, notice_seconds: u64) -> bool {
+        let found = self.known().values().find(|it| it.node == *node && !it.ended).cloned();
+        let Some(record) = found else { return false };
+        let Some(control) = self.control.get() else { return false };
+        if notice_seconds == 0 {
+            self.has_ended(&record).await;
+            return true;
+        }
+        process::give_notice(&self.options, &record, notice_seconds);
+        let detail = serde_json::json!({
+            "instance-id": record.instance,
+            "instance-action": "terminate",
+            "notice-seconds": notice_seconds,
+        });
+        let trigger = Trigger::Event(Box::new(event("aws.ec2", INTERRUPTION, detail)));
+        if let Err(error) = control::recovery::handle(control, trigger).await {
+            // As when EventBridge loses a notice: the agent has been told, too.
+            tracing::warn!(%error, "the interruption notice was lost");
+        }
+        let machines = Arc::clone(self);
+        tokio::spawn(async move {
+            tokio::time::sleep(Duration::from_secs(notice_seconds)).await;
+            machines.has_ended(&record).await;
+        });
+        true
+    }
+
+    /// Ends all machines: each gets the notice that its agent takes from SIGTERM, and what is left
+    /// after the grace is killed.
+    pub async fn stop(&self, grace: Duration) {
+        self.stopping.store(true, std::sync::atomic::Ordering::Relaxed);
+        let all: Vec<Record> = self.known().values().cloned().collect();
+        for record in all.iter().filter(|record| record.is_alive()) {
+            process::terminate(record);
+        }
+        let until = tokio::time::Instant::now() + grace;
+        while all.iter().any(Record::is_alive) && tokio::time::Instant::now() < until {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        for record in &all {
+            self.end(record).await;
+        }
+    }
+}
+
+#[async_trait]
+impl Machines for ProcessMachines {
+    async fn launch(&self, request: &LaunchRequest) -> Result<LaunchOutcome, PortError> {
+        if self.is_stopping() {
+            return Err(PortError::other("the service is stopping"));
+        }
+        let mut launched = Vec::new();
+        let mut refused = None;
+        for node in &request.nodes {
+            let running = self.known().values().filter(|record| !record.ended).count();
+            let known = self.known().contains_key(&format!("local-{node}"));
+            if !known && running >= self.options.max_nodes as usize {
+                refused = Some(quota_reached(self.options.max_nodes));
+                break;
+            }
+            launched.push((node.clone(), self.bring_up(request, node)?));
+        }
+        Ok(LaunchOutcome { launched, refused })
+    }
+
+    async fn find(&self, cluster: &ClusterRef) -> Result<Vec<FoundMachine>, PortError> {
+        let known = self.known();
+        let of_cluster = known.values().filter(|record| record.cluster == *cluster);
+        let found = |record: &Record| FoundMachine {
+            instance: record.instance.clone(),
+            launch: record.launch.clone(),
+            running: !record.ended,
+        };
+        Ok(of_cluster.map(found).collect())
+    }
+
+    async fn terminate(
+        &self,
+        _cluster: &ClusterRef,
+        instances: &[String],
+    ) -> Result<Vec<String>, PortError> {
+        for instance in instances {
+            let record = self.known().get(instance).cloned();
+            let Some(record) = record else { continue };
+            self.end(&record).await;
+            record.remove(&self.options.directory).map_err(PortError::other)?;
+            self.known().remove(instance);
+        }
+        Ok(instances.to_vec())
+    }
+}
+
+/// Code and message as the Batch AI service showed them (section 3.3).
+fn quota_reached(max_nodes: u32) -> ResourceError {
+    ResourceError::new("AccountCoreQuotaReached", "The specified account has reached core quota")
+        .with_detail("MaxNodes", max_nodes.to_string())
+}
+
+/// 127.0.1.1 and up: as many addresses as there can be nodes.
+fn free_address(known: &BTreeMap<String, Record>) -> String {
+    let taken: Vec<&str> = known.values().map(|record| record.address.as_str()).collect();
+    let addresses = (1..=254).flat_map(|net| (1..=250).map(move |host| (net, host)));
+    addresses
+        .map(|(net, host)| format!("127.0.{net}.{host}"))
+        .find(|address| !taken.contains(&address.as_str()))
+        .unwrap_or_else(|| "127.0.255.1".to_owned())
+}

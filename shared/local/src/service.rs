@@ -1,0 +1,167 @@
+//! The service as one process: wires the ports, serves, stops.
+
+use crate::data_dir::DataDir;
+use crate::engine::{Engine, OpenError};
+use crate::machines::{MachineOptions, ProcessMachines};
+use crate::queue::{self, LocalHints};
+use crate::world::{RandomIds, SystemClock};
+use crate::{interrupt, schedule};
+use control::keys::Keys;
+use control::ports::Clock;
+use control::{Control, Settings};
+use std::ffi::OsString;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::task::{JoinHandle, JoinSet};
+use web::{Access, Waits, Web};
+
+const TABLE: &str = "batchai";
+
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Must be a loopback address.
+    pub listen: SocketAddr,
+    pub data_dir: PathBuf,
+    pub max_nodes: u32,
+    /// The token that requests must show; one is made and kept when there is none.
+    pub token: Option<String>,
+    /// How long idle nodes beyond demand stay.
+    pub idle_seconds: u64,
+    /// How often the schedule looks at everything that is not at rest.
+    pub tick_millis: u64,
+    /// How an agent is started: program and first arguments.
+    pub node_command: Vec<OsString>,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error(
+        "{0} is not a loopback address; the local service listens on loopback only, for example on 127.0.0.1:8470"
+    )]
+    NotLoopback(SocketAddr),
+    #[error("{path} cannot be used: {source}")]
+    DataDir { path: String, source: std::io::Error },
+    #[error("another server works on {path}; stop it first, or use another --data-dir")]
+    AlreadyServed { path: String },
+    #[error("{path} does not hold a key; restore it, or the secrets in the database are lost")]
+    Key { path: String },
+    #[error(transparent)]
+    Database(#[from] OpenError),
+    #[error("the table could not be made")]
+    Table(#[from] dynamo::Error),
+    #[error("cannot listen on {address}: {source}; choose another address with --listen")]
+    Listen { address: SocketAddr, source: std::io::Error },
+}
+
+/// A running service. Dropping it leaves the nodes running; [`Service::stop`] ends them.
+pub struct Service {
+    address: SocketAddr,
+    data_dir: DataDir,
+    machines: Arc<ProcessMachines>,
+    workers: JoinSet<()>,
+    tasks: Vec<JoinHandle<()>>,
+    server: JoinHandle<()>,
+    control: Control,
+}
+
+impl Service {
+    /// # Errors
+    /// When the address, the data directory or the database cannot be used.
+    pub async fn start(options: Options) -> Result<Self, StartError> {
+        if !options.listen.ip().is_loopback() {
+            return Err(StartError::NotLoopback(options.listen));
+        }
+        let data_dir = DataDir::open(&options.data_dir)?;
+        let keys = Keys::derive(&data_dir.master_key()?);
+        let token = data_dir.token(options.token.as_deref())?;
+        let engine = Engine::open(&data_dir.database())?;
+        let client = engine.client();
+        dynamo::create_table_if_missing(&client, TABLE).await?;
+        let unusable = |path: PathBuf| {
+            move |source| StartError::DataDir { path: path.display().to_string(), source }
+        };
+        std::fs::create_dir_all(data_dir.file_servers())
+            .map_err(unusable(data_dir.file_servers()))?;
+        let machines = ProcessMachines::adopt(MachineOptions {
+            directory: data_dir.machines(),
+            node_command: options.node_command.clone(),
+            endpoint_file: data_dir.endpoint(),
+            max_nodes: options.max_nodes,
+        })
+        .map_err(unusable(data_dir.machines()))?;
+        let listener = listen(options.listen).await?;
+        let address = listener.local_addr().map_err(unusable(data_dir.endpoint()))?;
+        data_dir.write_endpoint(&format!("http://{address}"))?;
+        let waits = Arc::new(Waits::default());
+        let hints = Arc::new(LocalHints::new(Arc::clone(&waits)));
+        let control = Control {
+            table: dynamo::Table::new(client, TABLE),
+            machines: Arc::clone(&machines) as _,
+            hints: Arc::clone(&hints) as _,
+            clock: Arc::new(SystemClock),
+            ids: Arc::new(RandomIds),
+            keys: Arc::new(keys),
+            settings: Arc::new(Settings {
+                idle_seconds: options.idle_seconds,
+                max_nodes: options.max_nodes,
+                file_server_root: data_dir.file_servers(),
+                shows_local_paths: true,
+                listening_since: SystemClock.now(),
+            }),
+        };
+        let access = Arc::new(Access { token, loopback_only: true });
+        let web = Web { control: control.clone(), access, waits: Some(waits) };
+        let app = web::app(web, interrupt::routes(Arc::clone(&machines)));
+        let server = tokio::spawn(serve(listener, app));
+        machines.serve(control.clone());
+        let workers = queue::work(&hints, &control);
+        let tick = Duration::from_millis(options.tick_millis);
+        let tasks = vec![schedule::start(control.clone(), tick), schedule::start_sweeping(engine)];
+        Ok(Self { address, data_dir, machines, workers, tasks, server, control })
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    pub fn token_file(&self) -> PathBuf {
+        self.data_dir.token_file()
+    }
+
+    /// For figures: the control plane of this service.
+    pub fn control(&self) -> &Control {
+        &self.control
+    }
+
+    /// Stops: no further jobs start, nodes get notice and say their last word, jobs that ran go
+    /// back to the queue. What is left after the grace is killed.
+    pub async fn stop(mut self, grace: Duration) {
+        for task in &self.tasks {
+            task.abort();
+        }
+        self.workers.abort_all();
+        self.machines.stop(grace).await;
+        self.server.abort();
+    }
+}
+
+async fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
+    TcpListener::bind(address).await.map_err(|source| StartError::Listen { address, source })
+}
+
+async fn serve(listener: TcpListener, app: axum::Router) {
+    if let Err(error) = axum::serve(
+        axum::serve::ListenerExt::tap_io(listener, |stream| {
+            // Small answers are not held back to be joined with later ones.
+            let _ = stream.set_nodelay(true);
+        }),
+        app,
+    )
+    .await
+    {
+        tracing::error!(%error, "the server ended");
+    }
+}

@@ -1,0 +1,140 @@
+//! Processes as `/proc` shows them. All answers are a moment old: callers loop until they are sure.
+
+use std::collections::{HashMap, HashSet};
+use std::fs;
+
+use rustix::process::{Pid, Signal};
+
+/// A process beyond doubt: its id, and when it was started, as ids are used again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Identity {
+    pub pid: i32,
+    /// Clock ticks between the start of the machine and that of the process.
+    pub started: u64,
+}
+
+impl Identity {
+    pub fn of(pid: i32) -> Option<Self> {
+        let process = Process::read(pid)?;
+        Some(Self { pid, started: process.started })
+    }
+}
+
+/// The fields of `/proc/{pid}/stat` that matter here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Process {
+    pub pid: i32,
+    /// `Z` when it has ended and only waits for its parent.
+    pub state: u8,
+    pub parent: i32,
+    pub session: i32,
+    pub started: u64,
+}
+
+impl Process {
+    pub fn read(pid: i32) -> Option<Self> {
+        Self::parse(pid, &fs::read(format!("/proc/{pid}/stat")).ok()?)
+    }
+
+    /// The name, in parentheses, may hold anything, a closing parenthesis too: the last one ends it.
+    fn parse(pid: i32, stat: &[u8]) -> Option<Self> {
+        let end_of_name = stat.iter().rposition(|byte| *byte == b')')?;
+        let rest = std::str::from_utf8(&stat[end_of_name + 1..]).ok()?;
+        let fields: Vec<&str> = rest.split_ascii_whitespace().collect();
+        let field = |number: usize| fields.get(number - 3).copied();
+        Some(Self {
+            pid,
+            state: *field(3)?.as_bytes().first()?,
+            parent: field(4)?.parse().ok()?,
+            session: field(6)?.parse().ok()?,
+            started: field(22)?.parse().ok()?,
+        })
+    }
+
+    pub fn is_alive(&self) -> bool {
+        self.state != b'Z'
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        if let Some(pid) = Pid::from_raw(self.pid) {
+            // An error means that it ended in the meantime, or is not ours to signal.
+            let _ = rustix::process::kill_process(pid, signal);
+        }
+    }
+}
+
+/// Every process of the machine.
+pub fn all() -> Vec<Process> {
+    let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
+    entries
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+        .filter_map(Process::read)
+        .collect()
+}
+
+/// The children, grandchildren and so on of the process `of`.
+pub fn descendants(of: i32) -> Vec<Process> {
+    with_descendants(&all(), |process| process.parent == of)
+}
+
+/// The processes for which `chosen` holds, and everything below them.
+pub fn with_descendants(all: &[Process], chosen: impl Fn(&Process) -> bool) -> Vec<Process> {
+    let mut children: HashMap<i32, Vec<&Process>> = HashMap::new();
+    for process in all {
+        children.entry(process.parent).or_default().push(process);
+    }
+    let mut pending: Vec<&Process> = all.iter().filter(|process| chosen(process)).collect();
+    let mut seen: HashSet<i32> = pending.iter().map(|process| process.pid).collect();
+    let mut found = Vec::new();
+    while let Some(process) = pending.pop() {
+        found.push(*process);
+        let below = children.get(&process.pid).into_iter().flatten();
+        pending.extend(below.filter(|child| seen.insert(child.pid)));
+    }
+    found
+}
+
+/// The value of a variable in the environment that a process was started with.
+pub fn variable_of(pid: i32, name: &str) -> Option<String> {
+    let environment = fs::read(format!("/proc/{pid}/environ")).ok()?;
+    environment.split(|byte| *byte == 0).find_map(|entry| {
+        let value = entry.strip_prefix(name.as_bytes())?.strip_prefix(b"=")?;
+        Some(String::from_utf8_lossy(value).into_owned())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_with_parentheses_does_not_confuse() {
+        let stat = b"42 (a) R (b)) S 7 42 40 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 98765 1 2";
+        let process = Process::parse(42, stat).unwrap();
+        assert_eq!((process.state, process.parent, process.session), (b'S', 7, 40));
+        assert_eq!(process.started, 98765);
+        assert_eq!(Process::parse(42, b"42 (a"), None);
+    }
+
+    #[test]
+    fn descendants_are_all_generations() {
+        let process = |pid, parent| Process { pid, state: b'S', parent, session: 1, started: 1 };
+        let all = [process(1, 0), process(2, 1), process(3, 2), process(4, 1), process(5, 3)];
+        let mut found: Vec<i32> =
+            with_descendants(&all, |process| process.parent == 2 || process.pid == 2)
+                .iter()
+                .map(|process| process.pid)
+                .collect();
+        found.sort_unstable();
+        assert_eq!(found, [2, 3, 5]);
+    }
+
+    #[test]
+    fn this_process_is_there_and_has_an_environment() {
+        let own = i32::try_from(std::process::id()).unwrap();
+        assert!(Process::read(own).unwrap().is_alive());
+        assert!(all().iter().any(|process| process.pid == own));
+        assert!(variable_of(own, "PATH").is_some());
+        assert_eq!(variable_of(own, "PAT"), None);
+    }
+}

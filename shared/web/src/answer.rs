@@ -1,0 +1,134 @@
+//! How answers look: common headers (section 1 of the wire behaviour), error bodies, the one place
+//! where a failure of ours is logged.
+
+use axum::body::Body;
+use axum::extract::Request;
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use control::{Error, Kind};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, EXPIRES, HeaderName, HeaderValue, PRAGMA};
+use http::{HeaderMap, StatusCode};
+use serde::Serialize;
+use std::any::Any;
+use wire::ErrorBody;
+
+pub(crate) const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=utf-8");
+const REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
+const ARM_REQUEST_ID: HeaderName = HeaderName::from_static("x-ms-request-id");
+
+/// A JSON answer.
+pub(crate) fn json<T: Serialize>(status: StatusCode, headers: HeaderMap, body: &T) -> Response {
+    match serde_json::to_vec(body) {
+        Ok(bytes) => {
+            let mut response = (status, headers, bytes).into_response();
+            response.headers_mut().insert(CONTENT_TYPE, JSON);
+            response
+        }
+        Err(failure) => error(failure.into()),
+    }
+}
+
+/// An answer, or what went wrong instead.
+pub fn respond(outcome: Result<Response, Error>) -> Response {
+    outcome.unwrap_or_else(error)
+}
+
+pub(crate) fn error(failure: Error) -> Response {
+    match failure {
+        Error::Api(told) => json(status_of(told.kind), HeaderMap::new(), &told.body),
+        ours => match excuse(&ours) {
+            Some((status, body)) => {
+                log(&ours);
+                json(status, HeaderMap::new(), &body)
+            }
+            None => internal(&ours),
+        },
+    }
+}
+
+fn status_of(kind: Kind) -> StatusCode {
+    match kind {
+        Kind::BadRequest => StatusCode::BAD_REQUEST,
+        Kind::Unauthorized => StatusCode::UNAUTHORIZED,
+        Kind::Forbidden => StatusCode::FORBIDDEN,
+        Kind::NotFound => StatusCode::NOT_FOUND,
+        Kind::Conflict => StatusCode::CONFLICT,
+        Kind::Gone => StatusCode::GONE,
+    }
+}
+
+/// Failures of storage that the caller can do something about are said plainly.
+fn excuse(failure: &Error) -> Option<(StatusCode, ErrorBody)> {
+    let Error::Table(table) = failure else { return None };
+    let (status, code, message) = match table {
+        dynamo::Error::TooLarge(_) => (
+            StatusCode::BAD_REQUEST,
+            "RequestTooLarge",
+            "The resource is larger than the service can store",
+        ),
+        dynamo::Error::StorageFull(_) => (
+            StatusCode::INSUFFICIENT_STORAGE,
+            "StorageFull",
+            "There is no space left where the service keeps its data; free some and try again",
+        ),
+        dynamo::Error::Throttled(_) | dynamo::Error::Conflict { .. } => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "ServerBusy",
+            "The service is busy; try again in a moment",
+        ),
+        dynamo::Error::Other(_) => return None,
+    };
+    Some((status, ErrorBody::new(code, message)))
+}
+
+fn internal(failure: &Error) -> Response {
+    log(failure);
+    let body = ErrorBody::new(
+        "InternalServerError",
+        "The service failed; its log says more under the request id of this answer",
+    );
+    json(StatusCode::INTERNAL_SERVER_ERROR, HeaderMap::new(), &body)
+}
+
+fn log(failure: &Error) {
+    let mut causes = Vec::new();
+    let mut source = std::error::Error::source(failure);
+    while let Some(cause) = source {
+        causes.push(cause.to_string());
+        source = cause.source();
+    }
+    tracing::error!(error = %failure, causes = causes.join(": "), "a request failed");
+}
+
+pub(crate) fn panicked(_: Box<dyn Any + Send + 'static>) -> Response<Body> {
+    tracing::error!("a request handler panicked");
+    let body = ErrorBody::new("InternalServerError", "The service failed; its log says more");
+    json(StatusCode::INTERNAL_SERVER_ERROR, HeaderMap::new(), &body)
+}
+
+/// Headers that every answer has, and the request id under which failures are logged.
+pub(crate) async fn common_headers(request: Request, next: Next) -> Response {
+    let id = next_request_id();
+    let span =
+        tracing::info_span!("request", id, method = %request.method(), path = request.uri().path());
+    let mut response = tracing::Instrument::instrument(next.run(request), span).await;
+    let headers = response.headers_mut();
+    headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-cache"));
+    headers.insert(PRAGMA, HeaderValue::from_static("no-cache"));
+    headers.insert(EXPIRES, HeaderValue::from_static("-1"));
+    headers.insert("x-content-type-options", HeaderValue::from_static("nosniff"));
+    if let Ok(id) = HeaderValue::from_str(&id) {
+        headers.insert(REQUEST_ID, id.clone());
+        headers.insert(ARM_REQUEST_ID, id);
+    }
+    response
+}
+
+/// In the form of a UUID. It names a line of the log, nothing that could be guessed or claimed, so
+/// a counter behind the start of the process is enough.
+fn next_request_id() -> String {
+    use std::sync::atomic::{AtomicU64, Ordering};
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    format!("{:08x}-0000-4000-8000-{:012x}", std::process::id(), number)
+}

@@ -1,0 +1,70 @@
+//! Long-running operations (section 2). The names of the two URLs look swapped, but that is what
+//! the service sent.
+
+use super::Call;
+use crate::answer;
+use axum::response::{IntoResponse, Response};
+use control::Error;
+use control::operations::Started;
+use http::header::{HeaderName, HeaderValue, LOCATION, RETRY_AFTER};
+use http::{HeaderMap, StatusCode};
+use model::{Name, OperationState, Uid, limits};
+
+const ASYNC_OPERATION: HeaderName = HeaderName::from_static("azure-asyncoperation");
+
+impl Call<'_> {
+    /// 202, with both URLs absolute: the SDK ignores others.
+    pub(crate) fn accepted(&self, subscription: &Name, started: &Started) -> Response {
+        let url = |kind: &str| {
+            let Started { operation, location } = started;
+            let url = format!(
+                "{}/subscriptions/{subscription}/providers/Microsoft.BatchAI/locations/{location}/{kind}/{operation}?api-version={}",
+                self.base,
+                wire::API_VERSION
+            );
+            HeaderValue::from_str(&url)
+        };
+        let mut response = StatusCode::ACCEPTED.into_response();
+        let headers = response.headers_mut();
+        if let (Ok(results), Ok(statuses)) = (url("operationresults"), url("operationstatuses")) {
+            headers.insert(ASYNC_OPERATION, results);
+            headers.insert(LOCATION, statuses);
+        }
+        headers.insert(RETRY_AFTER, HeaderValue::from(limits::RETRY_AFTER_SECONDS));
+        response
+    }
+
+    /// 202 for a deletion that was started, 204 when there was nothing.
+    pub(crate) fn deleted(
+        &self,
+        subscription: &Name,
+        started: Option<Started>,
+    ) -> Result<Response, Error> {
+        match started {
+            Some(started) => Ok(self.accepted(subscription, &started)),
+            None => self.no_content(),
+        }
+    }
+
+    /// Always 200; the body says how far it is.
+    pub(crate) async fn operation_result(&self, id: &Uid) -> Result<Response, Error> {
+        let operation = self.web.control.operation(id).await?;
+        let url = format!("{}{}", self.base, self.path);
+        let mut headers = HeaderMap::new();
+        headers.insert(RETRY_AFTER, HeaderValue::from(limits::RETRY_AFTER_SECONDS));
+        Ok(answer::json(StatusCode::OK, headers, &wire::operation(&operation, &url)))
+    }
+
+    /// 202 while it runs, then 204. (Never recorded: a guess that fits what ARM does.)
+    pub(crate) async fn operation_status(&self, id: &Uid) -> Result<Response, Error> {
+        let operation = self.web.control.operation(id).await?;
+        let status = match operation.state {
+            OperationState::InProgress => StatusCode::ACCEPTED,
+            OperationState::Succeeded { .. } | OperationState::Failed { .. } => {
+                StatusCode::NO_CONTENT
+            }
+        };
+        let retry = [(RETRY_AFTER, HeaderValue::from(limits::RETRY_AFTER_SECONDS))];
+        Ok((status, retry).into_response())
+    }
+}

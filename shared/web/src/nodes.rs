@@ -1,0 +1,80 @@
+//! The agents' endpoint (see the `protocol` crate), with requests held where that is possible.
+
+use crate::{Web, access, answer};
+use axum::extract::{FromRequest, Json, Path, Request, State};
+use axum::response::Response;
+use control::nodes::is_news;
+use control::{ApiError, Error, Kind};
+use http::{HeaderMap, StatusCode};
+use model::{ClusterRef, NodeId, Uid, limits};
+use protocol::{SyncRequest, SyncResponse};
+use std::time::Duration;
+
+pub(crate) async fn sync(
+    State(web): State<Web>,
+    Path((workspace, name, uid, node)): Path<(String, String, String, String)>,
+    request: Request,
+) -> Response {
+    answer::respond(sync_or_fail(&web, [&workspace, &name, &uid, &node], request).await)
+}
+
+async fn sync_or_fail(
+    web: &Web,
+    [workspace, name, uid, node]: [&str; 4],
+    request: Request,
+) -> Result<Response, Error> {
+    let malformed = || Error::bad_request("InvalidNode", "The path does not name a node");
+    let cluster = ClusterRef {
+        workspace: Uid::parse(workspace).ok_or_else(malformed)?,
+        name: name.to_ascii_lowercase(),
+        uid: Uid::parse(uid).ok_or_else(malformed)?,
+    };
+    let node = NodeId::parse(node).ok_or_else(malformed)?;
+    let token = access::bearer(&request).unwrap_or_default();
+    if !web.control.keys.is_node_token(&cluster, &node, token) {
+        let message = "The token is not this node's";
+        return Err(ApiError::new(Kind::Unauthorized, "AuthenticationFailed", message).into());
+    }
+    let wait = wait_seconds(request.headers());
+    let Json(observed): Json<SyncRequest> = Json::from_request(request, &())
+        .await
+        .map_err(|refused| Error::bad_request("InvalidRequestContent", refused.body_text()))?;
+    let response = held(web, &cluster, &node, &observed, wait).await?;
+    Ok(answer::json(StatusCode::OK, HeaderMap::new(), &response))
+}
+
+/// Answers when there is news, or when the wait is over.
+async fn held(
+    web: &Web,
+    cluster: &ClusterRef,
+    node: &NodeId,
+    observed: &SyncRequest,
+    wait: Duration,
+) -> Result<SyncResponse, Error> {
+    let until = tokio::time::Instant::now() + wait;
+    let mut response = web.control.sync(cluster, node, observed).await?;
+    let Some(waits) = web.waits.as_ref().filter(|_| !wait.is_zero()) else { return Ok(response) };
+    let notify = waits.of(node);
+    while !is_news(observed, &response.desired) {
+        if tokio::time::timeout_at(until, notify.notified()).await.is_err() {
+            break;
+        }
+        response = web.control.look_again(cluster, node, observed).await?;
+    }
+    // Having been held, it may ask again at once.
+    if !is_news(observed, &response.desired) {
+        response.ask_again_millis = 0;
+    }
+    Ok(response)
+}
+
+/// `Prefer: wait=N` (RFC 7240).
+fn wait_seconds(headers: &HeaderMap) -> Duration {
+    let seconds = headers
+        .get("prefer")
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.split(',').find_map(|part| part.trim().strip_prefix("wait=")))
+        .and_then(|seconds| seconds.trim().parse::<u64>().ok())
+        .unwrap_or(0);
+    Duration::from_secs(seconds.min(limits::LONG_POLL_SECONDS))
+}
