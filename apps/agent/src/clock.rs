@@ -27,6 +27,11 @@ impl Uptime {
         Self(self.0.saturating_add(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)))
     }
 
+    /// The unit of `/proc/{pid}/stat`. Every Linux has 100 of them in a second.
+    pub fn in_clock_ticks(self) -> u64 {
+        self.0 / 10
+    }
+
     /// The time from now until `self`; zero when it has passed.
     pub fn remaining(self) -> Duration {
         Duration::from_millis(self.0.saturating_sub(Self::now().0))

@@ -36,9 +36,7 @@ impl JobEnvironment {
             .collect();
         let segment = relative(&assignment.output_path_segment)?;
         let expand = |text: &str, service: &BTreeMap<String, String>| {
-            expand::all(text, |name| {
-                service.get(name).or_else(|| given.get(name)).cloned()
-            })
+            expand::all(text, |name| service.get(name).or_else(|| given.get(name)).cloned())
         };
 
         let prefix = absolute(&expand(&assignment.std_out_err_path_prefix, &service))?;
@@ -126,6 +124,7 @@ pub fn host_file(hosts: &[String]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::system::supervised::Supervisors;
     use protocol::{AttemptKey, InputDirectory, OutputDirectory};
 
     fn variable(name: &str, value: &str) -> Variable {
@@ -166,6 +165,7 @@ mod tests {
             node_id: "n1".into(),
             cluster_uid: "c".into(),
             inherited: vec![("PATH".into(), "/bin".into())],
+            supervisors: Supervisors::default(),
         };
         JobEnvironment::new(&host, &host.job_paths(assignment)?, assignment, 4)
     }
@@ -212,9 +212,12 @@ mod tests {
             path_prefix: "$SHARE/$UNDEFINED".into(),
             path_suffix: suffix.map(str::to_owned),
         };
-        assignment.output_directories = vec![output("MODEL", None), output("LOGS", Some("logs/tb"))];
-        assignment.input_directories =
-            vec![InputDirectory { id: "DATA".into(), path: "$AZ_BATCHAI_JOB_MOUNT_ROOT/in".into() }];
+        assignment.output_directories =
+            vec![output("MODEL", None), output("LOGS", Some("logs/tb"))];
+        assignment.input_directories = vec![InputDirectory {
+            id: "DATA".into(),
+            path: "$AZ_BATCHAI_JOB_MOUNT_ROOT/in".into(),
+        }];
         let environment = environment(&assignment).unwrap();
         let base = "/r/mounts/nfs/sub/rg/job/uuid";
         assert_eq!(environment.stdouterr, PathBuf::from(format!("{base}/stdouterr")));

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use protocol::{Assignment, AttemptKey};
 
 use crate::paths::{PathError, plain};
+use crate::system::supervised::Supervisors;
 
 /// What user processes inherit from the agent's environment; everything else is left behind, the
 /// token above all. The proxy variables are there because jobs install packages.
@@ -41,6 +42,7 @@ pub struct Host {
     pub cluster_uid: String,
     /// What user processes begin with.
     pub inherited: Vec<(String, String)>,
+    pub supervisors: Supervisors,
 }
 
 impl Host {
@@ -57,11 +59,6 @@ impl Host {
     /// What the agent itself remembers; readable to its user only.
     pub fn private(&self) -> PathBuf {
         self.root.join("agent")
-    }
-
-    /// One directory per attempt that is not yet acknowledged.
-    pub fn attempts(&self) -> PathBuf {
-        self.private().join("attempts")
     }
 
     /// Where the output of mount commands goes.
@@ -121,9 +118,4 @@ pub struct JobPaths {
     pub shared: PathBuf,
     /// `$AZ_BATCHAI_MPI_HOST_FILE`.
     pub host_file: PathBuf,
-}
-
-/// Name of an attempt's directory below [`Host::attempts`].
-pub fn attempt_directory(key: &AttemptKey) -> Result<String, PathError> {
-    Ok(format!("{}-{}", plain(&key.job_uid)?, key.number))
 }

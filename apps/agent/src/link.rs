@@ -102,8 +102,7 @@ impl Link {
             Some(endpoint) => endpoint,
             None => self.look_up().map_err(LinkError::NoEndpoint)?,
         };
-        let mut post =
-            self.client.post(endpoint.clone()).bearer_auth(&self.token).json(request);
+        let mut post = self.client.post(endpoint.clone()).bearer_auth(&self.token).json(request);
         post = match patience {
             Patience::Hold => post
                 .header("prefer", format!("wait={}", HOLD.as_secs()))
@@ -192,7 +191,10 @@ mod tests {
         for (status, code) in [(404, ""), (403, "Forbidden"), (500, "NodeNotFound")] {
             assert!(!refused(status, code).is_unwanted());
         }
-        assert_eq!(error_code(br#"{"error":{"code":"NodeNotFound","message":"m"}}"#), "NodeNotFound");
+        assert_eq!(
+            error_code(br#"{"error":{"code":"NodeNotFound","message":"m"}}"#),
+            "NodeNotFound"
+        );
         assert_eq!(error_code(b"<html>"), "");
     }
 

@@ -100,9 +100,8 @@ impl MountRoot {
             return Err(PathError::NotRelative(relative_mount_path.into()).to_string());
         };
         let parent = self.path.join(below.parent().unwrap_or(Path::new("")));
-        let made = fs::create_dir_all(&parent).and_then(|()| {
-            Ok((fs::canonicalize(&parent)?, fs::canonicalize(&self.path)?))
-        });
+        let made = fs::create_dir_all(&parent)
+            .and_then(|()| Ok((fs::canonicalize(&parent)?, fs::canonicalize(&self.path)?)));
         let (parent, root) = made.map_err(|error| format!("{}: {error}", parent.display()))?;
         let outside = !parent.starts_with(&root);
         let inside_a_mount = mount_table::at_or_below(&root)
@@ -224,7 +223,8 @@ mod tests {
         let not_relative = "must be a relative path without '..'";
         assert_eq!(
             check(&[("", "../out"), ("", "/etc"), ("", ""), ("../secret", "a"), ("/etc", "a")]),
-            ["../out", "/etc", "", "../secret", "/etc"].map(|path| format!("'{path}' {not_relative}"))
+            ["../out", "/etc", "", "../secret", "/etc"]
+                .map(|path| format!("'{path}' {not_relative}"))
         );
         assert_eq!(
             check(&[("escape", "a"), ("", "nfs"), ("", "nfs/data/b"), ("file", "b")]),

@@ -175,7 +175,10 @@ mod tests {
         let error = |line: &str| parse(line).err().unwrap();
         assert_eq!(error("--endpoint http://x --root /r"), "--workspace is missing");
         assert_eq!(error(REST), "one of --endpoint and --endpoint-file is missing");
-        assert_eq!(error(&format!("--endpoint u {REST} --frob 1")), "--frob is not an argument of the agent");
+        assert_eq!(
+            error(&format!("--endpoint u {REST} --frob 1")),
+            "--frob is not an argument of the agent"
+        );
         assert_eq!(error("--endpoint"), "--endpoint needs a value");
         let odd = format!("--endpoint u {REST} --unwanted-after soon");
         assert_eq!(error(&odd), "--unwanted-after does not take 'soon'");

@@ -8,7 +8,9 @@ pub enum PathError {
     NotPlain(String),
     #[error("'{0}' must be a relative path without '..'")]
     NotRelative(String),
-    #[error("'{0}' must be an absolute path without '..'; begin it with $AZ_BATCHAI_MOUNT_ROOT, $AZ_BATCHAI_JOB_MOUNT_ROOT or a directory of the node")]
+    #[error(
+        "'{0}' must be an absolute path without '..'; begin it with $AZ_BATCHAI_MOUNT_ROOT, $AZ_BATCHAI_JOB_MOUNT_ROOT or a directory of the node"
+    )]
     NotAbsolute(String),
 }
 

@@ -34,15 +34,22 @@ pub enum Standing {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Step {
     BeginSetup(Box<NodeSetup>),
-    Begin { assignment: Box<Assignment>, start: bool },
+    Begin {
+        assignment: Box<Assignment>,
+        start: bool,
+    },
     /// The gang is complete.
     Start,
-    Stop { grace_seconds: u64 },
+    Stop {
+        grace_seconds: u64,
+    },
     Fence,
     Forget,
     /// Report an attempt that never ran here as stopped.
     ReportStopped(AttemptKey),
-    Leave { grace_seconds: u64 },
+    Leave {
+        grace_seconds: u64,
+    },
 }
 
 pub fn plan(situation: Situation<'_>, desired: Desired) -> Vec<Step> {

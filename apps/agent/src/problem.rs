@@ -38,10 +38,9 @@ impl From<NotProvided> for Problem {
     fn from(error: NotProvided) -> Problem {
         let message = error.to_string();
         let (code, details) = match error {
-            NotProvided::Storage { path, source, .. } => (
-                "NodeStorageError",
-                vec![detail("Path", path.display()), detail("Reason", source)],
-            ),
+            NotProvided::Storage { path, source, .. } => {
+                ("NodeStorageError", vec![detail("Path", path.display()), detail("Reason", source)])
+            }
             NotProvided::Path(source) => ("InvalidPath", vec![detail("Reason", source)]),
             NotProvided::Mount(error) => (error.code(), error.details()),
             NotProvided::Start { reason, .. } => {

@@ -5,7 +5,7 @@
 //! task may start services: they stay until the node leaves.
 
 use std::collections::BTreeMap;
-use std::fs::{self, OpenOptions};
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -21,18 +21,19 @@ use crate::host::{Host, MARKER};
 use crate::mounts::MountRoot;
 use crate::paths::{absolute, plain, relative};
 use crate::problem::{NotProvided, detail};
+use crate::supervisor::{Leftovers, Request, append};
 use crate::system::leftovers;
 use crate::system::minder::Minder;
 use crate::system::orders::Orders;
 use crate::system::slot::Slot;
-use crate::system::supervised::{Found, Launch, Supervised, Verdict};
+use crate::system::supervised::{Found, Supervised, Verdict};
 
 /// What a restarted agent finds of a setup. Without secrets and commands.
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Remembered {
     mount_paths: Vec<String>,
-    /// Name of the slot in which the setup task was begun.
+    /// Id under which the setup task was begun.
     task: Option<String>,
     complete: bool,
 }
@@ -82,9 +83,8 @@ fn run(host: &Host, setup: &NodeSetup, orders: &Orders) -> Result<(), Problem> {
     let environment = host.base_environment();
     let root = mount_root(host, environment.clone());
     for mount in &setup.mounts {
-        let line = root
-            .mount(mount, &|| orders.wanted().ending.is_some())
-            .map_err(NotProvided::from)?;
+        let line =
+            root.mount(mount, &|| orders.wanted().ending.is_some()).map_err(NotProvided::from)?;
         log.line(line);
     }
     if let Some(task) = &setup.setup_task {
@@ -141,7 +141,7 @@ impl<'a> Task<'a> {
         let verdict = match supervised {
             Found::Over(verdict) => verdict,
             Found::Running(supervised) => Minder::new(orders, None, None)
-                .outlast(supervised, |_, _| log.line("Ending the setup task: the node leaves"))
+                .outlast(&host.supervisors, supervised, |_, _| log.line("Ending the setup task: the node leaves"))
                 .map_err(NotProvided::storage("look after the setup task", &self.output))?,
         };
         let outcome = self.judge(host, verdict);
@@ -151,7 +151,7 @@ impl<'a> Task<'a> {
         }
         // The result of a task that failed is no result for the next try.
         remembered.task = None;
-        let _ = fs::remove_dir_all(slots(host));
+        remember(host, remembered)?;
         outcome
     }
 
@@ -165,48 +165,42 @@ impl<'a> Task<'a> {
             Verdict::NotStarted { reason } => (None, reason.as_str()),
             Verdict::Vanished(_) => (None, "the process that supervised it was killed"),
         };
-        let supervisor = match verdict {
-            Verdict::Vanished(supervisor) => Some(supervisor),
+        let claim = match verdict {
+            Verdict::Vanished(claim) => Some(claim),
             _ => None,
         };
-        leftovers::kill(&host.setup_marker(), supervisor);
+        leftovers::kill(&host.setup_marker(), claim);
         Err(self.failure(host, exit_code, reason))
     }
 
     /// The task as an earlier life of the agent had begun it.
     fn begun(host: &Host, remembered: &Remembered) -> Option<Found> {
-        let slot = Slot::new(&slots(host), remembered.task.as_deref()?);
-        match Supervised::find(slot) {
+        match Supervised::find(slot(host, remembered.task.as_deref()?)) {
             Ok(Found::Over(Verdict::NeverBegan)) | Err(_) => None,
             Ok(found) => Some(found),
         }
     }
 
-    /// In a slot of its own: a supervisor of an earlier life that is late must find its own fenced.
     fn start(&self, host: &Host, remembered: &mut Remembered) -> Result<Supervised, NotProvided> {
-        let slots = slots(host);
-        fs::create_dir_all(&slots).map_err(NotProvided::storage("create a directory", &slots))?;
-        let name = format!("task-{}-{}", std::process::id(), Uptime::now());
-        let slot = Slot::new(&slots, &name);
-        remembered.task = Some(name);
+        let id = format!("setup/{}/{}", std::process::id(), Uptime::now());
+        let slot = slot(host, &id);
+        remembered.task = Some(id);
         remember(host, remembered)?;
-        let open = |name| {
-            let path = self.file(host, name, ".txt");
-            OpenOptions::new()
-                .append(true)
-                .create(true)
-                .open(&path)
-                .map_err(NotProvided::storage("write the output of the setup task", path))
+        let [stdout, stderr] = ["stdout", "stderr"].map(|name| self.file(host, name, ".txt"));
+        for path in [&stdout, &stderr] {
+            append(path)
+                .map_err(NotProvided::storage("write the output of the setup task", path))?;
+        }
+        let request = Request {
+            slot,
+            command_line: self.command_line.to_owned(),
+            environment: self.environment.clone(),
+            directory: host.root.clone(),
+            stdout,
+            stderr,
+            leftovers: Leftovers::Keep,
         };
-        let launch = Launch {
-            command_line: self.command_line,
-            environment: &self.environment,
-            directory: &host.root,
-            stdout: open("stdout")?,
-            stderr: open("stderr")?,
-            keep_leftovers: true,
-        };
-        Supervised::start(slot, launch).map_err(|error| NotProvided::Start {
+        host.supervisors.start(&request).map_err(|error| NotProvided::Start {
             what: "setup task",
             reason: error.to_string(),
         })
@@ -235,8 +229,8 @@ fn mount_root(host: &Host, environment: BTreeMap<String, String>) -> MountRoot {
     MountRoot { path: host.mounts(), environment, scratch: host.scratch() }
 }
 
-fn slots(host: &Host) -> PathBuf {
-    host.private().join("setup")
+fn slot(host: &Host, id: &str) -> Slot {
+    Slot::new(&host.private().join("setup.slot"), id)
 }
 
 fn memory(host: &Host) -> PathBuf {

@@ -1,35 +1,35 @@
-//! The supervisor: a small process between the agent and one command of a user.
+//! The supervisor: a small process between the agent and the commands of users.
 //!
-//! It outlives the agent, owns the whole process tree (it is the subreaper, so that daemons cannot
-//! leave it) and, when the last process is gone, leaves the exit code in its [`Slot`]. The standard
-//! input, output and error, environment and working directory that it was given are the command's.
+//! It outlives the agent, owns the whole process tree of a command (it is the subreaper, so that
+//! daemons cannot leave it) and, when the last process is gone, leaves the exit code in the [`Slot`].
+//! Commands come on standard input, one after the other, as starting a process for each would double
+//! the cost of a short job; a byte on standard output tells that one is over. When the agent is gone,
+//! standard input ends, and so does the supervisor, after the command that it has.
 //!
 //! SIGTERM: pass SIGTERM on to every process. SIGUSR1: SIGKILL to every process until none is left.
 //! After SIGTERM the processes keep what is left of the grace even when the shell in front of them
 //! has gone, since a shell dies of SIGTERM at once while the training behind it writes a checkpoint.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::ffi::OsString;
-use std::io::{self, PipeReader, Read};
+use std::fs::{File, OpenOptions};
+use std::io::{self, PipeReader, Read, Write};
 use std::os::fd::AsFd;
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
-use std::process::{Command, ExitCode};
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, Signal, WaitOptions, WaitStatus};
+use serde::{Deserialize, Serialize};
 use signal_hook::consts::{SIGCHLD, SIGTERM, SIGUSR1};
 
+use crate::clock::Uptime;
 use crate::system::processes::{self, Identity};
 use crate::system::slot::{Claim, Record, Slot};
-
-/// What to do with processes that the command left behind when it ended by itself.
-pub const KILL_LEFTOVERS: &str = "kill-leftovers";
-/// A setup task may start services.
-pub const KEEP_LEFTOVERS: &str = "keep-leftovers";
 
 /// How long leftovers may go on by themselves: the `tee` of `> >(tee log)` is just about to write
 /// the last lines when the shell has ended.
@@ -44,54 +44,111 @@ const KILL_AGAIN_AT_MOST: Duration = Duration::from_millis(200);
 /// of its own, so that the command stays what it was; `:` so that it begins with `$?` = 0.
 const PROLOGUE: &str = "[ ! -r ~/.bashrc ] || . ~/.bashrc; :\n";
 
-/// `supervise BASE (kill-leftovers|keep-leftovers) COMMAND`
-pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let mut arguments = arguments.into_iter();
-    let (Some(base), Some(leftovers), Some(command)) =
-        (arguments.next(), arguments.next(), arguments.next())
-    else {
-        return ExitCode::from(2);
-    };
-    let slot = Slot::from_base(PathBuf::from(base));
-    match supervise(&slot, leftovers == KEEP_LEFTOVERS, &command) {
-        Ok(()) => ExitCode::SUCCESS,
-        // There is no one to tell: standard error is the user's. The agent finds no record.
-        Err(_) => ExitCode::FAILURE,
+/// One command for the shell, as the agent sends it: its length in four bytes, then JSON.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Request {
+    pub slot: Slot,
+    pub command_line: String,
+    /// All of it: nothing else is inherited.
+    pub environment: BTreeMap<String, String>,
+    pub directory: PathBuf,
+    /// Appended to, and created if need be.
+    pub stdout: PathBuf,
+    pub stderr: PathBuf,
+    pub leftovers: Leftovers,
+}
+
+/// What to do with processes that a command left behind when it ended by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Leftovers {
+    Kill,
+    /// A setup task may start services.
+    Keep,
+}
+
+impl Request {
+    pub fn send(&self, mut to: impl Write) -> io::Result<()> {
+        let text = serde_json::to_vec(self)?;
+        let length = u32::try_from(text.len()).map_err(io::Error::other)?;
+        to.write_all(&[&length.to_be_bytes(), &text[..]].concat())
+    }
+
+    /// `None` at the end of the input.
+    fn receive(mut from: impl Read) -> io::Result<Option<Self>> {
+        let mut length = [0; 4];
+        match from.read_exact(&mut length) {
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
+            outcome => outcome?,
+        }
+        let mut text = vec![0; u32::from_be_bytes(length) as usize];
+        from.read_exact(&mut text)?;
+        Ok(Some(serde_json::from_slice(&text)?))
     }
 }
 
-fn supervise(slot: &Slot, keep_leftovers: bool, command: &OsString) -> io::Result<()> {
+/// Works off what comes on standard input. Takes no arguments.
+pub fn main(_arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    match work() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("batchai supervise: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn work() -> io::Result<()> {
     // An error means that this process leads a group already, which serves as well.
     let _ = rustix::process::setsid();
     rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
-    // Before the claim: from the claim on, the agent may send signals that must not kill.
     let mut signals = Signals::install()?;
+    while let Some(request) = Request::receive(io::stdin().lock())? {
+        // Whatever was sent before was meant for the command before.
+        signals.clear();
+        supervise(&request, &mut signals)?;
+        // An error means that the agent is gone; standard input will say so, too.
+        let _ = io::stdout().write_all(b".").and_then(|()| io::stdout().flush());
+    }
+    Ok(())
+}
+
+fn supervise(request: &Request, signals: &mut Signals) -> io::Result<()> {
     let own = Identity::of(rustix::process::getpid().as_raw_nonzero().get())
         .ok_or_else(|| io::Error::other("/proc is not mounted"))?;
-    if !slot.take(Claim::Supervisor(own))? {
-        return Ok(());
-    }
-    let record = match start(command) {
+    let claim = Claim { supervisor: own, begun: Uptime::now().in_clock_ticks() };
+    let Some(claimed) = request.slot.claim(claim)? else { return Ok(()) };
+    let record = match start(request) {
         Ok(main) => {
-            let mut tree = Tree { main, exit_code: None, asked: false, keep_leftovers };
-            tree.outlive(&mut signals)?;
+            let mut tree =
+                Tree { main, exit_code: None, asked: false, leftovers: request.leftovers };
+            tree.outlive(signals)?;
             Record::Exited { exit_code: tree.exit_code.unwrap_or(-1), asked: tree.asked }
         }
         Err(error) => Record::NotStarted { reason: error.to_string() },
     };
-    slot.write(&record)
+    claimed.finish(record)
 }
 
 /// Starts the shell in a process group of its own, so that `kill 0` in a job hits the job only.
-fn start(command: &OsString) -> io::Result<Pid> {
-    let mut script = OsString::from(PROLOGUE);
-    script.push(command);
+fn start(request: &Request) -> io::Result<Pid> {
     let child = Command::new("/bin/bash")
         .arg("-c")
-        .arg(script)
+        .arg(format!("{PROLOGUE}{}", request.command_line))
+        .env_clear()
+        .envs(&request.environment)
+        .current_dir(&request.directory)
+        .stdin(Stdio::null())
+        .stdout(append(&request.stdout)?)
+        .stderr(append(&request.stderr)?)
         .process_group(0)
         .spawn()?;
     Pid::from_raw(child.id().cast_signed()).ok_or_else(|| io::Error::other("no process id"))
+}
+
+/// Appending: whatever is there already was written by someone, and is not ours to remove.
+pub fn append(path: &Path) -> io::Result<File> {
+    OpenOptions::new().append(true).create(true).open(path)
 }
 
 /// The process tree of the command.
@@ -100,7 +157,7 @@ struct Tree {
     exit_code: Option<i32>,
     /// A signal went out while the main process still ran.
     asked: bool,
-    keep_leftovers: bool,
+    leftovers: Leftovers,
 }
 
 impl Tree {
@@ -111,7 +168,7 @@ impl Tree {
         let mut pause = KILL_AGAIN;
         while self.reap()? {
             let ended_by_itself = self.exit_code.is_some() && !self.asked;
-            if ended_by_itself && self.keep_leftovers {
+            if ended_by_itself && self.leftovers == Leftovers::Keep {
                 return Ok(());
             }
             if ended_by_itself && leftovers_until.is_none() {
@@ -209,6 +266,11 @@ impl Signals {
             signal_hook::low_level::pipe::register(signal, writer.try_clone()?)?;
         }
         Ok(signals)
+    }
+
+    fn clear(&self) {
+        self.terminate.store(false, Ordering::SeqCst);
+        self.kill.store(false, Ordering::SeqCst);
     }
 
     fn terminate(&self) -> bool {

@@ -5,7 +5,7 @@ use crate::context::{self, Context};
 use crate::environment::Environment;
 use crate::exit::Exit;
 use crate::output::Format;
-use crate::{failure, talk};
+use crate::{failure, log, talk};
 use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
 use std::ffi::OsString;
@@ -175,7 +175,7 @@ fn group_name(text: &str) -> Result<String, String> {
 
 pub fn main(arguments: Vec<OsString>, environment: Environment) -> ExitCode {
     let cli = Cli::parse_from(arguments);
-    start_log(&cli, &environment);
+    log::start(log_filter(&cli), &environment);
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -211,21 +211,13 @@ async fn run(cli: Cli, environment: Environment) -> Result<Exit> {
 }
 
 /// The service tells what it does; a client is quiet unless asked.
-fn start_log(cli: &Cli, environment: &Environment) {
-    let default = match (&cli.command, cli.global.verbose) {
+fn log_filter(cli: &Cli) -> &'static str {
+    match (&cli.command, cli.global.verbose) {
         (Command::Local(_), false) => "info",
-        (Command::Local(_), true) => "debug,hyper=info,h2=info",
+        (Command::Local(_), true) => "debug,hyper=info,hyper_util=info,aws=info",
         (_, false) => "error",
         (_, true) => "batchai=debug",
-    };
-    let filter = environment.log.as_deref().unwrap_or(default);
-    let filter = tracing_subscriber::EnvFilter::builder().parse_lossy(filter);
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()) && !environment.no_color)
-        .with_target(false)
-        .init();
+    }
 }
 
 #[cfg(test)]

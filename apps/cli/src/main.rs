@@ -9,6 +9,7 @@ mod environment;
 mod exit;
 mod failure;
 mod json;
+mod log;
 mod log_tail;
 mod output;
 mod resources;

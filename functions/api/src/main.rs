@@ -1,1 +1,13 @@
-fn main() {}
+//! The API's Lambda function: wiring only.
+
+use lambda_http::{Error, run};
+use std::sync::Arc;
+use web::{Access, Web};
+
+#[tokio::main]
+async fn main() -> Result<(), Error> {
+    aws::log();
+    let control = aws::control().await?;
+    let access = Arc::new(Access { token: aws::access()?, loopback_only: false });
+    run(web::app(Web { control, access, waits: None }, axum::Router::new())).await
+}

@@ -1,0 +1,9 @@
+//! The ports of the control plane on AWS, and what the Lambda functions start with.
+
+mod environment;
+mod hints;
+mod machines;
+
+pub use environment::{EnvironmentError, access, control, log};
+pub use hints::{QueueUrls, SqsHints};
+pub use machines::NoMachines;

@@ -18,9 +18,9 @@ const MAX_ROUNDS: usize = 64;
 /// When the schedule's walk failed; failed hints are in the answer.
 pub async fn handle(control: &Control, trigger: Trigger) -> Result<SqsBatchResponse, Error> {
     match trigger {
-        Trigger::Hints(hints) => Ok(each_hint(hints, |wake| look(control, wake)).await),
+        Trigger::Hints(hints) => Ok(each_hint(hints, |wake| Box::pin(look(control, wake))).await),
         Trigger::Event(_) => {
-            control.each_awake(|wake| look(control, wake)).await?;
+            control.each_awake(|wake| Box::pin(look(control, wake))).await?;
             Ok(SqsBatchResponse::default())
         }
     }

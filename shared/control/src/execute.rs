@@ -19,7 +19,7 @@ impl Control {
     pub async fn execute(&self, cluster: &Cluster, actions: Vec<Action>) -> Result<bool, Error> {
         for action in actions {
             tracing::debug!(cluster = %cluster.name, ?action, "carrying out");
-            match self.carry_out(cluster, action).await {
+            match Box::pin(self.carry_out(cluster, action)).await {
                 Ok(()) => {}
                 Err(error) if error.is_conflict() => return Ok(false),
                 Err(error) => return Err(error),

@@ -24,6 +24,7 @@ pub mod recovery;
 mod settle;
 pub mod trigger;
 pub mod workspaces;
+pub mod world;
 
 pub use error::{ApiError, Error, Kind};
 

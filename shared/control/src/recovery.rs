@@ -24,11 +24,13 @@ pub fn flush_reserve_seconds(notice_seconds: u64) -> u64 {
 /// When an event could not be dealt with; failed hints are in the answer.
 pub async fn handle(control: &Control, trigger: Trigger) -> Result<SqsBatchResponse, Error> {
     match trigger {
-        Trigger::Hints(hints) => return Ok(each_hint(hints, |wake| look(control, wake)).await),
+        Trigger::Hints(hints) => {
+            return Ok(each_hint(hints, |wake| Box::pin(look(control, wake))).await);
+        }
         Trigger::Event(event) if event.detail_type == INTERRUPTION => {
             control.notice_arrived(&event).await?;
         }
-        Trigger::Event(_) => control.each_awake(|wake| look(control, wake)).await?,
+        Trigger::Event(_) => control.each_awake(|wake| Box::pin(look(control, wake))).await?,
     }
     Ok(SqsBatchResponse::default())
 }

@@ -12,12 +12,10 @@ mod data_dir;
 pub mod engine;
 mod interrupt;
 mod machines;
-mod queue;
-mod schedule;
+pub mod queue;
+pub mod schedule;
 mod service;
-mod world;
 
 pub use machines::{MachineOptions, ProcessMachines};
 pub use queue::LocalHints;
 pub use service::{Options, Service, StartError};
-pub use world::{RandomIds, SystemClock};

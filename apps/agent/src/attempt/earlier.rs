@@ -159,7 +159,8 @@ mod tests {
         for node in ["a", "b", "gone"] {
             write(stdouterr, &format!("execution-{node}.log"), &heading(1));
         }
-        let share = |node, is_master| Earlier { stdouterr, number: 2, node_id: Some(node), is_master };
+        let share =
+            |node, is_master| Earlier { stdouterr, number: 2, node_id: Some(node), is_master };
         // The member is first, and has begun its log before the master looks.
         share("b", false).set_aside().unwrap();
         write(stdouterr, "execution-b.log", &heading(2));

@@ -1,22 +1,22 @@
 //! What an agent must remember of an attempt to go on with it after its own death.
 //!
-//! A directory per attempt: `state.json`, and the slots of preparation and command. It exists from
-//! before the first process until the control plane has acknowledged the end. How an attempt ended is
-//! not written down a second time: it follows from the state and the slots.
+//! `attempt.json` is written before each process is started and says what to look after; the reason
+//! for ending an attempt, decided later, has a file of its own. Both are written in place, like the
+//! slots: a line that a killed agent had only half written is none, and then nothing was started yet.
+//! How an attempt ended is not written down a second time: it follows from the state and the slots.
 
-use std::fs::{self, DirBuilder, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::PathBuf;
 
 use protocol::{Assignment, AttemptKey};
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Uptime;
-use crate::host::{Host, attempt_directory};
-use crate::paths::PathError;
+use crate::host::Host;
 use crate::system::orders::Ending;
-use crate::system::slot::Slot;
+use crate::system::slot::{Slot, read_line, write_line};
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -26,8 +26,6 @@ pub struct State {
     pub stage: Stage,
     /// When the first process of this attempt was started here; the wall clock counts from it.
     pub first_process_at: Option<Uptime>,
-    /// Decided before the first signal is sent.
-    pub ending: Option<Ending>,
 }
 
 /// The step that was begun last and that a returning agent has to look after.
@@ -42,75 +40,60 @@ pub enum Stage {
     Member,
 }
 
+/// Why an attempt is being ended.
+#[derive(Serialize, Deserialize)]
+struct Ended {
+    key: AttemptKey,
+    ending: Ending,
+}
+
 pub struct Journal {
     directory: PathBuf,
 }
 
 impl Journal {
-    pub fn new(host: &Host, key: &AttemptKey) -> Result<Self, PathError> {
-        Ok(Self { directory: host.attempts().join(attempt_directory(key)?) })
+    pub fn new(host: &Host) -> Self {
+        Self { directory: host.private() }
     }
 
     /// Remembers `state` from now on.
     pub fn save(&self, state: &State) -> io::Result<()> {
-        match DirBuilder::new().mode(0o700).create(&self.directory) {
-            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
-            _ => {}
-        }
-        let draft = self.directory.join("state.json.draft");
-        let text = serde_json::to_vec(state)?;
-        OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(&draft)?
-            .write_all(&text)?;
-        fs::rename(&draft, self.state_file())
+        write_line(&self.open("attempt.json")?, state)
     }
 
-    pub fn slot(&self, name: &str) -> Slot {
-        Slot::new(&self.directory, name)
+    /// Remembers why the attempt is being ended.
+    pub fn save_ending(&self, key: &AttemptKey, ending: Ending) -> io::Result<()> {
+        write_line(&self.open("ending.json")?, &Ended { key: key.clone(), ending })
     }
 
     /// Forgets the attempt.
-    pub fn remove(&self) {
-        match fs::remove_dir_all(&self.directory) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                let directory = self.directory.display();
-                tracing::warn!(%error, %directory, "an attempt cannot be forgotten");
-            }
-            _ => {}
+    pub fn clear(&self) {
+        let cleared = self.open("attempt.json").and_then(|file| write_line(&file, &None::<State>));
+        if let Err(error) = cleared {
+            tracing::warn!(%error, "an attempt cannot be forgotten");
         }
     }
 
-    fn load(&self) -> io::Result<State> {
-        Ok(serde_json::from_slice(&fs::read(self.state_file())?)?)
+    /// The attempt that an earlier life of the agent had not finished, if any.
+    pub fn recall(&self) -> io::Result<Option<State>> {
+        Ok(read_line::<Option<State>>(&self.open("attempt.json")?).flatten())
     }
 
-    fn state_file(&self) -> PathBuf {
-        self.directory.join("state.json")
+    /// Why that attempt was being ended, if it was.
+    pub fn recall_ending(&self, key: &AttemptKey) -> Option<Ending> {
+        let ended: Ended = read_line(&self.open("ending.json").ok()?)?;
+        (ended.key == *key).then_some(ended.ending)
     }
-}
 
-/// The attempt that an earlier life of the agent had not finished, if any. There is at most one, as
-/// the next begins when the last is forgotten.
-pub fn remembered(attempts: &Path) -> io::Result<Option<(Journal, State)>> {
-    let mut found = None;
-    for entry in fs::read_dir(attempts)? {
-        let journal = Journal { directory: entry?.path() };
-        match journal.load() {
-            Ok(state) if found.is_none() => found = Some((journal, state)),
-            // Without a state nothing was started yet.
-            outcome => {
-                tracing::warn!(
-                    directory = %journal.directory.display(),
-                    error = outcome.err().map(|error| error.to_string()),
-                    "dropping what is left of an attempt"
-                );
-                journal.remove();
-            }
-        }
+    /// The slot for one of the attempt's commands.
+    pub fn slot(&self, key: &AttemptKey, name: &str) -> Slot {
+        let id = format!("{}/{}/{name}", key.job_uid, key.number);
+        Slot::new(&self.directory.join(format!("{name}.slot")), &id)
     }
-    Ok(found)
+
+    fn open(&self, name: &str) -> io::Result<File> {
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false).mode(0o600);
+        options.open(self.directory.join(name))
+    }
 }

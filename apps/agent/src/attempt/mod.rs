@@ -4,6 +4,7 @@ mod earlier;
 mod journal;
 mod provide;
 mod sequence;
+mod wipe;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -11,19 +12,17 @@ use std::sync::Arc;
 use protocol::{Assignment, AttemptKey, End, Progress};
 
 use crate::host::Host;
-use crate::paths::PathError;
-use crate::problem::detail;
 use crate::system::leftovers;
 use crate::system::orders::{Cause, Ending, Orders};
 
-pub use journal::{Journal, State, Stage, remembered};
+pub use journal::{Journal, Stage, State};
 use sequence::Sequence;
 
 /// From where an attempt goes on.
 pub enum Begin {
     Fresh(Box<Assignment>),
     /// An earlier life of this agent had begun it.
-    Again(Journal, Box<State>),
+    Again(Box<State>),
 }
 
 /// How an attempt left this node.
@@ -87,16 +86,5 @@ impl Attempt {
 
     pub fn end(&self, ending: Ending) {
         self.orders.end(ending);
-    }
-}
-
-/// An attempt that cannot even have a directory.
-pub fn refused(error: PathError) -> End {
-    End::NotProvided {
-        problem: protocol::Problem {
-            code: "InvalidPath".into(),
-            message: "The node cannot use the name of the job".into(),
-            details: vec![detail("Reason", error)],
-        },
     }
 }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use protocol::Assignment;
 
 use super::earlier::Earlier;
+use super::wipe::make_room;
 use crate::environment::{JobEnvironment, host_file};
 use crate::execution_log::{ExecutionLog, heading};
 use crate::host::{Host, JobPaths, MARKER};
@@ -39,8 +40,7 @@ impl Site {
         give_up: &dyn Fn() -> bool,
     ) -> Result<(), NotProvided> {
         log.line(heading(assignment.key.number, &assignment.job, &assignment.node_id));
-        wipe(host)?;
-        self.make_temp(assignment)?;
+        self.make_temp(host, assignment)?;
         // Before the mounts where that is possible, so that a mount that fails is in the log.
         if !self.logs_are_on_a_mount_of_the_job() {
             self.open_log(assignment, log)?;
@@ -100,12 +100,19 @@ impl Site {
         }
     }
 
-    fn make_temp(&self, assignment: &Assignment) -> Result<(), NotProvided> {
+    fn make_temp(&self, host: &Host, assignment: &Assignment) -> Result<(), NotProvided> {
+        let jobs = host.jobs();
+        mount_table::clear(&jobs, &host.scratch())
+            .map_err(io::Error::other)
+            .and_then(|()| make_room(&jobs, &self.paths))
+            .map_err(NotProvided::storage("remove what former jobs left on it", jobs))?;
         for path in [&self.paths.mounts, &self.paths.shared] {
             make(path)?;
         }
-        let hosts = host_file(&assignment.hosts);
-        let path = &self.paths.host_file;
+        let (hosts, path) = (host_file(&assignment.hosts), &self.paths.host_file);
+        if fs::read_to_string(path).is_ok_and(|old| old == hosts) {
+            return Ok(());
+        }
         fs::write(path, hosts).map_err(NotProvided::storage("write the host file", path))
     }
 
@@ -130,27 +137,6 @@ impl Site {
 
 fn make(path: &Path) -> Result<(), NotProvided> {
     fs::create_dir_all(path).map_err(NotProvided::storage("create a directory", path))
-}
-
-/// Removes what former jobs left on the node, and refuses to while anything is mounted there.
-fn wipe(host: &Host) -> Result<(), NotProvided> {
-    let jobs = host.jobs();
-    let clear = mount_table::clear(&jobs, &host.scratch()).map_err(io::Error::other);
-    let entries = clear.and_then(|()| fs::read_dir(&jobs));
-    let remove_all = |entries: fs::ReadDir| {
-        for entry in entries {
-            let entry = entry?;
-            if entry.file_type()?.is_dir() {
-                fs::remove_dir_all(entry.path())?;
-            } else {
-                fs::remove_file(entry.path())?;
-            }
-        }
-        Ok(())
-    };
-    entries
-        .and_then(remove_all)
-        .map_err(NotProvided::storage("remove what former jobs left on it", jobs))
 }
 
 /// Counted anew for each attempt: drivers may come with the setup task.

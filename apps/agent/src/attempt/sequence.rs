@@ -3,7 +3,6 @@
 //! Every step may end the attempt, hence `Result<_, Outcome>`. A returning agent enters at the step
 //! that its journal names. The order to end is looked for between the steps, and while a process runs.
 
-use std::fs::{File, OpenOptions};
 use std::io;
 use std::path::PathBuf;
 
@@ -11,15 +10,16 @@ use protocol::{Assignment, End, Progress};
 
 use super::journal::{Journal, Stage, State};
 use super::provide::Site;
-use super::{Begin, Outcome, refused};
+use super::{Begin, Outcome};
 use crate::clock::Uptime;
 use crate::execution_log::ExecutionLog;
 use crate::host::Host;
 use crate::problem::NotProvided;
+use crate::supervisor::{Leftovers, Request, append};
 use crate::system::leftovers;
 use crate::system::minder::{Limit, Minder, Signal};
-use crate::system::orders::{Cause, Orders};
-use crate::system::supervised::{Found, Launch, Supervised, Verdict};
+use crate::system::orders::{Cause, Ending, Orders};
+use crate::system::supervised::{Found, Supervised, Verdict};
 
 const PREPARATION: &str = "preparation";
 const COMMAND: &str = "command";
@@ -30,6 +30,8 @@ pub struct Sequence<'a> {
     report: &'a dyn Fn(Progress),
     journal: Journal,
     state: State,
+    /// Decided before the first signal is sent, perhaps in an earlier life of the agent.
+    ending: Option<Ending>,
     site: Site,
     log: ExecutionLog,
 }
@@ -42,22 +44,21 @@ impl<'a> Sequence<'a> {
         orders: &'a Orders,
         report: &'a dyn Fn(Progress),
     ) -> Outcome {
-        let (journal, state, entry) = match begin {
-            Begin::Again(journal, state) => {
+        let journal = Journal::new(host);
+        let (state, entry) = match begin {
+            Begin::Fresh(assignment) => (State::fresh(*assignment), None),
+            Begin::Again(state) => {
                 let stage = state.stage;
-                (journal, *state, Some(stage))
+                (*state, Some(stage))
             }
-            Begin::Fresh(assignment) => match Journal::new(host, &assignment.key) {
-                Ok(journal) => (journal, State::fresh(*assignment), None),
-                Err(error) => return Outcome::Ended(refused(error)),
-            },
         };
+        let ending = entry.and_then(|_| journal.recall_ending(&state.assignment.key));
         let site = match Site::plan(host, &state.assignment) {
             Ok(site) => site,
             Err(error) => return error.into(),
         };
         let log = ExecutionLog::default();
-        let mut sequence = Self { host, orders, report, journal, state, site, log };
+        let mut sequence = Self { host, orders, report, journal, state, ending, site, log };
         let outcome = match sequence.steps(entry) {
             Ok(exit_code) => Outcome::Ended(End::Exited { exit_code }),
             Err(outcome) => outcome,
@@ -195,44 +196,48 @@ impl<'a> Sequence<'a> {
             self.state.assignment.secrets.clear();
         }
         self.journal.save(&self.state).map_err(cannot_remember)?;
-        let [stdout, stderr] = output.map(|path| {
-            append(&path).map_err(NotProvided::storage("write the output of the job", path))
-        });
-        let launch = Launch {
-            command_line,
-            environment: &self.site.environment.variables,
-            directory: &self.site.paths.temp,
-            stdout: stdout?,
-            stderr: stderr?,
-            keep_leftovers: false,
+        for path in &output {
+            append(path).map_err(NotProvided::storage("write the output of the job", path))?;
+        }
+        let [stdout, stderr] = output;
+        let request = Request {
+            slot: self.journal.slot(&self.state.assignment.key, slot),
+            command_line: command_line.to_owned(),
+            environment: self.site.environment.variables.clone(),
+            directory: self.site.paths.temp.clone(),
+            stdout,
+            stderr,
+            leftovers: Leftovers::Kill,
         };
-        match Supervised::start(self.journal.slot(slot), launch) {
+        match self.host.supervisors.start(&request) {
             Ok(supervised) => Ok(Found::Running(supervised)),
             Err(error) => Err(not_started(error.to_string())),
         }
     }
 
     fn find(&self, slot: &str) -> Result<Found, Outcome> {
-        Supervised::find(self.journal.slot(slot)).map_err(lost)
+        Supervised::find(self.journal.slot(&self.state.assignment.key, slot)).map_err(lost)
     }
 
     /// The exit code of something that ended by itself; anything else ends the attempt.
     fn outlast(&mut self, found: Found, what: &str) -> Result<i32, Outcome> {
-        let mut minder = Minder::new(self.orders, self.limit(), self.state.ending);
-        let (state, journal, log) = (&mut self.state, &self.journal, &mut self.log);
+        let mut minder = Minder::new(self.orders, self.limit(), self.ending);
+        let (key, journal, log) = (&self.state.assignment.key, &self.journal, &mut self.log);
         let verdict = match found {
+            // An agent that came back found that it had never begun: as if nothing had been.
+            Found::Over(Verdict::NeverBegan) => return Err(Outcome::Dropped),
             Found::Over(verdict) => verdict,
             Found::Running(supervised) => minder
-                .outlast(supervised, |signal, ending| {
-                    state.ending = Some(ending);
-                    if let Err(error) = journal.save(state) {
+                .outlast(&self.host.supervisors, supervised, |signal, ending| {
+                    if let Err(error) = journal.save_ending(key, ending) {
                         tracing::warn!(%error, "the reason for ending an attempt is not written");
                     }
                     log.line(describe(signal, ending.cause, what));
                 })
                 .map_err(lost)?,
         };
-        let ending = minder.ending().or(self.state.ending);
+        self.ending = minder.ending();
+        let ending = self.ending;
         if ending.is_some_and(|ending| ending.cause == Cause::Fenced) {
             self.kill_leftovers(&verdict);
             return Err(Outcome::Dropped);
@@ -245,17 +250,15 @@ impl<'a> Sequence<'a> {
         self.kill_leftovers(&verdict);
         match (verdict, ending) {
             (_, Some(ending)) => Err(ending.cause.into()),
-            // An agent that came back found that it had never begun: as if nothing had been.
-            (Verdict::NeverBegan, None) => Err(Outcome::Dropped),
             (Verdict::Exited { .. }, None) => Err(lost("someone else told the job to end")),
             (_, None) => Err(lost("the process that supervised the job was killed")),
         }
     }
 
     fn kill_leftovers(&self, verdict: &Verdict) {
-        if let Verdict::Vanished(supervisor) = verdict {
+        if let Verdict::Vanished(claim) = verdict {
             let marker = self.host.attempt_marker(&self.state.assignment.key);
-            leftovers::kill(&marker, Some(*supervisor));
+            leftovers::kill(&marker, Some(*claim));
         }
     }
 
@@ -268,7 +271,7 @@ impl<'a> Sequence<'a> {
     }
 
     fn unless_ended(&self) -> Result<(), Outcome> {
-        match self.state.ending.or(self.orders.wanted().ending) {
+        match self.ending.or(self.orders.wanted().ending) {
             Some(ending) => Err(ending.cause.into()),
             None => Ok(()),
         }
@@ -291,7 +294,7 @@ impl<'a> Sequence<'a> {
 
 impl State {
     fn fresh(assignment: Assignment) -> Self {
-        Self { assignment, stage: Stage::Preparation, first_process_at: None, ending: None }
+        Self { assignment, stage: Stage::Preparation, first_process_at: None }
     }
 }
 
@@ -299,11 +302,6 @@ impl From<NotProvided> for Outcome {
     fn from(error: NotProvided) -> Self {
         Outcome::Ended(End::NotProvided { problem: error.into() })
     }
-}
-
-/// Appending: whatever is there already was written by someone, and is not ours to remove.
-fn append(path: &PathBuf) -> io::Result<File> {
-    OpenOptions::new().append(true).create(true).open(path)
 }
 
 fn cannot_remember(error: io::Error) -> NotProvided {

@@ -16,12 +16,17 @@ pub const SHUTDOWN_NOTICE_SECONDS: u64 = 5;
 
 #[derive(Debug)]
 pub enum Event {
-    Attempt { key: AttemptKey, news: News },
+    Attempt {
+        key: AttemptKey,
+        news: News,
+    },
     SetupOver(Result<(), Problem>),
     /// The services and mounts of the setup are gone.
     Undone,
     /// The machine is about to be taken away.
-    Interrupted { notice_seconds: u64 },
+    Interrupted {
+        notice_seconds: u64,
+    },
     TimeIsUp,
 }
 

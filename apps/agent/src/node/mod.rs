@@ -19,7 +19,7 @@ use protocol::{
 use rustix::fs::{FlockOperation, flock};
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
-use crate::attempt::{Attempt, Begin, Journal, News, Outcome, Stage as AttemptStage, remembered};
+use crate::attempt::{Attempt, Begin, Journal, News, Outcome, Stage as AttemptStage};
 use crate::clock::Uptime;
 use crate::host::Host;
 use crate::link::{Backoff, Link, LinkError, Patience};
@@ -27,6 +27,7 @@ use crate::options::AgentOptions;
 use crate::plan::{self, Situation, Standing, Step};
 use crate::setup;
 use crate::system::orders::{Cause, Ending, Orders};
+use crate::system::supervised::Supervisors;
 use departure::{Departure, Reason, Stage};
 use inbox::{Event, Inbox};
 
@@ -81,9 +82,14 @@ struct Present {
 }
 
 enum Condition {
-    Live { attempt: Attempt, progress: Progress },
+    Live {
+        attempt: Attempt,
+        progress: Progress,
+    },
     /// Killed without a report; still reported as it was, until it is gone.
-    Fenced { progress: Progress },
+    Fenced {
+        progress: Progress,
+    },
     /// To be reported until it is acknowledged.
     Ended(End),
 }
@@ -104,11 +110,12 @@ impl Node {
             node_id: options.node_id.clone(),
             cluster_uid: options.cluster_uid.clone(),
             inherited: options.inherited.clone(),
+            supervisors: Supervisors::default(),
         });
         for path in [host.mounts(), host.jobs()] {
             fs::create_dir_all(path).with_context(show)?;
         }
-        let private = DirBuilder::new().recursive(true).mode(0o700).create(host.attempts());
+        let private = DirBuilder::new().recursive(true).mode(0o700).create(host.private());
         private.with_context(show)?;
         // First the signals: an interruption must not kill an agent that is just starting.
         let inbox = Inbox::open(host.interruption())?;
@@ -136,14 +143,14 @@ impl Node {
 
     /// Picks up what an earlier life of the agent had begun.
     fn go_on(&mut self) -> std::io::Result<()> {
-        let Some((journal, state)) = remembered(&self.host.attempts())? else { return Ok(()) };
+        let Some(state) = Journal::new(&self.host).recall()? else { return Ok(()) };
         let key = state.assignment.key.clone();
         tracing::info!(job = key.job_name, attempt = key.number, "going on with an attempt");
         let progress = match state.stage {
             AttemptStage::Preparation => Progress::Preparing,
             AttemptStage::Command | AttemptStage::Member => Progress::Running,
         };
-        self.spawn(key, Begin::Again(journal, Box::new(state)), false, progress);
+        self.spawn(key, Begin::Again(Box::new(state)), false, progress);
         Ok(())
     }
 
@@ -261,14 +268,14 @@ impl Node {
     fn spawn(&mut self, key: AttemptKey, begin: Begin, start: bool, progress: Progress) {
         let (sender, own_key) = (self.inbox.sender(), key.clone());
         let tell = move |news| drop(sender.send(Event::Attempt { key: own_key.clone(), news }));
-        let condition = match Attempt::spawn(Arc::clone(&self.host), key.clone(), begin, start, tell)
-        {
-            Ok(attempt) => Condition::Live { attempt, progress },
-            Err(error) => {
-                let reason = format!("the agent could not start a thread: {error}");
-                Condition::Ended(End::Lost { reason })
-            }
-        };
+        let condition =
+            match Attempt::spawn(Arc::clone(&self.host), key.clone(), begin, start, tell) {
+                Ok(attempt) => Condition::Live { attempt, progress },
+                Err(error) => {
+                    let reason = format!("the agent could not start a thread: {error}");
+                    Condition::Ended(End::Lost { reason })
+                }
+            };
         self.attempt = Some(Present { key, condition });
     }
 
@@ -295,11 +302,8 @@ impl Node {
 
     /// The end of the attempt is acknowledged, or never to be reported.
     fn forget(&mut self) {
-        if let Some(Present { key, .. }) = self.attempt.take()
-            && let Ok(journal) = Journal::new(&self.host, &key)
-        {
-            journal.remove();
-        }
+        self.attempt = None;
+        Journal::new(&self.host).clear();
     }
 
     /// Takes note of something that happened on the node.
@@ -424,12 +428,15 @@ impl Node {
         let request = self.observe();
         let mut backoff = Backoff::default();
         while let Some(Stage::Left { give_up_at }) = self.departure.map(|it| it.stage) {
+            if give_up_at <= Uptime::now() {
+                return tracing::warn!("the last report was not delivered");
+            }
             let limit = Instant::now() + give_up_at.remaining();
             match timeout_at(limit, self.link.exchange(&request, Patience::AtOnce)).await {
                 Ok(Ok(_)) => return self.forget(),
                 Ok(Err(error)) if error.is_unwanted() => return,
                 Ok(Err(error)) => sleep(backoff.failed(&error)).await,
-                Err(_) => return tracing::warn!("the last report was not delivered"),
+                Err(_) => {}
             }
         }
     }
@@ -486,7 +493,8 @@ async fn lock(host: &Host) -> anyhow::Result<File> {
     let deadline = Instant::now() + LOCK_LIMIT;
     while let Err(error) = flock(&file, FlockOperation::NonBlockingLockExclusive) {
         if Instant::now() > deadline {
-            return Err(error).with_context(|| format!("another agent works in {}", path.display()));
+            return Err(error)
+                .with_context(|| format!("another agent works in {}", path.display()));
         }
         sleep(Duration::from_millis(50)).await;
     }

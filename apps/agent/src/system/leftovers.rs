@@ -9,20 +9,21 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, WaitOptions, getpid, waitpid};
 
-use super::processes::{self, Identity, Process};
+use super::processes::{self, Process};
+use super::slot::Claim;
 use crate::host::MARKER;
 
 /// Uninterruptible processes (a dead NFS server) cannot be killed; waiting longer does not help.
 const LONGEST: Duration = Duration::from_secs(10);
 
-/// Kills everything that carries `marker` or comes from `supervisor`. False when something is left.
-pub fn kill(marker: &str, supervisor: Option<Identity>) -> bool {
+/// Kills everything that carries `marker` or was begun under `claim`. False when something is left.
+pub fn kill(marker: &str, claim: Option<Claim>) -> bool {
     let own = getpid().as_raw_nonzero().get();
     let deadline = Instant::now() + LONGEST;
     loop {
         let all = processes::all();
         let found = processes::with_descendants(&all, |process| {
-            process.pid != own && belongs(process, own, marker, supervisor)
+            process.pid != own && belongs(process, own, marker, claim)
         });
         for process in &found {
             process.signal(Signal::KILL);
@@ -39,16 +40,16 @@ pub fn kill(marker: &str, supervisor: Option<Identity>) -> bool {
     }
 }
 
-fn belongs(process: &Process, own: i32, marker: &str, supervisor: Option<Identity>) -> bool {
+fn belongs(process: &Process, own: i32, marker: &str, claim: Option<Claim>) -> bool {
     let value = processes::variable_of(process.pid, MARKER);
     if value.is_some() {
         return value.as_deref() == Some(marker);
     }
     // No marker: it has changed its environment. Nothing else becomes this agent's child after a
-    // supervisor was started: mounts are made before, and the setup's services carry their marker.
-    supervisor.is_some_and(|supervisor| {
-        process.session == supervisor.pid
-            || (process.parent == own && process.started >= supervisor.started)
+    // command was begun: mounts are made before, and the setup's services carry their marker.
+    claim.is_some_and(|claim| {
+        process.session == claim.supervisor.pid
+            || (process.parent == own && process.started >= claim.begun)
     })
 }
 

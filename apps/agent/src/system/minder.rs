@@ -4,7 +4,7 @@
 use std::io;
 
 use super::orders::{Cause, Ending, Orders};
-use super::supervised::{Supervised, Verdict};
+use super::supervised::{Supervised, Supervisors, Verdict};
 use crate::clock::Uptime;
 
 /// When a command has run for too long.
@@ -35,10 +35,11 @@ impl<'a> Minder<'a> {
         Self { orders, limit, ending, sent: None }
     }
 
-    /// Returns when the supervisor is gone. `before` is called ahead of each signal, so that the
+    /// Returns when the command is over. `before` is called ahead of each signal, so that the
     /// reason for it is remembered before it shows effect.
     pub fn outlast(
         &mut self,
+        supervisors: &Supervisors,
         supervised: Supervised,
         mut before: impl FnMut(Signal, Ending),
     ) -> io::Result<Verdict> {
@@ -52,7 +53,7 @@ impl<'a> Minder<'a> {
                 }
             }
             if self.orders.wait(Some(supervised.handle()), self.next()) {
-                return supervised.conclude();
+                return supervisors.conclude(supervised);
             }
         }
     }

@@ -1,30 +1,47 @@
-//! A slot: the place for one command that runs at most once, whatever happens to the agent.
+//! A slot: the place of one command that runs at most once, whatever happens to the agent.
 //!
-//! Two files. The *claim* is created by the supervisor before it starts anything and names the
-//! supervisor; whoever creates it first has it. An agent that comes back and finds no claim makes
-//! one itself, and from then on knows that the command never ran and never will. The *record* is
-//! written by the supervisor when every process is gone.
+//! It is one line in a file, and the lock on that file. The agent *offers* the slot under an id; the
+//! supervisor takes the lock, makes the offer its *claim*, and keeps the lock until every process is
+//! gone and the *record* of the end is written. So whoever gets the lock knows that nothing runs here:
+//! an agent that comes back and still finds an offer *fences* it, and from then on knows that the
+//! command never ran and never will. A claim without a lock is a supervisor that was killed.
+//!
+//! The file is written in place and used again by the next command: a job that takes a few
+//! milliseconds should not cost the file system a handful of new files. One line is one write, which a
+//! killed process has made or has not.
 
-use std::fs;
+use std::fs::{File, OpenOptions};
 use std::io;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use rustix::fs::{FlockOperation, flock};
+use serde::{Deserialize, Serialize};
 
 use super::processes::Identity;
 
-#[derive(Clone, Debug)]
+/// Between taking the lock and writing the claim a supervisor needs microseconds.
+const CLAIM_LIMIT: Duration = Duration::from_secs(10);
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Slot {
-    /// Directory and name; the files add their endings.
-    base: PathBuf,
+    path: PathBuf,
+    /// Tells this command from all that were in the file before.
+    id: String,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Claim {
-    Supervisor(Identity),
-    /// Nothing ever runs here.
-    Fenced,
+/// Who runs a command, and since when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Claim {
+    pub supervisor: Identity,
+    /// In clock ticks since the start of the machine, like [`Identity::started`].
+    pub begun: u64,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// How a command ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub enum Record {
     /// `asked`: a signal went out before the command ended, so its end is not its own doing.
     Exited { exit_code: i32, asked: bool },
@@ -32,118 +49,188 @@ pub enum Record {
     NotStarted { reason: String },
 }
 
+/// What someone finds who comes later.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Look {
+    /// The command never began, and never will.
+    NeverBegan,
+    Running(Claim),
+    Over(Record),
+    /// The supervisor is gone without a record.
+    Vanished(Claim),
+}
+
+/// The lock of a slot, as the supervisor of its command holds it.
+pub struct Claimed<'a> {
+    slot: &'a Slot,
+    file: File,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Line {
+    id: String,
+    state: State,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+enum State {
+    Offered,
+    Claimed(Claim),
+    Fenced,
+    Over(Record),
+}
+
 impl Slot {
-    pub fn new(directory: &Path, name: &str) -> Self {
-        Self { base: directory.join(name) }
+    pub fn new(path: &Path, id: &str) -> Self {
+        Self { path: path.to_owned(), id: id.to_owned() }
     }
 
-    pub fn from_base(base: PathBuf) -> Self {
-        Self { base }
+    /// Makes the slot ready for its command. Refused while another command is in it.
+    pub fn offer(&self) -> io::Result<()> {
+        let file = self.open()?;
+        flock(&file, FlockOperation::NonBlockingLockExclusive)?;
+        self.write(&file, State::Offered)
     }
 
-    pub fn base(&self) -> &Path {
-        &self.base
+    /// Takes the slot for the command that was offered; `None` when that is no longer possible.
+    pub fn claim(&self, claim: Claim) -> io::Result<Option<Claimed<'_>>> {
+        let file = self.open()?;
+        if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
+            return Ok(None);
+        }
+        if !matches!(self.read(&file), Some(State::Offered)) {
+            return Ok(None);
+        }
+        self.write(&file, State::Claimed(claim))?;
+        Ok(Some(Claimed { slot: self, file }))
     }
 
-    /// Makes the claim; false when someone else has. The link makes it appear as a whole.
-    pub fn take(&self, claim: Claim) -> io::Result<bool> {
-        let text = match claim {
-            Claim::Supervisor(identity) => format!("{} {}\n", identity.pid, identity.started),
-            Claim::Fenced => "fenced\n".to_owned(),
-        };
-        let draft = self.file(&format!("claim-{}", std::process::id()));
-        fs::write(&draft, text)?;
-        let linked = fs::hard_link(&draft, self.file("claim"));
-        fs::remove_file(&draft)?;
-        match linked {
-            Ok(()) => Ok(true),
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
-            Err(error) => Err(error),
+    /// Finds out what became of the command. If it has not begun, it no longer can afterwards.
+    pub fn look(&self) -> io::Result<Look> {
+        let deadline = Instant::now() + CLAIM_LIMIT;
+        let file = self.open()?;
+        loop {
+            let is_locked = flock(&file, FlockOperation::NonBlockingLockExclusive).is_err();
+            return Ok(match (self.read(&file), is_locked) {
+                (Some(State::Claimed(claim)), true) => Look::Running(claim),
+                (_, true) if Instant::now() < deadline => {
+                    std::thread::sleep(Duration::from_millis(1));
+                    continue;
+                }
+                (_, true) => return Err(io::Error::other("the slot is locked without a claim")),
+                (Some(State::Claimed(claim)), false) => Look::Vanished(claim),
+                (Some(State::Over(record)), false) => Look::Over(record),
+                (Some(State::Offered), false) => {
+                    self.write(&file, State::Fenced)?;
+                    Look::NeverBegan
+                }
+                (Some(State::Fenced) | None, false) => Look::NeverBegan,
+            });
         }
     }
 
-    pub fn claim(&self) -> io::Result<Option<Claim>> {
-        let Some(text) = read(&self.file("claim"))? else { return Ok(None) };
-        let mut words = text.split_ascii_whitespace();
-        let mut number = || words.next()?.parse::<u64>().ok();
-        match (number().and_then(|pid| i32::try_from(pid).ok()), number()) {
-            (Some(pid), Some(started)) => Ok(Some(Claim::Supervisor(Identity { pid, started }))),
-            _ => Ok(Some(Claim::Fenced)),
-        }
+    fn open(&self) -> io::Result<File> {
+        OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(
+            &self.path,
+        )
     }
 
-    /// Leaves the record, as a whole or not at all.
-    pub fn write(&self, record: &Record) -> io::Result<()> {
-        let text = match record {
-            Record::Exited { exit_code, asked: false } => format!("exited {exit_code}\n"),
-            Record::Exited { exit_code, asked: true } => format!("asked {exit_code}\n"),
-            Record::NotStarted { reason } => format!("not-started {reason}\n"),
-        };
-        let draft = self.file("record-draft");
-        fs::write(&draft, text)?;
-        fs::rename(&draft, self.file("record"))
+    /// `None` when the line is about another command, or is none.
+    fn read(&self, file: &File) -> Option<State> {
+        let line: Line = read_line(file)?;
+        (line.id == self.id).then_some(line.state)
     }
 
-    pub fn record(&self) -> io::Result<Option<Record>> {
-        let Some(text) = read(&self.file("record"))? else { return Ok(None) };
-        let record = match text.trim_end().split_once(' ') {
-            Some(("not-started", reason)) => Some(Record::NotStarted { reason: reason.into() }),
-            Some((how, code)) => code
-                .parse()
-                .ok()
-                .map(|exit_code| Record::Exited { exit_code, asked: how == "asked" }),
-            None => None,
-        };
-        record.map(Some).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, text))
-    }
-
-    fn file(&self, ending: &str) -> PathBuf {
-        let mut path = self.base.clone().into_os_string();
-        path.push(".");
-        path.push(ending);
-        path.into()
+    fn write(&self, file: &File, state: State) -> io::Result<()> {
+        write_line(file, &Line { id: self.id.clone(), state })
     }
 }
 
-fn read(path: &Path) -> io::Result<Option<String>> {
-    match fs::read_to_string(path) {
-        Ok(text) => Ok(Some(text)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error),
+impl Claimed<'_> {
+    /// Leaves the record and lets go of the lock.
+    pub fn finish(self, record: Record) -> io::Result<()> {
+        self.slot.write(&self.file, State::Over(record))
     }
+}
+
+/// Replaces the content of a file by one line of JSON, in place.
+pub fn write_line(file: &File, value: &impl Serialize) -> io::Result<()> {
+    let mut text = serde_json::to_vec(value)?;
+    text.push(b'\n');
+    file.write_all_at(&text, 0)?;
+    file.set_len(text.len() as u64)
+}
+
+/// The line that [`write_line`] wrote; `None` when there is none, or it is something else.
+pub fn read_line<T: for<'a> Deserialize<'a>>(file: &File) -> Option<T> {
+    let length = usize::try_from(file.metadata().ok()?.len()).ok()?;
+    let mut text = vec![0; length];
+    file.read_exact_at(&mut text, 0).ok()?;
+    // After the line there may be the rest of a longer one, if the writer was killed just then.
+    serde_json::from_slice(text.split(|byte| *byte == b'\n').next()?).ok()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn the_first_claim_stands() {
+    const CLAIM: Claim = Claim { supervisor: Identity { pid: 7, started: 9 }, begun: 11 };
+
+    fn slots(ids: [&str; 2]) -> (tempfile::TempDir, [Slot; 2]) {
         let directory = tempfile::tempdir().unwrap();
-        let slot = Slot::new(directory.path(), "command");
-        let supervisor = Claim::Supervisor(Identity { pid: 7, started: 9 });
-        assert_eq!(slot.claim().unwrap(), None);
-        assert!(slot.take(supervisor).unwrap());
-        assert!(!slot.take(Claim::Fenced).unwrap());
-        assert_eq!(slot.claim().unwrap(), Some(supervisor));
-        let other = Slot::new(directory.path(), "preparation");
-        assert!(other.take(Claim::Fenced).unwrap());
-        assert_eq!(other.claim().unwrap(), Some(Claim::Fenced));
-        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 2, "no drafts are left");
+        let slots = ids.map(|id| Slot::new(&directory.path().join("slot"), id));
+        (directory, slots)
     }
 
     #[test]
-    fn records_are_read_as_they_were_written() {
-        let directory = tempfile::tempdir().unwrap();
-        let slot = Slot::new(directory.path(), "command");
-        assert_eq!(slot.record().unwrap(), None);
-        for record in [
-            Record::Exited { exit_code: 0, asked: false },
-            Record::Exited { exit_code: 143, asked: true },
-            Record::NotStarted { reason: "No such file or directory".into() },
-        ] {
-            slot.write(&record).unwrap();
-            assert_eq!(slot.record().unwrap(), Some(record));
-        }
+    fn a_command_is_claimed_once_and_leaves_its_record() {
+        let (_directory, [slot, _]) = slots(["a", "b"]);
+        assert_eq!(slot.look().unwrap(), Look::NeverBegan);
+        slot.offer().unwrap();
+        let claimed = slot.claim(CLAIM).unwrap().unwrap();
+        assert!(slot.claim(CLAIM).unwrap().is_none() && slot.offer().is_err());
+        assert_eq!(slot.look().unwrap(), Look::Running(CLAIM));
+        let record = Record::Exited { exit_code: 143, asked: true };
+        claimed.finish(record.clone()).unwrap();
+        assert_eq!(slot.look().unwrap(), Look::Over(record));
+        assert!(slot.claim(CLAIM).unwrap().is_none());
+    }
+
+    #[test]
+    fn who_looks_in_vain_fences() {
+        let (_directory, [slot, _]) = slots(["a", "b"]);
+        slot.offer().unwrap();
+        assert_eq!(slot.look().unwrap(), Look::NeverBegan);
+        assert!(slot.claim(CLAIM).unwrap().is_none());
+    }
+
+    #[test]
+    fn a_killed_supervisor_leaves_a_claim_without_a_lock() {
+        let (_directory, [slot, _]) = slots(["a", "b"]);
+        slot.offer().unwrap();
+        drop(slot.claim(CLAIM).unwrap().unwrap());
+        assert_eq!(slot.look().unwrap(), Look::Vanished(CLAIM));
+    }
+
+    #[test]
+    fn an_earlier_command_cannot_disturb_the_next() {
+        let (_directory, [old, new]) = slots(["a-rather-long-id", "b"]);
+        old.offer().unwrap();
+        new.offer().unwrap();
+        assert!(old.claim(CLAIM).unwrap().is_none());
+        assert_eq!(old.look().unwrap(), Look::NeverBegan);
+        assert!(new.claim(CLAIM).unwrap().is_some());
+    }
+
+    #[test]
+    fn what_is_behind_the_line_does_not_matter() {
+        let file = tempfile::tempfile().unwrap();
+        assert_eq!(read_line::<u32>(&file), None);
+        write_line(&file, &"a long line of text").unwrap();
+        file.write_all_at(b"12\n", 0).unwrap();
+        assert_eq!(read_line(&file), Some(12));
+        write_line(&file, &3).unwrap();
+        assert_eq!(file.metadata().unwrap().len(), 2);
     }
 }

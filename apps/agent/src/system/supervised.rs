@@ -1,42 +1,49 @@
-//! The agent's side of a supervisor: starting one, finding one again, telling it to end, and learning
-//! how it went.
+//! The agent's side of supervisors: starting commands under them, finding commands again, telling
+//! them to end, and learning how they went.
 
-use std::collections::BTreeMap;
-use std::fs::File;
-use std::io;
+use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::CommandExt;
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::{Mutex, PoisonError};
 
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use super::processes::Identity;
-use super::slot::{Claim, Record, Slot};
-use crate::supervisor::{KEEP_LEFTOVERS, KILL_LEFTOVERS};
+use super::slot::{Claim, Look, Record, Slot};
+use crate::supervisor::{Leftovers, Request};
 
-/// One command line for the shell.
-pub struct Launch<'a> {
-    pub command_line: &'a str,
-    /// All of it: nothing is inherited from the agent.
-    pub environment: &'a BTreeMap<String, String>,
-    pub directory: &'a Path,
-    pub stdout: File,
-    pub stderr: File,
-    /// Processes that outlive the command stay.
-    pub keep_leftovers: bool,
+/// Supervisors that have nothing to do, for the next command. In practice one at most.
+#[derive(Debug, Default)]
+pub struct Supervisors {
+    idle: Mutex<Vec<Supervisor>>,
 }
 
-/// A supervisor that was started and may still run.
+/// A supervisor that this life of the agent has started.
+#[derive(Debug)]
+struct Supervisor {
+    child: Child,
+    process: OwnedFd,
+    /// `None` when no more commands will come.
+    requests: Option<ChildStdin>,
+    replies: ChildStdout,
+}
+
+/// A command that was begun and may still run.
 #[derive(Debug)]
 pub struct Supervised {
     slot: Slot,
-    process: OwnedFd,
-    /// Absent when another life of this agent started it.
-    child: Option<Child>,
+    by: By,
 }
 
-/// What is found in a slot by an agent that comes back.
+#[derive(Debug)]
+enum By {
+    Own(Supervisor),
+    /// Started by another life of the agent. It ends with the command.
+    Another(OwnedFd),
+}
+
+/// What is found of a command by an agent that comes back.
 #[derive(Debug)]
 pub enum Found {
     Running(Supervised),
@@ -53,63 +60,59 @@ pub enum Verdict {
     /// The command was never begun, and never will be.
     NeverBegan,
     /// The supervisor was killed; what it left behind has to be found by other means.
-    Vanished(Identity),
+    Vanished(Claim),
+}
+
+impl Supervisors {
+    /// Begins a command. Its slot is offered here.
+    pub fn start(&self, request: &Request) -> io::Result<Supervised> {
+        request.slot.offer()?;
+        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let own = match idle.map(|supervisor| supervisor.begin(request)) {
+            Some(Ok(supervisor)) => supervisor,
+            // Someone has killed it while it was idle. (If it has heard the request all the same,
+            // one of the two is too late for the slot.)
+            Some(Err(_)) | None => Supervisor::start()?.begin(request)?,
+        };
+        Ok(Supervised { slot: request.slot.clone(), by: By::Own(own) })
+    }
+
+    /// To be called once the handle is readable.
+    pub fn conclude(&self, supervised: Supervised) -> io::Result<Verdict> {
+        if let By::Own(mut supervisor) = supervised.by {
+            let replied = supervisor.replies.read(&mut [0])? > 0;
+            if replied && supervisor.requests.is_some() {
+                self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(supervisor);
+            } else {
+                // It is gone, or about to be: only then its lock is free for certain.
+                supervisor.child.wait()?;
+            }
+        }
+        verdict(supervised.slot.look()?)
+    }
 }
 
 impl Supervised {
-    /// Starts a supervisor for `slot`, which must be new.
-    ///
-    /// Through `/proc/self/exe`, which stays this very program when its file is replaced.
-    pub fn start(slot: Slot, launch: Launch<'_>) -> io::Result<Self> {
-        let leftovers = if launch.keep_leftovers { KEEP_LEFTOVERS } else { KILL_LEFTOVERS };
-        let mut child = Command::new("/proc/self/exe")
-            .arg0("batchai")
-            .arg(crate::SUPERVISE)
-            .arg(slot.base())
-            .arg(leftovers)
-            .arg(launch.command_line)
-            .env_clear()
-            .envs(launch.environment)
-            .current_dir(launch.directory)
-            .stdin(Stdio::null())
-            .stdout(launch.stdout)
-            .stderr(launch.stderr)
-            .spawn()?;
-        match open(child.id().cast_signed()) {
-            Ok(process) => Ok(Self { slot, process, child: Some(child) }),
-            Err(error) => {
-                child.kill()?;
-                child.wait()?;
-                Err(error)
-            }
-        }
-    }
-
     /// What has become of the command of `slot`. If it has not begun, it no longer can afterwards.
     pub fn find(slot: Slot) -> io::Result<Found> {
-        loop {
-            if let Some(record) = slot.record()? {
-                return Ok(Found::Over(record.into()));
-            }
-            let identity = match slot.claim()? {
-                None if slot.take(Claim::Fenced)? => return Ok(Found::Over(Verdict::NeverBegan)),
-                None => continue, // The supervisor was faster.
-                Some(Claim::Fenced) => return Ok(Found::Over(Verdict::NeverBegan)),
-                Some(Claim::Supervisor(identity)) => identity,
-            };
-            // First the handle, then the look: afterwards the id cannot pass to another process.
-            let process = open(identity.pid);
-            if Identity::of(identity.pid) == Some(identity) {
-                let supervised = Self { slot, process: process?, child: None };
-                return Ok(Found::Running(supervised));
-            }
-            return Ok(Found::Over(verdict(&slot)?));
+        let claim = match slot.look()? {
+            Look::Running(claim) => claim,
+            other => return Ok(Found::Over(verdict(other)?)),
+        };
+        // First the handle, then the look: afterwards the id cannot pass to another process.
+        let process = open(claim.supervisor.pid);
+        if Identity::of(claim.supervisor.pid) == Some(claim.supervisor) {
+            return Ok(Found::Running(Supervised { slot, by: By::Another(process?) }));
         }
+        Ok(Found::Over(verdict(slot.look()?)?))
     }
 
-    /// A handle that becomes readable when the supervisor is gone.
+    /// Becomes readable when the command is over, or its supervisor gone.
     pub fn handle(&self) -> BorrowedFd<'_> {
-        self.process.as_fd()
+        match &self.by {
+            By::Own(supervisor) => supervisor.replies.as_fd(),
+            By::Another(process) => process.as_fd(),
+        }
     }
 
     pub fn terminate(&self) {
@@ -120,17 +123,50 @@ impl Supervised {
         self.signal(Signal::USR1);
     }
 
-    /// To be called once the handle is readable.
-    pub fn conclude(mut self) -> io::Result<Verdict> {
-        if let Some(child) = &mut self.child {
-            child.wait()?;
-        }
-        verdict(&self.slot)
+    fn signal(&self, signal: Signal) {
+        let process = match &self.by {
+            By::Own(supervisor) => &supervisor.process,
+            By::Another(process) => process,
+        };
+        // An error means that it is gone, which the handle tells as well.
+        let _ = pidfd_send_signal(process, signal);
+    }
+}
+
+impl Supervisor {
+    /// Through `/proc/self/exe`, which stays this very program when its file is replaced.
+    fn start() -> io::Result<Self> {
+        let mut child = Command::new("/proc/self/exe")
+            .arg0("batchai")
+            .arg(crate::SUPERVISE)
+            // The token, above all, must not be where a job can read it.
+            .env_clear()
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()?;
+        let process = open(child.id().cast_signed())?;
+        let pipes = (child.stdin.take(), child.stdout.take());
+        let (requests @ Some(_), Some(replies)) = pipes else {
+            return Err(io::Error::other("no pipe to the supervisor"));
+        };
+        Ok(Self { child, process, requests, replies })
     }
 
-    fn signal(&self, signal: Signal) {
-        // An error means that it is gone, which the handle tells as well.
-        let _ = pidfd_send_signal(&self.process, signal);
+    fn begin(mut self, request: &Request) -> io::Result<Self> {
+        let sent = match &self.requests {
+            Some(requests) => request.send(requests),
+            None => Err(io::ErrorKind::BrokenPipe.into()),
+        };
+        if let Err(error) = sent {
+            self.requests = None;
+            self.child.wait()?;
+            return Err(error);
+        }
+        if request.leftovers == Leftovers::Keep {
+            // What is to stay must not be taken for a part of the next command.
+            self.requests = None;
+        }
+        Ok(self)
     }
 }
 
@@ -139,22 +175,13 @@ fn open(pid: i32) -> io::Result<OwnedFd> {
     Ok(pidfd_open(pid, PidfdFlags::empty())?)
 }
 
-/// What the files say when the supervisor no longer runs.
-fn verdict(slot: &Slot) -> io::Result<Verdict> {
-    if let Some(record) = slot.record()? {
-        return Ok(record.into());
-    }
-    Ok(match slot.claim()? {
-        Some(Claim::Supervisor(identity)) => Verdict::Vanished(identity),
-        Some(Claim::Fenced) | None => Verdict::NeverBegan,
+/// What the slot says when no supervisor should be there any more.
+fn verdict(look: Look) -> io::Result<Verdict> {
+    Ok(match look {
+        Look::Over(Record::Exited { exit_code, asked }) => Verdict::Exited { exit_code, asked },
+        Look::Over(Record::NotStarted { reason }) => Verdict::NotStarted { reason },
+        Look::NeverBegan => Verdict::NeverBegan,
+        Look::Vanished(claim) => Verdict::Vanished(claim),
+        Look::Running(_) => return Err(io::Error::other("the command still runs")),
     })
-}
-
-impl From<Record> for Verdict {
-    fn from(record: Record) -> Self {
-        match record {
-            Record::Exited { exit_code, asked } => Verdict::Exited { exit_code, asked },
-            Record::NotStarted { reason } => Verdict::NotStarted { reason },
-        }
-    }
 }

@@ -4,7 +4,7 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
-use protocol::{Desired, End};
+use protocol::{Desired, End, Progress};
 
 use crate::support::node::is_alive;
 use crate::support::{ControlPlane, Job, Node, wait_until};
@@ -31,6 +31,7 @@ fn begin_tree(node: &mut Node, control: &ControlPlane) -> (Job, Vec<i32>) {
     node.begin(control, &job);
     node.wait_for_output(&job, "stdout.txt", "ready");
     wait_until("the last process", || pids(node).len() == 5);
+    control.wait_for_progress(&node.id, &job.key(), &Progress::Running);
     let pids = pids(node);
     assert!(pids.iter().all(|pid| is_alive(*pid)), "{pids:?}");
     (job, pids)
@@ -80,7 +81,8 @@ fn the_grace_is_for_the_whole_tree_and_a_quick_end_cuts_it_short() {
     let control = ControlPlane::start();
     let mut node = Node::ready(&control);
     // The shell in front dies of SIGTERM at once; the training behind it needs a moment.
-    let training = "trap 'sleep 0.3; echo saved; exit 0' TERM; echo ready; while :; do sleep 0.02; done";
+    let training =
+        "trap 'sleep 0.3; echo saved; exit 0' TERM; echo ready; while :; do sleep 0.02; done";
     let job = Job::new(&format!("bash -c \"{training}\"; echo never"));
     node.begin(&control, &job);
     node.wait_for_output(&job, "stdout.txt", "ready");

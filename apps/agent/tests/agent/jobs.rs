@@ -38,7 +38,8 @@ fn the_output_and_the_exit_code_are_the_command_s() {
             "Attempt ended: exit code 7"
         ]
     );
-    assert_eq!(fs::read_dir(node.root().join("agent/attempts")).unwrap().count(), 0);
+    let remembered = fs::read_to_string(node.root().join("agent/attempt.json")).unwrap();
+    assert_eq!(remembered, "null\n");
 }
 
 #[test]
@@ -155,9 +156,8 @@ fn a_job_finds_nothing_of_the_one_before() {
     let mut node = Node::ready(&control);
     let elsewhere = node.file_server.join("elsewhere");
     fs::create_dir_all(elsewhere.join("deep")).unwrap();
-    let job = Job::new("ls mounts/data; touch left-behind mounts/data/kept; ln -s / link").with(
-        |assignment| assignment.mounts = vec![directory(&elsewhere, "", "data")],
-    );
+    let job = Job::new("ls mounts/data; touch left-behind mounts/data/kept; ln -s / link")
+        .with(|assignment| assignment.mounts = vec![directory(&elsewhere, "", "data")]);
     assert_eq!(node.run(&control, &job), End::Exited { exit_code: 0 });
     assert_eq!(node.read(&job, "stdout.txt"), "deep\n");
     let temp = node.root().join("jobs/workspace/experiment/job");
@@ -166,10 +166,7 @@ fn a_job_finds_nothing_of_the_one_before() {
     assert!(log.contains("Mounted ") && log.contains("Unmounted "), "{log}");
     let next = Job::new("ls -A; ls -A mounts shared");
     assert_eq!(node.run(&control, &next), End::Exited { exit_code: 0 });
-    assert_eq!(
-        node.read(&next, "stdout.txt"),
-        "hostfile\nmounts\nshared\nmounts:\n\nshared:\n"
-    );
+    assert_eq!(node.read(&next, "stdout.txt"), "hostfile\nmounts\nshared\nmounts:\n\nshared:\n");
     assert!(elsewhere.join("kept").exists(), "what was mounted is the user's");
 }
 
@@ -188,7 +185,9 @@ fn what_the_node_cannot_provide_is_a_problem_of_the_node() {
     let (code, _, details) = problem(&mut node, &escape);
     assert_eq!(code, "NFSMountError");
     assert_eq!(details[1].1, "'..' must be a relative path without '..'");
-    assert!(node.read(&escape, "execution.log").contains("Unable to mount the file server at data"));
+    assert!(
+        node.read(&escape, "execution.log").contains("Unable to mount the file server at data")
+    );
 
     std::os::unix::fs::symlink("/", server.join("link")).unwrap();
     let through_link = Job::new("true")
@@ -213,7 +212,10 @@ fn what_the_node_cannot_provide_is_a_problem_of_the_node() {
     let full = Job::new("true")
         .with(|assignment| assignment.std_out_err_path_prefix = "/proc/no-space".into());
     let (code, message, details) = problem(&mut node, &full);
-    assert_eq!((code.as_str(), message.as_str()), ("NodeStorageError", "The node could not create a directory"));
+    assert_eq!(
+        (code.as_str(), message.as_str()),
+        ("NodeStorageError", "The node could not create a directory")
+    );
     assert!(details[0].1.starts_with("/proc/no-space"), "{details:?}");
 
     assert_eq!(node.run(&control, &Job::new("true")), End::Exited { exit_code: 0 });
@@ -223,7 +225,8 @@ fn what_the_node_cannot_provide_is_a_problem_of_the_node() {
 fn a_second_attempt_keeps_the_first_one_s_logs_apart() {
     let control = ControlPlane::start();
     let mut node = Node::ready(&control);
-    let first = Job::new("echo attempt $AZ_BATCHAI_ATTEMPT; mkdir -p $AZ_BATCHAI_STDOUTERR_DIR/plots");
+    let first =
+        Job::new("echo attempt $AZ_BATCHAI_ATTEMPT; mkdir -p $AZ_BATCHAI_STDOUTERR_DIR/plots");
     assert_eq!(node.run(&control, &first), End::Exited { exit_code: 0 });
     let second = first.clone().attempt(2);
     assert_eq!(node.run(&control, &second), End::Exited { exit_code: 0 });

@@ -46,7 +46,7 @@ fn a_node_that_nobody_knows_for_long_ends_everything_and_goes() {
     // Something else that goes wrong is no reason.
     control.change(&node.id, |script| script.refusal = Some((404, "SomethingElse")));
     std::thread::sleep(Duration::from_millis(1500));
-    assert_eq!(node.processes(&job).len(), 2);
+    assert_eq!(node.processes(&job).len(), 1);
     control.change(&node.id, |script| script.refusal = Some((404, "NodeNotFound")));
     let begun = Instant::now();
     assert!(node.agent_exit().success());

@@ -5,6 +5,7 @@ mod gangs;
 mod interruptions;
 mod jobs;
 mod lines;
+mod pace;
 mod restarts;
 mod setups;
 mod support;

@@ -1,5 +1,6 @@
 //! `batchai file-server …`
 
+use super::account::AccountArguments;
 use super::{DeleteArguments, Name};
 use crate::context::Context;
 use crate::exit::Exit;
@@ -35,7 +36,7 @@ pub struct CreateArguments {
     name: String,
     /// Take everything from a JSON file, {"properties": {…}}, instead
     #[arg(short = 'f', long, value_name = "FILE", conflicts_with_all = ["vm_size", "disk_count",
-        "disk_size", "storage_sku", "caching_type", "user_name", "subnet"])]
+        "disk_size", "storage_sku", "caching_type", "user_name", "ssh_key", "subnet"])]
     config_file: Option<PathBuf>,
     /// Size of the machine
     #[arg(short = 's', long, default_value = "STANDARD_DS1_V2")]
@@ -52,9 +53,8 @@ pub struct CreateArguments {
     /// none, readonly or readwrite
     #[arg(long, value_name = "TYPE", default_value = "none")]
     caching_type: String,
-    /// Name of the administrator
-    #[arg(short, long, default_value = "batchai")]
-    user_name: String,
+    #[command(flatten)]
+    account: AccountArguments,
     /// Resource id of a subnet
     #[arg(long, value_name = "ID")]
     subnet: Option<String>,
@@ -86,9 +86,11 @@ fn body(arguments: CreateArguments) -> Result<Value> {
     if let Some(file) = &arguments.config_file {
         return super::read_description(file);
     }
+    let mut account = json!({});
+    arguments.account.fill(&mut account)?;
     let mut body = json!({ "properties": {
         "vmSize": arguments.vm_size,
-        "sshConfiguration": { "userAccountSettings": { "adminUserName": arguments.user_name } },
+        "sshConfiguration": { "userAccountSettings": account },
         "dataDisks": {
             "diskSizeInGB": arguments.disk_size,
             "cachingType": arguments.caching_type,

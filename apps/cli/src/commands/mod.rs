@@ -1,5 +1,6 @@
 //! One file per command, or per kind of resource where its commands are one-liners.
 
+mod account;
 pub mod cluster;
 pub mod demo;
 pub mod experiment;

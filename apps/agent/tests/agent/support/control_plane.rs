@@ -3,7 +3,7 @@
 //! nothing new, sends an assignment only to nodes that do not have it, and acknowledges each end by
 //! no longer mentioning the attempt.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
@@ -43,6 +43,8 @@ struct Nodes {
 pub struct Script {
     pub setup: NodeSetup,
     pub desired: Desired,
+    /// Desired next, each when the attempt before it has ended.
+    pub queue: VecDeque<Desired>,
     /// Everything that was ever said, in order.
     pub said: Vec<SyncRequest>,
     pub ends: Vec<(AttemptKey, End)>,
@@ -56,8 +58,7 @@ impl ControlPlane {
     pub fn start() -> Self {
         let place = tempfile::tempdir().unwrap();
         let endpoint_file = place.path().join("endpoint");
-        let mut own =
-            Self { nodes: Arc::default(), endpoint_file, running: None, _place: place };
+        let mut own = Self { nodes: Arc::default(), endpoint_file, running: None, _place: place };
         own.come_back();
         own
     }
@@ -76,8 +77,7 @@ impl ControlPlane {
             .enable_all()
             .build()
             .unwrap();
-        let listener =
-            runtime.block_on(tokio::net::TcpListener::bind(("127.0.0.1", 0))).unwrap();
+        let listener = runtime.block_on(tokio::net::TcpListener::bind(("127.0.0.1", 0))).unwrap();
         let address = listener.local_addr().unwrap();
         let router = axum::Router::new()
             .route("/nodes/v1/workspace-uid/cluster/cluster-uid/{node}/sync", post(sync))
@@ -91,6 +91,7 @@ impl ControlPlane {
         let script = Script {
             setup,
             desired: Desired::Idle,
+            queue: VecDeque::new(),
             said: Vec::new(),
             ends: Vec::new(),
             refusal: None,
@@ -211,7 +212,7 @@ impl Script {
             _ => false,
         };
         if concerned && !self.deaf {
-            self.desired = Desired::Idle;
+            self.desired = self.queue.pop_front().unwrap_or(Desired::Idle);
         }
     }
 

@@ -3,7 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use protocol::{Assignment, AttemptKey, Desired, Mount, MountSource, NodeSetup, SetupTask, Variable};
+use protocol::{
+    Assignment, AttemptKey, Desired, Mount, MountSource, NodeSetup, SetupTask, Variable,
+};
 
 #[derive(Clone)]
 pub struct Job {

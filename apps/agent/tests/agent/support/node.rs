@@ -119,8 +119,10 @@ impl Node {
 
     /// Waits for the agent to end by itself.
     pub fn agent_exit(&mut self) -> ExitStatus {
-        let mut agent = self.agent.take().unwrap();
-        wait_for("the end of the agent", || agent.try_wait().unwrap())
+        let agent = self.agent.as_mut().unwrap();
+        let status = wait_for("the end of the agent", || agent.try_wait().unwrap());
+        self.agent = None;
+        status
     }
 
     pub fn leave(&self, control: &ControlPlane, grace_seconds: u64) {
@@ -132,12 +134,15 @@ impl Node {
         marked(&job.assignment.key.job_uid)
     }
 
+    /// The supervisor of a job: the parent of its first process.
     pub fn supervisor(&self, job: &Job) -> i32 {
         let is_supervisor = |pid: &i32| {
             let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
             line.split(|byte| *byte == 0).any(|word| word == b"supervise")
         };
-        wait_for("the supervisor", || self.processes(job).into_iter().find(is_supervisor))
+        wait_for("the supervisor", || {
+            self.processes(job).into_iter().filter_map(parent).find(is_supervisor)
+        })
     }
 
     pub fn read(&self, job: &Job, name: &str) -> String {
@@ -188,6 +193,11 @@ impl Drop for Node {
 
 pub fn signal(pid: i32, signal: Signal) {
     let _ = kill_process(Pid::from_raw(pid).unwrap(), signal);
+}
+
+fn parent(pid: i32) -> Option<i32> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    stat.rsplit_once(") ")?.1.split(' ').nth(1)?.parse().ok()
 }
 
 pub fn is_alive(pid: i32) -> bool {

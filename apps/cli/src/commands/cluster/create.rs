@@ -1,6 +1,7 @@
 //! `batchai cluster create`
 
 use crate::client::Address;
+use crate::commands::account::AccountArguments;
 use crate::commands::{changed, read_description};
 use crate::context::Context;
 use crate::exit::Exit;
@@ -55,9 +56,8 @@ pub struct CreateArguments {
     /// Where the output of that command goes, as in '$AZ_BATCHAI_MOUNT_ROOT/nfs'
     #[arg(long, value_name = "PATH", requires = "setup_task")]
     setup_task_output: Option<String>,
-    /// Name of the administrator [default: batchai]
-    #[arg(short, long, value_name = "NAME")]
-    user_name: Option<String>,
+    #[command(flatten)]
+    account: AccountArguments,
     /// Resource id of a subnet
     #[arg(long, value_name = "ID")]
     subnet: Option<String>,
@@ -76,12 +76,12 @@ pub async fn run(context: &Context, arguments: CreateArguments) -> Result<Exit> 
         Some(file) => read_description(file)?,
         None => json!({ "properties": {} }),
     };
-    let body = body(description, &arguments, &context.scope.file_servers()?);
+    let body = body(description, &arguments, &context.scope.file_servers()?)?;
     changed::<Cluster>(context, context.client.put(&address, &body).await?)
 }
 
 /// The description with what the options say, and defaults for what nobody says.
-fn body(mut body: Value, arguments: &CreateArguments, file_servers: &Address) -> Value {
+fn body(mut body: Value, arguments: &CreateArguments, file_servers: &Address) -> Result<Value> {
     let properties = &mut body["properties"];
     put(&mut properties["vmSize"], arguments.vm_size.as_deref().map(Value::from), "STANDARD_NC6");
     let priority = arguments.vm_priority.map(|priority| match priority {
@@ -89,8 +89,7 @@ fn body(mut body: Value, arguments: &CreateArguments, file_servers: &Address) ->
         Priority::LowPriority => Value::from("lowpriority"),
     });
     put(&mut properties["vmPriority"], priority, "dedicated");
-    let user = arguments.user_name.as_deref().map(Value::from);
-    put(&mut properties["userAccountSettings"]["adminUserName"], user, "batchai");
+    arguments.account.fill(&mut properties["userAccountSettings"])?;
     let scale = match (arguments.target, arguments.min, arguments.max) {
         (Some(target), _, _) => Some(json!({ "manual": { "targetNodeCount": target } })),
         (None, None, None) => None,
@@ -116,7 +115,7 @@ fn body(mut body: Value, arguments: &CreateArguments, file_servers: &Address) ->
     if let Some(subnet) = &arguments.subnet {
         properties["subnet"] = json!({ "id": subnet });
     }
-    body
+    Ok(body)
 }
 
 fn put(place: &mut Value, told: Option<Value>, default: impl Into<Value>) {
@@ -152,7 +151,12 @@ mod tests {
             workspace: Some("w".to_owned()),
             experiment: None,
         };
-        let made = body(description, &arguments, &scope.file_servers().unwrap());
+        let mut made = body(description, &arguments, &scope.file_servers().unwrap()).unwrap();
+        if let Some(password) =
+            made["properties"]["userAccountSettings"].get_mut("adminUserPassword")
+        {
+            *password = json!("(random)");
+        }
         serde_json::to_string_pretty(&made["properties"]).unwrap()
     }
 
@@ -167,7 +171,8 @@ mod tests {
             }
           },
           "userAccountSettings": {
-            "adminUserName": "batchai"
+            "adminUserName": "batchai",
+            "adminUserPassword": "(random)"
           },
           "vmPriority": "dedicated",
           "vmSize": "STANDARD_NC6"
@@ -205,7 +210,8 @@ mod tests {
             }
           },
           "userAccountSettings": {
-            "adminUserName": "alice"
+            "adminUserName": "alice",
+            "adminUserPassword": "(random)"
           },
           "vmPriority": "lowpriority",
           "vmSize": "STANDARD_D2"

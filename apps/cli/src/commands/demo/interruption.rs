@@ -140,7 +140,7 @@ async fn strike(
     match stage.client.post_local(&["nodes", node, "interrupt"], &body).await {
         Ok(()) => {
             screen.tell(format_args!(
-                "Taking away node {node}, on which {} is at epoch {} of {} ({NOTICE_SECONDS} s notice)",
+                "Taking node {node} away from {} at epoch {} of {}, {NOTICE_SECONDS} s notice",
                 watched.name(),
                 watched.log.epoch,
                 watched.epochs(),

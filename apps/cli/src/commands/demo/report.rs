@@ -91,13 +91,12 @@ impl Report {
         let exit = job.exit_code.map_or_else(|| "none".to_owned(), |code| code.to_string());
         let is_good = job.exit_code == Some(0);
         let resumed = job.resumed_from_epoch;
-        let resumed = resumed.map(|epoch| format!("resumed from epoch {epoch}"));
+        let resumed = resumed.map(|epoch| format!("resumed, epoch {epoch}"));
         let best = (self.best.as_ref() == Some(&job.name)).then(|| "best".to_owned());
         let notes: Vec<_> = best.into_iter().chain(resumed).collect();
         vec![
             Column::new("job", &job.name),
             Column::new("parameters", &job.parameters),
-            Column::new("epochs", job.epochs.to_string()),
             Column::new("attempts", job.attempts.to_string()),
             Column::new("seconds", format!("{:.1}", job.seconds)),
             Column::new("accuracy", accuracy.unwrap_or_default()),
@@ -218,9 +217,9 @@ mod tests {
         assert_eq!(report.problems, Vec::<String>::new());
         insta::assert_snapshot!(report.text(false, true), @"
 
-        JOB   PARAMETERS            EPOCHS  ATTEMPTS  SECONDS  ACCURACY  EXIT  NOTE
-        calm  hidden 32, rate 0.05  18      1         9.4      0.9554    0
-        hit   hidden 32, rate 0.05  18      2         9.4      0.9916    0     best; resumed from epoch 7
+        JOB   PARAMETERS            ATTEMPTS  SECONDS  ACCURACY  EXIT  NOTE
+        calm  hidden 32, rate 0.05  1         9.4      0.9554    0
+        hit   hidden 32, rate 0.05  2         9.4      0.9916    0     best; resumed, epoch 7
 
         Best: hit, 99.2 % of the held-out digits recognized
         Files: /tmp/x

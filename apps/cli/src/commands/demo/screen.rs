@@ -3,7 +3,7 @@
 
 use super::setup::Stage;
 use super::watch::{Watch, Watched};
-use crate::output::{nodes, on_nodes};
+use crate::output::nodes;
 use crate::resources::ExecutionState;
 use crate::talk;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
@@ -91,9 +91,9 @@ impl Screen {
 
 /// A bar per job, and a last line for the cluster.
 fn bars(all: &MultiProgress, stage: &Stage) -> Vec<ProgressBar> {
-    let bar = ProgressStyle::with_template("  {prefix:24} {bar:20.cyan/dim} {wide_msg}");
+    let bar = ProgressStyle::with_template("  {prefix:21} {bar:16.cyan/dim} {wide_msg}");
     let bar = bar.expect("the template is valid").progress_chars("━╸─");
-    let text = ProgressStyle::with_template("  {prefix:24} {wide_msg}");
+    let text = ProgressStyle::with_template("  {prefix:21} {wide_msg}");
     let text = text.expect("the template is valid");
     let jobs = stage.plans.iter().map(|plan| {
         let line = all.add(ProgressBar::new(u64::from(plan.epochs)));
@@ -114,25 +114,20 @@ fn describe(job: &Watched) -> String {
     let state = record.properties.execution_state;
     let again = match record.attempt_number() {
         0 | 1 => String::new(),
-        number => format!(", attempt {number}"),
+        number => format!("  attempt {number}"),
     };
     match state {
         ExecutionState::Queued if record.attempt_number() > 0 => {
             format!("queued again, checkpoint of epoch {}", job.log.epoch)
         }
         ExecutionState::Queued => {
-            let reason = record.waiting_reason().map(|reason| format!(": {reason}"));
+            let reason = record.waiting_reason().map(|reason| format!(". {reason}"));
             format!("queued{}", reason.unwrap_or_default())
         }
         ExecutionState::Running => {
-            let nodes = record.attempts().last().map(|attempt| on_nodes(&attempt.nodes));
-            let nodes = nodes.unwrap_or_default();
-            format!(
-                "epoch {}/{}  {}  {nodes}{again}",
-                job.log.epoch,
-                job.epochs(),
-                job.log.progress
-            )
+            let node = record.attempts().last().and_then(|attempt| attempt.nodes.first());
+            let node = node.map(|node| format!("  on {}", short(node))).unwrap_or_default();
+            format!("epoch {}/{}  {}{again}{node}", job.log.epoch, job.epochs(), job.log.progress)
         }
         ExecutionState::Succeeded => format!("done  {}{again}", job.log.progress),
         ExecutionState::Failed => {
@@ -141,6 +136,12 @@ fn describe(job: &Watched) -> String {
         }
         ExecutionState::Terminating | ExecutionState::Unknown => state.to_string(),
     }
+}
+
+/// Enough of a node's id to tell it from the others.
+fn short(node: &str) -> &str {
+    let unique = node.strip_prefix("tvm-").unwrap_or(node);
+    unique.get(..8).unwrap_or(unique)
 }
 
 fn cluster(watch: &Watch) -> String {

@@ -95,7 +95,8 @@ impl Service {
 
     /// In order first, by force if that takes too long.
     pub async fn stop(mut self) {
-        drop(self.lifeline.take());
+        // Not by the end of its stdin as well: it would take the second word as impatience.
+        let _lifeline = self.lifeline.take();
         if let Some(pid) = self.pid() {
             let _ = kill_process(pid, Signal::TERM);
         }

@@ -4,9 +4,10 @@ use super::screen::Screen;
 use super::service::scope;
 use super::sweep::{self, DATA_DIRECTORY, JobPlan};
 use crate::client::{Address, Client};
+use crate::commands::account::closed_account;
 use crate::resources::FileServer;
 use anyhow::{Context as _, Result};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
 const DIGITS: &[u8] = include_bytes!("../../../demo/digits.csv.gz");
@@ -29,7 +30,7 @@ pub async fn prepare(client: Client, nodes: u32, screen: &Screen) -> Result<Stag
     screen.tell(format_args!("The service runs at {}", client.endpoint()));
 
     let server = scope.file_servers()?.join(&["nfs"]);
-    let made = client.put(&server, &file_server()).await.context("no file server")?;
+    let made = client.put(&server, &file_server()?).await.context("no file server")?;
     let made: FileServer = made.read()?;
     let files = made.properties.extensions.local_path.context("the file server has no files")?;
     let files = PathBuf::from(files);
@@ -37,7 +38,7 @@ pub async fn prepare(client: Client, nodes: u32, screen: &Screen) -> Result<Stag
     screen.tell("File server nfs holds the images and the training script");
 
     let cluster = scope.clusters()?.join(&["spot"]);
-    client.put(&cluster, &cluster_body(&server, nodes)).await.context("no cluster")?;
+    client.put(&cluster, &cluster_body(&server, nodes)?).await.context("no cluster")?;
     screen.tell(format_args!("Cluster spot has 0 nodes, and up to {nodes} when there is work"));
 
     let experiment = scope.experiments()?.join(&["digits"]);
@@ -59,23 +60,23 @@ fn fill(directory: &Path) -> std::io::Result<()> {
     std::fs::write(directory.join("DATA.md"), DATA_NOTE)
 }
 
-fn file_server() -> serde_json::Value {
-    json!({ "properties": {
+fn file_server() -> Result<Value> {
+    Ok(json!({ "properties": {
         "vmSize": "STANDARD_DS1_V2",
-        "sshConfiguration": { "userAccountSettings": { "adminUserName": "batchai" } },
+        "sshConfiguration": { "userAccountSettings": closed_account()? },
         "dataDisks": { "diskSizeInGB": 32, "diskCount": 1, "storageAccountType": "Standard_LRS" },
-    }})
+    }}))
 }
 
-fn cluster_body(file_server: &Address, nodes: u32) -> serde_json::Value {
-    json!({ "properties": {
+fn cluster_body(file_server: &Address, nodes: u32) -> Result<Value> {
+    Ok(json!({ "properties": {
         "vmSize": "STANDARD_NC6",
         "vmPriority": "lowpriority",
-        "userAccountSettings": { "adminUserName": "batchai" },
+        "userAccountSettings": closed_account()?,
         "scaleSettings": { "autoScale": { "minimumNodeCount": 0, "maximumNodeCount": nodes } },
         "nodeSetup": { "mountVolumes": { "fileServers": [{
             "fileServer": { "id": file_server.to_string() },
             "relativeMountPath": "nfs",
         }]}},
-    }})
+    }}))
 }

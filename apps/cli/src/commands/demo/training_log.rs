@@ -10,7 +10,7 @@ pub struct TrainingLog {
     pub attempt: u32,
     /// The last epoch that was completed, and thus has its checkpoint.
     pub epoch: u32,
-    /// Loss and accuracy, as the script puts it.
+    /// Loss and test accuracy, about as the script puts it.
     pub progress: String,
     /// "resumed from the checkpoint of epoch K": the attempt that said so, and K.
     pub resumed: Option<(u32, u32)>,
@@ -42,7 +42,7 @@ impl TrainingLog {
             }
         } else if let Some((count, progress)) = epoch_line(line) {
             self.epoch = count;
-            self.progress = progress.to_owned();
+            self.progress = progress.replace("test accuracy", "accuracy");
         }
     }
 }
@@ -73,7 +73,7 @@ mod tests {
         log.read(text("starting from scratch\nepoch  9/18  loss 0.5  te"));
         assert_eq!((log.attempt, log.epoch, log.progress.as_str()), (1, 0, ""));
         log.read(text("st accuracy 0.91\nepoch 10/18  loss 0.4  test accuracy 0.92\nepo"));
-        assert_eq!((log.epoch, log.progress.as_str()), (10, "loss 0.4  test accuracy 0.92"));
+        assert_eq!((log.epoch, log.progress.as_str()), (10, "loss 0.4  accuracy 0.92"));
         assert_eq!(log.resumed, None);
     }
 

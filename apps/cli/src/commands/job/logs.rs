@@ -89,7 +89,7 @@ async fn explain_absence(
     let LogsArguments { name, file, directory_id, .. } = arguments;
     let job = tail.job();
     if job.attempt_number() == 0 && !job.has_ended() {
-        let reason = job.waiting_reason().map(|reason| format!(": {reason}")).unwrap_or_default();
+        let reason = job.waiting_reason().map(|reason| format!(". {reason}")).unwrap_or_default();
         context.output.say(format_args!("{name} has not begun{reason}"));
         return Ok(());
     }

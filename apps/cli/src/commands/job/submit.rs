@@ -1,6 +1,7 @@
 //! `batchai job submit`
 
 use super::wait;
+use crate::client::{Address, is_not_found};
 use crate::commands::{changed, read_description};
 use crate::context::Context;
 use crate::exit::Exit;
@@ -62,12 +63,28 @@ pub async fn run(context: &Context, arguments: SubmitArguments) -> Result<Exit> 
     let unique = RandomState::new().hash_one(&arguments.config_file);
     let name = arguments.name.unwrap_or_else(|| made_name(&arguments.config_file, unique));
     let address = context.scope.jobs()?.join(&[&name]);
+    refuse_known(context, &address, &name).await?;
     let answer = context.client.put(&address, &body).await?;
     if !arguments.wait {
         return changed::<Job>(context, answer);
     }
     context.output.say(format_args!("Submitted {name}."));
     wait::until_end(context, &address, None).await
+}
+
+/// The service would answer a repeated submission with the job that is there: good for programs
+/// that try again, but a person who reuses a name wants to know.
+async fn refuse_known(context: &Context, address: &Address, name: &str) -> Result<()> {
+    match context.client.get(address).await {
+        Ok(answer) => {
+            let state = answer.read::<Job>()?.properties.execution_state;
+            bail!(
+                "there is a job {name} already ({state}); choose another name, or delete it first"
+            )
+        }
+        Err(error) if is_not_found(&error) => Ok(()),
+        Err(error) => Err(error),
+    }
 }
 
 /// "train-5f3a90c1" for train.json: every submission is a job of its own.

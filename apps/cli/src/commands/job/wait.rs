@@ -89,12 +89,14 @@ fn describe(job: &Job) -> String {
     };
     match job.properties.execution_state {
         ExecutionState::Queued => {
-            let lost = match job.attempts().last() {
-                Some(last) => format!(" again: attempt {} was lost", last.number),
+            let again = match job.attempts().last() {
+                Some(last) => {
+                    format!(" again: {}", last.result.as_deref().unwrap_or("it was lost"))
+                }
                 None => String::new(),
             };
-            let reason = job.waiting_reason().map(|reason| format!(" ({reason})"));
-            format!("{name} is queued{lost}{}", reason.unwrap_or_default())
+            let reason = job.waiting_reason().map(|reason| format!(". {reason}"));
+            format!("{name} is queued{again}{}", reason.unwrap_or_default())
         }
         ExecutionState::Running => match job.attempts().last() {
             Some(last) => {
@@ -126,13 +128,14 @@ mod tests {
 
     #[test]
     fn every_change_is_told_in_a_line() {
-        let lost = json!([{ "number": 1, "nodes": ["tvm-1-p"], "result": "node lost" }]);
+        let lost =
+            json!([{ "number": 1, "nodes": ["tvm-1-p"], "result": "node tvm-1-p was taken away" }]);
         let twice = json!([{ "number": 1 }, { "number": 2, "nodes": ["tvm-2-p", "tvm-3-p"] }]);
         let times = json!({ "startTime": "2026-01-01T00:00:00Z", "endTime": "2026-01-01T00:01:05Z",
             "exitCode": 3, "errors": [{ "code": "JobFailed", "message": "Job failed with non-zero exit code" }] });
         let lines = [
             told(
-                json!({ "executionState": "queued", "extensions": { "attempts": [], "waitingReason": "no idle node" } }),
+                json!({ "executionState": "queued", "extensions": { "attempts": [], "waitingReason": "Waits for 1 free node of cluster spot." } }),
             ),
             told(json!({ "executionState": "queued", "extensions": { "attempts": lost } })),
             told(json!({ "executionState": "running", "extensions": { "attempts": twice } })),
@@ -144,8 +147,8 @@ mod tests {
             told(json!({ "executionState": "failed", "executionInfo": times })),
         ];
         insta::assert_snapshot!(lines.join("\n"), @"
-        first is queued (no idle node)
-        first is queued again: attempt 1 was lost
+        first is queued. Waits for 1 free node of cluster spot.
+        first is queued again: node tvm-1-p was taken away
         first runs on tvm-2-p and 1 more, attempt 2
         first runs
         first is being stopped

@@ -54,8 +54,7 @@ fn state_style(state: ExecutionState) -> Style {
 fn note(job: &Job) -> Column {
     match job.properties.execution_state {
         ExecutionState::Queued => {
-            let reason = job.waiting_reason().map(|reason| format!("waits: {reason}"));
-            Column::new("note", reason.unwrap_or_default()).styled(Style::Waiting)
+            Column::new("note", job.waiting_reason().unwrap_or_default()).styled(Style::Waiting)
         }
         ExecutionState::Failed => {
             let error = job.first_error().map(ToString::to_string);
@@ -129,7 +128,8 @@ mod tests {
             "executionInfo": { "startTime": "2026-01-01T00:08:00Z" },
             "extensions": { "attempts": [{ "number": 1, "nodes": ["tvm-3-p", "tvm-4-p"] }] },
         });
-        let waits = json!({ "extensions": { "waitingReason": "cluster spot has 0 idle nodes" } });
+        let waits =
+            json!({ "extensions": { "waitingReason": "Waits for 1 free node of cluster spot." } });
         insta::assert_snapshot!(rows_of::<Job>(vec![
             job("first", "running", running),
             rerun(),
@@ -138,7 +138,7 @@ mod tests {
         NAME    STATE    CLUSTER  NODES  SUBMITTED   RAN    ATTEMPTS  EXIT  NOTE
         first   running  spot     1      10 min ago  2 min  1               on tvm-3-p and 1 more
         second  failed   spot     1      10 min ago  42 s   2         3     Job failed with non-zero exit code (JobFailed)
-        third   queued   spot     1      10 min ago                         waits: cluster spot has 0 idle nodes
+        third   queued   spot     1      10 min ago                         Waits for 1 free node of cluster spot.
         ");
     }
 

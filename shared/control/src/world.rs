@@ -1,6 +1,6 @@
 //! The clock and the dice of this process: the one place that reads them.
 
-use control::ports::{Clock, Ids};
+use crate::ports::{Clock, Ids};
 use model::{Timestamp, Uid};
 
 #[derive(Debug)]

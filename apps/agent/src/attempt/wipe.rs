@@ -1,0 +1,190 @@
+//! Removing what former jobs left in the job temp tree (doc:cli in wire-behaviour.md, section 5.1).
+//!
+//! What a former job has in common with the next stays: the directories on the way, renamed if need
+//! be, and the host file. Creating and deleting files is most of what a short job costs, so a series
+//! of them should do hardly any. Nothing is reused that a job has changed: see [`is_as_made`].
+
+use std::fs::{self, DirEntry, Metadata};
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use crate::host::JobPaths;
+
+/// A directory that once held very many files is slow to read for ever.
+const GROWN: u64 = 64 * 1024;
+
+/// Empties `jobs` but for the empty directories of `job`. Nothing may be mounted there.
+pub fn make_room(jobs: &Path, job: &JobPaths) -> io::Result<()> {
+    let model = fs::metadata(jobs)?;
+    let mut directory = jobs.to_owned();
+    for name in job.temp.strip_prefix(jobs).map_err(io::Error::other)? {
+        let wanted = directory.join(name);
+        narrow(&directory, &wanted, &model)?;
+        directory = wanted;
+        if !directory.exists() {
+            return Ok(());
+        }
+    }
+    for part in [&job.mounts, &job.shared] {
+        clear(part)?;
+    }
+    retain(&job.temp, |entry, data| {
+        let path = entry.path();
+        let is_part = (path == job.mounts || path == job.shared) && is_as_made(data, &model);
+        // A file with a second name somewhere else must not be written to.
+        is_part || (path == job.host_file && data.is_file() && data.nlink() == 1)
+    })
+}
+
+/// Leaves nothing in `directory` but `wanted`, which another directory may become.
+fn narrow(directory: &Path, wanted: &Path, model: &Metadata) -> io::Result<()> {
+    let is_there = fs::symlink_metadata(wanted).is_ok_and(|data| is_as_made(&data, model));
+    let mut renamed = false;
+    retain(directory, |entry, data| {
+        if entry.path() == wanted {
+            return is_there || renamed;
+        }
+        let serves = !is_there && !renamed && is_as_made(data, model);
+        // If something else lies at `wanted`, this fails, and both are removed.
+        renamed |= serves && fs::rename(entry.path(), wanted).is_ok();
+        renamed && !entry.path().exists()
+    })
+}
+
+/// A directory as the agent makes them: not opened to others, not grown.
+fn is_as_made(data: &Metadata, model: &Metadata) -> bool {
+    data.is_dir() && data.mode() == model.mode() && data.uid() == model.uid() && data.len() < GROWN
+}
+
+fn clear(directory: &Path) -> io::Result<()> {
+    match fs::symlink_metadata(directory) {
+        Ok(data) if data.is_dir() => retain(directory, |_, _| false),
+        _ => Ok(()), // Whatever it is, it is removed as an entry of its parent.
+    }
+}
+
+/// Removes the entries for which `keep` is false. Symbolic links are removed, never followed.
+fn retain(
+    directory: &Path,
+    mut keep: impl FnMut(&DirEntry, &Metadata) -> bool,
+) -> io::Result<()> {
+    for entry in fs::read_dir(directory)? {
+        let entry = entry?;
+        let data = match entry.metadata() {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            data => data?,
+        };
+        if keep(&entry, &data) {
+            continue;
+        }
+        if data.is_dir() {
+            fs::remove_dir_all(entry.path())?;
+        } else {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    use super::*;
+
+    fn paths(jobs: &Path, job: &str) -> JobPaths {
+        let temp = jobs.join(job);
+        JobPaths {
+            mounts: temp.join("mounts"),
+            shared: temp.join("shared"),
+            host_file: temp.join("hostfile"),
+            temp,
+        }
+    }
+
+    fn make(job: &JobPaths) {
+        fs::create_dir_all(&job.mounts).unwrap();
+        fs::create_dir_all(&job.shared).unwrap();
+        fs::write(&job.host_file, "host\n").unwrap();
+    }
+
+    fn tree(directory: &Path) -> Vec<String> {
+        let mut found = Vec::new();
+        let mut pending = vec![directory.to_owned()];
+        while let Some(next) = pending.pop() {
+            for entry in fs::read_dir(next).unwrap() {
+                let path = entry.unwrap().path();
+                found.push(path.strip_prefix(directory).unwrap().display().to_string());
+                if path.symlink_metadata().unwrap().is_dir() {
+                    pending.push(path);
+                }
+            }
+        }
+        found.sort();
+        found
+    }
+
+    /// What is left for job `w/e/j` of a tree with `old` jobs, after `spoil` had its way in the first.
+    fn check(old: &[&str], spoil: impl FnOnce(&JobPaths), expected: &[&str]) {
+        let place = tempfile::tempdir().unwrap();
+        let jobs = place.path().join("jobs");
+        fs::create_dir(&jobs).unwrap();
+        fs::write(place.path().join("outside"), "kept").unwrap();
+        old.iter().for_each(|job| make(&paths(&jobs, job)));
+        spoil(&paths(&jobs, old.first().unwrap_or(&"none")));
+        make_room(&jobs, &paths(&jobs, "w/e/j")).unwrap();
+        assert_eq!(tree(&jobs), expected);
+        assert_eq!(fs::read_to_string(place.path().join("outside")).unwrap(), "kept");
+    }
+
+    const REUSED: [&str; 6] =
+        ["w", "w/e", "w/e/j", "w/e/j/hostfile", "w/e/j/mounts", "w/e/j/shared"];
+
+    #[test]
+    fn the_frame_of_one_former_job_is_reused_whatever_its_names() {
+        check(&[], |_| {}, &[]);
+        check(&["w/e/j"], |_| {}, &REUSED);
+        check(&["w/e/k"], |_| {}, &REUSED);
+        check(&["x/y/z"], |_| {}, &REUSED);
+        check(&["w/e/k", "w/e/j", "w/f/j", "x/e/j"], |_| {}, &REUSED);
+    }
+
+    #[test]
+    fn nothing_of_the_job_itself_stays() {
+        let spoil = |job: &JobPaths| {
+            fs::write(job.temp.join("data"), "").unwrap();
+            fs::create_dir_all(job.shared.join("a/b")).unwrap();
+            fs::write(job.shared.join("a/c"), "").unwrap();
+            symlink("../../../../../outside", job.mounts.join("m")).unwrap();
+            symlink("../../../..", job.temp.join("up")).unwrap();
+            fs::write(job.temp.join("../beside"), "").unwrap();
+        };
+        check(&["w/e/j"], spoil, &REUSED);
+        check(&["w/e/k"], spoil, &REUSED);
+    }
+
+    #[test]
+    fn what_a_job_has_changed_is_made_anew() {
+        let open = |path: &Path| fs::set_permissions(path, PermissionsExt::from_mode(0o777)).unwrap();
+        check(&["w/e/j"], |job| open(&job.temp), &REUSED[..2]);
+        check(&["w/e/j"], |job| open(&job.shared), &REUSED[..5]);
+        let outside = |job: &JobPaths| job.temp.join("../../../../outside");
+        let hard_link = |job: &JobPaths| {
+            fs::remove_file(&job.host_file).unwrap();
+            fs::hard_link(outside(job), &job.host_file).unwrap();
+        };
+        let without_host_file = ["w", "w/e", "w/e/j", "w/e/j/mounts", "w/e/j/shared"];
+        check(&["w/e/j"], hard_link, &without_host_file);
+        let soft_link = |job: &JobPaths| {
+            fs::remove_file(&job.host_file).unwrap();
+            symlink(outside(job), &job.host_file).unwrap();
+        };
+        check(&["w/e/j"], soft_link, &without_host_file);
+        let replaced = |job: &JobPaths| {
+            fs::remove_dir_all(&job.temp).unwrap();
+            symlink("/", &job.temp).unwrap();
+        };
+        check(&["w/e/j"], replaced, &REUSED[..2]);
+    }
+}

@@ -1,0 +1,48 @@
+//! How much a trivial job costs, and an idle agent. Prints, and asserts nothing about time:
+//! `cargo test --release -p agent --test agent -- --ignored --nocapture pace`
+
+use std::fs;
+use std::time::Instant;
+
+use crate::support::{ControlPlane, Job, Node};
+
+const JOBS: usize = 400;
+/// `USER_HZ`, in which the kernel reports processor time.
+const TICKS_PER_SECOND: f64 = 100.0;
+
+#[test]
+#[ignore = "a measurement"]
+fn pace_of_trivial_jobs() {
+    let control = ControlPlane::start();
+    let mut node = Node::ready(&control);
+    println!("idle agent: {}", memory(&node));
+    let jobs: Vec<Job> = (0..JOBS).map(|_| Job::new("true")).collect();
+    jobs.iter().for_each(|job| node.owns(job));
+    let before = processor(&node);
+    let begun = Instant::now();
+    control.change(&node.id, |script| script.queue = jobs.iter().skip(1).map(Job::run).collect());
+    control.desire(&node.id, jobs[0].run());
+    control.end_of(&node.id, &jobs[JOBS - 1].key());
+    let wall = begun.elapsed().as_secs_f64();
+    let after = processor(&node);
+    let each = |index: usize| (after[index] - before[index]) / JOBS as f64 * 1000.0;
+    println!("{JOBS} jobs, one after the other, per job:");
+    println!("  wall                          {:.2} ms", wall / JOBS as f64 * 1000.0);
+    println!("  agent, user + system          {:.2} + {:.2} ms", each(0), each(1));
+    println!("  supervisor and bash, likewise {:.2} + {:.2} ms", each(2), each(3));
+    println!("agent afterwards: {}", memory(&node));
+}
+
+/// Seconds of the agent itself and of its children: user, system, user, system.
+fn processor(node: &Node) -> [f64; 4] {
+    let stat = fs::read_to_string(format!("/proc/{}/stat", node.agent_pid())).unwrap();
+    let fields: Vec<&str> = stat.rsplit_once(") ").unwrap().1.split(' ').collect();
+    [11, 12, 13, 14].map(|index| fields[index].parse::<f64>().unwrap() / TICKS_PER_SECOND)
+}
+
+fn memory(node: &Node) -> String {
+    let status = fs::read_to_string(format!("/proc/{}/status", node.agent_pid())).unwrap();
+    let lines =
+        status.lines().filter(|line| line.starts_with("VmRSS") || line.starts_with("RssAnon"));
+    lines.collect::<Vec<_>>().join(", ").replace('\t', " ")
+}

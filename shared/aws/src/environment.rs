@@ -1,0 +1,103 @@
+//! What a function is told by its environment, and the clients it makes of that, once per cold
+//! start.
+
+use crate::{NoMachines, QueueUrls, SqsHints};
+use control::keys::Keys;
+use control::ports::Ids;
+use control::world::{RandomIds, SystemClock};
+use control::{Control, Settings};
+use model::{Timestamp, limits};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+#[derive(Debug, thiserror::Error)]
+pub enum EnvironmentError {
+    #[error("the environment variable {0} is not set")]
+    Missing(&'static str),
+    #[error("the environment variable {0} must be {1}")]
+    Invalid(&'static str, &'static str),
+}
+
+/// JSON, one event per line, for CloudWatch.
+pub fn log() {
+    tracing_subscriber::fmt().json().with_current_span(true).without_time().init();
+}
+
+/// The control plane of this stack.
+///
+/// | variable | meaning |
+/// | --- | --- |
+/// | `TABLE_NAME` | the DynamoDB table |
+/// | `DISPATCHER_QUEUE_URL`, `AUTOSCALER_QUEUE_URL`, `RECOVERY_QUEUE_URL` | the SQS FIFO queues |
+/// | `MASTER_KEY` | 64 hexadecimal digits; secrets, links and node tokens hang on it |
+/// | `IDLE_SECONDS` | how long idle nodes beyond demand stay; 300 unless set |
+/// | `MAX_NODES` | nodes that the stack may have; 100 unless set |
+/// | `FILE_SYSTEM_ROOT` | where the stack's file system is mounted; `/mnt/batchai` unless set |
+///
+/// # Errors
+/// When something that is needed is not set.
+pub async fn control() -> Result<Control, EnvironmentError> {
+    let config = aws_config::load_defaults(aws_config::BehaviorVersion::latest()).await;
+    let urls = QueueUrls {
+        dispatcher: required("DISPATCHER_QUEUE_URL")?,
+        autoscaler: required("AUTOSCALER_QUEUE_URL")?,
+        recovery: required("RECOVERY_QUEUE_URL")?,
+    };
+    let ids: Arc<dyn Ids> = Arc::new(RandomIds);
+    let root = optional("FILE_SYSTEM_ROOT").unwrap_or_else(|| "/mnt/batchai".to_owned());
+    Ok(Control {
+        table: dynamo::Table::new(aws_sdk_dynamodb::Client::new(&config), required("TABLE_NAME")?),
+        machines: Arc::new(NoMachines),
+        hints: Arc::new(SqsHints::new(aws_sdk_sqs::Client::new(&config), urls, Arc::clone(&ids))),
+        clock: Arc::new(SystemClock),
+        ids,
+        keys: Arc::new(Keys::derive(&master_key()?)),
+        settings: Arc::new(Settings {
+            idle_seconds: number("IDLE_SECONDS", limits::IDLE_SECONDS_DEFAULT)?,
+            max_nodes: number("MAX_NODES", limits::MAX_NODES_PER_CLUSTER.into())?
+                .try_into()
+                .map_err(|_| EnvironmentError::Invalid("MAX_NODES", "a small whole number"))?,
+            file_server_root: PathBuf::from(root),
+            shows_local_paths: false,
+            listening_since: Timestamp(0),
+        }),
+    })
+}
+
+/// The token that requests to the API must show (`API_TOKEN`).
+///
+/// # Errors
+/// When it is not set.
+pub fn access() -> Result<String, EnvironmentError> {
+    required("API_TOKEN")
+}
+
+fn master_key() -> Result<[u8; 32], EnvironmentError> {
+    const NAME: &str = "MASTER_KEY";
+    let text = required(NAME)?;
+    let invalid = || EnvironmentError::Invalid(NAME, "64 hexadecimal digits");
+    let mut key = [0; 32];
+    if text.len() != 2 * key.len() || !text.is_ascii() {
+        return Err(invalid());
+    }
+    for (index, byte) in key.iter_mut().enumerate() {
+        *byte = u8::from_str_radix(&text[2 * index..2 * index + 2], 16).map_err(|_| invalid())?;
+    }
+    Ok(key)
+}
+
+fn number(name: &'static str, default: u64) -> Result<u64, EnvironmentError> {
+    match optional(name) {
+        None => Ok(default),
+        Some(text) => text.parse().map_err(|_| EnvironmentError::Invalid(name, "a whole number")),
+    }
+}
+
+fn required(name: &'static str) -> Result<String, EnvironmentError> {
+    optional(name).ok_or(EnvironmentError::Missing(name))
+}
+
+#[expect(clippy::disallowed_methods, reason = "the one place that reads a function's environment")]
+fn optional(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}

@@ -1,0 +1,70 @@
+//! Hints over SQS FIFO queues, one per function. The message group is the resource, so that one
+//! function looks at one resource at a time.
+
+use async_trait::async_trait;
+use aws_sdk_sqs::Client;
+use aws_sdk_sqs::error::{ProvideErrorMetadata, SdkError};
+use control::ports::{Function, Hints, Ids, PortError};
+use model::{NodeId, Wake};
+use std::sync::Arc;
+
+#[derive(Clone, Debug)]
+pub struct QueueUrls {
+    pub dispatcher: String,
+    pub autoscaler: String,
+    pub recovery: String,
+}
+
+pub struct SqsHints {
+    client: Client,
+    urls: QueueUrls,
+    ids: Arc<dyn Ids>,
+}
+
+impl SqsHints {
+    pub fn new(client: Client, urls: QueueUrls, ids: Arc<dyn Ids>) -> Self {
+        Self { client, urls, ids }
+    }
+
+    fn url(&self, function: Function) -> &str {
+        match function {
+            Function::Dispatcher => &self.urls.dispatcher,
+            Function::Autoscaler => &self.urls.autoscaler,
+            Function::Recovery => &self.urls.recovery,
+        }
+    }
+}
+
+#[async_trait]
+impl Hints for SqsHints {
+    /// Every hint has a deduplication id of its own: two of the same content five minutes apart are
+    /// two events, and the second one must not be swallowed.
+    async fn send(&self, function: Function, wake: &Wake) -> Result<(), PortError> {
+        let body = serde_json::to_string(wake).map_err(PortError::other)?;
+        self.client
+            .send_message()
+            .queue_url(self.url(function))
+            .message_group_id(wake.uid().as_str())
+            .message_deduplication_id(self.ids.uid().as_str())
+            .message_body(body)
+            .send()
+            .await
+            .map_err(port_error)?;
+        Ok(())
+    }
+
+    /// A Lambda function holds no requests.
+    fn wake_node(&self, _node: &NodeId) {}
+}
+
+fn port_error<E, R>(error: SdkError<E, R>) -> PortError
+where
+    E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
+    R: std::fmt::Debug + Send + Sync + 'static,
+{
+    match error.code() {
+        Some("RequestThrottled" | "ThrottlingException") => PortError::Throttled(Box::new(error)),
+        Some("AccessDenied" | "AccessDeniedException") => PortError::Denied(Box::new(error)),
+        _ => PortError::Other(Box::new(error)),
+    }
+}

@@ -1,0 +1,32 @@
+//! Machines where no provider is configured: launches are refused, and the cluster says why.
+
+use async_trait::async_trait;
+use control::ports::{LaunchOutcome, LaunchRequest, Machines, PortError};
+use model::{ClusterRef, ResourceError};
+use scheduler::recovery::FoundMachine;
+
+#[derive(Debug)]
+pub struct NoMachines;
+
+#[async_trait]
+impl Machines for NoMachines {
+    async fn launch(&self, _request: &LaunchRequest) -> Result<LaunchOutcome, PortError> {
+        let refused = ResourceError::new(
+            "NoMachineProvider",
+            "This deployment has no provider of machines; nodes cannot be launched",
+        );
+        Ok(LaunchOutcome { launched: Vec::new(), refused: Some(refused) })
+    }
+
+    async fn find(&self, _cluster: &ClusterRef) -> Result<Vec<FoundMachine>, PortError> {
+        Ok(Vec::new())
+    }
+
+    async fn terminate(
+        &self,
+        _cluster: &ClusterRef,
+        instances: &[String],
+    ) -> Result<Vec<String>, PortError> {
+        Ok(instances.to_vec())
+    }
+}

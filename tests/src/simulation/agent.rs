@@ -1,0 +1,204 @@
+//! A simulated agent: follows the node protocol as the real one does, with processes that only
+//! last a time and end with a code.
+
+use super::truth::Truth;
+use control::Control;
+use model::{ClusterRef, NodeId, Timestamp};
+use protocol::{
+    Assignment, AttemptKey, AttemptReport, Desired, End, NodePhase, Progress, SyncRequest,
+};
+
+#[derive(Clone, Debug, Default)]
+pub struct SimAgent {
+    ready: bool,
+    left: bool,
+    attempt: Option<SimAttempt>,
+    notice: Option<u64>,
+    /// What was said before: a late repetition of it must do no harm.
+    pub said: Vec<SyncRequest>,
+}
+
+#[derive(Clone, Debug)]
+struct SimAttempt {
+    key: AttemptKey,
+    rank: u32,
+    state: SimState,
+    /// What the command will end with, and after how long.
+    exit_code: i32,
+    duration_millis: u64,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+enum SimState {
+    /// Prepared; waits for the start.
+    Waiting,
+    Running {
+        until: Timestamp,
+    },
+    /// Asked to stop; gone at that time.
+    Stopping {
+        until: Timestamp,
+        end: End,
+    },
+    Ended {
+        end: End,
+    },
+}
+
+impl SimAgent {
+    pub fn has_left(&self) -> bool {
+        self.left
+    }
+
+    pub fn give_notice(&mut self, seconds: u64) {
+        self.notice.get_or_insert(seconds);
+    }
+
+    /// Time passes for the processes of this node.
+    pub fn pass_time(&mut self, now: Timestamp, truth: &mut Truth) {
+        let Some(attempt) = &mut self.attempt else { return };
+        match attempt.state.clone() {
+            SimState::Running { until } if now >= until => {
+                if attempt.rank == 0 {
+                    truth.ended(&attempt.key, Some(attempt.exit_code));
+                    let end = End::Exited { exit_code: attempt.exit_code };
+                    attempt.state = SimState::Ended { end };
+                }
+            }
+            SimState::Stopping { until, end } if now >= until => {
+                attempt.killed(truth);
+                attempt.state = SimState::Ended { end };
+            }
+            SimState::Waiting
+            | SimState::Running { .. }
+            | SimState::Stopping { .. }
+            | SimState::Ended { .. } => {}
+        }
+        if self.notice.is_some() {
+            self.stop(now, End::Interrupted, 1);
+        }
+    }
+
+    pub fn observe(&self, instance: &str, address: &str) -> SyncRequest {
+        let phase = match (self.left, self.ready) {
+            (true, _) => NodePhase::Left,
+            (false, true) => NodePhase::Ready,
+            (false, false) => NodePhase::Preparing,
+        };
+        SyncRequest {
+            instance: instance.to_owned(),
+            address: address.to_owned(),
+            phase,
+            attempt: self.attempt.as_ref().map(SimAttempt::report),
+            interruption_notice_seconds: self.notice,
+        }
+    }
+
+    /// Converges on what is desired.
+    pub fn obey(&mut self, desired: Desired, instance: &str, now: Timestamp, truth: &mut Truth) {
+        match desired {
+            Desired::Prepare { .. } => self.ready = true,
+            Desired::Idle => self.drop_attempt(truth),
+            Desired::Run { key, start, assignment } => {
+                if self.attempt.as_ref().is_none_or(|attempt| attempt.key != key) {
+                    self.drop_attempt(truth);
+                    self.attempt = assignment.map(|assignment| SimAttempt::take(&assignment));
+                }
+                if start {
+                    self.start(instance, now, truth);
+                }
+            }
+            Desired::Stop { key, grace_seconds } => {
+                if self.attempt.as_ref().is_none_or(|attempt| attempt.key != key) {
+                    self.drop_attempt(truth);
+                    self.attempt = Some(SimAttempt::never_ran(key));
+                }
+                self.stop(now, End::Stopped, grace_seconds.min(3));
+            }
+            Desired::Leave { .. } => {
+                self.drop_attempt(truth);
+                self.left = true;
+            }
+        }
+    }
+
+    fn start(&mut self, instance: &str, now: Timestamp, truth: &mut Truth) {
+        let Some(attempt) = &mut self.attempt else { return };
+        if attempt.state == SimState::Waiting {
+            if attempt.rank == 0 {
+                truth.started(&attempt.key, instance);
+            }
+            attempt.state = SimState::Running { until: now.plus_millis(attempt.duration_millis) };
+        }
+    }
+
+    fn stop(&mut self, now: Timestamp, end: End, grace_seconds: u64) {
+        let Some(attempt) = &mut self.attempt else { return };
+        match attempt.state {
+            SimState::Waiting | SimState::Running { .. } => {
+                let until = now.plus_seconds(grace_seconds);
+                attempt.state = SimState::Stopping { until, end };
+            }
+            SimState::Stopping { .. } | SimState::Ended { .. } => {}
+        }
+    }
+
+    /// The control plane no longer knows it: it is acknowledged, or fenced.
+    fn drop_attempt(&mut self, truth: &mut Truth) {
+        if let Some(attempt) = self.attempt.take()
+            && !matches!(attempt.state, SimState::Ended { .. })
+        {
+            attempt.killed(truth);
+        }
+    }
+}
+
+impl SimAttempt {
+    /// Only the master runs the command.
+    fn killed(&self, truth: &mut Truth) {
+        if self.rank == 0 {
+            truth.ended(&self.key, None);
+        }
+    }
+
+    fn take(assignment: &Assignment) -> Self {
+        let mut numbers = assignment.command_line.split(' ').filter_map(|it| it.parse().ok());
+        let mut next = || numbers.next().unwrap_or(0);
+        Self {
+            key: assignment.key.clone(),
+            rank: assignment.rank,
+            state: SimState::Waiting,
+            exit_code: i32::try_from(next()).unwrap_or(1),
+            duration_millis: next(),
+        }
+    }
+
+    fn never_ran(key: AttemptKey) -> Self {
+        let state = SimState::Ended { end: End::Stopped };
+        Self { key, rank: 1, state, exit_code: 0, duration_millis: 0 }
+    }
+
+    fn report(&self) -> AttemptReport {
+        let progress = match &self.state {
+            SimState::Waiting => Progress::Prepared,
+            SimState::Running { .. } | SimState::Stopping { .. } => Progress::Running,
+            SimState::Ended { end } => Progress::Ended { end: end.clone() },
+        };
+        AttemptReport { key: self.key.clone(), progress }
+    }
+}
+
+/// The command line that tells a simulated process how to end.
+pub fn command_line(exit_code: u32, duration_millis: u64) -> String {
+    format!("simulate {exit_code} {duration_millis}")
+}
+
+/// One request. The answer may be lost on its way back.
+pub async fn sync(
+    control: &Control,
+    cluster: &ClusterRef,
+    node: &NodeId,
+    request: &SyncRequest,
+) -> Result<Desired, control::Error> {
+    control.sync(cluster, node, request).await.map(|response| response.desired)
+}
