@@ -9,11 +9,14 @@ use aws_smithy_types::body::SdkBody;
 use local::engine::Engine;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 #[derive(Debug)]
 pub struct Faults {
     state: Mutex<State>,
+    /// Transactions that reached the engine.
+    transactions: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -46,7 +49,7 @@ impl Faults {
     pub fn new(seed: u64) -> Self {
         let dice = StdRng::seed_from_u64(seed ^ 0xfa17);
         let state = State { dice, per_mille: 0, crash_after: None, crashed: false };
-        Self { state: Mutex::new(state) }
+        Self { state: Mutex::new(state), transactions: AtomicU64::new(0) }
     }
 
     pub fn set_rate(&self, per_mille: u32) {
@@ -83,6 +86,10 @@ impl Faults {
         }
     }
 
+    pub fn transactions(&self) -> u64 {
+        self.transactions.load(Ordering::Relaxed)
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().expect("nobody panics while drawing")
     }
@@ -99,6 +106,13 @@ impl FaultyEngine {
     pub fn new(engine: Engine, faults: Arc<Faults>) -> Self {
         Self { engine, faults }
     }
+
+    fn answer(&self, request: &HttpRequest, is_transaction: bool) -> HttpResponse {
+        if is_transaction {
+            self.faults.transactions.fetch_add(1, Ordering::Relaxed);
+        }
+        self.engine.answer(request)
+    }
 }
 
 impl HttpConnector for FaultyEngine {
@@ -110,7 +124,7 @@ impl HttpConnector for FaultyEngine {
         let lost = || ConnectorError::timeout("the answer was lost".into());
         let crashed = || ConnectorError::other("the function has ended".into(), None);
         HttpConnectorFuture::ready(match self.faults.draw() {
-            Fault::None => Ok(self.engine.answer(&request)),
+            Fault::None => Ok(self.answer(&request, is_transaction)),
             Fault::Met if is_transaction => Ok(refusal(
                 r#"{"__type":"com.amazonaws.dynamodb.v20120810#TransactionCanceledException","Message":"Transaction cancelled","CancellationReasons":[{"Code":"TransactionConflict"}]}"#,
             )),
@@ -118,12 +132,12 @@ impl HttpConnector for FaultyEngine {
                 r#"{"__type":"com.amazonaws.dynamodb.v20120810#ThrottlingException","message":"Rate exceeded"}"#,
             )),
             Fault::AnswerLost => {
-                self.engine.answer(&request);
+                self.answer(&request, is_transaction);
                 Err(lost())
             }
             Fault::CrashedBefore => Err(crashed()),
             Fault::CrashedAfter => {
-                self.engine.answer(&request);
+                self.answer(&request, is_transaction);
                 Err(crashed())
             }
         })

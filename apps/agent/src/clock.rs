@@ -44,6 +44,12 @@ impl std::fmt::Display for Uptime {
     }
 }
 
+/// Names the time since the machine was started. Uptimes and process ids of another boot say nothing.
+pub fn boot_id() -> String {
+    let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    id.trim().to_owned()
+}
+
 /// The time of day in the form of the execution log: `2018-12-23T19:46:26Z`.
 #[expect(clippy::disallowed_methods, reason = "the edge at which log lines get their time")]
 pub fn time_of_day() -> String {
@@ -60,6 +66,12 @@ mod tests {
         let never = Uptime::now().after_seconds(u64::MAX);
         assert!(never.remaining() > Duration::from_secs(1 << 40));
         assert_eq!(Uptime(0).remaining(), Duration::ZERO);
+    }
+
+    #[test]
+    fn a_boot_has_a_name() {
+        assert_eq!(boot_id().len(), 36);
+        assert_eq!(boot_id(), boot_id());
     }
 
     #[test]

@@ -52,6 +52,10 @@ pub fn heading(number: u32, job: &str, node_id: &str) -> String {
 
 /// The attempt whose log lies at `path`; `None` when there is no log, or it is no log of ours.
 pub fn attempt_of(path: &Path) -> Option<u32> {
+    // A user may have put anything there, a pipe without a writer for instance.
+    if !path.symlink_metadata().ok()?.is_file() {
+        return None;
+    }
     let mut first_line = String::new();
     BufReader::new(File::open(path).ok()?.take(1024)).read_line(&mut first_line).ok()?;
     first_line.split_once(" Attempt ")?.1.split_once(' ')?.0.parse().ok()

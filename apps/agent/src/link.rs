@@ -20,7 +20,7 @@ const CONNECT_LIMIT: Duration = Duration::from_secs(3);
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// A node may be faster than its own registration; this often it asks again without slowing down.
-const QUICK_TRIES: u32 = 50;
+const QUICK_TRIES: u32 = 500;
 
 #[derive(Debug, thiserror::Error)]
 pub enum LinkError {
@@ -161,6 +161,10 @@ impl Backoff {
     }
 
     pub fn failed(&mut self, error: &LinkError) -> Duration {
+        if self.failures == 0 {
+            let reason = std::error::Error::source(error).map(ToString::to_string);
+            tracing::warn!(%error, reason, "trying again until the control plane answers");
+        }
         let quick = error.is_early() && self.failures < QUICK_TRIES;
         let exponent = if quick { 0 } else { self.failures.min(16) };
         self.failures = self.failures.saturating_add(1);

@@ -80,24 +80,26 @@ impl MountRoot {
         }
     }
 
-    /// Takes away what [`MountRoot::mount`] made at this path.
-    pub fn unmount(&self, relative_mount_path: &str) -> Result<String, HelperError> {
+    /// Takes away what [`MountRoot::mount`] made at this path, if it came so far. Returns a line for
+    /// the execution log.
+    pub fn unmount(&self, relative_mount_path: &str) -> Result<Option<String>, HelperError> {
         let odd = |error: PathError| HelperError::Failed(error.to_string());
         let at = self.path.join(relative(relative_mount_path).map_err(odd)?);
         let is_link = fs::symlink_metadata(&at).is_ok_and(|data| data.file_type().is_symlink());
-        if is_link {
+        let was_mounted = if is_link {
             fs::remove_file(&at)?;
+            true
         } else {
-            mount_table::clear(&at, &self.scratch)?;
-        }
-        Ok(format!("Unmounted {}", at.display()))
+            mount_table::clear(&at, &self.scratch)?
+        };
+        Ok(was_mounted.then(|| format!("Unmounted {}", at.display())))
     }
 
     /// The absolute mount path, its parent directory made, and proven to lie in this root.
     fn place(&self, relative_mount_path: &str) -> Result<PathBuf, String> {
         let below = relative(relative_mount_path).map_err(|error| error.to_string())?;
         let Some(name) = below.file_name() else {
-            return Err(PathError::NotRelative(relative_mount_path.into()).to_string());
+            return Err(PathError::Relative(relative_mount_path.into()).to_string());
         };
         let parent = self.path.join(below.parent().unwrap_or(Path::new("")));
         let made = fs::create_dir_all(&parent)
@@ -271,8 +273,8 @@ mod tests {
         let here = mount_root(&root, place.path());
         here.mount(&directory(&server, "", "nfs"), &|| false).unwrap();
         assert!(root.join("nfs/kept").exists());
-        here.unmount("nfs").unwrap();
-        here.unmount("nfs").unwrap();
+        assert!(here.unmount("nfs").unwrap().is_some());
+        assert!(here.unmount("nfs").unwrap().is_none());
         assert!(!root.join("nfs").exists() && server.join("kept").exists());
     }
 }

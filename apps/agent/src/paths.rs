@@ -5,13 +5,13 @@ use std::path::{Component, Path, PathBuf};
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PathError {
     #[error("'{0}' cannot be the name of a file or directory")]
-    NotPlain(String),
+    Name(String),
     #[error("'{0}' must be a relative path without '..'")]
-    NotRelative(String),
+    Relative(String),
     #[error(
         "'{0}' must be an absolute path without '..'; begin it with $AZ_BATCHAI_MOUNT_ROOT, $AZ_BATCHAI_JOB_MOUNT_ROOT or a directory of the node"
     )]
-    NotAbsolute(String),
+    Absolute(String),
 }
 
 /// `name` when it is one component of a path, and neither `.` nor `..`.
@@ -20,13 +20,13 @@ pub fn plain(name: &str) -> Result<&str, PathError> {
     match (components.next(), components.next()) {
         // `a/` and `a/.` have one component too, but are not plain.
         (Some(Component::Normal(only)), None) if only == name && !name.contains('\0') => Ok(name),
-        _ => Err(PathError::NotPlain(name.to_owned())),
+        _ => Err(PathError::Name(name.to_owned())),
     }
 }
 
 /// `path` as components below some root; `.` and doubled slashes are dropped. May be empty.
 pub fn relative(path: &str) -> Result<PathBuf, PathError> {
-    let refuse = || PathError::NotRelative(path.to_owned());
+    let refuse = || PathError::Relative(path.to_owned());
     let mut clean = PathBuf::new();
     for component in Path::new(path).components() {
         match component {
@@ -42,7 +42,7 @@ pub fn relative(path: &str) -> Result<PathBuf, PathError> {
 pub fn absolute(path: &str) -> Result<PathBuf, PathError> {
     let climbs = Path::new(path).components().any(|part| part == Component::ParentDir);
     if !path.starts_with('/') || climbs || path.contains('\0') {
-        return Err(PathError::NotAbsolute(path.to_owned()));
+        return Err(PathError::Absolute(path.to_owned()));
     }
     Ok(Path::new(path).components().collect())
 }
@@ -57,7 +57,7 @@ mod tests {
             assert_eq!(plain(name), Ok(name));
         }
         for name in ["", ".", "..", "a/b", "/a", "a/", "./a", "a/.", "a\0b"] {
-            assert_eq!(plain(name), Err(PathError::NotPlain(name.to_owned())));
+            assert_eq!(plain(name), Err(PathError::Name(name.to_owned())));
         }
     }
 
@@ -67,7 +67,7 @@ mod tests {
         assert_eq!(relative("./a//b/"), Ok("a/b".into()));
         assert_eq!(relative(""), Ok(PathBuf::new()));
         for path in ["/etc", "..", "a/../b", "a/..", "a\0"] {
-            assert_eq!(relative(path), Err(PathError::NotRelative(path.to_owned())));
+            assert_eq!(relative(path), Err(PathError::Relative(path.to_owned())));
         }
     }
 
@@ -75,7 +75,7 @@ mod tests {
     fn absolute_paths_climb_nowhere() {
         assert_eq!(absolute("/a//b/./c/"), Ok("/a/b/c".into()));
         for path in ["", "a", "/a/../b", "/..", "/a\0"] {
-            assert_eq!(absolute(path), Err(PathError::NotAbsolute(path.to_owned())));
+            assert_eq!(absolute(path), Err(PathError::Absolute(path.to_owned())));
         }
     }
 }

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use protocol::{NodeSetup, Problem, SetupTask};
 use serde::{Deserialize, Serialize};
 
-use crate::clock::Uptime;
+use crate::clock::{Uptime, boot_id};
 use crate::environment::add_user_variables;
 use crate::execution_log::ExecutionLog;
 use crate::expand;
@@ -35,12 +35,14 @@ struct Remembered {
     mount_paths: Vec<String>,
     /// Id under which the setup task was begun.
     task: Option<String>,
-    complete: bool,
+    /// Set when all is done, to the boot for which it was: a restarted machine has lost its mounts
+    /// and services, and the setup task is to run "when allocated or rebooted".
+    complete_for: Option<String>,
 }
 
 /// True when an earlier life of the agent has completed the setup.
 pub fn is_complete(host: &Host) -> bool {
-    recall(host).complete
+    recall(host).complete_for == Some(boot_id())
 }
 
 /// Starts the setup; `tell` is called once, with the outcome. The orders end it early.
@@ -90,7 +92,7 @@ fn run(host: &Host, setup: &NodeSetup, orders: &Orders) -> Result<(), Problem> {
     if let Some(task) = &setup.setup_task {
         Task::plan(host, task, environment)?.run(host, orders, log, &mut remembered)?;
     }
-    remembered.complete = true;
+    remembered.complete_for = Some(boot_id());
     Ok(remember(host, &remembered)?)
 }
 
@@ -141,7 +143,9 @@ impl<'a> Task<'a> {
         let verdict = match supervised {
             Found::Over(verdict) => verdict,
             Found::Running(supervised) => Minder::new(orders, None, None)
-                .outlast(&host.supervisors, supervised, |_, _| log.line("Ending the setup task: the node leaves"))
+                .outlast(&host.supervisors, supervised, |_, _| {
+                    log.line("Ending the setup task: the node leaves")
+                })
                 .map_err(NotProvided::storage("look after the setup task", &self.output))?,
         };
         let outcome = self.judge(host, verdict);
@@ -165,7 +169,7 @@ impl<'a> Task<'a> {
             Verdict::NotStarted { reason } => (None, reason.as_str()),
             Verdict::Vanished(_) => (None, "the process that supervised it was killed"),
         };
-        let claim = match verdict {
+        let claim = match &verdict {
             Verdict::Vanished(claim) => Some(claim),
             _ => None,
         };
@@ -200,10 +204,9 @@ impl<'a> Task<'a> {
             stderr,
             leftovers: Leftovers::Keep,
         };
-        host.supervisors.start(&request).map_err(|error| NotProvided::Start {
-            what: "setup task",
-            reason: error.to_string(),
-        })
+        host.supervisors
+            .start(&request)
+            .map_err(|error| NotProvided::Start { what: "setup task", reason: error.to_string() })
     }
 
     fn file(&self, host: &Host, name: &str, ending: &str) -> PathBuf {

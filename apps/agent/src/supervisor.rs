@@ -27,7 +27,7 @@ use rustix::process::{Pid, Signal, WaitOptions, WaitStatus};
 use serde::{Deserialize, Serialize};
 use signal_hook::consts::{SIGCHLD, SIGTERM, SIGUSR1};
 
-use crate::clock::Uptime;
+use crate::clock::{Uptime, boot_id};
 use crate::system::processes::{self, Identity};
 use crate::system::slot::{Claim, Record, Slot};
 
@@ -45,7 +45,9 @@ const KILL_AGAIN_AT_MOST: Duration = Duration::from_millis(200);
 const PROLOGUE: &str = "[ ! -r ~/.bashrc ] || . ~/.bashrc; :\n";
 
 /// One command for the shell, as the agent sends it: its length in four bytes, then JSON.
-#[derive(Debug, Serialize, Deserialize)]
+///
+/// Holds secrets: never printed, hence no `Debug`.
+#[derive(Serialize, Deserialize)]
 pub struct Request {
     pub slot: Slot,
     pub command_line: String,
@@ -116,8 +118,9 @@ fn work() -> io::Result<()> {
 fn supervise(request: &Request, signals: &mut Signals) -> io::Result<()> {
     let own = Identity::of(rustix::process::getpid().as_raw_nonzero().get())
         .ok_or_else(|| io::Error::other("/proc is not mounted"))?;
-    let claim = Claim { supervisor: own, begun: Uptime::now().in_clock_ticks() };
-    let Some(claimed) = request.slot.claim(claim)? else { return Ok(()) };
+    let begun = Uptime::now().in_clock_ticks();
+    let claim = Claim { supervisor: own, boot: boot_id(), begun };
+    let Some(claimed) = request.slot.claim(&claim)? else { return Ok(()) };
     let record = match start(request) {
         Ok(main) => {
             let mut tree =

@@ -1,5 +1,7 @@
 //! The command as a person uses it: real processes, one service per test in a directory of its own.
 
+#![expect(clippy::unwrap_used, reason = "clippy allows it in tests, but not in their helpers")]
+
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::Path;

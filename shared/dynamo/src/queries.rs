@@ -1,14 +1,13 @@
 //! What the service asks of the table, in its own nouns.
 
 use crate::key::{self, IdleMarker};
-use crate::record::InstanceOwner;
+use crate::record::{InstanceOwner, Stored};
 use crate::table::Range;
 use crate::{Error, Table};
 use model::{
     Attempt, AttemptRef, Cluster, ClusterRef, Experiment, FileServer, Job, JobRef, Name, Node,
     NodeId, Operation, QueueEntry, Uid, Wake, Workspace,
 };
-use serde::de::DeserializeOwned;
 
 /// A page of a list, and where the next one starts.
 #[derive(Debug)]
@@ -199,7 +198,7 @@ impl Table {
         self.all(key::AWAKE_PARTITION.to_owned(), "awake#", None).await
     }
 
-    async fn all<T: DeserializeOwned>(
+    async fn all<T: Stored>(
         &self,
         pk: String,
         prefix: &str,
@@ -209,7 +208,7 @@ impl Table {
         Ok(found.into_iter().map(|(_, item)| item).collect())
     }
 
-    async fn page<T: DeserializeOwned>(
+    async fn page<T: Stored>(
         &self,
         pk: String,
         prefix: &str,

@@ -2,13 +2,12 @@
 
 use crate::error::{Error, from_sdk, from_transaction};
 use crate::key::{Key, PARTITION, SORT};
-use crate::record::{self, Item};
-use crate::transaction::{Transaction, number};
+use crate::record::{self, Item, SEEN_AT, Stored, number};
+use crate::transaction::Transaction;
 use crate::units::Units;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes, ReturnConsumedCapacity};
 use model::{Node, Timestamp};
-use serde::de::DeserializeOwned;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -64,7 +63,7 @@ impl Table {
         Ok(())
     }
 
-    pub(crate) async fn get<R: DeserializeOwned>(&self, key: Key) -> Result<Option<R>, Error> {
+    pub(crate) async fn get<R: Stored>(&self, key: Key) -> Result<Option<R>, Error> {
         let answer = self
             .client
             .get_item()
@@ -76,14 +75,11 @@ impl Table {
             .await
             .map_err(from_sdk)?;
         self.units.read(answer.consumed_capacity());
-        answer.item.map(record::from_item).transpose()
+        answer.item.as_ref().map(record::from_item).transpose()
     }
 
     /// Up to 100 items by key, in no particular order; missing ones are left out.
-    pub(crate) async fn get_many<R: DeserializeOwned>(
-        &self,
-        keys: Vec<Key>,
-    ) -> Result<Vec<R>, Error> {
+    pub(crate) async fn get_many<R: Stored>(&self, keys: Vec<Key>) -> Result<Vec<R>, Error> {
         let mut wanted: Vec<Item> = keys.into_iter().map(Key::attributes).collect();
         let mut found = Vec::with_capacity(wanted.len());
         while !wanted.is_empty() {
@@ -104,7 +100,7 @@ impl Table {
                 self.units.read(Some(capacity));
             }
             for item in answer.responses.into_iter().flatten().flat_map(|(_, items)| items) {
-                found.push(record::from_item(item)?);
+                found.push(record::from_item(&item)?);
             }
             for (_, rest) in answer.unprocessed_keys.into_iter().flatten() {
                 wanted.extend(rest.keys);
@@ -114,7 +110,7 @@ impl Table {
     }
 
     /// Items of a range, with the sort key each stands under.
-    pub(crate) async fn range<R: DeserializeOwned>(
+    pub(crate) async fn range<R: Stored>(
         &self,
         range: Range<'_>,
     ) -> Result<Vec<(String, R)>, Error> {
@@ -143,7 +139,7 @@ impl Table {
                 .map_err(from_sdk)?;
             self.units.read(answer.consumed_capacity());
             for item in answer.items.unwrap_or_default() {
-                found.push((sort_key(&item)?, record::from_item(item)?));
+                found.push((sort_key(&item)?, record::from_item(&item)?));
             }
             match answer.last_evaluated_key {
                 Some(next) => after = Some(next),
@@ -166,7 +162,7 @@ impl Table {
             .set_key(Some(key.attributes()))
             .update_expression("SET #seen = :seen")
             .condition_expression("attribute_exists(#pk)")
-            .expression_attribute_names("#seen", "seen_at")
+            .expression_attribute_names("#seen", SEEN_AT)
             .expression_attribute_names("#pk", PARTITION)
             .expression_attribute_values(":seen", seen_at)
             .return_consumed_capacity(ReturnConsumedCapacity::Total)

@@ -2,7 +2,9 @@
 
 use crate::Error;
 use crate::key::{self, Key, PARTITION};
-use crate::record::{self, InstanceOwner, Item, Record, Versioned};
+use crate::record::{
+    self, ACTIVE, AWAKE, InstanceOwner, Item, Record, STATE, UID, VERSION, Versioned, number,
+};
 use aws_sdk_dynamodb::types::{AttributeValue, ConditionCheck, Delete, Put, TransactWriteItem};
 use model::{
     Attempt, Cluster, ClusterRef, Experiment, FileServer, Job, Node, NodeId, Operation, QueueEntry,
@@ -122,28 +124,28 @@ impl Transaction {
 
     /// The workspace must not be on its way out.
     pub fn require_workspace(self, workspace: &Workspace) -> Self {
-        self.require_active(workspace.key(), &workspace.uid, "lifecycle", "active")
+        self.require_active(workspace.key(), &workspace.uid)
     }
 
     pub fn require_experiment(self, experiment: &Experiment) -> Self {
-        self.require_active(experiment.key(), &experiment.uid, "lifecycle", "active")
+        self.require_active(experiment.key(), &experiment.uid)
     }
 
     pub fn require_file_server(self, file_server: &FileServer) -> Self {
-        self.require_active(file_server.key(), &file_server.uid, "state", "ready")
+        self.require_active(file_server.key(), &file_server.uid)
     }
 
     /// The cluster must not be on its way out, and the schedule must look at it.
     pub fn require_awake_cluster(self, cluster: &Cluster) -> Self {
-        let mut condition = active(&cluster.uid, "state", "active");
-        condition.expression = "#uid = :uid AND #state.#kind = :kind AND #awake = :awake";
-        condition.names.push(("#awake", "awake"));
+        let mut condition = active(&cluster.uid);
+        condition.expression = "#uid = :uid AND #state = :state AND #awake = :awake";
+        condition.names.push(("#awake", AWAKE));
         condition.values.push((":awake", AttributeValue::Bool(true)));
         self.push(WriteKind::Check(cluster.key()), Some(condition))
     }
 
-    fn require_active(self, key: Key, uid: &Uid, attribute: &'static str, kind: &str) -> Self {
-        self.push(WriteKind::Check(key), Some(active(uid, attribute, kind)))
+    fn require_active(self, key: Key, uid: &Uid) -> Self {
+        self.push(WriteKind::Check(key), Some(active(uid)))
     }
 
     fn create<R: Record>(self, record: &R) -> Self {
@@ -151,10 +153,7 @@ impl Transaction {
     }
 
     fn replace<R: Versioned>(self, record: &R) -> Self {
-        let next = record::to_item(record).map(|mut item| {
-            item.insert("version".to_owned(), number(record.version() + 1));
-            item
-        });
+        let next = record::to_item(&record.next_version());
         self.put_item(next, Some(at_version(record.version())))
     }
 
@@ -243,24 +242,20 @@ fn plain(expression: &'static str) -> Condition {
 fn at_version(version: u64) -> Condition {
     Condition {
         expression: AT_VERSION,
-        names: vec![("#version", "version")],
+        names: vec![("#version", VERSION)],
         values: vec![(":version", number(version))],
     }
 }
 
-fn active(uid: &Uid, attribute: &'static str, kind: &str) -> Condition {
+fn active(uid: &Uid) -> Condition {
     Condition {
-        expression: "#uid = :uid AND #state.#kind = :kind",
-        names: vec![("#uid", "uid"), ("#state", attribute), ("#kind", "kind")],
+        expression: "#uid = :uid AND #state = :state",
+        names: vec![("#uid", UID), ("#state", STATE)],
         values: vec![
             (":uid", AttributeValue::S(uid.to_string())),
-            (":kind", AttributeValue::S(kind.to_owned())),
+            (":state", AttributeValue::S(ACTIVE.to_owned())),
         ],
     }
-}
-
-pub(crate) fn number(value: u64) -> AttributeValue {
-    AttributeValue::N(value.to_string())
 }
 
 fn owned<T, U>(

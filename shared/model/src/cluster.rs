@@ -15,7 +15,7 @@ pub struct Cluster {
     /// Goes up with every write. Whoever changes the number of nodes writes the cluster too, so two
     /// plans made on one version cannot both add nodes.
     pub version: u64,
-    #[serde(with = "crate::text")]
+
     pub spec: ClusterSpec,
     pub scale: ScaleSettings,
     pub created_at: Timestamp,

@@ -16,7 +16,7 @@ pub struct Job {
     pub cluster: ClusterRef,
     /// The ARM id of the cluster in the service's own spelling.
     pub cluster_id: String,
-    #[serde(with = "crate::text")]
+
     pub spec: JobSpec,
     /// Also its place among jobs of its priority, for good: a requeue does not lose it.
     pub submitted_at: Timestamp,

@@ -16,8 +16,6 @@ pub mod time;
 pub mod wake;
 pub mod workspace;
 
-mod text;
-
 pub use attempt::{Attempt, AttemptPhase, Ending, Member, MemberProgress, Verdict};
 pub use cluster::{Allocation, Cluster, ClusterState, LaunchHealth};
 pub use error::{Refused, ResourceError};

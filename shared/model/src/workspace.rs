@@ -60,7 +60,7 @@ pub struct FileServer {
     pub name: Name,
     pub uid: Uid,
     pub version: u64,
-    #[serde(with = "crate::text")]
+
     pub spec: FileServerSpec,
     pub created_at: Timestamp,
     pub etag: Uid,

@@ -27,6 +27,9 @@ pub fn run_all(seeds: std::ops::Range<u64>) -> Vec<Failure> {
     };
     std::thread::scope(|scope| {
         let tasks: Vec<_> = (0..cores).map(|_| scope.spawn(play)).collect();
-        tasks.into_iter().filter_map(|task| task.join().expect("a history does not panic")).collect()
+        tasks
+            .into_iter()
+            .filter_map(|task| task.join().expect("a history does not panic"))
+            .collect()
     })
 }

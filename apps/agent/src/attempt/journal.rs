@@ -18,7 +18,8 @@ use crate::host::Host;
 use crate::system::orders::Ending;
 use crate::system::slot::{Slot, read_line, write_line};
 
-#[derive(Clone, Debug, Serialize, Deserialize)]
+/// May hold secrets: never printed, hence no `Debug`.
+#[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct State {
     /// With the secrets only while a command that needs them is still to be started.

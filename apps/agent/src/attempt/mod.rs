@@ -5,6 +5,7 @@ mod journal;
 mod provide;
 mod sequence;
 mod wipe;
+mod words;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;

@@ -67,7 +67,8 @@ impl Site {
         for mount in assignment.mounts.iter().rev() {
             let path = &mount.relative_mount_path;
             match self.mount_root(host).unmount(path) {
-                Ok(line) => log.line(line),
+                Ok(Some(line)) => log.line(line),
+                Ok(None) => {}
                 Err(error) => {
                     tracing::warn!(path, %error, "a mount of a job stays");
                     log.line(format_args!("Unable to unmount {path}: {error}"));
@@ -104,7 +105,7 @@ impl Site {
         let jobs = host.jobs();
         mount_table::clear(&jobs, &host.scratch())
             .map_err(io::Error::other)
-            .and_then(|()| make_room(&jobs, &self.paths))
+            .and_then(|_| make_room(&jobs, &self.paths))
             .map_err(NotProvided::storage("remove what former jobs left on it", jobs))?;
         for path in [&self.paths.mounts, &self.paths.shared] {
             make(path)?;

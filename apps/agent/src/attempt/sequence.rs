@@ -10,6 +10,7 @@ use protocol::{Assignment, End, Progress};
 
 use super::journal::{Journal, Stage, State};
 use super::provide::Site;
+use super::words::{describe, summary};
 use super::{Begin, Outcome};
 use crate::clock::Uptime;
 use crate::execution_log::ExecutionLog;
@@ -258,7 +259,7 @@ impl<'a> Sequence<'a> {
     fn kill_leftovers(&self, verdict: &Verdict) {
         if let Verdict::Vanished(claim) = verdict {
             let marker = self.host.attempt_marker(&self.state.assignment.key);
-            leftovers::kill(&marker, Some(*claim));
+            leftovers::kill(&marker, Some(claim));
         }
     }
 
@@ -314,36 +315,4 @@ fn not_started(reason: String) -> Outcome {
 
 fn lost(reason: impl ToString) -> Outcome {
     Outcome::Ended(End::Lost { reason: reason.to_string() })
-}
-
-fn describe(signal: Signal, cause: Cause, what: &str) -> String {
-    let signal = match signal {
-        Signal::Terminate => "SIGTERM",
-        Signal::Kill => "SIGKILL",
-    };
-    let reason = match cause {
-        Cause::Stopped => "it was asked to stop",
-        Cause::Interrupted => "this machine is being taken away",
-        Cause::WallClockExceeded => "it ran longer than maxWallClockTime allows",
-        Cause::Fenced => "the job no longer has this node",
-    };
-    format!("Sending {signal} to every process of the {what}: {reason}")
-}
-
-fn summary(outcome: &Outcome) -> String {
-    match outcome {
-        Outcome::Dropped => "the job no longer has this node".into(),
-        Outcome::Ended(End::Exited { exit_code }) => format!("exit code {exit_code}"),
-        Outcome::Ended(End::PreparationFailed { exit_code }) => {
-            format!("the job preparation failed with exit code {exit_code}")
-        }
-        Outcome::Ended(End::NotProvided { problem }) => {
-            let reasons = problem.details.iter().map(|(_, value)| format!(": {value}"));
-            format!("{}{}", problem.message, reasons.collect::<String>())
-        }
-        Outcome::Ended(End::WallClockExceeded) => "it ran for too long".into(),
-        Outcome::Ended(End::Stopped) => "stopped".into(),
-        Outcome::Ended(End::Interrupted) => "interrupted, the machine is being taken away".into(),
-        Outcome::Ended(End::Lost { reason }) => format!("lost, {reason}"),
-    }
 }

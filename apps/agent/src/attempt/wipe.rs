@@ -39,17 +39,16 @@ pub fn make_room(jobs: &Path, job: &JobPaths) -> io::Result<()> {
 
 /// Leaves nothing in `directory` but `wanted`, which another directory may become.
 fn narrow(directory: &Path, wanted: &Path, model: &Metadata) -> io::Result<()> {
-    let is_there = fs::symlink_metadata(wanted).is_ok_and(|data| is_as_made(&data, model));
-    let mut renamed = false;
-    retain(directory, |entry, data| {
-        if entry.path() == wanted {
-            return is_there || renamed;
+    let serves =
+        |path: &Path| fs::symlink_metadata(path).is_ok_and(|data| is_as_made(&data, model));
+    if !serves(wanted) {
+        remove(wanted)?;
+        let entries = fs::read_dir(directory)?.collect::<io::Result<Vec<_>>>()?;
+        if let Some(other) = entries.iter().map(DirEntry::path).find(|path| serves(path)) {
+            fs::rename(other, wanted)?;
         }
-        let serves = !is_there && !renamed && is_as_made(data, model);
-        // If something else lies at `wanted`, this fails, and both are removed.
-        renamed |= serves && fs::rename(entry.path(), wanted).is_ok();
-        renamed && !entry.path().exists()
-    })
+    }
+    retain(directory, |entry, _| entry.path() == wanted)
 }
 
 /// A directory as the agent makes them: not opened to others, not grown.
@@ -64,27 +63,25 @@ fn clear(directory: &Path) -> io::Result<()> {
     }
 }
 
-/// Removes the entries for which `keep` is false. Symbolic links are removed, never followed.
-fn retain(
-    directory: &Path,
-    mut keep: impl FnMut(&DirEntry, &Metadata) -> bool,
-) -> io::Result<()> {
+/// Removes the entries for which `keep` is false.
+fn retain(directory: &Path, keep: impl Fn(&DirEntry, &Metadata) -> bool) -> io::Result<()> {
     for entry in fs::read_dir(directory)? {
         let entry = entry?;
-        let data = match entry.metadata() {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-            data => data?,
-        };
-        if keep(&entry, &data) {
-            continue;
-        }
-        if data.is_dir() {
-            fs::remove_dir_all(entry.path())?;
-        } else {
-            fs::remove_file(entry.path())?;
+        if !keep(&entry, &entry.metadata()?) {
+            remove(&entry.path())?;
         }
     }
     Ok(())
+}
+
+/// Removes whatever lies at `path`, if anything does. Symbolic links are removed, never followed.
+fn remove(path: &Path) -> io::Result<()> {
+    match fs::symlink_metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+        Ok(data) if data.is_dir() => fs::remove_dir_all(path),
+        Ok(_) => fs::remove_file(path),
+    }
 }
 
 #[cfg(test)]
@@ -166,7 +163,8 @@ mod tests {
 
     #[test]
     fn what_a_job_has_changed_is_made_anew() {
-        let open = |path: &Path| fs::set_permissions(path, PermissionsExt::from_mode(0o777)).unwrap();
+        let open =
+            |path: &Path| fs::set_permissions(path, PermissionsExt::from_mode(0o777)).unwrap();
         check(&["w/e/j"], |job| open(&job.temp), &REUSED[..2]);
         check(&["w/e/j"], |job| open(&job.shared), &REUSED[..5]);
         let outside = |job: &JobPaths| job.temp.join("../../../../outside");

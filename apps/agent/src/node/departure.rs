@@ -1,8 +1,14 @@
 //! How a node goes: what runs is ended, the setup undone, the last word said.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::time::Instant;
+
+use super::inbox::Event;
+use super::{Node, Setup};
 use crate::clock::Uptime;
+use crate::setup;
 use crate::system::orders::{Cause, Ending};
 
 /// What a node that nobody wants gives its processes.
@@ -88,6 +94,41 @@ impl Departure {
         match self.reason {
             Reason::Interrupted { until } => Some(until.remaining().as_secs_f64().round() as u64),
             Reason::Told | Reason::Unwanted => None,
+        }
+    }
+}
+
+impl Node {
+    pub(super) fn depart(&mut self, departure: Departure) {
+        let departure = self.departure.map_or(departure, |first| first.joined_by(departure));
+        let Ending { cause, kill_at } = departure.ending;
+        self.end_attempt(cause, kill_at);
+        if let Setup::Busy(orders) = &self.setup {
+            orders.end(departure.ending);
+        }
+        if let Reason::Interrupted { until } = departure.reason {
+            self.inbox.deadline = Some(Instant::now() + until.remaining());
+        }
+        // An interruption is reported at once, not when the job has reacted to it.
+        self.settling &= departure.reason == Reason::Told;
+        self.departure = Some(departure);
+        self.go_on_departing();
+    }
+
+    /// Begins to undo the setup once nothing runs any more.
+    pub(super) fn go_on_departing(&mut self) {
+        let Some(departure) = &mut self.departure else { return };
+        let busy = matches!(self.setup, Setup::Busy(_))
+            || self.attempt.as_ref().is_some_and(|present| !present.has_ended());
+        if departure.stage != Stage::Ending || busy {
+            return;
+        }
+        departure.stage = Stage::Undoing;
+        let sender = self.inbox.sender();
+        let tell = move || drop(sender.send(Event::Undone));
+        if let Err(error) = setup::spawn_undo(Arc::clone(&self.host), tell) {
+            tracing::error!(%error, "the mounts of the cluster stay");
+            departure.undone();
         }
     }
 }

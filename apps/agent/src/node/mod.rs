@@ -5,6 +5,9 @@
 
 mod departure;
 mod inbox;
+mod pace;
+mod present;
+mod steps;
 
 use std::fs::{self, DirBuilder, File};
 use std::os::unix::fs::DirBuilderExt;
@@ -12,30 +15,26 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use protocol::{
-    Assignment, AttemptKey, AttemptReport, Desired, End, NodePhase, NodeSetup, Problem, Progress,
-    SyncRequest,
-};
+use protocol::{NodePhase, Problem, Progress, SyncRequest};
 use rustix::fs::{FlockOperation, flock};
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
-use crate::attempt::{Attempt, Begin, Journal, News, Outcome, Stage as AttemptStage};
+use crate::attempt::{Begin, Journal, News, Outcome, Stage as AttemptStage};
 use crate::clock::Uptime;
 use crate::host::Host;
 use crate::link::{Backoff, Link, LinkError, Patience};
 use crate::options::AgentOptions;
-use crate::plan::{self, Situation, Standing, Step};
 use crate::setup;
-use crate::system::orders::{Cause, Ending, Orders};
+use crate::system::orders::Orders;
 use crate::system::supervised::Supervisors;
 use departure::{Departure, Reason, Stage};
 use inbox::{Event, Inbox};
+use pace::Pace;
+use present::{Condition, Present};
 
 /// How long to see whether something that was just begun is over at once. Asking only then spares a
 /// short job the cost of a request that would be taken back.
 const SETTLE: Duration = Duration::from_millis(30);
-/// Never ask more often than this while nothing has changed.
-const SHORTEST_PAUSE: Duration = Duration::from_millis(20);
 /// How long the lock of an agent that was just killed may linger.
 const LOCK_LIMIT: Duration = Duration::from_secs(5);
 
@@ -73,32 +72,6 @@ enum Setup {
     Busy(Arc<Orders>),
     Done,
     Failed(Problem),
-}
-
-/// The attempt that is on this node.
-struct Present {
-    key: AttemptKey,
-    condition: Condition,
-}
-
-enum Condition {
-    Live {
-        attempt: Attempt,
-        progress: Progress,
-    },
-    /// Killed without a report; still reported as it was, until it is gone.
-    Fenced {
-        progress: Progress,
-    },
-    /// To be reported until it is acknowledged.
-    Ended(End),
-}
-
-/// What was asked last, and when the same may be asked again.
-struct Pace {
-    last: Option<SyncRequest>,
-    not_before: Instant,
-    backoff: Backoff,
 }
 
 impl Node {
@@ -163,7 +136,10 @@ impl Node {
             let request = self.observe();
             let not_before = self.pace.not_before(&request);
             let exchange = async {
-                sleep_until(not_before).await;
+                // A timer, even one that is due, takes a millisecond.
+                if not_before > Instant::now() {
+                    sleep_until(not_before).await;
+                }
                 let sent = Instant::now();
                 (sent, self.link.exchange(&request, Patience::Hold).await)
             };
@@ -179,7 +155,7 @@ impl Node {
                 Ok(answer) => {
                     self.unwanted_since = None;
                     let ask_again = Duration::from_millis(answer.ask_again_millis);
-                    self.pace.answered(request, sent + ask_again.max(SHORTEST_PAUSE));
+                    self.pace.answered(request, sent, ask_again);
                     self.carry_out(answer.desired);
                 }
                 Err(error) => {
@@ -216,94 +192,6 @@ impl Node {
             attempt: self.attempt.as_ref().map(Present::report),
             interruption_notice_seconds: self.departure.and_then(|it| it.notice_seconds()),
         }
-    }
-
-    fn carry_out(&mut self, desired: Desired) {
-        let situation = Situation {
-            setup: match self.setup {
-                Setup::NotBegun => plan::Setup::NotBegun,
-                Setup::Busy(_) => plan::Setup::Busy,
-                Setup::Done => plan::Setup::Done,
-                Setup::Failed(_) => plan::Setup::Failed,
-            },
-            attempt: self.attempt.as_ref().map(|it| (&it.key, it.standing())),
-            departing: self.departure.is_some(),
-        };
-        for step in plan::plan(situation, desired) {
-            match step {
-                Step::BeginSetup(setup) => self.begin_setup(*setup),
-                Step::Begin { assignment, start } => self.begin(assignment, start),
-                Step::Start => self.with_live(Attempt::start),
-                Step::Stop { grace_seconds } => {
-                    self.end_attempt(Cause::Stopped, Uptime::now().after_seconds(grace_seconds));
-                }
-                Step::Fence => self.fence(),
-                Step::Forget => self.forget(),
-                Step::ReportStopped(key) => {
-                    self.attempt = Some(Present { key, condition: Condition::Ended(End::Stopped) });
-                }
-                Step::Leave { grace_seconds } => self.depart(Departure::told(grace_seconds)),
-            }
-        }
-    }
-
-    fn begin_setup(&mut self, setup: NodeSetup) {
-        let sender = self.inbox.sender();
-        let tell = move |outcome| drop(sender.send(Event::SetupOver(outcome)));
-        self.settling = true;
-        match setup::spawn(Arc::clone(&self.host), setup, tell) {
-            Ok(orders) => self.setup = Setup::Busy(orders),
-            // Tried again with the next answer.
-            Err(error) => tracing::error!(%error, "the setup cannot be started"),
-        }
-    }
-
-    fn begin(&mut self, assignment: Box<Assignment>, start: bool) {
-        let key = assignment.key.clone();
-        tracing::info!(job = key.job_name, attempt = key.number, "beginning an attempt");
-        self.settling = true;
-        self.spawn(key, Begin::Fresh(assignment), start, Progress::Preparing);
-    }
-
-    fn spawn(&mut self, key: AttemptKey, begin: Begin, start: bool, progress: Progress) {
-        let (sender, own_key) = (self.inbox.sender(), key.clone());
-        let tell = move |news| drop(sender.send(Event::Attempt { key: own_key.clone(), news }));
-        let condition =
-            match Attempt::spawn(Arc::clone(&self.host), key.clone(), begin, start, tell) {
-                Ok(attempt) => Condition::Live { attempt, progress },
-                Err(error) => {
-                    let reason = format!("the agent could not start a thread: {error}");
-                    Condition::Ended(End::Lost { reason })
-                }
-            };
-        self.attempt = Some(Present { key, condition });
-    }
-
-    fn with_live(&mut self, act: impl FnOnce(&Attempt)) {
-        if let Some(Present { condition: Condition::Live { attempt, .. }, .. }) = &self.attempt {
-            act(attempt);
-            self.settling = true;
-        }
-    }
-
-    fn end_attempt(&mut self, cause: Cause, kill_at: Uptime) {
-        self.with_live(|attempt| attempt.end(Ending { cause, kill_at }));
-    }
-
-    fn fence(&mut self) {
-        self.end_attempt(Cause::Fenced, Uptime::now());
-        if let Some(Present { key, condition }) = &mut self.attempt
-            && let Condition::Live { progress, .. } = condition
-        {
-            tracing::warn!(job = key.job_name, attempt = key.number, "killing a stale attempt");
-            *condition = Condition::Fenced { progress: progress.clone() };
-        }
-    }
-
-    /// The end of the attempt is acknowledged, or never to be reported.
-    fn forget(&mut self) {
-        self.attempt = None;
-        Journal::new(&self.host).clear();
     }
 
     /// Takes note of something that happened on the node.
@@ -369,7 +257,6 @@ impl Node {
 
     /// Decides whether a refusal is the last word.
     fn weigh(&mut self, error: &LinkError) {
-        tracing::debug!(%error, "the control plane did not answer");
         if !error.is_unwanted() {
             self.unwanted_since = None;
             return;
@@ -378,39 +265,6 @@ impl Node {
         if since.elapsed() >= self.unwanted_after && self.departure.is_none() {
             tracing::warn!("the control plane knows no such node: going away");
             self.depart(Departure::unwanted());
-        }
-    }
-
-    fn depart(&mut self, departure: Departure) {
-        let departure = self.departure.map_or(departure, |first| first.joined_by(departure));
-        let Ending { cause, kill_at } = departure.ending;
-        self.end_attempt(cause, kill_at);
-        if let Setup::Busy(orders) = &self.setup {
-            orders.end(departure.ending);
-        }
-        if let Reason::Interrupted { until } = departure.reason {
-            self.inbox.deadline = Some(Instant::now() + until.remaining());
-        }
-        // An interruption is reported at once, not when the job has reacted to it.
-        self.settling &= departure.reason == Reason::Told;
-        self.departure = Some(departure);
-        self.go_on_departing();
-    }
-
-    /// Begins to undo the setup once nothing runs any more.
-    fn go_on_departing(&mut self) {
-        let Some(departure) = &mut self.departure else { return };
-        let busy = matches!(self.setup, Setup::Busy(_))
-            || self.attempt.as_ref().is_some_and(|present| !present.has_ended());
-        if departure.stage != Stage::Ending || busy {
-            return;
-        }
-        departure.stage = Stage::Undoing;
-        let sender = self.inbox.sender();
-        let tell = move || drop(sender.send(Event::Undone));
-        if let Err(error) = setup::spawn_undo(Arc::clone(&self.host), tell) {
-            tracing::error!(%error, "the mounts of the cluster stay");
-            departure.undone();
         }
     }
 
@@ -439,50 +293,6 @@ impl Node {
                 Err(_) => {}
             }
         }
-    }
-}
-
-impl Present {
-    fn has_ended(&self) -> bool {
-        matches!(self.condition, Condition::Ended(_))
-    }
-
-    fn standing(&self) -> Standing {
-        match self.condition {
-            Condition::Live { .. } => Standing::Live,
-            Condition::Fenced { .. } => Standing::Fenced,
-            Condition::Ended(_) => Standing::Ended,
-        }
-    }
-
-    fn report(&self) -> AttemptReport {
-        let progress = match &self.condition {
-            Condition::Live { progress, .. } | Condition::Fenced { progress } => progress.clone(),
-            Condition::Ended(end) => Progress::Ended { end: end.clone() },
-        };
-        AttemptReport { key: self.key.clone(), progress }
-    }
-}
-
-impl Pace {
-    fn new() -> Self {
-        Self { last: None, not_before: Instant::now(), backoff: Backoff::default() }
-    }
-
-    /// News is told at once; the same again only when it is time.
-    fn not_before(&self, request: &SyncRequest) -> Instant {
-        if self.last.as_ref() == Some(request) { self.not_before } else { Instant::now() }
-    }
-
-    fn answered(&mut self, request: SyncRequest, ask_again_at: Instant) {
-        self.backoff.succeeded();
-        self.last = Some(request);
-        self.not_before = ask_again_at;
-    }
-
-    fn failed(&mut self, request: SyncRequest, error: &LinkError) {
-        self.last = Some(request);
-        self.not_before = Instant::now() + self.backoff.failed(error);
     }
 }
 

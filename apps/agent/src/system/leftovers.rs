@@ -17,7 +17,8 @@ use crate::host::MARKER;
 const LONGEST: Duration = Duration::from_secs(10);
 
 /// Kills everything that carries `marker` or was begun under `claim`. False when something is left.
-pub fn kill(marker: &str, claim: Option<Claim>) -> bool {
+pub fn kill(marker: &str, claim: Option<&Claim>) -> bool {
+    let claim = claim.filter(|claim| claim.is_of_this_boot());
     let own = getpid().as_raw_nonzero().get();
     let deadline = Instant::now() + LONGEST;
     loop {
@@ -40,7 +41,7 @@ pub fn kill(marker: &str, claim: Option<Claim>) -> bool {
     }
 }
 
-fn belongs(process: &Process, own: i32, marker: &str, claim: Option<Claim>) -> bool {
+fn belongs(process: &Process, own: i32, marker: &str, claim: Option<&Claim>) -> bool {
     let value = processes::variable_of(process.pid, MARKER);
     if value.is_some() {
         return value.as_deref() == Some(marker);
@@ -48,8 +49,8 @@ fn belongs(process: &Process, own: i32, marker: &str, claim: Option<Claim>) -> b
     // No marker: it has changed its environment. Nothing else becomes this agent's child after a
     // command was begun: mounts are made before, and the setup's services carry their marker.
     claim.is_some_and(|claim| {
-        process.session == claim.supervisor.pid
-            || (process.parent == own && process.started >= claim.begun)
+        process.started >= claim.begun
+            && (process.session == claim.supervisor.pid || process.parent == own)
     })
 }
 

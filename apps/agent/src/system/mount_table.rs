@@ -1,8 +1,8 @@
 //! What the kernel has mounted, and taking it away again.
 
 use std::ffi::OsString;
-use std::fs;
-use std::io;
+use std::fs::File;
+use std::io::{self, Read};
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -13,9 +13,14 @@ use super::helper::{self, HelperError};
 /// A file server that is gone can hold `umount` up for ever.
 const UMOUNT_LIMIT: Duration = Duration::from_secs(30);
 
+/// The kernel writes the table anew for each read: one should do.
+const USUAL_SIZE: usize = 64 * 1024;
+
 /// The mount points at or below `path`, the deepest first.
 pub fn at_or_below(path: &Path) -> io::Result<Vec<PathBuf>> {
-    let mut points = points(&fs::read("/proc/self/mountinfo")?);
+    let mut table = Vec::with_capacity(USUAL_SIZE);
+    File::open("/proc/self/mountinfo")?.read_to_end(&mut table)?;
+    let mut points = points(&table);
     points.retain(|point| point.starts_with(path));
     points.sort_by_key(|point| std::cmp::Reverse(point.components().count()));
     Ok(points)
@@ -47,11 +52,14 @@ fn unescape(field: &[u8]) -> Vec<u8> {
 /// Unmounts everything at or below `path`: properly if it can be done, else lazily, so that nothing is
 /// seen there any more. Only then its directory may be removed: a removal that reaches into a mounted
 /// file system would delete the user's data.
-pub fn clear(path: &Path, scratch: &Path) -> Result<(), HelperError> {
-    for point in at_or_below(path)? {
+///
+/// True when something was mounted there.
+pub fn clear(path: &Path, scratch: &Path) -> Result<bool, HelperError> {
+    let points = at_or_below(path)?;
+    for point in &points {
         let run = |program: &str, flags: &[&str]| {
             let mut command = Command::new(program);
-            command.args(flags).arg(&point);
+            command.args(flags).arg(point);
             helper::run(&mut command, scratch, UMOUNT_LIMIT, &|| false)
         };
         run("umount", &[])
@@ -60,8 +68,11 @@ pub fn clear(path: &Path, scratch: &Path) -> Result<(), HelperError> {
             // reason that `umount` gave is the better one.
             .or_else(|error| run("fusermount", &["-uz"]).map_err(|_| error))?;
     }
+    if points.is_empty() {
+        return Ok(false);
+    }
     match at_or_below(path)?.first() {
-        None => Ok(()),
+        None => Ok(true),
         Some(point) => Err(HelperError::Failed(format!("{} is still mounted", point.display()))),
     }
 }

@@ -20,6 +20,7 @@ use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 
 use super::processes::Identity;
+use crate::clock::boot_id;
 
 /// Between taking the lock and writing the claim a supervisor needs microseconds.
 const CLAIM_LIMIT: Duration = Duration::from_secs(10);
@@ -32,11 +33,25 @@ pub struct Slot {
 }
 
 /// Who runs a command, and since when.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Claim {
     pub supervisor: Identity,
+    /// The rest says nothing when the machine was restarted since.
+    pub boot: String,
     /// In clock ticks since the start of the machine, like [`Identity::started`].
     pub begun: u64,
+}
+
+impl Claim {
+    /// True while the supervisor lives.
+    pub fn is_alive(&self) -> bool {
+        self.is_of_this_boot() && Identity::of(self.supervisor.pid) == Some(self.supervisor)
+    }
+
+    /// True when processes that were begun under this claim may still be there.
+    pub fn is_of_this_boot(&self) -> bool {
+        self.boot == boot_id()
+    }
 }
 
 /// How a command ended.
@@ -94,7 +109,7 @@ impl Slot {
     }
 
     /// Takes the slot for the command that was offered; `None` when that is no longer possible.
-    pub fn claim(&self, claim: Claim) -> io::Result<Option<Claimed<'_>>> {
+    pub fn claim(&self, claim: &Claim) -> io::Result<Option<Claimed<'_>>> {
         let file = self.open()?;
         if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
             return Ok(None);
@@ -102,7 +117,7 @@ impl Slot {
         if !matches!(self.read(&file), Some(State::Offered)) {
             return Ok(None);
         }
-        self.write(&file, State::Claimed(claim))?;
+        self.write(&file, State::Claimed(claim.clone()))?;
         Ok(Some(Claimed { slot: self, file }))
     }
 
@@ -131,9 +146,13 @@ impl Slot {
     }
 
     fn open(&self) -> io::Result<File> {
-        OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(
-            &self.path,
-        )
+        OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(&self.path)
     }
 
     /// `None` when the line is about another command, or is none.
@@ -175,7 +194,9 @@ pub fn read_line<T: for<'a> Deserialize<'a>>(file: &File) -> Option<T> {
 mod tests {
     use super::*;
 
-    const CLAIM: Claim = Claim { supervisor: Identity { pid: 7, started: 9 }, begun: 11 };
+    fn claim() -> Claim {
+        Claim { supervisor: Identity { pid: 7, started: 9 }, boot: "boot".into(), begun: 11 }
+    }
 
     fn slots(ids: [&str; 2]) -> (tempfile::TempDir, [Slot; 2]) {
         let directory = tempfile::tempdir().unwrap();
@@ -188,13 +209,21 @@ mod tests {
         let (_directory, [slot, _]) = slots(["a", "b"]);
         assert_eq!(slot.look().unwrap(), Look::NeverBegan);
         slot.offer().unwrap();
-        let claimed = slot.claim(CLAIM).unwrap().unwrap();
-        assert!(slot.claim(CLAIM).unwrap().is_none() && slot.offer().is_err());
-        assert_eq!(slot.look().unwrap(), Look::Running(CLAIM));
+        let claimed = slot.claim(&claim()).unwrap().unwrap();
+        assert!(slot.claim(&claim()).unwrap().is_none() && slot.offer().is_err());
+        assert_eq!(slot.look().unwrap(), Look::Running(claim()));
         let record = Record::Exited { exit_code: 143, asked: true };
         claimed.finish(record.clone()).unwrap();
         assert_eq!(slot.look().unwrap(), Look::Over(record));
-        assert!(slot.claim(CLAIM).unwrap().is_none());
+        assert!(slot.claim(&claim()).unwrap().is_none());
+    }
+
+    #[test]
+    fn a_claim_is_void_after_the_machine_was_restarted() {
+        let own = Identity::of(std::process::id().cast_signed()).unwrap();
+        let claim = |boot| Claim { supervisor: own, boot, begun: 0 };
+        assert!(claim(boot_id()).is_alive());
+        assert!(!claim("another".into()).is_alive());
     }
 
     #[test]
@@ -202,15 +231,15 @@ mod tests {
         let (_directory, [slot, _]) = slots(["a", "b"]);
         slot.offer().unwrap();
         assert_eq!(slot.look().unwrap(), Look::NeverBegan);
-        assert!(slot.claim(CLAIM).unwrap().is_none());
+        assert!(slot.claim(&claim()).unwrap().is_none());
     }
 
     #[test]
     fn a_killed_supervisor_leaves_a_claim_without_a_lock() {
         let (_directory, [slot, _]) = slots(["a", "b"]);
         slot.offer().unwrap();
-        drop(slot.claim(CLAIM).unwrap().unwrap());
-        assert_eq!(slot.look().unwrap(), Look::Vanished(CLAIM));
+        drop(slot.claim(&claim()).unwrap().unwrap());
+        assert_eq!(slot.look().unwrap(), Look::Vanished(claim()));
     }
 
     #[test]
@@ -218,9 +247,9 @@ mod tests {
         let (_directory, [old, new]) = slots(["a-rather-long-id", "b"]);
         old.offer().unwrap();
         new.offer().unwrap();
-        assert!(old.claim(CLAIM).unwrap().is_none());
+        assert!(old.claim(&claim()).unwrap().is_none());
         assert_eq!(old.look().unwrap(), Look::NeverBegan);
-        assert!(new.claim(CLAIM).unwrap().is_some());
+        assert!(new.claim(&claim()).unwrap().is_some());
     }
 
     #[test]

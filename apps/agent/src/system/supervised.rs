@@ -9,7 +9,6 @@ use std::sync::{Mutex, PoisonError};
 
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
-use super::processes::Identity;
 use super::slot::{Claim, Look, Record, Slot};
 use crate::supervisor::{Leftovers, Request};
 
@@ -101,7 +100,7 @@ impl Supervised {
         };
         // First the handle, then the look: afterwards the id cannot pass to another process.
         let process = open(claim.supervisor.pid);
-        if Identity::of(claim.supervisor.pid) == Some(claim.supervisor) {
+        if claim.is_alive() {
             return Ok(Found::Running(Supervised { slot, by: By::Another(process?) }));
         }
         Ok(Found::Over(verdict(slot.look()?)?))

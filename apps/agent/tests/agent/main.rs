@@ -1,5 +1,7 @@
 //! The agent as a whole: the real program, real processes, and a control plane that follows a script.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests are outside of test functions")]
+
 mod ends;
 mod gangs;
 mod interruptions;

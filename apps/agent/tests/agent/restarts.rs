@@ -183,6 +183,34 @@ fn a_supervisor_that_is_killed_leaves_no_process() {
 }
 
 #[test]
+fn a_supervisor_that_is_killed_while_idle_is_replaced() {
+    let control = ControlPlane::start();
+    let mut node = Node::ready(&control);
+    let first = Job::new(WAITING);
+    begin(&mut node, &control, &first);
+    let supervisor = node.supervisor(&first);
+    go(&node);
+    control.end_of(&node.id, &first.key());
+    assert!(is_alive(supervisor), "it is kept for the next job");
+    signal(supervisor, Signal::KILL);
+    wait_until("its end", || !is_alive(supervisor));
+    assert_eq!(node.run(&control, &Job::new("exit 3")), End::Exited { exit_code: 3 });
+}
+
+#[test]
+fn an_idle_supervisor_ends_with_its_agent() {
+    let control = ControlPlane::start();
+    let mut node = Node::ready(&control);
+    let job = Job::new(WAITING);
+    begin(&mut node, &control, &job);
+    let supervisor = node.supervisor(&job);
+    go(&node);
+    control.wait_until_idle(&node.id);
+    node.kill_agent();
+    wait_until("the end of the supervisor", || !is_alive(supervisor));
+}
+
+#[test]
 fn a_job_survives_being_restarted_many_times() {
     let control = ControlPlane::start();
     let mut node = Node::ready(&control);

@@ -39,6 +39,26 @@ fn the_setup_task_runs_once_and_its_output_is_kept() {
 }
 
 #[test]
+fn a_machine_that_was_restarted_is_set_up_again() {
+    let control = ControlPlane::start();
+    let mut node = Node::new(&control, "node", |setup| {
+        setup.setup_task = Some(setup_task("echo again"));
+    });
+    node.start_agent(&control);
+    control.wait_until_idle("node");
+    node.kill_agent();
+    let memory = node.root().join("agent/setup.json");
+    let text = fs::read_to_string(&memory).unwrap();
+    let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap();
+    assert!(text.contains(boot.trim()), "{text}");
+    fs::write(&memory, text.replace(boot.trim(), "another")).unwrap();
+    control.change("node", |script| script.said.clear());
+    node.start_agent(&control);
+    control.wait_until_idle("node");
+    assert_eq!(output(&node, "stdout-node.txt"), "again\nagain\n");
+}
+
+#[test]
 fn a_setup_that_fails_is_explained_and_tried_again_by_the_next_agent() {
     let control = ControlPlane::start();
     let mut node = Node::new(&control, "node", |setup| {

@@ -14,10 +14,7 @@ impl View for Job {
     fn columns(&self, now: Timestamp) -> Vec<Column> {
         let properties = &self.properties;
         let cluster = properties.cluster.as_ref().map(|cluster| last_segment(&cluster.id));
-        let attempts = match self.attempt_number() {
-            0 => String::new(),
-            number => number.to_string(),
-        };
+        let attempts = self.attempts().last().map(|last| last.number.to_string());
         let exit = self.exit_code().map(|code| code.to_string()).unwrap_or_default();
         vec![
             Column::new("name", &self.name),
@@ -27,7 +24,7 @@ impl View for Job {
             Column::new("nodes", properties.node_count.to_string()),
             Column::new("submitted", time::ago(properties.creation_time.as_deref(), now)),
             Column::new("ran", time::duration(self.start_time(), self.end_time(), now)),
-            Column::new("attempts", attempts),
+            Column::new("attempts", attempts.unwrap_or_default()),
             Column::new("exit", exit),
             note(self),
         ]

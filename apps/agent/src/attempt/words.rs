@@ -1,0 +1,39 @@
+//! What the execution log says of signals and ends.
+
+use protocol::End;
+
+use super::Outcome;
+use crate::system::minder::Signal;
+use crate::system::orders::Cause;
+
+pub fn describe(signal: Signal, cause: Cause, what: &str) -> String {
+    let signal = match signal {
+        Signal::Terminate => "SIGTERM",
+        Signal::Kill => "SIGKILL",
+    };
+    let reason = match cause {
+        Cause::Stopped => "it was asked to stop",
+        Cause::Interrupted => "this machine is being taken away",
+        Cause::WallClockExceeded => "it ran longer than maxWallClockTime allows",
+        Cause::Fenced => "the job no longer has this node",
+    };
+    format!("Sending {signal} to every process of the {what}: {reason}")
+}
+
+pub fn summary(outcome: &Outcome) -> String {
+    match outcome {
+        Outcome::Dropped => "the job no longer has this node".into(),
+        Outcome::Ended(End::Exited { exit_code }) => format!("exit code {exit_code}"),
+        Outcome::Ended(End::PreparationFailed { exit_code }) => {
+            format!("the job preparation failed with exit code {exit_code}")
+        }
+        Outcome::Ended(End::NotProvided { problem }) => {
+            let reasons = problem.details.iter().map(|(_, value)| format!(": {value}"));
+            format!("{}{}", problem.message, reasons.collect::<String>())
+        }
+        Outcome::Ended(End::WallClockExceeded) => "it ran for too long".into(),
+        Outcome::Ended(End::Stopped) => "stopped".into(),
+        Outcome::Ended(End::Interrupted) => "interrupted, the machine is being taken away".into(),
+        Outcome::Ended(End::Lost { reason }) => format!("lost, {reason}"),
+    }
+}

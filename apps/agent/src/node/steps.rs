@@ -1,0 +1,105 @@
+//! Carrying out what the plan says. Nothing is decided here.
+
+use std::sync::Arc;
+
+use protocol::{Assignment, AttemptKey, Desired, End, NodeSetup, Progress};
+
+use super::departure::Departure;
+use super::inbox::Event;
+use super::present::{Condition, Present};
+use super::{Node, Setup};
+use crate::attempt::{Attempt, Begin, Journal};
+use crate::clock::Uptime;
+use crate::plan::{self, Situation, Step};
+use crate::setup;
+use crate::system::orders::{Cause, Ending};
+
+impl Node {
+    pub(super) fn carry_out(&mut self, desired: Desired) {
+        let situation = Situation {
+            setup: match self.setup {
+                Setup::NotBegun => plan::Setup::NotBegun,
+                Setup::Busy(_) => plan::Setup::Busy,
+                Setup::Done => plan::Setup::Done,
+                Setup::Failed(_) => plan::Setup::Failed,
+            },
+            attempt: self.attempt.as_ref().map(|it| (&it.key, it.standing())),
+            departing: self.departure.is_some(),
+        };
+        for step in plan::plan(situation, desired) {
+            match step {
+                Step::BeginSetup(setup) => self.begin_setup(*setup),
+                Step::Begin { assignment, start } => self.begin(assignment, start),
+                Step::Start => self.with_live(Attempt::start),
+                Step::Stop { grace_seconds } => {
+                    self.end_attempt(Cause::Stopped, Uptime::now().after_seconds(grace_seconds));
+                }
+                Step::Fence => self.fence(),
+                Step::Forget => self.forget(),
+                Step::ReportStopped(key) => {
+                    self.attempt = Some(Present { key, condition: Condition::Ended(End::Stopped) });
+                }
+                Step::Leave { grace_seconds } => self.depart(Departure::told(grace_seconds)),
+            }
+        }
+    }
+
+    pub(super) fn begin_setup(&mut self, setup: NodeSetup) {
+        let sender = self.inbox.sender();
+        let tell = move |outcome| drop(sender.send(Event::SetupOver(outcome)));
+        self.settling = true;
+        match setup::spawn(Arc::clone(&self.host), setup, tell) {
+            Ok(orders) => self.setup = Setup::Busy(orders),
+            // Tried again with the next answer.
+            Err(error) => tracing::error!(%error, "the setup cannot be started"),
+        }
+    }
+
+    pub(super) fn begin(&mut self, assignment: Box<Assignment>, start: bool) {
+        let key = assignment.key.clone();
+        tracing::info!(job = key.job_name, attempt = key.number, "beginning an attempt");
+        self.settling = true;
+        self.spawn(key, Begin::Fresh(assignment), start, Progress::Preparing);
+    }
+
+    pub(super) fn spawn(&mut self, key: AttemptKey, begin: Begin, start: bool, progress: Progress) {
+        let (sender, own_key) = (self.inbox.sender(), key.clone());
+        let tell = move |news| drop(sender.send(Event::Attempt { key: own_key.clone(), news }));
+        let condition =
+            match Attempt::spawn(Arc::clone(&self.host), key.clone(), begin, start, tell) {
+                Ok(attempt) => Condition::Live { attempt, progress },
+                Err(error) => {
+                    let reason = format!("the agent could not start a thread: {error}");
+                    Condition::Ended(End::Lost { reason })
+                }
+            };
+        self.attempt = Some(Present { key, condition });
+    }
+
+    pub(super) fn with_live(&mut self, act: impl FnOnce(&Attempt)) {
+        if let Some(Present { condition: Condition::Live { attempt, .. }, .. }) = &self.attempt {
+            act(attempt);
+            self.settling = true;
+        }
+    }
+
+    pub(super) fn end_attempt(&mut self, cause: Cause, kill_at: Uptime) {
+        self.with_live(|attempt| attempt.end(Ending { cause, kill_at }));
+    }
+
+    pub(super) fn fence(&mut self) {
+        self.end_attempt(Cause::Fenced, Uptime::now());
+        if let Some(Present { key, condition }) = &mut self.attempt
+            && let Condition::Live { progress, .. } = condition
+        {
+            tracing::warn!(job = key.job_name, attempt = key.number, "killing a stale attempt");
+            *condition = Condition::Fenced { progress: progress.clone() };
+        }
+    }
+
+    /// The end of the attempt is acknowledged, or never to be reported.
+    pub(super) fn forget(&mut self) {
+        self.attempt = None;
+        Journal::new(&self.host).clear();
+    }
+}
