@@ -53,8 +53,8 @@ fn hint(error: &anyhow::Error) -> Option<String> {
         ("FileServerNotFound", _) => "`batchai file-server list` shows those in the workspace.",
         ("JobNotFound", _) => "`batchai job list` shows those in the experiment.",
         ("OutputDirectoryNotFound", _) => {
-            "Only what is on a mounted file server can be read from here: look at the ids and paths\n\
-             in the job's description, and whether its cluster mounts the file server (--nfs)."
+            "Only what is on a mounted file server can be read from here: look at the ids and\n\
+             paths in the job's description, and whether its cluster mounts the file server (--nfs)."
         }
         (_, 500..=599) => "The service failed, not you. Its log says more.",
         _ => return None,

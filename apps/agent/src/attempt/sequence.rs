@@ -18,7 +18,7 @@ use crate::host::Host;
 use crate::problem::NotProvided;
 use crate::supervisor::{Leftovers, Request, append};
 use crate::system::leftovers;
-use crate::system::minder::{Limit, Minder, Signal};
+use crate::system::minder::{Limit, Minder};
 use crate::system::orders::{Cause, Ending, Orders};
 use crate::system::supervised::{Found, Supervised, Verdict};
 
@@ -217,26 +217,28 @@ impl<'a> Sequence<'a> {
     }
 
     fn find(&self, slot: &str) -> Result<Found, Outcome> {
-        Supervised::find(self.journal.slot(&self.state.assignment.key, slot)).map_err(lost)
+        Supervised::find(self.journal.slot(&self.state.assignment.key, slot))
+            .map_err(|error| self.lost_track(&error))
     }
 
     /// The exit code of something that ended by itself; anything else ends the attempt.
     fn outlast(&mut self, found: Found, what: &str) -> Result<i32, Outcome> {
         let mut minder = Minder::new(self.orders, self.limit(), self.ending);
         let (key, journal, log) = (&self.state.assignment.key, &self.journal, &mut self.log);
-        let verdict = match found {
+        let outlasted = match found {
             // An agent that came back found that it had never begun: as if nothing had been.
             Found::Over(Verdict::NeverBegan) => return Err(Outcome::Dropped),
-            Found::Over(verdict) => verdict,
-            Found::Running(supervised) => minder
-                .outlast(&self.host.supervisors, supervised, |signal, ending| {
+            Found::Over(verdict) => Ok(verdict),
+            Found::Running(supervised) => {
+                minder.outlast(&self.host.supervisors, supervised, |signal, ending| {
                     if let Err(error) = journal.save_ending(key, ending) {
                         tracing::warn!(%error, "the reason for ending an attempt is not written");
                     }
                     log.line(describe(signal, ending.cause, what));
                 })
-                .map_err(lost)?,
+            }
         };
+        let verdict = outlasted.map_err(|error| self.lost_track(&error))?;
         self.ending = minder.ending();
         let ending = self.ending;
         if ending.is_some_and(|ending| ending.cause == Cause::Fenced) {
@@ -261,6 +263,12 @@ impl<'a> Sequence<'a> {
             let marker = self.host.attempt_marker(&self.state.assignment.key);
             leftovers::kill(&marker, Some(claim));
         }
+    }
+
+    /// What runs and cannot be looked after must not run on.
+    fn lost_track(&self, error: &io::Error) -> Outcome {
+        leftovers::kill(&self.host.attempt_marker(&self.state.assignment.key), None);
+        lost(&format!("the agent lost track of the job: {error}"))
     }
 
     fn limit(&self) -> Option<Limit> {
@@ -313,6 +321,6 @@ fn not_started(reason: String) -> Outcome {
     NotProvided::Start { what: "job", reason }.into()
 }
 
-fn lost(reason: impl ToString) -> Outcome {
-    Outcome::Ended(End::Lost { reason: reason.to_string() })
+fn lost(reason: &str) -> Outcome {
+    Outcome::Ended(End::Lost { reason: reason.to_owned() })
 }

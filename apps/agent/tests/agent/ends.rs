@@ -126,6 +126,20 @@ fn a_stop_of_something_that_never_ran_is_answered_at_once() {
 }
 
 #[test]
+fn a_stop_at_any_moment_leaves_nothing() {
+    let control = ControlPlane::start();
+    let mut node = Node::ready(&control);
+    for delay in 0..8 {
+        let job = Job::new("sleep 1000 & sleep 1000");
+        node.begin(&control, &job);
+        std::thread::sleep(Duration::from_millis(delay));
+        assert_eq!(node.stop(&control, &job, 20), End::Stopped);
+        assert_eq!(node.processes(&job), Vec::<i32>::new());
+        control.wait_until_idle(&node.id);
+    }
+}
+
+#[test]
 fn a_process_that_ended_before_the_stop_keeps_its_end() {
     let control = ControlPlane::start();
     let mut node = Node::ready(&control);
