@@ -1,0 +1,238 @@
+//! A Lambda function as AWS runs it: the function's own binary, and the Runtime API that it polls
+//! for events (AWS Lambda developer guide, "Using the Lambda runtime API").
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use control::ports::{Clock, Ids};
+use control::world::{RandomIds, SystemClock};
+use serde_json::{Value, json};
+use std::collections::HashMap;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
+
+/// What an invocation may take: many times what it takes on a busy machine, so that a hanging
+/// function fails the test and not its time limit.
+const TIMEOUT: Duration = Duration::from_secs(20);
+
+/// A function that runs. It is killed when this is dropped.
+pub struct Function {
+    name: String,
+    child: Child,
+    runtime: Arc<Runtime>,
+    server: tokio::task::JoinHandle<()>,
+    log: tempfile::NamedTempFile,
+    invocations: mpsc::UnboundedSender<Invocation>,
+}
+
+/// What a function answered instead of a result, in the form of the Runtime API.
+#[derive(Debug, thiserror::Error)]
+#[error("{name} failed with {kind}: {message}\n{log}")]
+pub struct FunctionError {
+    pub name: String,
+    pub kind: String,
+    pub message: String,
+    /// All that the function logged so far.
+    pub log: String,
+}
+
+type Outcome = Result<Value, (String, String)>;
+
+struct Invocation {
+    id: String,
+    event: Value,
+    answer: oneshot::Sender<Outcome>,
+}
+
+struct Runtime {
+    arn: String,
+    waiting: tokio::sync::Mutex<mpsc::UnboundedReceiver<Invocation>>,
+    /// Handed out and not yet answered, by request id.
+    answers: Mutex<HashMap<String, oneshot::Sender<Outcome>>>,
+    /// Why the function did not start.
+    init_error: Mutex<Option<(String, String)>>,
+}
+
+impl Runtime {
+    fn answers(&self) -> MutexGuard<'_, HashMap<String, oneshot::Sender<Outcome>>> {
+        self.answers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn init_error(&self) -> MutexGuard<'_, Option<(String, String)>> {
+        self.init_error.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn answer(&self, id: &str, outcome: Outcome) -> StatusCode {
+        match self.answers().remove(id) {
+            // Whoever asked may have given up.
+            Some(answer) => {
+                let _ = answer.send(outcome);
+                StatusCode::ACCEPTED
+            }
+            None => StatusCode::NOT_FOUND,
+        }
+    }
+}
+
+impl Function {
+    /// Starts the binary with an environment of Lambda's variables and these, and nothing else.
+    pub async fn start(name: &str, binary: &std::path::Path, variables: &[(&str, String)]) -> Self {
+        let (invocations, waiting) = mpsc::unbounded_channel();
+        let runtime = Arc::new(Runtime {
+            arn: format!("arn:aws:lambda:eu-west-1:123456789012:function:{name}"),
+            waiting: tokio::sync::Mutex::new(waiting),
+            answers: Mutex::default(),
+            init_error: Mutex::default(),
+        });
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("it is bound");
+        let routes = routes(Arc::clone(&runtime));
+        let server = tokio::spawn(async move {
+            axum::serve(listener, routes).await.expect("a local server does not end");
+        });
+        let log = tempfile::NamedTempFile::new().expect("a temporary file");
+        let output = || Stdio::from(log.reopen().expect("the log is there"));
+        let child = Command::new(binary)
+            .env_clear()
+            .env("AWS_LAMBDA_RUNTIME_API", address.to_string())
+            .env("AWS_LAMBDA_FUNCTION_NAME", name)
+            .env("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "128")
+            .env("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST")
+            .env("AWS_LAMBDA_LOG_GROUP_NAME", format!("/aws/lambda/{name}"))
+            .env("AWS_LAMBDA_LOG_STREAM_NAME", "test")
+            .env("AWS_REGION", "eu-west-1")
+            .env("AWS_ACCESS_KEY_ID", "test")
+            .env("AWS_SECRET_ACCESS_KEY", "test")
+            .env("RUST_BACKTRACE", "1")
+            .envs(variables.iter().map(|(name, value)| (name, value)))
+            .stdin(Stdio::null())
+            .stdout(output())
+            .stderr(output())
+            .spawn()
+            .unwrap_or_else(|error| panic!("{name} cannot be started: {error}"));
+        Self { name: name.to_owned(), child, runtime, server, log, invocations }
+    }
+
+    /// One invocation, waited for.
+    ///
+    /// # Errors
+    /// What the function reported as its error; that it did not start, ended, or took too long.
+    pub async fn invoke(&mut self, event: Value) -> Result<Value, FunctionError> {
+        let id = RandomIds.uid().to_string();
+        let (answer, mut outcome) = oneshot::channel();
+        let invocation = Invocation { id, event, answer };
+        self.invocations.send(invocation).expect("the server holds the other end");
+        let until = Instant::now() + TIMEOUT;
+        loop {
+            let soon = Duration::from_millis(100);
+            match tokio::time::timeout(soon, &mut outcome).await {
+                Ok(Ok(Ok(result))) => return Ok(result),
+                Ok(Ok(Err((kind, message)))) => return Err(self.error(&kind, &message)),
+                Ok(Err(_)) => return Err(self.error("Runtime.Dropped", "nobody will answer")),
+                Err(_) => self.check_life(until)?,
+            }
+        }
+    }
+
+    fn check_life(&mut self, until: Instant) -> Result<(), FunctionError> {
+        if let Some((kind, message)) = self.runtime.init_error().take() {
+            return Err(self.error(&kind, &message));
+        }
+        if let Ok(Some(status)) = self.child.try_wait() {
+            return Err(self.error("Runtime.ExitError", &status.to_string()));
+        }
+        if Instant::now() > until {
+            return Err(self.error("Sandbox.Timedout", "the invocation took too long"));
+        }
+        Ok(())
+    }
+
+    fn error(&self, kind: &str, message: &str) -> FunctionError {
+        FunctionError {
+            name: self.name.clone(),
+            kind: kind.to_owned(),
+            message: message.to_owned(),
+            log: self.log(),
+        }
+    }
+
+    /// What the function wrote to its log.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.log.path()).unwrap_or_default()
+    }
+}
+
+impl Drop for Function {
+    fn drop(&mut self) {
+        self.server.abort();
+        // It may have ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn routes(runtime: Arc<Runtime>) -> Router {
+    Router::new()
+        .route("/2018-06-01/runtime/invocation/next", get(next))
+        .route("/2018-06-01/runtime/invocation/{id}/response", post(response))
+        .route("/2018-06-01/runtime/invocation/{id}/error", post(error))
+        .route("/2018-06-01/runtime/init/error", post(init_error))
+        .with_state(runtime)
+}
+
+/// Held until there is an event.
+async fn next(State(runtime): State<Arc<Runtime>>) -> Response {
+    let Some(invocation) = runtime.waiting.lock().await.recv().await else {
+        return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+    };
+    let deadline = SystemClock.now().plus_seconds(TIMEOUT.as_secs());
+    let headers = [
+        ("Lambda-Runtime-Aws-Request-Id", invocation.id.clone()),
+        ("Lambda-Runtime-Deadline-Ms", deadline.0.to_string()),
+        ("Lambda-Runtime-Invoked-Function-Arn", runtime.arn.clone()),
+        ("Content-Type", "application/json".to_owned()),
+    ];
+    runtime.answers().insert(invocation.id, invocation.answer);
+    (headers, invocation.event.to_string()).into_response()
+}
+
+async fn response(
+    State(runtime): State<Arc<Runtime>>,
+    Path(id): Path<String>,
+    body: Bytes,
+) -> StatusCode {
+    let outcome = serde_json::from_slice(&body)
+        .map_err(|error| ("Runtime.InvalidResponse".to_owned(), error.to_string()));
+    runtime.answer(&id, outcome)
+}
+
+async fn error(
+    State(runtime): State<Arc<Runtime>>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> StatusCode {
+    runtime.answer(&id, Err(reported(&headers, &body)))
+}
+
+async fn init_error(
+    State(runtime): State<Arc<Runtime>>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> StatusCode {
+    *runtime.init_error() = Some(reported(&headers, &body));
+    StatusCode::ACCEPTED
+}
+
+fn reported(headers: &HeaderMap, body: &[u8]) -> (String, String) {
+    let body: Value = serde_json::from_slice(body).unwrap_or_else(|_| json!({}));
+    let header = headers.get("lambda-runtime-function-error-type");
+    let kind = header.and_then(|kind| kind.to_str().ok()).unwrap_or("Unhandled").to_owned();
+    (kind, body["errorMessage"].as_str().unwrap_or_default().to_owned())
+}

@@ -1,0 +1,90 @@
+//! SQS on this machine: the server of moto, from PyPI. Only its queues are used: its DynamoDB is
+//! not atomic under concurrency, the embedded engine's is.
+
+use aws_sdk_sqs::Client;
+use aws_sdk_sqs::config::{BehaviorVersion, Credentials, Region};
+use aws_sdk_sqs::types::QueueAttributeName;
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+
+/// Exact, because emulators change what they emulate.
+const REQUIREMENTS: &str = "moto[server]==5.2.5";
+
+/// How it says where it listens, having been told to find a free port.
+const READY: &str = "Running on ";
+
+/// A server that runs. It is killed when this is dropped.
+pub struct Moto {
+    child: Child,
+    endpoint: String,
+}
+
+impl Moto {
+    /// Answers when it listens.
+    ///
+    /// # Panics
+    /// When it cannot be installed or does not start.
+    pub fn start() -> Self {
+        let python = crate::python::environment(REQUIREMENTS);
+        let mut child = Command::new(python)
+            .args(["-u", "-m", "moto.server", "-H", "127.0.0.1", "-p", "0"])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the interpreter of the environment can be run");
+        let mut lines = BufReader::new(child.stderr.take().expect("it is a pipe")).lines();
+        let mut said = Vec::new();
+        let endpoint = loop {
+            match lines.next() {
+                Some(Ok(line)) => match line.split_once(READY) {
+                    Some((_, url)) => break url.trim().to_owned(),
+                    None => said.push(line),
+                },
+                Some(Err(_)) | None => {
+                    let _ = child.kill();
+                    panic!("moto did not start:\n{}", said.join("\n"));
+                }
+            }
+        };
+        // A full pipe would make the server wait.
+        std::thread::spawn(move || lines.for_each(drop));
+        Self { child, endpoint }
+    }
+
+    pub fn endpoint(&self) -> &str {
+        &self.endpoint
+    }
+
+    pub fn sqs(&self) -> Client {
+        let config = aws_sdk_sqs::Config::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .region(Region::from_static("eu-west-1"))
+            .endpoint_url(&self.endpoint)
+            .credentials_provider(Credentials::new("test", "test", None, None, "test"))
+            .build();
+        Client::from_conf(config)
+    }
+
+    /// A FIFO queue as the stack has them; answers its URL.
+    pub async fn queue(&self, name: &str) -> String {
+        let created = self
+            .sqs()
+            .create_queue()
+            .queue_name(format!("{name}.fifo"))
+            .attributes(QueueAttributeName::FifoQueue, "true")
+            .attributes(QueueAttributeName::VisibilityTimeout, "120")
+            .send()
+            .await
+            .expect("moto makes queues");
+        created.queue_url.expect("a queue has a URL")
+    }
+}
+
+impl Drop for Moto {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

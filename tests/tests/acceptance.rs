@@ -1,0 +1,20 @@
+//! Acceptance: the real program, real node processes, and the clients that people have. Each test
+//! has a service of its own in a temporary directory, on loopback, and leaves no process behind.
+
+#![expect(clippy::unwrap_used, reason = "clippy allows it in tests, but not in their helpers")]
+
+mod acceptance {
+    mod access;
+    mod api;
+    mod commands;
+    mod crash;
+    mod damage;
+    mod disk;
+    mod files;
+    mod interruption;
+    mod processes;
+    mod quota;
+    mod sdk;
+    mod secrets;
+    mod service;
+}

@@ -1,0 +1,76 @@
+//! A full disk fails the request that needs space, and not the service.
+
+use super::service::Service;
+use reqwest::Method;
+use serde_json::json;
+use std::fs;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// A small file system of its own; needs the rights to mount.
+struct SmallDisk(PathBuf);
+
+impl SmallDisk {
+    fn mount(path: &Path) -> Option<Self> {
+        fs::create_dir(path).unwrap();
+        let options = ["-t", "tmpfs", "-o", "size=6m,mode=700", "tmpfs"];
+        let mounted = Command::new("mount").args(options).arg(path).output().ok()?;
+        mounted.status.success().then(|| Self(path.to_owned()))
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        // Lazily: nothing may hold the directory of the test up.
+        let _ = Command::new("umount").arg("--lazy").arg(&self.0).output();
+    }
+}
+
+fn fill(path: &Path) {
+    let mut file = fs::File::create(path).unwrap();
+    for size in [65536, 4096, 512, 1] {
+        while file.write_all(&vec![0; size]).is_ok() {}
+    }
+}
+
+#[tokio::test]
+async fn a_full_disk_fails_requests_and_not_the_service() {
+    let place = tempfile::tempdir().unwrap();
+    let disk = place.path().join("disk");
+    // Outlives the service, which is made later.
+    let Some(disk) = SmallDisk::mount(&disk) else {
+        println!("skipped: this test needs the rights to mount a small file system (run as root)");
+        return;
+    };
+    let data_dir = disk.0.join("data");
+    let service = Service::start_in(place, data_dir, &[]);
+    service.prepare(1).await;
+    let filler = disk.0.join("filler");
+    fill(&filler);
+    let mut failed = None;
+    for number in 0..200 {
+        let body = json!({ "location": "local", "tags": { "t": "x".repeat(200) } });
+        let answer = service.put(&format!("x{number}"), &body).await;
+        match answer.status {
+            200 => {}
+            _ => {
+                failed = Some(answer);
+                break;
+            }
+        }
+    }
+    let failed = failed.expect("on a full disk nothing can be stored");
+    let (_, message) = failed.error(500);
+    assert!(!message.contains("sqlite") && !message.contains("/"), "no detail: {message}");
+    // What is there can still be read, and what was not stored is not there.
+    service.get("/clusters/c").await;
+    let missing = service.ask(Method::GET, "/experiments/new", None).await;
+    assert_eq!(missing.status, 404);
+
+    fs::remove_file(&filler).unwrap();
+    service.make("/experiments/new", &json!({})).await;
+    service.submit("j", "echo again", json!({})).await;
+    service.job_in("j", "succeeded").await;
+    assert_eq!(service.output("j", ".", "stdout.txt").await, "again\n");
+}

@@ -1,0 +1,203 @@
+//! Output files and links to them cannot leave the file server, whatever jobs and callers try.
+
+use super::api::{WORKSPACE, job};
+use super::service::Service;
+use control::keys::Keys;
+use model::Uid;
+use reqwest::Method;
+use serde_json::json;
+use std::fs;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+/// Links that lead out, left by a job among its output.
+const ESCAPES: &str = "
+echo fine
+cd $AZ_BATCHAI_STDOUTERR_DIR
+ln -s /etc escape
+ln -s /etc/passwd passwd
+ln -s ../../../../../../../../../../../../../../../../../../etc/passwd climbs
+ln -s stdout.txt inside
+mkfifo pipe
+ln -s / $AZ_BATCHAI_OUTPUT_OUT/root
+";
+
+/// Lines of this file must never be answered.
+const OUTSIDE: &str = "root:";
+
+async fn with_escapes() -> Service {
+    let service = Service::start();
+    service.prepare(1).await;
+    let outputs = json!({ "outputDirectories": [
+        { "id": "OUT", "pathPrefix": "$AZ_BATCHAI_MOUNT_ROOT/nfs", "pathSuffix": "x" }] });
+    service.submit("j", ESCAPES, outputs).await;
+    service.job_in("j", "succeeded").await;
+    service
+}
+
+#[tokio::test]
+async fn listings_do_not_follow_links_out_of_the_file_server() {
+    let service = with_escapes().await;
+    let files = service.files("j", "stdouterr", ".").await;
+    let names: Vec<&str> = files.iter().map(|file| file["name"].as_str().unwrap()).collect();
+    for inside in ["stdout.txt", "stderr.txt", "execution.log", "inside"] {
+        assert!(names.contains(&inside), "{names:?}");
+    }
+    for outside in ["escape", "passwd", "climbs"] {
+        assert!(!names.contains(&outside), "{names:?}");
+    }
+    for (id, directory) in [
+        ("stdouterr", "escape"),
+        ("stdouterr", "escape/ssl"),
+        ("OUT", "root"),
+        ("OUT", "root/etc"),
+        ("stdouterr", ".."),
+        ("stdouterr", "../../../../../../../../../../../.."),
+        ("stdouterr", "/etc"),
+        ("stdouterr", "a/../../b"),
+    ] {
+        let path = format!(
+            "/experiments/e/jobs/j/listOutputFiles?outputdirectoryid={id}&directory={directory}"
+        );
+        let answer = service.ask(Method::POST, &path, None).await;
+        match answer.status {
+            200 => assert_eq!(answer.body()["value"], json!([]), "{directory}"),
+            _ => {
+                answer.error(400);
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn paths_of_jobs_that_climb_are_refused() {
+    let service = Service::start();
+    service.prepare(1).await;
+    let outputs = |suffix: &str| {
+        json!({ "outputDirectories": [
+            { "id": "OUT", "pathPrefix": "$AZ_BATCHAI_MOUNT_ROOT/nfs", "pathSuffix": suffix }] })
+    };
+    let mount = |path: &str, source: &str| {
+        json!({ "mountVolumes": { "fileServers": [{
+            "fileServer": { "id": format!("{WORKSPACE}/fileServers/nfs") },
+            "relativeMountPath": path, "sourceDirectory": source }] } })
+    };
+    for more in [
+        outputs("../x"),
+        outputs("/etc"),
+        outputs("a/../../b"),
+        mount("../x", "s"),
+        mount("/x", "s"),
+        mount("x", "../s"),
+        mount("x", "a/../../s"),
+        json!({ "stdOutErrPathPrefix": "$AZ_BATCHAI_MOUNT_ROOT/nfs/../../x" }),
+    ] {
+        let answer = service.put("/experiments/e/jobs/j", &job("true", more.clone())).await;
+        let (_, message) = answer.error(400);
+        assert!(message.contains("properties."), "it says which field: {message} of {more}");
+    }
+}
+
+#[tokio::test]
+async fn links_are_good_for_one_file_and_a_time() {
+    let service = with_escapes().await;
+    let files = service.files("j", "stdouterr", ".").await;
+    let named = |name: &str| {
+        let file = files.iter().find(|file| file["name"] == name).unwrap();
+        file["downloadUrl"].as_str().unwrap().to_owned()
+    };
+    let link = named("stdout.txt");
+    assert_eq!(status(&service, &link).await, 200);
+    assert_eq!(service.send(service.http.get(named("inside"))).await.text, "fine\n");
+
+    let (path, query) = link.split_once('?').unwrap();
+    let (se, signature) = query.strip_prefix("se=").unwrap().split_once("&sig=").unwrap();
+    let expiry: i64 = se.parse().unwrap();
+    let flipped = if signature.starts_with('A') { 'B' } else { 'A' };
+    let with = |se: i64, sig: &str| format!("{path}?se={se}&sig={sig}");
+    for tampered in [
+        path.to_owned(),
+        format!("{path}?se={se}"),
+        with(expiry + 1, signature),
+        with(i64::MAX, signature),
+        with(expiry, ""),
+        with(expiry, &format!("{flipped}{}", &signature[1..])),
+        link.replace("stdout.txt", "stderr.txt"),
+        link.replace("stdout.txt", "execution.log"),
+        link.replace("stdout.txt", "./stdout.txt"),
+    ] {
+        let is_same = tampered.contains("/./"); // the client takes it out before it asks
+        assert_eq!(status(&service, &tampered).await, if is_same { 200 } else { 403 }, "{tampered}");
+    }
+    // Signed by the service's own key, but of the past.
+    let keys = keys(&service);
+    let (server, file) = path.split_once("/files/").unwrap().1.split_once('/').unwrap();
+    let server = Uid::parse(server).unwrap();
+    for (se, expected) in [(expiry, 200), (1_530_000_000, 403), (0, 403), (-1, 403)] {
+        let signature = keys.sign_link(&server, file, se);
+        assert_eq!(status(&service, &with(se, &signature)).await, expected, "se={se}");
+    }
+}
+
+/// As if the key had been stolen, or a listing had signed what it should not: the paths themselves
+/// do not lead out either.
+#[tokio::test]
+async fn not_even_signed_paths_leave_the_file_server() {
+    let service = with_escapes().await;
+    let keys = keys(&service);
+    let directory = service.file_server();
+    let server = Uid::parse(directory.file_name().unwrap().to_str().unwrap()).unwrap();
+    let job = service.job("j").await;
+    let segment = job["properties"]["jobOutputDirectoryPathSegment"].as_str().unwrap();
+    let inside = format!("{segment}/stdouterr/stdout.txt");
+    let until = 4_000_000_000;
+    let paths = [
+        format!("{segment}/stdouterr/escape/passwd"),
+        format!("{segment}/stdouterr/passwd"),
+        format!("{segment}/stdouterr/climbs"),
+        format!("{segment}/stdouterr/pipe"),
+        format!("{segment}/stdouterr"),
+        format!("{segment}/outputs/x/root/etc/passwd"),
+        "../../token".to_owned(),
+        "../../key".to_owned(),
+        "/etc/passwd".to_owned(),
+        format!("{}etc/passwd", "../".repeat(20)),
+        "%2e%2e/%2e%2e/token".to_owned(),
+    ];
+    for path in paths.iter().chain([&inside]) {
+        let signature = keys.sign_link(&server, path, until);
+        // By hand: an HTTP client would take the dots out of the path.
+        let answer = raw(&service, &format!("/files/{server}/{path}?se={until}&sig={signature}"));
+        let answer = answer.await;
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        let good = head.starts_with("HTTP/1.1 200");
+        assert_eq!(good, *path == inside, "{path}: {answer}");
+        let secret = body.contains(OUTSIDE) || body.contains(&service.token);
+        assert!(!secret, "{path}: {answer}");
+    }
+}
+
+async fn status(service: &Service, url: &str) -> u16 {
+    service.send(service.http.get(url)).await.status
+}
+
+async fn raw(service: &Service, target: &str) -> String {
+    let address = service.endpoint.strip_prefix("http://").unwrap();
+    let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+    let request = format!("GET {target} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    // A pipe that nobody writes to must not hold the service up.
+    let all = tokio::time::timeout(super::service::PATIENCE, stream.read_to_string(&mut answer));
+    all.await.unwrap().unwrap();
+    answer
+}
+
+fn keys(service: &Service) -> Keys {
+    let text = fs::read_to_string(service.data_dir().join("key")).unwrap();
+    let text = text.trim();
+    let mut master = [0; 32];
+    for (index, byte) in master.iter_mut().enumerate() {
+        *byte = u8::from_str_radix(&text[2 * index..2 * index + 2], 16).unwrap();
+    }
+    Keys::derive(&master)
+}

@@ -1,0 +1,118 @@
+//! A secret is nowhere but encrypted in the table and in the environment of the process that it was
+//! meant for: not in any file, log, answer or message.
+
+use super::api::{cluster, file_server};
+use super::service::{Service, until};
+use serde_json::json;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+const OF_JOB: &str = "planted-job-5f21c0";
+const OF_SETUP: &str = "planted-setup-91ab44";
+const OF_ADMIN: &str = "planted-admin-0d77e2";
+const OF_SERVER: &str = "planted-server-c3902b";
+
+const ALL: [&str; 4] = [OF_JOB, OF_SETUP, OF_ADMIN, OF_SERVER];
+
+/// Every place in files below `directory` that holds a secret.
+fn leaks(directory: &Path) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut open = vec![directory.to_owned()];
+    while let Some(directory) = open.pop() {
+        for entry in fs::read_dir(&directory).into_iter().flatten().flatten() {
+            let (path, Ok(kind)) = (entry.path(), entry.file_type()) else { continue };
+            if kind.is_dir() {
+                open.push(path);
+            } else if kind.is_file() {
+                found.extend(leaks_in(&path));
+            }
+        }
+    }
+    found
+}
+
+fn leaks_in(path: &PathBuf) -> Vec<String> {
+    let bytes = fs::read(path).unwrap_or_default();
+    let holds = |secret: &&&str| {
+        bytes.windows(secret.len()).any(|part| part == secret.as_bytes())
+    };
+    ALL.iter().filter(holds).map(|secret| format!("{secret} in {}", path.display())).collect()
+}
+
+#[track_caller]
+fn check(service: &Service, moment: &str) {
+    let leaks = leaks(service.place());
+    assert!(leaks.is_empty(), "{moment}: {leaks:#?}");
+}
+
+/// Waits until it is let go, so that one can look around meanwhile.
+fn held(name: &str) -> String {
+    let place = "$AZ_BATCHAI_MOUNT_ROOT/nfs";
+    format!("touch {place}/{name}.here; until [ -e {place}/{name}.go ]; do sleep 0.05; done")
+}
+
+async fn meet(service: &Service, name: &str) {
+    let place = service.file_server();
+    let here = place.join(format!("{name}.here"));
+    until(&format!("{name} begins"), async || here.exists().then_some(())).await;
+    check(service, &format!("while {name} runs"));
+    fs::write(place.join(format!("{name}.go")), "").unwrap();
+}
+
+#[tokio::test]
+async fn a_secret_is_only_where_it_was_meant_to_be() {
+    let mut service = Service::start_with(&["--verbose"]);
+    service.make("", &json!({ "location": "local" })).await;
+    let mut server = file_server();
+    server["properties"]["sshConfiguration"]["userAccountSettings"]["adminUserPassword"] =
+        json!(OF_SERVER);
+    service.make("/fileServers/nfs", &server).await;
+    service.make("/experiments/e", &json!({})).await;
+    let scale = json!({ "manual": { "targetNodeCount": 1 } });
+    let mut body = cluster(scale);
+    body["properties"]["userAccountSettings"]["adminUserPassword"] = json!(OF_ADMIN);
+    body["properties"]["nodeSetup"]["setupTask"] = json!({
+        "commandLine": format!("{}; echo -n $S | sha256sum", held("setup")),
+        "secrets": [{ "name": "S", "value": OF_SETUP }],
+        "stdOutErrPathPrefix": "$AZ_BATCHAI_MOUNT_ROOT/nfs",
+    });
+    service.make("/clusters/c", &body).await;
+    meet(&service, "setup").await;
+    let hashed = "echo -n $S | sha256sum";
+    let more = json!({
+        "secrets": [{ "name": "S", "value": OF_JOB }],
+        "jobPreparation": { "commandLine": format!("{}; {hashed}", held("preparation")) },
+    });
+    service.submit("j", &format!("{}; {hashed}", held("command")), more.clone()).await;
+    meet(&service, "preparation").await;
+    meet(&service, "command").await;
+    let job = service.job_in("j", "succeeded").await;
+    assert_eq!(job["properties"]["secrets"], json!([{ "name": "S" }]), "{job:#}");
+    let hash = service.output("j", ".", "stdout.txt").await;
+    // Both had it: neither empty nor different.
+    assert_eq!(hash, service.output("j", ".", "stdout-job_prep.txt").await);
+    let none = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+    assert!(!hash.starts_with(none), "{hash}");
+    check(&service, "after the job");
+
+    for path in ["", "/fileServers", "/fileServers/nfs", "/clusters", "/clusters/c"] {
+        service.get(path).await;
+    }
+    for path in ["/experiments/e/jobs", "/experiments/e/jobs/j"] {
+        service.get(path).await;
+    }
+    // What is refused is not repeated either.
+    let mut wrong = more;
+    wrong["nodeCount"] = json!(OF_JOB.len() * 1000);
+    wrong["secrets"] = json!([{ "name": "not a name", "value": OF_JOB }, { "value": OF_JOB },
+        { "name": "S", "value": [OF_JOB] }, { "name": "T", "value": OF_JOB, "more": 1 }]);
+    let body = super::api::job("true", wrong);
+    service.put("/experiments/e/jobs/wrong", &body).await.error(400);
+    service.put("/experiments/e/jobs/j", &body).await.error(400);
+    let answered = service.answered.lock().unwrap().join("\n");
+    for secret in ALL {
+        assert!(!answered.contains(secret), "{secret} was answered");
+    }
+    assert_eq!(service.stop(), Some(0));
+    check(&service, "after the end");
+}

@@ -1,0 +1,216 @@
+//! Hints: by the rules of an SQS FIFO queue, in process and on SQS (moto).
+
+use async_trait::async_trait;
+use aws::{QueueUrls, SqsHints};
+use control::ports::{Function, Hints, Ids};
+use control::world::RandomIds;
+use local::LocalHints;
+use model::{ClusterRef, Uid, Wake};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use tests::moto::Moto;
+
+/// Whoever hands hints to the handlers: Lambda's event source mapping, or the local workers.
+#[async_trait]
+trait Consumer: Sync {
+    fn hints(&self) -> &dyn Hints;
+
+    /// A hint that can be worked on now; its group is locked until it is done.
+    async fn take(&self, function: Function) -> Option<Wake>;
+
+    async fn done(&self, function: Function, wake: &Wake);
+}
+
+struct Local(LocalHints);
+
+#[async_trait]
+impl Consumer for Local {
+    fn hints(&self) -> &dyn Hints {
+        &self.0
+    }
+
+    async fn take(&self, function: Function) -> Option<Wake> {
+        self.0.take(function)
+    }
+
+    async fn done(&self, function: Function, wake: &Wake) {
+        self.0.done(function, wake);
+    }
+}
+
+struct Sqs {
+    hints: SqsHints,
+    client: aws_sdk_sqs::Client,
+    urls: HashMap<Function, String>,
+    /// Receipts of what is being worked on.
+    receipts: Mutex<HashMap<Wake, String>>,
+    _moto: Moto,
+}
+
+impl Sqs {
+    async fn start() -> Self {
+        let moto = tokio::task::spawn_blocking(Moto::start).await.expect("moto starts");
+        let urls = QueueUrls {
+            dispatcher: moto.queue("dispatcher").await,
+            autoscaler: moto.queue("autoscaler").await,
+            recovery: moto.queue("recovery").await,
+        };
+        let by_function = HashMap::from([
+            (Function::Dispatcher, urls.dispatcher.clone()),
+            (Function::Autoscaler, urls.autoscaler.clone()),
+            (Function::Recovery, urls.recovery.clone()),
+        ]);
+        let hints = SqsHints::new(moto.sqs(), urls, Arc::new(RandomIds));
+        let receipts = Mutex::default();
+        Self { hints, client: moto.sqs(), urls: by_function, receipts, _moto: moto }
+    }
+}
+
+#[async_trait]
+impl Consumer for Sqs {
+    fn hints(&self) -> &dyn Hints {
+        &self.hints
+    }
+
+    async fn take(&self, function: Function) -> Option<Wake> {
+        let request = self.client.receive_message().queue_url(&self.urls[&function]);
+        let received = request.max_number_of_messages(1).send().await.expect("the queue answers");
+        let message = received.messages?.into_iter().next()?;
+        let body = message.body.expect("a hint has a body");
+        let wake: Wake = serde_json::from_str(&body).expect("a hint can be read");
+        let receipt = message.receipt_handle.expect("what is received has a receipt");
+        self.receipts.lock().expect("not poisoned").insert(wake.clone(), receipt);
+        Some(wake)
+    }
+
+    async fn done(&self, function: Function, wake: &Wake) {
+        let receipt = self.receipts.lock().expect("not poisoned").remove(wake);
+        let request = self.client.delete_message().queue_url(&self.urls[&function]);
+        request.receipt_handle(receipt.expect("taken")).send().await.expect("the queue answers");
+    }
+}
+
+#[tokio::test]
+async fn hints_in_process() {
+    check(&Local(LocalHints::new(Arc::default()))).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hints_on_sqs() {
+    check(&Sqs::start().await).await;
+}
+
+async fn check(consumer: &dyn Consumer) {
+    every_hint_arrives_as_it_was_sent(consumer).await;
+    a_group_is_worked_on_in_order_one_at_a_time(consumer).await;
+    what_is_sent_while_a_group_is_locked_is_not_lost(consumer).await;
+    two_hints_of_one_content_are_two_events(consumer).await;
+    groups_do_not_wait_for_each_other(consumer).await;
+    each_function_has_its_queue(consumer).await;
+}
+
+async fn send(consumer: &dyn Consumer, function: Function, wake: &Wake) {
+    consumer.hints().send(function, wake).await.expect("the queue takes it");
+}
+
+/// Takes this one, and calls it done.
+async fn expect(consumer: &dyn Consumer, wake: &Wake, why: &str) {
+    let taken = consumer.take(Function::Dispatcher).await;
+    assert_eq!(taken.as_ref(), Some(wake), "{why}");
+    consumer.done(Function::Dispatcher, wake).await;
+}
+
+async fn expect_nothing(consumer: &dyn Consumer, why: &str) {
+    assert_eq!(consumer.take(Function::Dispatcher).await, None, "{why}");
+}
+
+fn in_group(uid: &Uid, name: &str) -> Wake {
+    Wake::Experiment { workspace: RandomIds.uid(), name: name.to_owned(), uid: uid.clone() }
+}
+
+async fn every_hint_arrives_as_it_was_sent(consumer: &dyn Consumer) {
+    let uid = || RandomIds.uid();
+    let cluster = ClusterRef { workspace: uid(), name: "c".to_owned(), uid: uid() };
+    let wakes = [
+        Wake::Cluster { cluster },
+        Wake::FileServer { workspace: uid(), name: "f\"<&ü".to_owned(), uid: uid() },
+        Wake::Experiment { workspace: uid(), name: "e".to_owned(), uid: uid() },
+        Wake::Workspace {
+            subscription: "s".to_owned(),
+            resource_group: "g".to_owned(),
+            name: "w".to_owned(),
+            uid: uid(),
+        },
+    ];
+    for wake in &wakes {
+        send(consumer, Function::Dispatcher, wake).await;
+        expect(consumer, wake, "what was sent arrives").await;
+    }
+    expect_nothing(consumer, "what is done does not come again").await;
+}
+
+async fn a_group_is_worked_on_in_order_one_at_a_time(consumer: &dyn Consumer) {
+    let uid = RandomIds.uid();
+    let wakes = ["first", "second", "third"].map(|name| in_group(&uid, name));
+    for wake in &wakes {
+        send(consumer, Function::Dispatcher, wake).await;
+    }
+    for wake in &wakes {
+        let taken = consumer.take(Function::Dispatcher).await;
+        assert_eq!(taken.as_ref(), Some(wake), "in the order of sending");
+        expect_nothing(consumer, "the group is locked").await;
+        consumer.done(Function::Dispatcher, wake).await;
+    }
+    expect_nothing(consumer, "all are done").await;
+}
+
+async fn what_is_sent_while_a_group_is_locked_is_not_lost(consumer: &dyn Consumer) {
+    let wake = in_group(&RandomIds.uid(), "again");
+    send(consumer, Function::Dispatcher, &wake).await;
+    let taken = consumer.take(Function::Dispatcher).await;
+    assert_eq!(taken.as_ref(), Some(&wake));
+    // Its handler may have looked already: what happened since needs another look.
+    send(consumer, Function::Dispatcher, &wake).await;
+    expect_nothing(consumer, "the group is locked").await;
+    consumer.done(Function::Dispatcher, &wake).await;
+    expect(consumer, &wake, "the second one comes after the first is done").await;
+    expect_nothing(consumer, "both are done").await;
+}
+
+async fn two_hints_of_one_content_are_two_events(consumer: &dyn Consumer) {
+    let wake = in_group(&RandomIds.uid(), "twice");
+    for time in ["the first time", "within the five minutes of SQS's deduplication"] {
+        send(consumer, Function::Dispatcher, &wake).await;
+        expect(consumer, &wake, time).await;
+    }
+    expect_nothing(consumer, "both are done").await;
+}
+
+async fn groups_do_not_wait_for_each_other(consumer: &dyn Consumer) {
+    let (one, other) = (RandomIds.uid(), RandomIds.uid());
+    let (first, behind) = (in_group(&one, "first"), in_group(&one, "behind"));
+    let free = in_group(&other, "free");
+    for wake in [&first, &behind, &free] {
+        send(consumer, Function::Dispatcher, wake).await;
+    }
+    let taken = consumer.take(Function::Dispatcher).await;
+    assert_eq!(taken.as_ref(), Some(&first));
+    expect(consumer, &free, "another group is free").await;
+    expect_nothing(consumer, "the first group is locked").await;
+    consumer.done(Function::Dispatcher, &first).await;
+    expect(consumer, &behind, "its group is free").await;
+    expect_nothing(consumer, "all are done").await;
+}
+
+async fn each_function_has_its_queue(consumer: &dyn Consumer) {
+    let wake = in_group(&RandomIds.uid(), "one resource");
+    for function in [Function::Recovery, Function::Autoscaler] {
+        send(consumer, function, &wake).await;
+    }
+    expect_nothing(consumer, "it was sent to others").await;
+    for function in [Function::Autoscaler, Function::Recovery] {
+        let taken = consumer.take(function).await;
+        assert_eq!(taken.as_ref(), Some(&wake), "{function:?}");
+        consumer.done(function, &wake).await;
+    }
+}

@@ -1,0 +1,141 @@
+//! The functions as Lambda runs them: their own binaries under the Runtime API, their table behind
+//! a socket, their queues on SQS (moto). What AWS does between them (the HTTP API, the event source
+//! mapping, the schedule) the tests do, with exactly the events that AWS sends.
+
+#[path = "lambda/api.rs"]
+mod api;
+#[path = "lambda/node.rs"]
+mod node;
+#[path = "lambda/stack.rs"]
+mod stack;
+
+use api::{Api, Caller, JOB};
+use node::TestNode;
+use protocol::{Desired, End, NodePhase, Progress};
+use serde_json::{Value, json};
+use stack::Stack;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_travels_from_the_api_through_the_queue_to_a_node() {
+    let stack = Stack::start().await;
+    let mut api = Api::new(stack.function("api").await);
+    let mut dispatcher = stack.function("dispatcher").await;
+    api.create_cluster("c").await;
+    let node = TestNode::launching(&stack, "c").await;
+
+    let desired = node.says(&mut api, NodePhase::Preparing, None).await;
+    assert!(matches!(desired, Desired::Prepare { .. }), "a new node is set up, not {desired:?}");
+    let desired = node.says(&mut api, NodePhase::Ready, None).await;
+    assert_eq!(desired, Desired::Idle, "nothing is to run yet");
+    stack.discard(&stack.urls.dispatcher).await;
+
+    api.submit("j", "c").await;
+    assert_eq!(api.job_state("j").await, "queued");
+    let messages = stack.receive(&stack.urls.dispatcher).await;
+    assert_eq!(messages.len(), 1, "one hint per job: {messages:?}");
+    assert_eq!(messages[0]["attributes"]["MessageGroupId"], node.cluster.uid.as_str());
+    let answer = dispatcher.invoke(json!({"Records": messages})).await.unwrap();
+    assert_eq!(answer, json!({"batchItemFailures": []}));
+    stack.delete(&stack.urls.dispatcher, &messages).await;
+
+    assert_eq!(api.job_state("j").await, "running");
+    let desired = node.says(&mut api, NodePhase::Ready, None).await;
+    let Desired::Run { key, start, assignment: Some(assignment) } = desired else {
+        panic!("the job is to run on the node, not {desired:?}");
+    };
+    assert!(start, "one node need not wait for others");
+    assert_eq!(assignment.command_line, "python train.py");
+    assert_eq!(assignment.secrets[0].value, "hunter2", "the node alone hears the secret");
+
+    let running = node.says(&mut api, NodePhase::Ready, Some((&key, Progress::Running))).await;
+    assert!(matches!(running, Desired::Run { assignment: None, .. }), "it knows: {running:?}");
+    let ended = Progress::Ended { end: End::Exited { exit_code: 0 } };
+    let desired = node.says(&mut api, NodePhase::Ready, Some((&key, ended))).await;
+    assert_eq!(desired, Desired::Idle, "the end is acknowledged");
+    let job = api.get(JOB, "j").await;
+    assert_eq!(job["properties"]["executionState"], "succeeded");
+    assert_eq!(job["properties"]["executionInfo"]["exitCode"], 0);
+
+    for log in [api.function.log(), dispatcher.log()] {
+        assert!(!log.contains("hunter2"), "a secret is in a log:\n{log}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_a_batch_only_what_failed_comes_back() {
+    let stack = Stack::start().await;
+    let mut api = Api::new(stack.function("api").await);
+    let mut dispatcher = stack.function("dispatcher").await;
+    api.create_cluster("good").await;
+    api.create_cluster("damaged").await;
+    let (good, damaged) = (stack.cluster("good").await, stack.cluster("damaged").await);
+    let node = TestNode::launching(&stack, "good").await;
+    node.says(&mut api, NodePhase::Preparing, None).await;
+    node.says(&mut api, NodePhase::Ready, None).await;
+    api.submit("j", "good").await;
+    stack.damage(&damaged).await;
+    stack.discard(&stack.urls.dispatcher).await;
+
+    let cluster = |it: &model::Cluster| json!({"kind": "cluster", "cluster": it.reference()});
+    // Harmless by itself, but it must not overtake what failed before it in its group.
+    let behind = json!({"kind": "experiment", "workspace": damaged.workspace, "name": "e", "uid": damaged.uid});
+    stack.send("unreadable", "this is not JSON").await;
+    stack.send(damaged.uid.as_str(), &cluster(&damaged).to_string()).await;
+    stack.send(damaged.uid.as_str(), &behind.to_string()).await;
+    stack.send(good.uid.as_str(), &cluster(&good).to_string()).await;
+    let messages = stack.receive(&stack.urls.dispatcher).await;
+    assert_eq!(messages.len(), 4, "{messages:?}");
+    let answer = dispatcher.invoke(json!({"Records": messages})).await.unwrap();
+
+    let of_damaged = |it: &&Value| it["attributes"]["MessageGroupId"] == damaged.uid.as_str();
+    let expected: Vec<Value> = messages
+        .iter()
+        .filter(of_damaged)
+        .map(|it| json!({"itemIdentifier": it["messageId"]}))
+        .collect();
+    assert_eq!(expected.len(), 2);
+    assert_eq!(answer, json!({"batchItemFailures": expected}), "{}", dispatcher.log());
+    assert_eq!(api.job_state("j").await, "running", "the good one was worked on");
+
+    let missing = json!({"nonsense": true});
+    let error = dispatcher.invoke(missing).await.expect_err("no event that it knows");
+    assert!(!error.kind.is_empty(), "{error}");
+    let answer = dispatcher.invoke(json!({"Records": []})).await.unwrap();
+    assert_eq!(answer, json!({"batchItemFailures": []}), "it lives on after a failure");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_function_answers_the_schedule() {
+    let stack = Stack::start().await;
+    let mut api = Api::new(stack.function("api").await);
+    api.create_cluster("c").await;
+    for name in ["recovery", "autoscaler", "dispatcher"] {
+        let mut function = stack.function(name).await;
+        let answer = function.invoke(stack::scheduled_event()).await.unwrap();
+        assert_eq!(answer, json!({"batchItemFailures": []}), "{name}");
+    }
+    let mut recovery = stack.function("recovery").await;
+    let answer = recovery.invoke(stack::interruption("i-0123456789abcdef0")).await.unwrap();
+    assert_eq!(answer, json!({"batchItemFailures": []}), "a machine of somebody else");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_api_demands_its_token_and_says_what_is_wrong() {
+    let stack = Stack::start().await;
+    let mut api = Api::new(stack.function("api").await);
+    let path = api::path("workspaces", "w");
+    let answer = api.call("GET", &path, &Caller::Nobody, None).await;
+    assert_eq!(answer["statusCode"], 401);
+    let answer = api.call("GET", &path, &Caller::User, None).await;
+    assert_eq!(answer["statusCode"], 404);
+    let body: Value = serde_json::from_str(answer["body"].as_str().unwrap()).unwrap();
+    assert_eq!(body["error"]["code"], "ResourceNotFound", "{body}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_function_that_lacks_a_setting_says_which() {
+    let stack = Stack::start().await;
+    let mut function = stack.function_without("dispatcher", "TABLE_NAME").await;
+    let error = function.invoke(stack::scheduled_event()).await.expect_err("it cannot start");
+    assert!(error.to_string().contains("TABLE_NAME"), "{error}");
+}

@@ -1,0 +1,132 @@
+//! The API's function behind an API Gateway HTTP API (payload format 2.0).
+
+use crate::stack::{SUBSCRIPTION, TOKEN};
+use serde_json::{Value, json};
+use tests::lambda_runtime::Function;
+
+const HOST: &str = "a1b2c3d4e5.execute-api.eu-west-1.amazonaws.com";
+pub const JOB: &str = "workspaces/w/experiments/e/jobs";
+
+/// Who asks.
+pub enum Caller {
+    User,
+    Node { token: String },
+    Nobody,
+}
+
+pub struct Api {
+    pub function: Function,
+}
+
+pub fn path(kind: &str, name: &str) -> String {
+    format!(
+        "/subscriptions/{SUBSCRIPTION}/resourceGroups/g/providers/Microsoft.BatchAI/{kind}/{name}"
+    )
+}
+
+impl Api {
+    pub fn new(function: Function) -> Self {
+        Self { function }
+    }
+
+    /// The answer as API Gateway gets it.
+    pub async fn call(
+        &mut self,
+        method: &str,
+        path: &str,
+        caller: &Caller,
+        body: Option<&Value>,
+    ) -> Value {
+        let event = event(method, path, caller, body);
+        self.function.invoke(event).await.unwrap_or_else(|error| panic!("{method} {path}: {error}"))
+    }
+
+    pub async fn get(&mut self, kind: &str, name: &str) -> Value {
+        let answer = self.call("GET", &path(kind, name), &Caller::User, None).await;
+        assert_eq!(answer["statusCode"], 200, "{answer}");
+        serde_json::from_str(answer["body"].as_str().expect("a text")).expect("JSON")
+    }
+
+    pub async fn job_state(&mut self, name: &str) -> String {
+        let job = self.get(JOB, name).await;
+        job["properties"]["executionState"].as_str().expect("a text").to_owned()
+    }
+
+    async fn put(&mut self, kind: &str, name: &str, body: &Value, expected: u16) -> Value {
+        let answer = self.call("PUT", &path(kind, name), &Caller::User, Some(body)).await;
+        assert_eq!(answer["statusCode"], expected, "PUT {kind}/{name}: {answer}");
+        answer
+    }
+
+    /// And what it needs around it.
+    pub async fn create_cluster(&mut self, name: &str) {
+        self.put("workspaces", "w", &json!({"location": "eu-west-1"}), 200).await;
+        self.put("workspaces/w/experiments", "e", &json!({}), 200).await;
+        let body = json!({"properties": {
+            "vmSize": "STANDARD_NC6",
+            "scaleSettings": {"autoScale": {"minimumNodeCount": 0, "maximumNodeCount": 1}},
+            "userAccountSettings": {"adminUserName": "u", "adminUserPassword": "p"},
+        }});
+        self.put("workspaces/w/clusters", name, &body, 202).await;
+    }
+
+    /// Accepted, with the URLs that the official clients poll.
+    pub async fn submit(&mut self, name: &str, cluster: &str) {
+        let body = json!({"properties": {
+            "cluster": {"id": path("workspaces/w/clusters", cluster)},
+            "nodeCount": 1,
+            "stdOutErrPathPrefix": "$AZ_BATCHAI_MOUNT_ROOT/nfs",
+            "customToolkitSettings": {"commandLine": "python train.py"},
+            "secrets": [{"name": "PASSWORD", "value": "hunter2"}],
+        }});
+        let answer = self.put(JOB, name, &body, 202).await;
+        for header in ["location", "azure-asyncoperation"] {
+            let url = answer["headers"][header].as_str().unwrap_or_default();
+            assert!(url.starts_with(&format!("https://{HOST}/subscriptions/")), "{header}: {answer}");
+        }
+        assert_eq!(answer["headers"]["retry-after"], "1", "{answer}");
+    }
+}
+
+fn event(method: &str, path: &str, caller: &Caller, body: Option<&Value>) -> Value {
+    let mut headers = json!({
+        "host": HOST,
+        "content-type": "application/json; charset=utf-8",
+        "x-forwarded-for": "192.0.2.1",
+        "x-forwarded-port": "443",
+        "x-forwarded-proto": "https",
+    });
+    match caller {
+        Caller::User => headers["authorization"] = format!("Bearer {TOKEN}").into(),
+        Caller::Node { token } => headers["authorization"] = format!("Bearer {token}").into(),
+        Caller::Nobody => {}
+    }
+    json!({
+        "version": "2.0",
+        "routeKey": "$default",
+        "rawPath": path,
+        "rawQueryString": "api-version=2018-05-01",
+        "queryStringParameters": {"api-version": "2018-05-01"},
+        "headers": headers,
+        "requestContext": {
+            "accountId": "123456789012",
+            "apiId": "a1b2c3d4e5",
+            "domainName": HOST,
+            "domainPrefix": "a1b2c3d4e5",
+            "http": {
+                "method": method,
+                "path": path,
+                "protocol": "HTTP/1.1",
+                "sourceIp": "192.0.2.1",
+                "userAgent": "azure-mgmt-batchai/2.0.0",
+            },
+            "requestId": "JKJaXmPLvHcESHA=",
+            "routeKey": "$default",
+            "stage": "$default",
+            "time": "21/Nov/2026:01:00:00 +0000",
+            "timeEpoch": 1_795_222_800_000_u64,
+        },
+        "body": body.map(ToString::to_string),
+        "isBase64Encoded": false,
+    })
+}

@@ -1,0 +1,60 @@
+//! A node: its record as the autoscaler writes it, and its agent's requests.
+
+use crate::api::{Api, Caller};
+use crate::stack::Stack;
+use control::ports::{Clock, Ids};
+use control::world::{RandomIds, SystemClock};
+use dynamo::Transaction;
+use model::{ClusterRef, Node, NodeId};
+use protocol::{
+    AttemptKey, AttemptReport, Desired, NodePhase, Progress, SyncRequest, SyncResponse,
+};
+
+pub struct TestNode {
+    pub cluster: ClusterRef,
+    path: String,
+    token: String,
+}
+
+impl TestNode {
+    /// The intent of a launch, as if EC2 had been asked for the machine.
+    pub async fn launching(stack: &Stack, cluster: &str) -> Self {
+        let mut cluster = stack.cluster(cluster).await;
+        cluster.planned_nodes += 1;
+        let reference = cluster.reference();
+        let id = NodeId::new(&RandomIds.uid(), false);
+        let node =
+            Node::launching(id.clone(), reference.clone(), RandomIds.uid(), SystemClock.now());
+        let transaction = Transaction::new().replace_cluster(&cluster).create_node(&node);
+        stack.table.commit(transaction).await.expect("nobody else writes here");
+        let ClusterRef { workspace, name, uid } = &reference;
+        Self {
+            path: format!("/nodes/v1/{workspace}/{name}/{uid}/{id}/sync"),
+            token: stack.keys.node_token(&reference, &id),
+            cluster: reference,
+        }
+    }
+
+    /// What the agent hears when it says this.
+    pub async fn says(
+        &self,
+        api: &mut Api,
+        phase: NodePhase,
+        attempt: Option<(&AttemptKey, Progress)>,
+    ) -> Desired {
+        let request = SyncRequest {
+            instance: "i-0a1b2c3d4e5f60718".to_owned(),
+            address: "10.0.0.4".to_owned(),
+            phase,
+            attempt: attempt.map(|(key, progress)| AttemptReport { key: key.clone(), progress }),
+            interruption_notice_seconds: None,
+        };
+        let body = serde_json::to_value(&request).expect("a request is JSON");
+        let caller = Caller::Node { token: self.token.clone() };
+        let answer = api.call("POST", &self.path, &caller, Some(&body)).await;
+        assert_eq!(answer["statusCode"], 200, "{answer}");
+        let text = answer["body"].as_str().expect("a text");
+        let response: SyncResponse = serde_json::from_str(text).expect("the protocol's answer");
+        response.desired
+    }
+}

@@ -1,0 +1,184 @@
+//! What the template makes on AWS: a table, three queues, functions that know them.
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use aws_sdk_sqs::types::{Message, MessageSystemAttributeName};
+use control::keys::Keys;
+use control::ports::Ids;
+use control::world::RandomIds;
+use model::{Cluster, Name};
+use serde_json::{Value, json};
+use tests::binaries::built;
+use tests::lambda_runtime::Function;
+use tests::moto::Moto;
+use tests::table_server::TableServer;
+
+const TABLE: &str = "batchai";
+pub const TOKEN: &str = "the-users-token";
+pub const SUBSCRIPTION: &str = "00000000-0000-0000-0000-000000000001";
+
+pub struct Stack {
+    moto: Moto,
+    server: TableServer,
+    pub table: dynamo::Table,
+    pub keys: Keys,
+    pub urls: aws::QueueUrls,
+}
+
+impl Stack {
+    pub async fn start() -> Self {
+        let server = TableServer::start().await;
+        let client = server.client();
+        dynamo::create_table_if_missing(&client, TABLE).await.expect("an empty database");
+        let moto = tokio::task::spawn_blocking(Moto::start).await.expect("moto starts");
+        let urls = aws::QueueUrls {
+            dispatcher: moto.queue("dispatcher").await,
+            autoscaler: moto.queue("autoscaler").await,
+            recovery: moto.queue("recovery").await,
+        };
+        let table = dynamo::Table::new(client, TABLE);
+        Self { moto, server, table, keys: Keys::derive(&[7; 32]), urls }
+    }
+
+    pub async fn function(&self, name: &'static str) -> Function {
+        self.function_without(name, "").await
+    }
+
+    pub async fn function_without(&self, name: &'static str, unset: &str) -> Function {
+        let binary = tokio::task::spawn_blocking(move || built(name, name)).await.expect("built");
+        let mut variables = vec![
+            ("TABLE_NAME", TABLE.to_owned()),
+            ("DISPATCHER_QUEUE_URL", self.urls.dispatcher.clone()),
+            ("AUTOSCALER_QUEUE_URL", self.urls.autoscaler.clone()),
+            ("RECOVERY_QUEUE_URL", self.urls.recovery.clone()),
+            ("MASTER_KEY", "07".repeat(32)),
+            ("API_TOKEN", TOKEN.to_owned()),
+            ("AWS_ENDPOINT_URL_DYNAMODB", self.server.endpoint().to_owned()),
+            ("AWS_ENDPOINT_URL_SQS", self.moto.endpoint().to_owned()),
+        ];
+        variables.retain(|(name, _)| *name != unset);
+        Function::start(name, &binary, &variables).await
+    }
+
+    pub async fn cluster(&self, name: &str) -> Cluster {
+        let subscription = Name::new(SUBSCRIPTION);
+        let (group, workspace) = (Name::new("g"), Name::new("w"));
+        let found = self.table.workspace(&subscription, &group, &workspace).await.unwrap();
+        let workspace = found.expect("the workspace was made");
+        let found = self.table.cluster_named(&workspace.uid, name).await.unwrap();
+        found.expect("the cluster was made")
+    }
+
+    /// Its record can no longer be read, so every look at it fails.
+    pub async fn damage(&self, cluster: &Cluster) {
+        let text = |text: String| AttributeValue::S(text);
+        self.server
+            .client()
+            .put_item()
+            .table_name(TABLE)
+            .item("pk", text(format!("ws#{}", cluster.workspace)))
+            .item("sk", text(format!("cluster#{}", cluster.name.key())))
+            .item("body", text("{".to_owned()))
+            .send()
+            .await
+            .expect("the table takes it");
+    }
+
+    /// To the dispatcher, as something that is not this service would.
+    pub async fn send(&self, group: &str, body: &str) {
+        self.moto
+            .sqs()
+            .send_message()
+            .queue_url(&self.urls.dispatcher)
+            .message_group_id(group)
+            .message_deduplication_id(RandomIds.uid().as_str())
+            .message_body(body)
+            .send()
+            .await
+            .expect("the queue takes it");
+    }
+
+    /// A batch, in the form in which Lambda's event source mapping hands it over.
+    pub async fn receive(&self, url: &str) -> Vec<Value> {
+        let received = self
+            .moto
+            .sqs()
+            .receive_message()
+            .queue_url(url)
+            .max_number_of_messages(10)
+            .wait_time_seconds(5)
+            .message_system_attribute_names(MessageSystemAttributeName::All)
+            .send()
+            .await
+            .expect("the queue answers");
+        received.messages.unwrap_or_default().iter().map(record).collect()
+    }
+
+    pub async fn delete(&self, url: &str, messages: &[Value]) {
+        for message in messages {
+            self.moto
+                .sqs()
+                .delete_message()
+                .queue_url(url)
+                .receipt_handle(message["receiptHandle"].as_str().expect("received"))
+                .send()
+                .await
+                .expect("the queue forgets it");
+        }
+    }
+
+    /// What nobody is going to look at here.
+    pub async fn discard(&self, url: &str) {
+        let messages = self.receive(url).await;
+        self.delete(url, &messages).await;
+    }
+}
+
+fn record(message: &Message) -> Value {
+    let attributes: serde_json::Map<String, Value> = message
+        .attributes()
+        .into_iter()
+        .flatten()
+        .map(|(name, value)| (name.as_str().to_owned(), Value::from(value.as_str())))
+        .collect();
+    json!({
+        "messageId": message.message_id(),
+        "receiptHandle": message.receipt_handle(),
+        "body": message.body(),
+        "attributes": attributes,
+        "messageAttributes": {},
+        "md5OfBody": message.md5_of_body(),
+        "eventSource": "aws:sqs",
+        "eventSourceARN": "arn:aws:sqs:eu-west-1:123456789012:dispatcher.fifo",
+        "awsRegion": "eu-west-1",
+    })
+}
+
+/// What an EventBridge rule with a schedule sends (EventBridge user guide, "Scheduled events").
+pub fn scheduled_event() -> Value {
+    json!({
+        "version": "0",
+        "id": "53dc4d37-cffa-4f76-80c9-8b7d4a4d2eaa",
+        "detail-type": "Scheduled Event",
+        "source": "aws.events",
+        "account": "123456789012",
+        "time": "2015-10-08T16:53:06Z",
+        "region": "eu-west-1",
+        "resources": ["arn:aws:events:eu-west-1:123456789012:rule/schedule"],
+        "detail": {},
+    })
+}
+
+/// What EC2 sends two minutes before it takes a spot instance away.
+pub fn interruption(instance: &str) -> Value {
+    json!({
+        "version": "0",
+        "id": "12345678-1234-1234-1234-123456789012",
+        "detail-type": "EC2 Spot Instance Interruption Warning",
+        "source": "aws.ec2",
+        "account": "123456789012",
+        "time": "2026-11-21T01:00:00Z",
+        "region": "eu-west-1",
+        "resources": [format!("arn:aws:ec2:eu-west-1a:instance/{instance}")],
+        "detail": {"instance-id": instance, "instance-action": "terminate"},
+    })
+}
