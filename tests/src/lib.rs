@@ -7,5 +7,6 @@ pub mod lambda_runtime;
 pub mod moto;
 pub mod python;
 pub mod simulation;
+pub mod stage;
 pub mod table_server;
 pub mod world;

@@ -2,8 +2,7 @@
 //! last a time and end with a code.
 
 use super::truth::Truth;
-use control::Control;
-use model::{ClusterRef, NodeId, Timestamp};
+use model::Timestamp;
 use protocol::{
     Assignment, AttemptKey, AttemptReport, Desired, End, NodePhase, Progress, SyncRequest,
 };
@@ -191,14 +190,4 @@ impl SimAttempt {
 /// The command line that tells a simulated process how to end.
 pub fn command_line(exit_code: u32, duration_millis: u64) -> String {
     format!("simulate {exit_code} {duration_millis}")
-}
-
-/// One request. The answer may be lost on its way back.
-pub async fn sync(
-    control: &Control,
-    cluster: &ClusterRef,
-    node: &NodeId,
-    request: &SyncRequest,
-) -> Result<Desired, control::Error> {
-    control.sync(cluster, node, request).await.map(|response| response.desired)
 }

@@ -1,12 +1,11 @@
 //! One history: random steps with faults, then quiet, then rest.
 
-use super::agent::{self, command_line};
 use super::invariants::{self, Memory, Records};
-use crate::world::{IDLE_SECONDS, World};
-use control::jobs::ExperimentPath;
+use crate::stage::{JobOrder, Stage, auto, manual, names, path};
+use crate::world::IDLE_SECONDS;
 use control::ports::Function;
 use control::trigger::{INTERRUPTION, Trigger};
-use model::{Cluster, Job, JobState, Name, WorkspaceNames};
+use model::{Cluster, Job, JobState, Name};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use serde_json::json;
@@ -58,7 +57,7 @@ pub fn run(seed: u64) -> Result<(), Box<Failure>> {
 }
 
 struct History {
-    world: World,
+    stage: Stage,
     dice: StdRng,
     memory: Memory,
     step: usize,
@@ -68,53 +67,15 @@ struct History {
     log: Vec<String>,
 }
 
-fn names() -> WorkspaceNames {
-    WorkspaceNames {
-        subscription: Name::new("s"),
-        resource_group: Name::new("g"),
-        workspace: Name::new("w"),
-    }
-}
-
-fn path() -> ExperimentPath {
-    ExperimentPath { workspace: names(), experiment: Name::new("e") }
-}
-
-fn cluster_body(scale: &serde_json::Value) -> Vec<u8> {
-    json!({"properties": {
-        "vmSize": "STANDARD_NC6",
-        "vmPriority": "lowpriority",
-        "scaleSettings": scale,
-        "userAccountSettings": {"adminUserName": "u", "adminUserPassword": "p"},
-    }})
-    .to_string()
-    .into_bytes()
-}
-
 const CLUSTERS: [&str; 2] = ["auto", "manual"];
 
 impl History {
     async fn begin(seed: u64) -> Self {
-        let world = World::new(seed).await.expect("a world in memory can be made");
-        let control = &world.control;
-        let workspace =
-            wire::parse_workspace_create(br#"{"location":"here"}"#).expect("a valid workspace");
-        control.put_workspace(&names(), &workspace).await.expect("no faults yet");
-        control.put_experiment(&names(), &Name::new("e")).await.expect("no faults yet");
-        let scales = [
-            json!({"autoScale": {"minimumNodeCount": 0, "maximumNodeCount": 4}}),
-            json!({"manual": {"targetNodeCount": 1}}),
-        ];
-        for (name, scale) in CLUSTERS.iter().zip(&scales) {
-            let request =
-                wire::parse_cluster_create(&cluster_body(scale)).expect("a valid cluster");
-            control
-                .put_cluster(&names(), &Name::new(*name), &request)
-                .await
-                .expect("no faults yet");
-        }
+        let stage = Stage::set(seed).await;
+        stage.put_cluster("auto", &auto(0, 4)).await;
+        stage.put_cluster("manual", &manual(1, "requeue")).await;
         Self {
-            world,
+            stage,
             dice: StdRng::seed_from_u64(seed),
             memory: Memory::default(),
             step: 0,
@@ -126,8 +87,8 @@ impl History {
 
     async fn play(&mut self) -> Result<(), String> {
         let rate = self.dice.random_range(0..60);
-        self.world.faults.set_rate(rate);
-        self.world.machines.state().refuse_per_mille = self.dice.random_range(0..300);
+        self.stage.world.faults.set_rate(rate);
+        self.stage.world.machines.state().refuse_per_mille = self.dice.random_range(0..300);
         while self.step < STEPS {
             self.step += 1;
             self.random_step().await;
@@ -143,7 +104,7 @@ impl History {
     async fn random_step(&mut self) {
         // Some functions end in the middle.
         let crash = self.dice.random_bool(0.15).then(|| self.dice.random_range(0..12));
-        self.world.faults.crash_after(crash);
+        self.stage.world.faults.crash_after(crash);
         match self.dice.random_range(0..100) {
             0..12 => self.submit().await,
             12..14 => self.end_a_job().await,
@@ -157,48 +118,33 @@ impl History {
             _ => {
                 let millis = self.dice.random_range(100..8000);
                 self.note(format!("{millis} ms pass"));
-                self.pass(millis);
+                self.stage.pass(millis);
             }
         }
-        self.world.faults.crash_after(None);
-    }
-
-    fn pass(&mut self, millis: i64) {
-        self.world.clock.advance_millis(millis);
-        let now = self.world.now();
-        let mut state = self.world.machines.state();
-        let state = &mut *state;
-        for machine in state.machines.values_mut().filter(|machine| machine.running) {
-            machine.agent.pass_time(now, &mut state.truth);
-        }
+        self.stage.world.faults.crash_after(None);
     }
 
     async fn submit(&mut self) {
         self.jobs_submitted += 1;
         let name = format!("j{}", self.jobs_submitted);
         let cluster = CLUSTERS[self.dice.random_range(0..2)];
-        let priority = ["low", "normal", "high"][self.dice.random_range(0..3)];
-        let exit_code = [0, 0, 0, 3][self.dice.random_range(0..4)];
-        let millis = self.dice.random_range(0..12_000);
-        let nodes = self.dice.random_range(1..4);
-        let body = json!({"properties": {
-            "cluster": {"id": format!("/subscriptions/s/resourceGroups/g/providers/Microsoft.BatchAI/workspaces/w/clusters/{cluster}")},
-            "nodeCount": nodes,
-            "schedulingPriority": priority,
-            "stdOutErrPathPrefix": "$AZ_BATCHAI_MOUNT_ROOT/nfs",
-            "customToolkitSettings": {"commandLine": command_line(exit_code, millis)},
-            "constraints": {"maxWallClockTime": "PT5M"},
-        }});
-        let request = wire::parse_job_create(body.to_string().as_bytes()).expect("a valid job");
-        let outcome = self.world.control.put_job(&path(), &Name::new(&name), &request).await;
-        let said = outcome.map(|_| ()).map_err(|error| error.to_string());
-        self.note(format!("submit {name} ({nodes} nodes, {priority}) to {cluster}: {said:?}"));
+        let order = JobOrder {
+            name: &name,
+            cluster,
+            nodes: self.dice.random_range(1..4),
+            priority: ["low", "normal", "high"][self.dice.random_range(0..3)],
+            exit_code: [0, 0, 0, 3][self.dice.random_range(0..4)],
+            millis: self.dice.random_range(0..12_000),
+            wall_clock: "PT5M",
+        };
+        let outcome = self.stage.submit(&order).await.map_err(|error| error.to_string());
+        self.note(format!("submit {order:?}: {outcome:?}"));
     }
 
     async fn end_a_job(&mut self) {
         let name = Name::new(format!("j{}", self.dice.random_range(0..=self.jobs_submitted)));
         let delete = self.dice.random_bool(0.4);
-        let control = &self.world.control;
+        let control = &self.stage.world.control;
         let outcome = match delete {
             true => control.delete_job(&path(), &name).await,
             false => control.terminate_job(&path(), &name).await,
@@ -211,28 +157,16 @@ impl History {
         let option = ["requeue", "terminate", "waitforjobcompletion"][self.dice.random_range(0..3)];
         let count = self.dice.random_range(0..5);
         let (name, scale) = match self.dice.random_bool(0.5) {
-            true => {
-                ("auto", json!({"autoScale": {"minimumNodeCount": 0, "maximumNodeCount": count}}))
-            }
-            false => (
-                "manual",
-                json!({"manual": {"targetNodeCount": count, "nodeDeallocationOption": option}}),
-            ),
+            true => ("auto", auto(0, count)),
+            false => ("manual", manual(count, option)),
         };
-        self.scale(name, &scale).await;
-    }
-
-    async fn scale(&mut self, name: &str, scale: &serde_json::Value) {
-        let body = json!({"properties": {"scaleSettings": scale}}).to_string();
-        let scale_settings = wire::parse_cluster_update(body.as_bytes()).expect("valid settings");
-        let control = &self.world.control;
-        let outcome = control.scale_cluster(&names(), &Name::new(name), scale_settings).await;
+        let outcome = self.stage.scale(name, &scale).await;
         self.note(format!("scale {name} to {scale}: {}", outcome.is_ok()));
     }
 
     async fn deliver_a_hint(&mut self) {
         let chosen = {
-            let waiting = self.world.hints.waiting.lock().expect("not poisoned");
+            let waiting = self.stage.world.hints.waiting.lock().expect("not poisoned");
             let position = self.dice.random_range(0..waiting.len().max(1));
             waiting.iter().nth(position).cloned()
         };
@@ -240,7 +174,8 @@ impl History {
         let fate = self.dice.random_range(0..10);
         // Lost, repeated later, or delivered once.
         if fate != 1 {
-            self.world
+            self.stage
+                .world
                 .hints
                 .waiting
                 .lock()
@@ -249,7 +184,7 @@ impl History {
         }
         self.note(format!("hint {function:?} (fate {fate})"));
         if fate != 0 {
-            local::queue::deliver(&self.world.control, function, &wake).await;
+            local::queue::deliver(&self.stage.world.control, function, &wake).await;
         }
     }
 
@@ -258,12 +193,12 @@ impl History {
         let function = functions[self.dice.random_range(0..3)];
         self.note(format!("schedule {function:?}"));
         let trigger = Trigger::Event(Box::new(local::schedule::scheduled_event()));
-        let _ = local::queue::call(&self.world.control, function, trigger).await;
+        let _ = local::queue::call(&self.stage.world.control, function, trigger).await;
     }
 
     /// Every agent, or one of them, says what it observes. A request or an answer may be lost.
     async fn agents_speak(&mut self, all: bool) {
-        let running = self.world.machines.running();
+        let running = self.stage.world.machines.running();
         if running.is_empty() {
             return;
         }
@@ -277,44 +212,15 @@ impl History {
     }
 
     async fn agent_speaks(&mut self, instance: &str, answer_lost: bool) {
-        let (cluster, node, request) = {
-            let mut state = self.world.machines.state();
-            let Some(machine) = state.machines.get_mut(instance) else { return };
-            if machine.agent.has_left() && !machine.running {
-                return;
-            }
-            let request = machine.agent.observe(instance, &machine.address);
-            machine.agent.said.push(request.clone());
-            (machine.cluster.clone(), machine.node.clone(), request)
-        };
-        let answer = agent::sync(&self.world.control, &cluster, &node, &request).await;
-        let attempt = request
-            .attempt
-            .as_ref()
-            .map(|it| (it.key.job_name.clone(), it.key.number, it.progress.clone()));
-        self.note(format!(
-            "{node} says {:?} {attempt:?}, hears {:?} (lost: {answer_lost})",
-            request.phase,
-            answer.as_ref().map(brief).map_err(ToString::to_string)
-        ));
-        let Ok(desired) = answer else { return };
-        if answer_lost {
-            return;
-        }
-        let now = self.world.now();
-        let mut state = self.world.machines.state();
-        let state = &mut *state;
-        if let Some(machine) = state.machines.get_mut(instance)
-            && machine.running
-        {
-            machine.agent.obey(desired, instance, now, &mut state.truth);
+        if let Some(note) = self.stage.agent_speaks(instance, answer_lost).await {
+            self.note(note);
         }
     }
 
     /// Something that was said before arrives again, late.
     async fn an_old_report(&mut self) {
         let old = {
-            let state = self.world.machines.state();
+            let state = self.stage.world.machines.state();
             let count = state.machines.len().max(1);
             let chosen = self.dice.random_range(0..count);
             let Some(machine) = state.machines.values().nth(chosen) else { return };
@@ -324,21 +230,21 @@ impl History {
         };
         let Some((cluster, node, request)) = old else { return };
         self.note(format!("an old word of {node}: {:?} {:?}", request.phase, request.attempt));
-        let _ = agent::sync(&self.world.control, &cluster, &node, &request).await;
+        let _ = self.stage.world.control.sync(&cluster, &node, &request).await;
     }
 
     fn lose_a_machine(&mut self) {
-        let running = self.world.machines.running();
+        let running = self.stage.world.machines.running();
         if running.is_empty() {
             return;
         }
         let instance = running[self.dice.random_range(0..running.len())].clone();
         self.note(format!("{instance} is gone"));
-        self.world.machines.lose(&instance);
+        self.stage.world.machines.lose(&instance);
     }
 
     async fn interrupt(&mut self) {
-        let running = self.world.machines.running();
+        let running = self.stage.world.machines.running();
         if running.is_empty() {
             return;
         }
@@ -346,7 +252,7 @@ impl History {
         let (agent_hears, event_arrives) = (self.dice.random_bool(0.7), self.dice.random_bool(0.7));
         self.note(format!("notice for {instance} (agent: {agent_hears}, event: {event_arrives})"));
         if agent_hears
-            && let Some(machine) = self.world.machines.state().machines.get_mut(&instance)
+            && let Some(machine) = self.stage.world.machines.state().machines.get_mut(&instance)
         {
             machine.agent.give_notice(10);
         }
@@ -355,7 +261,7 @@ impl History {
             event.detail_type = INTERRUPTION.to_owned();
             event.detail = json!({"instance-id": instance, "notice-seconds": 10});
             let trigger = Trigger::Event(Box::new(event));
-            let _ = control::recovery::handle(&self.world.control, trigger).await;
+            let _ = control::recovery::handle(&self.stage.world.control, trigger).await;
         }
     }
 
@@ -363,24 +269,26 @@ impl History {
         let read = async {
             let names = names();
             let workspace = self
+                .stage
                 .world
                 .table
                 .workspace(&names.subscription, &names.resource_group, &names.workspace)
                 .await?
                 .ok_or_else(|| anyhow::anyhow!("the workspace is gone"))?;
             let clusters: Vec<Cluster> =
-                self.world.table.clusters(&workspace.uid, None, 100).await?.items;
+                self.stage.world.table.clusters(&workspace.uid, None, 100).await?.items;
             let mut records = Vec::new();
             for cluster in &clusters {
-                records.push(invariants::read(&self.world, cluster).await?);
+                records.push(invariants::read(&self.stage.world, cluster).await?);
             }
             let experiment = self
+                .stage
                 .world
                 .table
                 .experiment(&workspace.uid, "e")
                 .await?
                 .ok_or_else(|| anyhow::anyhow!("the experiment is gone"))?;
-            let jobs = self.world.table.jobs(&experiment.uid, None, 10_000).await?.items;
+            let jobs = self.stage.world.table.jobs(&experiment.uid, None, 10_000).await?.items;
             anyhow::Ok((records, jobs))
         };
         read.await.map_err(|error| format!("the table cannot be read: {error:#}"))
@@ -388,44 +296,43 @@ impl History {
 
     /// Reads everything again only if something was written since.
     async fn check(&mut self) -> Result<(), String> {
-        let transactions = self.world.faults.transactions();
+        let transactions = self.stage.world.faults.transactions();
         if self.checked_at == Some(transactions) {
-            let state = self.world.machines.state();
+            let state = self.stage.world.machines.state();
             return state.truth.violation.clone().map_or(Ok(()), Err);
         }
         self.checked_at = Some(transactions);
         let (records, jobs) = self.records().await?;
-        let state = self.world.machines.state();
+        let state = self.stage.world.machines.state();
         invariants::check(&records, &jobs, &state.truth, &mut self.memory)
     }
 
     /// No more faults and nothing new: everything must end and be cleaned up.
     async fn come_to_rest(&mut self) -> Result<(), String> {
-        self.world.faults.set_rate(0);
-        self.world.machines.state().refuse_per_mille = 0;
+        self.stage.world.faults.set_rate(0);
+        self.stage.world.machines.state().refuse_per_mille = 0;
         self.note("quiet".to_owned());
-        let auto = json!({"autoScale": {"minimumNodeCount": 0, "maximumNodeCount": 3}});
         for name in CLUSTERS {
-            self.scale(name, &auto).await;
+            self.stage.scale(name, &auto(0, 3)).await.map_err(|error| error.to_string())?;
         }
         for _ in 0..QUIET_ROUNDS {
             self.step += 1;
             // All hints are lost: the schedule alone must bring everything to an end.
-            self.world.hints.waiting.lock().expect("not poisoned").clear();
-            self.world.tick().await;
+            self.stage.world.hints.waiting.lock().expect("not poisoned").clear();
+            self.stage.world.tick().await;
             self.agents_speak(true).await;
             self.check().await?;
             if self.is_at_rest().await? {
                 return Ok(());
             }
             let millis = self.dice.random_range(1000..(IDLE_SECONDS as i64 * 400));
-            self.pass(millis);
+            self.stage.pass(millis);
         }
         let (records, jobs) = self.records().await?;
         let open: Vec<_> = jobs.iter().filter(|job| !job.state.is_final()).collect();
         let nodes: Vec<_> = records.iter().flat_map(|it| &it.nodes).collect();
-        let awake = self.world.table.awake().await.map_err(|error| error.to_string())?;
-        let running = self.world.machines.running();
+        let awake = self.stage.world.table.awake().await.map_err(|error| error.to_string())?;
+        let running = self.stage.world.machines.running();
         Err(format!(
             "no rest: jobs {open:#?}, nodes {nodes:#?}, awake {awake:?}, machines {running:?}"
         ))
@@ -441,16 +348,8 @@ impl History {
             }
         });
         let empty = records.iter().all(|it| it.nodes.is_empty());
-        let quiet = self.world.table.awake().await.map_err(|error| error.to_string())?.is_empty();
-        Ok(ended && empty && quiet && self.world.machines.running().is_empty())
-    }
-}
-
-fn brief(desired: &protocol::Desired) -> String {
-    match desired {
-        protocol::Desired::Run { key, start, .. } => {
-            format!("Run {} #{} start {start}", key.job_name, key.number)
-        }
-        other => format!("{other:?}").chars().take(60).collect(),
+        let quiet =
+            self.stage.world.table.awake().await.map_err(|error| error.to_string())?.is_empty();
+        Ok(ended && empty && quiet && self.stage.world.machines.running().is_empty())
     }
 }

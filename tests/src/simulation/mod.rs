@@ -2,7 +2,7 @@
 //! handlers and the real table code. After every step the invariants are checked; in the end quiet
 //! comes, and everything must have come to rest. A failing seed replays exactly.
 
-mod agent;
+pub mod agent;
 mod history;
 mod invariants;
 pub mod machines;

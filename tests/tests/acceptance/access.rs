@@ -22,8 +22,7 @@ fn places() -> Vec<(Method, String)> {
         (Method::POST, "/experiments/e/jobs/j/terminate"),
         (Method::POST, "/experiments/e/jobs/j/listOutputFiles"),
     ];
-    let below =
-        below.map(|(method, path)| (method, format!("{WORKSPACE}{path}?{VERSION}")));
+    let below = below.map(|(method, path)| (method, format!("{WORKSPACE}{path}?{VERSION}")));
     let elsewhere = [
         (Method::GET, "/"),
         (Method::GET, "/nothing/here"),
@@ -77,7 +76,8 @@ async fn a_request_meant_for_another_host_is_refused() {
     let workspace = format!("{}{WORKSPACE}?{VERSION}", service.endpoint);
     let port = service.endpoint.rsplit_once(':').unwrap().1;
     // A page whose name was made to lead here; the token does not help it.
-    let others = ["example.org".to_owned(), format!("127.0.0.1.example.org:{port}"), "10.0.0.1".into()];
+    let others =
+        ["example.org".to_owned(), format!("127.0.0.1.example.org:{port}"), "10.0.0.1".into()];
     for host in others {
         for url in [&*workspace, link] {
             let request = service.http.get(url).bearer_auth(&service.token).header("Host", &host);

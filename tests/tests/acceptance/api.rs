@@ -89,8 +89,7 @@ impl Service {
         self.make("", &json!({ "location": "local" })).await;
         self.make("/fileServers/nfs", &file_server()).await;
         self.make("/experiments/e", &json!({})).await;
-        let scale =
-            json!({ "autoScale": { "minimumNodeCount": 0, "maximumNodeCount": nodes } });
+        let scale = json!({ "autoScale": { "minimumNodeCount": 0, "maximumNodeCount": nodes } });
         self.make("/clusters/c", &cluster(scale)).await;
     }
 

@@ -86,7 +86,9 @@ async fn jobs_are_submitted_awaited_and_read() {
     let file_name = file.to_str().unwrap();
     let submit = |name| ["job", "submit", "-f", file_name, "-n", name, "-c", "c"];
 
-    write("echo häl; echo bad >&2; mkdir $AZ_BATCHAI_OUTPUT_OUT/deep; echo 1 > $AZ_BATCHAI_OUTPUT_OUT/deep/model");
+    write(
+        "echo häl; echo bad >&2; mkdir $AZ_BATCHAI_OUTPUT_OUT/deep; echo 1 > $AZ_BATCHAI_OUTPUT_OUT/deep/model",
+    );
     let job = service.json(&submit("good"));
     assert_eq!((&job["name"], &job["properties"]["nodeCount"]), (&json!("good"), &json!(1)));
     let job = service.json(&["job", "wait", "good"]);

@@ -21,7 +21,10 @@ fn starts(service: &Service, name: &str) -> Vec<(u32, u32)> {
     let text = fs::read_to_string(path).unwrap_or_default();
     let number = |text: &str| text.parse().unwrap();
     let start = |line: &str| line.split_once(' ').map(|(a, b)| (number(a), number(b))).unwrap();
-    text.split_inclusive('\n').filter(|line| line.ends_with('\n')).map(|l| start(l.trim())).collect()
+    text.split_inclusive('\n')
+        .filter(|line| line.ends_with('\n'))
+        .map(|l| start(l.trim()))
+        .collect()
 }
 
 async fn only_start(service: &Service, name: &str) -> u32 {
@@ -62,9 +65,7 @@ async fn a_killed_service_loses_and_doubles_nothing() {
     for name in ["b", "c", "d"] {
         let_go(&service, name);
     }
-    for (name, state, exit) in
-        [("b", "failed", 8), ("c", "succeeded", 0), ("d", "failed", 9)]
-    {
+    for (name, state, exit) in [("b", "failed", 8), ("c", "succeeded", 0), ("d", "failed", 9)] {
         let job = service.job_in(name, state).await;
         assert_eq!((exit_code(&job), attempts(&job)), (Some(exit), 1), "{job:#}");
     }

@@ -126,7 +126,11 @@ async fn links_are_good_for_one_file_and_a_time() {
         link.replace("stdout.txt", "./stdout.txt"),
     ] {
         let is_same = tampered.contains("/./"); // the client takes it out before it asks
-        assert_eq!(status(&service, &tampered).await, if is_same { 200 } else { 403 }, "{tampered}");
+        assert_eq!(
+            status(&service, &tampered).await,
+            if is_same { 200 } else { 403 },
+            "{tampered}"
+        );
     }
     // Signed by the service's own key, but of the past.
     let keys = keys(&service);

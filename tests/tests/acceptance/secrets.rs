@@ -33,9 +33,7 @@ fn leaks(directory: &Path) -> Vec<String> {
 
 fn leaks_in(path: &PathBuf) -> Vec<String> {
     let bytes = fs::read(path).unwrap_or_default();
-    let holds = |secret: &&&str| {
-        bytes.windows(secret.len()).any(|part| part == secret.as_bytes())
-    };
+    let holds = |secret: &&&str| bytes.windows(secret.len()).any(|part| part == secret.as_bytes());
     ALL.iter().filter(holds).map(|secret| format!("{secret} in {}", path.display())).collect()
 }
 

@@ -73,9 +73,8 @@ impl Service {
             assert!(begin.elapsed() < PATIENCE, "the service does not start:\n{}", self.log());
             std::thread::sleep(PAUSE);
         }
-        let line = |file: &str| {
-            fs::read_to_string(self.data_dir.join(file)).unwrap().trim().to_owned()
-        };
+        let line =
+            |file: &str| fs::read_to_string(self.data_dir.join(file)).unwrap().trim().to_owned();
         (self.endpoint, self.token) = (line("endpoint"), line("token"));
     }
 

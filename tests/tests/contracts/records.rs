@@ -134,11 +134,7 @@ pub fn entry(name: &str, rank: u8, submitted_at: i64, node_count: u32) -> QueueE
 pub fn job(experiment: &Uid, name: &str, command_line: String) -> Job {
     Job {
         experiment: experiment.clone(),
-        names: JobNames {
-            workspace: names("w"),
-            experiment: Name::new("e"),
-            job: Name::new(name),
-        },
+        names: JobNames { workspace: names("w"), experiment: Name::new("e"), job: Name::new(name) },
         uid: uid(),
         version: 1,
         cluster: cluster_ref(),

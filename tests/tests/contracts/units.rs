@@ -3,7 +3,7 @@
 
 use control::jobs::ExperimentPath;
 use control::ports::Function;
-use model::{Cluster, Name, Node, NodeState, WorkspaceNames};
+use model::{Cluster, ClusterRef, Name, Node, NodeState, Wake, WorkspaceNames};
 use protocol::{AttemptReport, Desired, End, NodePhase, Progress, SyncRequest};
 use serde_json::json;
 use std::fmt::Write as _;
@@ -61,14 +61,18 @@ impl Bill {
         .await;
         bill.count("launch of 4 nodes", World::deliver_all).await;
         for node in bill.nodes().await {
-            bill.says(&node, NodePhase::Preparing, None).await;
-            bill.says(&node, NodePhase::Ready, None).await;
+            says(&bill.world, &node, NodePhase::Preparing, None).await;
+            says(&bill.world, &node, NodePhase::Ready, None).await;
         }
         bill.world.deliver_all().await;
         let nodes = bill.nodes().await;
         assert!(nodes.iter().all(|it| matches!(it.state, NodeState::Idle { .. })), "{nodes:?}");
         bill.count("schedule, 4 idle nodes", async |it| it.tick().await).await;
-        bill.count("agent asks, nothing new", async |_| ()).await;
+        let node = nodes[0].clone();
+        bill.count("agent, nothing new", async |it| {
+            says(it, &node, NodePhase::Ready, None).await;
+        })
+        .await;
         bill
     }
 
@@ -82,6 +86,68 @@ impl Bill {
         writeln!(self.lines, "{what:<36}{read:>6}{written:>6}").unwrap();
     }
 
+    /// From its submission to its end, on so many nodes.
+    async fn one_job(&mut self, width: u32) {
+        let name = format!("j{width}");
+        self.count(&format!("PUT job of {width}"), async |it| submit(it, &name, width).await).await;
+        let cluster = self.cluster().await.reference();
+        self.count(&format!("dispatch of a job of {width}"), async |it| {
+            dispatch(it, &cluster).await;
+        })
+        .await;
+        let gang: Vec<Node> =
+            self.nodes().await.into_iter().filter(|node| node.occupant().is_some()).collect();
+        assert_eq!(gang.len(), width as usize);
+        let mut keys = Vec::new();
+        for (index, node) in gang.iter().enumerate() {
+            self.count(&format!("agent {index} gets its assignment"), async |it| {
+                match says(it, node, NodePhase::Ready, None).await {
+                    Desired::Run { key, assignment: Some(_), .. } => keys.push(key),
+                    other => panic!("it is to run, not {other:?}"),
+                }
+            })
+            .await;
+        }
+        let key = keys.remove(0);
+        let report = |progress| Some(AttemptReport { key: key.clone(), progress });
+        for (index, node) in gang.iter().enumerate() {
+            self.count(&format!("agent {index} is prepared"), async |it| {
+                says(it, node, NodePhase::Ready, report(Progress::Prepared)).await;
+            })
+            .await;
+        }
+        self.count("agent 0 runs, nothing new", async |it| {
+            says(it, &gang[0], NodePhase::Ready, report(Progress::Running)).await;
+        })
+        .await;
+        let exited = End::Exited { exit_code: 0 };
+        for (index, node) in gang.iter().enumerate() {
+            let end = if index == 0 { exited.clone() } else { End::Stopped };
+            self.count(&format!("agent {index} reports the end"), async |it| {
+                says(it, node, NodePhase::Ready, report(Progress::Ended { end })).await;
+            })
+            .await;
+        }
+        self.count("what follows from the end", World::deliver_all).await;
+        let job = self.world.control.job(&path(), &Name::new(&name)).await.unwrap();
+        assert!(job.state.is_final(), "{:?}", job.state);
+        self.count("GET job", async |it| {
+            it.control.job(&path(), &Name::new(&name)).await.unwrap();
+        })
+        .await;
+    }
+
+    /// A decision costs what it changes, not what waits: the same with fifty jobs in the queue.
+    async fn a_long_queue(&mut self) {
+        for number in 0..50 {
+            submit(&self.world, &format!("q{number}"), 4).await;
+        }
+        let cluster = self.cluster().await.reference();
+        self.count("dispatch of the first of 50 jobs", async |it| dispatch(it, &cluster).await)
+            .await;
+        self.count("dispatch, all nodes busy", async |it| dispatch(it, &cluster).await).await;
+    }
+
     async fn cluster(&self) -> Cluster {
         let table = &self.world.table;
         let it = names();
@@ -93,4 +159,40 @@ impl Bill {
     async fn nodes(&self) -> Vec<Node> {
         self.world.table.nodes(&self.cluster().await.reference()).await.unwrap()
     }
+}
+
+async fn submit(world: &World, name: &str, width: u32) {
+    let body = json!({"properties": {
+        "cluster": {"id": "/subscriptions/s/resourceGroups/g/providers/Microsoft.BatchAI/workspaces/w/clusters/c"},
+        "nodeCount": width,
+        "stdOutErrPathPrefix": "$AZ_BATCHAI_MOUNT_ROOT/nfs",
+        "customToolkitSettings": {"commandLine": "python train.py"},
+    }});
+    let request = wire::parse_job_create(body.to_string().as_bytes()).unwrap();
+    world.control.put_job(&path(), &Name::new(name), &request).await.unwrap();
+}
+
+/// The dispatcher alone looks, once.
+async fn dispatch(world: &World, cluster: &ClusterRef) {
+    world.hints.waiting.lock().unwrap().clear();
+    let wake = Wake::Cluster { cluster: cluster.clone() };
+    assert!(local::queue::deliver(&world.control, Function::Dispatcher, &wake).await);
+}
+
+/// What the agent on this node hears when it says this.
+async fn says(
+    world: &World,
+    node: &Node,
+    phase: NodePhase,
+    attempt: Option<AttemptReport>,
+) -> Desired {
+    let request = SyncRequest {
+        instance: format!("i-{}", node.id),
+        address: "10.0.0.4".to_owned(),
+        phase,
+        attempt,
+        interruption_notice_seconds: None,
+    };
+    let answer = world.control.sync(&node.cluster, &node.id, &request).await;
+    answer.expect("the node is known").desired
 }

@@ -82,7 +82,10 @@ impl Api {
         let answer = self.put(JOB, name, &body, 202).await;
         for header in ["location", "azure-asyncoperation"] {
             let url = answer["headers"][header].as_str().unwrap_or_default();
-            assert!(url.starts_with(&format!("https://{HOST}/subscriptions/")), "{header}: {answer}");
+            assert!(
+                url.starts_with(&format!("https://{HOST}/subscriptions/")),
+                "{header}: {answer}"
+            );
         }
         assert_eq!(answer["headers"]["retry-after"], "1", "{answer}");
     }

@@ -1,0 +1,169 @@
+//! What happens in a made-up world, in the words of its users: clusters are made, jobs submitted,
+//! agents speak, time passes.
+
+use crate::simulation::agent;
+use crate::world::World;
+use control::jobs::ExperimentPath;
+use model::{Job, Name, WorkspaceNames};
+use serde_json::{Value, json};
+
+pub struct Stage {
+    pub world: World,
+}
+
+/// A job to be submitted.
+#[derive(Clone, Debug)]
+pub struct JobOrder<'a> {
+    pub name: &'a str,
+    pub cluster: &'a str,
+    pub nodes: u32,
+    pub priority: &'a str,
+    /// What its command ends with, and after how long.
+    pub exit_code: u32,
+    pub millis: u64,
+    /// ISO 8601.
+    pub wall_clock: &'a str,
+}
+
+impl<'a> JobOrder<'a> {
+    /// One node, normal priority, a command that takes a second and succeeds.
+    pub fn new(name: &'a str, cluster: &'a str) -> Self {
+        let (priority, wall_clock) = ("normal", "PT5M");
+        Self { name, cluster, nodes: 1, priority, exit_code: 0, millis: 1000, wall_clock }
+    }
+}
+
+pub fn names() -> WorkspaceNames {
+    WorkspaceNames {
+        subscription: Name::new("s"),
+        resource_group: Name::new("g"),
+        workspace: Name::new("w"),
+    }
+}
+
+pub fn path() -> ExperimentPath {
+    ExperimentPath { workspace: names(), experiment: Name::new("e") }
+}
+
+pub fn auto(minimum: u32, maximum: u32) -> Value {
+    json!({"autoScale": {"minimumNodeCount": minimum, "maximumNodeCount": maximum}})
+}
+
+pub fn manual(target: u32, deallocation: &str) -> Value {
+    json!({"manual": {"targetNodeCount": target, "nodeDeallocationOption": deallocation}})
+}
+
+impl Stage {
+    /// A world with a workspace and an experiment.
+    pub async fn set(seed: u64) -> Self {
+        let world = World::new(seed).await.expect("a world in memory can be made");
+        let workspace =
+            wire::parse_workspace_create(br#"{"location":"here"}"#).expect("a valid workspace");
+        world.control.put_workspace(&names(), &workspace).await.expect("no faults yet");
+        world.control.put_experiment(&names(), &Name::new("e")).await.expect("no faults yet");
+        Self { world }
+    }
+
+    pub async fn put_cluster(&self, name: &str, scale: &Value) {
+        let body = json!({"properties": {
+            "vmSize": "STANDARD_NC6",
+            "vmPriority": "lowpriority",
+            "scaleSettings": scale,
+            "userAccountSettings": {"adminUserName": "u", "adminUserPassword": "p"},
+        }});
+        let request =
+            wire::parse_cluster_create(body.to_string().as_bytes()).expect("a valid cluster");
+        let control = &self.world.control;
+        control.put_cluster(&names(), &Name::new(name), &request).await.expect("no faults yet");
+    }
+
+    pub async fn scale(&self, name: &str, scale: &Value) -> Result<(), control::Error> {
+        let body = json!({"properties": {"scaleSettings": scale}}).to_string();
+        let settings = wire::parse_cluster_update(body.as_bytes()).expect("valid settings");
+        let control = &self.world.control;
+        control.scale_cluster(&names(), &Name::new(name), settings).await.map(|_| ())
+    }
+
+    pub async fn submit(&self, order: &JobOrder<'_>) -> Result<(), control::Error> {
+        let JobOrder { name, cluster, nodes, priority, exit_code, millis, wall_clock } = order;
+        let body = json!({"properties": {
+            "cluster": {"id": format!("/subscriptions/s/resourceGroups/g/providers/Microsoft.BatchAI/workspaces/w/clusters/{cluster}")},
+            "nodeCount": nodes,
+            "schedulingPriority": priority,
+            "stdOutErrPathPrefix": "$AZ_BATCHAI_MOUNT_ROOT/nfs",
+            "customToolkitSettings": {"commandLine": agent::command_line(*exit_code, *millis)},
+            "constraints": {"maxWallClockTime": wall_clock},
+        }});
+        let request = wire::parse_job_create(body.to_string().as_bytes()).expect("a valid job");
+        self.world.control.put_job(&path(), &Name::new(*name), &request).await.map(|_| ())
+    }
+
+    pub async fn job(&self, name: &str) -> Job {
+        self.world.control.job(&path(), &Name::new(name)).await.expect("the job is there")
+    }
+
+    /// Time passes for the clock and for every process.
+    pub fn pass(&self, millis: i64) {
+        self.world.clock.advance_millis(millis);
+        let now = self.world.now();
+        let mut state = self.world.machines.state();
+        let state = &mut *state;
+        for machine in state.machines.values_mut().filter(|machine| machine.running) {
+            machine.agent.pass_time(now, &mut state.truth);
+        }
+    }
+
+    /// One agent says what it observes and, unless the answer is lost, does what it is told.
+    /// Answers both in short.
+    pub async fn agent_speaks(&self, instance: &str, answer_lost: bool) -> Option<String> {
+        let (cluster, node, request) = {
+            let mut state = self.world.machines.state();
+            let machine = state.machines.get_mut(instance).filter(|machine| machine.running)?;
+            let request = machine.agent.observe(instance, &machine.address);
+            machine.agent.said.push(request.clone());
+            (machine.cluster.clone(), machine.node.clone(), request)
+        };
+        let answer = self.world.control.sync(&cluster, &node, &request).await;
+        let heard = match &answer {
+            Ok(response) => brief(&response.desired),
+            Err(error) => error.to_string(),
+        };
+        let attempt = request.attempt.as_ref();
+        let attempt = attempt.map(|it| (&it.key.job_name, it.key.number, &it.progress));
+        let note = format!(
+            "{node} says {:?} {attempt:?}, hears {heard} (lost: {answer_lost})",
+            request.phase
+        );
+        if let (Ok(response), false) = (answer, answer_lost) {
+            let now = self.world.now();
+            let mut state = self.world.machines.state();
+            let state = &mut *state;
+            if let Some(machine) = state.machines.get_mut(instance) {
+                machine.agent.obey(response.desired, instance, now, &mut state.truth);
+            }
+        }
+        Some(note)
+    }
+
+    /// A world that works: every hint arrives, every agent speaks twice a second.
+    pub async fn run(&self, seconds: u64) {
+        for _ in 0..2 * seconds {
+            self.world.tick().await;
+            self.world.deliver_all().await;
+            for instance in self.world.machines.running() {
+                self.agent_speaks(&instance, false).await;
+            }
+            self.world.deliver_all().await;
+            self.pass(500);
+        }
+    }
+}
+
+fn brief(desired: &protocol::Desired) -> String {
+    match desired {
+        protocol::Desired::Run { key, start, .. } => {
+            format!("Run {} #{} start {start}", key.job_name, key.number)
+        }
+        other => format!("{other:?}").chars().take(60).collect(),
+    }
+}

@@ -1,0 +1,209 @@
+//! Whole stories with a clock that the test moves: the real handlers, the real table code, agents
+//! that follow the protocol.
+
+use model::{JobState, NodeState};
+use tests::stage::{JobOrder, Stage, auto, manual, names, path};
+use tests::world::IDLE_SECONDS;
+
+async fn nodes(stage: &Stage, cluster: &str) -> Vec<model::Node> {
+    let control = &stage.world.control;
+    let cluster = control.cluster(&names(), &model::Name::new(cluster)).await.unwrap();
+    control.cluster_nodes(&cluster).await.unwrap()
+}
+
+async fn state(stage: &Stage, job: &str) -> &'static str {
+    stage.job(job).await.state.name()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cluster_grows_with_its_queue_and_shrinks_to_zero() {
+    let stage = Stage::set(1).await;
+    stage.put_cluster("c", &auto(0, 2)).await;
+    stage.run(2).await;
+    assert!(nodes(&stage, "c").await.is_empty());
+    assert!(stage.world.table.awake().await.unwrap().is_empty(), "it rests");
+    for name in ["a", "b", "c"] {
+        stage.submit(&JobOrder::new(name, "c")).await.unwrap();
+    }
+    stage.run(10).await;
+    for name in ["a", "b", "c"] {
+        assert_eq!(state(&stage, name).await, "succeeded");
+    }
+    assert_eq!(nodes(&stage, "c").await.len(), 2, "idle nodes stay for a while");
+    stage.run(IDLE_SECONDS + 3).await;
+    assert!(nodes(&stage, "c").await.is_empty());
+    assert!(stage.world.machines.running().is_empty());
+    assert!(stage.world.table.awake().await.unwrap().is_empty(), "it rests again");
+}
+
+#[tokio::test(start_paused = true)]
+async fn jobs_start_by_priority_then_age() {
+    let stage = Stage::set(2).await;
+    stage.put_cluster("c", &manual(0, "requeue")).await;
+    for (name, priority) in
+        [("low", "low"), ("first", "normal"), ("second", "normal"), ("high", "high")]
+    {
+        stage.submit(&JobOrder { priority, ..JobOrder::new(name, "c") }).await.unwrap();
+        stage.pass(10);
+    }
+    stage.scale("c", &manual(1, "requeue")).await.unwrap();
+    stage.run(20).await;
+    let mut starts = Vec::new();
+    for name in ["low", "first", "second", "high"] {
+        let job = stage.job(name).await;
+        assert_eq!(job.state.name(), "succeeded");
+        starts.push((job.attempts[0].started_at, name));
+    }
+    starts.sort();
+    let order: Vec<&str> = starts.into_iter().map(|(_, name)| name).collect();
+    assert_eq!(order, ["high", "first", "second", "low"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lost_machine_sends_its_job_back_and_is_replaced() {
+    let stage = Stage::set(3).await;
+    stage.put_cluster("c", &auto(0, 2)).await;
+    stage
+        .submit(&JobOrder { nodes: 2, millis: 20_000, ..JobOrder::new("gang", "c") })
+        .await
+        .unwrap();
+    stage.run(5).await;
+    assert_eq!(state(&stage, "gang").await, "running");
+    let victim = stage.world.machines.running()[1].clone();
+    stage.world.machines.lose(&victim);
+    stage.run(40).await;
+    let job = stage.job("gang").await;
+    assert_eq!(job.state.name(), "succeeded");
+    assert_eq!(job.attempts.len(), 2);
+    assert_eq!(job.infrastructure_losses(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_silent_node_is_given_up_after_its_lease() {
+    let stage = Stage::set(4).await;
+    stage.put_cluster("c", &manual(1, "requeue")).await;
+    stage.run(5).await;
+    assert!(matches!(nodes(&stage, "c").await[0].state, NodeState::Idle { .. }));
+    let first = nodes(&stage, "c").await[0].id.clone();
+    // The machine runs, but its agent says nothing any more.
+    for _ in 0..model::limits::LEASE_SECONDS + 3 {
+        stage.pass(1000);
+        stage.world.tick().await;
+    }
+    stage.run(5).await;
+    let after = nodes(&stage, "c").await;
+    assert_eq!(after.len(), 1);
+    assert_ne!(after[0].id, first);
+    assert_eq!(stage.world.machines.running().len(), 1, "the silent machine was ended");
+}
+
+#[tokio::test(start_paused = true)]
+async fn shrinking_does_what_the_deallocation_option_says() {
+    for (option, expected, attempts) in [
+        ("requeue", "queued", 1),
+        ("terminate", "failed", 1),
+        ("waitforjobcompletion", "succeeded", 1),
+    ] {
+        let stage = Stage::set(5).await;
+        stage.put_cluster("c", &manual(1, option)).await;
+        stage.submit(&JobOrder { millis: 10_000, ..JobOrder::new("a", "c") }).await.unwrap();
+        stage.run(5).await;
+        assert_eq!(state(&stage, "a").await, "running");
+        stage.scale("c", &manual(0, option)).await.unwrap();
+        stage.run(15).await;
+        let job = stage.job("a").await;
+        assert_eq!((job.state.name(), job.attempts.len()), (expected, attempts), "{option}");
+        assert!(nodes(&stage, "c").await.is_empty(), "{option}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_that_waits_for_a_setting_says_so_and_starts_when_it_is_changed() {
+    let stage = Stage::set(6).await;
+    stage.put_cluster("c", &manual(0, "requeue")).await;
+    stage.submit(&JobOrder::new("a", "c")).await.unwrap();
+    stage.run(5).await;
+    let job = stage.job("a").await;
+    let reason = stage.world.control.waiting_reason(&job).await.unwrap().unwrap();
+    assert!(reason.starts_with("Waits for a setting"), "{reason}");
+    stage.scale("c", &auto(0, 1)).await.unwrap();
+    stage.run(5).await;
+    assert_eq!(state(&stage, "a").await, "succeeded");
+    let error =
+        stage.submit(&JobOrder { nodes: 40, ..JobOrder::new("never", "c") }).await.unwrap_err();
+    assert!(error.to_string().starts_with("QuotaExceeded"), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_user_ends_a_running_and_a_queued_job() {
+    let stage = Stage::set(7).await;
+    stage.put_cluster("c", &manual(1, "requeue")).await;
+    for name in ["running", "queued"] {
+        stage.submit(&JobOrder { millis: 60_000, ..JobOrder::new(name, "c") }).await.unwrap();
+        stage.run(4).await;
+    }
+    let control = &stage.world.control;
+    for name in ["running", "queued"] {
+        let started =
+            control.terminate_job(&path(), &model::Name::new(name)).await.unwrap().unwrap();
+        stage.run(8).await;
+        let operation = control.operation(&started.operation).await.unwrap();
+        assert!(matches!(operation.state, model::OperationState::Succeeded { .. }), "{name}");
+        let JobState::Failed { exit_code, error, .. } = stage.job(name).await.state else {
+            panic!("{name} has not failed")
+        };
+        assert_eq!((exit_code, error.code.as_str()), (None, "JobTerminated"));
+    }
+    assert!(control.terminate_job(&path(), &model::Name::new("queued")).await.unwrap().is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_attempt_over_its_wall_clock_is_ended_even_if_its_agent_does_not() {
+    let stage = Stage::set(8).await;
+    stage.put_cluster("c", &manual(1, "requeue")).await;
+    let order = JobOrder { millis: 3_600_000, wall_clock: "PT10S", ..JobOrder::new("long", "c") };
+    stage.submit(&order).await.unwrap();
+    stage.run(10 + model::limits::WALL_CLOCK_SLACK_SECONDS + 15).await;
+    let JobState::Failed { error, .. } = stage.job("long").await.state else {
+        panic!("not failed")
+    };
+    assert_eq!(error.code, "JobMaxWallClockTimeExceeded");
+}
+
+#[tokio::test(start_paused = true)]
+async fn launches_that_are_refused_are_shown_and_pause() {
+    let stage = Stage::set(9).await;
+    stage.world.machines.state().refuse_per_mille = 1000;
+    stage.put_cluster("c", &auto(0, 2)).await;
+    stage.submit(&JobOrder::new("a", "c")).await.unwrap();
+    stage.run(60).await;
+    let control = &stage.world.control;
+    let cluster = control.cluster(&names(), &model::Name::new("c")).await.unwrap();
+    assert_eq!(cluster.errors[0].code, "NoCapacity");
+    let failures = cluster.health.failures;
+    assert!((3..=6).contains(&failures), "pauses double: {failures} failures in a minute");
+    let reason = control.waiting_reason(&stage.job("a").await).await.unwrap().unwrap();
+    assert!(reason.starts_with("Waits for capacity"), "{reason}");
+    stage.world.machines.state().refuse_per_mille = 0;
+    stage.run(700).await;
+    assert_eq!(state(&stage, "a").await, "succeeded");
+}
+
+#[tokio::test(start_paused = true)]
+async fn deleting_a_workspace_takes_everything_along() {
+    let stage = Stage::set(10).await;
+    stage.put_cluster("c", &manual(1, "requeue")).await;
+    for name in ["running", "queued"] {
+        stage.submit(&JobOrder { millis: 600_000, ..JobOrder::new(name, "c") }).await.unwrap();
+    }
+    stage.run(5).await;
+    let control = &stage.world.control;
+    let started = control.delete_workspace(&names()).await.unwrap().unwrap();
+    stage.run(30).await;
+    let operation = control.operation(&started.operation).await.unwrap();
+    assert!(matches!(operation.state, model::OperationState::Succeeded { .. }));
+    let error = control.workspace(&names()).await.unwrap_err();
+    assert!(error.to_string().starts_with("WorkspaceNotFound"), "{error}");
+    assert!(stage.world.machines.running().is_empty());
+    assert!(stage.world.table.awake().await.unwrap().is_empty());
+}
