@@ -2,6 +2,8 @@
 //! a socket, their queues on SQS (moto). What AWS does between them (the HTTP API, the event source
 //! mapping, the schedule) the tests do, with exactly the events that AWS sends.
 
+#![expect(clippy::unwrap_used, reason = "a panic with the error is what a test has to say")]
+
 #[path = "lambda/api.rs"]
 mod api;
 #[path = "lambda/node.rs"]
@@ -129,7 +131,7 @@ async fn the_api_demands_its_token_and_says_what_is_wrong() {
     let answer = api.call("GET", &path, &Caller::User, None).await;
     assert_eq!(answer["statusCode"], 404);
     let body: Value = serde_json::from_str(answer["body"].as_str().unwrap()).unwrap();
-    assert_eq!(body["error"]["code"], "ResourceNotFound", "{body}");
+    assert_eq!(body["error"]["code"], "WorkspaceNotFound", "{body}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

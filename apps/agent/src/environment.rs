@@ -60,27 +60,23 @@ impl JobEnvironment {
         }
 
         let mut variables = host.base_environment();
-        add_user_variables(&mut variables, &service, &assignment.environment);
-        let mut secrets = BTreeMap::new();
-        add_user_variables(&mut secrets, &service, &assignment.secrets);
-        variables.extend(secrets);
+        variables.extend(service.clone());
+        for given in [&assignment.environment, &assignment.secrets] {
+            variables.extend(user_variables(given, &service));
+        }
         // Last, as the agent depends on it.
         variables.insert(MARKER.into(), host.attempt_marker(&assignment.key));
         Ok(Self { variables, stdouterr, outputs })
     }
 }
 
-/// Adds `service`, and over it what the user gave, with the service's variables in it replaced. Any
-/// other dollar sign in a value is the user's business.
-pub fn add_user_variables(
-    variables: &mut BTreeMap<String, String>,
+/// What the user gave, with the service's variables in it replaced. Any other dollar sign in a value
+/// is the user's business.
+pub fn user_variables(
+    given: &[Variable],
     service: &BTreeMap<String, String>,
-    user: &[Variable],
-) {
-    variables.extend(service.iter().map(|(name, value)| (name.clone(), value.clone())));
-    for Variable { name, value } in user {
-        variables.insert(name.clone(), expand_known(value, service));
-    }
+) -> impl Iterator<Item = (String, String)> {
+    given.iter().map(|variable| (variable.name.clone(), expand_known(&variable.value, service)))
 }
 
 fn expand_known(value: &str, service: &BTreeMap<String, String>) -> String {
@@ -202,8 +198,12 @@ mod tests {
     fn directories_and_values_may_name_variables() {
         let mut assignment = assignment();
         assignment.hosts.truncate(1);
-        assignment.environment =
-            vec![variable("SHARE", "$AZ_BATCHAI_MOUNT_ROOT/nfs"), variable("PATH", "/x:$PATH")];
+        assignment.environment = vec![
+            variable("SHARE", "$AZ_BATCHAI_MOUNT_ROOT/nfs"),
+            variable("PATH", "/x:$PATH"),
+            variable("AZ_BATCHAI_NUM_GPUS", "1"),
+            variable(MARKER, "none"),
+        ];
         assignment.secrets =
             vec![variable("KEY", "a$b${AZ_BATCHAI_OUTPUT_MODEL}"), variable("SHARE", "s3cret")];
         assignment.std_out_err_path_prefix = "${SHARE}".into();
@@ -231,6 +231,8 @@ mod tests {
         assert_eq!(variables["PATH"], "/x:$PATH");
         assert_eq!(variables["KEY"], format!("a$b{}", paths[0]));
         assert_eq!(variables["SHARE"], "s3cret");
+        assert_eq!(variables["AZ_BATCHAI_NUM_GPUS"], "1");
+        assert_eq!(variables[MARKER], "u/2/n1");
     }
 
     #[test]

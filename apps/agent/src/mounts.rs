@@ -83,8 +83,7 @@ impl MountRoot {
     /// Takes away what [`MountRoot::mount`] made at this path, if it came so far. Returns a line for
     /// the execution log.
     pub fn unmount(&self, relative_mount_path: &str) -> Result<Option<String>, HelperError> {
-        let odd = |error: PathError| HelperError::Failed(error.to_string());
-        let at = self.path.join(relative(relative_mount_path).map_err(odd)?);
+        let Ok(at) = self.place(relative_mount_path) else { return Ok(None) };
         let is_link = fs::symlink_metadata(&at).is_ok_and(|data| data.file_type().is_symlink());
         let was_mounted = if is_link {
             fs::remove_file(&at)?;
@@ -95,25 +94,30 @@ impl MountRoot {
         Ok(was_mounted.then(|| format!("Unmounted {}", at.display())))
     }
 
-    /// The absolute mount path, its parent directory made, and proven to lie in this root.
+    /// The absolute mount path. The directories on the way to it are made; each is proven to be one,
+    /// and no way out of this root.
     fn place(&self, relative_mount_path: &str) -> Result<PathBuf, String> {
+        let show = |error: io::Error| error.to_string();
         let below = relative(relative_mount_path).map_err(|error| error.to_string())?;
-        let Some(name) = below.file_name() else {
+        let (Some(name), Some(on_the_way)) = (below.file_name(), below.parent()) else {
             return Err(PathError::Relative(relative_mount_path.into()).to_string());
         };
-        let parent = self.path.join(below.parent().unwrap_or(Path::new("")));
-        let made = fs::create_dir_all(&parent)
-            .and_then(|()| Ok((fs::canonicalize(&parent)?, fs::canonicalize(&self.path)?)));
-        let (parent, root) = made.map_err(|error| format!("{}: {error}", parent.display()))?;
-        let outside = !parent.starts_with(&root);
-        let inside_a_mount = mount_table::at_or_below(&root)
-            .map_err(|error| error.to_string())?
-            .iter()
-            .any(|point| *point != root && parent.starts_with(point));
-        if outside || inside_a_mount {
-            return Err(format!("'{relative_mount_path}' leads into another mount"));
+        let mut at = fs::canonicalize(&self.path).map_err(show)?;
+        let mounted = mount_table::at_or_below(&at).map_err(show)?;
+        for part in on_the_way {
+            at.push(part);
+            let is_directory = match fs::symlink_metadata(&at) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    fs::create_dir(&at).map_err(show)?;
+                    true
+                }
+                data => data.map_err(show)?.is_dir(),
+            };
+            if !is_directory || mounted.contains(&at) {
+                return Err(format!("'{relative_mount_path}' leads into another mount"));
+            }
         }
-        Ok(parent.join(name))
+        Ok(at.join(name))
     }
 
     /// Runs the user's mount command with the mount path appended, as the contract says.
@@ -227,6 +231,14 @@ mod tests {
             check(&[("", "../out"), ("", "/etc"), ("", ""), ("../secret", "a"), ("/etc", "a")]),
             ["../out", "/etc", "", "../secret", "/etc"]
                 .map(|path| format!("'{path}' {not_relative}"))
+        );
+        assert_eq!(
+            check(&[("", "nfs"), ("", "nfs/new/b"), ("new", "c")])[1..],
+            [
+                "'nfs/new/b' leads into another mount",
+                "server/new: No such file or directory (os error 2). Create the directory on the \
+                    file server first."
+            ]
         );
         assert_eq!(
             check(&[("escape", "a"), ("", "nfs"), ("", "nfs/data/b"), ("file", "b")]),

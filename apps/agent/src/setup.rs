@@ -13,8 +13,8 @@ use std::sync::Arc;
 use protocol::{NodeSetup, Problem, SetupTask};
 use serde::{Deserialize, Serialize};
 
-use crate::clock::{Uptime, boot_id};
-use crate::environment::add_user_variables;
+use crate::clock::boot_id;
+use crate::environment::user_variables;
 use crate::execution_log::ExecutionLog;
 use crate::expand;
 use crate::host::{Host, MARKER};
@@ -25,7 +25,7 @@ use crate::supervisor::{Leftovers, Request, append};
 use crate::system::leftovers;
 use crate::system::minder::Minder;
 use crate::system::orders::Orders;
-use crate::system::slot::Slot;
+use crate::system::slot::{Slot, unique_id};
 use crate::system::supervised::{Found, Supervised, Verdict};
 
 /// What a restarted agent finds of a setup. Without secrets and commands.
@@ -111,13 +111,11 @@ impl<'a> Task<'a> {
     ) -> Result<Self, NotProvided> {
         plain(&host.node_id)?;
         let mut environment = service.clone();
-        add_user_variables(&mut environment, &service, &task.environment);
+        environment.extend(user_variables(&task.environment, &service));
         let prefix =
             expand::all(&task.std_out_err_path_prefix, |name| environment.get(name).cloned());
         let output = absolute(&prefix)?.join(relative(&task.std_out_err_path_suffix)?);
-        let mut secrets = BTreeMap::new();
-        add_user_variables(&mut secrets, &service, &task.secrets);
-        environment.extend(secrets);
+        environment.extend(user_variables(&task.secrets, &service));
         environment.insert(MARKER.into(), host.setup_marker());
         Ok(Self { command_line: &task.command_line, environment, output })
     }
@@ -186,7 +184,7 @@ impl<'a> Task<'a> {
     }
 
     fn start(&self, host: &Host, remembered: &mut Remembered) -> Result<Supervised, NotProvided> {
-        let id = format!("setup/{}/{}", std::process::id(), Uptime::now());
+        let id = unique_id();
         let slot = slot(host, &id);
         remembered.task = Some(id);
         remember(host, remembered)?;

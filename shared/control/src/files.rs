@@ -43,6 +43,10 @@ impl Control {
             let Ok(name) = entry.file_name().into_string() else { continue };
             // A link that leads out, or nowhere, is not an output file.
             let Ok(metadata) = directory.metadata(&name) else { continue };
+            // Nor is a pipe or a socket.
+            if !metadata.is_file() && !metadata.is_dir() {
+                continue;
+            }
             entries.push(file_entry(&place, name, &metadata, &link));
         }
         entries.sort_by(|a, b| a.name.as_bytes().cmp(b.name.as_bytes()));
@@ -62,10 +66,10 @@ impl Control {
             )
         };
         let root = open_root(&self.file_server_directory(file_server)).map_err(|_| missing())?;
-        let file = root.open(path).map_err(|_| missing())?;
-        match file.metadata()?.is_file() {
-            true => Ok(file),
-            false => Err(missing().into()),
+        // Looked at before it is opened: to open a pipe is to wait for somebody who writes to it.
+        match root.metadata(path) {
+            Ok(metadata) if metadata.is_file() => root.open(path).map_err(|_| missing().into()),
+            Ok(_) | Err(_) => Err(missing().into()),
         }
     }
 }

@@ -28,7 +28,10 @@ fn places() -> Vec<(Method, String)> {
         (Method::GET, "/nothing/here"),
         (Method::POST, "/local/v1/nodes/n/interrupt"),
         (Method::GET, "/subscriptions/s/providers/Microsoft.BatchAI/workspaces"),
-        (Method::POST, "/nodes/v1/w/c/00000000-0000-0000-0000-000000000000/n/sync"),
+        (
+            Method::POST,
+            "/nodes/v1/00000000-0000-4000-8000-000000000000/c/00000000-0000-4000-8000-000000000000/tvm-25bf7531753a4076-p/sync",
+        ),
     ];
     below.into_iter().chain(elsewhere.map(|(method, path)| (method, path.to_owned()))).collect()
 }

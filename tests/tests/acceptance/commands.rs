@@ -114,7 +114,7 @@ async fn jobs_are_submitted_awaited_and_read() {
     write("sleep 60");
     service.said(&submit("long"));
     assert_eq!(service.tried(&["job", "wait", "long", "--timeout", "1"]).0, Some(124));
-    service.said(&["job", "terminate", "long", "--yes"]);
+    service.said(&["job", "terminate", "long"]);
     let (code, said) = service.tried(&["job", "wait", "long"]);
     assert_eq!(code, Some(1), "no exit code of its own: {said}");
     assert!(said.contains("JobTerminated"), "{said}");

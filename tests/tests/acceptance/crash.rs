@@ -28,8 +28,8 @@ fn starts(service: &Service, name: &str) -> Vec<(u32, u32)> {
 }
 
 async fn only_start(service: &Service, name: &str) -> u32 {
-    let start = until(&format!("{name} starts"), async || starts(service, name).first().copied());
-    start.await.1
+    let what = format!("{name} starts");
+    until(&what, async || starts(service, name).first().copied()).await.1
 }
 
 fn let_go(service: &Service, name: &str) {

@@ -61,8 +61,9 @@ async fn a_full_disk_fails_requests_and_not_the_service() {
         }
     }
     let failed = failed.expect("on a full disk nothing can be stored");
-    let (_, message) = failed.error(500);
-    assert!(!message.contains("sqlite") && !message.contains("/"), "no detail: {message}");
+    let (code, message) = failed.error(507);
+    assert_eq!(code, "StorageFull", "{message}");
+    assert!(!message.contains('/'), "it does not say where: {message}");
     // What is there can still be read, and what was not stored is not there.
     service.get("/clusters/c").await;
     let missing = service.ask(Method::GET, "/experiments/new", None).await;

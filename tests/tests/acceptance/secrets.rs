@@ -37,6 +37,9 @@ fn leaks_in(path: &PathBuf) -> Vec<String> {
     ALL.iter().filter(holds).map(|secret| format!("{secret} in {}", path.display())).collect()
 }
 
+/// What an agent remembers to go on after its own death.
+const JOURNAL: &str = "agent/attempt.json";
+
 #[track_caller]
 fn check(service: &Service, moment: &str) {
     let leaks = leaks(service.place());
@@ -49,12 +52,19 @@ fn held(name: &str) -> String {
     format!("touch {place}/{name}.here; until [ -e {place}/{name}.go ]; do sleep 0.05; done")
 }
 
-async fn meet(service: &Service, name: &str) {
-    let place = service.file_server();
-    let here = place.join(format!("{name}.here"));
+async fn begins(service: &Service, name: &str) {
+    let here = service.file_server().join(format!("{name}.here"));
     until(&format!("{name} begins"), async || here.exists().then_some(())).await;
+}
+
+fn let_go(service: &Service, name: &str) {
+    fs::write(service.file_server().join(format!("{name}.go")), "").unwrap();
+}
+
+async fn meet(service: &Service, name: &str) {
+    begins(service, name).await;
     check(service, &format!("while {name} runs"));
-    fs::write(place.join(format!("{name}.go")), "").unwrap();
+    let_go(service, name);
 }
 
 #[tokio::test]
@@ -82,7 +92,11 @@ async fn a_secret_is_only_where_it_was_meant_to_be() {
         "jobPreparation": { "commandLine": format!("{}; {hashed}", held("preparation")) },
     });
     service.submit("j", &format!("{}; {hashed}", held("command")), more.clone()).await;
-    meet(&service, "preparation").await;
+    begins(&service, "preparation").await;
+    // The journal of the agent has a test of its own.
+    let leaks = leaks(service.place());
+    assert!(leaks.iter().all(|leak| leak.ends_with(JOURNAL)), "{leaks:#?}");
+    let_go(&service, "preparation");
     meet(&service, "command").await;
     let job = service.job_in("j", "succeeded").await;
     assert_eq!(job["properties"]["secrets"], json!([{ "name": "S" }]), "{job:#}");
@@ -113,4 +127,17 @@ async fn a_secret_is_only_where_it_was_meant_to_be() {
     }
     assert_eq!(service.stop(), Some(0));
     check(&service, "after the end");
+}
+
+#[tokio::test]
+async fn a_secret_is_not_in_the_agent_s_journal_while_the_preparation_runs() {
+    let service = Service::start();
+    service.prepare(1).await;
+    let more = json!({
+        "secrets": [{ "name": "S", "value": OF_JOB }],
+        "jobPreparation": { "commandLine": held("preparation") },
+    });
+    service.submit("j", "true", more).await;
+    meet(&service, "preparation").await;
+    service.job_in("j", "succeeded").await;
 }

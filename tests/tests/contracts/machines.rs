@@ -120,8 +120,15 @@ impl Drop for Processes {
             let line = std::fs::read(format!("/proc/{}/cmdline", process.pid)).unwrap_or_default();
             line.windows(home.len()).any(|part| part == home)
         };
-        for process in processes::with_descendants(&processes::all(), is_agent) {
-            process.signal(rustix::process::Signal::KILL);
+        // What is started or restarted from now on ends by itself.
+        let _ = std::fs::remove_file(self.directory.path().join("agent.sh"));
+        loop {
+            std::thread::sleep(Duration::from_millis(50));
+            let left = processes::with_descendants(&processes::all(), is_agent);
+            if left.is_empty() {
+                return;
+            }
+            left.iter().for_each(|process| process.signal(rustix::process::Signal::KILL));
         }
     }
 }
@@ -291,6 +298,28 @@ async fn termination_may_be_repeated(cloud: &dyn Cloud) {
         }
         assert_eq!(found(cloud, &cluster).await, BTreeSet::new(), "{time}");
     }
+}
+
+/// Handlers of several clusters launch at the same time.
+#[ignore = "ProcessMachines::launch counts and inserts under two locks: sometimes one too many"]
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn launches_at_the_same_time_keep_the_quota() {
+    let directory = tempfile::tempdir().unwrap();
+    let machines = ProcessMachines::adopt(options(directory.path())).unwrap();
+    let cloud = Processes { machines, directory };
+    let start = Arc::new(tokio::sync::Barrier::new(8));
+    let mut launches = tokio::task::JoinSet::new();
+    for _ in 0..8 {
+        let (machines, start) = (Arc::clone(&cloud.machines), Arc::clone(&start));
+        launches.spawn(async move {
+            start.wait().await;
+            machines.launch(&request(&cluster(), 2)).await.unwrap().launched
+        });
+    }
+    let launched = launches.join_all().await.concat();
+    let nodes: Vec<NodeId> = launched.into_iter().map(|(node, _)| node).collect();
+    comes_up(&cloud, &nodes).await;
+    assert_eq!(nodes.len(), MAX_NODES as usize);
 }
 
 /// The service ends without a word; its machines run on, and the next one finds them.

@@ -269,7 +269,7 @@ async fn named_nodes_are_found_as_far_as_they_exist(table: &Table) {
     let nodes: Vec<_> = (0..3).map(|_| node(&reference)).collect();
     commit(table, nodes.iter().fold(Transaction::new(), Transaction::create_node)).await;
     let absent = NodeId::new(&uid(), false);
-    let named = |ids: Vec<NodeId>| async {
+    let named = async |ids: Vec<NodeId>| {
         let mut found = table.nodes_named(&reference, &ids).await.unwrap();
         found.sort_by(|a, b| a.id.cmp(&b.id));
         found

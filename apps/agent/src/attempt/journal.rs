@@ -25,6 +25,8 @@ pub struct State {
     /// With the secrets only while a command that needs them is still to be started.
     pub assignment: Assignment,
     pub stage: Stage,
+    /// Id of that step's command in its slot.
+    pub slot_id: String,
     /// When the first process of this attempt was started here; the wall clock counts from it.
     pub first_process_at: Option<Uptime>,
 }
@@ -86,10 +88,8 @@ impl Journal {
         (ended.key == *key).then_some(ended.ending)
     }
 
-    /// The slot for one of the attempt's commands.
-    pub fn slot(&self, key: &AttemptKey, name: &str) -> Slot {
-        let id = format!("{}/{}/{name}", key.job_uid, key.number);
-        Slot::new(&self.directory.join(format!("{name}.slot")), &id)
+    pub fn slot(&self, name: &str, id: &str) -> Slot {
+        Slot::new(&self.directory.join(format!("{name}.slot")), id)
     }
 
     fn open(&self, name: &str) -> io::Result<File> {

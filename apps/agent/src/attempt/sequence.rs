@@ -20,6 +20,7 @@ use crate::supervisor::{Leftovers, Request, append};
 use crate::system::leftovers;
 use crate::system::minder::{Limit, Minder};
 use crate::system::orders::{Cause, Ending, Orders};
+use crate::system::slot::unique_id;
 use crate::system::supervised::{Found, Supervised, Verdict};
 
 const PREPARATION: &str = "preparation";
@@ -191,6 +192,7 @@ impl<'a> Sequence<'a> {
         output: [PathBuf; 2],
     ) -> Result<Found, Outcome> {
         self.state.stage = stage;
+        self.state.slot_id = unique_id();
         self.state.first_process_at.get_or_insert_with(Uptime::now);
         if stage == Stage::Command {
             // From here on no process needs them any more, so they need not lie on a disk.
@@ -202,7 +204,7 @@ impl<'a> Sequence<'a> {
         }
         let [stdout, stderr] = output;
         let request = Request {
-            slot: self.journal.slot(&self.state.assignment.key, slot),
+            slot: self.journal.slot(slot, &self.state.slot_id),
             command_line: command_line.to_owned(),
             environment: self.site.environment.variables.clone(),
             directory: self.site.paths.temp.clone(),
@@ -217,7 +219,7 @@ impl<'a> Sequence<'a> {
     }
 
     fn find(&self, slot: &str) -> Result<Found, Outcome> {
-        Supervised::find(self.journal.slot(&self.state.assignment.key, slot))
+        Supervised::find(self.journal.slot(slot, &self.state.slot_id))
             .map_err(|error| self.lost_track(&error))
     }
 
@@ -303,7 +305,8 @@ impl<'a> Sequence<'a> {
 
 impl State {
     fn fresh(assignment: Assignment) -> Self {
-        Self { assignment, stage: Stage::Preparation, first_process_at: None }
+        let slot_id = String::new();
+        Self { assignment, stage: Stage::Preparation, slot_id, first_process_at: None }
     }
 }
 

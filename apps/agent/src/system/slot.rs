@@ -14,13 +14,14 @@ use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 
 use super::processes::Identity;
-use crate::clock::boot_id;
+use crate::clock::{Uptime, boot_id};
 
 /// Between taking the lock and writing the claim a supervisor needs microseconds.
 const CLAIM_LIMIT: Duration = Duration::from_secs(10);
@@ -171,6 +172,15 @@ impl Claimed<'_> {
     pub fn finish(self, record: Record) -> io::Result<()> {
         self.slot.write(&self.file, State::Over(record))
     }
+}
+
+/// An id that no other command has, whichever life of the agent began it. The attempt's own key would
+/// not do: an attempt that was fenced before it began may begin again, and a supervisor that is late
+/// with the first request must not take the offer of the second.
+pub fn unique_id() -> String {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    format!("{}-{}-{count}", std::process::id(), Uptime::now())
 }
 
 /// Replaces the content of a file by one line of JSON, in place.

@@ -5,8 +5,9 @@ use std::fs;
 use std::time::{Duration, Instant};
 
 use protocol::{Desired, End, Progress};
+use rustix::process::Signal;
 
-use crate::support::node::is_alive;
+use crate::support::node::{is_alive, signal};
 use crate::support::{ControlPlane, Job, Node, wait_until};
 
 /// Starts, in ever more hidden ways, processes that ignore SIGTERM, and says when they are there.
@@ -152,6 +153,24 @@ fn a_process_that_ended_before_the_stop_keeps_its_end() {
         script.deaf = false;
         script.desired = job.stop(5);
     });
+    assert_eq!(control.end_of(&node.id, &job.key()), End::Exited { exit_code: 9 });
+}
+
+#[test]
+fn a_process_that_ends_just_before_the_signal_keeps_its_end() {
+    let control = ControlPlane::start();
+    let mut node = Node::ready(&control);
+    let job = Job::new("echo ready; while [ ! -e go ]; do sleep 0.01; done; exit 9");
+    node.begin(&control, &job);
+    node.wait_for_output(&job, "stdout.txt", "ready");
+    // The supervisor learns of both at once, but the end came first.
+    let supervisor = node.supervisor(&job);
+    signal(supervisor, Signal::STOP);
+    fs::write(node.root().join("jobs/workspace/experiment/job/go"), "").unwrap();
+    wait_until("the end of the command", || node.processes(&job).is_empty());
+    control.desire(&node.id, job.stop(20));
+    node.wait_for_output(&job, "execution.log", "SIGTERM");
+    signal(supervisor, Signal::CONT);
     assert_eq!(control.end_of(&node.id, &job.key()), End::Exited { exit_code: 9 });
 }
 

@@ -144,6 +144,8 @@ fn secrets_lie_on_no_disk_while_the_command_runs() {
     }
     assert!(seen > 3);
     assert!(!node.log().contains("s3cret") && !node.log().contains("token-of"));
+    let supervisor = fs::read(format!("/proc/{}/environ", node.supervisor(&job))).unwrap();
+    assert!(supervisor.is_empty(), "{}", String::from_utf8_lossy(&supervisor));
     let mode = fs::metadata(node.root().join("agent")).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o700);
     go(&node);
@@ -154,7 +156,8 @@ fn secrets_lie_on_no_disk_while_the_command_runs() {
 fn a_supervisor_that_is_killed_leaves_no_process() {
     let control = ControlPlane::start();
     let mut node = Node::ready(&control);
-    let hide = "env -i setsid bash -c \"cd $PWD; echo \\$\\$ > hidden; exec sleep 1000\" & ";
+    // Nothing that leads from the job to it is left: no variable, no session, no parent.
+    let hide = "(env -i setsid bash -c \"cd $PWD; echo \\$\\$ > hidden; exec sleep 1000\" &); ";
     let wait = "while [ ! -s hidden ]; do sleep 0.01; done; ";
     let hidden = |node: &Node| -> i32 {
         let path = node.root().join("jobs/workspace/experiment/job/hidden");

@@ -29,6 +29,8 @@ pub struct ControlPlane {
     nodes: Arc<Nodes>,
     /// Holds the base URL; agents read it.
     pub endpoint_file: PathBuf,
+    /// Not that of any other test: the processes of setups are known by it.
+    pub cluster_uid: String,
     running: Option<Runtime>,
     _place: tempfile::TempDir,
 }
@@ -58,7 +60,10 @@ impl ControlPlane {
     pub fn start() -> Self {
         let place = tempfile::tempdir().unwrap();
         let endpoint_file = place.path().join("endpoint");
-        let mut own = Self { nodes: Arc::default(), endpoint_file, running: None, _place: place };
+        let name = place.path().file_name().unwrap().to_str().unwrap().replace('.', "");
+        let cluster_uid = format!("cluster-{name}-{}", std::process::id());
+        let nodes = Arc::default();
+        let mut own = Self { nodes, endpoint_file, cluster_uid, running: None, _place: place };
         own.come_back();
         own
     }
@@ -80,7 +85,10 @@ impl ControlPlane {
         let listener = runtime.block_on(tokio::net::TcpListener::bind(("127.0.0.1", 0))).unwrap();
         let address = listener.local_addr().unwrap();
         let router = axum::Router::new()
-            .route("/nodes/v1/workspace-uid/cluster/cluster-uid/{node}/sync", post(sync))
+            .route(
+                &format!("/nodes/v1/workspace-uid/cluster/{}/{{node}}/sync", self.cluster_uid),
+                post(sync),
+            )
             .with_state(Arc::clone(&self.nodes));
         runtime.spawn(async move { axum::serve(listener, router).await });
         write_atomically(&self.endpoint_file, &format!("http://{address}\n"));

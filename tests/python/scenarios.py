@@ -1,0 +1,205 @@
+"""What the scenarios share: a client of the official SDK, and a check of every answer.
+
+Whatever the service answers, to the SDK or to plain requests, passes `_observe`: fields without a
+value are absent (no null anywhere), errors have a code and a message, and values of secrets never
+come back.
+"""
+
+import json
+import os
+import time
+
+import requests
+from azure.mgmt.batchai import BatchAIManagementClient, models
+from msrest.authentication import BasicTokenAuthentication
+from msrestazure.azure_exceptions import CloudError
+
+ENDPOINT = os.environ["BATCHAI_TEST_ENDPOINT"]
+TOKEN = os.environ["BATCHAI_TEST_TOKEN"]
+SUBSCRIPTION = "00000000-0000-0000-0000-000000000000"
+GROUP, WORKSPACE, EXPERIMENT = "group", "work", "exp"
+VERSION = "2018-05-01"
+
+# Planted as values of secrets and passwords.
+SECRET = "planted-secret-4c7b19"
+
+PATIENCE_SECONDS = 40
+
+NFS = "$AZ_BATCHAI_MOUNT_ROOT/nfs"
+
+answers = []
+
+
+def _observe(response):
+    text = response.content.decode("utf-8", "replace")
+    answers.append(response)
+    assert SECRET not in text, f"a secret in the answer to {response.request.url}: {text}"
+    assert SECRET not in str(response.headers), f"a secret in a header of {response.request.url}"
+    if "json" in response.headers.get("Content-Type", ""):
+        body = json.loads(text)
+        _refuse_nulls(body, response.request.url)
+        if response.status_code >= 400:
+            error = body["error"]
+            assert error["code"] and error["message"], f"an error has code and message: {text}"
+    return response
+
+
+def _refuse_nulls(value, where):
+    assert value is not None, f"null in the answer to {where}"
+    if isinstance(value, dict):
+        for key, item in value.items():
+            _refuse_nulls(item, f"{where} {key}")
+    elif isinstance(value, list):
+        for item in value:
+            _refuse_nulls(item, where)
+
+
+_send = requests.Session.send
+requests.Session.send = lambda self, request, **options: _observe(_send(self, request, **options))
+
+
+def connect(token=TOKEN):
+    credentials = BasicTokenAuthentication({"access_token": token})
+    return BatchAIManagementClient(credentials, SUBSCRIPTION, base_url=ENDPOINT)
+
+
+client = connect()
+
+
+def last():
+    """The body of the answer that came last, as it was on the wire."""
+    return answers[-1].json()
+
+
+def url(path):
+    """`path` below the workspace."""
+    base = f"{ENDPOINT}/subscriptions/{SUBSCRIPTION}/resourceGroups/{GROUP}"
+    return f"{base}/providers/Microsoft.BatchAI/workspaces/{WORKSPACE}{path}?api-version={VERSION}"
+
+
+def plain(method, path, **options):
+    """A request without the SDK, with the token."""
+    headers = {"Authorization": f"Bearer {TOKEN}", **options.pop("headers", {})}
+    return requests.request(method, url(path), headers=headers, timeout=PATIENCE_SECONDS, **options)
+
+
+def until(what, look, pause=0.05):
+    """Asks again and again until the answer is true."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        found = look()
+        if found:
+            return found
+        assert time.monotonic() < deadline, f"waited in vain: {what}"
+        time.sleep(pause)
+
+
+def refused(status, code, call):
+    """`call` fails with this; answers the message."""
+    try:
+        result = call()
+    except CloudError as error:
+        got = (error.status_code, error.error.error)
+        assert got == (status, code), f"expected {status} {code}, got {got}: {error.message}"
+        assert error.message, "a refusal says why"
+        return error.message
+    raise AssertionError(f"expected {status} {code}, got {result}")
+
+
+def missing(code, name, call):
+    message = refused(404, code, call)
+    expected = f"The specified {code_noun(code)} {name} is not found"
+    assert message.startswith(expected), f"expected '{expected}', got '{message}'"
+
+
+def code_noun(code):
+    nouns = {"WorkspaceNotFound": "workspace", "ExperimentNotFound": "experiment",
+             "JobNotFound": "job", "ClusterNotFound": "cluster", "FileServerNotFound": "file server"}
+    return nouns[code]
+
+
+def user():
+    return models.UserAccountSettings(admin_user_name="demoUser", admin_user_password=SECRET)
+
+
+def file_server_parameters(size=10):
+    return models.FileServerCreateParameters(
+        vm_size="STANDARD_D1",
+        ssh_configuration=models.SshConfiguration(user_account_settings=user()),
+        data_disks=models.DataDisks(
+            disk_size_in_gb=size, disk_count=2, storage_account_type="Standard_LRS"))
+
+
+def auto_scale(minimum, maximum):
+    return models.ScaleSettings(auto_scale=models.AutoScaleSettings(
+        minimum_node_count=minimum, maximum_node_count=maximum))
+
+
+def manual(target):
+    return models.ScaleSettings(manual=models.ManualScaleSettings(target_node_count=target))
+
+
+def cluster_parameters(scale, setup_task=None, server="nfs"):
+    server_id = client.file_servers.get(GROUP, WORKSPACE, server).id
+    mounts = models.MountVolumes(file_servers=[models.FileServerReference(
+        file_server=models.ResourceId(id=server_id), relative_mount_path="nfs",
+        mount_options="rw")])
+    return models.ClusterCreateParameters(
+        vm_size="STANDARD_D1", vm_priority="lowpriority", user_account_settings=user(),
+        scale_settings=scale,
+        node_setup=models.NodeSetup(mount_volumes=mounts, setup_task=setup_task))
+
+
+def prepare(scale=None, setup_task=None):
+    """Workspace, file server, cluster, experiment: what every job needs."""
+    client.workspaces.create(GROUP, WORKSPACE, "eastus").result()
+    client.file_servers.create(GROUP, WORKSPACE, "nfs", file_server_parameters()).result()
+    parameters = cluster_parameters(scale or auto_scale(0, 2), setup_task)
+    client.clusters.create(GROUP, WORKSPACE, "cluster", parameters).result()
+    client.experiments.create(GROUP, WORKSPACE, EXPERIMENT).result()
+
+
+def job_parameters(command, **more):
+    cluster = client.clusters.get(GROUP, WORKSPACE, "cluster")
+    more.setdefault("node_count", 1)
+    return models.JobCreateParameters(
+        cluster=models.ResourceId(id=cluster.id), std_out_err_path_prefix=NFS,
+        custom_toolkit_settings=models.CustomToolkitSettings(command_line=command), **more)
+
+
+def submit(name, command, **more):
+    parameters = job_parameters(command, **more)
+    return client.jobs.create(GROUP, WORKSPACE, EXPERIMENT, name, parameters).result()
+
+
+def job(name):
+    return client.jobs.get(GROUP, WORKSPACE, EXPERIMENT, name)
+
+
+def job_in(name, state):
+    def look():
+        current = job(name)
+        ended = current.execution_state in ("succeeded", "failed")
+        assert not ended or current.execution_state == state, (
+            f"{name} is to be {state}: {last()}")
+        return current if current.execution_state == state else None
+    return until(f"{name} is {state}", look)
+
+
+def files(name, directory="stdouterr", path="."):
+    options = models.JobsListOutputFilesOptions(outputdirectoryid=directory, directory=path)
+    return list(client.jobs.list_output_files(GROUP, WORKSPACE, EXPERIMENT, name, options))
+
+
+def text(name, file, directory="stdouterr", path="."):
+    """The content of an output file, fetched as clients do: without a token."""
+    found = {entry.name: entry for entry in files(name, directory, path)}
+    assert file in found, f"{name} has {sorted(found)} in {directory}, not {file}"
+    response = requests.get(found[file].download_url, timeout=PATIENCE_SECONDS)
+    assert response.status_code == 200, f"{file} of {name}: {response.status_code}"
+    assert "Authorization" not in response.request.headers
+    return response.content.decode()
+
+
+def names(resources):
+    return [resource.name for resource in resources]

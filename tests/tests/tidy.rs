@@ -1,0 +1,90 @@
+//! House rules that a tool does not check otherwise.
+
+use std::path::{Path, PathBuf};
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
+}
+
+fn sources() -> Vec<(PathBuf, String)> {
+    fn walk(directory: &Path, found: &mut Vec<(PathBuf, String)>) {
+        for entry in std::fs::read_dir(directory).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                walk(&path, found);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let text = std::fs::read_to_string(&path).unwrap();
+                found.push((path, text));
+            }
+        }
+    }
+    let mut found = Vec::new();
+    for part in ["apps", "functions", "shared", "tests"] {
+        walk(&root().join(part), &mut found);
+    }
+    assert!(found.len() > 100, "the sources were not found");
+    found
+}
+
+fn check(rule: &str, broken_by: impl Fn(&Path, &str) -> Option<String>) {
+    let broken: Vec<String> = sources()
+        .iter()
+        .filter_map(|(path, text)| {
+            let why = broken_by(path, text)?;
+            Some(format!("{}: {why}", path.strip_prefix(root()).unwrap_or(path).display()))
+        })
+        .collect();
+    assert!(broken.is_empty(), "{rule}:\n{}", broken.join("\n"));
+}
+
+#[test]
+fn every_file_says_what_it_owns() {
+    check("a file begins with //!", |_, text| {
+        (!text.starts_with("//!")).then(|| "has no header".to_owned())
+    });
+}
+
+#[test]
+fn no_file_is_a_room_for_two_things() {
+    check("a file has at most 500 lines", |_, text| {
+        let lines = text.lines().count();
+        (lines > 500).then(|| format!("{lines} lines"))
+    });
+}
+
+#[test]
+fn functions_are_wiring_only() {
+    check("main.rs of a function has at most 40 lines", |path, text| {
+        let function = path.components().any(|part| part.as_os_str() == "functions");
+        let lines = text.lines().count();
+        (function && lines > 40).then(|| format!("{lines} lines"))
+    });
+}
+
+#[test]
+fn nothing_is_left_to_be_done_in_silence() {
+    // Spelled in two parts, or this file would break its own rule.
+    let marks = [concat!("FIX", "ME"), concat!("XX", "X"), concat!("to", "do!("), concat!("dbg", "!(")];
+    check("no marks of unfinished work", |_, text| {
+        marks.iter().find(|mark| text.contains(**mark)).map(|mark| format!("says {mark}"))
+    });
+}
+
+#[test]
+fn the_pure_crates_know_no_world() {
+    for (name, forbidden) in [
+        ("model", &["tokio", "aws", "dynamo", "control"][..]),
+        ("scheduler", &["tokio", "aws", "dynamo", "control", "serde"][..]),
+        ("protocol", &["tokio", "aws", "model"][..]),
+        ("wire", &["tokio", "aws", "dynamo", "axum", "control"][..]),
+    ] {
+        let manifest = root().join("shared").join(name).join("Cargo.toml");
+        let text = std::fs::read_to_string(manifest).unwrap();
+        let dependencies = text.split("[dependencies]").nth(1).unwrap();
+        let dependencies = dependencies.split("\n[").next().unwrap();
+        for crate_name in forbidden {
+            let known = dependencies.lines().any(|line| line.starts_with(crate_name));
+            assert!(!known, "{name} depends on {crate_name}");
+        }
+    }
+}
