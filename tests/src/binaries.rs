@@ -5,45 +5,39 @@ use serde_json::Value;
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
-use std::sync::{Arc, LazyLock, Mutex, OnceLock, PoisonError};
+use std::sync::LazyLock;
 
-/// By package and name. The outer lock is held for a moment only, so different programs do not wait
-/// for each other here.
-static BUILT: LazyLock<Mutex<HashMap<(String, String), Arc<OnceLock<PathBuf>>>>> =
-    LazyLock::new(Mutex::default);
+/// All of them together. One package at a time, cargo would choose other features of what they
+/// share than it did for the tests, and build all of that again.
+static BUILT: LazyLock<HashMap<String, PathBuf>> = LazyLock::new(build);
 
-/// The program `bin` of `package`, up to date with its sources.
+/// The program of that name, up to date with its sources.
 ///
 /// # Panics
 /// When it cannot be built; what cargo said stands on stderr.
-pub fn built(package: &str, bin: &str) -> PathBuf {
-    let slot = {
-        let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(built.entry((package.to_owned(), bin.to_owned())).or_default())
-    };
-    slot.get_or_init(|| build(package, bin)).clone()
+pub fn built(name: &str) -> PathBuf {
+    BUILT.get(name).unwrap_or_else(|| panic!("there is no program {name}")).clone()
 }
 
-fn build(package: &str, bin: &str) -> PathBuf {
+fn build() -> HashMap<String, PathBuf> {
     let mut command = Command::new(env!("CARGO"));
     command
         .current_dir(env!("CARGO_MANIFEST_DIR"))
-        .args(["build", "--package", package, "--bin", bin])
-        // Where the program is, is said by cargo: the target directory may be anywhere.
+        .args(["build", "--workspace", "--bins"])
+        // Where a program is, is said by cargo: the target directory may be anywhere.
         .args(["--message-format", "json-render-diagnostics"])
         .stderr(Stdio::inherit());
     if !cfg!(debug_assertions) {
         command.arg("--release");
     }
     let output = command.output().expect("cargo, which built this test, can be run");
-    assert!(output.status.success(), "{bin} of {package} cannot be built (see above)");
+    assert!(output.status.success(), "the programs cannot be built (see above)");
     let messages = String::from_utf8_lossy(&output.stdout);
-    let executable = messages.lines().find_map(|line| executable(line, bin));
-    executable.unwrap_or_else(|| panic!("cargo did not say where it put {bin}"))
+    messages.lines().filter_map(executable).collect()
 }
 
-fn executable(line: &str, bin: &str) -> Option<PathBuf> {
+fn executable(line: &str) -> Option<(String, PathBuf)> {
     let message: Value = serde_json::from_str(line).ok()?;
-    let is_it = message["target"]["name"] == bin && message["target"]["kind"][0] == "bin";
-    is_it.then(|| message["executable"].as_str().map(PathBuf::from)).flatten()
+    let path = PathBuf::from(message["executable"].as_str()?);
+    Some((message["target"]["name"].as_str()?.to_owned(), path))
 }

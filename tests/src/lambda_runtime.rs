@@ -11,9 +11,8 @@ use control::ports::{Clock, Ids};
 use control::world::{RandomIds, SystemClock};
 use serde_json::{Value, json};
 use std::collections::HashMap;
-use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
@@ -21,42 +20,6 @@ use tokio::time::Instant;
 /// What an invocation may take: many times what it takes on a busy machine, so that a hanging
 /// function fails the test and not its time limit.
 const TIMEOUT: Duration = Duration::from_secs(20);
-
-/// The packages of `functions/`; each has one binary of the same name.
-const FUNCTIONS: [&str; 4] = ["api", "autoscaler", "dispatcher", "recovery"];
-
-/// Built together: one at a time, cargo would build what they share once for each set of features.
-static BINARIES: LazyLock<HashMap<&str, PathBuf>> = LazyLock::new(build);
-
-/// The binary of a function, up to date with its sources.
-///
-/// # Panics
-/// When it cannot be built; what cargo said stands on stderr.
-pub fn binary(function: &str) -> PathBuf {
-    BINARIES.get(function).unwrap_or_else(|| panic!("there is no function {function}")).clone()
-}
-
-fn build() -> HashMap<&'static str, PathBuf> {
-    let mut command = Command::new(env!("CARGO"));
-    command.current_dir(env!("CARGO_MANIFEST_DIR")).arg("build");
-    for name in FUNCTIONS {
-        command.args(["--package", name]);
-    }
-    command.args(["--message-format", "json-render-diagnostics"]).stderr(Stdio::inherit());
-    if !cfg!(debug_assertions) {
-        command.arg("--release");
-    }
-    let output = command.output().expect("cargo, which built this test, can be run");
-    assert!(output.status.success(), "the functions cannot be built (see above)");
-    let messages = String::from_utf8_lossy(&output.stdout);
-    let messages = messages.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    let built = messages.filter_map(|message| {
-        let path = message["executable"].as_str()?;
-        let name = FUNCTIONS.into_iter().find(|name| message["target"]["name"] == *name)?;
-        Some((name, PathBuf::from(path)))
-    });
-    built.collect()
-}
 
 /// A function that runs. It is killed when this is dropped.
 pub struct Function {

@@ -3,17 +3,17 @@
 use std::path::{Path, PathBuf};
 
 fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("a member").to_owned()
 }
 
 fn sources() -> Vec<(PathBuf, String)> {
     fn walk(directory: &Path, found: &mut Vec<(PathBuf, String)>) {
-        for entry in std::fs::read_dir(directory).unwrap() {
-            let path = entry.unwrap().path();
+        for entry in std::fs::read_dir(directory).expect("readable") {
+            let path = entry.expect("readable").path();
             if path.is_dir() {
                 walk(&path, found);
             } else if path.extension().is_some_and(|extension| extension == "rs") {
-                let text = std::fs::read_to_string(&path).unwrap();
+                let text = std::fs::read_to_string(&path).expect("readable");
                 found.push((path, text));
             }
         }
@@ -64,7 +64,8 @@ fn functions_are_wiring_only() {
 #[test]
 fn nothing_is_left_to_be_done_in_silence() {
     // Spelled in two parts, or this file would break its own rule.
-    let marks = [concat!("FIX", "ME"), concat!("XX", "X"), concat!("to", "do!("), concat!("dbg", "!(")];
+    let marks =
+        [concat!("FIX", "ME"), concat!("XX", "X"), concat!("to", "do!("), concat!("dbg", "!(")];
     check("no marks of unfinished work", |_, text| {
         marks.iter().find(|mark| text.contains(**mark)).map(|mark| format!("says {mark}"))
     });

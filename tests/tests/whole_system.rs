@@ -7,8 +7,8 @@ use tests::world::IDLE_SECONDS;
 
 async fn nodes(stage: &Stage, cluster: &str) -> Vec<model::Node> {
     let control = &stage.world.control;
-    let cluster = control.cluster(&names(), &model::Name::new(cluster)).await.unwrap();
-    control.cluster_nodes(&cluster).await.unwrap()
+    let cluster = control.cluster(&names(), &model::Name::new(cluster)).await.expect("it is there");
+    control.cluster_nodes(&cluster).await.expect("no faults")
 }
 
 async fn state(stage: &Stage, job: &str) -> &'static str {

@@ -7,6 +7,7 @@
 //! standard input ends, and so does the supervisor, after the command that it has.
 //!
 //! SIGTERM: pass SIGTERM on to every process. SIGUSR1: SIGKILL to every process until none is left.
+//! A supervisor that was sent one gets no further command: no signal is ever taken for another's.
 //! After SIGTERM the processes keep what is left of the grace even when the shell in front of them
 //! has gone, since a shell dies of SIGTERM at once while the training behind it writes a checkpoint.
 
@@ -106,8 +107,6 @@ fn work() -> io::Result<()> {
     rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
     let mut signals = Signals::install()?;
     while let Some(request) = Request::receive(io::stdin().lock())? {
-        // Whatever was sent before was meant for the command before.
-        signals.clear();
         supervise(&request, &mut signals)?;
         // An error means that the agent is gone; standard input will say so, too.
         let _ = io::stdout().write_all(b".").and_then(|()| io::stdout().flush());
@@ -221,7 +220,9 @@ fn exit_code(status: WaitStatus) -> i32 {
     }
 }
 
-/// SIGTERM to each process once, to those as well that are born meanwhile.
+/// SIGTERM to each process once, to those as well that are born meanwhile. One that is just being
+/// born when the last look is taken is missed, and is killed when the grace is over. To look again
+/// later would hit the processes with which others react to the signal.
 fn terminate_all() {
     let mut told = HashSet::new();
     loop {
@@ -269,11 +270,6 @@ impl Signals {
             signal_hook::low_level::pipe::register(signal, writer.try_clone()?)?;
         }
         Ok(signals)
-    }
-
-    fn clear(&self) {
-        self.terminate.store(false, Ordering::SeqCst);
-        self.kill.store(false, Ordering::SeqCst);
     }
 
     fn terminate(&self) -> bool {

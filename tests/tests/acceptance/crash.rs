@@ -109,7 +109,7 @@ async fn a_service_stops_in_order_and_interrupted_jobs_run_again() {
     let place = "$AZ_BATCHAI_MOUNT_ROOT/nfs";
     for name in ["a", "b"] {
         let saves = format!("trap 'echo saved >> {place}/{name}.saved; exit 3' TERM");
-        let first = format!("[ $AZ_BATCHAI_ATTEMPT -gt 1 ] || while :; do sleep 0.05; done");
+        let first = "[ $AZ_BATCHAI_ATTEMPT -gt 1 ] || while :; do sleep 0.05; done";
         let command =
             format!("{saves}; echo $AZ_BATCHAI_ATTEMPT $$ >> {place}/{name}.starts; {first}");
         service.submit(name, &command, json!({})).await;

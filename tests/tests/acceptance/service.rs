@@ -158,7 +158,7 @@ impl Drop for Service {
 
 /// The program, without what the environment of the tests would tell it.
 pub fn program(data_dir: &Path) -> Command {
-    let mut command = Command::new(tests::binaries::built("cli", "batchai"));
+    let mut command = Command::new(tests::binaries::built("batchai"));
     for name in ["BATCHAI_ENDPOINT", "BATCHAI_TOKEN", "BATCHAI_SUBSCRIPTION", "BATCHAI_LOG"] {
         command.env_remove(name);
     }

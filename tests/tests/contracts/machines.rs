@@ -301,7 +301,6 @@ async fn termination_may_be_repeated(cloud: &dyn Cloud) {
 }
 
 /// Handlers of several clusters launch at the same time.
-#[ignore = "ProcessMachines::launch counts and inserts under two locks: sometimes one too many"]
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn launches_at_the_same_time_keep_the_quota() {
     let directory = tempfile::tempdir().unwrap();

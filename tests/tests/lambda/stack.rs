@@ -7,7 +7,8 @@ use control::ports::Ids;
 use control::world::RandomIds;
 use model::{Cluster, Name};
 use serde_json::{Value, json};
-use tests::lambda_runtime::{Function, binary};
+use tests::binaries::built;
+use tests::lambda_runtime::Function;
 use tests::moto::Moto;
 use tests::table_server::TableServer;
 
@@ -43,7 +44,7 @@ impl Stack {
     }
 
     pub async fn function_without(&self, name: &'static str, unset: &str) -> Function {
-        let binary = tokio::task::spawn_blocking(move || binary(name)).await.expect("built");
+        let binary = tokio::task::spawn_blocking(move || built(name)).await.expect("built");
         let mut variables = vec![
             ("TABLE_NAME", TABLE.to_owned()),
             ("DISPATCHER_QUEUE_URL", self.urls.dispatcher.clone()),

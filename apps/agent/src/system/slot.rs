@@ -253,6 +253,11 @@ mod tests {
     }
 
     #[test]
+    fn no_two_commands_have_the_same_id() {
+        assert_ne!(unique_id(), unique_id());
+    }
+
+    #[test]
     fn an_earlier_command_cannot_disturb_the_next() {
         let (_directory, [old, new]) = slots(["a-rather-long-id", "b"]);
         old.offer().unwrap();

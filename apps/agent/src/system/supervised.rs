@@ -1,6 +1,7 @@
 //! The agent's side of supervisors: starting commands under them, finding commands again, telling
 //! them to end, and learning how they went.
 
+use std::cell::Cell;
 use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::CommandExt;
@@ -33,6 +34,7 @@ struct Supervisor {
 pub struct Supervised {
     slot: Slot,
     by: By,
+    was_signalled: Cell<bool>,
 }
 
 #[derive(Debug)]
@@ -73,13 +75,17 @@ impl Supervisors {
             // one of the two is too late for the slot.)
             Some(Err(_)) | None => Supervisor::start()?.begin(request)?,
         };
-        Ok(Supervised { slot: request.slot.clone(), by: By::Own(own) })
+        Ok(Supervised::new(request.slot.clone(), By::Own(own)))
     }
 
     /// To be called once the handle is readable.
     pub fn conclude(&self, supervised: Supervised) -> io::Result<Verdict> {
         if let By::Own(mut supervisor) = supervised.by {
             let replied = supervisor.replies.read(&mut [0])? > 0;
+            if supervised.was_signalled.get() {
+                // The signal may be late, and must not hit the next command.
+                supervisor.requests = None;
+            }
             if replied && supervisor.requests.is_some() {
                 self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(supervisor);
             } else {
@@ -92,6 +98,10 @@ impl Supervisors {
 }
 
 impl Supervised {
+    fn new(slot: Slot, by: By) -> Self {
+        Self { slot, by, was_signalled: Cell::new(false) }
+    }
+
     /// What has become of the command of `slot`. If it has not begun, it no longer can afterwards.
     pub fn find(slot: Slot) -> io::Result<Found> {
         let claim = match slot.look()? {
@@ -101,7 +111,7 @@ impl Supervised {
         // First the handle, then the look: afterwards the id cannot pass to another process.
         let process = open(claim.supervisor.pid);
         if claim.is_alive() {
-            return Ok(Found::Running(Supervised { slot, by: By::Another(process?) }));
+            return Ok(Found::Running(Supervised::new(slot, By::Another(process?))));
         }
         Ok(Found::Over(verdict(slot.look()?)?))
     }
@@ -127,6 +137,7 @@ impl Supervised {
             By::Own(supervisor) => &supervisor.process,
             By::Another(process) => process,
         };
+        self.was_signalled.set(true);
         // An error means that it is gone, which the handle tells as well.
         let _ = pidfd_send_signal(process, signal);
     }

@@ -134,10 +134,30 @@ fn a_stop_at_any_moment_leaves_nothing() {
         let job = Job::new("sleep 1000 & sleep 1000");
         node.begin(&control, &job);
         std::thread::sleep(Duration::from_millis(delay));
-        assert_eq!(node.stop(&control, &job, 20), End::Stopped);
+        // One that is being born at this very moment may need the grace.
+        assert_eq!(node.stop(&control, &job, 1), End::Stopped);
         assert_eq!(node.processes(&job), Vec::<i32>::new());
         control.wait_until_idle(&node.id);
     }
+}
+
+#[test]
+fn a_stop_that_is_faster_than_the_start_is_not_lost() {
+    let control = ControlPlane::start();
+    let mut node = Node::ready(&control);
+    let first = Job::new("sleep 0.2");
+    node.begin(&control, &first);
+    let supervisor = node.supervisor(&first);
+    control.end_of(&node.id, &first.key());
+    control.wait_until_idle(&node.id);
+    signal(supervisor, Signal::STOP);
+    let job = Job::new("exec sleep 1000");
+    node.begin(&control, &job);
+    control.wait_for_progress(&node.id, &job.key(), &Progress::Running);
+    control.desire(&node.id, job.stop(3600));
+    node.wait_for_output(&job, "execution.log", "SIGTERM");
+    signal(supervisor, Signal::CONT);
+    assert_eq!(control.end_of(&node.id, &job.key()), End::Stopped);
 }
 
 #[test]
@@ -172,6 +192,9 @@ fn a_process_that_ends_just_before_the_signal_keeps_its_end() {
     node.wait_for_output(&job, "execution.log", "SIGTERM");
     signal(supervisor, Signal::CONT);
     assert_eq!(control.end_of(&node.id, &job.key()), End::Exited { exit_code: 9 });
+    control.wait_until_idle(&node.id);
+    // Nor does the signal hit the next job.
+    assert_eq!(node.run(&control, &Job::new("sleep 0.1; exit 3")), End::Exited { exit_code: 3 });
 }
 
 #[test]

@@ -67,6 +67,24 @@ fn an_idle_node_is_quiet() {
 }
 
 #[test]
+fn an_answer_that_is_not_held_says_when_to_ask_again() {
+    let control = ControlPlane::start();
+    let mut node = Node::ready(&control);
+    control.change(&node.id, |script| {
+        script.never_holds = true;
+        script.said.clear();
+    });
+    let job = Job::new("echo ready; sleep 1");
+    node.begin(&control, &job);
+    assert_eq!(control.end_of(&node.id, &job.key()), End::Exited { exit_code: 0 });
+    // Idle, running, then about every 300 ms, and the end at once.
+    control.change(&node.id, |script| {
+        let count = script.said.len();
+        assert!((4..=8).contains(&count), "{count} requests: {:#?}", script.said);
+    });
+}
+
+#[test]
 fn a_second_agent_does_not_touch_the_root_of_the_first() {
     let control = ControlPlane::start();
     let mut node = Node::ready(&control);

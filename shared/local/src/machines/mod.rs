@@ -84,27 +84,33 @@ impl ProcessMachines {
         self.stopping.load(std::sync::atomic::Ordering::Relaxed)
     }
 
-    /// Records the machine, then starts it. A repetition finds the record.
-    fn bring_up(&self, request: &LaunchRequest, node: &NodeId) -> Result<Machine, PortError> {
+    /// Records the machine, then starts it. A repetition finds the record. `None` when there are as
+    /// many machines as there may be: counted and recorded under one lock.
+    fn bring_up(
+        &self,
+        request: &LaunchRequest,
+        node: &NodeId,
+    ) -> Result<Option<Machine>, PortError> {
         let instance = format!("local-{node}");
         let record = {
             let mut known = self.known();
-            match known.get(&instance) {
-                Some(record) => return Ok(record.machine()),
-                None => {
-                    let address = free_address(&known);
-                    let record = Record::new(instance.clone(), address, request, node);
-                    record.write(&self.options.directory).map_err(PortError::other)?;
-                    known.insert(instance, record.clone());
-                    record
-                }
+            if let Some(record) = known.get(&instance) {
+                return Ok(Some(record.machine()));
             }
+            let running = known.values().filter(|record| !record.ended).count();
+            if running >= self.options.max_nodes as usize {
+                return Ok(None);
+            }
+            let record = Record::new(instance.clone(), free_address(&known), request, node);
+            record.write(&self.options.directory).map_err(PortError::other)?;
+            known.insert(instance, record.clone());
+            record
         };
         let machine = record.machine();
         if let Some(machines) = self.myself.upgrade() {
             tokio::spawn(async move { machines.run(record).await });
         }
-        Ok(machine)
+        Ok(Some(machine))
     }
 
     /// Starts the agent, and starts it again when it ends unexpectedly. The machine has ended when
@@ -115,6 +121,8 @@ impl ProcessMachines {
             match self.start_agent(&mut record) {
                 Ok(mut child) => match child.wait().await {
                     Ok(status) if status.success() => break,
+                    // Ending a machine kills its agent: nothing to warn about.
+                    Ok(_) if self.is_over(&record) => break,
                     Ok(status) => tracing::warn!(node = %record.node, %status, "an agent ended"),
                     Err(error) => tracing::warn!(node = %record.node, %error, "an agent was lost"),
                 },
@@ -249,13 +257,13 @@ impl Machines for ProcessMachines {
         let mut launched = Vec::new();
         let mut refused = None;
         for node in &request.nodes {
-            let running = self.known().values().filter(|record| !record.ended).count();
-            let known = self.known().contains_key(&format!("local-{node}"));
-            if !known && running >= self.options.max_nodes as usize {
-                refused = Some(quota_reached(self.options.max_nodes));
-                break;
+            match self.bring_up(request, node)? {
+                Some(machine) => launched.push((node.clone(), machine)),
+                None => {
+                    refused = Some(quota_reached(self.options.max_nodes));
+                    break;
+                }
             }
-            launched.push((node.clone(), self.bring_up(request, node)?));
         }
         Ok(LaunchOutcome { launched, refused })
     }

@@ -54,6 +54,8 @@ pub struct Script {
     pub refusal: Option<(u16, &'static str)>,
     /// Do not acknowledge.
     pub deaf: bool,
+    /// Answer at once, as a function does that is paid by the millisecond.
+    pub never_holds: bool,
 }
 
 impl ControlPlane {
@@ -104,6 +106,7 @@ impl ControlPlane {
             ends: Vec::new(),
             refusal: None,
             deaf: false,
+            never_holds: false,
         };
         self.nodes.lock().insert(node.to_owned(), script);
     }
@@ -195,7 +198,7 @@ async fn sync(
                 return refuse(status, code);
             }
             let (desired, news) = script.answer(&request);
-            if news || tokio::time::Instant::now() >= deadline {
+            if news || script.never_holds || tokio::time::Instant::now() >= deadline {
                 let answer = SyncResponse { desired, ask_again_millis: ASK_AGAIN_MILLIS };
                 return Json(answer).into_response();
             }
