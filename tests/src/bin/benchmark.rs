@@ -55,6 +55,8 @@ impl Service {
         let child = Command::new(binary)
             .args(["local", "--listen", "127.0.0.1:0", "--idle-seconds", "600", "--data-dir"])
             .arg(directory.path())
+            // A job's shell reads ~/.bashrc. What the user's costs is not the service's doing.
+            .env("HOME", directory.path())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
