@@ -4,7 +4,7 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
-use protocol::{Desired, End, Progress};
+use protocol::{Desired, End, Mount, MountSource, Progress};
 use rustix::process::Signal;
 
 use crate::support::node::{is_alive, signal};
@@ -208,6 +208,20 @@ fn a_preparation_can_be_stopped_too() {
     node.wait_for_output(&job, "stdout-job_prep.txt", "ready");
     assert_eq!(node.stop(&control, &job, 20), End::Stopped);
     assert!(!job.stdouterr(&node.file_server).join("stdout.txt").exists());
+}
+
+#[test]
+fn a_mount_that_hangs_is_given_up_when_the_job_is_stopped() {
+    let control = ControlPlane::start();
+    let mut node = Node::ready(&control);
+    let source = MountSource::Command { command: "touch begun; sleep 1000 #".into() };
+    let job = Job::new("echo never").with(|assignment| {
+        assignment.mounts = vec![Mount { relative_mount_path: "x".into(), source }];
+    });
+    node.begin(&control, &job);
+    let begun = node.root().join("jobs/workspace/experiment/job/mounts/begun");
+    wait_until("the mount command", || begun.exists());
+    assert_eq!(node.stop(&control, &job, 3600), End::Stopped);
 }
 
 #[test]

@@ -48,6 +48,11 @@ fn a_signal_s_exit_code_is_the_shell_s() {
 }
 
 #[test]
+fn a_job_that_signals_its_process_group_hits_only_itself() {
+    check_end(&Job::new("trap '' TERM; kill 0; exit 5"), &End::Exited { exit_code: 5 });
+}
+
+#[test]
 fn the_command_line_is_not_mangled() {
     let control = ControlPlane::start();
     let mut node = Node::ready(&control);

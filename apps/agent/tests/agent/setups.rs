@@ -100,6 +100,24 @@ fn a_setup_that_is_under_way_survives_its_agent() {
 }
 
 #[test]
+fn a_setup_that_is_cut_short_by_leaving_has_not_failed() {
+    let control = ControlPlane::start();
+    let mut node = Node::new(&control, "node", |setup| {
+        setup.setup_task = Some(setup_task("echo begun; exec sleep 1000"));
+    });
+    node.start_agent(&control);
+    let output = node.file_server.join("sub/rg/cluster/uuid/stdout-node.txt");
+    wait_until("the task", || fs::read_to_string(&output).is_ok_and(|text| !text.is_empty()));
+    node.leave(&control, 3600);
+    assert!(node.agent_exit().success());
+    control.change("node", |script| {
+        let last = script.said.pop().unwrap();
+        assert_eq!(last.phase, NodePhase::Left);
+        assert!(script.said.iter().all(|said| said.phase == NodePhase::Preparing));
+    });
+}
+
+#[test]
 fn a_mount_that_fails_fails_the_node() {
     let refused = |change: &dyn Fn(&mut protocol::NodeSetup)| {
         let control = ControlPlane::start();
