@@ -4,9 +4,10 @@ use std::collections::{HashMap, HashSet};
 use std::fs;
 
 use rustix::process::{Pid, Signal};
+use serde::{Deserialize, Serialize};
 
 /// A process beyond doubt: its id, and when it was started, as ids are used again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Identity {
     pub pid: i32,
     /// Clock ticks between the start of the machine and that of the process.

@@ -5,6 +5,6 @@ pub mod leftovers;
 pub mod minder;
 pub mod mount_table;
 pub mod orders;
-pub mod processes;
+pub use ::processes;
 pub mod slot;
 pub mod supervised;

@@ -4,7 +4,6 @@ use super::MachineOptions;
 use super::record::Record;
 use processes::{Identity, Process};
 use rustix::process::Signal;
-use serde::{Deserialize, Serialize};
 use std::fs::OpenOptions;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -15,19 +14,11 @@ const NODE_VARIABLE: &str = "AZ_BATCHAI_NODE_ID";
 /// A process that cannot be killed for so long hangs in the kernel; waiting does not help.
 const LONGEST_KILL: Duration = Duration::from_secs(10);
 
-/// A process id, with the start time that tells it from a later process of that id.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-pub struct ProcessId {
-    pid: i32,
-    started: u64,
+pub fn identity(pid: u32) -> Option<Identity> {
+    Identity::of(i32::try_from(pid).ok()?)
 }
 
-pub fn identity(pid: u32) -> Option<ProcessId> {
-    let Identity { pid, started } = Identity::of(i32::try_from(pid).ok()?)?;
-    Some(ProcessId { pid, started })
-}
-
-pub fn is_alive(id: ProcessId) -> bool {
+pub fn is_alive(id: Identity) -> bool {
     Process::read(id.pid).is_some_and(|it| it.started == id.started && it.is_alive())
 }
 

@@ -1,8 +1,9 @@
 //! What is known of a machine, in a file beside its root.
 
-use super::process::{self, ProcessId};
+use super::process;
 use control::ports::LaunchRequest;
 use model::{ClusterRef, LaunchId, Machine, NodeId};
+use processes::Identity;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::io::{Error, ErrorKind, Result};
@@ -16,7 +17,7 @@ pub struct Record {
     pub launch: LaunchId,
     pub address: String,
     /// The agent; none until it was started for the first time.
-    pub process: Option<ProcessId>,
+    pub process: Option<Identity>,
     pub ended: bool,
 }
 
