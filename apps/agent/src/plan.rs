@@ -11,6 +11,8 @@ use protocol::{Assignment, AttemptKey, Desired, NodeSetup};
 pub struct Situation<'a> {
     pub setup: Setup,
     pub attempt: Option<(&'a AttemptKey, Standing)>,
+    /// What runs was begun by an earlier life of this agent and cannot go on without.
+    pub needs_assignment: bool,
     pub departing: bool,
 }
 
@@ -38,6 +40,8 @@ pub enum Step {
         assignment: Box<Assignment>,
         start: bool,
     },
+    /// What runs can go on.
+    Supply(Box<Assignment>),
     /// The gang is complete.
     Start,
     Stop {
@@ -83,7 +87,12 @@ pub fn plan(situation: Situation<'_>, desired: Desired) -> Vec<Step> {
             steps.push(Step::BeginSetup(setup));
         }
         Desired::Prepare { .. } | Desired::Idle => {}
-        Desired::Run { start: true, .. } if live => steps.push(Step::Start),
+        Desired::Run { start, assignment, .. } if live => {
+            steps.extend(assignment.filter(|_| situation.needs_assignment).map(Step::Supply));
+            if start {
+                steps.push(Step::Start);
+            }
+        }
         Desired::Run { key, start, assignment: Some(assignment) }
             if present.is_none() && situation.setup == Setup::Done && assignment.key == key =>
         {
@@ -136,14 +145,18 @@ mod tests {
     fn check(attempt: Option<(&str, Standing)>, desired: Desired, expected: &[&str]) {
         let key = attempt.map(|(name, _)| key(name));
         let attempt = key.as_ref().zip(attempt).map(|(key, (_, standing))| (key, standing));
-        let situation = Situation { setup: Setup::Done, attempt, departing: false };
-        assert_eq!(words(&plan(situation, desired)), expected);
+        assert_eq!(words(&plan(situation(Setup::Done, attempt), desired)), expected);
+    }
+
+    fn situation<'a>(setup: Setup, attempt: Option<(&'a AttemptKey, Standing)>) -> Situation<'a> {
+        Situation { setup, attempt, needs_assignment: false, departing: false }
     }
 
     fn words(steps: &[Step]) -> Vec<String> {
         let word = |step: &Step| match step {
             Step::BeginSetup(_) => "setup".into(),
             Step::Begin { assignment, start } => format!("begin {} {start}", assignment.job),
+            Step::Supply(assignment) => format!("supply {}", assignment.job),
             Step::Start => "start".into(),
             Step::Stop { grace_seconds } => format!("stop {grace_seconds}"),
             Step::Fence => "fence".into(),
@@ -162,6 +175,20 @@ mod tests {
         check(Some(("a", Standing::Live)), run("a", false, true), &[]);
         check(Some(("a", Standing::Live)), run("a", true, false), &["start"]);
         check(Some(("a", Standing::Ended)), run("a", true, false), &[]);
+    }
+
+    #[test]
+    fn only_what_cannot_go_on_without_its_assignment_is_handed_it_again() {
+        let key = key("a");
+        let steps = |standing, start| {
+            let attempt = Some((&key, standing));
+            let needy = Situation { needs_assignment: true, ..situation(Setup::Done, attempt) };
+            words(&plan(needy, run("a", start, true)))
+        };
+        assert_eq!(steps(Standing::Live, false), ["supply a"]);
+        assert_eq!(steps(Standing::Live, true), ["supply a", "start"]);
+        assert_eq!(steps(Standing::Ended, true), Vec::<String>::new());
+        check(Some(("a", Standing::Live)), run("a", true, true), &["start"]);
     }
 
     #[test]
@@ -191,7 +218,8 @@ mod tests {
         let key = key("a");
         let departing = |standing, desired| {
             let attempt = Some((&key, standing));
-            words(&plan(Situation { setup: Setup::Done, attempt, departing: true }, desired))
+            let situation = Situation { departing: true, ..situation(Setup::Done, attempt) };
+            words(&plan(situation, desired))
         };
         assert_eq!(departing(Standing::Live, leave()), Vec::<String>::new());
         // It may run elsewhere already: a node that is being taken away is fenced like any other.
@@ -203,9 +231,7 @@ mod tests {
     #[test]
     fn setup_comes_first_and_once() {
         let prepare = || Desired::Prepare { setup: Box::default() };
-        let steps = |setup, desired| {
-            words(&plan(Situation { setup, attempt: None, departing: false }, desired))
-        };
+        let steps = |setup, desired| words(&plan(situation(setup, None), desired));
         assert_eq!(steps(Setup::NotBegun, prepare()), ["setup"]);
         for setup in [Setup::Busy, Setup::Done, Setup::Failed] {
             assert_eq!(steps(setup, prepare()), Vec::<String>::new());

@@ -70,6 +70,9 @@ pub struct AttemptKey {
 pub struct AttemptReport {
     pub key: AttemptKey,
     pub progress: Progress,
+    /// The agent was restarted and needs the assignment once more: it keeps no secrets on its disk.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub needs_assignment: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -123,7 +126,7 @@ pub enum Desired {
     /// Nothing is to run here.
     Idle,
     /// This attempt is to run here. The assignment comes along unless the request showed that the
-    /// node already has it. `start` lets the command begin (always true for one node).
+    /// node already has it and does not need it again. `start` lets the command begin (always true for one node).
     Run {
         key: AttemptKey,
         start: bool,

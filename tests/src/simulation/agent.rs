@@ -183,7 +183,7 @@ impl SimAttempt {
             SimState::Running { .. } | SimState::Stopping { .. } => Progress::Running,
             SimState::Ended { end } => Progress::Ended { end: end.clone() },
         };
-        AttemptReport { key: self.key.clone(), progress }
+        AttemptReport { key: self.key.clone(), progress, needs_assignment: false }
     }
 }
 

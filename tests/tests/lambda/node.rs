@@ -46,7 +46,11 @@ impl TestNode {
             instance: "i-0a1b2c3d4e5f60718".to_owned(),
             address: "10.0.0.4".to_owned(),
             phase,
-            attempt: attempt.map(|(key, progress)| AttemptReport { key: key.clone(), progress }),
+            attempt: attempt.map(|(key, progress)| AttemptReport {
+                key: key.clone(),
+                progress,
+                needs_assignment: false,
+            }),
             interruption_notice_seconds: None,
         };
         let body = serde_json::to_value(&request).expect("a request is JSON");

@@ -18,12 +18,13 @@ use crate::host::Host;
 use crate::system::orders::Ending;
 use crate::system::slot::{Slot, read_line, write_line};
 
-/// May hold secrets: never printed, hence no `Debug`.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct State {
-    /// With the secrets only while a command that needs them is still to be started.
+    /// Without the secrets: they lie on no disk.
     pub assignment: Assignment,
+    /// The job has secrets, which an agent that comes back has to ask for.
+    pub has_secrets: bool,
     pub stage: Stage,
     /// Id of that step's command in its slot.
     pub slot_id: String,
@@ -41,6 +42,27 @@ pub enum Stage {
     Command,
     /// The command runs elsewhere (on the other members).
     Member,
+}
+
+impl State {
+    /// What is needed to begin an attempt, and its secrets, which go to its processes alone.
+    pub fn fresh(mut assignment: Assignment) -> Self {
+        let has_secrets = !assignment.secrets.is_empty();
+        assignment.secrets.clear();
+        Self {
+            assignment,
+            has_secrets,
+            stage: Stage::Preparation,
+            slot_id: String::new(),
+            first_process_at: None,
+        }
+    }
+
+    /// Whether an agent that comes back can go on only with the assignment.
+    pub fn needs_assignment(&self) -> bool {
+        let command_to_come = self.stage == Stage::Preparation && self.assignment.rank == 0;
+        command_to_come && self.has_secrets
+    }
 }
 
 /// Why an attempt is being ended.

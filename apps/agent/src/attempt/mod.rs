@@ -85,6 +85,11 @@ impl Attempt {
         self.orders.start();
     }
 
+    /// Hands the assignment to an attempt that an earlier life of this agent began.
+    pub fn supply(&self, assignment: Box<Assignment>) {
+        self.orders.supply(assignment);
+    }
+
     pub fn end(&self, ending: Ending) {
         self.orders.end(ending);
     }

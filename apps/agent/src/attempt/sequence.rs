@@ -6,7 +6,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use protocol::{Assignment, End, Progress};
+use protocol::{End, Progress};
 
 use super::journal::{Journal, Stage, State};
 use super::provide::Site;
@@ -47,15 +47,17 @@ impl<'a> Sequence<'a> {
         report: &'a dyn Fn(Progress),
     ) -> Outcome {
         let journal = Journal::new(host);
-        let (state, entry) = match begin {
-            Begin::Fresh(assignment) => (State::fresh(*assignment), None),
+        let (planned, state, entry) = match begin {
+            Begin::Fresh(assignment) => {
+                (Site::plan(host, &assignment), State::fresh(*assignment), None)
+            }
             Begin::Again(state) => {
                 let stage = state.stage;
-                (*state, Some(stage))
+                (Site::plan(host, &state.assignment), *state, Some(stage))
             }
         };
         let ending = entry.and_then(|_| journal.recall_ending(&state.assignment.key));
-        let site = match Site::plan(host, &state.assignment) {
+        let site = match planned {
             Ok(site) => site,
             Err(error) => return error.into(),
         };
@@ -78,6 +80,9 @@ impl<'a> Sequence<'a> {
         if matches!(entry, None | Some(Stage::Preparation)) {
             self.prepare(entry.is_some())?;
             self.wait_for_start()?;
+            if entry.is_some() && self.state.needs_assignment() {
+                self.wait_for_assignment()?;
+            }
         }
         if self.state.assignment.rank == 0 {
             self.command(entry == Some(Stage::Command))
@@ -137,12 +142,29 @@ impl<'a> Sequence<'a> {
                 (self.report)(Progress::Prepared);
                 told = true;
             }
-            let limit = self.limit();
-            if limit.is_some_and(|limit| limit.at <= Uptime::now()) {
-                return Err(Outcome::Ended(End::WallClockExceeded));
-            }
-            self.orders.wait(None, limit.map(|limit| limit.at));
+            self.wait_within_limit()?;
         }
+    }
+
+    /// The secrets of the job, which an earlier life of this agent took with it.
+    fn wait_for_assignment(&mut self) -> Result<(), Outcome> {
+        loop {
+            self.unless_ended()?;
+            if let Some(assignment) = self.orders.take_assignment() {
+                self.site = Site::plan(self.host, &assignment)?;
+                return Ok(());
+            }
+            self.wait_within_limit()?;
+        }
+    }
+
+    fn wait_within_limit(&self) -> Result<(), Outcome> {
+        let limit = self.limit();
+        if limit.is_some_and(|limit| limit.at <= Uptime::now()) {
+            return Err(Outcome::Ended(End::WallClockExceeded));
+        }
+        self.orders.wait(None, limit.map(|limit| limit.at));
+        Ok(())
     }
 
     fn command(&mut self, begun: bool) -> Result<i32, Outcome> {
@@ -169,7 +191,6 @@ impl<'a> Sequence<'a> {
     /// The command runs on the master; this node is there for it until it is told otherwise.
     fn sit_by(&mut self) -> Outcome {
         self.state.stage = Stage::Member;
-        self.state.assignment.secrets.clear();
         if let Err(error) = self.journal.save(&self.state).map_err(cannot_remember) {
             return error.into();
         }
@@ -194,10 +215,6 @@ impl<'a> Sequence<'a> {
         self.state.stage = stage;
         self.state.slot_id = unique_id();
         self.state.first_process_at.get_or_insert_with(Uptime::now);
-        if stage == Stage::Command {
-            // From here on no process needs them any more, so they need not lie on a disk.
-            self.state.assignment.secrets.clear();
-        }
         self.journal.save(&self.state).map_err(cannot_remember)?;
         for path in &output {
             append(path).map_err(NotProvided::storage("write the output of the job", path))?;
@@ -300,13 +317,6 @@ impl<'a> Sequence<'a> {
             // The daemons of user-space file systems end when they are unmounted.
             leftovers::bury_all();
         }
-    }
-}
-
-impl State {
-    fn fresh(assignment: Assignment) -> Self {
-        let slot_id = String::new();
-        Self { assignment, stage: Stage::Preparation, slot_id, first_process_at: None }
     }
 }
 

@@ -15,6 +15,7 @@ pub enum Condition {
     Live {
         attempt: Attempt,
         progress: Progress,
+        needs_assignment: bool,
     },
     /// Killed without a report; still reported as it was, until it is gone.
     Fenced {
@@ -42,6 +43,11 @@ impl Present {
             Condition::Live { progress, .. } | Condition::Fenced { progress } => progress.clone(),
             Condition::Ended(end) => Progress::Ended { end: end.clone() },
         };
-        AttemptReport { key: self.key.clone(), progress }
+        let needs_assignment = self.needs_assignment();
+        AttemptReport { key: self.key.clone(), progress, needs_assignment }
+    }
+
+    pub fn needs_assignment(&self) -> bool {
+        matches!(self.condition, Condition::Live { needs_assignment: true, .. })
     }
 }

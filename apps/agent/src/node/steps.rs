@@ -24,12 +24,14 @@ impl Node {
                 Setup::Failed(_) => plan::Setup::Failed,
             },
             attempt: self.attempt.as_ref().map(|it| (&it.key, it.standing())),
+            needs_assignment: self.attempt.as_ref().is_some_and(Present::needs_assignment),
             departing: self.departure.is_some(),
         };
         for step in plan::plan(situation, desired) {
             match step {
                 Step::BeginSetup(setup) => self.begin_setup(*setup),
                 Step::Begin { assignment, start } => self.begin(assignment, start),
+                Step::Supply(assignment) => self.supply(assignment),
                 Step::Start => self.with_live(Attempt::start),
                 Step::Stop { grace_seconds } => {
                     self.end_attempt(Cause::Stopped, Uptime::now().after_seconds(grace_seconds));
@@ -65,15 +67,28 @@ impl Node {
     pub(super) fn spawn(&mut self, key: AttemptKey, begin: Begin, start: bool, progress: Progress) {
         let (sender, own_key) = (self.inbox.sender(), key.clone());
         let tell = move |news| drop(sender.send(Event::Attempt { key: own_key.clone(), news }));
+        let needs_assignment = match &begin {
+            Begin::Fresh(_) => false,
+            Begin::Again(state) => state.needs_assignment(),
+        };
         let condition =
             match Attempt::spawn(Arc::clone(&self.host), key.clone(), begin, start, tell) {
-                Ok(attempt) => Condition::Live { attempt, progress },
+                Ok(attempt) => Condition::Live { attempt, progress, needs_assignment },
                 Err(error) => {
                     let reason = format!("the agent could not start a thread: {error}");
                     Condition::Ended(End::Lost { reason })
                 }
             };
         self.attempt = Some(Present { key, condition });
+    }
+
+    fn supply(&mut self, assignment: Box<Assignment>) {
+        if let Some(Present { condition, .. }) = &mut self.attempt
+            && let Condition::Live { attempt, needs_assignment, .. } = condition
+        {
+            attempt.supply(assignment);
+            *needs_assignment = false;
+        }
     }
 
     pub(super) fn with_live(&mut self, act: impl FnOnce(&Attempt)) {

@@ -6,6 +6,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use protocol::Assignment;
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 use serde::{Deserialize, Serialize};
 
@@ -14,9 +15,11 @@ use crate::clock::Uptime;
 /// Poll counts without the time asleep: look at the clock now and then.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
-#[derive(Debug)]
+/// May hold secrets: never printed, hence no `Debug`.
 pub struct Orders {
     wanted: Mutex<Wanted>,
+    /// For an attempt that an earlier life of this agent began.
+    assignment: Mutex<Option<Box<Assignment>>>,
     wake: OwnedFd,
 }
 
@@ -57,12 +60,22 @@ impl Ending {
 impl Orders {
     pub fn new(start: bool) -> io::Result<Self> {
         let wake = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
-        Ok(Self { wanted: Mutex::new(Wanted { start, ending: None }), wake })
+        let wanted = Mutex::new(Wanted { start, ending: None });
+        Ok(Self { wanted, assignment: Mutex::default(), wake })
     }
 
     pub fn start(&self) {
         self.lock().start = true;
         self.wake_up();
+    }
+
+    pub fn supply(&self, assignment: Box<Assignment>) {
+        *self.assignment.lock().unwrap_or_else(PoisonError::into_inner) = Some(assignment);
+        self.wake_up();
+    }
+
+    pub fn take_assignment(&self) -> Option<Box<Assignment>> {
+        self.assignment.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     pub fn end(&self, ending: Ending) {

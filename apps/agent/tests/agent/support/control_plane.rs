@@ -133,10 +133,10 @@ impl ControlPlane {
     }
 
     pub fn wait_for_progress(&self, node: &str, key: &AttemptKey, progress: &Progress) {
-        let report = AttemptReport { key: key.clone(), progress: progress.clone() };
         self.wait("the progress of the attempt", node, |script| {
             let last = script.said.last()?;
-            (last.attempt.as_ref() == Some(&report)).then_some(())
+            let report = last.attempt.as_ref()?;
+            (report.key == *key && report.progress == *progress).then_some(())
         });
     }
 
@@ -211,7 +211,7 @@ async fn sync(
 impl Script {
     fn hear(&mut self, request: &SyncRequest) {
         self.said.push(request.clone());
-        let Some(AttemptReport { key, progress: Progress::Ended { end } }) = &request.attempt
+        let Some(AttemptReport { key, progress: Progress::Ended { end }, .. }) = &request.attempt
         else {
             return;
         };
@@ -239,7 +239,7 @@ impl Script {
         let reported = request.attempt.as_ref();
         match desired {
             Desired::Run { key, start, assignment } => match reported {
-                Some(report) if report.key == key => {
+                Some(report) if report.key == key && !report.needs_assignment => {
                     let news = start && report.progress == Progress::Prepared;
                     (Desired::Run { key, start, assignment: None }, news)
                 }
