@@ -14,7 +14,14 @@ use wire::{ClusterRequest, FileServerId, NodeCounts, ResourceKind};
 
 impl Control {
     pub async fn cluster(&self, names: &WorkspaceNames, name: &Name) -> Result<Cluster, Error> {
-        let workspace = self.workspace(names).await?;
+        self.cluster_in(&self.workspace(names).await?, name).await
+    }
+
+    pub(crate) async fn cluster_in(
+        &self,
+        workspace: &Workspace,
+        name: &Name,
+    ) -> Result<Cluster, Error> {
         let found = self.table.cluster_named(&workspace.uid, name.as_str()).await?;
         found.ok_or_else(|| Error::not_found(ResourceKind::Cluster, name.as_str()))
     }

@@ -9,9 +9,9 @@ use crate::{Control, Error, replan};
 use dynamo::{Page, Transaction};
 use model::{
     Cluster, Ending, Experiment, FileServer, Job, JobNames, JobState, Name, Node, NodeId,
-    Operation, Uid, Wake, WorkspaceNames, limits,
+    Operation, Uid, Wake, Workspace, WorkspaceNames, limits,
 };
-use wire::{JobRequest, ResourceKind};
+use wire::{ClusterId, JobRequest, ResourceKind};
 
 /// Where a job stands: workspace and experiment.
 #[derive(Clone, Debug)]
@@ -56,13 +56,19 @@ impl Control {
         request: &JobRequest,
     ) -> Result<Put<Job>, Error> {
         let (uid, operation) = (self.new_uid(), self.new_uid());
-        let started = |location| Started { operation: operation.clone(), location };
-        let cluster = replan(|| async {
+        let submitted = replan(|| async {
             let workspace = self.workspace(&path.workspace).await?;
+            let accepted = |cluster| Submitted::New {
+                cluster,
+                started: Started {
+                    operation: operation.clone(),
+                    location: workspace.location.clone(),
+                },
+            };
             let experiment = self.experiment_in(&workspace, &path.experiment).await?;
             match self.table.job_named(&experiment.uid, name.as_str()).await? {
                 // An earlier try of this very request succeeded, though its answer was lost.
-                Some(found) if found.uid == uid => return Ok(Submitted::New(found.cluster)),
+                Some(found) if found.uid == uid => return Ok(accepted(found.cluster)),
                 Some(found) if found.deletion.is_some() => return Err(being_deleted("job", name)),
                 Some(found) if request.is_same_as(&found) => {
                     return Ok(Submitted::Before(Box::new(found)));
@@ -73,31 +79,41 @@ impl Control {
             if experiment.lifecycle.is_deleting() {
                 return Err(being_deleted("experiment", &path.experiment));
             }
-            self.submit(&experiment, name, &uid, &operation, request).await.map(Submitted::New)
+            let cluster = self.cluster_for(&workspace, &request.cluster).await?;
+            let accept = self.submit(cluster, &experiment, name, &uid, &operation, request);
+            Ok(accepted(accept.await?))
         })
         .await?;
-        match cluster {
+        match submitted {
             Submitted::Before(job) => Ok(Put::Unchanged(job)),
-            Submitted::New(cluster) => {
+            Submitted::New { cluster, started } => {
                 self.hint_cluster(Function::Dispatcher, &cluster).await;
-                let location = self.workspace(&path.workspace).await?.location;
-                Ok(Put::Accepted(started(location)))
+                Ok(Put::Accepted(started))
             }
+        }
+    }
+
+    /// The cluster that a job names, mostly one of its own workspace.
+    async fn cluster_for(&self, workspace: &Workspace, id: &ClusterId) -> Result<Cluster, Error> {
+        let cluster = match id.names == workspace.names {
+            true => self.cluster_in(workspace, &id.name).await?,
+            false => self.cluster(&id.names, &id.name).await?,
+        };
+        match cluster.is_deleting() {
+            true => Err(being_deleted("cluster", &cluster.name)),
+            false => Ok(cluster),
         }
     }
 
     async fn submit(
         &self,
+        cluster: Cluster,
         experiment: &Experiment,
         name: &Name,
         uid: &Uid,
         operation: &Uid,
         request: &JobRequest,
     ) -> Result<model::ClusterRef, Error> {
-        let cluster = self.cluster(&request.cluster.names, &request.cluster.name).await?;
-        if cluster.is_deleting() {
-            return Err(being_deleted("cluster", &cluster.name));
-        }
         self.refuse_impossible(request)?;
         let servers = self.mountable_all(request.file_servers()).await?;
         let job = self.new_job(experiment, name, uid, &cluster, request, &servers)?;
@@ -271,6 +287,6 @@ impl Control {
 }
 
 enum Submitted {
-    New(model::ClusterRef),
+    New { cluster: model::ClusterRef, started: Started },
     Before(Box<Job>),
 }

@@ -23,8 +23,7 @@ impl Control {
         id: &NodeId,
         request: &SyncRequest,
     ) -> Result<SyncResponse, Error> {
-        replan(|| self.observe(cluster, id, request)).await?;
-        let node = self.known_node(cluster, id).await?;
+        let node = replan(|| self.observe(cluster, id, request)).await?;
         let desired = self.desired(&node, request).await?;
         Ok(SyncResponse { ask_again_millis: ask_again_millis(&desired), desired })
     }
@@ -52,12 +51,13 @@ impl Control {
         Ok(self.table.node(cluster, id).await?.ok_or_else(gone)?)
     }
 
+    /// Answers the node as it is afterwards; read a second time only if something has changed.
     async fn observe(
         &self,
         cluster: &ClusterRef,
         id: &NodeId,
         request: &SyncRequest,
-    ) -> Result<(), Error> {
+    ) -> Result<Node, Error> {
         let node = self.known_node(cluster, id).await?;
         let mut node = self.note_life(node, request).await?;
         // A node that says it is being taken away gets no further job, so that is written before
@@ -65,13 +65,16 @@ impl Control {
         if let Some(seconds) = request.interruption_notice_seconds {
             node = self.mark_interrupted(node, seconds).await?;
         }
-        if let Some(report) = &request.attempt {
-            self.take_report(&node, report).await?;
+        if let Some(report) = &request.attempt
+            && self.take_report(&node, report).await?
+        {
+            node = self.known_node(cluster, id).await?;
         }
         if let Some(seconds) = request.interruption_notice_seconds {
             self.interrupt(cluster, id, seconds).await?;
+            node = self.known_node(cluster, id).await?;
         }
-        self.take_phase(cluster, id, request).await
+        self.take_phase(node, request).await
     }
 
     /// A launching node registers itself; any other is noted as alive, not more often than the
@@ -89,24 +92,20 @@ impl Control {
         Ok(node)
     }
 
-    async fn take_phase(
-        &self,
-        cluster: &ClusterRef,
-        id: &NodeId,
-        request: &SyncRequest,
-    ) -> Result<(), Error> {
+    async fn take_phase(&self, node: Node, request: &SyncRequest) -> Result<Node, Error> {
+        let preparing = matches!(node.state, NodeState::Preparing { .. });
         match &request.phase {
-            NodePhase::Preparing => Ok(()),
-            NodePhase::Ready => self.node_ready(cluster, id).await,
-            NodePhase::Failed { problem } => self.node_spoiled(cluster, id, problem).await,
-            NodePhase::Left => self.node_left(cluster, id).await,
+            NodePhase::Ready if preparing => self.node_ready(&node).await?,
+            NodePhase::Failed { problem } if preparing => self.node_spoiled(&node, problem).await?,
+            NodePhase::Left => self.node_left(&node).await?,
+            NodePhase::Preparing | NodePhase::Ready | NodePhase::Failed { .. } => return Ok(node),
         }
+        self.known_node(&node.cluster, &node.id).await
     }
 
-    async fn node_ready(&self, cluster: &ClusterRef, id: &NodeId) -> Result<(), Error> {
-        let node = self.known_node(cluster, id).await?;
-        let NodeState::Preparing { .. } = node.state else { return Ok(()) };
-        let node = node.prepared(self.now())?;
+    async fn node_ready(&self, node: &Node) -> Result<(), Error> {
+        let (cluster, id) = (&node.cluster, &node.id);
+        let node = node.clone().prepared(self.now())?;
         let transaction = Transaction::new().replace_node(&node).mark_idle(cluster, id);
         self.table.commit(transaction).await?;
         tracing::info!(node = %id, "idle");
@@ -125,45 +124,43 @@ impl Control {
         Ok(())
     }
 
-    async fn node_spoiled(
-        &self,
-        reference: &ClusterRef,
-        id: &NodeId,
-        problem: &Problem,
-    ) -> Result<(), Error> {
-        let node = self.known_node(reference, id).await?;
-        let NodeState::Preparing { .. } = node.state else { return Ok(()) };
+    async fn node_spoiled(&self, node: &Node, problem: &Problem) -> Result<(), Error> {
         let error = resource_error(problem);
-        let node = node.spoiled(error.clone(), self.now())?;
-        self.table.commit(Transaction::new().replace_node(&node)).await?;
-        if let Some(cluster) = self.table.cluster(reference).await? {
-            self.record_failure(&cluster, error.with_detail("Node", id.as_str())).await?;
+        let spoiled = node.clone().spoiled(error.clone(), self.now())?;
+        self.table.commit(Transaction::new().replace_node(&spoiled)).await?;
+        if let Some(cluster) = self.table.cluster(&node.cluster).await? {
+            self.record_failure(&cluster, error.with_detail("Node", node.id.as_str())).await?;
         }
-        self.hint_cluster(Function::Autoscaler, reference).await;
+        self.hint_cluster(Function::Autoscaler, &node.cluster).await;
         Ok(())
     }
 
     /// The agent has ended everything and exits. If nobody asked for that, the machine is going.
-    async fn node_left(&self, cluster: &ClusterRef, id: &NodeId) -> Result<(), Error> {
-        let node = self.known_node(cluster, id).await?;
+    async fn node_left(&self, node: &Node) -> Result<(), Error> {
         if !node.is_leaving() {
-            self.leave_until(node, LeaveReason::Interrupted, 0).await?;
+            self.leave_until(node.clone(), LeaveReason::Interrupted, 0).await?;
         }
-        self.hint_cluster(Function::Autoscaler, cluster).await;
+        self.hint_cluster(Function::Autoscaler, &node.cluster).await;
         Ok(())
     }
 
-    /// Only what the node's present occupant is reported to have done counts.
-    async fn take_report(&self, node: &Node, report: &AttemptReport) -> Result<(), Error> {
+    /// Only what the node's present occupant is reported to have done counts. Answers whether that
+    /// may have changed the node.
+    async fn take_report(&self, node: &Node, report: &AttemptReport) -> Result<bool, Error> {
         let Some(occupant) = node.occupant().filter(|known| is_about(known, &report.key)) else {
-            return Ok(());
+            return Ok(false);
         };
         match &report.progress {
-            Progress::Preparing => Ok(()),
-            Progress::Prepared | Progress::Running => self.member_prepared(node, occupant).await,
+            // What runs was allowed to: whoever allowed it has written that down.
+            Progress::Preparing | Progress::Running => Ok(false),
+            Progress::Prepared => {
+                self.member_prepared(node, occupant).await?;
+                Ok(false)
+            }
             Progress::Ended { end } => {
                 let ending = ending(end, &node.id);
-                self.settle_member(&node.cluster, occupant, &node.id, ending, false).await
+                self.settle_member(&node.cluster, occupant, &node.id, ending, false).await?;
+                Ok(true)
             }
         }
     }
@@ -216,7 +213,8 @@ impl Control {
             let grace_seconds = remaining(since, grace_seconds, self.now());
             return Ok(Desired::Stop { key, grace_seconds });
         }
-        let known = request.attempt.as_ref().is_some_and(|report| report.key == key);
+        let known = |report: &AttemptReport| report.key == key && !report.needs_assignment;
+        let known = request.attempt.as_ref().is_some_and(known);
         let assignment = match known {
             true => None,
             false => Some(Box::new(self.assignment(node, &attempt).await?)),
@@ -231,11 +229,19 @@ pub fn is_news(request: &SyncRequest, desired: &Desired) -> bool {
     match desired {
         Desired::Idle => request.attempt.is_some(),
         Desired::Run { key, start, .. } => match &request.attempt {
-            Some(report) if report.key == *key => *start && report.progress == Progress::Prepared,
+            Some(report) if report.key == *key => {
+                report.needs_assignment || *start && report.progress == Progress::Prepared
+            }
             Some(_) | None => true,
         },
         Desired::Prepare { .. } | Desired::Stop { .. } | Desired::Leave { .. } => true,
     }
+}
+
+/// Whether an answer does nothing but confirm that the end of an attempt was taken in.
+pub fn is_acknowledgement(request: &SyncRequest, desired: &Desired) -> bool {
+    let has_ended = |report: &AttemptReport| matches!(report.progress, Progress::Ended { .. });
+    *desired == Desired::Idle && request.attempt.as_ref().is_some_and(has_ended)
 }
 
 /// For agents whose requests cannot be held: soon while something may come, else at the heartbeat.

@@ -6,8 +6,8 @@ use crate::ports::Function;
 use crate::{Control, Error, replan};
 use dynamo::Transaction;
 use model::{
-    Attempt, AttemptRef, ClusterRef, Ending, Job, JobState, Node, NodeId, NodeState, Refused, Uid,
-    limits,
+    Attempt, AttemptRef, ClusterRef, Ending, Job, JobState, MemberProgress, Node, NodeId,
+    NodeState, Refused, Uid, limits,
 };
 
 impl Control {
@@ -106,7 +106,8 @@ impl Control {
 
     /// The other members are to stop; a free node can take the next job, a leaving one can go.
     async fn after_settling(&self, attempt: &Attempt) {
-        self.wake_nodes(attempt.members.iter().map(|member| &member.node));
+        let others = attempt.members.iter().filter(|it| it.progress != MemberProgress::Ended);
+        self.wake_nodes(others.map(|member| &member.node));
         self.hint_cluster(Function::Dispatcher, &attempt.cluster).await;
         let displaced = !matches!(attempt.ending(), Some(Ending::Exited { .. }));
         if displaced {

@@ -3,7 +3,7 @@
 use crate::{Web, access, answer};
 use axum::extract::{FromRequest, Json, Path, Request, State};
 use axum::response::Response;
-use control::nodes::is_news;
+use control::nodes::{is_acknowledgement, is_news};
 use control::{ApiError, Error, Kind};
 use http::{HeaderMap, StatusCode};
 use model::{ClusterRef, NodeId, Uid, limits};
@@ -43,6 +43,10 @@ async fn sync_or_fail(
     Ok(answer::json(StatusCode::OK, HeaderMap::new(), &response))
 }
 
+/// How long an acknowledgement waits for the next job, so that one answer can say both. The end of
+/// the job is written and visible by then.
+const ACKNOWLEDGEMENT_DELAY: Duration = Duration::from_millis(10);
+
 /// Answers when there is news, or when the wait is over.
 async fn held(
     web: &Web,
@@ -55,6 +59,11 @@ async fn held(
     let mut response = web.control.sync(cluster, node, observed).await?;
     let Some(waits) = web.waits.as_ref().filter(|_| !wait.is_zero()) else { return Ok(response) };
     let notify = waits.of(node);
+    if is_acknowledgement(observed, &response.desired)
+        && tokio::time::timeout(ACKNOWLEDGEMENT_DELAY, notify.notified()).await.is_ok()
+    {
+        response = web.control.look_again(cluster, node, observed).await?;
+    }
     while !is_news(observed, &response.desired) {
         if tokio::time::timeout_at(until, notify.notified()).await.is_err() {
             break;

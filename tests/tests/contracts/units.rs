@@ -18,31 +18,31 @@ schedule, everything at rest             3     0
 PUT cluster                              2     8
 launch of 4 nodes                       14    28
 schedule, 4 idle nodes                  12     0
-agent, nothing new                       3     0
-agent, sign of life                      3     1
-PUT job of 1                             6    10
+agent, nothing new                       1     0
+agent, sign of life                      1     1
+PUT job of 1                             4    10
 dispatch of a job of 1                   8    10
-agent 0 gets its assignment              5     0
-agent 0 is prepared                      5     0
-agent 0 runs, nothing new                5     0
-agent 0 reports the end                  6    10
+agent 0 gets its assignment              3     0
+agent 0 is prepared                      3     0
+agent 0 runs, nothing new                2     0
+agent 0 reports the end                  5    10
 what follows from the end                3     0
 GET job                                  3     0
-PUT job of 4                             6    10
+PUT job of 4                             4    10
 dispatch of a job of 4                   8    24
-agent 0 gets its assignment              5     0
-agent 1 gets its assignment              5     0
-agent 2 gets its assignment              5     0
-agent 3 gets its assignment              5     0
-agent 0 is prepared                      5     2
-agent 1 is prepared                      5     2
-agent 2 is prepared                      5     2
-agent 3 is prepared                      5     2
-agent 0 runs, nothing new                5     0
-agent 0 reports the end                  5     6
-agent 1 reports the end                  5     6
-agent 2 reports the end                  5     6
-agent 3 reports the end                  6    10
+agent 0 gets its assignment              3     0
+agent 1 gets its assignment              3     0
+agent 2 gets its assignment              3     0
+agent 3 gets its assignment              3     0
+agent 0 is prepared                      3     2
+agent 1 is prepared                      3     2
+agent 2 is prepared                      3     2
+agent 3 is prepared                      3     2
+agent 0 runs, nothing new                2     0
+agent 0 reports the end                  4     6
+agent 1 reports the end                  4     6
+agent 2 reports the end                  4     6
+agent 3 reports the end                  5    10
 what follows from the end                3     0
 GET job                                  3     0
 dispatch of the first of 50 jobs         8    24
@@ -157,7 +157,8 @@ impl Bill {
             .await;
         }
         let key = keys.remove(0);
-        let report = |progress| Some(AttemptReport { key: key.clone(), progress });
+        let report =
+            |progress| Some(AttemptReport { key: key.clone(), progress, needs_assignment: false });
         for (index, node) in gang.iter().enumerate() {
             self.count(&format!("agent {index} is prepared"), async |it| {
                 says(it, node, NodePhase::Ready, report(Progress::Prepared)).await;
