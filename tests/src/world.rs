@@ -6,6 +6,7 @@ use crate::simulation::machines::SimMachines;
 use async_trait::async_trait;
 use control::keys::Keys;
 use control::ports::{Clock, Function, Hints, Ids, PortError};
+use control::usages::Quota;
 use control::{Control, Settings};
 use local::engine::{Engine, client};
 use model::{NodeId, Timestamp, Uid, Wake};
@@ -22,6 +23,9 @@ pub const IDLE_SECONDS: u64 = 30;
 
 /// Nodes that these worlds may have.
 pub const MAX_NODES: u32 = 6;
+
+/// Of STANDARD_NC6, of which all clusters in these worlds are.
+pub const CORES_PER_NODE: u32 = 6;
 
 pub struct FakeClock(AtomicI64);
 
@@ -95,6 +99,7 @@ impl World {
             ids: Arc::new(SeededIds(Mutex::new(StdRng::seed_from_u64(seed)))),
             keys: Arc::new(Keys::derive(&[7; 32])),
             settings: Arc::new(Settings {
+                quota: Quota { clusters: 200, cores: MAX_NODES * CORES_PER_NODE },
                 idle_seconds: IDLE_SECONDS,
                 max_nodes: MAX_NODES,
                 file_server_root: directory.path().to_owned(),

@@ -4,6 +4,7 @@
 use crate::{NoMachines, QueueUrls, SqsHints};
 use control::keys::Keys;
 use control::ports::Ids;
+use control::usages::Quota;
 use control::world::{RandomIds, SystemClock};
 use control::{Control, Settings};
 use model::{Timestamp, limits};
@@ -32,6 +33,7 @@ pub fn log() {
 /// | `MASTER_KEY` | 64 hexadecimal digits; secrets, links and node tokens hang on it |
 /// | `IDLE_SECONDS` | how long idle nodes beyond demand stay; 300 unless set |
 /// | `MAX_NODES` | nodes that the stack may have; 100 unless set |
+/// | `MAX_CORES`, `MAX_CLUSTERS` | cores of each priority, and clusters, per subscription and region; 1000 and 200 unless set |
 /// | `FILE_SYSTEM_ROOT` | where the stack's file system is mounted; `/mnt/batchai` unless set |
 ///
 /// # Errors
@@ -54,9 +56,11 @@ pub async fn control() -> Result<Control, EnvironmentError> {
         keys: Arc::new(Keys::derive(&master_key()?)),
         settings: Arc::new(Settings {
             idle_seconds: number("IDLE_SECONDS", limits::IDLE_SECONDS_DEFAULT)?,
-            max_nodes: number("MAX_NODES", limits::MAX_NODES_PER_CLUSTER.into())?
-                .try_into()
-                .map_err(|_| EnvironmentError::Invalid("MAX_NODES", "a small whole number"))?,
+            max_nodes: small_number("MAX_NODES", limits::MAX_NODES_PER_CLUSTER)?,
+            quota: Quota {
+                clusters: small_number("MAX_CLUSTERS", Quota::DEFAULT.clusters)?,
+                cores: small_number("MAX_CORES", Quota::DEFAULT.cores)?,
+            },
             file_server_root: PathBuf::from(root),
             shows_local_paths: false,
             listening_since: Timestamp(0),
@@ -84,6 +88,11 @@ fn master_key() -> Result<[u8; 32], EnvironmentError> {
         *byte = u8::from_str_radix(&text[2 * index..2 * index + 2], 16).map_err(|_| invalid())?;
     }
     Ok(key)
+}
+
+fn small_number(name: &'static str, default: u32) -> Result<u32, EnvironmentError> {
+    let found = number(name, default.into())?;
+    found.try_into().map_err(|_| EnvironmentError::Invalid(name, "a small whole number"))
 }
 
 fn number(name: &'static str, default: u64) -> Result<u64, EnvironmentError> {

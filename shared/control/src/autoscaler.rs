@@ -27,7 +27,10 @@ pub async fn handle(control: &Control, trigger: Trigger) -> Result<SqsBatchRespo
 async fn look(control: &Control, wake: Wake) -> Result<(), Error> {
     match wake {
         Wake::Cluster { cluster } => control.scale(&cluster).await,
-        Wake::FileServer { .. } | Wake::Experiment { .. } | Wake::Workspace { .. } => Ok(()),
+        Wake::FileServer { .. }
+        | Wake::Experiment { .. }
+        | Wake::Workspace { .. }
+        | Wake::ResourceGroup { .. } => Ok(()),
     }
 }
 
@@ -62,7 +65,8 @@ impl Control {
             true => self.running_machines(reference).await?,
             false => Vec::new(),
         };
-        Ok(Some(CapacitySnapshot { cluster, nodes, queued, strays }))
+        let quota_left = self.nodes_left(&cluster.charge()).await?;
+        Ok(Some(CapacitySnapshot { cluster, nodes, queued, quota_left, strays }))
     }
 
     /// Asked for only when no node is recorded: a cluster with machines must not go to rest.

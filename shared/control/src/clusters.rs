@@ -7,10 +7,10 @@ use crate::workspaces::being_deleted;
 use crate::{Control, Error, replan};
 use dynamo::{Page, Transaction};
 use model::{
-    Allocation, Cluster, ClusterState, FileServer, LaunchHealth, Name, Node, Operation,
+    Allocation, Cluster, ClusterState, FileServer, LaunchHealth, Meter, Name, Node, Operation,
     ScaleSettings, Uid, Wake, Workspace, WorkspaceNames,
 };
-use wire::{ClusterRequest, FileServerId, NodeCounts, ResourceKind};
+use wire::{ClusterRequest, FileServerId, NodeCounts, ResourceKind, Usage};
 
 impl Control {
     pub async fn cluster(&self, names: &WorkspaceNames, name: &Name) -> Result<Cluster, Error> {
@@ -55,6 +55,7 @@ impl Control {
                 None => {}
             }
             self.refuse_beyond_quota(request.scale)?;
+            self.refuse_one_cluster_more(&workspace).await?;
             let servers = self.mountable_all(request.file_servers()).await?;
             let cluster = self.new_cluster(&workspace, name, &uid, request, &servers)?;
             let resource = wire::ids::child_key(&cluster.names, name);
@@ -62,6 +63,7 @@ impl Control {
             let mut transaction = Transaction::new()
                 .require_workspace(&workspace)
                 .create_cluster(&cluster)
+                .use_more(&cluster.account(), Meter::Clusters, 1, self.settings.quota.clusters)
                 .put_operation(&done(operation.clone(), resource, self.now()))
                 .wake(&wake);
             for server in &servers {
@@ -94,6 +96,7 @@ impl Control {
             names: workspace.names.clone(),
             name: name.clone(),
             uid: uid.clone(),
+            location: Name::new(workspace.location.as_str()),
             version: 1,
             spec,
             scale,
@@ -121,6 +124,22 @@ impl Control {
                 "The cluster may have up to {ceiling} nodes, but this service runs at most {limit}; ask for fewer, or raise the limit of the service (--max-nodes)"
             ),
         ))
+    }
+
+    async fn refuse_one_cluster_more(&self, workspace: &Workspace) -> Result<(), Error> {
+        let location = Name::new(workspace.location.as_str());
+        let usages = self.usages(&workspace.names.subscription, &location).await?;
+        let full = |usage: &&Usage| usage.meter == Meter::Clusters && usage.current >= usage.limit;
+        match usages.iter().find(full) {
+            None => Ok(()),
+            Some(usage) => Err(Error::conflict(
+                "QuotaExceeded",
+                format!(
+                    "There are {} clusters in {location}, which is the most there can be; delete one first, or raise the limit of the service (--max-clusters)",
+                    usage.current
+                ),
+            )),
+        }
     }
 
     pub(crate) async fn mountable_all(
@@ -215,7 +234,10 @@ impl Control {
 
     pub(crate) async fn finish_cluster_deletion(&self, cluster: &Cluster) -> Result<(), Error> {
         let ClusterState::Deleting { operation, .. } = &cluster.state else { return Ok(()) };
-        let transaction = Transaction::new().remove_cluster(cluster).rest(&cluster.uid);
+        let transaction = Transaction::new()
+            .remove_cluster(cluster)
+            .use_less(&cluster.account(), Meter::Clusters, 1)
+            .rest(&cluster.uid);
         let transaction = self.complete_operations(transaction, vec![operation.clone()]).await?;
         self.table.commit(transaction).await?;
         tracing::info!(cluster = %cluster.name, "deleted");

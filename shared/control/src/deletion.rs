@@ -5,7 +5,7 @@
 
 use crate::{Control, Error, replan};
 use dynamo::Transaction;
-use model::{Experiment, Lifecycle, Name, Uid, Workspace};
+use model::{Experiment, Lifecycle, Name, Scope, Uid, Workspace};
 
 /// Jobs per look; the next look goes on.
 const JOBS_PER_LOOK: usize = 200;
@@ -84,9 +84,11 @@ impl Control {
         if self.delete_children(&workspace).await? {
             return Ok(());
         }
+        self.revoke_all_at(&Scope::from(&workspace.names)).await?;
         let transaction = Transaction::new().remove_workspace(&workspace).rest(uid);
         let transaction = self.complete_operations(transaction, vec![operation]).await?;
-        Ok(self.table.commit(transaction).await?)
+        self.table.commit(transaction).await?;
+        self.hint_resource_group(&workspace.names).await
     }
 
     /// Whether something is left. File servers go last: jobs write to them until they end.

@@ -29,7 +29,10 @@ pub async fn handle(control: &Control, trigger: Trigger) -> Result<SqsBatchRespo
 async fn look(control: &Control, wake: Wake) -> Result<(), Error> {
     match wake {
         Wake::Cluster { cluster } => control.dispatch(&cluster).await,
-        Wake::FileServer { .. } | Wake::Experiment { .. } | Wake::Workspace { .. } => Ok(()),
+        Wake::FileServer { .. }
+        | Wake::Experiment { .. }
+        | Wake::Workspace { .. }
+        | Wake::ResourceGroup { .. } => Ok(()),
     }
 }
 

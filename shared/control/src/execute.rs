@@ -2,7 +2,7 @@
 //! it. Nothing is decided here.
 
 use crate::ports::Function;
-use crate::{Control, Error};
+use crate::{Control, Error, usages};
 use dynamo::Transaction;
 use model::{
     Allocation, Attempt, AttemptPhase, AttemptRef, Cluster, Ending, LeaveReason, Member,
@@ -246,7 +246,7 @@ impl Control {
 
 /// Removes the node's record and everything that names it.
 pub(crate) fn forget_node(transaction: Transaction, node: &Node) -> Transaction {
-    let transaction = transaction.remove_node(node).unmark_idle(&node.cluster, &node.id);
+    let transaction = usages::remove_node(transaction, node).unmark_idle(&node.cluster, &node.id);
     match node.machine() {
         Some(machine) => transaction.disown_instance(&machine.instance),
         None => transaction,

@@ -1,6 +1,6 @@
 //! Launching: the intent first (nodes in state launching), then the machines, then their record.
 
-use crate::execute::gone;
+use crate::execute::{forget_node, gone};
 use crate::ports::LaunchRequest;
 use crate::{Control, Error};
 use dynamo::{InstanceOwner, Transaction};
@@ -23,11 +23,14 @@ impl Control {
         if !changed.allocation.resizing {
             changed.allocation = model::Allocation { resizing: true, since: now };
         }
-        let mut transaction = Transaction::new().replace_cluster(&changed);
+        let charge = cluster.charge();
+        let transaction = Transaction::new().replace_cluster(&changed);
+        let mut transaction = self.charge_nodes(transaction, &charge, count);
         let mut nodes = Vec::new();
         for _ in 0..count {
             let id = NodeId::new(&self.new_uid(), low_priority);
-            let node = Node::launching(id, cluster.reference(), launch.clone(), now);
+            let node =
+                Node::launching(id, cluster.reference(), launch.clone(), charge.clone(), now);
             transaction = transaction.create_node(&node);
             nodes.push(node.id);
         }
@@ -103,7 +106,7 @@ impl Control {
         let nodes = self.table.nodes_named(&cluster.reference(), &ids).await?;
         for node in nodes {
             if let NodeState::Launching { .. } = node.state {
-                self.table.commit(Transaction::new().remove_node(&node)).await?;
+                self.table.commit(forget_node(Transaction::new(), &node)).await?;
             }
         }
         let latest = self.table.cluster(&cluster.reference()).await?;

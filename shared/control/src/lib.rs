@@ -21,8 +21,12 @@ pub mod nodes;
 pub mod operations;
 pub mod ports;
 pub mod recovery;
+pub mod resource_groups;
+pub mod roles;
 mod settle;
+pub mod tokens;
 pub mod trigger;
+pub mod usages;
 pub mod workspaces;
 pub mod world;
 
@@ -56,6 +60,8 @@ pub struct Settings {
     pub idle_seconds: u64,
     /// Nodes that the whole service may have; a job that needs more is refused.
     pub max_nodes: u32,
+    /// What a region of a subscription may use.
+    pub quota: usages::Quota,
     /// Where the trees of the file servers are, one directory each, named by uid.
     pub file_server_root: PathBuf,
     /// Whether users are told that directory: only where it is on their own machine.

@@ -47,6 +47,9 @@ async fn look(control: &Control, wake: Wake) -> Result<(), Error> {
         Wake::Workspace { subscription, resource_group, name, uid } => {
             control.clear_workspace(&subscription, &resource_group, &name, &uid).await
         }
+        Wake::ResourceGroup { subscription, name, uid } => {
+            control.clear_resource_group(&subscription, &name, &uid).await
+        }
     }
 }
 

@@ -51,7 +51,12 @@ impl Control {
                 modified_at: now,
                 lifecycle: Lifecycle::Active,
             };
-            self.table.commit(Transaction::new().create_workspace(&workspace)).await?;
+            let WorkspaceNames { subscription, resource_group, .. } = names;
+            let location = &workspace.location;
+            let transaction = Transaction::new().create_workspace(&workspace);
+            let transaction =
+                self.in_resource_group(transaction, subscription, resource_group, location).await?;
+            self.table.commit(transaction).await?;
             Ok(workspace)
         })
         .await

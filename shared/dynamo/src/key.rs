@@ -3,7 +3,12 @@
 //!
 //! | item | pk | sk |
 //! | --- | --- | --- |
-//! | workspace | `sub#{subscription}` | `ws#{group}#{name}` |
+//! | subscription | `subs` | `sub#{subscription}` |
+//! | resource group, workspace | `sub#{subscription}` | `rg#{group}`, `ws#{group}#{name}` |
+//! | role assignment | `sub#{subscription}` | `role#{group}/{workspace}#{id}` |
+//! | the same, by principal | `principal#{uid}` | `role#{subscription}#{group}/{workspace}#{id}` |
+//! | access token | `tokens` | `token#{digest}` |
+//! | usage | `usage#{subscription}#{region}` | `meter#{meter}` |
 //! | cluster, file server, experiment | `ws#{workspace uid}` | `cluster#{name}`, `fs#{name}`, `exp#{name}` |
 //! | job | `exp#{experiment uid}` | `job#{name}` |
 //! | queue entry | `cl#{cluster uid}` | `queue#{rank}#{time}#{job uid}` |
@@ -14,7 +19,7 @@
 //! | what is not at rest | `awake` | `awake#{uid}` |
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use model::{Name, NodeId, QueueEntry, Uid};
+use model::{Account, Meter, Name, NodeId, QueueEntry, RoleAssignment, Scope, Uid, VmPriority};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 
@@ -44,6 +49,69 @@ pub struct IdleMarker {
 
 pub(crate) fn subscription_partition(subscription: &Name) -> String {
     format!("sub#{}", subscription.key())
+}
+
+pub(crate) const SUBSCRIPTIONS_PARTITION: &str = "subs";
+
+pub(crate) fn subscription(id: &Name) -> Key {
+    Key { pk: SUBSCRIPTIONS_PARTITION.to_owned(), sk: format!("sub#{}", id.key()) }
+}
+
+pub(crate) fn resource_group(subscription: &Name, name: &Name) -> Key {
+    Key { pk: subscription_partition(subscription), sk: format!("rg#{}", name.key()) }
+}
+
+pub(crate) fn role_assignment(scope: &Scope, id: &Uid) -> Key {
+    Key {
+        pk: subscription_partition(&scope.subscription),
+        sk: format!("{}{id}", role_assignments_at(scope)),
+    }
+}
+
+pub(crate) fn role_assignments_at(scope: &Scope) -> String {
+    format!("role#{}#", scope.key())
+}
+
+pub(crate) fn principal_partition(principal: &Uid) -> String {
+    format!("principal#{principal}")
+}
+
+pub(crate) fn principal_role(assignment: &RoleAssignment) -> Key {
+    let RoleAssignment { id, scope, principal, .. } = assignment;
+    Key {
+        pk: principal_partition(principal),
+        sk: format!("{}{}#{id}", principal_roles_in(&scope.subscription), scope.key()),
+    }
+}
+
+pub(crate) fn principal_roles_in(subscription: &Name) -> String {
+    format!("role#{}#", subscription.key())
+}
+
+pub(crate) const TOKENS_PARTITION: &str = "tokens";
+
+pub(crate) fn token(digest: &str) -> Key {
+    Key { pk: TOKENS_PARTITION.to_owned(), sk: format!("token#{digest}") }
+}
+
+pub(crate) fn usage_partition(account: &Account) -> String {
+    format!("usage#{}#{}", account.subscription.key(), account.location.key())
+}
+
+pub(crate) fn usage(account: &Account, meter: Meter) -> Key {
+    Key { pk: usage_partition(account), sk: format!("meter#{}", meter_name(meter)) }
+}
+
+pub(crate) fn meter_name(meter: Meter) -> String {
+    let of = |priority| match priority {
+        VmPriority::Dedicated => "dedicated",
+        VmPriority::LowPriority => "lowpriority",
+    };
+    match meter {
+        Meter::Clusters => "clusters".to_owned(),
+        Meter::Cores(priority) => of(priority).to_owned(),
+        Meter::FamilyCores(priority, family) => format!("{}#{}", of(priority), family.name()),
+    }
 }
 
 pub(crate) fn workspace(subscription: &Name, group: &Name, name: &Name) -> Key {

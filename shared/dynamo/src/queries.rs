@@ -5,8 +5,9 @@ use crate::record::{InstanceOwner, Stored};
 use crate::table::Range;
 use crate::{Error, Table};
 use model::{
-    Attempt, AttemptRef, Cluster, ClusterRef, Experiment, FileServer, Job, JobRef, Name, Node,
-    NodeId, Operation, QueueEntry, Uid, Wake, Workspace,
+    AccessToken, Account, Attempt, AttemptRef, Cluster, ClusterRef, Experiment, FileServer, Job,
+    JobRef, Meter, Name, Node, NodeId, Operation, QueueEntry, ResourceGroup, RoleAssignment, Scope,
+    Subscription, Uid, Wake, Workspace,
 };
 
 /// A page of a list, and where the next one starts.
@@ -18,6 +19,79 @@ pub struct Page<T> {
 }
 
 impl Table {
+    /// Every subscription in which something was created.
+    pub async fn subscriptions(&self) -> Result<Vec<Subscription>, Error> {
+        self.all(key::SUBSCRIPTIONS_PARTITION.to_owned(), "sub#", None).await
+    }
+
+    pub async fn resource_group(
+        &self,
+        subscription: &Name,
+        name: &Name,
+    ) -> Result<Option<ResourceGroup>, Error> {
+        self.get(key::resource_group(subscription, name)).await
+    }
+
+    pub async fn resource_groups(
+        &self,
+        subscription: &Name,
+        after: Option<String>,
+        limit: usize,
+    ) -> Result<Page<ResourceGroup>, Error> {
+        self.page(key::subscription_partition(subscription), "rg#", after, limit).await
+    }
+
+    pub async fn role_assignment(
+        &self,
+        scope: &Scope,
+        id: &Uid,
+    ) -> Result<Option<RoleAssignment>, Error> {
+        self.get(key::role_assignment(scope, id)).await
+    }
+
+    /// All role assignments in a subscription, on whatever scope.
+    pub async fn role_assignments(
+        &self,
+        subscription: &Name,
+    ) -> Result<Vec<RoleAssignment>, Error> {
+        self.all(key::subscription_partition(subscription), "role#", None).await
+    }
+
+    /// Those on exactly this scope.
+    pub async fn role_assignments_at(&self, scope: &Scope) -> Result<Vec<RoleAssignment>, Error> {
+        let pk = key::subscription_partition(&scope.subscription);
+        self.all(pk, &key::role_assignments_at(scope), None).await
+    }
+
+    /// What a principal was granted in a subscription.
+    pub async fn roles_of(
+        &self,
+        principal: &Uid,
+        subscription: &Name,
+    ) -> Result<Vec<RoleAssignment>, Error> {
+        let prefix = key::principal_roles_in(subscription);
+        self.all(key::principal_partition(principal), &prefix, None).await
+    }
+
+    pub async fn token(&self, digest: &str) -> Result<Option<AccessToken>, Error> {
+        self.get(key::token(digest)).await
+    }
+
+    pub async fn tokens(&self) -> Result<Vec<AccessToken>, Error> {
+        self.all(key::TOKENS_PARTITION.to_owned(), "token#", None).await
+    }
+
+    /// What the meters of a region stand at; one that was never used is missing.
+    pub async fn usage(&self, account: &Account) -> Result<Vec<(Meter, u32)>, Error> {
+        let counts = self.counts(key::usage_partition(account), "meter#").await?;
+        let known = |meter: Meter| {
+            let name = format!("meter#{}", key::meter_name(meter));
+            let found = counts.iter().find(|(sk, _)| *sk == name);
+            found.map(|(_, count)| (meter, *count))
+        };
+        Ok(Meter::all().filter_map(known).collect())
+    }
+
     pub async fn workspace(
         &self,
         subscription: &Name,

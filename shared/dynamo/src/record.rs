@@ -8,8 +8,9 @@ use crate::key::{self, IdleMarker, Key};
 use crate::schema::EXPIRES_AT;
 use aws_sdk_dynamodb::types::AttributeValue;
 use model::{
-    Attempt, Cluster, ClusterRef, Experiment, FileServer, FileServerState, Job, Lifecycle, Node,
-    NodeId, Operation, QueueEntry, Timestamp, Uid, Wake, Workspace,
+    AccessToken, Attempt, Cluster, ClusterRef, Experiment, FileServer, FileServerState, Job,
+    Lifecycle, Node, NodeId, Operation, QueueEntry, ResourceGroup, RoleAssignment, Subscription,
+    Timestamp, Uid, Wake, Workspace,
 };
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -26,6 +27,8 @@ pub(crate) const ACTIVE: &str = "active";
 pub(crate) const INACTIVE: &str = "inactive";
 pub(crate) const AWAKE: &str = "awake";
 pub(crate) const SEEN_AT: &str = "seen_at";
+/// What a meter of usage stands at.
+pub(crate) const COUNT: &str = "count";
 
 /// A value that is stored as an item.
 pub(crate) trait Stored: Serialize + DeserializeOwned {
@@ -78,6 +81,14 @@ pub(crate) fn from_item<S: Stored>(item: &Item) -> Result<S, Error> {
     Ok(value)
 }
 
+/// The number of a counter.
+pub(crate) fn count(item: &Item) -> Result<u32, Error> {
+    match item.get(COUNT) {
+        Some(AttributeValue::N(count)) => count.parse().map_err(Error::other),
+        _ => Err(Error::other("a counter without a count")),
+    }
+}
+
 pub(crate) fn number(value: u64) -> AttributeValue {
     AttributeValue::N(value.to_string())
 }
@@ -113,6 +124,7 @@ macro_rules! versioned {
 }
 
 versioned! {
+    ResourceGroup: |it| key::resource_group(&it.subscription, &it.name);
     Workspace: |it| key::workspace(
         &it.names.subscription, &it.names.resource_group, &it.names.workspace);
     Experiment: |it| key::child(&it.workspace, "exp", it.name.as_str());
@@ -121,6 +133,12 @@ versioned! {
     Job: |it| key::job(&it.experiment, it.names.job.as_str());
     Attempt: |it| key::attempt(&it.cluster.uid, &it.id.job.uid);
     Node: |it| key::node(&it.cluster.uid, &it.id);
+}
+
+impl Stored for ResourceGroup {
+    fn attributes(&self) -> Vec<(&'static str, AttributeValue)> {
+        with_version(self.version, activity(&self.uid, is_active(&self.lifecycle)))
+    }
 }
 
 impl Stored for Workspace {
@@ -186,6 +204,9 @@ impl Stored for Operation {
     }
 }
 
+impl Stored for Subscription {}
+impl Stored for RoleAssignment {}
+impl Stored for AccessToken {}
 impl Stored for InstanceOwner {}
 impl Stored for Wake {}
 impl Stored for IdleMarker {}
@@ -196,6 +217,24 @@ fn with_version(
     others: impl IntoIterator<Item = (&'static str, AttributeValue)>,
 ) -> Vec<(&'static str, AttributeValue)> {
     others.into_iter().chain([(VERSION, number(version))]).collect()
+}
+
+impl Record for Subscription {
+    fn key(&self) -> Key {
+        key::subscription(&self.id)
+    }
+}
+
+impl Record for RoleAssignment {
+    fn key(&self) -> Key {
+        key::role_assignment(&self.scope, &self.id)
+    }
+}
+
+impl Record for AccessToken {
+    fn key(&self) -> Key {
+        key::token(&self.digest)
+    }
 }
 
 impl Record for Operation {
@@ -214,6 +253,11 @@ impl Record for Wake {
     fn key(&self) -> Key {
         key::awake(self.uid())
     }
+}
+
+/// The copy of a role assignment that is found by its principal.
+pub(crate) fn principal_role_item(assignment: &RoleAssignment) -> Result<Item, Error> {
+    item_at(key::principal_role(assignment), assignment)
 }
 
 /// A marker has no key of its own: it stands in the partition of its cluster.

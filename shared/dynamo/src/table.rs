@@ -114,6 +114,23 @@ impl Table {
         &self,
         range: Range<'_>,
     ) -> Result<Vec<(String, R)>, Error> {
+        self.range_of(range, record::from_item).await
+    }
+
+    /// The numbers of a partition of counters.
+    pub(crate) async fn counts(
+        &self,
+        pk: String,
+        prefix: &str,
+    ) -> Result<Vec<(String, u32)>, Error> {
+        self.range_of(Range { pk, prefix, after: None, limit: None }, record::count).await
+    }
+
+    async fn range_of<T>(
+        &self,
+        range: Range<'_>,
+        read: impl Fn(&Item) -> Result<T, Error>,
+    ) -> Result<Vec<(String, T)>, Error> {
         let mut found = Vec::new();
         let mut after = range.after.map(|sk| Key { pk: range.pk.clone(), sk }.attributes());
         loop {
@@ -139,7 +156,7 @@ impl Table {
                 .map_err(from_sdk)?;
             self.units.read(answer.consumed_capacity());
             for item in answer.items.unwrap_or_default() {
-                found.push((sort_key(&item)?, record::from_item(&item)?));
+                found.push((sort_key(&item)?, read(&item)?));
             }
             match answer.last_evaluated_key {
                 Some(next) => after = Some(next),

@@ -3,12 +3,15 @@
 use crate::Error;
 use crate::key::{self, Key, PARTITION};
 use crate::record::{
-    self, ACTIVE, AWAKE, InstanceOwner, Item, Record, STATE, UID, VERSION, Versioned, number,
+    self, ACTIVE, AWAKE, COUNT, InstanceOwner, Item, Record, STATE, UID, VERSION, Versioned, number,
 };
-use aws_sdk_dynamodb::types::{AttributeValue, ConditionCheck, Delete, Put, TransactWriteItem};
+use aws_sdk_dynamodb::types::{
+    AttributeValue, ConditionCheck, Delete, Put, TransactWriteItem, Update,
+};
 use model::{
-    Attempt, Cluster, ClusterRef, Experiment, FileServer, Job, Node, NodeId, Operation, QueueEntry,
-    Uid, Wake, Workspace,
+    AccessToken, Account, Attempt, Cluster, ClusterRef, Experiment, FileServer, Job, Meter, Node,
+    NodeId, Operation, QueueEntry, ResourceGroup, RoleAssignment, Subscription, Uid, Wake,
+    Workspace,
 };
 
 /// Collects writes; [`crate::Table::commit`] carries them out. At most 100 (DynamoDB's limit).
@@ -29,6 +32,8 @@ enum WriteKind {
     Put(Item),
     Delete(Key),
     Check(Key),
+    /// Adds to the number that stands in the item; the item need not exist.
+    Add(Key, i64),
 }
 
 #[derive(Clone, Debug)]
@@ -40,6 +45,7 @@ struct Condition {
 
 const ABSENT: &str = "attribute_not_exists(#pk)";
 const PRESENT: &str = "attribute_exists(#pk)";
+const NEVER: &str = "attribute_exists(#pk) AND attribute_not_exists(#pk)";
 const AT_VERSION: &str = "#version = :version";
 
 macro_rules! for_records {
@@ -71,6 +77,7 @@ impl Transaction {
     }
 
     for_records! {
+        (ResourceGroup, create_resource_group, replace_resource_group, remove_resource_group);
         (Workspace, create_workspace, replace_workspace, remove_workspace);
         (Experiment, create_experiment, replace_experiment, remove_experiment);
         (FileServer, create_file_server, replace_file_server, remove_file_server);
@@ -120,6 +127,57 @@ impl Transaction {
 
     pub fn rest(self, uid: &Uid) -> Self {
         self.push(WriteKind::Delete(key::awake(uid)), None)
+    }
+
+    pub fn know_subscription(self, subscription: &Subscription) -> Self {
+        self.put(subscription, None)
+    }
+
+    /// A grant with that id in that scope must not exist.
+    pub fn grant(self, assignment: &RoleAssignment) -> Self {
+        let copy = record::principal_role_item(assignment);
+        self.create(assignment).put_item(copy, None)
+    }
+
+    pub fn revoke(self, assignment: &RoleAssignment) -> Self {
+        self.push(WriteKind::Delete(assignment.key()), Some(plain(PRESENT)))
+            .push(WriteKind::Delete(key::principal_role(assignment)), None)
+    }
+
+    pub fn create_token(self, token: &AccessToken) -> Self {
+        self.create(token)
+    }
+
+    pub fn remove_token(self, token: &AccessToken) -> Self {
+        self.push(WriteKind::Delete(token.key()), Some(plain(PRESENT)))
+    }
+
+    /// Counts so much more; together it must not be more than `limit`.
+    pub fn use_more(self, account: &Account, meter: Meter, more: u32, limit: u32) -> Self {
+        let key = key::usage(account, meter);
+        // What is beyond the limit by itself fits under no present count.
+        let Some(most) = limit.checked_sub(more) else {
+            return self.push(WriteKind::Check(key), Some(plain(NEVER)));
+        };
+        let condition = Condition {
+            expression: "attribute_not_exists(#count) OR #count <= :most",
+            names: vec![("#count", COUNT)],
+            values: vec![(":most", number(u64::from(most)))],
+        };
+        self.push(WriteKind::Add(key, i64::from(more)), Some(condition))
+    }
+
+    pub fn use_less(self, account: &Account, meter: Meter, less: u32) -> Self {
+        let condition = Condition {
+            expression: "#count >= :less",
+            names: vec![("#count", COUNT)],
+            values: vec![(":less", number(u64::from(less)))],
+        };
+        self.push(WriteKind::Add(key::usage(account, meter), -i64::from(less)), Some(condition))
+    }
+
+    pub fn require_resource_group(self, group: &ResourceGroup) -> Self {
+        self.require_active(group.key(), &group.uid)
     }
 
     /// The workspace must not be on its way out.
@@ -217,6 +275,18 @@ impl Write {
                     .set_condition_expression(expression)
                     .set_expression_attribute_names(names)
                     .set_expression_attribute_values(values)
+                    .build()
+                    .map_err(Error::other)?,
+            ),
+            WriteKind::Add(key, more) => action.update(
+                Update::builder()
+                    .table_name(table)
+                    .set_key(Some(key.attributes()))
+                    .update_expression("ADD #count :more")
+                    .set_condition_expression(expression)
+                    .set_expression_attribute_names(names)
+                    .set_expression_attribute_values(values)
+                    .expression_attribute_values(":more", AttributeValue::N(more.to_string()))
                     .build()
                     .map_err(Error::other)?,
             ),

@@ -16,6 +16,7 @@ pub mod queue;
 pub mod schedule;
 mod service;
 
+pub use control::usages::Quota;
 pub use machines::{MachineOptions, ProcessMachines};
 pub use queue::LocalHints;
 pub use service::{Options, Service, StartError};

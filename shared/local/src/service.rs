@@ -7,6 +7,7 @@ use crate::queue::{self, LocalHints};
 use crate::{interrupt, schedule};
 use control::keys::Keys;
 use control::ports::Clock;
+use control::usages::Quota;
 use control::world::{RandomIds, SystemClock};
 use control::{Control, Settings};
 use std::ffi::OsString;
@@ -26,6 +27,8 @@ pub struct Options {
     pub listen: SocketAddr,
     pub data_dir: PathBuf,
     pub max_nodes: u32,
+    /// What a region of a subscription may use.
+    pub quota: Quota,
     /// The token that requests must show; one is made and kept when there is none.
     pub token: Option<String>,
     /// How long idle nodes beyond demand stay.
@@ -107,6 +110,7 @@ impl Service {
             settings: Arc::new(Settings {
                 idle_seconds: options.idle_seconds,
                 max_nodes: options.max_nodes,
+                quota: options.quota,
                 file_server_root: data_dir.file_servers(),
                 shows_local_paths: true,
                 listening_since: SystemClock.now(),

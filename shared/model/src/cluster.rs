@@ -1,8 +1,8 @@
 //! Clusters: what was asked for, and the little state that cannot be derived from their nodes.
 
 use crate::{
-    ClusterRef, ClusterSpec, Lifecycle, Name, ResourceError, ScaleSettings, Timestamp, Uid,
-    WorkspaceNames, limits,
+    Account, Charge, ClusterRef, ClusterSpec, Lifecycle, Name, ResourceError, ScaleSettings,
+    Timestamp, Uid, WorkspaceNames, limits,
 };
 use serde::{Deserialize, Serialize};
 
@@ -12,6 +12,8 @@ pub struct Cluster {
     pub names: WorkspaceNames,
     pub name: Name,
     pub uid: Uid,
+    /// The region of its workspace, where its nodes are counted.
+    pub location: Name,
     /// Goes up with every write. Whoever changes the number of nodes writes the cluster too, so two
     /// plans made on one version cannot both add nodes.
     pub version: u64,
@@ -70,6 +72,16 @@ impl Cluster {
             name: self.name.key(),
             uid: self.uid.clone(),
         }
+    }
+
+    /// Where it and its nodes are counted.
+    pub fn account(&self) -> Account {
+        Account { subscription: self.names.subscription.clone(), location: self.location.clone() }
+    }
+
+    /// What each of its nodes counts for.
+    pub fn charge(&self) -> Charge {
+        Charge::of(self.account(), self.spec.vm_priority, &self.spec.vm_size)
     }
 
     pub fn is_deleting(&self) -> bool {

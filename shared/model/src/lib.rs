@@ -3,6 +3,7 @@
 //!
 //! The rule of this crate: pure. No clock, no randomness, no storage; time and ids are arguments.
 
+pub mod access;
 pub mod attempt;
 pub mod cluster;
 pub mod error;
@@ -13,9 +14,12 @@ pub mod node;
 pub mod operation;
 pub mod spec;
 pub mod time;
+pub mod usage;
+pub mod vm_size;
 pub mod wake;
 pub mod workspace;
 
+pub use access::{AccessToken, Principal, Role, RoleAssignment, Scope};
 pub use attempt::{Attempt, AttemptPhase, Ending, Member, MemberProgress, Verdict};
 pub use cluster::{Allocation, Cluster, ClusterState, LaunchHealth};
 pub use error::{Refused, ResourceError};
@@ -29,5 +33,9 @@ pub use spec::{
     SetupTask, UnmanagedMount, UserAccount, VmPriority,
 };
 pub use time::Timestamp;
+pub use usage::{Account, Charge, Meter};
+pub use vm_size::{VmFamily, VmSize};
 pub use wake::Wake;
-pub use workspace::{Experiment, FileServer, FileServerState, Lifecycle, Workspace};
+pub use workspace::{
+    Experiment, FileServer, FileServerState, Lifecycle, ResourceGroup, Subscription, Workspace,
+};

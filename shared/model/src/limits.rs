@@ -65,6 +65,21 @@ pub const BACKFILL_DEPTH: usize = 64;
 /// Finished operations can be polled for a day, as the contract's clients never poll longer.
 pub const OPERATION_SECONDS: u64 = 24 * 3600;
 
+/// Role assignments per subscription (quota of Azure): all are read to check a new one.
+pub const MAX_ROLE_ASSIGNMENTS: usize = 2000;
+
+/// Tokens that the service gave out: all are read to find one by its name.
+pub const MAX_TOKENS: usize = 1000;
+
+/// Lifetime of a token that has one: a year.
+pub const MAX_TOKEN_SECONDS: u32 = 365 * 24 * 3600;
+
+/// Clusters of a region (the service's quota was 20, up to 200 on request).
+pub const MAX_CLUSTERS_DEFAULT: u32 = 200;
+
+/// Cores of a region for each priority, when the service is not told otherwise.
+pub const MAX_CORES_DEFAULT: u32 = 1000;
+
 /// Body of a request. DynamoDB takes items of 400 KB; a spec is stored once beside its state.
 pub const MAX_BODY_BYTES: usize = 256 * 1024;
 

@@ -3,7 +3,9 @@
 //! A record in `Launching` is the intent of a launch: it is written before the machine is asked
 //! for. "Gone" is the absence of the record.
 
-use crate::{AttemptRef, ClusterRef, LaunchId, NodeId, Refused, ResourceError, Timestamp, limits};
+use crate::{
+    AttemptRef, Charge, ClusterRef, LaunchId, NodeId, Refused, ResourceError, Timestamp, limits,
+};
 use serde::{Deserialize, Serialize};
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -16,6 +18,8 @@ pub struct Node {
     /// When the node last spoke. Written without a new version, as it decides nothing by itself.
     pub seen_at: Timestamp,
     pub state: NodeState,
+    /// What it counts for while the record exists.
+    pub charge: Charge,
 }
 
 /// What runs the node: an EC2 instance, or an agent process on this machine.
@@ -91,10 +95,16 @@ impl LeaveReason {
 
 impl Node {
     /// Recorded before its machine is asked for.
-    pub fn launching(id: NodeId, cluster: ClusterRef, launch: LaunchId, now: Timestamp) -> Self {
+    pub fn launching(
+        id: NodeId,
+        cluster: ClusterRef,
+        launch: LaunchId,
+        charge: Charge,
+        now: Timestamp,
+    ) -> Self {
         let deadline = now.plus_seconds(limits::LAUNCH_DEADLINE_SECONDS);
         let state = NodeState::Launching { deadline };
-        Self { id, cluster, version: 1, launch, created_at: now, seen_at: now, state }
+        Self { id, cluster, version: 1, launch, created_at: now, seen_at: now, state, charge }
     }
 
     pub fn machine(&self) -> Option<&Machine> {

@@ -7,7 +7,9 @@
 use serde::{Deserialize, Serialize};
 
 /// `vmPriority`: whether machines may be taken away (EC2 spot) or not.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum VmPriority {
     #[default]

@@ -12,6 +12,7 @@ pub enum Wake {
     FileServer { workspace: Uid, name: String, uid: Uid },
     Experiment { workspace: Uid, name: String, uid: Uid },
     Workspace { subscription: String, resource_group: String, name: String, uid: Uid },
+    ResourceGroup { subscription: String, name: String, uid: Uid },
 }
 
 impl Wake {
@@ -22,7 +23,8 @@ impl Wake {
             Self::Cluster { cluster } => &cluster.uid,
             Self::FileServer { uid, .. }
             | Self::Experiment { uid, .. }
-            | Self::Workspace { uid, .. } => uid,
+            | Self::Workspace { uid, .. }
+            | Self::ResourceGroup { uid, .. } => uid,
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Workspaces, experiments and file servers: what holds other things and has little state itself.
+//! Resource groups, workspaces, experiments and file servers: what holds other things and has little state itself.
 
 use crate::{FileServerSpec, Name, Timestamp, Uid, WorkspaceNames};
 use serde::{Deserialize, Serialize};
@@ -23,6 +23,25 @@ impl Lifecycle {
             Self::Deleting { .. } => true,
         }
     }
+}
+
+/// A subscription in which something was created.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Subscription {
+    pub id: Name,
+}
+
+/// Holds workspaces, and takes them along when it is deleted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ResourceGroup {
+    pub subscription: Name,
+    pub name: Name,
+    pub uid: Uid,
+    pub version: u64,
+    pub location: String,
+    pub tags: Option<BTreeMap<String, String>>,
+    pub created_at: Timestamp,
+    pub lifecycle: Lifecycle,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

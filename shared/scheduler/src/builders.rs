@@ -30,6 +30,7 @@ pub fn cluster(scale: ScaleSettings) -> Cluster {
         names: names(),
         name: Name::new("c"),
         uid: uid("c"),
+        location: Name::new("here"),
         version: 1,
         spec: ClusterSpec {
             vm_size: "STANDARD_D1".into(),
@@ -121,6 +122,11 @@ pub fn machine(number: usize) -> Machine {
     Machine { instance: format!("i-{number}"), address: format!("127.0.1.{number}") }
 }
 
+pub fn launching(number: usize, launch: &str) -> Node {
+    let cluster = manual_cluster(1);
+    Node::launching(node_id(number), cluster.reference(), uid(launch), cluster.charge(), NOW)
+}
+
 pub fn node(number: usize, state: NodeState) -> Node {
     Node {
         id: node_id(number),
@@ -130,6 +136,7 @@ pub fn node(number: usize, state: NodeState) -> Node {
         created_at: NOW,
         seen_at: NOW,
         state,
+        charge: manual_cluster(0).charge(),
     }
 }
 

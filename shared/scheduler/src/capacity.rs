@@ -8,7 +8,9 @@
 mod shrink;
 
 use crate::Action;
-use model::{Cluster, Ending, LeaveReason, Node, NodeState, ScaleSettings, Timestamp, limits};
+use model::{
+    Cluster, Ending, LeaveReason, Node, NodeState, ResourceError, ScaleSettings, Timestamp, limits,
+};
 
 /// What capacity looks at. The cluster is read first and the queue after it: what is submitted
 /// later changes the version of a cluster that falls asleep.
@@ -18,6 +20,8 @@ pub struct CapacitySnapshot {
     pub nodes: Vec<Node>,
     /// Widths of queued jobs, in order, as far as they can matter.
     pub queued: Vec<u32>,
+    /// Nodes that the quota still allows, beside those that are there.
+    pub quota_left: u32,
     /// Running machines of a cluster that has no nodes at all.
     pub strays: Vec<String>,
 }
@@ -101,8 +105,19 @@ fn grow(snapshot: &CapacitySnapshot, wanted: u32, now: Timestamp) -> Option<Acti
     let present = snapshot.nodes.len() as u32;
     let serving = snapshot.nodes.iter().filter(|node| usable(node)).count() as u32;
     let room = cluster.scale.ceiling().saturating_sub(present);
-    let count = wanted.saturating_sub(serving).min(room).min(limits::MAX_NODES_PER_LAUNCH as u32);
-    (count > 0).then_some(Action::Launch { count, planned_nodes: present + count })
+    let missing = wanted.saturating_sub(serving).min(room).min(limits::MAX_NODES_PER_LAUNCH as u32);
+    let count = missing.min(snapshot.quota_left);
+    match (missing, count) {
+        (0, _) => None,
+        // Waiting for others to give cores back: asked for again after the pause.
+        (_, 0) => Some(Action::RecordFailure { error: core_quota_reached() }),
+        _ => Some(Action::Launch { count, planned_nodes: present + count }),
+    }
+}
+
+/// As the service said it (section 3.3).
+fn core_quota_reached() -> ResourceError {
+    ResourceError::new("AccountCoreQuotaReached", "The specified account has reached core quota")
 }
 
 /// Nodes whose last job has ended, or that can end it no more.
@@ -189,7 +204,15 @@ mod tests {
         queued: &[u32],
         expected: &[Action],
     ) {
-        let snapshot = CapacitySnapshot { cluster, nodes, queued: queued.to_vec(), strays: vec![] };
+        let queued = queued.to_vec();
+        check_snapshot(
+            now,
+            CapacitySnapshot { cluster, nodes, queued, quota_left: 100, strays: vec![] },
+            expected,
+        );
+    }
+
+    fn check_snapshot(now: Timestamp, snapshot: CapacitySnapshot, expected: &[Action]) {
         let plan = plan(&snapshot, CapacitySettings { idle_seconds: IDLE }, now);
         let counts = |action: &&Action| !matches!(action, Action::SetAllocation { .. });
         let plan: Vec<Action> = plan.iter().filter(counts).cloned().collect();
@@ -281,6 +304,20 @@ mod tests {
         check(cluster.clone(), vec![], &[1], &[]);
         let after = cluster.health.not_before;
         check_at(after, cluster, vec![], &[1], &[launch(1, 1)]);
+    }
+
+    #[test]
+    fn the_quota_limits_what_is_launched() {
+        let snapshot = |quota_left| CapacitySnapshot {
+            cluster: auto_cluster(0, 8),
+            nodes: vec![],
+            queued: vec![4],
+            quota_left,
+            strays: vec![],
+        };
+        check_snapshot(NOW, snapshot(3), &[launch(3, 3)]);
+        let refused = Action::RecordFailure { error: core_quota_reached() };
+        check_snapshot(NOW, snapshot(0), &[refused]);
     }
 
     #[test]

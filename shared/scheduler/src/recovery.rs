@@ -272,8 +272,7 @@ mod tests {
 
     #[test]
     fn a_launch_is_asked_for_again_and_given_up_in_the_end() {
-        let launching = Node::launching(node_id(0), manual_cluster(1).reference(), uid("l"), NOW);
-        let snapshot = snapshot(vec![launching], vec![]);
+        let snapshot = snapshot(vec![launching(0, "l")], vec![]);
         check(&snapshot, 1, &[]);
         let again = Action::Relaunch { launch: uid("l"), nodes: vec![node_id(0)] };
         check(&snapshot, RELAUNCH_SECONDS, &[again]);
@@ -314,8 +313,7 @@ mod tests {
         let mut snapshot = snapshot(vec![], vec![]);
         snapshot.machines = Some(vec![stray]);
         check(&snapshot, 1, &[Action::TerminateStray { instance: "i-9".into() }]);
-        let cluster = manual_cluster(1).reference();
-        snapshot.nodes = vec![Node::launching(node_id(0), cluster, uid("other"), NOW)];
+        snapshot.nodes = vec![launching(0, "other")];
         check(&snapshot, 1, &[]);
     }
 }

@@ -5,21 +5,36 @@ use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
 use control::keys::same;
-use control::{ApiError, Kind};
+use control::{ApiError, Error, Kind};
 use http::header::{AUTHORIZATION, HOST};
+use model::Principal;
 
 /// Loopback is not a boundary: any web page can send requests there. So the local service demands
-/// its token, and that the request names a loopback host (a page that was resolved to loopback by
+/// a token, and that the request names a loopback host (a page that was resolved to loopback by
 /// its own DNS names another).
 pub struct Access {
+    /// The service's own token, which may do everything.
     pub token: String,
     pub loopback_only: bool,
 }
 
-impl Access {
-    fn admits(&self, request: &Request) -> bool {
-        bearer(request).is_some_and(|given| same(&self.token, given))
+/// Whose token it is: the service's own, or one that it gave out.
+async fn identify(web: &Web, token: Option<&str>) -> Result<Principal, Error> {
+    let given = token.ok_or_else(unauthorized)?;
+    if same(&web.access.token, given) {
+        return Ok(Principal::Service);
     }
+    let principal = web.control.principal_of(given).await?;
+    principal.map(Principal::Known).ok_or_else(unauthorized)
+}
+
+pub(crate) fn unauthorized() -> Error {
+    ApiError::new(
+        Kind::Unauthorized,
+        "AuthenticationFailed",
+        "Authentication failed: send a token of the service in the header 'Authorization: Bearer TOKEN'",
+    )
+    .into()
 }
 
 pub(crate) fn bearer(request: &Request) -> Option<&str> {
@@ -28,22 +43,31 @@ pub(crate) fn bearer(request: &Request) -> Option<&str> {
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
 
+/// Leaves with the request who asks.
 pub(crate) async fn require_token(
     State(web): State<Web>,
-    request: Request,
+    mut request: Request,
     next: Next,
 ) -> Response {
-    if web.access.admits(&request) {
-        return next.run(request).await;
+    let token = bearer(&request).map(str::to_owned);
+    match identify(&web, token.as_deref()).await {
+        Ok(principal) => {
+            request.extensions_mut().insert(principal);
+            next.run(request).await
+        }
+        Err(refused) => answer::error(refused),
     }
-    answer::error(
-        ApiError::new(
-            Kind::Unauthorized,
-            "AuthenticationFailed",
-            "Authentication failed: send the service's token in the header 'Authorization: Bearer TOKEN'",
-        )
-        .into(),
-    )
+}
+
+/// Only the service's own token will do.
+pub(crate) async fn require_service(request: Request, next: Next) -> Response {
+    match request.extensions().get::<Principal>() {
+        Some(Principal::Service) => next.run(request).await,
+        Some(Principal::Known(_)) | None => answer::error(Error::forbidden(
+            "AuthorizationFailed",
+            "This takes the service's own token",
+        )),
+    }
 }
 
 pub(crate) async fn check_host(State(web): State<Web>, request: Request, next: Next) -> Response {
@@ -55,7 +79,7 @@ pub(crate) async fn check_host(State(web): State<Web>, request: Request, next: N
         "This service answers on loopback addresses only, not as '{}'",
         host.escape_debug()
     );
-    answer::error(control::Error::forbidden("HostNotAllowed", message))
+    answer::error(Error::forbidden("HostNotAllowed", message))
 }
 
 fn is_loopback(host: &str) -> bool {

@@ -5,9 +5,9 @@ use axum::body::Body;
 use axum::extract::Request;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use control::{Error, Kind};
+use control::{ApiError, Error, Kind};
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, EXPIRES, HeaderName, HeaderValue, PRAGMA};
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, Method, StatusCode};
 use serde::Serialize;
 use std::any::Any;
 use wire::ErrorBody;
@@ -46,10 +46,18 @@ pub(crate) fn error(failure: Error) -> Response {
     }
 }
 
+/// 405, with what is allowed.
+pub(crate) fn method_not_allowed(method: &Method, allowed: &[&str]) -> Error {
+    let message =
+        format!("The method {method} is not supported here; use {}", allowed.join(" or "));
+    ApiError::new(Kind::MethodNotAllowed, "MethodNotAllowed", message).into()
+}
+
 fn status_of(kind: Kind) -> StatusCode {
     match kind {
         Kind::BadRequest => StatusCode::BAD_REQUEST,
         Kind::Unauthorized => StatusCode::UNAUTHORIZED,
+        Kind::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
         Kind::Forbidden => StatusCode::FORBIDDEN,
         Kind::NotFound => StatusCode::NOT_FOUND,
         Kind::Conflict => StatusCode::CONFLICT,

@@ -31,12 +31,12 @@ pub struct Web {
     pub waits: Option<Arc<Waits>>,
 }
 
-/// All routes. `extra` are further ones that need the token too.
+/// All routes. `extra` are further ones, for the service's own token only.
 pub fn app(web: Web, extra: Router) -> Router {
     let guarded = Router::new()
         .fallback(arm::handle)
         .with_state(web.clone())
-        .merge(extra)
+        .merge(extra.layer(axum::middleware::from_fn(access::require_service)))
         .layer(axum::middleware::from_fn_with_state(web.clone(), access::require_token));
     Router::new()
         .route("/nodes/v1/{workspace}/{name}/{uid}/{node}/sync", post(nodes::sync))

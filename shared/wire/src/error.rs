@@ -41,6 +41,7 @@ impl ErrorBody {
 /// The kinds of resources that can be missing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ResourceKind {
+    ResourceGroup,
     Workspace,
     Cluster,
     FileServer,
@@ -52,6 +53,7 @@ impl ResourceKind {
     /// Code of the error, and the noun in its message.
     fn not_found(self) -> (&'static str, &'static str) {
         match self {
+            Self::ResourceGroup => ("ResourceGroupNotFound", "resource group"),
             Self::Workspace => ("WorkspaceNotFound", "workspace"),
             Self::Cluster => ("ClusterNotFound", "cluster"),
             Self::FileServer => (codes::FILE_SERVER_NOT_FOUND, "file server"),

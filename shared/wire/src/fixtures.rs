@@ -55,6 +55,7 @@ pub fn cluster() -> Cluster {
         names: names(),
         name: Name::new("gpus"),
         uid: uid(2),
+        location: Name::new("eastus"),
         version: 1,
         spec: ClusterSpec {
             vm_size: "STANDARD_NC6".to_owned(),
@@ -91,6 +92,7 @@ pub fn node(number: u8, state: NodeState) -> Node {
         created_at: at(0),
         seen_at: at(0),
         state,
+        charge: cluster().charge(),
     }
 }
 

@@ -4,7 +4,7 @@
 //! Literal segments of ids are matched without regard to case and written in one spelling.
 
 use crate::names;
-use model::{Cluster, Job, JobNames, Name, Uid, WorkspaceNames};
+use model::{Cluster, Job, JobNames, Name, Role, Scope, Uid, WorkspaceNames};
 use std::fmt;
 
 pub const WORKSPACE_TYPE: &str = "Microsoft.BatchAI/workspaces";
@@ -90,6 +90,30 @@ fn parse_child(text: &str, kind: &str) -> Option<(WorkspaceNames, Name)> {
         workspace: Name::new(*parent),
     };
     Some((workspace, Name::new(*name)))
+}
+
+pub fn resource_group_id(subscription: &Name, name: &Name) -> String {
+    format!("/subscriptions/{subscription}/resourceGroups/{name}")
+}
+
+pub fn scope_id(scope: &Scope) -> String {
+    let Scope { subscription, resource_group, workspace } = scope;
+    match (resource_group, workspace) {
+        (None, _) => format!("/subscriptions/{subscription}"),
+        (Some(group), None) => resource_group_id(subscription, group),
+        (Some(group), Some(workspace)) => workspace_id(&WorkspaceNames {
+            subscription: subscription.clone(),
+            resource_group: group.clone(),
+            workspace: workspace.clone(),
+        }),
+    }
+}
+
+pub fn role_definition_id(subscription: &Name, role: Role) -> String {
+    format!(
+        "/subscriptions/{subscription}/providers/Microsoft.Authorization/roleDefinitions/{}",
+        role.definition()
+    )
 }
 
 pub fn workspace_id(names: &WorkspaceNames) -> String {

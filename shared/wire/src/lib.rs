@@ -23,20 +23,24 @@ mod rules;
 pub use error::{ErrorBody, ErrorContent, ResourceKind, Violation, Violations};
 pub use ids::{
     ClusterId, FileServerId, child_key, cluster_id, etag, experiment_id, file_server_id,
-    id_of_cluster, job_id, job_key, job_output_path_segment, setup_output_path_suffix,
-    workspace_id, workspace_key,
+    id_of_cluster, job_id, job_key, job_output_path_segment, resource_group_id, role_definition_id,
+    scope_id, setup_output_path_suffix, workspace_id, workspace_key,
 };
 pub use image::ImageReference;
 pub use names::{resource_group_name, resource_name, subscription_id};
 pub use request::{
     ClusterRequest, FileServerMountRequest, JobRequest, MountsRequest, OutputFilesQuery,
-    PlainSecret, SetupTaskRequest, WorkspaceCreate, is_same_file_server, parse_cluster_create,
-    parse_cluster_update, parse_file_server_create, parse_job_create, parse_max_results,
-    parse_output_files_query, parse_workspace_create, parse_workspace_update,
+    PlainSecret, ResourceGroupRequest, RoleAssignmentRequest, SetupTaskRequest, TokenRequest,
+    WorkspaceCreate, is_same_file_server, parse_cluster_create, parse_cluster_update,
+    parse_file_server_create, parse_job_create, parse_max_results, parse_output_files_query,
+    parse_resource_group, parse_resource_group_update, parse_role_assignment, parse_token,
+    parse_workspace_create, parse_workspace_update,
 };
 pub use response::{
-    FileEntry, FileServerView, ListBody, NodeCounts, RemoteLogin, Resource, cluster, experiment,
-    file_server, job, list, operation, workspace,
+    FileEntry, FileServerView, ListBody, NodeCounts, RemoteLogin, Resource, Usage, cluster,
+    experiment, file_server, job, list, new_token, operation, provider_operations, providers,
+    resource_group, role_assignment, role_definition, subscription, tenant, token, usage,
+    workspace,
 };
 
 /// The only version of the API that this service speaks.

@@ -28,6 +28,15 @@ pub fn resource_group_name(text: &str) -> Result<Name, Violation> {
     Err(invalid("resourceGroupName", rule, text))
 }
 
+/// Another name with dots: of a region, a provider, a token.
+pub fn dotted_name(target: &str, text: &str) -> Result<Name, Violation> {
+    if is_dotted_name(text) {
+        return Ok(Name::new(text));
+    }
+    let rule = "must be 1 to 90 letters, digits, dashes, underscores or dots, and not only dots";
+    Err(invalid(target, rule, text))
+}
+
 /// The SDK takes any text for a subscription; Azure's are UUIDs. Plain names do as well here.
 pub fn subscription_id(text: &str) -> Result<Name, Violation> {
     if is_resource_name(text) {

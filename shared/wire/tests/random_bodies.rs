@@ -176,6 +176,7 @@ fn kept_cluster(spec: model::ClusterSpec, scale: model::ScaleSettings) -> Cluste
         names: names(),
         name: Name::new("c"),
         uid: uid(),
+        location: Name::new("here"),
         version: 1,
         spec,
         scale,

@@ -222,6 +222,7 @@ async fn units(binary: &Path) -> Result<(f64, f64)> {
         listen: "127.0.0.1:0".parse()?,
         data_dir: directory.path().to_owned(),
         max_nodes: 4,
+        quota: local::Quota::DEFAULT,
         token: None,
         idle_seconds: 600,
         tick_millis: 3_600_000,

@@ -86,6 +86,7 @@ pub fn cluster() -> Cluster {
         names: names("w"),
         name: Name::new("c"),
         uid: uid(),
+        location: Name::new("here"),
         version: 1,
         spec: ClusterSpec {
             vm_size: "STANDARD_NC6".to_owned(),
@@ -118,7 +119,13 @@ pub fn cluster_ref() -> ClusterRef {
 }
 
 pub fn node(cluster: &ClusterRef) -> Node {
-    Node::launching(NodeId::new(&uid(), false), cluster.clone(), uid(), NOW)
+    Node::launching(
+        NodeId::new(&uid(), false),
+        cluster.clone(),
+        uid(),
+        self::cluster().charge(),
+        NOW,
+    )
 }
 
 pub fn entry(name: &str, rank: u8, submitted_at: i64, node_count: u32) -> QueueEntry {

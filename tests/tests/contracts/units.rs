@@ -12,12 +12,12 @@ use tests::world::World;
 /// Operation, read units, write units. A consistent read costs 1 per 4 KB, a write in a transaction
 /// 2 per KB.
 const EXPECTED: &str = "\
-PUT workspace                            1     2
+PUT workspace                            2     6
 PUT experiment                           2     4
 schedule, everything at rest             3     0
-PUT cluster                              2     8
-launch of 4 nodes                       14    28
-schedule, 4 idle nodes                  12     0
+PUT cluster                              3    10
+launch of 4 nodes                       17    32
+schedule, 4 idle nodes                  13     0
 agent, nothing new                       1     0
 agent, sign of life                      1     1
 PUT job of 1                             4    10

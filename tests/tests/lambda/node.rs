@@ -23,8 +23,13 @@ impl TestNode {
         cluster.planned_nodes += 1;
         let reference = cluster.reference();
         let id = NodeId::new(&RandomIds.uid(), false);
-        let node =
-            Node::launching(id.clone(), reference.clone(), RandomIds.uid(), SystemClock.now());
+        let node = Node::launching(
+            id.clone(),
+            reference.clone(),
+            RandomIds.uid(),
+            cluster.charge(),
+            SystemClock.now(),
+        );
         let transaction = Transaction::new().replace_cluster(&cluster).create_node(&node);
         stack.table.commit(transaction).await.expect("nobody else writes here");
         let ClusterRef { workspace, name, uid } = &reference;

@@ -3,7 +3,7 @@
 use crate::environment::Environment;
 use crate::exit::Exit;
 use crate::output::{Format, Output};
-use crate::wiring::{LocalOptions, LocalService};
+use crate::wiring::{LocalOptions, LocalService, Quota};
 use anyhow::{Context as _, Result};
 use clap::Args;
 use serde_json::json;
@@ -32,6 +32,12 @@ pub struct Arguments {
     #[arg(long, value_name = "N", default_value_t = 64,
         value_parser = clap::value_parser!(u32).range(1..=250))]
     max_nodes: u32,
+    /// Most cores of each priority (dedicated, lowpriority), per subscription and region
+    #[arg(long, value_name = "N", default_value_t = Quota::DEFAULT.cores)]
+    max_cores: u32,
+    /// Most clusters, per subscription and region
+    #[arg(long, value_name = "N", default_value_t = Quota::DEFAULT.clusters)]
+    max_clusters: u32,
     /// How long a node that nobody needs stays
     #[arg(long, value_name = "N", default_value_t = 30)]
     idle_seconds: u64,
@@ -61,6 +67,7 @@ pub async fn run(
         listen: arguments.listen,
         data_dir: data_dir.clone(),
         max_nodes: arguments.max_nodes,
+        quota: Quota { clusters: arguments.max_clusters, cores: arguments.max_cores },
         token: environment.token,
         idle_seconds: arguments.idle_seconds,
         tick_millis: TICK_MILLIS,

@@ -4,21 +4,18 @@ use super::Call;
 use axum::response::Response;
 use control::Error;
 use control::operations::Put;
-use http::Method;
-use model::{Name, Node, WorkspaceNames};
-use wire::RemoteLogin;
+use model::{Cluster, Name, Node};
+use wire::{NodeCounts, RemoteLogin};
 
 /// Where the nodes' SSH server listens.
 const SSH_PORT: u16 = 22;
 
 impl Call<'_> {
-    pub(crate) async fn clusters(&self, names: &WorkspaceNames) -> Result<Response, Error> {
-        if self.method != Method::GET {
-            return self.method_not_allowed();
-        }
+    pub(crate) async fn clusters(&self) -> Result<Response, Error> {
         let control = &self.web.control;
+        let names = self.route.workspace()?;
         let (after, size) = (self.page_start()?, self.page_size()?);
-        let page = control.clusters(names, after, size).await?;
+        let page = control.clusters(&names, after, size).await?;
         let mut bodies = Vec::with_capacity(page.items.len());
         for cluster in &page.items {
             bodies.push(wire::cluster(cluster, &control.node_counts(cluster).await?));
@@ -26,54 +23,49 @@ impl Call<'_> {
         self.page(bodies, page.next)
     }
 
-    pub(crate) async fn cluster(
-        &self,
-        names: &WorkspaceNames,
-        name: &Name,
-    ) -> Result<Response, Error> {
-        let control = &self.web.control;
-        let (cluster, counts) = match self.method {
-            Method::GET => {
-                let cluster = control.cluster(names, name).await?;
-                let counts = control.node_counts(&cluster).await?;
-                (cluster, counts)
-            }
-            Method::PUT => {
-                let request = wire::parse_cluster_create(&self.body)?;
-                match control.put_cluster(names, name, &request).await? {
-                    Put::Accepted(started) => {
-                        return Ok(self.accepted(&names.subscription, &started));
-                    }
-                    Put::Unchanged(cluster) => {
-                        let counts = control.node_counts(&cluster).await?;
-                        (*cluster, counts)
-                    }
-                }
-            }
-            Method::PATCH => {
-                let scale = wire::parse_cluster_update(&self.body)?;
-                control.scale_cluster(names, name, scale).await?
-            }
-            Method::DELETE => {
-                let started = control.delete_cluster(names, name).await?;
-                return self.deleted(&names.subscription, started);
-            }
-            _ => return self.method_not_allowed(),
-        };
-        self.resource(&wire::cluster(&cluster, &counts), &cluster.etag, cluster.modified_at)
+    fn cluster_name(&self) -> Result<Name, Error> {
+        self.route.name("clusterName")
     }
 
-    pub(crate) async fn cluster_logins(
-        &self,
-        names: &WorkspaceNames,
-        name: &Name,
-    ) -> Result<Response, Error> {
-        if self.method != Method::POST {
-            return self.method_not_allowed();
+    pub(crate) async fn cluster(&self) -> Result<Response, Error> {
+        let (names, name) = (self.route.workspace()?, self.cluster_name()?);
+        self.present_cluster(&self.web.control.cluster(&names, &name).await?).await
+    }
+
+    pub(crate) async fn create_cluster(&self) -> Result<Response, Error> {
+        let (names, name) = (self.route.workspace()?, self.cluster_name()?);
+        let request = wire::parse_cluster_create(&self.body)?;
+        match self.web.control.put_cluster(&names, &name, &request).await? {
+            Put::Accepted(started) => self.accepted(&started),
+            Put::Unchanged(cluster) => self.present_cluster(&cluster).await,
         }
-        let cluster = self.web.control.cluster(names, name).await?;
+    }
+
+    pub(crate) async fn update_cluster(&self) -> Result<Response, Error> {
+        let (names, name) = (self.route.workspace()?, self.cluster_name()?);
+        let scale = wire::parse_cluster_update(&self.body)?;
+        let (cluster, counts) = self.web.control.scale_cluster(&names, &name, scale).await?;
+        self.cluster_body(&cluster, &counts)
+    }
+
+    pub(crate) async fn delete_cluster(&self) -> Result<Response, Error> {
+        let (names, name) = (self.route.workspace()?, self.cluster_name()?);
+        self.deleted(self.web.control.delete_cluster(&names, &name).await?)
+    }
+
+    pub(crate) async fn cluster_logins(&self) -> Result<Response, Error> {
+        let (names, name) = (self.route.workspace()?, self.cluster_name()?);
+        let cluster = self.web.control.cluster(&names, &name).await?;
         let nodes = self.web.control.cluster_nodes(&cluster).await?;
         self.ok(&wire::list(nodes.iter().filter_map(login).collect(), None))
+    }
+
+    async fn present_cluster(&self, cluster: &Cluster) -> Result<Response, Error> {
+        self.cluster_body(cluster, &self.web.control.node_counts(cluster).await?)
+    }
+
+    fn cluster_body(&self, cluster: &Cluster, counts: &NodeCounts) -> Result<Response, Error> {
+        self.resource(&wire::cluster(cluster, counts), &cluster.etag, cluster.modified_at)
     }
 }
 

@@ -3,35 +3,39 @@
 use super::Call;
 use axum::response::Response;
 use control::Error;
-use http::Method;
-use model::{Name, WorkspaceNames};
+use model::{Experiment, Name};
+
+const NAME: &str = "experimentName";
 
 impl Call<'_> {
-    pub(crate) async fn experiments(&self, names: &WorkspaceNames) -> Result<Response, Error> {
-        if self.method != Method::GET {
-            return self.method_not_allowed();
-        }
+    pub(crate) async fn experiments(&self) -> Result<Response, Error> {
+        let names = self.route.workspace()?;
         let (after, size) = (self.page_start()?, self.page_size()?);
-        let page = self.web.control.experiments(names, after, size).await?;
+        let page = self.web.control.experiments(&names, after, size).await?;
         self.page(page.items.iter().map(wire::experiment).collect(), page.next)
     }
 
-    pub(crate) async fn experiment(
-        &self,
-        names: &WorkspaceNames,
-        name: &Name,
-    ) -> Result<Response, Error> {
-        let control = &self.web.control;
-        let experiment = match self.method {
-            Method::GET => control.experiment(names, name).await?,
-            // The SDK sends no body at all.
-            Method::PUT => control.put_experiment(names, name).await?,
-            Method::DELETE => {
-                let started = control.delete_experiment(names, name).await?;
-                return self.deleted(&names.subscription, started);
-            }
-            _ => return self.method_not_allowed(),
-        };
-        self.resource(&wire::experiment(&experiment), &experiment.etag, experiment.modified_at)
+    fn experiment_name(&self) -> Result<Name, Error> {
+        self.route.name(NAME)
+    }
+
+    pub(crate) async fn experiment(&self) -> Result<Response, Error> {
+        let (names, name) = (self.route.workspace()?, self.experiment_name()?);
+        self.experiment_body(&self.web.control.experiment(&names, &name).await?)
+    }
+
+    /// The SDK sends no body at all.
+    pub(crate) async fn create_experiment(&self) -> Result<Response, Error> {
+        let (names, name) = (self.route.workspace()?, self.experiment_name()?);
+        self.experiment_body(&self.web.control.put_experiment(&names, &name).await?)
+    }
+
+    pub(crate) async fn delete_experiment(&self) -> Result<Response, Error> {
+        let (names, name) = (self.route.workspace()?, self.experiment_name()?);
+        self.deleted(self.web.control.delete_experiment(&names, &name).await?)
+    }
+
+    fn experiment_body(&self, experiment: &Experiment) -> Result<Response, Error> {
+        self.resource(&wire::experiment(experiment), &experiment.etag, experiment.modified_at)
     }
 }

@@ -4,46 +4,44 @@ use super::Call;
 use axum::response::Response;
 use control::Error;
 use control::operations::Put;
-use http::Method;
-use model::{FileServer, Name, WorkspaceNames};
+use model::{FileServer, Name};
 
 impl Call<'_> {
-    pub(crate) async fn file_servers(&self, names: &WorkspaceNames) -> Result<Response, Error> {
-        if self.method != Method::GET {
-            return self.method_not_allowed();
-        }
+    pub(crate) async fn file_servers(&self) -> Result<Response, Error> {
         let control = &self.web.control;
+        let names = self.route.workspace()?;
         let (after, size) = (self.page_start()?, self.page_size()?);
-        let page = control.file_servers(names, after, size).await?;
+        let page = control.file_servers(&names, after, size).await?;
         let body =
             |server: &FileServer| wire::file_server(server, &control.file_server_view(server));
         self.page(page.items.iter().map(body).collect(), page.next)
     }
 
-    pub(crate) async fn file_server(
-        &self,
-        names: &WorkspaceNames,
-        name: &Name,
-    ) -> Result<Response, Error> {
-        let control = &self.web.control;
-        let server = match self.method {
-            Method::GET => control.file_server(names, name).await?,
-            Method::PUT => {
-                let spec = wire::parse_file_server_create(&self.body)?;
-                match control.put_file_server(names, name, &spec).await? {
-                    Put::Accepted(started) => {
-                        return Ok(self.accepted(&names.subscription, &started));
-                    }
-                    Put::Unchanged(server) => *server,
-                }
-            }
-            Method::DELETE => {
-                let started = control.delete_file_server(names, name).await?;
-                return self.deleted(&names.subscription, started);
-            }
-            _ => return self.method_not_allowed(),
-        };
-        let view = control.file_server_view(&server);
-        self.resource(&wire::file_server(&server, &view), &server.etag, server.modified_at)
+    fn file_server_name(&self) -> Result<Name, Error> {
+        self.route.name("fileServerName")
+    }
+
+    pub(crate) async fn file_server(&self) -> Result<Response, Error> {
+        let (names, name) = (self.route.workspace()?, self.file_server_name()?);
+        self.file_server_body(&self.web.control.file_server(&names, &name).await?)
+    }
+
+    pub(crate) async fn create_file_server(&self) -> Result<Response, Error> {
+        let (names, name) = (self.route.workspace()?, self.file_server_name()?);
+        let spec = wire::parse_file_server_create(&self.body)?;
+        match self.web.control.put_file_server(&names, &name, &spec).await? {
+            Put::Accepted(started) => self.accepted(&started),
+            Put::Unchanged(server) => self.file_server_body(&server),
+        }
+    }
+
+    pub(crate) async fn delete_file_server(&self) -> Result<Response, Error> {
+        let (names, name) = (self.route.workspace()?, self.file_server_name()?);
+        self.deleted(self.web.control.delete_file_server(&names, &name).await?)
+    }
+
+    fn file_server_body(&self, server: &FileServer) -> Result<Response, Error> {
+        let view = self.web.control.file_server_view(server);
+        self.resource(&wire::file_server(server, &view), &server.etag, server.modified_at)
     }
 }

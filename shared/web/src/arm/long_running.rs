@@ -8,13 +8,14 @@ use control::Error;
 use control::operations::Started;
 use http::header::{HeaderName, HeaderValue, LOCATION, RETRY_AFTER};
 use http::{HeaderMap, StatusCode};
-use model::{Name, OperationState, Uid, limits};
+use model::{OperationState, limits};
 
 const ASYNC_OPERATION: HeaderName = HeaderName::from_static("azure-asyncoperation");
 
 impl Call<'_> {
     /// 202, with both URLs absolute: the SDK ignores others.
-    pub(crate) fn accepted(&self, subscription: &Name, started: &Started) -> Response {
+    pub(crate) fn accepted(&self, started: &Started) -> Result<Response, Error> {
+        let subscription = self.route.subscription()?;
         let url = |kind: &str| {
             let Started { operation, location } = started;
             let url = format!(
@@ -31,24 +32,21 @@ impl Call<'_> {
             headers.insert(LOCATION, statuses);
         }
         headers.insert(RETRY_AFTER, HeaderValue::from(limits::RETRY_AFTER_SECONDS));
-        response
+        Ok(response)
     }
 
     /// 202 for a deletion that was started, 204 when there was nothing.
-    pub(crate) fn deleted(
-        &self,
-        subscription: &Name,
-        started: Option<Started>,
-    ) -> Result<Response, Error> {
+    pub(crate) fn deleted(&self, started: Option<Started>) -> Result<Response, Error> {
         match started {
-            Some(started) => Ok(self.accepted(subscription, &started)),
+            Some(started) => self.accepted(&started),
             None => self.no_content(),
         }
     }
 
     /// Always 200; the body says how far it is.
-    pub(crate) async fn operation_result(&self, id: &Uid) -> Result<Response, Error> {
-        let operation = self.web.control.operation(id).await?;
+    pub(crate) async fn operation_result(&self) -> Result<Response, Error> {
+        let id = self.route.operation_id()?;
+        let operation = self.web.control.operation(&id).await?;
         let url = format!("{}{}", self.base, self.path);
         let mut headers = HeaderMap::new();
         headers.insert(RETRY_AFTER, HeaderValue::from(limits::RETRY_AFTER_SECONDS));
@@ -56,8 +54,9 @@ impl Call<'_> {
     }
 
     /// 202 while it runs, then 204. (Never recorded: a guess that fits what ARM does.)
-    pub(crate) async fn operation_status(&self, id: &Uid) -> Result<Response, Error> {
-        let operation = self.web.control.operation(id).await?;
+    pub(crate) async fn operation_status(&self) -> Result<Response, Error> {
+        let id = self.route.operation_id()?;
+        let operation = self.web.control.operation(&id).await?;
         let status = match operation.state {
             OperationState::InProgress => StatusCode::ACCEPTED,
             OperationState::Succeeded { .. } | OperationState::Failed { .. } => {

@@ -5,33 +5,42 @@ mod experiments;
 mod file_servers;
 mod jobs;
 mod long_running;
+mod operation;
 mod page;
-mod path;
+mod resource_manager;
+mod roles;
+mod route;
+mod tokens;
+mod usages;
 mod workspaces;
 
-use crate::{Web, answer};
+use crate::{Web, access, answer};
 use axum::body::{Bytes, to_bytes};
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
-use control::{ApiError, Error, Kind};
+use control::Error;
 use http::header::{ETAG, HOST, HeaderValue, LAST_MODIFIED};
-use http::{HeaderMap, Method, StatusCode};
-use model::{Timestamp, Uid, limits};
-use path::Target;
+use http::{HeaderMap, StatusCode};
+use model::{Principal, Timestamp, Uid, limits};
+use operation::{Needs, Operation};
+use route::Route;
 use serde::Serialize;
 
 /// One request, taken apart.
 pub(crate) struct Call<'a> {
     pub web: &'a Web,
-    pub method: Method,
+    pub route: Route<'a>,
     /// Decoded pairs.
     pub query: Vec<(String, String)>,
     /// Scheme and host as the client wrote them: URLs in answers must be absolute.
     pub base: String,
     /// Path and query without the continuation token.
-    pub path: String,
+    pub path: &'a str,
     pub body: Bytes,
 }
+
+/// The code of Azure Resource Manager for a role that is missing.
+const AUTHORIZATION_FAILED: &str = "AuthorizationFailed";
 
 pub(crate) async fn handle(State(web): State<Web>, request: Request) -> Response {
     answer::respond(handle_or_fail(&web, request).await)
@@ -39,19 +48,21 @@ pub(crate) async fn handle(State(web): State<Web>, request: Request) -> Response
 
 async fn handle_or_fail(web: &Web, request: Request) -> Result<Response, Error> {
     let (parts, body) = request.into_parts();
-    let path = parts.uri.path().to_owned();
-    let target = Target::parse(&path)?;
+    let path = parts.uri.path();
+    let route = Route::find(&parts.method, path)?;
     let query: Vec<(String, String)> = axum::extract::Query::try_from_uri(&parts.uri)
         .map(|axum::extract::Query(pairs)| pairs)
         .map_err(|_| Error::bad_request("InvalidQuery", "The query cannot be read"))?;
-    check_api_version(&query)?;
+    check_api_version(path, &query)?;
     let body = to_bytes(body, limits::MAX_BODY_BYTES).await.map_err(|_| {
         let message = format!("The body is larger than {} bytes", limits::MAX_BODY_BYTES);
         Error::bad_request("RequestTooLarge", message)
     })?;
     let base = base_url(&parts.headers);
-    let call = Call { web, method: parts.method, query, base, path, body };
-    call.answer(target).await
+    let call = Call { web, route, query, base, path, body };
+    let principal = parts.extensions.get::<Principal>().cloned();
+    call.check_role(&principal.ok_or_else(access::unauthorized)?).await?;
+    call.answer().await
 }
 
 /// Behind API Gateway the scheme stands in a header.
@@ -61,10 +72,19 @@ fn base_url(headers: &HeaderMap) -> String {
     format!("{scheme}://{}", text(HOST.as_str()).unwrap_or("127.0.0.1"))
 }
 
-fn check_api_version(query: &[(String, String)]) -> Result<(), Error> {
+/// Resource Manager's own operations have versions of their own, in which what is served here is
+/// the same; what the local service adds has none.
+fn check_api_version(path: &str, query: &[(String, String)]) -> Result<(), Error> {
+    let path = path.to_ascii_lowercase();
+    if path.starts_with("/local/") {
+        return Ok(());
+    }
+    let batch_ai = path.contains("/microsoft.batchai/")
+        && !path.contains("/providers/microsoft.authorization/");
     let given = query.iter().find(|(name, _)| name.eq_ignore_ascii_case("api-version"));
     match given {
         Some((_, version)) if version == wire::API_VERSION => Ok(()),
+        Some((_, version)) if !batch_ai && is_api_version(version) => Ok(()),
         Some((_, version)) => Err(Error::bad_request(
             "InvalidApiVersionParameter",
             format!(
@@ -80,34 +100,126 @@ fn check_api_version(query: &[(String, String)]) -> Result<(), Error> {
     }
 }
 
+/// `2022-09-01`, or `2020-08-01-preview`.
+fn is_api_version(text: &str) -> bool {
+    let date = text.strip_suffix("-preview").unwrap_or(text);
+    let digits = |part: &str, length: usize| {
+        part.len() == length && part.bytes().all(|byte| byte.is_ascii_digit())
+    };
+    let mut parts = date.split('-');
+    parts.next().is_some_and(|year| digits(year, 4))
+        && parts.next().is_some_and(|month| digits(month, 2))
+        && parts.next().is_some_and(|day| digits(day, 2))
+        && parts.next().is_none()
+}
+
 impl Call<'_> {
-    async fn answer(&self, target: Target) -> Result<Response, Error> {
-        match target {
-            Target::Workspaces { subscription, group } => {
-                self.workspaces(&subscription, group.as_ref()).await
+    async fn answer(&self) -> Result<Response, Error> {
+        match self.route.row.operation {
+            Operation::ProviderOperations => {
+                self.ok(&wire::list(wire::provider_operations(), None))
             }
-            Target::Workspace(names) => self.workspace(&names).await,
-            Target::Clusters(names) => self.clusters(&names).await,
-            Target::Cluster(names, name) => self.cluster(&names, &name).await,
-            Target::ClusterLogins(names, name) => self.cluster_logins(&names, &name).await,
-            Target::FileServers(names) => self.file_servers(&names).await,
-            Target::FileServer(names, name) => self.file_server(&names, &name).await,
-            Target::Experiments(names) => self.experiments(&names).await,
-            Target::Experiment(names, name) => self.experiment(&names, &name).await,
-            Target::Jobs(path) => self.jobs(&path).await,
-            Target::Job(path, name) => self.job(&path, &name).await,
-            Target::JobTermination(path, name) => self.terminate(&path, &name).await,
-            Target::JobFiles(path, name) => self.job_files(&path, &name).await,
-            Target::JobLogins(path, name) => self.job_logins(&path, &name).await,
-            Target::OperationResult(id) => self.operation_result(&id).await,
-            Target::OperationStatus(id) => self.operation_status(&id).await,
+            Operation::UsagesList => self.usages().await,
+            Operation::PollResult => self.operation_result().await,
+            Operation::PollStatus => self.operation_status().await,
+
+            Operation::WorkspacesList => self.workspaces(None).await,
+            Operation::WorkspacesListByResourceGroup => {
+                self.workspaces(Some(self.route.resource_group()?)).await
+            }
+            Operation::WorkspacesCreate => self.create_workspace().await,
+            Operation::WorkspacesUpdate => self.update_workspace().await,
+            Operation::WorkspacesDelete => self.delete_workspace().await,
+            Operation::WorkspacesGet => self.workspace().await,
+
+            Operation::ClustersList => self.clusters().await,
+            Operation::ClustersCreate => self.create_cluster().await,
+            Operation::ClustersUpdate => self.update_cluster().await,
+            Operation::ClustersDelete => self.delete_cluster().await,
+            Operation::ClustersGet => self.cluster().await,
+            Operation::ClustersListRemoteLogin => self.cluster_logins().await,
+
+            Operation::FileServersList => self.file_servers().await,
+            Operation::FileServersCreate => self.create_file_server().await,
+            Operation::FileServersDelete => self.delete_file_server().await,
+            Operation::FileServersGet => self.file_server().await,
+
+            Operation::ExperimentsList => self.experiments().await,
+            Operation::ExperimentsCreate => self.create_experiment().await,
+            Operation::ExperimentsDelete => self.delete_experiment().await,
+            Operation::ExperimentsGet => self.experiment().await,
+
+            Operation::JobsList => self.jobs().await,
+            Operation::JobsCreate => self.create_job().await,
+            Operation::JobsDelete => self.delete_job().await,
+            Operation::JobsGet => self.job().await,
+            Operation::JobsListOutputFiles => self.job_files().await,
+            Operation::JobsListRemoteLogin => self.job_logins().await,
+            Operation::JobsTerminate => self.terminate_job().await,
+
+            Operation::TenantsList => self.ok(&wire::list(vec![wire::tenant()], None)),
+            Operation::SubscriptionsList => self.subscriptions().await,
+            Operation::SubscriptionsGet => {
+                self.ok(&wire::subscription(&self.route.subscription()?))
+            }
+            Operation::ProvidersList => {
+                self.ok(&wire::list(wire::providers(&self.route.subscription()?), None))
+            }
+            Operation::ProvidersGet | Operation::ProvidersRegister => self.provider(),
+            Operation::GroupsList => self.resource_groups().await,
+            Operation::GroupsCheck => self.check_resource_group().await,
+            Operation::GroupsCreate => self.create_resource_group().await,
+            Operation::GroupsUpdate => self.update_resource_group().await,
+            Operation::GroupsDelete => self.delete_resource_group().await,
+            Operation::GroupsGet => self.resource_group().await,
+            Operation::GroupDeletion => self.resource_group_deletion().await,
+
+            Operation::RoleDefinitionsOfSubscription => self.role_definitions(),
+            Operation::RolesOfSubscriptionList
+            | Operation::RolesOfGroupList
+            | Operation::RolesOfWorkspaceList => self.role_assignments().await,
+            Operation::RolesOfSubscriptionGet
+            | Operation::RolesOfGroupGet
+            | Operation::RolesOfWorkspaceGet => self.role_assignment().await,
+            Operation::RolesOfSubscriptionCreate
+            | Operation::RolesOfGroupCreate
+            | Operation::RolesOfWorkspaceCreate => self.create_role_assignment().await,
+            Operation::RolesOfSubscriptionDelete
+            | Operation::RolesOfGroupDelete
+            | Operation::RolesOfWorkspaceDelete => self.delete_role_assignment().await,
+
+            Operation::TokensList => self.tokens().await,
+            Operation::TokensCreate => self.create_token().await,
+            Operation::TokensRevoke => self.revoke_token().await,
         }
     }
 
-    fn method_not_allowed(&self) -> Result<Response, Error> {
-        let message = format!("The method {} is not supported here", self.method);
-        let body = wire::ErrorBody::new("MethodNotAllowed", message);
-        Ok(answer::json(StatusCode::METHOD_NOT_ALLOWED, HeaderMap::new(), &body))
+    /// Against the one table of operations.
+    async fn check_role(&self, principal: &Principal) -> Result<(), Error> {
+        let row = self.route.row;
+        let (role, scope) = match row.needs {
+            Needs::Token => return Ok(()),
+            Needs::Service => match principal {
+                Principal::Service => return Ok(()),
+                Principal::Known(_) => {
+                    return Err(Error::forbidden(
+                        AUTHORIZATION_FAILED,
+                        format!("{} takes the service's own token", row.id),
+                    ));
+                }
+            },
+            Needs::Role(role) => (role, self.route.scope()?),
+        };
+        if self.web.control.may(principal, role, &scope).await? {
+            return Ok(());
+        }
+        let message = format!(
+            "{} takes the role {} at {} or above it; ask an owner to assign it",
+            row.id,
+            role.name(),
+            wire::ids::scope_id(&scope)
+        );
+        Err(Error::forbidden(AUTHORIZATION_FAILED, message))
     }
 
     fn ok<T: Serialize>(&self, body: &T) -> Result<Response, Error> {
@@ -131,12 +243,11 @@ impl Call<'_> {
         Ok(answer::json(StatusCode::OK, headers, body))
     }
 
+    fn created<T: Serialize>(&self, body: &T) -> Result<Response, Error> {
+        Ok(answer::json(StatusCode::CREATED, HeaderMap::new(), body))
+    }
+
     fn no_content(&self) -> Result<Response, Error> {
         Ok(StatusCode::NO_CONTENT.into_response())
     }
-}
-
-pub(crate) fn not_found(path: &str) -> Error {
-    let message = format!("There is nothing at '{}'; check the path", path.escape_debug());
-    ApiError::new(Kind::NotFound, "ResourceNotFound", message).into()
 }

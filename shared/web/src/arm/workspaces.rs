@@ -3,41 +3,37 @@
 use super::Call;
 use axum::response::Response;
 use control::Error;
-use http::Method;
-use model::{Name, WorkspaceNames};
+use model::{Name, Workspace};
 
 impl Call<'_> {
-    pub(crate) async fn workspaces(
-        &self,
-        subscription: &Name,
-        group: Option<&Name>,
-    ) -> Result<Response, Error> {
-        if self.method != Method::GET {
-            return self.method_not_allowed();
-        }
+    pub(crate) async fn workspaces(&self, group: Option<Name>) -> Result<Response, Error> {
+        let subscription = self.route.subscription()?;
         let (after, size) = (self.page_start()?, self.page_size()?);
-        let page = self.web.control.workspaces(subscription, group, after, size).await?;
+        let page = self.web.control.workspaces(&subscription, group.as_ref(), after, size).await?;
         self.page(page.items.iter().map(wire::workspace).collect(), page.next)
     }
 
-    pub(crate) async fn workspace(&self, names: &WorkspaceNames) -> Result<Response, Error> {
-        let control = &self.web.control;
-        let workspace = match self.method {
-            Method::GET => control.workspace(names).await?,
-            Method::PUT => {
-                let request = wire::parse_workspace_create(&self.body)?;
-                control.put_workspace(names, &request).await?
-            }
-            Method::PATCH => {
-                let tags = wire::parse_workspace_update(&self.body)?;
-                control.tag_workspace(names, tags).await?
-            }
-            Method::DELETE => {
-                let started = control.delete_workspace(names).await?;
-                return self.deleted(&names.subscription, started);
-            }
-            _ => return self.method_not_allowed(),
-        };
-        self.resource(&wire::workspace(&workspace), &workspace.etag, workspace.modified_at)
+    pub(crate) async fn workspace(&self) -> Result<Response, Error> {
+        self.workspace_body(&self.web.control.workspace(&self.route.workspace()?).await?)
+    }
+
+    pub(crate) async fn create_workspace(&self) -> Result<Response, Error> {
+        let names = self.route.workspace()?;
+        let request = wire::parse_workspace_create(&self.body)?;
+        self.workspace_body(&self.web.control.put_workspace(&names, &request).await?)
+    }
+
+    pub(crate) async fn update_workspace(&self) -> Result<Response, Error> {
+        let names = self.route.workspace()?;
+        let tags = wire::parse_workspace_update(&self.body)?;
+        self.workspace_body(&self.web.control.tag_workspace(&names, tags).await?)
+    }
+
+    pub(crate) async fn delete_workspace(&self) -> Result<Response, Error> {
+        self.deleted(self.web.control.delete_workspace(&self.route.workspace()?).await?)
+    }
+
+    fn workspace_body(&self, workspace: &Workspace) -> Result<Response, Error> {
+        self.resource(&wire::workspace(workspace), &workspace.etag, workspace.modified_at)
     }
 }

@@ -5,6 +5,7 @@
 //! a file server exists) or a key (secrets) happens in `into_spec`.
 
 mod account;
+mod arm;
 mod cluster;
 mod environment;
 mod file_server;
@@ -18,6 +19,10 @@ mod workspace;
 #[cfg(test)]
 mod tests;
 
+pub use arm::{
+    ResourceGroupRequest, RoleAssignmentRequest, TokenRequest, parse_resource_group,
+    parse_resource_group_update, parse_role_assignment, parse_token,
+};
 pub use cluster::{ClusterRequest, SetupTaskRequest, parse_cluster_create, parse_cluster_update};
 pub use environment::PlainSecret;
 pub use file_server::{is_same_file_server, parse_file_server_create};

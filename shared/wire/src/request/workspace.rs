@@ -24,7 +24,7 @@ pub fn parse_workspace_update(body: &[u8]) -> Result<Option<BTreeMap<String, Str
     read::body(body, |fields| Some(tags(fields)))
 }
 
-fn location(place: &Place<'_>) -> Option<String> {
+pub(super) fn location(place: &Place<'_>) -> Option<String> {
     let text = place.text()?;
     if !names::is_dotted_name(text) {
         place.invalid(&format!(
@@ -36,7 +36,7 @@ fn location(place: &Place<'_>) -> Option<String> {
     Some(text.to_owned())
 }
 
-fn tags(fields: &Fields<'_>) -> Option<BTreeMap<String, String>> {
+pub(super) fn tags(fields: &Fields<'_>) -> Option<BTreeMap<String, String>> {
     let tags = fields.optional("tags")?.object()?;
     let read = tags.all().map(|(name, place)| Some((name.to_owned(), rules::text(&place)?)));
     let read: Vec<Option<(String, String)>> = read.collect();

@@ -4,6 +4,7 @@
 //! Whatever this project adds stands under `properties.extensions`, which the official clients
 //! ignore.
 
+mod arm;
 mod cluster;
 mod file_entry;
 mod file_server;
@@ -11,8 +12,15 @@ mod job;
 mod mounts;
 mod operation;
 mod parts;
+mod provider_operations;
+mod token;
+mod usage;
 mod workspace;
 
+pub use arm::{
+    ResourceGroupBody, RoleAssignmentBody, RoleDefinitionBody, providers, resource_group,
+    role_assignment, role_definition, subscription, tenant,
+};
 pub use cluster::{ClusterProperties, NodeCounts, NodeStateCounts, cluster};
 pub use file_entry::{FileEntry, FileProperties, RemoteLogin};
 pub use file_server::{FileServerProperties, FileServerView, file_server};
@@ -20,4 +28,7 @@ pub use job::{AttemptView, ExecutionInfo, JobExtensions, JobProperties, job};
 pub use mounts::MountVolumesBody;
 pub use operation::{OperationBody, operation};
 pub use parts::{BatchAiError, ListBody, NameValuePair, Resource, SecretName, list};
+pub use provider_operations::provider_operations;
+pub use token::{NewTokenBody, TokenBody, new_token, token};
+pub use usage::{Usage, UsageBody, usage};
 pub use workspace::{ContainerProperties, experiment, workspace};

@@ -1,0 +1,94 @@
+//! Bearer tokens that the service itself gives out, for a service without an identity provider.
+//!
+//! A token is 32 random bytes; the table keeps its digest only, so it is shown once.
+
+use crate::{ApiError, Control, Error, Kind, replan};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use dynamo::Transaction;
+use model::{AccessToken, Uid, limits};
+use rand::RngCore;
+use sha2::{Digest, Sha256};
+use std::fmt::Write;
+
+/// Tells our tokens from others at a glance, and lets scanners of secrets find them.
+const PREFIX: &str = "bai_";
+const RANDOM_BYTES: usize = 32;
+
+impl Control {
+    /// Answers the token itself, which nobody can show again.
+    pub async fn create_token(
+        &self,
+        name: &str,
+        lifetime_seconds: Option<u64>,
+    ) -> Result<(AccessToken, String), Error> {
+        let known = self.table.tokens().await?;
+        if known.len() >= limits::MAX_TOKENS {
+            let message = format!(
+                "There are {} tokens, which is the most there can be; revoke some first",
+                known.len()
+            );
+            return Err(Error::conflict("TokenLimitExceeded", message));
+        }
+        if known.iter().any(|token| token.name == name) {
+            let message =
+                format!("There is a token named {name} already; revoke it or use another name");
+            return Err(Error::conflict("TokenExists", message));
+        }
+        let mut random = [0; RANDOM_BYTES];
+        rand::rng().fill_bytes(&mut random);
+        let text = format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(random));
+        let now = self.now();
+        let token = AccessToken {
+            digest: digest(&text),
+            principal: self.new_uid(),
+            name: name.to_owned(),
+            created_at: now,
+            expires_at: lifetime_seconds.map(|seconds| now.plus_seconds(seconds)),
+        };
+        self.table.commit(Transaction::new().create_token(&token)).await?;
+        tracing::info!(name, principal = %token.principal, "a token was created");
+        Ok((token, text))
+    }
+
+    pub async fn tokens(&self) -> Result<Vec<AccessToken>, Error> {
+        let mut tokens = self.table.tokens().await?;
+        tokens.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(tokens)
+    }
+
+    /// The token ends at once, and what its principal was granted with it.
+    pub async fn revoke_token(&self, name: &str) -> Result<(), Error> {
+        replan(|| async {
+            let tokens = self.table.tokens().await?;
+            let missing = || {
+                let message = format!("There is no token named {}", name.escape_debug());
+                ApiError::new(Kind::NotFound, "TokenNotFound", message)
+            };
+            let token = tokens.iter().find(|token| token.name == name).ok_or_else(missing)?;
+            self.revoke_all_of(&token.principal).await?;
+            Ok(self.table.commit(Transaction::new().remove_token(token)).await?)
+        })
+        .await?;
+        tracing::info!(name, "a token was revoked");
+        Ok(())
+    }
+
+    /// Whom a token identifies; nobody once it has expired.
+    pub async fn principal_of(&self, text: &str) -> Result<Option<Uid>, Error> {
+        if !text.starts_with(PREFIX) {
+            return Ok(None);
+        }
+        let found = self.table.token(&digest(text)).await?;
+        let now = self.now();
+        let valid = found.filter(|token| token.expires_at.is_none_or(|end| now < end));
+        Ok(valid.map(|token| token.principal))
+    }
+}
+
+fn digest(text: &str) -> String {
+    Sha256::digest(text.as_bytes()).iter().fold(String::new(), |mut digits, byte| {
+        write!(digits, "{byte:02x}").expect("a string takes all text");
+        digits
+    })
+}

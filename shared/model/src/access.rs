@@ -1,0 +1,157 @@
+//! Who may do what: principals, their roles, and the scopes that a role holds for.
+
+use crate::{Name, Timestamp, Uid, WorkspaceNames};
+use serde::{Deserialize, Serialize};
+
+/// The three general roles of Azure. Each one includes those before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Role {
+    /// Reads.
+    Reader,
+    /// Reads, writes, and calls actions.
+    Contributor,
+    /// Also grants roles.
+    Owner,
+}
+
+impl Role {
+    pub const ALL: [Self; 3] = [Self::Reader, Self::Contributor, Self::Owner];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Reader => "Reader",
+            Self::Contributor => "Contributor",
+            Self::Owner => "Owner",
+        }
+    }
+
+    /// The id under which Azure defines the role, the same in every subscription.
+    pub fn definition(self) -> &'static str {
+        match self {
+            Self::Reader => "acdd72a7-3385-48ef-bd42-f606fba81ae7",
+            Self::Contributor => "b24988ac-6180-42a0-ab88-20f7382dd24c",
+            Self::Owner => "8e3af657-a8ff-443c-a75c-2fe8c4bcb635",
+        }
+    }
+}
+
+/// What a role holds for: a subscription, a resource group, or a workspace, each with all below.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Scope {
+    pub subscription: Name,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resource_group: Option<Name>,
+    /// Only with a resource group.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub workspace: Option<Name>,
+}
+
+impl Scope {
+    pub fn subscription(subscription: Name) -> Self {
+        Self { subscription, resource_group: None, workspace: None }
+    }
+
+    pub fn resource_group(subscription: Name, group: Name) -> Self {
+        Self { subscription, resource_group: Some(group), workspace: None }
+    }
+
+    /// Whether what holds here holds there: the same, or below it.
+    pub fn covers(&self, other: &Self) -> bool {
+        let holds = |mine: &Option<Name>, theirs: &Option<Name>| {
+            mine.as_ref().is_none_or(|mine| theirs.as_ref() == Some(mine))
+        };
+        self.subscription == other.subscription
+            && holds(&self.resource_group, &other.resource_group)
+            && holds(&self.workspace, &other.workspace)
+    }
+
+    /// The spelling under which the table keeps it.
+    pub fn key(&self) -> String {
+        let part = |name: &Option<Name>| name.as_ref().map(Name::key).unwrap_or_default();
+        format!("{}/{}", part(&self.resource_group), part(&self.workspace))
+    }
+}
+
+impl From<&WorkspaceNames> for Scope {
+    fn from(names: &WorkspaceNames) -> Self {
+        Self {
+            subscription: names.subscription.clone(),
+            resource_group: Some(names.resource_group.clone()),
+            workspace: Some(names.workspace.clone()),
+        }
+    }
+}
+
+/// A principal has a role in a scope (`Microsoft.Authorization/roleAssignments`).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RoleAssignment {
+    /// The name that its creator chose.
+    pub id: Uid,
+    pub scope: Scope,
+    pub principal: Uid,
+    pub role: Role,
+    pub created_at: Timestamp,
+}
+
+/// A bearer token that the service itself gave out; only its digest is kept.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AccessToken {
+    /// SHA-256 of the token, in hexadecimal digits.
+    pub digest: String,
+    /// Whom it identifies.
+    pub principal: Uid,
+    /// What people call the principal.
+    pub name: String,
+    pub created_at: Timestamp,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Timestamp>,
+}
+
+/// Who asks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Principal {
+    /// Shows the service's own token: may do everything.
+    Service,
+    Known(Uid),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scope(subscription: &str, group: Option<&str>, workspace: Option<&str>) -> Scope {
+        Scope {
+            subscription: Name::new(subscription),
+            resource_group: group.map(Name::new),
+            workspace: workspace.map(Name::new),
+        }
+    }
+
+    #[test]
+    fn a_scope_covers_itself_and_what_is_below() {
+        let all = scope("S", None, None);
+        let group = scope("s", Some("g"), None);
+        let workspace = scope("s", Some("G"), Some("w"));
+        for (outer, inner, covers) in [
+            (&all, &workspace, true),
+            (&group, &workspace, true),
+            (&workspace, &workspace, true),
+            (&workspace, &group, false),
+            (&group, &all, false),
+            (&scope("t", None, None), &group, false),
+            (&scope("s", Some("h"), None), &workspace, false),
+            (&scope("s", Some("g"), Some("v")), &workspace, false),
+        ] {
+            assert_eq!(outer.covers(inner), covers, "{outer:?} {inner:?}");
+        }
+    }
+
+    #[test]
+    fn roles_include_each_other() {
+        assert!(Role::Owner > Role::Contributor && Role::Contributor > Role::Reader);
+    }
+}

@@ -1,0 +1,155 @@
+//! Machine sizes: how many cores and GPUs a name stands for.
+//!
+//! Quotas count cores per family (section 3.8 of the wire behaviour), TensorFlow's workers are
+//! limited by GPUs. Names of Azure follow `STANDARD_{family}{cores}{features}[_v{n}]`, those of EC2
+//! `{family}.{multiple}xlarge`, four cores for each multiple.
+
+use serde::{Deserialize, Serialize};
+
+/// Families with a quota of their own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum VmFamily {
+    D,
+    Dv2,
+    NC,
+    NCv2,
+    NCv3,
+    ND,
+    NV,
+}
+
+impl VmFamily {
+    /// In the order in which the service lists them.
+    pub const ALL: [Self; 7] =
+        [Self::D, Self::Dv2, Self::NC, Self::NCv2, Self::NCv3, Self::ND, Self::NV];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::D => "D",
+            Self::Dv2 => "Dv2",
+            Self::NC => "NC",
+            Self::NCv2 => "NCv2",
+            Self::NCv3 => "NCv3",
+            Self::ND => "ND",
+            Self::NV => "NV",
+        }
+    }
+}
+
+/// What is known of a machine size.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct VmSize {
+    pub family: Option<VmFamily>,
+    pub cores: u32,
+    pub gpus: u32,
+}
+
+impl VmSize {
+    /// A name that says nothing counts as one core.
+    pub fn of(name: &str) -> Self {
+        let name = name.to_ascii_uppercase();
+        let unknown = Self { family: None, cores: 1, gpus: 0 };
+        match name.strip_prefix("STANDARD_") {
+            Some(size) => azure(size).unwrap_or(unknown),
+            None => ec2(&name).unwrap_or(unknown),
+        }
+    }
+}
+
+fn azure(size: &str) -> Option<VmSize> {
+    let (size, version) = match size.rsplit_once("_V") {
+        Some((size, version)) => (size, version.parse().ok()?),
+        None => (size, 1),
+    };
+    let digits = size.find(|c: char| c.is_ascii_digit())?;
+    let (letters, rest) = size.split_at(digits);
+    let end = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
+    let number: u32 = rest[..end].parse().ok()?;
+    // Sizes with one GPU for every six cores.
+    let gpus = number / 6;
+    let (family, cores, gpus) = match (letters, version) {
+        ("NC", 1) => (Some(VmFamily::NC), number, gpus),
+        ("NC", 2) => (Some(VmFamily::NCv2), number, gpus),
+        ("NC", 3) => (Some(VmFamily::NCv3), number, gpus),
+        ("ND", 1) => (Some(VmFamily::ND), number, gpus),
+        ("NV", 1) => (Some(VmFamily::NV), number, gpus),
+        ("D" | "DS", 1) => (Some(VmFamily::D), d_cores(number)?, 0),
+        ("D" | "DS", 2) => (Some(VmFamily::Dv2), d_cores(number)?, 0),
+        _ => (None, number, 0),
+    };
+    Some(VmSize { family, cores: cores.max(1), gpus })
+}
+
+/// The D series counts sizes, not cores; from 11 on with more memory.
+fn d_cores(number: u32) -> Option<u32> {
+    match number {
+        1..=5 => Some(1 << (number - 1)),
+        11..=15 => Some(1 << (number - 10)).map(|cores: u32| if number == 15 { 20 } else { cores }),
+        _ => None,
+    }
+}
+
+fn ec2(name: &str) -> Option<VmSize> {
+    let (family, size) = name.split_once('.')?;
+    let cores = match size {
+        "NANO" | "MICRO" | "SMALL" | "MEDIUM" | "LARGE" => 2,
+        "XLARGE" => 4,
+        _ => size.strip_suffix("XLARGE")?.parse::<u32>().ok()?.checked_mul(4)?,
+    };
+    Some(VmSize { family: None, cores, gpus: ec2_gpus(family, cores) })
+}
+
+/// GPUs of the EC2 families for training (AWS, "Accelerated computing instances").
+fn ec2_gpus(family: &str, cores: u32) -> u32 {
+    match (family, cores) {
+        ("P3", 8) | ("P5", 16) => 1,
+        ("P3", 32) => 4,
+        ("P3", 64) | ("P3DN" | "P4D" | "P4DE", 96) | ("P5" | "P5E" | "P5EN", 192) => 8,
+        ("G4DN", 48) | ("G5" | "G6" | "G6E", 48 | 96) => 4,
+        ("G4DN", 96) | ("G5" | "G6" | "G6E", 192) => 8,
+        ("G4DN" | "G5" | "G6" | "G6E", _) => 1,
+        _ => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(name: &str, family: Option<VmFamily>, cores: u32, gpus: u32) {
+        assert_eq!(VmSize::of(name), VmSize { family, cores, gpus }, "{name}");
+    }
+
+    #[test]
+    fn sizes_of_azure() {
+        check("STANDARD_D1", Some(VmFamily::D), 1, 0);
+        check("Standard_D4", Some(VmFamily::D), 8, 0);
+        check("STANDARD_D14", Some(VmFamily::D), 16, 0);
+        check("STANDARD_D5_V2", Some(VmFamily::Dv2), 16, 0);
+        check("STANDARD_D15_V2", Some(VmFamily::Dv2), 20, 0);
+        check("STANDARD_NC6", Some(VmFamily::NC), 6, 1);
+        check("Standard_NC24r", Some(VmFamily::NC), 24, 4);
+        check("STANDARD_NC6s_v2", Some(VmFamily::NCv2), 6, 1);
+        check("STANDARD_NC12S_V3", Some(VmFamily::NCv3), 12, 2);
+        check("STANDARD_ND24rs", Some(VmFamily::ND), 24, 4);
+        check("STANDARD_NV6", Some(VmFamily::NV), 6, 1);
+        check("STANDARD_D4_V3", None, 4, 0);
+        check("STANDARD_H16R", None, 16, 0);
+    }
+
+    #[test]
+    fn sizes_of_ec2() {
+        check("c7i.large", None, 2, 0);
+        check("g5.xlarge", None, 4, 1);
+        check("g5.48xlarge", None, 192, 8);
+        check("p3.8xlarge", None, 32, 4);
+        check("p5.48xlarge", None, 192, 8);
+    }
+
+    #[test]
+    fn a_name_that_says_nothing_is_one_core() {
+        for name in ["", "STANDARD_", "metal", "c7i.metal", "STANDARD_D99"] {
+            check(name, None, 1, 0);
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! Role assignments, in the form of `Microsoft.Authorization`.
+
+use super::Call;
+use axum::response::Response;
+use control::Error;
+use model::{Role, RoleAssignment, Uid};
+
+impl Call<'_> {
+    /// All roles there are, or the one of that name (`$filter=roleName eq 'Reader'`).
+    pub(crate) fn role_definitions(&self) -> Result<Response, Error> {
+        let subscription = self.route.subscription()?;
+        let wanted = self.filter().and_then(|filter| quoted_after(filter, "roleName eq "));
+        let fits =
+            |role: &Role| wanted.is_none_or(|wanted| role.name().eq_ignore_ascii_case(wanted));
+        let roles = Role::ALL.into_iter().filter(fits);
+        let bodies = roles.map(|role| wire::role_definition(&subscription, role)).collect();
+        self.ok(&wire::list(bodies, None))
+    }
+
+    /// On the scope, above and below it; `$filter` narrows it to the scope or to a principal.
+    pub(crate) async fn role_assignments(&self) -> Result<Response, Error> {
+        let scope = self.route.scope()?;
+        let mut found = self.web.control.role_assignments(&scope).await?;
+        if let Some(filter) = self.filter() {
+            let principal = quoted_after(filter, "principalId eq ")
+                .or_else(|| quoted_after(filter, "assignedTo("))
+                .map(Uid::parse);
+            match principal {
+                Some(principal) => found.retain(|it| Some(&it.principal) == principal.as_ref()),
+                None if filter.contains("atScope()") => {
+                    found.retain(|it: &RoleAssignment| it.scope.covers(&scope));
+                }
+                None => {
+                    return Err(Error::bad_request(
+                        "UnsupportedFilter",
+                        "The $filter must be atScope(), principalId eq '{id}' or assignedTo('{id}')",
+                    ));
+                }
+            }
+        }
+        self.ok(&wire::list(found.iter().map(wire::role_assignment).collect(), None))
+    }
+
+    pub(crate) async fn role_assignment(&self) -> Result<Response, Error> {
+        let (scope, id) = (self.route.scope()?, self.route.role_assignment_id()?);
+        let found = self.web.control.role_assignment(&scope, &id).await?;
+        self.ok(&wire::role_assignment(&found))
+    }
+
+    pub(crate) async fn create_role_assignment(&self) -> Result<Response, Error> {
+        let (scope, id) = (self.route.scope()?, self.route.role_assignment_id()?);
+        let request = wire::parse_role_assignment(&self.body)?;
+        let (assignment, created) =
+            self.web.control.put_role_assignment(&scope, &id, &request).await?;
+        let body = wire::role_assignment(&assignment);
+        if created { self.created(&body) } else { self.ok(&body) }
+    }
+
+    pub(crate) async fn delete_role_assignment(&self) -> Result<Response, Error> {
+        let (scope, id) = (self.route.scope()?, self.route.role_assignment_id()?);
+        match self.web.control.delete_role_assignment(&scope, &id).await? {
+            Some(deleted) => self.ok(&wire::role_assignment(&deleted)),
+            None => self.no_content(),
+        }
+    }
+
+    fn filter(&self) -> Option<&str> {
+        let found = self.query.iter().find(|(name, _)| name.eq_ignore_ascii_case("$filter"));
+        found.map(|(_, filter)| filter.as_str())
+    }
+}
+
+/// What stands in quotes behind these words.
+fn quoted_after<'a>(filter: &'a str, words: &str) -> Option<&'a str> {
+    let (_, rest) = filter.split_once(words)?;
+    rest.strip_prefix('\'')?.split_once('\'').map(|(text, _)| text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn filters_of_the_clients() {
+        assert_eq!(quoted_after("roleName eq 'Reader'", "roleName eq "), Some("Reader"));
+        let both = "atScope() and assignedTo('x')";
+        assert_eq!(quoted_after(both, "assignedTo("), Some("x"));
+        assert_eq!(quoted_after("atScope()", "assignedTo("), None);
+    }
+}

@@ -1,0 +1,173 @@
+//! From method and path to an operation and the names in its path. Literal segments are matched
+//! without regard to case (section 1.2).
+
+use super::operation::{OPERATIONS, Row};
+use crate::answer::method_not_allowed;
+use control::jobs::ExperimentPath;
+use control::{ApiError, Error, Kind};
+use http::Method;
+use model::{Name, Scope, Uid, WorkspaceNames};
+use wire::names::{resource_group_name, resource_name, subscription_id};
+
+/// What a request means.
+#[derive(Debug)]
+pub(crate) struct Route<'a> {
+    pub row: &'static Row,
+    path: &'a str,
+}
+
+impl<'a> Route<'a> {
+    /// # Errors
+    /// 404 for a path that the API does not have, 405 for a method that it does not take.
+    pub(crate) fn find(method: &Method, path: &'a str) -> Result<Self, Error> {
+        let mut others = Vec::new();
+        for row in OPERATIONS.iter().filter(|row| is_at(path, row.path)) {
+            if row.method == *method {
+                return Ok(Self { row, path });
+            }
+            others.push(row.method.as_str());
+        }
+        match others.is_empty() {
+            true => Err(not_found(path)),
+            false => Err(method_not_allowed(method, &others)),
+        }
+    }
+
+    /// The segment that stands where the row's path has `{name}`, as the client spelled it.
+    fn segment(&self, name: &str) -> Option<&'a str> {
+        let found = segments(self.row.path).zip(segments(self.path));
+        let is_named = |template: &str| {
+            template.strip_prefix('{').and_then(|it| it.strip_suffix('}')) == Some(name)
+        };
+        found.filter(|(template, _)| is_named(template)).map(|(_, segment)| segment).next()
+    }
+
+    fn required(&self, name: &str) -> Result<&'a str, Error> {
+        self.segment(name).ok_or_else(|| not_found(self.path))
+    }
+
+    pub(crate) fn subscription(&self) -> Result<Name, Error> {
+        violations(subscription_id(self.required("subscriptionId")?))
+    }
+
+    pub(crate) fn resource_group(&self) -> Result<Name, Error> {
+        violations(resource_group_name(self.required("resourceGroupName")?))
+    }
+
+    pub(crate) fn workspace(&self) -> Result<WorkspaceNames, Error> {
+        Ok(WorkspaceNames {
+            subscription: self.subscription()?,
+            resource_group: self.resource_group()?,
+            workspace: self.name("workspaceName")?,
+        })
+    }
+
+    pub(crate) fn experiment(&self) -> Result<ExperimentPath, Error> {
+        Ok(ExperimentPath {
+            workspace: self.workspace()?,
+            experiment: self.name("experimentName")?,
+        })
+    }
+
+    /// The name of a resource.
+    pub(crate) fn name(&self, parameter: &str) -> Result<Name, Error> {
+        violations(resource_name(parameter, self.required(parameter)?))
+    }
+
+    /// A name that may have dots: a region, a provider, a token.
+    pub(crate) fn dotted_name(&self, parameter: &str) -> Result<Name, Error> {
+        violations(wire::names::dotted_name(parameter, self.required(parameter)?))
+    }
+
+    pub(crate) fn operation_id(&self) -> Result<Uid, Error> {
+        Uid::parse(self.required("operationId")?).ok_or_else(|| not_found(self.path))
+    }
+
+    pub(crate) fn role_assignment_id(&self) -> Result<Uid, Error> {
+        Uid::parse(self.required("roleAssignmentName")?).ok_or_else(|| {
+            Error::bad_request(
+                "InvalidRoleAssignmentId",
+                "The name of a role assignment must be a UUID that its creator chose",
+            )
+        })
+    }
+
+    /// What the path is about: the workspace, the resource group or the subscription in it.
+    pub(crate) fn scope(&self) -> Result<Scope, Error> {
+        if self.segment("workspaceName").is_some() {
+            return Ok(Scope::from(&self.workspace()?));
+        }
+        let subscription = self.subscription()?;
+        Ok(match self.segment("resourceGroupName") {
+            Some(_) => Scope::resource_group(subscription, self.resource_group()?),
+            None => Scope::subscription(subscription),
+        })
+    }
+}
+
+fn is_at(path: &str, template: &str) -> bool {
+    let mut wanted = segments(template);
+    let fits = |given: &str| {
+        wanted.next().is_some_and(|wanted| {
+            (wanted.starts_with('{') && !given.is_empty()) || wanted.eq_ignore_ascii_case(given)
+        })
+    };
+    segments(path).all(fits) && wanted.next().is_none()
+}
+
+fn segments(path: &str) -> impl Iterator<Item = &str> {
+    path.trim_matches('/').split('/')
+}
+
+pub(crate) fn not_found(path: &str) -> Error {
+    let message = format!("There is nothing at '{}'; check the path", path.escape_debug());
+    ApiError::new(Kind::NotFound, "ResourceNotFound", message).into()
+}
+
+fn violations<T>(outcome: Result<T, wire::Violation>) -> Result<T, Error> {
+    outcome.map_err(|violation| wire::Violations::from(violation).into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(method: Method, path: &str, expected: &str) {
+        let found = match Route::find(&method, path) {
+            Ok(route) => route.row.id.to_owned(),
+            Err(Error::Api(told)) => told.code().to_owned(),
+            Err(other) => panic!("{other}"),
+        };
+        assert_eq!(found, expected, "{method} {path}");
+    }
+
+    #[test]
+    fn every_operation_is_found_at_its_own_path_in_any_case() {
+        for row in OPERATIONS {
+            let path = row.path.replace(['{', '}'], "");
+            for spelled in [path.clone(), path.to_ascii_uppercase(), format!("{path}/")] {
+                check(row.method.clone(), &spelled, row.id);
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_not_there() {
+        check(Method::GET, "/", "ResourceNotFound");
+        check(Method::GET, "/subscriptions//resourceGroups/g", "ResourceNotFound");
+        check(Method::GET, "/subscriptions/s/resourceGroups/g/else", "ResourceNotFound");
+        check(Method::POST, "/subscriptions/s/resourceGroups/g", "MethodNotAllowed");
+    }
+
+    #[test]
+    fn names_keep_their_spelling_and_their_rules() {
+        let path = "/subscriptions/S/resourcegroups/My.Group/providers/microsoft.batchai/Workspaces/W/clusters/C%20D";
+        let route = Route::find(&Method::GET, path).unwrap();
+        let names = route.workspace().unwrap();
+        assert_eq!(names.resource_group.as_str(), "My.Group");
+        assert_eq!(route.scope().unwrap(), Scope::from(&names));
+        let refused = route.name("clusterName").unwrap_err();
+        let Error::Api(told) = refused else { panic!("{refused}") };
+        assert_eq!(told.code(), "InvalidResourceName");
+    }
+}

@@ -1,0 +1,14 @@
+//! Usages (section 3.8).
+
+use super::Call;
+use axum::response::Response;
+use control::Error;
+
+impl Call<'_> {
+    pub(crate) async fn usages(&self) -> Result<Response, Error> {
+        let subscription = self.route.subscription()?;
+        let location = self.route.dotted_name("location")?;
+        let usages = self.web.control.usages(&subscription, &location).await?;
+        self.ok(&wire::list(usages.iter().map(wire::usage).collect(), None))
+    }
+}

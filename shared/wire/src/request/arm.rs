@@ -1,0 +1,141 @@
+//! Requests to Azure Resource Manager itself: resource groups and role assignments.
+
+use super::workspace;
+use crate::read::{self, Place};
+use crate::{Violations, rules};
+use model::{Role, Uid};
+use std::collections::BTreeMap;
+
+/// A resource group, as `azure-mgmt-resource` sends it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ResourceGroupRequest {
+    pub location: String,
+    pub tags: Option<BTreeMap<String, String>>,
+}
+
+pub fn parse_resource_group(body: &[u8]) -> Result<ResourceGroupRequest, Violations> {
+    read::body(body, |fields| {
+        let location = fields.required("location").and_then(|place| workspace::location(&place));
+        let tags = workspace::tags(fields);
+        Some(ResourceGroupRequest { location: location?, tags })
+    })
+}
+
+/// The tags that replace the present ones; `None` if the body says nothing about tags.
+pub fn parse_resource_group_update(
+    body: &[u8],
+) -> Result<Option<BTreeMap<String, String>>, Violations> {
+    read::body(body, |fields| Some(workspace::tags(fields)))
+}
+
+/// A role assignment, as `azure-mgmt-authorization` sends it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RoleAssignmentRequest {
+    pub role: Role,
+    pub principal: Uid,
+}
+
+pub fn parse_role_assignment(body: &[u8]) -> Result<RoleAssignmentRequest, Violations> {
+    read::body(body, |fields| {
+        let properties = fields.required("properties")?.object()?;
+        let role = properties.required("roleDefinitionId").and_then(|place| role(&place));
+        let principal = properties.required("principalId").and_then(|place| uid(&place));
+        Some(RoleAssignmentRequest { role: role?, principal: principal? })
+    })
+}
+
+/// The id of a role definition, of which only the end counts.
+fn role(place: &Place<'_>) -> Option<Role> {
+    let text = place.text()?;
+    let definition = text.rsplit('/').next().unwrap_or_default();
+    let found =
+        Role::ALL.into_iter().find(|role| role.definition().eq_ignore_ascii_case(definition));
+    if found.is_none() {
+        let known: Vec<String> = Role::ALL
+            .iter()
+            .map(|role| format!("{} ({})", role.definition(), role.name()))
+            .collect();
+        place.invalid(&format!(
+            "must end with the id of a role, {}, but is {}",
+            known.join(" or "),
+            rules::quoted(text)
+        ));
+    }
+    found
+}
+
+fn uid(place: &Place<'_>) -> Option<Uid> {
+    let text = place.text()?;
+    let uid = Uid::parse(text);
+    if uid.is_none() {
+        place.invalid(&format!("must be a UUID, but is {}", rules::quoted(text)));
+    }
+    uid
+}
+
+/// A token to be made, for the local service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TokenRequest {
+    pub name: String,
+    pub lifetime_seconds: Option<u64>,
+}
+
+pub fn parse_token(body: &[u8]) -> Result<TokenRequest, Violations> {
+    read::body(body, |fields| {
+        let name = fields.required("name").and_then(|place| token_name(&place));
+        let lifetime = fields
+            .optional("lifetimeSeconds")
+            .map(|place| place.whole_number(1..=model::limits::MAX_TOKEN_SECONDS));
+        let lifetime_seconds = match lifetime {
+            Some(seconds) => Some(u64::from(seconds?)),
+            None => None,
+        };
+        Some(TokenRequest { name: name?, lifetime_seconds })
+    })
+}
+
+fn token_name(place: &Place<'_>) -> Option<String> {
+    let text = place.text()?;
+    if !crate::names::is_dotted_name(text) {
+        place.invalid(&format!(
+            "must be 1 to 90 letters, digits, dashes, underscores or dots, but is {}",
+            rules::quoted(text)
+        ));
+        return None;
+    }
+    Some(text.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixtures::refused;
+
+    #[test]
+    fn a_role_is_known_by_the_end_of_its_id() {
+        let body = r#"{"properties":{
+            "roleDefinitionId":"/subscriptions/s/providers/Microsoft.Authorization/roleDefinitions/ACDD72A7-3385-48ef-bd42-f606fba81ae7",
+            "principalId":"02020202-0202-4202-8202-020202020202"}}"#;
+        let request = parse_role_assignment(body.as_bytes()).expect("a valid assignment");
+        assert_eq!(request.role, Role::Reader);
+    }
+
+    #[test]
+    fn refused_assignments() {
+        let body = r#"{"properties":{"roleDefinitionId":"x/y","principalId":"alice"}}"#;
+        assert_eq!(
+            refused(parse_role_assignment(body.as_bytes())),
+            [
+                "properties.roleDefinitionId must end with the id of a role, acdd72a7-3385-48ef-bd42-f606fba81ae7 (Reader) or b24988ac-6180-42a0-ab88-20f7382dd24c (Contributor) or 8e3af657-a8ff-443c-a75c-2fe8c4bcb635 (Owner), but is \"x/y\"",
+                "properties.principalId must be a UUID, but is \"alice\"",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_token_needs_a_name() {
+        assert_eq!(refused(parse_token(b"{}")), ["name is required"]);
+        let request = parse_token(br#"{"name":"alice","lifetimeSeconds":60}"#);
+        assert_eq!(request.expect("a valid token").lifetime_seconds, Some(60));
+    }
+}

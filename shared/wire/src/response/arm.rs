@@ -1,0 +1,287 @@
+//! What Azure Resource Manager itself answers: subscriptions, tenants, providers, resource groups,
+//! roles. The shapes are those that `azure-mgmt-resource` and `azure-mgmt-authorization` read.
+
+use super::parts;
+use crate::ids;
+use model::{Lifecycle, Name, ResourceGroup, Role, RoleAssignment, Timestamp, Uid};
+use serde::Serialize;
+use std::collections::BTreeMap;
+
+/// Azure has one tenant per directory of users; this service has one.
+pub const TENANT: &str = "72f98800-0000-4000-8000-000000000000";
+
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SubscriptionBody {
+    pub id: String,
+    pub subscription_id: String,
+    pub tenant_id: &'static str,
+    pub display_name: String,
+    pub state: &'static str,
+}
+
+pub fn subscription(id: &Name) -> SubscriptionBody {
+    SubscriptionBody {
+        id: format!("/subscriptions/{id}"),
+        subscription_id: id.to_string(),
+        tenant_id: TENANT,
+        display_name: id.to_string(),
+        state: "Enabled",
+    }
+}
+
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TenantBody {
+    pub id: String,
+    pub tenant_id: &'static str,
+}
+
+pub fn tenant() -> TenantBody {
+    TenantBody { id: format!("/tenants/{TENANT}"), tenant_id: TENANT }
+}
+
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ProviderBody {
+    pub id: String,
+    pub namespace: &'static str,
+    pub registration_state: &'static str,
+    pub resource_types: Vec<ResourceTypeBody>,
+}
+
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ResourceTypeBody {
+    pub resource_type: &'static str,
+    pub locations: Vec<String>,
+    pub api_versions: Vec<&'static str>,
+}
+
+const BATCH_AI: &str = "Microsoft.BatchAI";
+const RESOURCES: &str = "Microsoft.Resources";
+const AUTHORIZATION: &str = "Microsoft.Authorization";
+
+/// What is served here, and with which versions.
+pub fn providers(subscription: &Name) -> Vec<ProviderBody> {
+    let batch_ai = [
+        "workspaces",
+        "workspaces/clusters",
+        "workspaces/fileservers",
+        "workspaces/experiments",
+        "workspaces/experiments/jobs",
+        "operations",
+        "locations",
+        "locations/usages",
+        "locations/operationresults",
+        "locations/operationstatuses",
+    ];
+    let resources = ["subscriptions", "resourceGroups", "tenants", "providers"];
+    let authorization = ["roleAssignments", "roleDefinitions"];
+    vec![
+        provider(subscription, BATCH_AI, &batch_ai, &[crate::API_VERSION]),
+        provider(subscription, RESOURCES, &resources, &["2022-09-01", "2018-05-01"]),
+        provider(subscription, AUTHORIZATION, &authorization, &["2022-04-01", "2015-07-01"]),
+    ]
+}
+
+fn provider(
+    subscription: &Name,
+    namespace: &'static str,
+    types: &[&'static str],
+    versions: &[&'static str],
+) -> ProviderBody {
+    let resource_type = |resource_type: &&'static str| ResourceTypeBody {
+        resource_type,
+        // Any name of a region is taken.
+        locations: Vec::new(),
+        api_versions: versions.to_vec(),
+    };
+    ProviderBody {
+        id: format!("/subscriptions/{subscription}/providers/{namespace}"),
+        namespace,
+        registration_state: "Registered",
+        resource_types: types.iter().map(resource_type).collect(),
+    }
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub struct ResourceGroupBody {
+    pub id: String,
+    pub name: String,
+    #[serde(rename = "type")]
+    pub resource_type: &'static str,
+    pub location: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tags: Option<BTreeMap<String, String>>,
+    pub properties: ResourceGroupProperties,
+}
+
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ResourceGroupProperties {
+    pub provisioning_state: &'static str,
+}
+
+pub fn resource_group(group: &ResourceGroup) -> ResourceGroupBody {
+    let provisioning_state = match group.lifecycle {
+        Lifecycle::Active => "Succeeded",
+        Lifecycle::Deleting { .. } => "Deleting",
+    };
+    ResourceGroupBody {
+        id: ids::resource_group_id(&group.subscription, &group.name),
+        name: group.name.to_string(),
+        resource_type: "Microsoft.Resources/resourceGroups",
+        location: group.location.clone(),
+        tags: group.tags.clone(),
+        properties: ResourceGroupProperties { provisioning_state },
+    }
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub struct RoleAssignmentBody {
+    pub id: String,
+    pub name: Uid,
+    #[serde(rename = "type")]
+    pub resource_type: &'static str,
+    pub properties: RoleAssignmentProperties,
+}
+
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RoleAssignmentProperties {
+    pub role_definition_id: String,
+    pub principal_id: Uid,
+    pub scope: String,
+    #[serde(serialize_with = "parts::instant")]
+    pub created_on: Timestamp,
+    #[serde(serialize_with = "parts::instant")]
+    pub updated_on: Timestamp,
+}
+
+pub fn role_assignment(assignment: &RoleAssignment) -> RoleAssignmentBody {
+    let scope = ids::scope_id(&assignment.scope);
+    RoleAssignmentBody {
+        id: format!("{scope}/providers/{AUTHORIZATION}/roleAssignments/{}", assignment.id),
+        name: assignment.id.clone(),
+        resource_type: "Microsoft.Authorization/roleAssignments",
+        properties: RoleAssignmentProperties {
+            role_definition_id: ids::role_definition_id(
+                &assignment.scope.subscription,
+                assignment.role,
+            ),
+            principal_id: assignment.principal.clone(),
+            scope,
+            created_on: assignment.created_at,
+            updated_on: assignment.created_at,
+        },
+    }
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub struct RoleDefinitionBody {
+    pub id: String,
+    pub name: &'static str,
+    #[serde(rename = "type")]
+    pub resource_type: &'static str,
+    pub properties: RoleDefinitionProperties,
+}
+
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RoleDefinitionProperties {
+    pub role_name: &'static str,
+    #[serde(rename = "type")]
+    pub role_type: &'static str,
+    pub description: &'static str,
+    pub assignable_scopes: Vec<&'static str>,
+    pub permissions: Vec<Permission>,
+}
+
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Permission {
+    pub actions: Vec<&'static str>,
+    pub not_actions: Vec<&'static str>,
+}
+
+pub fn role_definition(subscription: &Name, role: Role) -> RoleDefinitionBody {
+    let (description, actions, not_actions) = match role {
+        Role::Reader => ("Reads everything.", vec!["*/read"], vec![]),
+        Role::Contributor => (
+            "Does everything but grant roles.",
+            vec!["*"],
+            vec!["Microsoft.Authorization/*/Delete", "Microsoft.Authorization/*/Write"],
+        ),
+        Role::Owner => ("Does everything, and grants roles.", vec!["*"], vec![]),
+    };
+    RoleDefinitionBody {
+        id: ids::role_definition_id(subscription, role),
+        name: role.definition(),
+        resource_type: "Microsoft.Authorization/roleDefinitions",
+        properties: RoleDefinitionProperties {
+            role_name: role.name(),
+            role_type: "BuiltInRole",
+            description,
+            assignable_scopes: vec!["/"],
+            permissions: vec![Permission { actions, not_actions }],
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixtures::{at, names, pretty, uid};
+    use model::Scope;
+
+    #[test]
+    fn a_resource_group() {
+        let group = ResourceGroup {
+            subscription: Name::new("s"),
+            name: Name::new("demo.Group"),
+            uid: uid(1),
+            version: 1,
+            location: "eastus".to_owned(),
+            tags: None,
+            created_at: at(0),
+            lifecycle: Lifecycle::Active,
+        };
+        insta::assert_snapshot!(pretty(&resource_group(&group)), @r#"
+        {
+          "id": "/subscriptions/s/resourceGroups/demo.Group",
+          "name": "demo.Group",
+          "type": "Microsoft.Resources/resourceGroups",
+          "location": "eastus",
+          "properties": {
+            "provisioningState": "Succeeded"
+          }
+        }
+        "#);
+    }
+
+    #[test]
+    fn a_role_assignment() {
+        let assignment = RoleAssignment {
+            id: uid(1),
+            scope: Scope::from(&names()),
+            principal: uid(2),
+            role: Role::Reader,
+            created_at: at(0),
+        };
+        insta::assert_snapshot!(pretty(&role_assignment(&assignment)), @r#"
+        {
+          "id": "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/demo_group/providers/Microsoft.BatchAI/workspaces/demo/providers/Microsoft.Authorization/roleAssignments/01010101-0101-4101-8101-010101010101",
+          "name": "01010101-0101-4101-8101-010101010101",
+          "type": "Microsoft.Authorization/roleAssignments",
+          "properties": {
+            "roleDefinitionId": "/subscriptions/00000000-0000-0000-0000-000000000000/providers/Microsoft.Authorization/roleDefinitions/acdd72a7-3385-48ef-bd42-f606fba81ae7",
+            "principalId": "02020202-0202-4202-8202-020202020202",
+            "scope": "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/demo_group/providers/Microsoft.BatchAI/workspaces/demo",
+            "createdOn": "2018-06-06T20:46:53.03Z",
+            "updatedOn": "2018-06-06T20:46:53.03Z"
+          }
+        }
+        "#);
+    }
+}
