@@ -111,6 +111,11 @@ impl World {
         Ok(Self { control, table, clock, hints, machines, faults, _directory: directory })
     }
 
+    /// The control plane without faults, for looking.
+    pub fn quiet_control(&self) -> Control {
+        Control { table: self.table.clone(), ..self.control.clone() }
+    }
+
     pub fn now(&self) -> Timestamp {
         self.clock.now()
     }

@@ -1,6 +1,8 @@
 //! The command line: what can be said, and which function does it.
 
-use crate::commands::{cluster, demo, experiment, file_server, job, local, node, workspace};
+use crate::commands::{
+    cluster, demo, experiment, file_server, group, job, local, node, role, token, usage, workspace,
+};
 use crate::context::{self, Context};
 use crate::environment::Environment;
 use crate::exit::Exit;
@@ -111,7 +113,10 @@ pub struct Global {
 enum Command {
     Local(local::Arguments),
     Demo(demo::Arguments),
-    /// Workspaces: the top of everything
+    /// Resource groups: what holds workspaces
+    #[command(subcommand)]
+    Group(group::Command),
+    /// Workspaces: the top of everything else
     #[command(subcommand, visible_alias = "ws")]
     Workspace(workspace::Command),
     /// File servers: directories that clusters mount
@@ -126,6 +131,13 @@ enum Command {
     /// Jobs: submit, watch, read what they wrote
     #[command(subcommand)]
     Job(job::Command),
+    Usage(usage::Arguments),
+    /// Roles: who may do what, and where
+    #[command(subcommand)]
+    Role(role::Command),
+    /// Tokens of the service on this machine
+    #[command(subcommand)]
+    Token(token::Command),
     /// Nodes of the service on this machine
     #[command(subcommand)]
     Node(node::Command),
@@ -163,7 +175,7 @@ pub fn name(text: &str) -> Result<String, String> {
     }
 }
 
-fn group_name(text: &str) -> Result<String, String> {
+pub fn group_name(text: &str) -> Result<String, String> {
     let allowed = |c: char| "-_.()".contains(c) || c.is_alphanumeric();
     let dots = text.chars().all(|c| c == '.');
     if text.chars().all(allowed) && !dots && text.chars().count() <= 90 {
@@ -201,6 +213,10 @@ async fn run(cli: Cli, environment: Environment) -> Result<Exit> {
         Command::Demo(arguments) => {
             demo::run(context::output(&global, &environment), arguments).await
         }
+        Command::Group(command) => group::run(context(global)?, command).await,
+        Command::Usage(arguments) => usage::run(context(global)?, arguments).await,
+        Command::Role(command) => role::run(context(global)?, command).await,
+        Command::Token(command) => token::run(context(global)?, command).await,
         Command::Workspace(command) => workspace::run(context(global)?, command).await,
         Command::FileServer(command) => file_server::run(context(global)?, command).await,
         Command::Cluster(command) => cluster::run(context(global)?, command).await,

@@ -23,6 +23,52 @@ pub type FileServer = Resource<FileServerProperties>;
 pub type Cluster = Resource<ClusterProperties>;
 pub type Job = Resource<JobProperties>;
 
+#[derive(Debug, Deserialize)]
+pub struct ResourceGroup {
+    pub name: String,
+    pub location: String,
+    pub properties: BasicProperties,
+}
+
+#[derive(Debug, Deserialize)]
+pub struct RoleAssignment {
+    pub name: String,
+    pub properties: RoleAssignmentProperties,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RoleAssignmentProperties {
+    pub role_definition_id: String,
+    pub principal_id: String,
+    pub scope: String,
+}
+
+/// A token of the local service; the token itself is told only once.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Token {
+    pub name: String,
+    pub principal_id: String,
+    pub created_on: Option<String>,
+    pub expires_on: Option<String>,
+    pub token: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Usage {
+    pub name: UsageName,
+    pub current_value: u64,
+    pub limit: u64,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct UsageName {
+    pub localized_value: String,
+}
+
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct BasicProperties {

@@ -9,6 +9,7 @@ use model::{Cluster, Job, JobState, Name};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use serde_json::json;
+use wire::Usage;
 
 const STEPS: usize = 100;
 
@@ -294,6 +295,12 @@ impl History {
         read.await.map_err(|error| format!("the table cannot be read: {error:#}"))
     }
 
+    async fn usage(&self) -> Result<Vec<Usage>, String> {
+        let (subscription, location) = (names().subscription, Name::new("here"));
+        let usage = self.stage.world.quiet_control().usages(&subscription, &location).await;
+        usage.map_err(|error| format!("the usage cannot be read: {error}"))
+    }
+
     /// Reads everything again only if something was written since.
     async fn check(&mut self) -> Result<(), String> {
         let transactions = self.stage.world.faults.transactions();
@@ -303,6 +310,8 @@ impl History {
         }
         self.checked_at = Some(transactions);
         let (records, jobs) = self.records().await?;
+        let usage = self.usage().await?;
+        invariants::usage_is_what_is_there(&records, &usage)?;
         let state = self.stage.world.machines.state();
         invariants::check(&records, &jobs, &state.truth, &mut self.memory)
     }

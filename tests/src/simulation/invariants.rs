@@ -2,8 +2,11 @@
 
 use super::truth::Truth;
 use crate::world::World;
-use model::{Attempt, Cluster, Job, JobState, MemberProgress, Node, NodeState, QueueEntry, Uid};
+use model::{
+    Attempt, Cluster, Job, JobState, MemberProgress, Meter, Node, NodeState, QueueEntry, Uid,
+};
 use std::collections::BTreeMap;
+use wire::Usage;
 
 /// What was seen before, for rules about change.
 #[derive(Default)]
@@ -63,6 +66,24 @@ pub fn check(
 
 fn ensure(holds: bool, otherwise: impl FnOnce() -> String) -> Result<(), String> {
     if holds { Ok(()) } else { Err(otherwise()) }
+}
+
+/// The meters stand at what clusters and nodes count for, and never above the quota.
+pub fn usage_is_what_is_there(records: &[Records], usage: &[Usage]) -> Result<(), String> {
+    let nodes = || records.iter().flat_map(|it| &it.nodes);
+    for Usage { meter, current, limit } in usage {
+        let counted = match meter {
+            Meter::Clusters => records.len() as u32,
+            meter => {
+                let charged = nodes().filter(|node| node.charge.meters().any(|it| it == *meter));
+                charged.map(|node| node.charge.cores).sum()
+            }
+        };
+        ensure(*current == counted && current <= limit, || {
+            format!("{meter:?} stands at {current} of {limit}, but {counted} are there")
+        })?;
+    }
+    Ok(())
 }
 
 /// A gang is whole; a node runs one attempt, and both records say so.

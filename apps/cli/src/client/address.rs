@@ -19,17 +19,42 @@ pub struct Address(Vec<String>);
 impl Scope {
     /// The workspaces of the subscription, of every resource group.
     pub fn all_workspaces(&self) -> Address {
-        Address(vec!["subscriptions".to_owned(), self.subscription.clone()]).join(&[
+        self.subscription().join(&["providers", "Microsoft.BatchAI", "workspaces"])
+    }
+
+    pub fn subscription(&self) -> Address {
+        Address(vec!["subscriptions".to_owned(), self.subscription.clone()])
+    }
+
+    pub fn resource_groups(&self) -> Address {
+        self.subscription().join(&["resourceGroups"])
+    }
+
+    pub fn usages(&self, location: &str) -> Address {
+        self.subscription().join(&[
+            "providers",
+            "Microsoft.BatchAI",
+            "locations",
+            location,
+            "usages",
+        ])
+    }
+
+    pub fn role_definitions(&self) -> Address {
+        self.subscription().join(&["providers", "Microsoft.Authorization", "roleDefinitions"])
+    }
+
+    /// Only the service on one machine has them.
+    pub fn tokens(&self) -> Address {
+        Address(["local", "v1", "tokens"].map(str::to_owned).to_vec())
+    }
+
+    pub fn workspaces(&self) -> Address {
+        self.resource_groups().join(&[&self.resource_group]).join(&[
             "providers",
             "Microsoft.BatchAI",
             "workspaces",
         ])
-    }
-
-    pub fn workspaces(&self) -> Address {
-        Address(vec!["subscriptions".to_owned(), self.subscription.clone()])
-            .join(&["resourceGroups", &self.resource_group])
-            .join(&["providers", "Microsoft.BatchAI", "workspaces"])
     }
 
     pub fn clusters(&self) -> Result<Address> {

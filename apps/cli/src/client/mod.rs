@@ -100,6 +100,12 @@ impl Client {
         self.finish(&answer).await.map(drop)
     }
 
+    /// Creates something whose name the service gives.
+    pub async fn post_json(&self, address: &Address, content: &impl Serialize) -> Result<Json> {
+        let content = to_bytes(content)?;
+        body(self.send(Method::POST, self.url(address), Some(content)).await?).await
+    }
+
     /// What only the service on one machine can do: it is not part of the Batch AI API.
     pub async fn post_local(&self, path: &[&str], content: &impl Serialize) -> Result<()> {
         let mut url = self.endpoint.clone();

@@ -23,7 +23,9 @@ impl Client {
         if answer.status() != StatusCode::ACCEPTED {
             return Ok(false);
         }
-        let Some(url) = operation_url(answer)? else { return Ok(false) };
+        let Some(url) = url_in(answer, "azure-asyncoperation")? else {
+            return self.finish_at_location(answer).await;
+        };
         let mut pause = FIRST_PAUSE;
         loop {
             tokio::time::sleep(pause).await;
@@ -37,10 +39,24 @@ impl Client {
             }
         }
     }
+
+    /// The older way: the place answers 202 for as long as it takes.
+    async fn finish_at_location(&self, answer: &Response) -> Result<bool> {
+        let Some(url) = url_in(answer, "location")? else { return Ok(false) };
+        let mut pause = FIRST_PAUSE;
+        loop {
+            tokio::time::sleep(pause).await;
+            let answer = self.send(Method::GET, url.clone(), None).await?;
+            if answer.status() != StatusCode::ACCEPTED {
+                return Ok(true);
+            }
+            pause = next_pause(pause, retry_after(&answer));
+        }
+    }
 }
 
-fn operation_url(answer: &Response) -> Result<Option<Url>> {
-    let Some(header) = answer.headers().get("azure-asyncoperation") else { return Ok(None) };
+fn url_in(answer: &Response, header: &str) -> Result<Option<Url>> {
+    let Some(header) = answer.headers().get(header) else { return Ok(None) };
     let text = header.to_str().context("the address of the operation is not text")?;
     text.parse().map(Some).context("the address of the operation is not a URL")
 }

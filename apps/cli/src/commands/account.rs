@@ -3,7 +3,6 @@
 use anyhow::{Context as _, Result};
 use clap::Args;
 use serde_json::{Value, json};
-use std::io::Read as _;
 use std::path::PathBuf;
 
 #[derive(Args)]
@@ -48,11 +47,7 @@ pub fn closed_account() -> Result<Value> {
 
 /// Made for one request, and never shown to anybody.
 fn unknown_password() -> Result<String> {
-    let mut bytes = [0; 24];
-    std::fs::File::open("/dev/urandom")
-        .and_then(|mut source| source.read_exact(&mut bytes))
-        .context("this machine gives no random numbers")?;
-    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+    super::random_hex(24)
 }
 
 #[cfg(test)]

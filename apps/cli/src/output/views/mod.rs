@@ -7,7 +7,9 @@ pub use cluster::nodes;
 pub use job::on_nodes;
 
 use super::{Column, Style, View};
-use crate::resources::{BasicProperties, File, FileServer, Node, Resource};
+use crate::resources::{
+    BasicProperties, File, FileServer, Node, Resource, ResourceGroup, RoleAssignment, Token, Usage,
+};
 use crate::time;
 use jiff::Timestamp;
 
@@ -54,6 +56,75 @@ impl View for FileServer {
         vec![Column::new("id", &self.id)]
     }
 }
+
+impl View for ResourceGroup {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn columns(&self, _now: Timestamp) -> Vec<Column> {
+        vec![
+            Column::new("name", &self.name),
+            Column::new("location", &self.location),
+            provisioning(&self.properties.provisioning_state.to_ascii_lowercase()),
+        ]
+    }
+}
+
+impl View for RoleAssignment {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn columns(&self, _now: Timestamp) -> Vec<Column> {
+        let definition = self.properties.role_definition_id.rsplit('/').next().unwrap_or_default();
+        vec![
+            Column::new("role", role_name(definition)),
+            Column::new("where", &self.properties.scope),
+            Column::new("id", &self.name),
+        ]
+    }
+}
+
+/// The ids are the same everywhere (Azure's built-in roles).
+fn role_name(definition: &str) -> &str {
+    match definition {
+        "acdd72a7-3385-48ef-bd42-f606fba81ae7" => "reader",
+        "b24988ac-6180-42a0-ab88-20f7382dd24c" => "contributor",
+        "8e3af657-a8ff-443c-a75c-2fe8c4bcb635" => "owner",
+        other => other,
+    }
+}
+
+impl View for Token {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn columns(&self, now: Timestamp) -> Vec<Column> {
+        vec![
+            Column::new("name", &self.name),
+            Column::new("principal", &self.principal_id),
+            Column::new("created", time::ago(self.created_on.as_deref(), now)),
+            Column::new("valid until", self.expires_on.clone().unwrap_or_default()),
+        ]
+    }
+}
+
+impl View for Usage {
+    fn name(&self) -> &str {
+        &self.name.localized_value
+    }
+
+    fn columns(&self, _now: Timestamp) -> Vec<Column> {
+        vec![
+            Column::new("what", &self.name.localized_value),
+            Column::new("used", self.current_value.to_string()),
+            Column::new("limit", self.limit.to_string()),
+        ]
+    }
+}
+
 impl View for Node {
     fn name(&self) -> &str {
         &self.node_id
