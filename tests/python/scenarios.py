@@ -9,13 +9,15 @@ import json
 import os
 import time
 
+import operations
 import requests
 from azure.mgmt.batchai import BatchAIManagementClient, models
 from msrest.authentication import BasicTokenAuthentication
 from msrestazure.azure_exceptions import CloudError
 
-ENDPOINT = os.environ["BATCHAI_TEST_ENDPOINT"]
-TOKEN = os.environ["BATCHAI_TEST_TOKEN"]
+# Without a service the scenarios can only be looked at.
+ENDPOINT = os.environ.get("BATCHAI_TEST_ENDPOINT", "http://127.0.0.1:0")
+TOKEN = os.environ.get("BATCHAI_TEST_TOKEN", "none")
 SUBSCRIPTION = "00000000-0000-0000-0000-000000000000"
 GROUP, WORKSPACE, EXPERIMENT = "group", "work", "exp"
 VERSION = "2018-05-01"
@@ -33,9 +35,10 @@ answers = []
 def _observe(response):
     text = response.content.decode("utf-8", "replace")
     answers.append(response)
+    operations.observe(response)
     assert SECRET not in text, f"a secret in the answer to {response.request.url}: {text}"
     assert SECRET not in str(response.headers), f"a secret in a header of {response.request.url}"
-    if "json" in response.headers.get("Content-Type", ""):
+    if text and "json" in response.headers.get("Content-Type", ""):
         body = json.loads(text)
         _refuse_nulls(body, response.request.url)
         if response.status_code >= 400:
@@ -58,9 +61,12 @@ _send = requests.Session.send
 requests.Session.send = lambda self, request, **options: _observe(_send(self, request, **options))
 
 
+def credentials(token=TOKEN):
+    return BasicTokenAuthentication({"access_token": token})
+
+
 def connect(token=TOKEN):
-    credentials = BasicTokenAuthentication({"access_token": token})
-    return BatchAIManagementClient(credentials, SUBSCRIPTION, base_url=ENDPOINT)
+    return BatchAIManagementClient(credentials(token), SUBSCRIPTION, base_url=ENDPOINT)
 
 
 client = connect()
@@ -71,16 +77,32 @@ def last():
     return answers[-1].json()
 
 
+def describe(answer):
+    """An exchange on one line, for people."""
+    request = answer.request
+    sent = f" {request.body}" if request.body else ""
+    got = answer.content.decode("utf-8", "replace")
+    return f"{request.method} {request.url}{sent[:600]}\n  -> {answer.status_code} {got[:1200]}"
+
+
+def workspace_id(workspace=WORKSPACE, group=GROUP):
+    return (f"/subscriptions/{SUBSCRIPTION}/resourceGroups/{group}"
+            f"/providers/Microsoft.BatchAI/workspaces/{workspace}")
+
+
 def url(path):
     """`path` below the workspace."""
-    base = f"{ENDPOINT}/subscriptions/{SUBSCRIPTION}/resourceGroups/{GROUP}"
-    return f"{base}/providers/Microsoft.BatchAI/workspaces/{WORKSPACE}{path}?api-version={VERSION}"
+    return f"{ENDPOINT}{workspace_id()}{path}?api-version={VERSION}"
 
 
 def plain(method, path, **options):
     """A request without the SDK, with the token."""
     headers = {"Authorization": f"Bearer {TOKEN}", **options.pop("headers", {})}
     return requests.request(method, url(path), headers=headers, timeout=PATIENCE_SECONDS, **options)
+
+
+def equal(found, expected, what):
+    assert found == expected, f"{what}: expected {expected!r}, got {found!r}"
 
 
 def until(what, look, pause=0.05):
@@ -140,14 +162,17 @@ def manual(target):
 
 
 def cluster_parameters(scale, setup_task=None, server="nfs"):
-    server_id = client.file_servers.get(GROUP, WORKSPACE, server).id
-    mounts = models.MountVolumes(file_servers=[models.FileServerReference(
-        file_server=models.ResourceId(id=server_id), relative_mount_path="nfs",
-        mount_options="rw")])
+    """Of one core, with a file server, if any, mounted as `nfs`."""
+    mounts = None
+    if server:
+        server_id = client.file_servers.get(GROUP, WORKSPACE, server).id
+        mounts = models.MountVolumes(file_servers=[models.FileServerReference(
+            file_server=models.ResourceId(id=server_id), relative_mount_path="nfs",
+            mount_options="rw")])
+    setup = models.NodeSetup(mount_volumes=mounts, setup_task=setup_task) if mounts else None
     return models.ClusterCreateParameters(
         vm_size="STANDARD_D1", vm_priority="lowpriority", user_account_settings=user(),
-        scale_settings=scale,
-        node_setup=models.NodeSetup(mount_volumes=mounts, setup_task=setup_task))
+        scale_settings=scale, node_setup=setup)
 
 
 def prepare(scale=None, setup_task=None):
@@ -159,17 +184,23 @@ def prepare(scale=None, setup_task=None):
     client.experiments.create(GROUP, WORKSPACE, EXPERIMENT).result()
 
 
-def job_parameters(command, **more):
-    cluster = client.clusters.get(GROUP, WORKSPACE, "cluster")
+def job_parameters(command, cluster="cluster", workspace=WORKSPACE, **more):
+    cluster_id = client.clusters.get(GROUP, workspace, cluster).id
     more.setdefault("node_count", 1)
+    more.setdefault("std_out_err_path_prefix", NFS)
     return models.JobCreateParameters(
-        cluster=models.ResourceId(id=cluster.id), std_out_err_path_prefix=NFS,
+        cluster=models.ResourceId(id=cluster_id),
         custom_toolkit_settings=models.CustomToolkitSettings(command_line=command), **more)
 
 
-def submit(name, command, **more):
+def start(name, command, **more):
+    """Submits without waiting for the operation, which takes a second at least."""
     parameters = job_parameters(command, **more)
-    return client.jobs.create(GROUP, WORKSPACE, EXPERIMENT, name, parameters).result()
+    return client.jobs.create(GROUP, WORKSPACE, EXPERIMENT, name, parameters)
+
+
+def submit(name, command, **more):
+    return start(name, command, **more).result()
 
 
 def job(name):

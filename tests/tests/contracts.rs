@@ -5,10 +5,14 @@
 
 #[path = "contracts/hints.rs"]
 mod hints;
+#[path = "contracts/lists.rs"]
+mod lists;
 #[path = "contracts/machines.rs"]
 mod machines;
 #[path = "contracts/records.rs"]
 mod records;
+#[path = "contracts/roles.rs"]
+mod roles;
 #[path = "contracts/table.rs"]
 mod table;
 #[path = "contracts/units.rs"]

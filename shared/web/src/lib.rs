@@ -13,6 +13,7 @@ mod waits;
 
 pub use access::Access;
 pub use answer::respond;
+pub use arm::operation::{Needs, OPERATIONS, Operation, Row};
 pub use waits::Waits;
 
 use axum::Router;

@@ -5,7 +5,7 @@ mod experiments;
 mod file_servers;
 mod jobs;
 mod long_running;
-mod operation;
+pub mod operation;
 mod page;
 mod resource_manager;
 mod roles;

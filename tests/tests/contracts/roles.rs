@@ -1,0 +1,165 @@
+//! Every operation there is, called by everybody: the table of operations says who may.
+
+use http::{Method, StatusCode};
+use model::{Role, Scope, Uid};
+use serde_json::Value;
+use tests::api::{Api, SERVICE_TOKEN};
+use tests::stage::{Stage, names};
+use web::{Needs, OPERATIONS, Row};
+use wire::RoleAssignmentRequest;
+
+/// A caller with one role in one scope, or none.
+struct Caller {
+    who: String,
+    token: String,
+    role: Option<Role>,
+    scope: Scope,
+}
+
+async fn caller(stage: &Stage, who: &str, role: Option<Role>, scope: Scope) -> Caller {
+    let control = &stage.world.control;
+    let (record, token) = control.create_token(who, None).await.unwrap();
+    if let Some(role) = role {
+        let request = RoleAssignmentRequest { role, principal: record.principal };
+        let id = Uid::from_bytes(std::array::from_fn(|index| who.as_bytes()[index % who.len()]));
+        control.put_role_assignment(&scope, &id, &request).await.unwrap();
+    }
+    Caller { who: who.to_owned(), token, role, scope }
+}
+
+/// One for each role in each kind of scope, and strangers.
+async fn callers(stage: &Stage) -> Vec<Caller> {
+    let names = names();
+    let scopes = [
+        ("subscription", Scope::subscription(names.subscription.clone())),
+        ("group", Scope::resource_group(names.subscription.clone(), names.resource_group.clone())),
+        ("workspace", Scope::from(&names)),
+    ];
+    let mut callers = vec![caller(stage, "stranger", None, Scope::from(&names)).await];
+    for (kind, scope) in scopes {
+        for role in Role::ALL {
+            let who = format!("{kind}-{}", role.name());
+            callers.push(caller(stage, &who, Some(role), scope.clone()).await);
+        }
+    }
+    let mut elsewhere = names.clone();
+    elsewhere.workspace = model::Name::new("other");
+    let elsewhere = Scope::from(&elsewhere);
+    callers.push(caller(stage, "neighbour", Some(Role::Owner), elsewhere).await);
+    callers
+}
+
+/// The path of an operation on what these callers have roles for.
+fn path(row: &Row) -> String {
+    let filled = row
+        .path
+        .replace("{subscriptionId}", "s")
+        .replace("{resourceGroupName}", "g")
+        .replace("{workspaceName}", "w")
+        .replace("{operationId}", "00000000-0000-4000-8000-000000000000")
+        .replace("{roleAssignmentName}", "00000000-0000-4000-8000-000000000000")
+        .replace("{providerNamespace}", "Microsoft.BatchAI");
+    let segments = filled.split('/').map(|it| if it.starts_with('{') { "x" } else { it });
+    format!("{}?api-version=2018-05-01", segments.collect::<Vec<_>>().join("/"))
+}
+
+/// The scope that an operation's path is about.
+fn scope_of(row: &Row) -> Scope {
+    let names = names();
+    if row.path.contains("{workspaceName}") {
+        Scope::from(&names)
+    } else if row.path.contains("{resourceGroupName}") {
+        Scope::resource_group(names.subscription, names.resource_group)
+    } else {
+        Scope::subscription(names.subscription)
+    }
+}
+
+fn is_allowed(row: &Row, caller: &Caller) -> bool {
+    match row.needs {
+        Needs::Token => true,
+        Needs::Service => false,
+        Needs::Role(needed) => {
+            caller.role.is_some_and(|role| role >= needed) && caller.scope.covers(&scope_of(row))
+        }
+    }
+}
+
+fn code(body: &Value) -> &str {
+    body["error"]["code"].as_str().unwrap_or_default()
+}
+
+/// What deletes comes last, so that the others find something.
+fn in_order() -> Vec<&'static Row> {
+    let mut rows: Vec<&Row> = OPERATIONS.iter().collect();
+    rows.sort_by_key(|row| (row.method == Method::DELETE, !row.path.contains("workspaceName")));
+    rows
+}
+
+#[tokio::test]
+async fn every_operation_takes_the_role_of_its_row() {
+    let stage = Stage::set(1).await;
+    let api = Api::of(&stage.world);
+    let callers = callers(&stage).await;
+    let mut allowed_calls = 0;
+    for row in in_order() {
+        let path = path(row);
+        let ask =
+            async |token: Option<&str>| api.call(row.method.clone(), &path, token, "{}").await;
+        for nobody in [None, Some("bai_unknown")] {
+            let (status, body) = ask(nobody).await;
+            assert_eq!(status, StatusCode::UNAUTHORIZED, "{} {nobody:?}", row.id);
+            if row.method != Method::HEAD {
+                assert_eq!(code(&body), "AuthenticationFailed", "{}", row.id);
+            }
+        }
+        for caller in &callers {
+            let (status, body) = ask(Some(&caller.token)).await;
+            let refused = status == StatusCode::FORBIDDEN;
+            assert!(status != StatusCode::UNAUTHORIZED, "{} by {}", row.id, caller.who);
+            assert!(!status.is_server_error(), "{} by {}: {body}", row.id, caller.who);
+            let allowed = is_allowed(row, caller);
+            assert_eq!(refused, !allowed, "{} by {}: {status} {body}", row.id, caller.who);
+            if refused && row.method != Method::HEAD {
+                assert_eq!(code(&body), "AuthorizationFailed", "{}", row.id);
+            }
+            allowed_calls += usize::from(allowed);
+        }
+        let (status, body) = ask(Some(SERVICE_TOKEN)).await;
+        assert!(status != StatusCode::FORBIDDEN, "{} by the service: {body}", row.id);
+    }
+    assert!(allowed_calls > OPERATIONS.len(), "the callers may do something");
+}
+
+/// A later workspace of the same name must not inherit who could use the first one.
+#[tokio::test]
+async fn a_grant_ends_with_what_it_was_for() {
+    let stage = Stage::set(2).await;
+    let control = &stage.world.control;
+    let owner = caller(&stage, "owner", Some(Role::Owner), Scope::from(&names())).await;
+    let api = Api::of(&stage.world);
+    let workspace = "/subscriptions/s/resourceGroups/g/providers/Microsoft.BatchAI/workspaces/w?api-version=2018-05-01";
+    let (status, _) = api.call(Method::DELETE, workspace, Some(&owner.token), "").await;
+    assert_eq!(status, StatusCode::ACCEPTED);
+    for _ in 0..20 {
+        stage.world.deliver_all().await;
+        stage.world.tick().await;
+    }
+    let again = wire::parse_workspace_create(br#"{"location":"here"}"#).unwrap();
+    control.put_workspace(&names(), &again).await.unwrap();
+    let (status, body) = api.call(Method::GET, workspace, Some(&owner.token), "").await;
+    assert_eq!(status, StatusCode::FORBIDDEN, "{body}");
+}
+
+#[tokio::test]
+async fn a_token_ends_when_it_expires() {
+    let stage = Stage::set(3).await;
+    let (_, token) = stage.world.control.create_token("brief", Some(60)).await.unwrap();
+    let api = Api::of(&stage.world);
+    let path = "/subscriptions/s?api-version=2020-01-01";
+    let (status, _) = api.call(Method::GET, path, Some(&token), "").await;
+    assert_eq!(status, StatusCode::OK);
+    stage.world.clock.advance_millis(60_000);
+    let (status, _) = api.call(Method::GET, path, Some(&token), "").await;
+    assert_eq!(status, StatusCode::UNAUTHORIZED);
+}
