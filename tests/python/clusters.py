@@ -1,23 +1,84 @@
-"""Nodes: how many there are, how they are set up, and jobs that need several."""
+"""Nodes: how many there are, how they are set up, and what becomes of jobs when they go."""
 
 from azure.mgmt.batchai import models
+from operations import scenario
 from scenarios import (
-    EXPERIMENT, GROUP, NFS, SECRET, WORKSPACE, auto_scale, client, cluster_parameters, files, job,
-    job_in, last, manual, names, prepare, submit, text, until)
+    EXPERIMENT, GROUP, NFS, SECRET, WORKSPACE, answers, auto_scale, client, cluster_parameters,
+    equal, files, job, job_in, last, manual, missing, names, plain, prepare, refused, start, submit,
+    text, until, workspace_id)
 
 
-def everything_is_made():
-    setup = models.SetupTask(
-        command_line=f"echo $WHO $(echo -n $HIDDEN | wc -c) > {NFS}/setup-$AZ_BATCHAI_NODE_ID",
+def set_up(secret=SECRET, command="echo $WHO $(echo -n $HIDDEN | wc -c)"):
+    """A cluster whose setup task leaves a file for each node."""
+    return cluster_parameters(auto_scale(0, 2), models.SetupTask(
+        command_line=f"{command} > {NFS}/setup-$AZ_BATCHAI_NODE_ID",
         std_out_err_path_prefix=NFS,
         environment_variables=[models.EnvironmentVariable(name="WHO", value="me")],
-        secrets=[models.EnvironmentVariableWithSecretValue(name="HIDDEN", value=SECRET)])
-    prepare(auto_scale(0, 2), setup)
-    task = last() and client.clusters.get(GROUP, WORKSPACE, "cluster") and last()
-    task = task["properties"]["nodeSetup"]["setupTask"]
-    assert task["secrets"] == [{"name": "HIDDEN"}], task
-    assert task["stdOutErrPathSuffix"].startswith(
-        f"{client.config.subscription_id}/{GROUP}/workspaces/{WORKSPACE}/clusters/cluster/"), task
+        secrets=[models.EnvironmentVariableWithSecretValue(name="HIDDEN", value=secret)]))
+
+
+@scenario("Clusters_Create", "Clusters_Get", "Clusters_ListByWorkspace",
+          "Clusters_ListRemoteLoginInformation")
+def clusters_are_there_before_their_nodes():
+    """Creates one with setup task, secrets and a mounted file server, and no nodes. Defaults are
+    filled in, secrets have a name only, credentials are gone."""
+    client.workspaces.create(GROUP, WORKSPACE, "eastus").result()
+    client.file_servers.create(GROUP, WORKSPACE, "nfs", file_server_parameters()).result()
+    client.experiments.create(GROUP, WORKSPACE, EXPERIMENT).result()
+    answers.clear()
+    client.clusters.create(GROUP, WORKSPACE, "cluster", set_up()).result()
+    sent = [answer for answer in answers if answer.request.method == "PUT"]
+    assert [answer.status_code for answer in sent] == [202] and sent[0].content == b"", sent
+    wire = last()
+    equal(wire["id"], f"{workspace_id()}/clusters/cluster", "its id")
+    equal(wire["type"], "Microsoft.BatchAI/workspaces/clusters", "its type")
+    equal(set(wire), {"id", "name", "type", "properties"}, "a child has no location")
+    properties = wire["properties"]
+    absent = {"errors", "extensions"} & set(properties)
+    assert not absent, f"what is empty is absent: {absent}"
+    equal((properties["vmSize"], properties["vmPriority"]), ("STANDARD_D1", "lowpriority"), "nodes")
+    equal(properties["scaleSettings"], {"autoScale": {
+        "minimumNodeCount": 0, "maximumNodeCount": 2, "initialNodeCount": 0}}, "how many")
+    equal(properties["virtualMachineConfiguration"], {"imageReference": {
+        "publisher": "Canonical", "offer": "UbuntuServer", "sku": "16.04-LTS",
+        "version": "latest"}}, "the default image")
+    equal(properties["userAccountSettings"], {"adminUserName": "demoUser"}, "without its password")
+    counts = properties["nodeStateCounts"]
+    equal((set(counts.values()), len(counts), properties["currentNodeCount"]), ({0}, 5, 0), "nodes")
+    equal(properties["nodeSetup"]["mountVolumes"], {"fileServers": [{
+        "fileServer": {"id": f"{workspace_id()}/fileservers/nfs"}, "relativeMountPath": "nfs",
+        "mountOptions": "rw"}]}, "what is mounted")
+    task = properties["nodeSetup"]["setupTask"]
+    equal(task["secrets"], [{"name": "HIDDEN"}], "a secret has a name only")
+    equal(task["environmentVariables"], [{"name": "WHO", "value": "me"}], "variables in full")
+    suffix = f"{client.config.subscription_id}/{GROUP}/workspaces/{WORKSPACE}/clusters/cluster/"
+    assert task["stdOutErrPathSuffix"].startswith(suffix), task
+    equal(names(client.clusters.list_by_workspace(GROUP, WORKSPACE)), ["cluster"], "it is listed")
+    logins = list(client.clusters.list_remote_login_information(GROUP, WORKSPACE, "cluster"))
+    equal((logins, last()), ([], {"value": []}), "no nodes, no logins")
+
+
+@scenario()
+def the_same_again_is_fine_and_another_is_a_conflict():
+    """Repeats the PUT: the same is answered with 200 and changes nothing, another with 409."""
+    before = client.clusters.get(GROUP, WORKSPACE, "cluster") and last()
+    answers.clear()
+    client.clusters.create(GROUP, WORKSPACE, "cluster", set_up()).result()
+    equal([answer.status_code for answer in answers if answer.request.method == "PUT"], [200],
+          "no operation follows")
+    client.clusters.create(GROUP, WORKSPACE, "cluster", set_up(secret="other-" + SECRET)).result()
+    other = set_up()
+    other.vm_size = "STANDARD_D2"
+    for parameters in (other, set_up(command="true"), cluster_parameters(auto_scale(0, 2)),
+                       cluster_parameters(auto_scale(0, 1))):
+        refused(409, "ClusterExists", lambda: client.clusters.create(
+            GROUP, WORKSPACE, "cluster", parameters).result())
+    after = client.clusters.get(GROUP, WORKSPACE, "cluster") and last()
+    for wire in (before, after):
+        # The autoscaler may have looked in between.
+        wire["properties"].pop("allocationState"), wire["properties"].pop(
+            "allocationStateTransitionTime")
+    equal(after, before, "nothing has changed")
 
 
 def cluster():
@@ -42,7 +103,10 @@ def resize(settings):
     return client.clusters.update(GROUP, WORKSPACE, "cluster", scale_settings=settings)
 
 
+@scenario()
 def a_job_brings_up_a_node_and_it_leaves_afterwards():
+    """Submits a job to a cluster without nodes. One comes up, is set up with the secret, runs the
+    job and leaves."""
     steady_with(0)
     submit("first", f"cat {NFS}/setup-$AZ_BATCHAI_NODE_ID")
     job_in("first", "succeeded")
@@ -51,7 +115,10 @@ def a_job_brings_up_a_node_and_it_leaves_afterwards():
     steady_with(0)
 
 
+@scenario("Clusters_Update")
 def a_cluster_is_resized_by_hand():
+    """PATCHes autoScale to manual and back down. The old settings are gone, the nodes follow, and
+    each has a login."""
     updated = resize(manual(2))
     wire = last()["properties"]
     assert wire["scaleSettings"] == {"manual": {
@@ -66,7 +133,10 @@ def a_cluster_is_resized_by_hand():
     steady_with(1, idle=1)
 
 
+@scenario()
 def a_job_that_needs_more_nodes_waits_and_says_why():
+    """Submits a job for two nodes to a cluster of one. It is queued and says for what it waits,
+    until the cluster grows."""
     submit("gang", "echo $AZ_BATCH_HOST_LIST; cat $AZ_BATCHAI_MPI_HOST_FILE", node_count=2,
            job_preparation=models.JobPreparation(command_line="echo $AZ_BATCHAI_NODE_ID"))
     waiting = until("it says why", lambda: (job("gang") and last()["properties"]).get(
@@ -95,7 +165,9 @@ def a_gang_runs_on_all_its_nodes():
     assert [line.split()[0] for line in lines[1:]] == hosts, "the host file has the same hosts"
 
 
+@scenario()
 def a_busy_node_is_given_up_as_the_settings_say():
+    """Shrinks a cluster whose nodes are all busy. One job goes back to the queue and runs again."""
     submit("a", "[ $AZ_BATCHAI_ATTEMPT -gt 1 ] || sleep 600")
     submit("b", "[ $AZ_BATCHAI_ATTEMPT -gt 1 ] || sleep 600")
     job_in("a", "running"), job_in("b", "running")
@@ -112,7 +184,9 @@ def a_busy_node_is_given_up_as_the_settings_say():
     steady_with(1, idle=1)
 
 
+@scenario()
 def back_to_automatic():
+    """PATCHes manual to autoScale. manual is gone, nodes leave, and come again for a job."""
     updated = resize(auto_scale(0, 2))
     assert updated.scale_settings.manual is None, last()
     steady_with(0)
@@ -121,7 +195,9 @@ def back_to_automatic():
     steady_with(0)
 
 
+@scenario()
 def a_failing_setup_task_shows_on_the_cluster():
+    """Creates a cluster whose setup task fails. The cluster has an error, and no node is idle."""
     setup = models.SetupTask(command_line="echo broken; exit 5", std_out_err_path_prefix=NFS)
     parameters = cluster_parameters(manual(1), setup)
     client.clusters.create(GROUP, WORKSPACE, "broken", parameters).result()
@@ -133,14 +209,3 @@ def a_failing_setup_task_shows_on_the_cluster():
     assert found.node_state_counts.idle_node_count == 0, last()
     client.clusters.delete(GROUP, WORKSPACE, "broken").result()
 
-
-SCENARIOS = [
-    everything_is_made,
-    a_job_brings_up_a_node_and_it_leaves_afterwards,
-    a_cluster_is_resized_by_hand,
-    a_job_that_needs_more_nodes_waits_and_says_why,
-    a_gang_runs_on_all_its_nodes,
-    a_busy_node_is_given_up_as_the_settings_say,
-    back_to_automatic,
-    a_failing_setup_task_shows_on_the_cluster,
-]

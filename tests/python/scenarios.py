@@ -169,7 +169,8 @@ def cluster_parameters(scale, setup_task=None, server="nfs"):
         mounts = models.MountVolumes(file_servers=[models.FileServerReference(
             file_server=models.ResourceId(id=server_id), relative_mount_path="nfs",
             mount_options="rw")])
-    setup = models.NodeSetup(mount_volumes=mounts, setup_task=setup_task) if mounts else None
+    needs_setup = mounts or setup_task
+    setup = needs_setup and models.NodeSetup(mount_volumes=mounts, setup_task=setup_task)
     return models.ClusterCreateParameters(
         vm_size="STANDARD_D1", vm_priority="lowpriority", user_account_settings=user(),
         scale_settings=scale, node_setup=setup)

@@ -1,0 +1,213 @@
+//! `/openapi.json`: the API as an OpenAPI 3.1 document, made of the table of operations and of the
+//! schemas that `wire` derives from its parsers and bodies.
+
+use super::operation::{Needs, OPERATIONS, Operation, Row};
+use axum::response::{IntoResponse, Response};
+use http::header::CONTENT_TYPE;
+use model::limits;
+use serde_json::{Map, Value, json};
+use std::sync::LazyLock;
+
+/// What a refused request is answered with, whatever it asked for.
+const REFUSALS: [(u16, &str); 6] = [
+    (400, "Something is wrong with the request; the error lists all of it"),
+    (401, "No token, or none of this service"),
+    (403, "The token's roles do not allow this"),
+    (404, "There is no such resource"),
+    (409, "The resource is in a state that does not allow this, or a quota is reached"),
+    (503, "The service is busy; try again in a moment"),
+];
+
+pub(crate) async fn document() -> Response {
+    static TEXT: LazyLock<String> = LazyLock::new(|| openapi().to_string());
+    ([(CONTENT_TYPE, "application/json; charset=utf-8")], TEXT.as_str()).into_response()
+}
+
+/// The whole document.
+pub fn openapi() -> Value {
+    let mut paths = Map::new();
+    for row in OPERATIONS {
+        let path = paths.entry(row.path).or_insert_with(|| {
+            let parameters: Vec<Value> = path_parameters(row.path).map(path_parameter).collect();
+            if parameters.is_empty() { json!({}) } else { json!({ "parameters": parameters }) }
+        });
+        path[row.method.as_str().to_ascii_lowercase()] = operation(row);
+    }
+    let mut schemas = Map::new();
+    for (name, schema) in wire::schema::requests().into_iter().chain(wire::schema::responses()) {
+        schemas.insert(name.to_owned(), schema);
+    }
+    json!({
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Batch AI",
+            "version": wire::API_VERSION,
+            "description": "The REST API of Azure Batch AI, version 2018-05-01, with the parts of Azure Resource Manager that its clients call. What is added stands under properties.extensions and /local/v1.",
+        },
+        "security": [{ "token": [] }],
+        "paths": paths,
+        "components": {
+            "securitySchemes": { "token": { "type": "http", "scheme": "bearer" } },
+            "schemas": schemas,
+        },
+    })
+}
+
+fn operation(row: &Row) -> Value {
+    let mut operation = json!({
+        "operationId": row.id,
+        "description": needs(row),
+        "parameters": query_parameters(row),
+        "responses": responses(row),
+    });
+    if let Some(name) = row.request {
+        operation["requestBody"] = json!({
+            "required": true,
+            "content": { "application/json": { "schema": reference(name) } },
+        });
+    }
+    operation
+}
+
+fn needs(row: &Row) -> String {
+    match row.needs {
+        Needs::Role(role) => format!("Takes the role {}.", role.name()),
+        Needs::Token => "Takes any token.".to_owned(),
+        Needs::Service => "Takes the service's own token.".to_owned(),
+    }
+}
+
+fn reference(name: &str) -> Value {
+    json!({ "$ref": format!("#/components/schemas/{name}") })
+}
+
+fn path_parameters(path: &str) -> impl Iterator<Item = &str> {
+    path.split('/').filter_map(|it| it.strip_prefix('{')?.strip_suffix('}'))
+}
+
+fn path_parameter(name: &str) -> Value {
+    let schema = match name {
+        "operationId" | "roleAssignmentName" => json!({ "type": "string", "format": "uuid" }),
+        "resourceGroupName" | "location" | "providerNamespace" | "tokenName" => {
+            json!({ "type": "string", "pattern": "^[-A-Za-z0-9_.]{1,90}$" })
+        }
+        _ => json!({ "type": "string", "pattern": "^[-A-Za-z0-9_]{1,64}$" }),
+    };
+    json!({ "name": name, "in": "path", "required": true, "schema": schema })
+}
+
+fn query_parameters(row: &Row) -> Vec<Value> {
+    let optional = |name: &str, schema: Value| json!({ "name": name, "in": "query", "schema": schema });
+    let text = || json!({ "type": "string" });
+    let mut parameters = Vec::new();
+    if !row.path.starts_with("/local/") {
+        parameters.push(json!({
+            "name": "api-version",
+            "in": "query",
+            "required": true,
+            "schema": { "type": "string", "enum": [wire::API_VERSION] },
+        }));
+    }
+    if row.paged {
+        let most = limits::MAX_PAGE;
+        let size = json!({ "type": "integer", "minimum": 1, "maximum": most, "default": most });
+        parameters.push(optional("maxresults", size));
+        parameters.push(optional("$skiptoken", text()));
+    }
+    match row.operation {
+        Operation::JobsListOutputFiles => {
+            let (least, most, usual) = limits::LINK_MINUTES;
+            let expiry =
+                json!({ "type": "integer", "minimum": least, "maximum": most, "default": usual });
+            parameters.push(json!({
+                "name": "outputdirectoryid",
+                "in": "query",
+                "required": true,
+                "schema": { "type": "string", "minLength": 1 },
+            }));
+            parameters.push(optional("directory", text()));
+            parameters.push(optional("linkexpiryinminutes", expiry));
+        }
+        Operation::RoleDefinitionsOfSubscription
+        | Operation::RolesOfSubscriptionList
+        | Operation::RolesOfGroupList
+        | Operation::RolesOfWorkspaceList => parameters.push(optional("$filter", text())),
+        _ => {}
+    }
+    parameters
+}
+
+fn responses(row: &Row) -> Value {
+    let mut responses = Map::new();
+    for (status, body) in row.answers {
+        let mut response = json!({ "description": success(*status) });
+        if let Some(name) = body {
+            response["content"] = json!({ "application/json": { "schema": reference(name) } });
+        }
+        if *status == 202 && row.request.is_some() {
+            let url = || json!({ "schema": { "type": "string", "format": "uri" } });
+            response["headers"] = json!({
+                "Azure-AsyncOperation": url(),
+                "Location": url(),
+                "Retry-After": { "schema": { "type": "integer" } },
+            });
+        }
+        responses.insert(status.to_string(), response);
+    }
+    for (status, description) in REFUSALS {
+        let content = json!({ "application/json": { "schema": reference("CloudError") } });
+        let body = json!({ "description": description, "content": content });
+        responses.insert(status.to_string(), body);
+    }
+    Value::Object(responses)
+}
+
+fn success(status: u16) -> &'static str {
+    match status {
+        201 => "Created",
+        202 => "Accepted; the headers say where to ask how far it is",
+        204 => "Done, or there was nothing to do",
+        _ => "Done",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn references(value: &Value, found: &mut Vec<String>) {
+        match value {
+            Value::Object(fields) => {
+                for (name, value) in fields {
+                    match value.as_str() {
+                        Some(target) if name == "$ref" => found.push(target.to_owned()),
+                        _ => references(value, found),
+                    }
+                }
+            }
+            Value::Array(items) => items.iter().for_each(|item| references(item, found)),
+            _ => {}
+        }
+    }
+
+    #[test]
+    fn every_reference_leads_somewhere() {
+        let document = openapi();
+        let mut found = Vec::new();
+        references(&document, &mut found);
+        assert!(found.len() > OPERATIONS.len());
+        for target in found {
+            let pointer = target.strip_prefix('#').expect("all are local");
+            assert!(document.pointer(pointer).is_some(), "{target}");
+        }
+    }
+
+    #[test]
+    fn every_operation_is_in_it() {
+        let document = openapi();
+        for row in OPERATIONS {
+            let method = row.method.as_str().to_ascii_lowercase();
+            assert_eq!(document["paths"][row.path][method]["operationId"], row.id);
+        }
+    }
+}

@@ -1,0 +1,106 @@
+"""File servers: usable when their operation ends, shared by clusters, kept while they are mounted."""
+
+from azure.mgmt.batchai import models
+from operations import finding, scenario
+from scenarios import (
+    EXPERIMENT, GROUP, NFS, WORKSPACE, answers, auto_scale, client, cluster_parameters, equal,
+    file_server_parameters, job_in, last, missing, names, refused, start, text, workspace_id)
+
+
+@scenario("FileServers_Create", "FileServers_Get")
+def they_are_usable_when_their_operation_ends():
+    """Creates one and waits. `mountSettings` are filled in, defaults too, the password is not."""
+    client.workspaces.create(GROUP, WORKSPACE, "eastus").result()
+    answers.clear()
+    server = client.file_servers.create(GROUP, WORKSPACE, "nfs", file_server_parameters()).result()
+    assert answers[0].status_code == 202 and answers[0].content == b"", answers[0]
+    wire = last()
+    equal(server.id, f"{workspace_id()}/fileservers/nfs", "lower case in the id")
+    equal(wire["type"], "Microsoft.BatchAI/workspaces/fileservers", "and in the type")
+    equal(set(wire), {"id", "name", "type", "properties"}, "a child has no location")
+    properties = wire["properties"]
+    equal(set(properties) - {"subnet"}, {
+        "provisioningState", "creationTime", "provisioningStateTransitionTime", "vmSize",
+        "sshConfiguration", "dataDisks", "mountSettings", "extensions"}, "its fields")
+    equal(properties["provisioningState"], "succeeded", "it is usable")
+    for field in ("mountPoint", "fileServerPublicIP", "fileServerInternalIP"):
+        assert properties["mountSettings"][field], f"the CLI needs {field}: {wire}"
+    equal(properties["mountSettings"]["mountPoint"], "/data", "where the server keeps its files")
+    equal(properties["dataDisks"], {
+        "diskSizeInGB": 10, "cachingType": "none", "diskCount": 2,
+        "storageAccountType": "Standard_LRS"}, "the disks, with the default of their cache")
+    equal(properties["sshConfiguration"], {"userAccountSettings": {"adminUserName": "demoUser"}},
+          "the account, without its password")
+    with finding("a file server without a subnet is given one (section 3.4)"):
+        assert "/virtualNetworks/" in properties.get("subnet", {}).get("id", ""), wire
+    equal(client.file_servers.get(GROUP, WORKSPACE, "NFS").name, "nfs", "it is found in any case")
+    equal(last(), wire, "it reads as it was answered")
+
+
+@scenario("FileServers_ListByWorkspace")
+def they_are_made_once_and_listed():
+    """Repeats the PUT, the same and another. 200 and 409; then lists over pages."""
+    created = last()["properties"]["creationTime"]
+    answers.clear()
+    client.file_servers.create(GROUP, WORKSPACE, "nfs", file_server_parameters()).result()
+    equal([answer.status_code for answer in answers], [200], "the same again is fine")
+    equal(last()["properties"]["creationTime"], created, "and changes nothing")
+    refused(409, "FileServerExists", lambda: client.file_servers.create(
+        GROUP, WORKSPACE, "nfs", file_server_parameters(size=20)).result())
+    server = client.file_servers.get(GROUP, WORKSPACE, "nfs")
+    equal(server.data_disks.disk_size_in_gb, 10, "a refused PUT changes nothing")
+    client.file_servers.create(GROUP, WORKSPACE, "second", file_server_parameters()).result()
+    equal(names(client.file_servers.list_by_workspace(GROUP, WORKSPACE)), ["nfs", "second"], "all")
+    one = models.FileServersListByWorkspaceOptions(max_results=1)
+    pages = client.file_servers.list_by_workspace(GROUP, WORKSPACE, one)
+    equal(names(pages), ["nfs", "second"], "each once over the pages")
+
+
+@scenario()
+def clusters_share_its_files():
+    """Two clusters mount it. What a job of the one writes, a job of the other reads."""
+    client.experiments.create(GROUP, WORKSPACE, EXPERIMENT).result()
+    pollers = [client.clusters.create(GROUP, WORKSPACE, name, cluster_parameters(auto_scale(0, 1)))
+               for name in ("writes", "reads")]
+    for poller in pollers:
+        cluster = poller.result()
+        server = client.file_servers.get(GROUP, WORKSPACE, "nfs")
+        with finding("a cluster is in the subnet of the file server that it mounts (section 3.3)"):
+            assert cluster.subnet and cluster.subnet == server.subnet, cluster.subnet
+    pollers = [
+        start("writer", f"mkdir {NFS}/data && echo written > {NFS}/data/file", cluster="writes"),
+        start("reader", f"until [ -s {NFS}/data/file ]; do sleep 0.05; done; cat {NFS}/data/file",
+              cluster="reads")]
+    for poller in pollers:
+        poller.result()
+    job_in("writer", "succeeded"), job_in("reader", "succeeded")
+    equal(text("reader", "stdout.txt"), "written\n", "the same files on both")
+
+
+@scenario("FileServers_Delete")
+def one_that_is_mounted_is_not_deleted():
+    """Deletes it while clusters mount it. 409, until the last of them is gone."""
+    delete = lambda: client.file_servers.delete(GROUP, WORKSPACE, "nfs").result()
+    assert "cluster" in refused(409, "FileServerInUse", delete), "it says what uses it"
+    equal(client.file_servers.get(GROUP, WORKSPACE, "nfs").provisioning_state, "succeeded", "stays")
+    client.clusters.delete(GROUP, WORKSPACE, "writes").result()
+    refused(409, "FileServerInUse", delete)
+    client.clusters.delete(GROUP, WORKSPACE, "reads").result()
+    delete()
+    missing("FileServerNotFound", "nfs", lambda: client.file_servers.get(GROUP, WORKSPACE, "nfs"))
+    equal(names(client.file_servers.list_by_workspace(GROUP, WORKSPACE)), ["second"], "it is gone")
+    # What is not there is deleted already.
+    delete()
+
+
+@scenario()
+def a_mount_from_another_workspace_counts_too():
+    """A cluster of another workspace mounts it by its id. It is not deleted under its feet."""
+    client.workspaces.create(GROUP, "far", "eastus").result()
+    parameters = cluster_parameters(auto_scale(0, 1), server="second")
+    client.clusters.create(GROUP, "far", "mounts", parameters).result()
+    delete = lambda: client.file_servers.delete(GROUP, WORKSPACE, "second").result()
+    with finding("a file server that a cluster of another workspace mounts is not deleted"):
+        refused(409, "FileServerInUse", delete)
+    client.clusters.delete(GROUP, "far", "mounts").result()
+    delete()
