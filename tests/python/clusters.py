@@ -4,8 +4,8 @@ from azure.mgmt.batchai import models
 from operations import scenario
 from scenarios import (
     EXPERIMENT, GROUP, NFS, SECRET, WORKSPACE, answers, auto_scale, client, cluster_parameters,
-    equal, files, job, job_in, last, manual, missing, names, plain, prepare, refused, start, submit,
-    text, until, workspace_id)
+    equal, file_server_parameters, files, job, job_in, last, manual, missing, names, refused, start,
+    submit, text, until, workspace_id)
 
 
 def set_up(secret=SECRET, command="echo $WHO $(echo -n $HIDDEN | wc -c)"):
@@ -30,6 +30,7 @@ def clusters_are_there_before_their_nodes():
     sent = [answer for answer in answers if answer.request.method == "PUT"]
     assert [answer.status_code for answer in sent] == [202] and sent[0].content == b"", sent
     wire = last()
+    equal(client.clusters.get(GROUP, WORKSPACE, "CLUSTER").name, "cluster", "found in any case")
     equal(wire["id"], f"{workspace_id()}/clusters/cluster", "its id")
     equal(wire["type"], "Microsoft.BatchAI/workspaces/clusters", "its type")
     equal(set(wire), {"id", "name", "type", "properties"}, "a child has no location")
@@ -121,9 +122,9 @@ def a_cluster_is_resized_by_hand():
     each has a login."""
     updated = resize(manual(2))
     wire = last()["properties"]
-    assert wire["scaleSettings"] == {"manual": {
-        "targetNodeCount": 2, "nodeDeallocationOption": "requeue"}}, "autoScale is gone"
-    assert updated.current_node_count == 0, "the new nodes come later"
+    equal(wire["scaleSettings"], {"manual": {
+        "targetNodeCount": 2, "nodeDeallocationOption": "requeue"}}, "autoScale is gone")
+    equal(updated.current_node_count, 0, "the new nodes come later")
     steady_with(2, idle=2)
     logins = list(client.clusters.list_remote_login_information(GROUP, WORKSPACE, "cluster"))
     assert len({login.node_id for login in logins}) == 2, last()
@@ -137,39 +138,21 @@ def a_cluster_is_resized_by_hand():
 def a_job_that_needs_more_nodes_waits_and_says_why():
     """Submits a job for two nodes to a cluster of one. It is queued and says for what it waits,
     until the cluster grows."""
-    submit("gang", "echo $AZ_BATCH_HOST_LIST; cat $AZ_BATCHAI_MPI_HOST_FILE", node_count=2,
-           job_preparation=models.JobPreparation(command_line="echo $AZ_BATCHAI_NODE_ID"))
-    waiting = until("it says why", lambda: (job("gang") and last()["properties"]).get(
+    submit("wide", "true", node_count=2)
+    waiting = until("it says why", lambda: (job("wide") and last()["properties"]).get(
         "extensions", {}).get("waitingReason"))
     assert "2 node" in waiting and "targetNodeCount" in waiting, waiting
-    assert job("gang").execution_state == "queued"
+    equal(job("wide").execution_state, "queued", "it waits")
     resize(manual(2))
-
-
-def a_gang_runs_on_all_its_nodes():
-    job_in("gang", "succeeded")
-    nodes = [login.node_id for login in client.jobs.list_remote_login_information(
-        GROUP, WORKSPACE, EXPERIMENT, "gang")]
-    assert len(set(nodes)) == 2, nodes
-    listed = names(files("gang"))
-    expected = sorted([f"execution-{node}.log" for node in nodes]
-                      + [f"stdout-job_prep-{node}.txt" for node in nodes]
-                      + [f"stderr-job_prep-{node}.txt" for node in nodes]
-                      + ["stdout.txt", "stderr.txt"])
-    assert listed == expected, f"a log of each node, one standard output: {listed}"
-    for node in nodes:
-        assert text("gang", f"stdout-job_prep-{node}.txt") == f"{node}\n"
-    lines = text("gang", "stdout.txt").splitlines()
-    hosts = lines[0].split(",")
-    assert len(set(hosts)) == 2, lines
-    assert [line.split()[0] for line in lines[1:]] == hosts, "the host file has the same hosts"
+    job_in("wide", "succeeded")
 
 
 @scenario()
 def a_busy_node_is_given_up_as_the_settings_say():
     """Shrinks a cluster whose nodes are all busy. One job goes back to the queue and runs again."""
-    submit("a", "[ $AZ_BATCHAI_ATTEMPT -gt 1 ] || sleep 600")
-    submit("b", "[ $AZ_BATCHAI_ATTEMPT -gt 1 ] || sleep 600")
+    command = "[ $AZ_BATCHAI_ATTEMPT -gt 1 ] || sleep 600"
+    for poller in [start("a", command), start("b", command)]:
+        poller.result()
     job_in("a", "running"), job_in("b", "running")
     steady_with(2, running=2)
     resize(manual(1))
@@ -187,8 +170,9 @@ def a_busy_node_is_given_up_as_the_settings_say():
 @scenario()
 def back_to_automatic():
     """PATCHes manual to autoScale. manual is gone, nodes leave, and come again for a job."""
-    updated = resize(auto_scale(0, 2))
-    assert updated.scale_settings.manual is None, last()
+    resize(auto_scale(0, 2))
+    equal(last()["properties"]["scaleSettings"], {"autoScale": {
+        "minimumNodeCount": 0, "maximumNodeCount": 2, "initialNodeCount": 0}}, "manual is gone")
     steady_with(0)
     submit("again", "true", node_count=2)
     job_in("again", "succeeded")
@@ -209,3 +193,32 @@ def a_failing_setup_task_shows_on_the_cluster():
     assert found.node_state_counts.idle_node_count == 0, last()
     client.clusters.delete(GROUP, WORKSPACE, "broken").result()
 
+
+@scenario("Clusters_Delete")
+def a_cluster_is_deleted_and_its_jobs_fail():
+    """Deletes a cluster with a running and a queued job. It is `deleting`, then gone; both jobs
+    have failed with a reason, and what they wrote can still be read."""
+    resize(manual(1))
+    command = "trap 'echo bye; sleep 1; exit 0' TERM; echo begun; while :; do sleep 0.05; done"
+    submit("runs", command)
+    until("it runs", lambda: "stdout.txt" in names(files("runs"))
+          and text("runs", "stdout.txt") == "begun\n")
+    submit("waits", "echo never")
+    equal(job("waits").execution_state, "queued", "there is one node")
+    poller = client.clusters.delete(GROUP, WORKSPACE, "cluster")
+    equal(cluster()["provisioningState"], "deleting", "while its nodes end")
+    listed = {item.name: item for item in client.clusters.list_by_workspace(GROUP, WORKSPACE)}
+    equal(listed["cluster"].provisioning_state, "deleting", "it is listed as long")
+    poller.result()
+    missing("ClusterNotFound", "cluster",
+            lambda: client.clusters.get(GROUP, WORKSPACE, "cluster"))
+    equal(names(client.clusters.list_by_workspace(GROUP, WORKSPACE)), [], "it is gone")
+    for name in ("runs", "waits"):
+        ended = job(name)
+        equal(ended.execution_state, "failed", f"{name}, when the operation has ended")
+        info = last()["properties"]["executionInfo"]
+        assert "exitCode" not in info and info["startTime"] <= info["endTime"], info
+        equal([error["code"] for error in info["errors"]], ["ClusterDeleted"], f"{name} says why")
+    equal(text("runs", "stdout.txt"), "begun\nbye\n", "files are the user's: they stay")
+    # What is not there is deleted already.
+    client.clusters.delete(GROUP, WORKSPACE, "cluster").result()

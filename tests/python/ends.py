@@ -1,11 +1,14 @@
 """Ending jobs from outside, and the order in which they begin."""
 
+from operations import scenario
 from scenarios import (
-    EXPERIMENT, GROUP, NFS, WORKSPACE, answers, auto_scale, client, files, job, job_in, last,
-    missing, names, prepare, submit, text, until)
+    EXPERIMENT, GROUP, NFS, WORKSPACE, answers, auto_scale, client, equal, files, job, job_in, last,
+    missing, names, prepare, start, submit, text, until)
 
 
+@scenario()
 def everything_is_made():
+    """Makes workspace, file server, a cluster of one node, and an experiment."""
     prepare(auto_scale(0, 1))
 
 
@@ -28,7 +31,9 @@ def ended_by_the_user(name):
     assert info["startTime"] <= info["endTime"], info
 
 
+@scenario("Jobs_Terminate")
 def a_running_job_is_terminated():
+    """Terminates a job that runs. It can say a last word, and has failed when the operation ends."""
     submit("running", "trap 'echo bye; exit 0' TERM; echo begun; while :; do sleep 0.05; done")
     until("it runs", lambda: "stdout.txt" in names(files("running"))
           and text("running", "stdout.txt") == "begun\n")
@@ -40,7 +45,9 @@ def a_running_job_is_terminated():
     assert text("running", "stdout.txt") == "begun\nbye\n", "it could say a last word"
 
 
+@scenario()
 def a_queued_job_is_terminated():
+    """Terminates a job that waits. It has failed, with a start and an end, and never ran."""
     submit("blocks", f"until [ -e {NFS}/go ]; do sleep 0.05; done")
     job_in("blocks", "running")
     submit("queued", "echo never")
@@ -52,24 +59,28 @@ def a_queued_job_is_terminated():
     assert files("queued") == [], "it never ran"
 
 
+@scenario("Jobs_Delete")
 def a_queued_job_is_deleted():
+    """Deletes a job that waits. It is gone."""
     submit("forgotten", "echo never")
     delete("forgotten")
     missing("JobNotFound", "forgotten", lambda: job("forgotten"))
 
 
+@scenario()
 def priority_goes_before_age():
+    """Fills the queue of a busy node. By priority first and by age second the jobs begin."""
     """While the one node is busy; then each notes when it begins."""
-    for name, priority in [("old-low", "low"), ("old-normal", "normal"), ("new-normal", "normal"),
-                           ("new-high", "high")]:
-        submit(name, f"echo {name} >> {NFS}/order", scheduling_priority=priority)
+    # A job is in the queue when its PUT is answered.
+    pollers = [start(name, f"echo {name} >> {NFS}/order", scheduling_priority=priority)
+               for name, priority in [("old-low", "low"), ("old-normal", "normal"),
+                                      ("new-normal", "normal"), ("new-high", "high")]]
+    for poller in pollers:
+        poller.result()
     for name in ("old-low", "old-normal", "new-normal", "new-high"):
         assert job(name).execution_state == "queued", last()
-    submit("opens", "true", scheduling_priority="low")
-    path = job("blocks").job_output_directory_path_segment
-    assert path
     terminate("blocks")
-    for name in ("old-low", "old-normal", "new-normal", "new-high", "opens"):
+    for name in ("old-low", "old-normal", "new-normal", "new-high"):
         job_in(name, "succeeded")
     submit("reads", f"cat {NFS}/order")
     job_in("reads", "succeeded")
@@ -77,7 +88,9 @@ def priority_goes_before_age():
     assert order == ["new-high", "old-normal", "new-normal", "old-low"], order
 
 
+@scenario()
 def a_finished_job_is_terminated_without_effect():
+    """Terminates a job that has ended: 200, no operation, nothing changes."""
     before = job("reads") and last()
     answers.clear()
     terminate("reads")
@@ -86,7 +99,9 @@ def a_finished_job_is_terminated_without_effect():
     assert (job("reads") and last()) == before, "state and times are the same"
 
 
+@scenario()
 def a_running_job_is_deleted_with_its_processes():
+    """Deletes a job that runs. When the operation ends, so have its processes."""
     submit("doomed", f"echo $$ > {NFS}/pid; sleep 600")
     job_in("doomed", "running")
     until("it runs", lambda: names(files("doomed")).count("stdout.txt"))
@@ -96,10 +111,13 @@ def a_running_job_is_deleted_with_its_processes():
     assert job_in("looks", "failed").execution_info.exit_code == 1, "its process is gone"
 
 
+@scenario("Experiments_Delete")
 def an_experiment_goes_with_its_jobs():
-    submit("last", "sleep 600")
+    """Deletes an experiment with a running and a queued job. The cluster stays."""
+    pollers = [start("last", "sleep 600"), start("behind", "sleep 600")]
     job_in("last", "running")
-    submit("behind", "sleep 600")
+    for poller in pollers:
+        poller.result()
     client.experiments.delete(GROUP, WORKSPACE, EXPERIMENT).result()
     missing("ExperimentNotFound", EXPERIMENT, lambda: job("last"))
     assert client.clusters.get(GROUP, WORKSPACE, "cluster").provisioning_state == "succeeded"
@@ -107,23 +125,14 @@ def an_experiment_goes_with_its_jobs():
     assert names(client.jobs.list_by_experiment(GROUP, WORKSPACE, EXPERIMENT)) == []
 
 
+@scenario("Workspaces_Delete")
 def a_workspace_goes_with_all_it_holds():
-    submit("last", "sleep 600")
+    """Deletes a workspace with a running and a queued job. Nothing is left of it."""
+    pollers = [start("last", "sleep 600"), start("behind", "sleep 600")]
     job_in("last", "running")
-    submit("behind", "sleep 600")
+    for poller in pollers:
+        poller.result()
     client.workspaces.delete(GROUP, WORKSPACE).result()
     missing("WorkspaceNotFound", WORKSPACE, lambda: client.workspaces.get(GROUP, WORKSPACE))
     assert names(client.workspaces.list()) == []
 
-
-SCENARIOS = [
-    everything_is_made,
-    a_running_job_is_terminated,
-    a_queued_job_is_terminated,
-    a_queued_job_is_deleted,
-    priority_goes_before_age,
-    a_finished_job_is_terminated_without_effect,
-    a_running_job_is_deleted_with_its_processes,
-    an_experiment_goes_with_its_jobs,
-    a_workspace_goes_with_all_it_holds,
-]

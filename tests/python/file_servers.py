@@ -32,7 +32,7 @@ def they_are_usable_when_their_operation_ends():
     equal(properties["sshConfiguration"], {"userAccountSettings": {"adminUserName": "demoUser"}},
           "the account, without its password")
     with finding("a file server without a subnet is given one (section 3.4)"):
-        assert "/virtualNetworks/" in properties.get("subnet", {}).get("id", ""), wire
+        assert "/virtualNetworks/" in properties.get("subnet", {}).get("id", ""), "no subnet"
     equal(client.file_servers.get(GROUP, WORKSPACE, "NFS").name, "nfs", "it is found in any case")
     equal(last(), wire, "it reads as it was answered")
 
@@ -66,7 +66,7 @@ def clusters_share_its_files():
         cluster = poller.result()
         server = client.file_servers.get(GROUP, WORKSPACE, "nfs")
         with finding("a cluster is in the subnet of the file server that it mounts (section 3.3)"):
-            assert cluster.subnet and cluster.subnet == server.subnet, cluster.subnet
+            assert cluster.subnet and cluster.subnet == server.subnet, "no subnet"
     pollers = [
         start("writer", f"mkdir {NFS}/data && echo written > {NFS}/data/file", cluster="writes"),
         start("reader", f"until [ -s {NFS}/data/file ]; do sleep 0.05; done; cat {NFS}/data/file",

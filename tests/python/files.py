@@ -1,15 +1,18 @@
 """Output files: listed through the SDK, read with plain requests as CLI and notebooks do."""
 
-import time
+import hashlib
 
 import requests
 from azure.mgmt.batchai import models
+from operations import scenario
 from scenarios import (
     EXPERIMENT, GROUP, NFS, PATIENCE_SECONDS, WORKSPACE, client, files, job, job_in, last, names,
-    plain, prepare, refused, submit, text, until)
+    plain, prepare, refused, start, submit, text, until)
 
 
+@scenario()
 def everything_is_made():
+    """Makes workspace, file server, a cluster of up to two nodes, and an experiment."""
     prepare()
 
 
@@ -23,7 +26,9 @@ def link(name, file):
     return next(entry.download_url for entry in files(name) if entry.name == file)
 
 
+@scenario("Jobs_ListOutputFiles")
 def ranges_are_answered_as_by_a_storage_service():
+    """Reads a file whole, in ranges and beyond its end, without a token: 200, 206 and 416."""
     submit("digits", "echo -n 0123456789; > $AZ_BATCHAI_STDOUTERR_DIR/empty")
     job_in("digits", "succeeded")
     place = link("digits", "stdout.txt")
@@ -53,32 +58,9 @@ def ranges_are_answered_as_by_a_storage_service():
     assert get(empty, Range="bytes=0-").status_code == 416, "the end is reached at once"
 
 
-def a_log_is_streamed_while_the_job_runs():
-    """Like `tail_file` of `az batchai`: the file first, the state second, then it stops."""
-    command = "for i in $(seq 100); do echo line $i häßlich €; sleep 0.03; done"
-    submit("stream", command)
-    until("the file shows up", lambda: "stdout.txt" in names(files("stream")))
-    place = link("stream", "stdout.txt")
-    seen, parts, running = "", 0, 0
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while time.monotonic() < deadline:
-        response = get(place, Range=f"bytes={len(seen.encode())}-")
-        if response.status_code // 100 == 2:
-            seen += response.content.decode()  # each part by itself, so none is cut in a character
-            parts += 1
-        else:
-            assert response.status_code == 416, response.status_code
-        state = job("stream").execution_state
-        if state in ("succeeded", "failed"):
-            break
-        running += bool(seen)
-        time.sleep(0.02)
-    expected = "".join(f"line {i} häßlich €\n" for i in range(1, 101))
-    assert seen == expected, f"everything once, and all of it before the end is told: {seen!r}"
-    assert parts > 3 and running > 3, f"it came while the job ran, in {parts} parts"
-
-
+@scenario()
 def a_character_is_never_cut_in_half():
+    """Reads on and on while a job writes half a character. No part ends in the middle of it."""
     submit("half", r"printf 'a\xc3'; sleep 0.6; printf '\xa4b'")
     until("the file shows up", lambda: "stdout.txt" in names(files("half")))
     place = link("half", "stdout.txt")
@@ -91,16 +73,21 @@ def a_character_is_never_cut_in_half():
     assert get(place).content.decode() == "aäb"
 
 
+@scenario()
 def what_is_not_there_yet_is_empty():
+    """Lists an output directory before the job wrote anything, and one that is not there: empty."""
     submit("early", f"until [ -e {NFS}/go ]; do sleep 0.05; done",
            output_directories=[models.OutputDirectory(id="OUT", path_prefix=NFS)])
     assert files("early", "OUT") == [] and last() == {"value": []}, last()
     assert files("early", "OUT", "not/there") == []
-    submit("go", f"touch {NFS}/go")
+    start("go", f"touch {NFS}/go")
     job_in("early", "succeeded")
 
 
+@scenario()
 def an_unknown_directory_is_refused():
+    """Lists directories that the job does not have or that are on no mount, and asks out of the
+    limits: 400."""
     message = refused(400, "OutputDirectoryNotFound", lambda: files("digits", "OUT"))
     assert "OUT is not present on a mount root" in message, message
     submit("nowhere", "true", output_directories=[
@@ -114,7 +101,9 @@ def an_unknown_directory_is_refused():
     assert plain("POST", path).status_code == 400, "outputdirectoryid is required"
 
 
+@scenario()
 def many_files_come_in_pages_and_in_order():
+    """Lists many files and directories, ten by ten, with odd names: bytewise order, each once."""
     submit("many", "cd $AZ_BATCHAI_OUTPUT_OUT && touch $(seq 1 25) && mkdir B a && touch 'ü é#?%.txt'",
            output_directories=[models.OutputDirectory(id="OUT", path_prefix=NFS)])
     job_in("many", "succeeded")
@@ -126,12 +115,13 @@ def many_files_come_in_pages_and_in_order():
     assert get(found[-1].download_url).status_code == 200, "whatever its name"
 
 
+@scenario()
 def a_large_file_is_whole():
+    """Reads 30 MB in ranges. The digest is the one that the job printed."""
     submit("large", "head -c 30000000 /dev/urandom > $AZ_BATCHAI_OUTPUT_OUT/data; "
            "sha256sum < $AZ_BATCHAI_OUTPUT_OUT/data | cut -d' ' -f1",
            output_directories=[models.OutputDirectory(id="OUT", path_prefix=NFS)])
     job_in("large", "succeeded")
-    import hashlib
     place = files("large", "OUT")[0].download_url
     digest = hashlib.sha256()
     step = 7_000_001
@@ -141,14 +131,3 @@ def a_large_file_is_whole():
         digest.update(part.content)
     assert digest.hexdigest() == text("large", "stdout.txt").strip()
 
-
-SCENARIOS = [
-    everything_is_made,
-    ranges_are_answered_as_by_a_storage_service,
-    a_log_is_streamed_while_the_job_runs,
-    a_character_is_never_cut_in_half,
-    what_is_not_there_yet_is_empty,
-    an_unknown_directory_is_refused,
-    many_files_come_in_pages_and_in_order,
-    a_large_file_is_whole,
-]

@@ -1,16 +1,24 @@
 """Jobs that run to their end: what they get, what they leave, how they fail."""
 
+import hashlib
+
 from azure.mgmt.batchai import models
+from operations import scenario
 from scenarios import (
-    EXPERIMENT, GROUP, NFS, SECRET, WORKSPACE, client, files, job, job_in, last, names, plain,
-    prepare, submit, text)
+    EXPERIMENT, GROUP, NFS, SECRET, WORKSPACE, answers, client, equal, files, job, job_in, last,
+    names, plain, prepare, start, submit, text)
 
 
+@scenario()
 def everything_is_made():
+    """Makes workspace, file server, a cluster of up to two nodes, and an experiment."""
     prepare()
 
 
+@scenario("Jobs_Create", "Jobs_Get", "Jobs_ListOutputFiles")
 def a_job_runs_and_succeeds():
+    """Runs a job. Defaults are filled in, what was not given is absent, the exit code is 0, and what
+    it printed is found in its standard output directory."""
     created = submit("first", "echo hi | tee $AZ_BATCHAI_STDOUTERR_DIR/copy; echo oops >&2")
     wire = last()["properties"]
     assert created.name == "first", last()
@@ -42,7 +50,9 @@ def a_job_runs_and_succeeds():
     assert names(client.jobs.list_by_experiment(GROUP, WORKSPACE, EXPERIMENT)) == ["first"]
 
 
+@scenario()
 def a_failing_job_has_its_exit_code():
+    """Runs a command that exits with 3. The job has failed, with this code and an error."""
     submit("fails", "echo before; exit 3; echo after")
     ended = job_in("fails", "failed")
     info = last()["properties"]["executionInfo"]
@@ -53,12 +63,17 @@ def a_failing_job_has_its_exit_code():
     assert text("fails", "stdout.txt") == "before\n"
 
 
+@scenario()
 def a_killed_job_has_the_code_of_its_signal():
+    """Runs a command that is killed. The exit code is that of a shell."""
     submit("killed", "kill -9 $$")
     assert job_in("killed", "failed").execution_info.exit_code == 137, last()
 
 
+@scenario()
 def directories_variables_and_secrets_reach_the_job():
+    """Runs a job with preparation, directories, variables and secrets. It sees all of them;
+    secrets are answered by name only, outputs are found in their directory and below."""
     command = " && ".join([
         "cat $AZ_BATCHAI_INPUT_DATA/number",
         "echo $GREETING, $PLACE",
@@ -85,7 +100,6 @@ def directories_variables_and_secrets_reach_the_job():
     assert wire["environmentVariables"][0] == {"name": "GREETING", "value": "hello"}, wire
     assert wire["inputDirectories"] == [{"id": "DATA", "path": NFS + "/data"}], wire
     job_in("full", "succeeded")
-    import hashlib
     digest = hashlib.sha256(SECRET.encode()).hexdigest()[:8]
     lines = text("full", "stdout.txt").splitlines()
     assert lines[0] == "42" and lines[1].startswith("hello, ") and lines[2] == digest, lines
@@ -105,7 +119,9 @@ def directories_variables_and_secrets_reach_the_job():
     assert text("full", "er", "MODEL", "deep") == "1\n"
 
 
+@scenario()
 def a_failed_preparation_ends_the_job():
+    """Runs a job whose preparation fails. It has the preparation's exit code; the command never ran."""
     submit("unprepared", "echo never",
            job_preparation=models.JobPreparation(command_line="echo trying; exit 9"))
     job_in("unprepared", "failed")
@@ -118,7 +134,9 @@ def a_failed_preparation_ends_the_job():
     assert "stdout.txt" not in names(files("unprepared")), "the command never ran"
 
 
+@scenario()
 def time_is_limited():
+    """Runs a job beyond its wall clock time. It has failed, without an exit code."""
     limit = models.JobBasePropertiesConstraints(max_wall_clock_time="PT1S")
     submit("slow", "echo begun; sleep 60", constraints=limit)
     assert last()["properties"]["constraints"] == {"maxWallClockTime": "PT1S"}, last()
@@ -129,7 +147,9 @@ def time_is_limited():
     assert text("slow", "stdout.txt") == "begun\n"
 
 
+@scenario()
 def a_file_server_can_be_mounted_by_a_job():
+    """Runs a job with a mount of its own. It is there for this job, and gone for the next."""
     server = client.file_servers.get(GROUP, WORKSPACE, "nfs")
     mounts = models.MountVolumes(file_servers=[models.FileServerReference(
         file_server=models.ResourceId(id=server.id), relative_mount_path="mine",
@@ -141,7 +161,55 @@ def a_file_server_can_be_mounted_by_a_job():
     assert job_in("after", "failed").execution_info.exit_code == 2, "mounts go with their job"
 
 
+@scenario("Jobs_ListRemoteLoginInformation")
+def a_gang_runs_on_all_its_nodes():
+    """Runs a job on two nodes. The preparation runs on both, the command once; host list and host
+    file name both nodes, and each of them has a login and a log."""
+    submit("gang", "echo $AZ_BATCH_HOST_LIST; cat $AZ_BATCHAI_MPI_HOST_FILE", node_count=2,
+           job_preparation=models.JobPreparation(command_line="echo $AZ_BATCHAI_NODE_ID"))
+    job_in("gang", "succeeded")
+    logins = list(client.jobs.list_remote_login_information(
+        GROUP, WORKSPACE, EXPERIMENT, "gang"))
+    assert all(login.ip_address and login.port for login in logins), last()
+    nodes = [login.node_id for login in logins]
+    equal(len(set(nodes)), 2, f"the nodes that ran it: {nodes}")
+    listed = names(files("gang"))
+    expected = sorted([f"execution-{node}.log" for node in nodes]
+                      + [f"stdout-job_prep-{node}.txt" for node in nodes]
+                      + [f"stderr-job_prep-{node}.txt" for node in nodes]
+                      + ["stdout.txt", "stderr.txt"])
+    equal(listed, expected, "a log of each node, one standard output")
+    for node in nodes:
+        equal(text("gang", f"stdout-job_prep-{node}.txt"), f"{node}\n", "the preparation on it")
+    lines = text("gang", "stdout.txt").splitlines()
+    hosts = lines[0].split(",")
+    equal(len(set(hosts)), 2, f"the host list: {lines}")
+    equal([line.split()[0] for line in lines[1:]], hosts, "the host file has the same hosts")
+
+
+@scenario("Jobs_ListByExperiment")
+def jobs_are_listed_in_pages():
+    """Lists the jobs, all at once and two by two. The SDK follows `nextLink` by itself."""
+    everything = names(client.jobs.list_by_experiment(GROUP, WORKSPACE, EXPERIMENT))
+    assert len(everything) > 4, everything
+    equal(everything, sorted(everything), "in order")
+    assert "nextLink" not in last(), last()
+    two = models.JobsListByExperimentOptions(max_results=2)
+    answers.clear()
+    found = list(client.jobs.list_by_experiment(GROUP, WORKSPACE, EXPERIMENT, two))
+    equal(names(found), everything, "each once, in order, over the pages")
+    assert all(1 <= len(answer.json()["value"]) <= 2 for answer in answers), "pages of two"
+    assert len(answers) >= len(everything) / 2, "pages of two"
+    for answer in answers[:-1]:
+        link = answer.json()["nextLink"]
+        assert link.startswith("http") and "api-version=2018-05-01" in link, link
+    single = next(item for item in found if item.name == "fails")
+    equal(single.execution_info.exit_code, 3, "a list has the whole records")
+
+
+@scenario()
 def a_name_is_used_once():
+    """Repeats the PUT of a job that has ended: the same is answered with 200, another with 409."""
     first = job("fails").creation_time
     again = plain("GET", f"/experiments/{EXPERIMENT}/jobs/fails").json()["properties"]
     body = {"properties": {
@@ -157,7 +225,9 @@ def a_name_is_used_once():
     assert job("fails").creation_time == first and job("fails").execution_state == "failed"
 
 
+@scenario("Jobs_Delete")
 def ended_jobs_are_deleted_and_names_come_free():
+    """Deletes a job and makes another of that name. It has a new directory; the old files stay."""
     segment = job("first").job_output_directory_path_segment
     client.jobs.delete(GROUP, WORKSPACE, EXPERIMENT, "first").result()
     listed = names(client.jobs.list_by_experiment(GROUP, WORKSPACE, EXPERIMENT))
@@ -167,16 +237,3 @@ def ended_jobs_are_deleted_and_names_come_free():
     assert job("first").job_output_directory_path_segment != segment, "a new place for output"
     assert text("first", "stdout.txt") == "hi\n", "files are the user's: they stay"
 
-
-SCENARIOS = [
-    everything_is_made,
-    a_job_runs_and_succeeds,
-    a_failing_job_has_its_exit_code,
-    a_killed_job_has_the_code_of_its_signal,
-    directories_variables_and_secrets_reach_the_job,
-    a_failed_preparation_ends_the_job,
-    time_is_limited,
-    a_file_server_can_be_mounted_by_a_job,
-    a_name_is_used_once,
-    ended_jobs_are_deleted_and_names_come_free,
-]

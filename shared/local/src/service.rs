@@ -141,13 +141,13 @@ impl Service {
     }
 
     /// Stops: no further jobs start, nodes get notice and say their last word, jobs that ran go
-    /// back to the queue. What is left after the grace is killed.
-    pub async fn stop(mut self, grace: Duration) {
+    /// back to the queue. What is left after the grace, or when `hurry` says so, is killed.
+    pub async fn stop(mut self, grace: Duration, hurry: impl Future<Output = ()>) {
         for task in &self.tasks {
             task.abort();
         }
         self.workers.abort_all();
-        self.machines.stop(grace).await;
+        self.machines.stop(grace, hurry).await;
         self.server.abort();
     }
 }

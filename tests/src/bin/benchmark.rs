@@ -245,7 +245,7 @@ async fn units(binary: &Path) -> Result<(f64, f64)> {
     let after = table.units().consumed();
     let last = format!("/experiments/e/jobs/u{}", JOBS - 1);
     bench.wait(&last, |it| it["executionState"] == "succeeded").await?;
-    service.stop(Duration::from_secs(5)).await;
+    service.stop(Duration::from_secs(5), std::future::pending()).await;
     let per_job = |total: f64| total / JOBS as f64;
     Ok((
         per_job(after.read_units - before.read_units),

@@ -88,14 +88,20 @@ pub async fn run(
         () = end_of_input(), if arguments.stop_at_end_of_input => {}
     }
     output.say("Stopping: jobs that run go back to the queue. Ctrl-C again ends it at once.");
-    tokio::select! {
-        () = service.stop(GRACE) => {
-            output.say("Stopped.");
-            Ok(Exit::SUCCESS)
+    let mut hurried = false;
+    let hurry = async {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
         }
-        _ = interrupt.recv() => Ok(Exit::INTERRUPTED),
-        _ = terminate.recv() => Ok(Exit::INTERRUPTED),
+        hurried = true;
+    };
+    service.stop(GRACE, hurry).await;
+    if hurried {
+        return Ok(Exit::INTERRUPTED);
     }
+    output.say("Stopped.");
+    Ok(Exit::SUCCESS)
 }
 
 /// What a person needs to reach the service.

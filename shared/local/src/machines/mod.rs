@@ -232,15 +232,20 @@ impl ProcessMachines {
 
     /// Ends all machines: each gets the notice that its agent takes from SIGTERM, and what is left
     /// after the grace is killed.
-    pub async fn stop(&self, grace: Duration) {
+    pub async fn stop(&self, grace: Duration, hurry: impl Future<Output = ()>) {
         self.stopping.store(true, std::sync::atomic::Ordering::Relaxed);
         let all: Vec<Record> = self.known().values().cloned().collect();
         for record in all.iter().filter(|record| record.is_alive()) {
             process::terminate(record);
         }
-        let until = tokio::time::Instant::now() + grace;
-        while all.iter().any(Record::is_alive) && tokio::time::Instant::now() < until {
-            tokio::time::sleep(Duration::from_millis(50)).await;
+        let all_ended = async {
+            while all.iter().any(Record::is_alive) {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        };
+        tokio::select! {
+            _ = tokio::time::timeout(grace, all_ended) => {}
+            () = hurry => {}
         }
         for record in &all {
             self.end(record).await;

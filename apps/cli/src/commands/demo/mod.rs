@@ -42,7 +42,7 @@ const DEADLINE: Duration = Duration::from_secs(300);
     after_help = "It needs Python 3 (nothing but its standard library), and takes about a minute."
 )]
 pub struct Arguments {
-    /// Leave the service and its data for you to look at
+    /// Leave the service running for you to look at; its files stay anyway
     #[arg(long)]
     keep: bool,
     /// Most nodes of the cluster
@@ -74,7 +74,7 @@ pub async fn run(output: Output, arguments: Arguments) -> Result<Exit> {
             succeed(&output, &report, service, place, arguments.keep).await
         }
         Ok(End::Finished(report)) => {
-            show(&output, &report, true)?;
+            show(&output, &report)?;
             for problem in &report.problems {
                 talk::say(format_args!("problem: {problem}"));
             }
@@ -119,15 +119,17 @@ async fn succeed(
     place: TempDir,
     keep: bool,
 ) -> Result<Exit> {
-    show(output, report, keep)?;
+    show(output, report)?;
+    let place = place.keep();
     if keep {
-        output.say(service.how_to_reach(&place.keep()));
+        output.say(service.how_to_reach(&place));
         service.release();
     } else {
         service.stop().await;
-        place.close().context("cannot remove the temporary directory")?;
-        output
-            .say("The service is stopped and its files are removed; `--keep` leaves them to you.");
+        output.say(format_args!(
+            "The service is stopped; everything stays in {}, to be removed when you have seen it.",
+            place.display()
+        ));
     }
     Ok(Exit::SUCCESS)
 }
@@ -144,9 +146,9 @@ async fn fail(service: Service, place: TempDir, error: anyhow::Error) -> Result<
     Err(anyhow!("{error:#}"))
 }
 
-fn show(output: &Output, report: &Report, files_stay: bool) -> Result<()> {
+fn show(output: &Output, report: &Report) -> Result<()> {
     match output.format {
-        Format::Table => output.print(report.text(output.color, files_stay)),
+        Format::Table => output.print(report.text(output.color)),
         Format::Json => output.print(serde_json::to_string_pretty(report)?),
         Format::Quiet => Ok(()),
     }

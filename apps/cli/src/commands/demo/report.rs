@@ -64,7 +64,7 @@ impl Report {
         Self { jobs, best, interrupted, files, seconds: elapsed.as_secs_f64(), problems }
     }
 
-    pub fn text(&self, color: bool, files_stay: bool) -> String {
+    pub fn text(&self, color: bool) -> String {
         let table: Vec<_> = self.jobs.iter().map(|job| self.row(job)).collect();
         let mut text = format!("\n{}\n", rows(&table, color));
         if let Some(best) = best(&self.jobs) {
@@ -74,9 +74,7 @@ impl Report {
                 best.name
             );
         }
-        if files_stay {
-            text += &format!("Files: {}\n", self.files.display());
-        }
+        text += &format!("Files: {}\n", self.files.display());
         if self.problems.is_empty() {
             text += &format!(
                 "Checked: {} jobs, one result each; one job lost its node and resumed; no node is left\n",
@@ -215,7 +213,7 @@ mod tests {
         let (jobs, evidence) = good();
         let report = Report::new(jobs, evidence, "/tmp/x".into(), Duration::from_millis(61_240));
         assert_eq!(report.problems, Vec::<String>::new());
-        insta::assert_snapshot!(report.text(false, true), @"
+        insta::assert_snapshot!(report.text(false), @"
 
         JOB   PARAMETERS            ATTEMPTS  SECONDS  ACCURACY  EXIT  NOTE
         calm  hidden 32, rate 0.05  1         9.4      0.9554    0
