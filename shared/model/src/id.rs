@@ -1,5 +1,6 @@
 //! Typed ids and names, and the references that records keep to each other.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -98,7 +99,9 @@ pub struct AttemptRef {
 }
 
 /// A node of a cluster, in the form of the Batch AI service: `tvm-` and, for low-priority nodes, `-p`.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(transparent)]
 pub struct NodeId(String);
 

@@ -15,6 +15,8 @@ use model::{Cluster, Ending, LeaveReason, Node, NodeState, ScaleSettings, Timest
 #[derive(Clone, Debug)]
 pub struct CapacitySnapshot {
     pub cluster: Cluster,
+    /// Its nodes could not be what was asked for, so it gets none.
+    pub blocked: bool,
     pub nodes: Vec<Node>,
     /// Widths of queued jobs, in order, as far as they can matter.
     pub queued: Vec<u32>,
@@ -60,6 +62,9 @@ pub fn wanted_nodes(
     settings: CapacitySettings,
     now: Timestamp,
 ) -> u32 {
+    if snapshot.blocked {
+        return 0;
+    }
     match snapshot.cluster.scale {
         ScaleSettings::Manual { target_node_count, .. } => target_node_count,
         ScaleSettings::AutoScale { minimum_node_count, maximum_node_count, initial_node_count } => {
@@ -189,11 +194,31 @@ mod tests {
         queued: &[u32],
         expected: &[Action],
     ) {
-        let snapshot = CapacitySnapshot { cluster, nodes, queued: queued.to_vec(), strays: vec![] };
-        let plan = plan(&snapshot, CapacitySettings { idle_seconds: IDLE }, now);
-        let counts = |action: &&Action| !matches!(action, Action::SetAllocation { .. });
-        let plan: Vec<Action> = plan.iter().filter(counts).cloned().collect();
-        assert_eq!(plan, expected);
+        let queued = queued.to_vec();
+        let snapshot = CapacitySnapshot { cluster, blocked: false, nodes, queued, strays: vec![] };
+        assert_eq!(counted(&snapshot, now), expected);
+    }
+
+    /// The plan without what only keeps the books.
+    fn counted(snapshot: &CapacitySnapshot, now: Timestamp) -> Vec<Action> {
+        let mut plan = plan(snapshot, CapacitySettings { idle_seconds: IDLE }, now);
+        plan.retain(|action| !matches!(action, Action::SetAllocation { .. }));
+        plan
+    }
+
+    #[test]
+    fn a_blocked_cluster_launches_nothing_and_rests_without_a_queue() {
+        for cluster in [manual_cluster(2), auto_cluster(1, 4)] {
+            let blocked = |queued: &[u32]| CapacitySnapshot {
+                cluster: cluster.clone(),
+                blocked: true,
+                nodes: vec![],
+                queued: queued.to_vec(),
+                strays: vec![],
+            };
+            assert_eq!(counted(&blocked(&[1]), NOW), []);
+            assert_eq!(counted(&blocked(&[]), NOW), [Action::FallAsleep]);
+        }
     }
 
     fn leave(number: usize, reason: LeaveReason) -> Action {

@@ -51,8 +51,8 @@ impl Call<'_> {
                 }
             }
             Method::PATCH => {
-                let scale = wire::parse_cluster_update(&self.body)?;
-                control.scale_cluster(names, name, scale).await?
+                let update = wire::parse_cluster_update(&self.body)?;
+                control.update_cluster(names, name, update).await?
             }
             Method::DELETE => {
                 let started = control.delete_cluster(names, name).await?;
