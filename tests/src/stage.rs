@@ -45,6 +45,10 @@ pub fn path() -> ExperimentPath {
     ExperimentPath { workspace: names(), experiment: Name::new("e") }
 }
 
+pub fn cluster_id(name: &str) -> String {
+    wire::cluster_id(&names(), &Name::new(name))
+}
+
 pub fn auto(minimum: u32, maximum: u32) -> Value {
     json!({"autoScale": {"minimumNodeCount": minimum, "maximumNodeCount": maximum}})
 }
@@ -65,11 +69,17 @@ impl Stage {
     }
 
     pub async fn put_cluster(&self, name: &str, scale: &Value) {
+        self.put_cluster_with(name, scale, &json!({})).await;
+    }
+
+    /// A cluster with this `nodeSetup`.
+    pub async fn put_cluster_with(&self, name: &str, scale: &Value, node_setup: &Value) {
         let body = json!({"properties": {
             "vmSize": "STANDARD_NC6",
             "vmPriority": "lowpriority",
             "scaleSettings": scale,
             "userAccountSettings": {"adminUserName": "u", "adminUserPassword": "p"},
+            "nodeSetup": node_setup,
         }});
         let request =
             wire::parse_cluster_create(body.to_string().as_bytes()).expect("a valid cluster");
@@ -79,23 +89,28 @@ impl Stage {
 
     pub async fn scale(&self, name: &str, scale: &Value) -> Result<(), control::Error> {
         let body = json!({"properties": {"scaleSettings": scale}}).to_string();
-        let settings = wire::parse_cluster_update(body.as_bytes()).expect("valid settings");
+        let update = wire::parse_cluster_update(body.as_bytes()).expect("valid settings");
         let control = &self.world.control;
-        control.scale_cluster(&names(), &Name::new(name), settings).await.map(|_| ())
+        control.update_cluster(&names(), &Name::new(name), update).await.map(|_| ())
     }
 
     pub async fn submit(&self, order: &JobOrder<'_>) -> Result<(), control::Error> {
         let JobOrder { name, cluster, nodes, priority, exit_code, millis, wall_clock } = order;
         let body = json!({"properties": {
-            "cluster": {"id": format!("/subscriptions/s/resourceGroups/g/providers/Microsoft.BatchAI/workspaces/w/clusters/{cluster}")},
+            "cluster": {"id": cluster_id(cluster)},
             "nodeCount": nodes,
             "schedulingPriority": priority,
             "stdOutErrPathPrefix": "$AZ_BATCHAI_MOUNT_ROOT/nfs",
             "customToolkitSettings": {"commandLine": agent::command_line(*exit_code, *millis)},
             "constraints": {"maxWallClockTime": wall_clock},
         }});
+        self.put_job(name, &body).await
+    }
+
+    /// Any job.
+    pub async fn put_job(&self, name: &str, body: &Value) -> Result<(), control::Error> {
         let request = wire::parse_job_create(body.to_string().as_bytes()).expect("a valid job");
-        self.world.control.put_job(&path(), &Name::new(*name), &request).await.map(|_| ())
+        self.world.control.put_job(&path(), &Name::new(name), &request).await.map(|_| ())
     }
 
     pub async fn job(&self, name: &str) -> Job {

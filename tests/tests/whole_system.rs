@@ -2,7 +2,8 @@
 //! that follow the protocol.
 
 use model::{JobState, NodeState};
-use tests::stage::{JobOrder, Stage, auto, manual, names, path};
+use serde_json::json;
+use tests::stage::{JobOrder, Stage, auto, cluster_id, manual, names, path};
 use tests::world::IDLE_SECONDS;
 
 async fn nodes(stage: &Stage, cluster: &str) -> Vec<model::Node> {
@@ -206,4 +207,55 @@ async fn deleting_a_workspace_takes_everything_along() {
     assert!(error.to_string().starts_with("WorkspaceNotFound"), "{error}");
     assert!(stage.world.machines.running().is_empty());
     assert!(stage.world.table.awake().await.unwrap().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_that_cannot_be_run_has_failed_at_once() {
+    let stage = Stage::set(9).await;
+    stage.put_cluster("c", &auto(0, 2)).await;
+    stage.run(2).await;
+    let body = json!({"properties": {
+        "cluster": {"id": cluster_id("c")},
+        "nodeCount": 1,
+        "stdOutErrPathPrefix": "$AZ_BATCHAI_MOUNT_ROOT/nfs",
+        "horovodSettings": {"pythonScriptFilePath": "train.py"},
+    }});
+    stage.put_job("j", &body).await.unwrap();
+    let job = stage.job("j").await;
+    let JobState::Failed { started_at, ended_at, exit_code: None, error } = &job.state else {
+        panic!("{:?}", job.state);
+    };
+    assert_eq!((*started_at, *ended_at), (job.submitted_at, job.submitted_at));
+    assert_eq!(error.code, "ToolkitNotProvided");
+    assert!(stage.world.table.awake().await.unwrap().is_empty(), "it woke the cluster");
+    stage.put_job("j", &body).await.expect("the same again changes nothing");
+    stage.run(5).await;
+    assert!(nodes(&stage, "c").await.is_empty());
+    assert_eq!(stage.job("j").await, job);
+    stage.submit(&JobOrder::new("other", "c")).await.unwrap();
+    stage.run(10).await;
+    assert_eq!(state(&stage, "other").await, "succeeded");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cluster_that_cannot_be_had_says_so_and_gets_no_nodes() {
+    let stage = Stage::set(10).await;
+    let setup = json!({"mountVolumes": {"azureBlobFileSystems": [{
+        "accountName": "storage",
+        "containerName": "data",
+        "credentials": {"accountKey": "k"},
+        "relativeMountPath": "data",
+    }]}});
+    stage.put_cluster_with("c", &manual(2, "requeue"), &setup).await;
+    let control = &stage.world.control;
+    let cluster = control.cluster(&names(), &model::Name::new("c")).await.unwrap();
+    assert_eq!(cluster.errors[0].code, "MountNotProvided");
+    stage.run(5).await;
+    assert!(stage.world.table.awake().await.unwrap().is_empty(), "it rests");
+    stage.submit(&JobOrder::new("j", "c")).await.unwrap();
+    stage.run(60).await;
+    assert!(nodes(&stage, "c").await.is_empty());
+    let job = stage.job("j").await;
+    let reason = control.waiting_reason(&job).await.unwrap().expect("it waits");
+    assert!(reason.contains("MountNotProvided"), "{reason}");
 }

@@ -8,7 +8,7 @@ async fn main() -> Result<(), Error> {
     aws::log();
     let control = aws::control().await?;
     run(service_fn(async |event: LambdaEvent<Trigger>| {
-        control::autoscaler::handle(&control, event.payload).await.map_err(Error::from)
+        Box::pin(control::autoscaler::handle(&control, event.payload)).await.map_err(Error::from)
     }))
     .await
 }

@@ -3,7 +3,10 @@
 use crate::execute::gone;
 use crate::nodes::attempt_key;
 use crate::{Control, Error};
-use model::{Attempt, EnvironmentVariable, Job, MountVolumes, Node, SealedSecret, limits};
+use model::{
+    Attempt, EnvironmentVariable, Job, MountVolumes, Node, SecretValue, SecretVariable, Toolkit,
+    limits,
+};
 use protocol::{
     Assignment, InputDirectory, Mount, MountSource, NodeSetup, OutputDirectory, SetupTask, Variable,
 };
@@ -38,6 +41,10 @@ impl Control {
         let rank = rank.ok_or(gone("member", "run"))? as u32;
         let hosts = attempt.members.iter().map(|member| member.address.clone()).collect();
         let spec = &job.spec;
+        let command_line = match &spec.toolkit {
+            Toolkit::Custom(settings) => &settings.command_line,
+            _ => return Err(Error::NotProvided("a toolkit")),
+        };
         Ok(Assignment {
             key: attempt_key(&attempt.id),
             node_id: node.id.to_string(),
@@ -48,7 +55,7 @@ impl Control {
             rank,
             output_path_segment: wire::job_output_path_segment(&job),
             std_out_err_path_prefix: spec.std_out_err_path_prefix.clone(),
-            command_line: spec.command_line.clone(),
+            command_line: command_line.to_owned(),
             preparation_command_line: spec.preparation.clone(),
             mounts: self.mounts(spec.mounts.as_ref()),
             input_directories: input_directories(&job),
@@ -76,9 +83,12 @@ impl Control {
         servers.chain(unmanaged).collect()
     }
 
-    fn opened(&self, secrets: &[SealedSecret]) -> Result<Vec<Variable>, Error> {
-        let open = |secret: &SealedSecret| {
-            let value = self.keys.open(&secret.sealed)?;
+    fn opened(&self, secrets: &[SecretVariable]) -> Result<Vec<Variable>, Error> {
+        let open = |secret: &SecretVariable| {
+            let value = match &secret.value {
+                SecretValue::Sealed(sealed) => self.keys.open(sealed)?,
+                SecretValue::Reference(_) => return Err(Error::NotProvided("a key vault")),
+            };
             Ok(Variable { name: secret.name.clone(), value })
         };
         secrets.iter().map(open).collect()

@@ -1,7 +1,7 @@
 //! The autoscaler: brings the number of nodes to what is wanted, and ends what leaves.
 
 use crate::trigger::{Trigger, each_hint};
-use crate::{Control, Error};
+use crate::{Control, Error, provided};
 use aws_lambda_events::sqs::SqsBatchResponse;
 use model::{ClusterRef, Wake, limits};
 use scheduler::capacity::{self, CapacitySettings, CapacitySnapshot};
@@ -66,7 +66,8 @@ impl Control {
             false => Vec::new(),
         };
         let quota_left = self.nodes_left(&cluster.charge()).await?;
-        Ok(Some(CapacitySnapshot { cluster, nodes, queued, quota_left, strays }))
+        let blocked = provided::cluster_problem(&cluster.spec).is_some();
+        Ok(Some(CapacitySnapshot { cluster, blocked, nodes, queued, quota_left, strays }))
     }
 
     /// Asked for only when no node is recorded: a cluster with machines must not go to rest.

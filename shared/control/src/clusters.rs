@@ -4,13 +4,13 @@ use crate::file_servers::exists;
 use crate::operations::{Put, Started, done};
 use crate::ports::Function;
 use crate::workspaces::being_deleted;
-use crate::{Control, Error, replan};
+use crate::{Control, Error, provided, replan};
 use dynamo::{Page, Transaction};
 use model::{
     Allocation, Cluster, ClusterState, FileServer, LaunchHealth, Meter, Name, Node, Operation,
     ScaleSettings, Uid, Wake, Workspace, WorkspaceNames,
 };
-use wire::{ClusterRequest, FileServerId, NodeCounts, ResourceKind, Usage};
+use wire::{ClusterRequest, ClusterUpdate, FileServerId, NodeCounts, ResourceKind, Usage};
 
 impl Control {
     pub async fn cluster(&self, names: &WorkspaceNames, name: &Name) -> Result<Cluster, Error> {
@@ -91,6 +91,7 @@ impl Control {
             |id| uid_of(servers, id),
             suffix,
         )?;
+        let errors = provided::cluster_problem(&spec).into_iter().collect();
         Ok(Cluster {
             workspace: workspace.uid.clone(),
             names: workspace.names.clone(),
@@ -108,7 +109,7 @@ impl Control {
             planned_nodes: 0,
             allocation: Allocation { resizing: true, since: now },
             health: LaunchHealth::HEALTHY,
-            errors: Vec::new(),
+            errors,
         })
     }
 
@@ -154,20 +155,25 @@ impl Control {
         Ok(servers)
     }
 
-    /// Replaces the scale settings as a whole (section 3.3).
-    pub async fn scale_cluster(
+    /// Replaces the scale settings as a whole (section 3.3), and so the extensions.
+    pub async fn update_cluster(
         &self,
         names: &WorkspaceNames,
         name: &Name,
-        scale: ScaleSettings,
+        update: ClusterUpdate,
     ) -> Result<(Cluster, NodeCounts), Error> {
-        self.refuse_beyond_quota(scale)?;
+        if let Some(scale) = update.scale {
+            self.refuse_beyond_quota(scale)?;
+        }
         let cluster = replan(|| async {
             let mut cluster = self.cluster(names, name).await?;
             if cluster.is_deleting() {
                 return Err(being_deleted("cluster", name));
             }
-            cluster.scale = scale;
+            cluster.scale = update.scale.unwrap_or(cluster.scale);
+            if let Some(extensions) = &update.extensions {
+                cluster.spec.extensions = extensions.clone();
+            }
             cluster.etag = self.new_uid();
             cluster.modified_at = self.now();
             cluster.awake = true;

@@ -22,6 +22,9 @@ pub enum Error {
     Json(#[from] serde_json::Error),
     #[error("a secret could not be opened")]
     Sealed,
+    /// Work that is never given to a node (see `provided`) was given to one.
+    #[error("a node needs {0}, which this version does not provide")]
+    NotProvided(&'static str),
 }
 
 impl Error {
@@ -30,7 +33,12 @@ impl Error {
         match self {
             Self::Table(error) => error.is_conflict(),
             Self::Refused(_) => true,
-            Self::Api(_) | Self::Port(_) | Self::Io(_) | Self::Json(_) | Self::Sealed => false,
+            Self::Api(_)
+            | Self::Port(_)
+            | Self::Io(_)
+            | Self::Json(_)
+            | Self::Sealed
+            | Self::NotProvided(_) => false,
         }
     }
 }

@@ -184,7 +184,7 @@ mod tests {
             relative_mount_path: path.to_owned(),
             mount_options: None,
         };
-        MountVolumes { file_servers: vec![mount], unmanaged_file_systems: vec![] }
+        MountVolumes { file_servers: vec![mount], ..MountVolumes::default() }
     }
 
     fn check(prefix: &str, mounts: &MountVolumes, expected: Option<&str>) {

@@ -5,7 +5,7 @@ use crate::file_servers::exists;
 use crate::operations::{Put, Started, done};
 use crate::ports::Function;
 use crate::workspaces::being_deleted;
-use crate::{Control, Error, replan};
+use crate::{Control, Error, provided, replan};
 use dynamo::{Page, Transaction};
 use model::{
     Cluster, Ending, Experiment, FileServer, Job, JobNames, JobState, Name, Node, NodeId,
@@ -41,14 +41,17 @@ impl Control {
     pub async fn waiting_reason(&self, job: &Job) -> Result<Option<String>, Error> {
         let JobState::Queued { .. } = job.state else { return Ok(None) };
         let Some(cluster) = self.table.cluster(&job.cluster).await? else { return Ok(None) };
-        Ok(Some(scheduler::waiting::explain(&cluster, &job.queue_entry(), self.now())))
+        let blocked = provided::cluster_problem(&cluster.spec);
+        let (entry, now) = (job.queue_entry(), self.now());
+        Ok(Some(scheduler::waiting::explain(&cluster, blocked.as_ref(), &entry, now)))
     }
 
     pub async fn nodes_of(&self, job: &Job, ids: &[NodeId]) -> Result<Vec<Node>, Error> {
         Ok(self.table.nodes_named(&job.cluster, ids).await?)
     }
 
-    /// Accepts a job into the queue of its cluster.
+    /// Accepts a job into the queue of its cluster. One that this version cannot run is accepted
+    /// too, as its body keeps all rules, and has failed at once.
     pub async fn put_job(
         &self,
         path: &ExperimentPath,
@@ -58,8 +61,8 @@ impl Control {
         let (uid, operation) = (self.new_uid(), self.new_uid());
         let submitted = replan(|| async {
             let workspace = self.workspace(&path.workspace).await?;
-            let accepted = |cluster| Submitted::New {
-                cluster,
+            let accepted = |queued_on| Submitted::New {
+                queued_on,
                 started: Started {
                     operation: operation.clone(),
                     location: workspace.location.clone(),
@@ -68,7 +71,10 @@ impl Control {
             let experiment = self.experiment_in(&workspace, &path.experiment).await?;
             match self.table.job_named(&experiment.uid, name.as_str()).await? {
                 // An earlier try of this very request succeeded, though its answer was lost.
-                Some(found) if found.uid == uid => return Ok(accepted(found.cluster)),
+                Some(found) if found.uid == uid => {
+                    let queued = !found.state.is_final();
+                    return Ok(accepted(queued.then_some(found.cluster)));
+                }
                 Some(found) if found.deletion.is_some() => return Err(being_deleted("job", name)),
                 Some(found) if request.is_same_as(&found) => {
                     return Ok(Submitted::Before(Box::new(found)));
@@ -86,8 +92,10 @@ impl Control {
         .await?;
         match submitted {
             Submitted::Before(job) => Ok(Put::Unchanged(job)),
-            Submitted::New { cluster, started } => {
-                self.hint_cluster(Function::Dispatcher, &cluster).await;
+            Submitted::New { queued_on, started } => {
+                if let Some(cluster) = queued_on {
+                    self.hint_cluster(Function::Dispatcher, &cluster).await;
+                }
                 Ok(Put::Accepted(started))
             }
         }
@@ -105,6 +113,7 @@ impl Control {
         }
     }
 
+    /// Answers the cluster that has the job in its queue now.
     async fn submit(
         &self,
         cluster: Cluster,
@@ -113,7 +122,7 @@ impl Control {
         uid: &Uid,
         operation: &Uid,
         request: &JobRequest,
-    ) -> Result<model::ClusterRef, Error> {
+    ) -> Result<Option<model::ClusterRef>, Error> {
         self.refuse_impossible(request)?;
         let servers = self.mountable_all(request.file_servers()).await?;
         let job = self.new_job(experiment, name, uid, &cluster, request, &servers)?;
@@ -121,9 +130,13 @@ impl Control {
         let resource = wire::ids::job_key(&job.names);
         let mut transaction = Transaction::new()
             .create_job(&job)
-            .enqueue(&reference, &job.queue_entry())
             .require_experiment(experiment)
             .put_operation(&done(operation.clone(), resource, job.submitted_at));
+        if job.state.is_final() {
+            self.table.commit(transaction).await?;
+            return Ok(None);
+        }
+        transaction = transaction.enqueue(&reference, &job.queue_entry());
         transaction = match cluster.awake {
             true => transaction.require_awake_cluster(&cluster),
             false => {
@@ -136,7 +149,7 @@ impl Control {
             transaction = transaction.require_file_server(server);
         }
         self.table.commit(transaction).await?;
-        Ok(reference)
+        Ok(Some(reference))
     }
 
     /// A job that no setting of its cluster could ever let run.
@@ -167,6 +180,12 @@ impl Control {
             |secret| self.keys.seal(secret, &self.new_uid()),
             |id| uid_of(servers, id),
         )?;
+        let state = match provided::job_problem(&spec) {
+            None => JobState::Queued { since: now },
+            Some(error) => {
+                JobState::Failed { started_at: now, ended_at: now, exit_code: None, error }
+            }
+        };
         Ok(Job {
             experiment: experiment.uid.clone(),
             names: JobNames {
@@ -181,7 +200,7 @@ impl Control {
             spec,
             submitted_at: now,
             etag: self.new_uid(),
-            state: JobState::Queued { since: now },
+            state,
             attempts: Vec::new(),
             deletion: None,
         })
@@ -287,6 +306,6 @@ impl Control {
 }
 
 enum Submitted {
-    New { cluster: model::ClusterRef, started: Started },
+    New { queued_on: Option<model::ClusterRef>, started: Started },
     Before(Box<Job>),
 }

@@ -20,6 +20,7 @@ mod launch;
 pub mod nodes;
 pub mod operations;
 pub mod ports;
+mod provided;
 pub mod recovery;
 pub mod resource_groups;
 pub mod roles;

@@ -1,11 +1,15 @@
 //! Typed ids and names, and the references that records keep to each other.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// A unique id that never comes again, however often a name is reused (a lower-case UUID).
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(transparent)]
+#[schemars(inline)]
 pub struct Uid(String);
 
 impl Uid {
@@ -98,7 +102,9 @@ pub struct AttemptRef {
 }
 
 /// A node of a cluster, in the form of the Batch AI service: `tvm-` and, for low-priority nodes, `-p`.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(transparent)]
 pub struct NodeId(String);
 

@@ -6,14 +6,18 @@
 pub mod access;
 pub mod attempt;
 pub mod cluster;
+pub mod container;
 pub mod error;
 pub mod id;
 pub mod job;
 pub mod limits;
+pub mod mount;
 pub mod node;
 pub mod operation;
+pub mod secret;
 pub mod spec;
 pub mod time;
+pub mod toolkit;
 pub mod usage;
 pub mod vm_size;
 pub mod wake;
@@ -22,17 +26,24 @@ pub mod workspace;
 pub use access::{AccessToken, Principal, Role, RoleAssignment, Scope};
 pub use attempt::{Attempt, AttemptPhase, Ending, Member, MemberProgress, Verdict};
 pub use cluster::{Allocation, Cluster, ClusterState, LaunchHealth};
+pub use container::{
+    AppInsights, ContainerSettings, ImageSourceRegistry, PerformanceCounters, RegistryCredentials,
+};
 pub use error::{Refused, ResourceError};
 pub use id::{AttemptRef, ClusterRef, JobRef, LaunchId, Name, NodeId, Uid, WorkspaceNames};
 pub use job::{AttemptRecord, Job, JobNames, JobState, QueueEntry};
+pub use mount::{
+    AzureBlobFileSystem, AzureFileShare, FileServerMount, MountVolumes, UnmanagedMount,
+};
 pub use node::{LeaveReason, Machine, Node, NodeState};
 pub use operation::{Operation, OperationState};
+pub use secret::{KeyVaultSecretReference, ResourceId, SecretValue, SecretVariable};
 pub use spec::{
-    ClusterSpec, EnvironmentVariable, FileServerMount, FileServerSpec, InputDirectory, JobSpec,
-    MountVolumes, NodeDeallocation, OutputDirectory, Priority, ScaleSettings, SealedSecret,
-    SetupTask, UnmanagedMount, UserAccount, VmPriority,
+    ClusterExtensions, ClusterSpec, EnvironmentVariable, FileServerSpec, InputDirectory, JobSpec,
+    NodeDeallocation, OutputDirectory, Priority, ScaleSettings, SetupTask, UserAccount, VmPriority,
 };
 pub use time::Timestamp;
+pub use toolkit::Toolkit;
 pub use usage::{Account, Charge, Meter};
 pub use vm_size::{VmFamily, VmSize};
 pub use wake::Wake;

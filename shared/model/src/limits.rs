@@ -92,6 +92,18 @@ pub const MAX_ENVIRONMENT_BYTES: usize = 128 * 1024;
 /// Input and output directories, and mounts of each kind: each becomes a variable or a mount.
 pub const MAX_DIRECTORIES: usize = 100;
 
+/// Source addresses that may reach a file server (limit of the contract).
+pub const MAX_IP_RANGES: usize = 400;
+
+/// How long a cluster may keep idle nodes beyond demand: a day, since forgotten nodes cost money.
+pub const MAX_IDLE_SECONDS: u32 = 24 * 3600;
+
+/// Machine sizes that a cluster may take instead of its own.
+pub const MAX_ALTERNATE_VM_SIZES: usize = 10;
+
+/// How often a job may run again because its own command failed.
+pub const MAX_RETRIES: u32 = 10;
+
 /// Entries per page of a list (contract: `maxresults` 1..1000, default 1000).
 pub const MAX_PAGE: u32 = 1000;
 

@@ -4,13 +4,27 @@
 //! as they are; only what differs on the wire (secrets, durations, read-only fields) has a type of
 //! its own there.
 
+use crate::{ContainerSettings, MountVolumes, PerformanceCounters, SecretVariable, Toolkit};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// `vmPriority`: whether machines may be taken away (EC2 spot) or not.
 #[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    JsonSchema,
 )]
 #[serde(rename_all = "lowercase")]
+#[schemars(inline)]
 pub enum VmPriority {
     #[default]
     Dedicated,
@@ -18,8 +32,11 @@ pub enum VmPriority {
 }
 
 /// `schedulingPriority`. Ordered by its rank in the queue: high comes first.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "lowercase")]
+#[schemars(inline)]
 pub enum Priority {
     High,
     #[default]
@@ -39,8 +56,9 @@ impl Priority {
 }
 
 /// `nodeDeallocationOption`: what becomes of a job whose node a shrinking cluster gives up.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
+#[schemars(inline)]
 pub enum NodeDeallocation {
     #[default]
     Requeue,
@@ -49,7 +67,7 @@ pub enum NodeDeallocation {
 }
 
 /// `scaleSettings`: exactly one of the two ways.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum ScaleSettings {
     #[serde(rename_all = "camelCase")]
@@ -76,37 +94,30 @@ impl ScaleSettings {
 }
 
 /// `userAccountSettings`; the password is checked for presence and then forgotten.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "UserAccountSettings")]
 pub struct UserAccount {
     pub admin_user_name: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub admin_user_ssh_public_key: Option<String>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct EnvironmentVariable {
     pub name: String,
     pub value: String,
 }
 
-/// A secret as the table keeps it: the value is sealed under the service's key and opened only for
-/// the node that runs it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SealedSecret {
-    pub name: String,
-    pub sealed: String,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct InputDirectory {
     pub id: String,
     pub path: String,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct OutputDirectory {
     pub id: String,
@@ -115,50 +126,12 @@ pub struct OutputDirectory {
     pub path_suffix: Option<String>,
 }
 
-/// A file server mounted on a cluster or for a job. The uid was resolved when it was asked for, so
-/// that a later file server of the same name is not mistaken for it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct FileServerMount {
-    /// The ARM id, as sent.
-    pub id: String,
-    pub uid: crate::Uid,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub source_directory: Option<String>,
-    pub relative_mount_path: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub mount_options: Option<String>,
-}
-
-/// `unmanagedFileSystems`: the service appends the mount path to the command.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct UnmanagedMount {
-    pub mount_command: String,
-    pub relative_mount_path: String,
-}
-
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct MountVolumes {
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub file_servers: Vec<FileServerMount>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub unmanaged_file_systems: Vec<UnmanagedMount>,
-}
-
-impl MountVolumes {
-    pub fn is_empty(&self) -> bool {
-        self.file_servers.is_empty() && self.unmanaged_file_systems.is_empty()
-    }
-}
-
 /// `nodeSetup.setupTask`: runs on every node before it takes jobs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SetupTask {
     pub command_line: String,
     pub environment: Vec<EnvironmentVariable>,
-    pub secrets: Vec<SealedSecret>,
+    pub secrets: Vec<SecretVariable>,
     pub std_out_err_path_prefix: String,
     pub std_out_err_path_suffix: String,
 }
@@ -171,12 +144,31 @@ pub struct ClusterSpec {
     pub user_account: UserAccount,
     pub setup_task: Option<SetupTask>,
     pub mounts: Option<MountVolumes>,
+    #[serde(default)]
+    pub performance_counters: Option<PerformanceCounters>,
     pub subnet_id: Option<String>,
+    #[serde(default)]
+    pub extensions: ClusterExtensions,
+}
+
+/// What this project adds to the settings of a cluster.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ClusterExtensions {
+    /// How long idle nodes beyond demand stay; otherwise what the service is set to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idle_seconds_before_scale_down: Option<u32>,
+    /// Machine sizes that do as well as `vmSize`, best first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alternate_vm_sizes: Option<Vec<String>>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileServerSpec {
     pub vm_size: String,
+    /// Kept as it was sent: nobody can log in to a file server, so there is nothing to allow.
+    #[serde(default)]
+    pub public_ips_to_allow: Option<Vec<String>>,
     pub user_account: UserAccount,
     pub disk_size_in_gb: u32,
     pub disk_count: u32,
@@ -185,18 +177,22 @@ pub struct FileServerSpec {
     pub subnet_id: Option<String>,
 }
 
-/// A job of the custom toolkit. Further toolkits become an enum here.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JobSpec {
     pub priority: Priority,
     pub node_count: u32,
-    pub command_line: String,
+    #[serde(default)]
+    pub container: Option<ContainerSettings>,
+    pub toolkit: Toolkit,
     pub preparation: Option<String>,
     pub std_out_err_path_prefix: String,
     pub mounts: Option<MountVolumes>,
     pub input_directories: Option<Vec<InputDirectory>>,
     pub output_directories: Option<Vec<OutputDirectory>>,
     pub environment: Option<Vec<EnvironmentVariable>>,
-    pub secrets: Option<Vec<SealedSecret>>,
+    pub secrets: Option<Vec<SecretVariable>>,
     pub max_wall_clock_seconds: u64,
+    /// How often the job runs again when its own command has failed; not at all unless it says so.
+    #[serde(default)]
+    pub max_retries: Option<u32>,
 }

@@ -17,6 +17,8 @@ use model::{
 #[derive(Clone, Debug)]
 pub struct CapacitySnapshot {
     pub cluster: Cluster,
+    /// Its nodes could not be what was asked for, so it gets none.
+    pub blocked: bool,
     pub nodes: Vec<Node>,
     /// Widths of queued jobs, in order, as far as they can matter.
     pub queued: Vec<u32>,
@@ -64,6 +66,9 @@ pub fn wanted_nodes(
     settings: CapacitySettings,
     now: Timestamp,
 ) -> u32 {
+    if snapshot.blocked {
+        return 0;
+    }
     match snapshot.cluster.scale {
         ScaleSettings::Manual { target_node_count, .. } => target_node_count,
         ScaleSettings::AutoScale { minimum_node_count, maximum_node_count, initial_node_count } => {
@@ -205,18 +210,38 @@ mod tests {
         expected: &[Action],
     ) {
         let queued = queued.to_vec();
-        check_snapshot(
-            now,
-            CapacitySnapshot { cluster, nodes, queued, quota_left: 100, strays: vec![] },
-            expected,
-        );
+        let snapshot = CapacitySnapshot {
+            cluster,
+            blocked: false,
+            nodes,
+            queued,
+            quota_left: 100,
+            strays: vec![],
+        };
+        assert_eq!(counted(&snapshot, now), expected);
     }
 
-    fn check_snapshot(now: Timestamp, snapshot: CapacitySnapshot, expected: &[Action]) {
-        let plan = plan(&snapshot, CapacitySettings { idle_seconds: IDLE }, now);
-        let counts = |action: &&Action| !matches!(action, Action::SetAllocation { .. });
-        let plan: Vec<Action> = plan.iter().filter(counts).cloned().collect();
-        assert_eq!(plan, expected);
+    /// The plan without what only keeps the books.
+    fn counted(snapshot: &CapacitySnapshot, now: Timestamp) -> Vec<Action> {
+        let mut plan = plan(snapshot, CapacitySettings { idle_seconds: IDLE }, now);
+        plan.retain(|action| !matches!(action, Action::SetAllocation { .. }));
+        plan
+    }
+
+    #[test]
+    fn a_blocked_cluster_launches_nothing_and_rests_without_a_queue() {
+        for cluster in [manual_cluster(2), auto_cluster(1, 4)] {
+            let blocked = |queued: &[u32]| CapacitySnapshot {
+                cluster: cluster.clone(),
+                blocked: true,
+                nodes: vec![],
+                queued: queued.to_vec(),
+                quota_left: 100,
+                strays: vec![],
+            };
+            assert_eq!(counted(&blocked(&[1]), NOW), []);
+            assert_eq!(counted(&blocked(&[]), NOW), [Action::FallAsleep]);
+        }
     }
 
     fn leave(number: usize, reason: LeaveReason) -> Action {
@@ -310,14 +335,15 @@ mod tests {
     fn the_quota_limits_what_is_launched() {
         let snapshot = |quota_left| CapacitySnapshot {
             cluster: auto_cluster(0, 8),
+            blocked: false,
             nodes: vec![],
             queued: vec![4],
             quota_left,
             strays: vec![],
         };
-        check_snapshot(NOW, snapshot(3), &[launch(3, 3)]);
+        assert_eq!(counted(&snapshot(3), NOW), [launch(3, 3)]);
         let refused = Action::RecordFailure { error: core_quota_reached() };
-        check_snapshot(NOW, snapshot(0), &[refused]);
+        assert_eq!(counted(&snapshot(0), NOW), [refused]);
     }
 
     #[test]

@@ -1,10 +1,21 @@
 //! What a queued job waits for, in words for the person who asks.
 
-use model::{Cluster, QueueEntry, ScaleSettings, Timestamp};
+use model::{Cluster, QueueEntry, ResourceError, ScaleSettings, Timestamp};
 
-/// Settings first (the user can change them), then failures, then plain lack of free nodes.
-pub fn explain(cluster: &Cluster, entry: &QueueEntry, now: Timestamp) -> String {
+/// What the cluster can never give first, then settings (the user can change them), then failures,
+/// then plain lack of free nodes. `blocked` says why the cluster gets no nodes at all.
+pub fn explain(
+    cluster: &Cluster,
+    blocked: Option<&ResourceError>,
+    entry: &QueueEntry,
+    now: Timestamp,
+) -> String {
     let (needs, name) = (entry.node_count, &cluster.name);
+    if let Some(ResourceError { code, message, .. }) = blocked {
+        return format!(
+            "Waits for another cluster: {name} gets no nodes ({code}: {message}). Delete the job, and submit it to a cluster without that."
+        );
+    }
     match cluster.scale {
         ScaleSettings::Manual { target_node_count, .. } if needs > target_node_count => {
             return format!(
@@ -39,10 +50,18 @@ pub fn explain(cluster: &Cluster, entry: &QueueEntry, now: Timestamp) -> String 
 mod tests {
     use super::*;
     use crate::builders::*;
-    use model::{LaunchHealth, ResourceError};
+    use model::LaunchHealth;
 
     fn check(cluster: &Cluster, width: u32, expected: &str) {
-        let text = explain(cluster, &queued("a", width), NOW);
+        let text = explain(cluster, None, &queued("a", width), NOW);
+        assert!(text.starts_with(expected), "{text}");
+    }
+
+    #[test]
+    fn a_cluster_that_gets_no_nodes_says_why() {
+        let why = ResourceError::new("MountNotProvided", "No shares here");
+        let text = explain(&manual_cluster(0), Some(&why), &queued("a", 1), NOW);
+        let expected = "Waits for another cluster: c gets no nodes (MountNotProvided: No shares";
         assert!(text.starts_with(expected), "{text}");
     }
 

@@ -35,6 +35,7 @@ pub struct Web {
 /// All routes. `extra` are further ones, for the service's own token only.
 pub fn app(web: Web, extra: Router) -> Router {
     let guarded = Router::new()
+        .route("/openapi.json", get(arm::openapi::document))
         .fallback(arm::handle)
         .with_state(web.clone())
         .merge(extra.layer(axum::middleware::from_fn(access::require_service)))

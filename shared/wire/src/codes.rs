@@ -10,11 +10,5 @@ pub const INVALID_RESOURCE_NAME: &str = "InvalidResourceName";
 /// Several things are wrong, with different codes; `details` has each with its own.
 pub const MULTIPLE_ERRORS: &str = "MultipleErrorsOccurred";
 
-pub const TOOLKIT_NOT_SUPPORTED: &str = "ToolkitNotSupported";
-pub const CONTAINERS_NOT_SUPPORTED: &str = "ContainersNotSupported";
-pub const MOUNT_NOT_SUPPORTED: &str = "MountNotSupported";
-pub const SECRET_REFERENCE_NOT_SUPPORTED: &str = "SecretReferenceNotSupported";
-pub const PERFORMANCE_COUNTERS_NOT_SUPPORTED: &str = "PerformanceCountersNotSupported";
-
 /// A body refers to a file server that does not exist.
 pub const FILE_SERVER_NOT_FOUND: &str = "FileServerNotFound";

@@ -1,6 +1,7 @@
 //! Error bodies, and the violations that a refused request is told about: all of them at once.
 
 use crate::codes;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -8,14 +9,16 @@ use std::fmt;
 const MAX_LISTED: usize = 20;
 
 /// `CloudError` of the contract (section 1.1).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "CloudError")]
 pub struct ErrorBody {
     pub error: ErrorContent,
 }
 
 /// `CloudErrorBody` of the contract. The SDK shows `code` and `message` only, so the message says
 /// everything.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "CloudErrorBody")]
 pub struct ErrorContent {
     pub code: String,
     pub message: String,
@@ -184,7 +187,7 @@ mod tests {
     fn several_violations_are_all_told() {
         let violations = Violations::collected(vec![
             Violation::new(codes::INVALID_PARAMETER, "properties.vmSize", "is required"),
-            Violation::new(codes::MOUNT_NOT_SUPPORTED, "properties.mountVolumes", "is too new"),
+            Violation::new(codes::FILE_SERVER_NOT_FOUND, "properties.mountVolumes", "is too new"),
         ]);
         insta::assert_snapshot!(pretty(&violations.expect("two").body()), @r#"
         {
@@ -198,7 +201,7 @@ mod tests {
                 "target": "properties.vmSize"
               },
               {
-                "code": "MountNotSupported",
+                "code": "FileServerNotFound",
                 "message": "properties.mountVolumes is too new",
                 "target": "properties.mountVolumes"
               }

@@ -64,7 +64,9 @@ pub fn cluster() -> Cluster {
             user_account: user_account(),
             setup_task: None,
             mounts: None,
+            performance_counters: None,
             subnet_id: None,
+            extensions: ClusterExtensions::default(),
         },
         scale: ScaleSettings::Manual {
             target_node_count: 1,
@@ -115,7 +117,8 @@ pub fn job() -> Job {
         spec: JobSpec {
             priority: Priority::Normal,
             node_count: 1,
-            command_line: "python train.py".to_owned(),
+            container: None,
+            toolkit: Toolkit::custom("python train.py"),
             preparation: None,
             std_out_err_path_prefix: "$AZ_BATCHAI_MOUNT_ROOT/nfs".to_owned(),
             mounts: None,
@@ -124,6 +127,7 @@ pub fn job() -> Job {
             environment: None,
             secrets: None,
             max_wall_clock_seconds: 604_800,
+            max_retries: None,
         },
         submitted_at: at(0),
         etag: uid(6),
@@ -142,6 +146,7 @@ pub fn file_server() -> FileServer {
         version: 1,
         spec: FileServerSpec {
             vm_size: "STANDARD_D1".to_owned(),
+            public_ips_to_allow: None,
             user_account: user_account(),
             disk_size_in_gb: 10,
             disk_count: 2,
@@ -186,13 +191,50 @@ pub fn mount_body(path: &str) -> Value {
     json!({ "fileServer": { "id": file_server_mount().id }, "relativeMountPath": path })
 }
 
+pub fn reference() -> KeyVaultSecretReference {
+    KeyVaultSecretReference {
+        source_vault: ResourceId { id: "/subscriptions/0/vaults/v".to_owned() },
+        secret_url: "https://v.vault.azure.net/secrets/s".to_owned(),
+    }
+}
+
+/// A reference to a secret as a request has it.
+pub fn key_vault() -> Value {
+    json!({
+        "sourceVault": { "id": "/subscriptions/0/vaults/v" },
+        "secretUrl": "https://v.vault.azure.net/secrets/s",
+    })
+}
+
+/// Azure mounts as a request has them, with what is required and no more.
+pub fn azure_share(path: &str) -> Value {
+    json!({
+        "accountName": "storage",
+        "azureFileUrl": "https://storage.file.core.windows.net/share",
+        "credentials": { "accountKey": "hunter2" },
+        "relativeMountPath": path,
+    })
+}
+
+pub fn azure_container(path: &str) -> Value {
+    json!({
+        "accountName": "storage",
+        "containerName": "data",
+        "credentials": { "accountKeySecretReference": key_vault() },
+        "relativeMountPath": path,
+    })
+}
+
 /// The bytes of a body whose `properties` are changed: paths with dots, and the new values there.
 /// `null` is how tests leave out a field.
 pub fn body(mut properties: Value, changes: Value) -> Vec<u8> {
     for (path, value) in changes.as_object().expect("changes are an object") {
         let mut place = &mut properties;
         for name in path.split('.') {
-            place = &mut place[name];
+            place = match name.parse::<usize>() {
+                Ok(index) => &mut place[index],
+                Err(_) => &mut place[name],
+            };
         }
         *place = value.clone();
     }

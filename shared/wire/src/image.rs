@@ -1,11 +1,12 @@
 //! `virtualMachineConfiguration.imageReference`: echoed, and the same one is used by default as the
 //! service used (section 3.3).
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 /// `ImageReference` of the contract.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ImageReference {
     pub publisher: String,

@@ -1,9 +1,10 @@
 //! The JSON of Batch AI, API 2018-05-01: what requests may say and what responses look like.
 //!
 //! [`request`] turns the bytes of a body into what `model` works with, and holds every rule that a
-//! request has to keep; [`response`] turns `model` into bodies. The contract is the swagger of that
-//! API version, corrected by what the service was seen to do; "section n" in this crate's comments
-//! is a section of the project's `reference/wire-behaviour.md`.
+//! request has to keep; [`response`] turns `model` into bodies; [`schema`] describes both. The
+//! contract is the swagger of that API version, corrected by what the service was seen to do;
+//! "section n" in this crate's comments is a section of the project's
+//! `reference/wire-behaviour.md`.
 //!
 //! The rules of this crate: pure (no clock, no storage, no HTTP), and no secret in anything that it
 //! prints or answers.
@@ -14,9 +15,11 @@ pub mod ids;
 pub mod names;
 pub mod request;
 pub mod response;
+pub mod schema;
 
 mod image;
 mod paths;
+mod patterns;
 mod read;
 mod rules;
 
@@ -29,9 +32,9 @@ pub use ids::{
 pub use image::ImageReference;
 pub use names::{resource_group_name, resource_name, subscription_id};
 pub use request::{
-    ClusterRequest, FileServerMountRequest, JobRequest, MountsRequest, OutputFilesQuery,
-    PlainSecret, ResourceGroupRequest, RoleAssignmentRequest, SetupTaskRequest, TokenRequest,
-    WorkspaceCreate, is_same_file_server, parse_cluster_create, parse_cluster_update,
+    ClusterRequest, ClusterUpdate, FileServerMountRequest, GivenSecret, JobRequest, MountsRequest,
+    OutputFilesQuery, PlainSecret, ResourceGroupRequest, RoleAssignmentRequest, SetupTaskRequest,
+    TokenRequest, WorkspaceCreate, is_same_file_server, parse_cluster_create, parse_cluster_update,
     parse_file_server_create, parse_job_create, parse_max_results, parse_output_files_query,
     parse_resource_group, parse_resource_group_update, parse_role_assignment, parse_token,
     parse_workspace_create, parse_workspace_update,

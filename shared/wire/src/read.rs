@@ -1,23 +1,33 @@
 //! Reading a JSON body field by field: every reader knows the path of what it reads and tells what
 //! is wrong with it in one report, so that a refused request is told about all its mistakes.
 //!
-//! The convention of this crate: a rule is a function that takes a [`Place`] and returns `None`
-//! after it has told the report why. Fields that no rule asks for are ignored, as clients of other
-//! API versions send them.
+//! The same readers describe themselves: without a body, every field counts as there, nothing is
+//! refused, and what is asked of a field is written into a schema. So the schema of a request says
+//! what its rules say.
+//!
+//! The conventions of this crate: a rule is a function that takes a [`Place`] and returns `None`
+//! after it has told the report why; an object is read whole before anything is given up. Fields
+//! that no rule asks for are ignored, as clients of other API versions send them.
 
-use crate::{Violation, Violations, codes};
-use serde_json::{Map, Value};
+use crate::patterns::Pattern;
+use crate::{Violation, Violations, codes, rules};
+use serde_json::{Map, Value, json};
 use std::cell::RefCell;
 use std::ops::RangeInclusive;
 
-/// What is wrong so far.
+/// What readers leave behind: what is wrong with a body or, without one, its schema.
 #[derive(Debug, Default)]
-pub(crate) struct Report(RefCell<Vec<Violation>>);
+pub(crate) struct Report {
+    violations: RefCell<Vec<Violation>>,
+    schema: RefCell<Value>,
+}
 
 /// A value of the body, and where it stands.
 #[derive(Clone, Debug)]
 pub(crate) struct Place<'a> {
-    value: &'a Value,
+    /// `None` while the readers describe themselves.
+    value: Option<&'a Value>,
+    /// In the body; without one, in the schema.
     pub path: String,
     report: &'a Report,
 }
@@ -25,7 +35,7 @@ pub(crate) struct Place<'a> {
 /// An object of the body.
 #[derive(Clone, Debug)]
 pub(crate) struct Fields<'a> {
-    map: &'a Map<String, Value>,
+    map: Option<&'a Map<String, Value>>,
     pub path: String,
     report: &'a Report,
 }
@@ -40,10 +50,10 @@ pub(crate) fn body<T>(
         Violation::new(codes::INVALID_REQUEST_CONTENT, "", &predicate)
     })?;
     let report = Report::default();
-    let request = Place { value: &value, path: String::new(), report: &report }
+    let request = Place { value: Some(&value), path: String::new(), report: &report }
         .object()
         .and_then(|fields| read(&fields));
-    match (Violations::collected(report.0.into_inner()), request) {
+    match (Violations::collected(report.violations.into_inner()), request) {
         (None, Some(request)) => Ok(request),
         (Some(violations), _) => Err(violations),
         (None, None) => {
@@ -53,51 +63,104 @@ pub(crate) fn body<T>(
     }
 }
 
+/// The JSON Schema of the bodies that `read` reads.
+pub(crate) fn schema<T>(read: impl FnOnce(&Fields<'_>) -> Option<T>) -> Value {
+    let report = Report { schema: RefCell::new(json!({})), ..Report::default() };
+    let body = Place { value: None, path: String::new(), report: &report };
+    let _nothing_is_read = body.object().and_then(|fields| read(&fields));
+    report.schema.into_inner()
+}
+
 impl<'a> Place<'a> {
-    pub fn refuse(&self, code: &'static str, predicate: &str) {
-        self.report.add(Violation::new(code, self.path.clone(), predicate));
+    /// Against the rules of the field.
+    pub fn invalid(&self, predicate: &str) {
+        if self.value.is_some() {
+            let violation = Violation::new(codes::INVALID_PARAMETER, self.path.clone(), predicate);
+            self.report.add(violation);
+        }
     }
 
-    /// Against the general rules of the field.
-    pub fn invalid(&self, predicate: &str) {
-        self.refuse(codes::INVALID_PARAMETER, predicate);
+    /// Adds keywords to the schema.
+    pub fn describe(&self, keywords: impl FnOnce() -> Value) {
+        if self.value.is_none() {
+            self.report.describe(&self.path, keywords());
+        }
     }
 
     pub fn object(&self) -> Option<Fields<'a>> {
-        let Value::Object(map) = self.value else {
-            return self.wrong_type("an object");
+        self.describe(|| json!({ "type": "object" }));
+        let map = match self.value {
+            Some(Value::Object(map)) => Some(map),
+            Some(found) => return self.wrong_type("an object", found),
+            None => None,
         };
         Some(Fields { map, path: self.path.clone(), report: self.report })
     }
 
     /// The items of a list; `None` if it is no list.
     pub fn items(&self) -> Option<Vec<Place<'a>>> {
-        let Value::Array(items) = self.value else {
-            return self.wrong_type("a list");
+        self.describe(|| json!({ "type": "array", "items": {} }));
+        let report = self.report;
+        let items = match self.value {
+            Some(Value::Array(items)) => items,
+            Some(found) => return self.wrong_type("a list", found),
+            None => {
+                let path = format!("{}/items", self.path);
+                return Some(vec![Place { value: None, path, report }]);
+            }
         };
         let place = |(index, value)| Place {
-            value,
+            value: Some(value),
             path: format!("{}[{index}]", self.path),
-            report: self.report,
+            report,
         };
         Some(items.iter().enumerate().map(place).collect())
     }
 
-    pub fn is_empty_list(&self) -> bool {
-        self.value.as_array().is_some_and(Vec::is_empty)
+    /// The items of a list that may have so many; `None` if it is no list, or longer.
+    pub fn items_up_to(&self, most: usize) -> Option<Vec<Place<'a>>> {
+        self.describe(|| json!({ "maxItems": most }));
+        let items = self.items()?;
+        if items.len() > most {
+            self.invalid(&format!("must have at most {most} entries, but has {}", items.len()));
+            return None;
+        }
+        Some(items)
     }
 
     pub fn text(&self) -> Option<&'a str> {
-        match self.value {
+        self.describe(|| json!({ "type": "string" }));
+        match self.value? {
             Value::String(text) => Some(text),
-            _ => self.wrong_type("a string"),
+            found => self.wrong_type("a string", found),
         }
+    }
+
+    /// A text that keeps all patterns; the first one that it breaks is told.
+    pub fn matching(&self, patterns: &[&Pattern]) -> Option<&'a str> {
+        for pattern in patterns {
+            self.describe(|| json!({ "pattern": pattern.source }));
+        }
+        let text = self.text()?;
+        let Some(broken) = patterns.iter().find(|pattern| !pattern.is_kept_by(text)) else {
+            return Some(text);
+        };
+        match broken.shows_text {
+            true => self.invalid(&format!("{}, but is {}", broken.predicate, rules::quoted(text))),
+            false => self.invalid(broken.predicate),
+        }
+        None
     }
 
     pub fn whole_number(&self, range: RangeInclusive<u32>) -> Option<u32> {
         let (least, most) = (range.start(), range.end());
-        let Value::Number(number) = self.value else {
-            return self.wrong_type(&format!("a whole number from {least} to {most}"));
+        self.describe(|| json!({ "type": "integer", "minimum": least, "maximum": most }));
+        let number = match self.value? {
+            Value::Number(number) => number,
+            found => {
+                let expected = format!("a whole number from {least} to {most}");
+                return self.wrong_type(&expected, found);
+            }
         };
         let whole = number.as_u64().and_then(|number| u32::try_from(number).ok());
         let found = whole.filter(|whole| range.contains(whole));
@@ -109,8 +172,8 @@ impl<'a> Place<'a> {
         found
     }
 
-    fn wrong_type<T>(&self, expected: &str) -> Option<T> {
-        let found = match self.value {
+    fn wrong_type<T>(&self, expected: &str, found: &Value) -> Option<T> {
+        let found = match found {
             Value::Null => "null",
             Value::Bool(_) => "true or false",
             Value::Number(_) => "a number",
@@ -127,11 +190,17 @@ impl<'a> Place<'a> {
 impl<'a> Fields<'a> {
     /// A field that may be absent; `null` counts as absent, as some clients send it for that.
     pub fn optional(&self, name: &str) -> Option<Place<'a>> {
-        let value = self.map.get(name).filter(|value| !value.is_null())?;
-        Some(Place { value, path: self.path_of(name), report: self.report })
+        let (path, report) = (self.path_of(name), self.report);
+        let Some(map) = self.map else {
+            self.describe(|| json!({ "properties": { name: {} } }));
+            return Some(Place { value: None, path, report });
+        };
+        let value = map.get(name).filter(|value| !value.is_null())?;
+        Some(Place { value: Some(value), path, report })
     }
 
     pub fn required(&self, name: &str) -> Option<Place<'a>> {
+        self.describe(|| json!({ "required": [name] }));
         let place = self.optional(name);
         if place.is_none() {
             let path = self.path_of(name);
@@ -141,39 +210,101 @@ impl<'a> Fields<'a> {
     }
 
     pub fn has(&self, name: &str) -> bool {
-        self.map.get(name).is_some_and(|value| !value.is_null())
+        self.map.is_none_or(|map| map.get(name).is_some_and(|value| !value.is_null()))
+    }
+
+    /// Which of these fields are there, of which there must be exactly one.
+    pub fn exactly_one_of<'n>(&self, names: &[&'n str]) -> Vec<&'n str> {
+        self.describe(|| json!({ "oneOf": each_required(names) }));
+        names.iter().copied().filter(|name| self.has(name)).collect()
+    }
+
+    /// Which of these fields are there, of which there must be at least one.
+    pub fn some_of<'n>(&self, names: &[&'n str]) -> Vec<&'n str> {
+        self.describe(|| json!({ "anyOf": each_required(names) }));
+        names.iter().copied().filter(|name| self.has(name)).collect()
     }
 
     /// Something is wrong with the object as a whole.
     pub fn invalid(&self, predicate: &str) {
-        let violation = Violation::new(codes::INVALID_PARAMETER, self.path.clone(), predicate);
-        self.report.add(violation);
+        if self.map.is_some() {
+            let violation = Violation::new(codes::INVALID_PARAMETER, self.path.clone(), predicate);
+            self.report.add(violation);
+        }
+    }
+
+    /// Adds keywords to the schema.
+    pub fn describe(&self, keywords: impl FnOnce() -> Value) {
+        if self.map.is_none() {
+            self.report.describe(&self.path, keywords());
+        }
     }
 
     /// All fields, for objects whose names the user chooses.
-    pub fn all(&self) -> impl Iterator<Item = (&'a str, Place<'a>)> {
-        let place = |name: &str, value: &'a Value| Place {
-            value,
-            path: format!("{}[{}]", self.path, crate::rules::quoted(name)),
-            report: self.report,
+    pub fn all(&self) -> Vec<(&'a str, Place<'a>)> {
+        let report = self.report;
+        let Some(map) = self.map else {
+            self.describe(|| json!({ "additionalProperties": {} }));
+            let path = format!("{}/additionalProperties", self.path);
+            return vec![("", Place { value: None, path, report })];
         };
-        self.map.iter().map(move |(name, value)| (name.as_str(), place(name, value)))
+        let place = |(name, value): (&'a String, &'a Value)| {
+            let path = format!("{}[{}]", self.path, rules::quoted(name));
+            (name.as_str(), Place { value: Some(value), path, report })
+        };
+        map.iter().map(place).collect()
     }
 
     fn path_of(&self, name: &str) -> String {
-        if self.path.is_empty() { name.to_owned() } else { format!("{}.{name}", self.path) }
+        match (self.map, self.path.as_str()) {
+            (None, path) => format!("{path}/properties/{name}"),
+            (Some(_), "") => name.to_owned(),
+            (Some(_), path) => format!("{path}.{name}"),
+        }
     }
 }
 
 impl Report {
     fn add(&self, violation: Violation) {
-        self.0.borrow_mut().push(violation);
+        self.violations.borrow_mut().push(violation);
     }
+
+    fn describe(&self, pointer: &str, keywords: Value) {
+        let mut schema = self.schema.borrow_mut();
+        let described = schema.pointer_mut(pointer).expect("a place is described before its parts");
+        merge(described, keywords);
+    }
+}
+
+/// Objects are joined and lists continued; what is said twice in different words has to hold twice.
+fn merge(schema: &mut Value, keywords: Value) {
+    let (Value::Object(schema), Value::Object(keywords)) = (schema, keywords) else { return };
+    for (keyword, new) in keywords {
+        match (schema.get_mut(&keyword), new) {
+            (None, new) => {
+                schema.insert(keyword, new);
+            }
+            (Some(Value::Object(_)), new @ Value::Object(_)) => merge(&mut schema[&keyword], new),
+            (Some(Value::Array(known)), Value::Array(new)) if keyword == "required" => {
+                known.extend(new);
+            }
+            (Some(known), new) if *known == new => {}
+            (Some(_), new) => {
+                let also = schema.entry("allOf").or_insert_with(|| json!([]));
+                also.as_array_mut().expect("made here").push(json!({ keyword: new }));
+            }
+        }
+    }
+}
+
+fn each_required(names: &[&str]) -> Vec<Value> {
+    names.iter().map(|name| json!({ "required": [name] })).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::patterns;
 
     fn refusal(bytes: &str) -> String {
         body(bytes.as_bytes(), |_| Some(())).expect_err("refused").to_string()
@@ -190,5 +321,74 @@ mod tests {
             refusal(""),
             "The body must be a JSON object, but cannot be read: EOF while parsing a value at line 1 column 0"
         );
+    }
+
+    #[test]
+    fn readers_describe_themselves() {
+        let schema = schema(|fields| {
+            let name = fields
+                .required("name")
+                .and_then(|place| place.matching(&[&patterns::NOT_EMPTY, &patterns::IMAGE]));
+            let counts = fields.optional("counts")?.items_up_to(3)?;
+            let counts = counts.iter().filter_map(|place| place.whole_number(1..=9)).count();
+            let inner = fields.required("inner")?.object()?;
+            inner.exactly_one_of(&["a", "b"]);
+            let a = inner.optional("a").and_then(|place| place.text());
+            let free = fields.optional("free")?.object()?.all().len();
+            (name.is_some() || a.is_some()).then_some(counts + free)
+        });
+        insta::assert_snapshot!(serde_json::to_string_pretty(&schema).unwrap(), @r#"
+        {
+          "properties": {
+            "counts": {
+              "items": {
+                "maximum": 9,
+                "minimum": 1,
+                "type": "integer"
+              },
+              "maxItems": 3,
+              "type": "array"
+            },
+            "free": {
+              "additionalProperties": {},
+              "type": "object"
+            },
+            "inner": {
+              "oneOf": [
+                {
+                  "required": [
+                    "a"
+                  ]
+                },
+                {
+                  "required": [
+                    "b"
+                  ]
+                }
+              ],
+              "properties": {
+                "a": {
+                  "type": "string"
+                }
+              },
+              "type": "object"
+            },
+            "name": {
+              "allOf": [
+                {
+                  "pattern": "^[^\\s]+$"
+                }
+              ],
+              "pattern": "\\S",
+              "type": "string"
+            }
+          },
+          "required": [
+            "name",
+            "inner"
+          ],
+          "type": "object"
+        }
+        "#);
     }
 }

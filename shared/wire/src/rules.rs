@@ -1,8 +1,12 @@
 //! Rules for single values that several requests share.
 
-use crate::paths;
+use crate::patterns::{self, Pattern};
 use crate::read::{Fields, Place};
-use model::limits;
+use model::{ResourceId, limits};
+use serde_json::json;
+
+/// The contract's numbers are 32-bit integers with a sign.
+pub(crate) const LARGEST_NUMBER: u32 = i32::MAX.unsigned_abs();
 
 /// Text that came from a user, safe to show in a message: quoted, escaped and cut short. All of it
 /// is ASCII, as an error's message may also become the reason phrase of HTTP (section 1).
@@ -15,7 +19,16 @@ pub(crate) fn quoted(text: &str) -> String {
 
 /// Text that can be given to a process: no system call takes NUL bytes.
 pub(crate) fn text(place: &Place<'_>) -> Option<String> {
-    let text = place.text()?;
+    matching(place, &[])
+}
+
+pub(crate) fn non_empty(place: &Place<'_>) -> Option<String> {
+    matching(place, &[&patterns::NOT_EMPTY])
+}
+
+/// Text that keeps these patterns.
+pub(crate) fn matching(place: &Place<'_>, patterns: &[&Pattern]) -> Option<String> {
+    let text = place.matching(patterns)?;
     if text.contains('\0') {
         place.invalid("must not contain NUL characters");
         return None;
@@ -23,17 +36,18 @@ pub(crate) fn text(place: &Place<'_>) -> Option<String> {
     Some(text.to_owned())
 }
 
-pub(crate) fn non_empty(place: &Place<'_>) -> Option<String> {
-    let text = text(place)?;
-    if text.trim().is_empty() {
-        place.invalid("must not be empty");
-        return None;
-    }
-    Some(text)
+pub(crate) fn command_line(place: &Place<'_>) -> Option<String> {
+    short(place, non_empty)
 }
 
-pub(crate) fn command_line(place: &Place<'_>) -> Option<String> {
-    let command = non_empty(place)?;
+/// What follows a command: may be empty.
+pub(crate) fn arguments(place: &Place<'_>) -> Option<String> {
+    short(place, text)
+}
+
+fn short(place: &Place<'_>, read: fn(&Place<'_>) -> Option<String>) -> Option<String> {
+    place.describe(|| json!({ "maxLength": limits::MAX_COMMAND_LINE_BYTES }));
+    let command = read(place)?;
     if command.len() > limits::MAX_COMMAND_LINE_BYTES {
         place.invalid(&format!(
             "must have at most {} bytes, but has {}; put the commands into a script file",
@@ -48,52 +62,74 @@ pub(crate) fn command_line(place: &Place<'_>) -> Option<String> {
 /// The start of a path, below which the service creates directories. It usually begins with
 /// `$AZ_BATCHAI_MOUNT_ROOT` or `$AZ_BATCHAI_JOB_MOUNT_ROOT`, but the service took any other too.
 pub(crate) fn path_prefix(place: &Place<'_>) -> Option<String> {
-    let path = non_empty(place)?;
-    if paths::leads_upwards(&path) {
-        place.invalid("must not contain `..`");
-        return None;
-    }
-    Some(path)
+    matching(place, &[&patterns::NOT_EMPTY, &patterns::NOT_UPWARDS])
 }
 
 /// A path below something; it cannot leave it.
 pub(crate) fn relative_path(place: &Place<'_>) -> Option<String> {
-    let path = path_prefix(place)?;
-    if path.starts_with('/') {
-        place.invalid("must be a relative path, without `/` at its start");
-        return None;
-    }
-    Some(path)
+    matching(place, &[&patterns::NOT_EMPTY, &patterns::NOT_UPWARDS, &patterns::RELATIVE])
 }
 
-/// `vmSize`, echoed as it was sent: names of Azure (`STANDARD_NC6`) or of EC2 (`g5.xlarge`).
+/// A relative path to more than where it starts.
+pub(crate) fn directory(place: &Place<'_>) -> Option<String> {
+    let patterns: [&Pattern; 4] = [
+        &patterns::NOT_EMPTY,
+        &patterns::NOT_UPWARDS,
+        &patterns::RELATIVE,
+        &patterns::NAMES_DIRECTORY,
+    ];
+    matching(place, &patterns)
+}
+
+/// The size of a machine, echoed as it was sent: names of Azure (`STANDARD_NC6`) or of EC2
+/// (`g5.xlarge`).
 pub(crate) fn vm_size(place: &Place<'_>) -> Option<String> {
-    let size = place.text()?;
-    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
-    if size.is_empty() || size.len() > 64 || !size.chars().all(plain) {
+    matching(place, &[&patterns::VM_SIZE])
+}
+
+/// A machine size that clusters may have: not all of Azure's (section 4).
+pub(crate) fn cluster_vm_size(place: &Place<'_>) -> Option<String> {
+    let size = vm_size(place)?;
+    let upper = size.to_ascii_uppercase();
+    let series = upper.strip_prefix("STANDARD_").unwrap_or_default();
+    let premium = ["DS", "GS"].iter().any(|letters| {
+        let number = series.strip_prefix(letters);
+        number.is_some_and(|number| number.starts_with(|c: char| c.is_ascii_digit()))
+    });
+    if premium || series == "A0" {
         place.invalid(&format!(
-            "must be the name of a machine size, such as STANDARD_NC6, but is {}",
-            quoted(size)
+            "must not be STANDARD_A0 or a size with premium storage (STANDARD_DS, STANDARD_GS), but is {size}; a cluster can have any other size"
         ));
         return None;
     }
-    Some(size.to_owned())
+    Some(size)
 }
 
 /// A word out of an enumeration, without regard to case.
 pub(crate) fn one_of<T: Copy>(place: &Place<'_>, choices: &[(&str, T)]) -> Option<T> {
+    let words = || choices.iter().map(|(choice, _)| *choice).collect::<Vec<&str>>();
+    place.describe(|| json!({ "enum": words() }));
     let word = place.text()?;
     let found = choices.iter().find(|(choice, _)| choice.eq_ignore_ascii_case(word));
     if found.is_none() {
-        let words: Vec<&str> = choices.iter().map(|(choice, _)| *choice).collect();
-        place.invalid(&format!("must be one of {}, but is {}", words.join(", "), quoted(word)));
+        place.invalid(&format!("must be one of {}, but is {}", words().join(", "), quoted(word)));
     }
     found.map(|(_, value)| *value)
 }
 
 /// `{"id": ...}` of a resource that belongs to Azure and is only echoed.
-pub(crate) fn resource_id(place: &Place<'_>) -> Option<String> {
-    non_empty(&place.object()?.required("id")?)
+pub(crate) fn resource_id(place: &Place<'_>) -> Option<ResourceId> {
+    let id = non_empty(&place.object()?.required("id")?)?;
+    Some(ResourceId { id })
+}
+
+/// Of two fields that say the same in different ways, exactly one must be there.
+pub(crate) fn either(fields: &Fields<'_>, one: &str, other: &str) {
+    match fields.exactly_one_of(&[one, other]).len() {
+        0 => fields.invalid(&format!("must have {one} or {other}")),
+        1 => {}
+        _ => fields.invalid(&format!("must have either {one} or {other}, not both")),
+    }
 }
 
 /// The items of a list that `read` can read, each with its place; the others have been told to the
@@ -102,18 +138,19 @@ pub(crate) fn list_of<'a, T>(
     list: &Place<'a>,
     read: impl Fn(&Fields<'a>) -> Option<T>,
 ) -> Vec<(Place<'a>, T)> {
-    let items = list.items().unwrap_or_default();
-    if items.len() > limits::MAX_DIRECTORIES {
-        list.invalid(&format!(
-            "must have at most {} entries, but has {}",
-            limits::MAX_DIRECTORIES,
-            items.len()
-        ));
-        return Vec::new();
-    }
     let read = |place: Place<'a>| {
         let value = read(&place.object()?)?;
         Some((place, value))
     };
-    items.into_iter().filter_map(read).collect()
+    list.items_up_to(limits::MAX_DIRECTORIES).into_iter().flatten().filter_map(read).collect()
+}
+
+/// A list of texts.
+pub(crate) fn texts(
+    list: &Place<'_>,
+    most: usize,
+    read: impl Fn(&Place<'_>) -> Option<String>,
+) -> Option<Vec<String>> {
+    let texts: Vec<Option<String>> = list.items_up_to(most)?.iter().map(read).collect();
+    texts.into_iter().collect()
 }

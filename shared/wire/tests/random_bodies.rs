@@ -1,14 +1,45 @@
 //! Whatever a body says, it is answered: accepted as something that can be kept and shown, or
 //! refused with reasons. And no secret is in any answer.
 
-use model::{Cluster, Job, JobState, Lifecycle, Name, Timestamp, Uid, WorkspaceNames};
+mod kept;
+
+use kept::{has_null, uid};
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use wire::{NodeCounts, Violations};
+use wire::{FileServerView, NodeCounts, Violations};
 
 const SECRET: &str = "correct horse battery staple";
 const SERVER: &str =
     "/subscriptions/0/resourceGroups/g/providers/Microsoft.BatchAI/workspaces/w/fileServers/nfs";
+
+const VIEW: FileServerView = FileServerView {
+    mount_point: String::new(),
+    public_ip: String::new(),
+    internal_ip: String::new(),
+    local_path: None,
+};
+
+fn azure_share() -> Value {
+    json!({
+        "accountName": "account",
+        "azureFileUrl": "https://account.file.core.windows.net/share",
+        "credentials": { "accountKey": SECRET },
+        "relativeMountPath": "share",
+    })
+}
+
+fn azure_container() -> Value {
+    json!({
+        "accountName": "account",
+        "containerName": "container",
+        "credentials": { "accountKeySecretReference": key_vault() },
+        "relativeMountPath": "container",
+    })
+}
+
+fn key_vault() -> Value {
+    json!({ "sourceVault": { "id": "/vault" }, "secretUrl": "https://vault/secrets/a" })
+}
 
 fn cluster_body() -> Value {
     json!({ "properties": {
@@ -28,9 +59,14 @@ fn cluster_body() -> Value {
             "mountVolumes": {
                 "fileServers": [{ "fileServer": { "id": SERVER }, "relativeMountPath": "nfs" }],
                 "unmanagedFileSystems": [{ "mountCommand": "mount", "relativeMountPath": "a" }],
+                "azureFileShares": [azure_share()],
+                "azureBlobFileSystems": [azure_container()],
             },
+            "performanceCountersSettings": { "appInsightsReference": {
+                "component": { "id": "/component" }, "instrumentationKey": SECRET } },
         },
         "subnet": { "id": "/subscriptions/0/subnets/a" },
+        "extensions": { "idleSecondsBeforeScaleDown": 60, "alternateVmSizes": ["g5.xlarge"] },
     } })
 }
 
@@ -39,15 +75,20 @@ fn job_body() -> Value {
         "cluster": { "id": SERVER.replace("fileServers", "clusters") },
         "schedulingPriority": "low",
         "nodeCount": 2,
-        "customToolkitSettings": { "commandLine": "python train.py" },
+        "containerSettings": { "shmSize": "1g", "imageSourceRegistry": {
+            "image": "ubuntu", "credentials": { "username": "me", "password": SECRET } } },
+        "tensorFlowSettings": { "pythonScriptFilePath": "train.py", "workerCount": 2 },
         "jobPreparation": { "commandLine": "true" },
         "stdOutErrPathPrefix": "$AZ_BATCHAI_MOUNT_ROOT/nfs",
         "mountVolumes": {
+            "azureFileShares": [azure_share()],
             "fileServers": [{ "fileServer": { "id": SERVER }, "relativeMountPath": "nfs" }] },
         "inputDirectories": [{ "id": "A", "path": "/a" }],
         "outputDirectories": [{ "id": "A", "pathPrefix": "/a", "pathSuffix": "b" }],
         "environmentVariables": [{ "name": "A", "value": "1" }],
-        "secrets": [{ "name": "B", "value": SECRET }],
+        "secrets": [
+            { "name": "B", "value": SECRET }, { "name": "C", "valueSecretReference": key_vault() }],
+        "extensions": { "maxRetries": 1 },
         "constraints": { "maxWallClockTime": "PT1H" },
     } })
 }
@@ -154,75 +195,6 @@ fn changed(body: Value) -> impl Strategy<Value = Vec<u8>> {
     })
 }
 
-fn uid() -> Uid {
-    Uid::from_bytes([1; 16])
-}
-
-fn names() -> WorkspaceNames {
-    WorkspaceNames {
-        subscription: Name::new("0"),
-        resource_group: Name::new("g"),
-        workspace: Name::new("w"),
-    }
-}
-
-fn cluster_reference() -> model::ClusterRef {
-    model::ClusterRef { workspace: uid(), name: "c".to_owned(), uid: uid() }
-}
-
-fn kept_cluster(spec: model::ClusterSpec, scale: model::ScaleSettings) -> Cluster {
-    Cluster {
-        workspace: uid(),
-        names: names(),
-        name: Name::new("c"),
-        uid: uid(),
-        location: Name::new("here"),
-        version: 1,
-        spec,
-        scale,
-        created_at: Timestamp(0),
-        etag: uid(),
-        modified_at: Timestamp(0),
-        state: Lifecycle::Active,
-        awake: true,
-        planned_nodes: 0,
-        allocation: model::Allocation { resizing: false, since: Timestamp(0) },
-        health: model::LaunchHealth::HEALTHY,
-        errors: Vec::new(),
-    }
-}
-
-fn kept_job(spec: model::JobSpec, cluster_id: String) -> Job {
-    Job {
-        experiment: uid(),
-        names: model::JobNames {
-            workspace: names(),
-            experiment: Name::new("e"),
-            job: Name::new("j"),
-        },
-        uid: uid(),
-        version: 1,
-        cluster: cluster_reference(),
-        cluster_id,
-        spec,
-        submitted_at: Timestamp(0),
-        etag: uid(),
-        state: JobState::Queued { since: Timestamp(0) },
-        attempts: Vec::new(),
-        deletion: None,
-    }
-}
-
-/// Whether any value is `null`, which stands in no body.
-fn has_null(value: &Value) -> bool {
-    match value {
-        Value::Null => true,
-        Value::Array(items) => items.iter().any(has_null),
-        Value::Object(fields) => fields.values().any(has_null),
-        _ => false,
-    }
-}
-
 fn check_refusal(violations: &Violations) -> Result<(), TestCaseError> {
     let body = serde_json::to_value(violations.body()).expect("bodies serialize");
     let text = body.to_string();
@@ -275,7 +247,7 @@ proptest! {
                 let suffix = "suffix".to_owned();
                 let made = request.into_spec(|_| "sealed".to_owned(), |_| Some(uid()), suffix);
                 let (spec, scale) = made.expect("all file servers are there");
-                let cluster = kept_cluster(spec, scale);
+                let cluster = kept::cluster(spec, scale);
                 check_answer(&wire::cluster(&cluster, &NodeCounts::default()))?;
                 prop_assert!(again.is_same_as(&cluster));
             }
@@ -292,7 +264,7 @@ proptest! {
                 prop_assert!(!shown.contains(SECRET), "{}", shown);
                 let made = request.into_spec(|_| "sealed".to_owned(), |_| Some(uid()));
                 let spec = made.expect("all file servers are there");
-                let job = kept_job(spec, again.cluster.to_string());
+                let job = kept::job(spec, again.cluster.to_string());
                 check_answer(&wire::job(&job, Some("waits")))?;
                 prop_assert!(again.is_same_as(&job));
             }
@@ -301,15 +273,24 @@ proptest! {
 
     #[test]
     fn any_file_server(bytes in changed(file_server_body())) {
-        if let Err(violations) = wire::parse_file_server_create(&bytes) {
-            check_refusal(&violations)?;
+        match wire::parse_file_server_create(&bytes) {
+            Err(violations) => check_refusal(&violations)?,
+            Ok(spec) => {
+                let server = kept::file_server(spec.clone());
+                check_answer(&wire::file_server(&server, &VIEW))?;
+                prop_assert!(wire::is_same_file_server(&spec, &server));
+            }
         }
     }
 
     #[test]
     fn any_workspace(bytes in changed(workspace_body())) {
-        if let Err(violations) = wire::parse_workspace_create(&bytes) {
-            check_refusal(&violations)?;
+        match wire::parse_workspace_create(&bytes) {
+            Err(violations) => check_refusal(&violations)?,
+            Ok(request) => {
+                let workspace = kept::workspace(request.location, request.tags);
+                check_answer(&wire::workspace(&workspace))?;
+            }
         }
     }
 }

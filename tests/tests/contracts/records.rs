@@ -3,10 +3,10 @@
 use control::ports::Ids;
 use control::world::RandomIds;
 use model::{
-    Allocation, Cluster, ClusterRef, ClusterSpec, Experiment, FileServer, FileServerSpec,
-    FileServerState, Job, JobNames, JobRef, JobSpec, JobState, LaunchHealth, Lifecycle, Name, Node,
-    NodeId, Priority, QueueEntry, ScaleSettings, Timestamp, Uid, UserAccount, VmPriority,
-    Workspace, WorkspaceNames,
+    Allocation, Cluster, ClusterExtensions, ClusterRef, ClusterSpec, Experiment, FileServer,
+    FileServerSpec, FileServerState, Job, JobNames, JobRef, JobSpec, JobState, LaunchHealth,
+    Lifecycle, Name, Node, NodeId, Priority, QueueEntry, ScaleSettings, Timestamp, Toolkit, Uid,
+    UserAccount, VmPriority, Workspace, WorkspaceNames,
 };
 
 pub const NOW: Timestamp = Timestamp(1_530_000_000_000);
@@ -59,6 +59,7 @@ fn account() -> UserAccount {
 pub fn file_server(state: FileServerState) -> FileServer {
     let spec = FileServerSpec {
         vm_size: "STANDARD_D2".to_owned(),
+        public_ips_to_allow: None,
         user_account: account(),
         disk_size_in_gb: 10,
         disk_count: 1,
@@ -95,7 +96,9 @@ pub fn cluster() -> Cluster {
             user_account: account(),
             setup_task: None,
             mounts: None,
+            performance_counters: None,
             subnet_id: None,
+            extensions: ClusterExtensions::default(),
         },
         scale: ScaleSettings::AutoScale {
             minimum_node_count: 0,
@@ -149,7 +152,8 @@ pub fn job(experiment: &Uid, name: &str, command_line: String) -> Job {
         spec: JobSpec {
             priority: Priority::Normal,
             node_count: 1,
-            command_line,
+            container: None,
+            toolkit: Toolkit::custom(command_line),
             preparation: None,
             std_out_err_path_prefix: "/mnt".to_owned(),
             mounts: None,
@@ -158,6 +162,7 @@ pub fn job(experiment: &Uid, name: &str, command_line: String) -> Job {
             environment: None,
             secrets: None,
             max_wall_clock_seconds: 60,
+            max_retries: None,
         },
         submitted_at: NOW,
         etag: uid(),

@@ -43,8 +43,8 @@ impl Call<'_> {
 
     pub(crate) async fn update_cluster(&self) -> Result<Response, Error> {
         let (names, name) = (self.route.workspace()?, self.cluster_name()?);
-        let scale = wire::parse_cluster_update(&self.body)?;
-        let (cluster, counts) = self.web.control.scale_cluster(&names, &name, scale).await?;
+        let update = wire::parse_cluster_update(&self.body)?;
+        let (cluster, counts) = self.web.control.update_cluster(&names, &name, update).await?;
         self.cluster_body(&cluster, &counts)
     }
 

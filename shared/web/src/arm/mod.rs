@@ -5,6 +5,7 @@ mod experiments;
 mod file_servers;
 mod jobs;
 mod long_running;
+pub mod openapi;
 pub mod operation;
 mod page;
 mod resource_manager;

@@ -33,8 +33,8 @@ pub fn openapi() -> Value {
         });
         path[row.method.as_str().to_ascii_lowercase()] = operation(row);
     }
-    let mut schemas = Map::new();
-    for (name, schema) in wire::schema::requests().into_iter().chain(wire::schema::responses()) {
+    let mut schemas: Map<String, Value> = wire::schema::responses().into_iter().collect();
+    for (name, schema) in wire::schema::requests() {
         schemas.insert(name.to_owned(), schema);
     }
     json!({
@@ -97,7 +97,8 @@ fn path_parameter(name: &str) -> Value {
 }
 
 fn query_parameters(row: &Row) -> Vec<Value> {
-    let optional = |name: &str, schema: Value| json!({ "name": name, "in": "query", "schema": schema });
+    let optional =
+        |name: &str, schema: Value| json!({ "name": name, "in": "query", "schema": schema });
     let text = || json!({ "type": "string" });
     let mut parameters = Vec::new();
     if !row.path.starts_with("/local/") {

@@ -88,7 +88,7 @@ operations! {
         None => [(200, Some("OperationListResult"))];
     UsagesList "Usages_List"
         GET subscription!("/providers/Microsoft.BatchAI/locations/{location}/usages"), READ,
-        None => [(200, Some("ListUsagesResult"))];
+        None => [(200, Some("UsageListResult"))];
     PollResult "OperationResults_Get"
         GET subscription!("/providers/Microsoft.BatchAI/locations/{location}/operationresults/{operationId}"),
         Needs::Token, None => [(200, Some("OperationResult"))];
@@ -167,7 +167,7 @@ operations! {
         None => [(200, None), (202, None)];
 
     TenantsList "Tenants_List" GET "/tenants", Needs::Token,
-        None => [(200, Some("TenantListResult"))];
+        None => [(200, Some("TenantIdDescriptionListResult"))];
     SubscriptionsList "Subscriptions_List" GET "/subscriptions", Needs::Token,
         None => [(200, Some("SubscriptionListResult"))];
     SubscriptionsGet "Subscriptions_Get" GET subscription!(""), Needs::Token,

@@ -3,18 +3,21 @@
 use crate::read::Fields;
 use crate::rules;
 use model::UserAccount;
+use serde_json::json;
 
 /// Reads the required field `userAccountSettings`. The password is checked and then forgotten: it
 /// is never shown (section 3.3), and nothing here lets anyone log in with one.
 pub(super) fn user_account(fields: &Fields<'_>) -> Option<UserAccount> {
     let account = fields.required("userAccountSettings")?.object()?;
     let name = account.required("adminUserName").and_then(|place| rules::non_empty(&place));
+    let given = account.some_of(&["adminUserSshPublicKey", "adminUserPassword"]);
     let key = account.optional("adminUserSshPublicKey");
     let password = account.optional("adminUserPassword");
-    if key.is_none() && password.is_none() {
+    if given.is_empty() {
         account.invalid("must have adminUserSshPublicKey or adminUserPassword");
     }
     if let Some(place) = password {
+        place.describe(|| json!({ "writeOnly": true }));
         rules::non_empty(&place);
     }
     let key = key.and_then(|place| rules::non_empty(&place));

@@ -1,9 +1,10 @@
 //! Requests to Azure Resource Manager itself: resource groups and role assignments.
 
 use super::workspace;
-use crate::read::{self, Place};
-use crate::{Violations, rules};
+use crate::read::{self, Fields, Place};
+use crate::{Violations, patterns, rules};
 use model::{Role, Uid};
+use serde_json::json;
 use std::collections::BTreeMap;
 
 /// A resource group, as `azure-mgmt-resource` sends it.
@@ -14,18 +15,26 @@ pub struct ResourceGroupRequest {
 }
 
 pub fn parse_resource_group(body: &[u8]) -> Result<ResourceGroupRequest, Violations> {
-    read::body(body, |fields| {
-        let location = fields.required("location").and_then(|place| workspace::location(&place));
-        let tags = workspace::tags(fields);
-        Some(ResourceGroupRequest { location: location?, tags })
-    })
+    read::body(body, resource_group)
+}
+
+pub(crate) fn resource_group(fields: &Fields<'_>) -> Option<ResourceGroupRequest> {
+    let location = fields.required("location").and_then(|place| workspace::location(&place));
+    let tags = workspace::tags(fields);
+    Some(ResourceGroupRequest { location: location?, tags })
 }
 
 /// The tags that replace the present ones; `None` if the body says nothing about tags.
 pub fn parse_resource_group_update(
     body: &[u8],
 ) -> Result<Option<BTreeMap<String, String>>, Violations> {
-    read::body(body, |fields| Some(workspace::tags(fields)))
+    read::body(body, resource_group_update)
+}
+
+pub(crate) fn resource_group_update(
+    fields: &Fields<'_>,
+) -> Option<Option<BTreeMap<String, String>>> {
+    Some(workspace::tags(fields))
 }
 
 /// A role assignment, as `azure-mgmt-authorization` sends it.
@@ -36,12 +45,14 @@ pub struct RoleAssignmentRequest {
 }
 
 pub fn parse_role_assignment(body: &[u8]) -> Result<RoleAssignmentRequest, Violations> {
-    read::body(body, |fields| {
-        let properties = fields.required("properties")?.object()?;
-        let role = properties.required("roleDefinitionId").and_then(|place| role(&place));
-        let principal = properties.required("principalId").and_then(|place| uid(&place));
-        Some(RoleAssignmentRequest { role: role?, principal: principal? })
-    })
+    read::body(body, role_assignment)
+}
+
+pub(crate) fn role_assignment(fields: &Fields<'_>) -> Option<RoleAssignmentRequest> {
+    let properties = fields.required("properties")?.object()?;
+    let role = properties.required("roleDefinitionId").and_then(|place| role(&place));
+    let principal = properties.required("principalId").and_then(|place| uid(&place));
+    Some(RoleAssignmentRequest { role: role?, principal: principal? })
 }
 
 /// The id of a role definition, of which only the end counts.
@@ -65,6 +76,7 @@ fn role(place: &Place<'_>) -> Option<Role> {
 }
 
 fn uid(place: &Place<'_>) -> Option<Uid> {
+    place.describe(|| json!({ "format": "uuid" }));
     let text = place.text()?;
     let uid = Uid::parse(text);
     if uid.is_none() {
@@ -81,29 +93,21 @@ pub struct TokenRequest {
 }
 
 pub fn parse_token(body: &[u8]) -> Result<TokenRequest, Violations> {
-    read::body(body, |fields| {
-        let name = fields.required("name").and_then(|place| token_name(&place));
-        let lifetime = fields
-            .optional("lifetimeSeconds")
-            .map(|place| place.whole_number(1..=model::limits::MAX_TOKEN_SECONDS));
-        let lifetime_seconds = match lifetime {
-            Some(seconds) => Some(u64::from(seconds?)),
-            None => None,
-        };
-        Some(TokenRequest { name: name?, lifetime_seconds })
-    })
+    read::body(body, token)
 }
 
-fn token_name(place: &Place<'_>) -> Option<String> {
-    let text = place.text()?;
-    if !crate::names::is_dotted_name(text) {
-        place.invalid(&format!(
-            "must be 1 to 90 letters, digits, dashes, underscores or dots, but is {}",
-            rules::quoted(text)
-        ));
-        return None;
-    }
-    Some(text.to_owned())
+pub(crate) fn token(fields: &Fields<'_>) -> Option<TokenRequest> {
+    let name = fields.required("name").and_then(|place| {
+        rules::matching(&place, &[&patterns::TOKEN_NAME, &patterns::NOT_ONLY_DOTS])
+    });
+    let lifetime = fields
+        .optional("lifetimeSeconds")
+        .map(|place| place.whole_number(1..=model::limits::MAX_TOKEN_SECONDS));
+    let lifetime_seconds = match lifetime {
+        Some(seconds) => Some(u64::from(seconds?)),
+        None => None,
+    };
+    Some(TokenRequest { name: name?, lifetime_seconds })
 }
 
 #[cfg(test)]

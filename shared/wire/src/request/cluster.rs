@@ -2,12 +2,13 @@
 
 use super::environment::{self, PlainSecret};
 use super::mounts::{self, MountsRequest};
-use super::{account, scale};
+use super::secret::GivenSecret;
+use super::{account, container, extensions, scale};
 use crate::read::{self, Fields};
-use crate::{FileServerId, ImageReference, Violations, codes, rules};
+use crate::{FileServerId, ImageReference, Violations, rules};
 use model::{
-    Cluster, ClusterSpec, EnvironmentVariable, ScaleSettings, SetupTask, Uid, UserAccount,
-    VmPriority,
+    Cluster, ClusterExtensions, ClusterSpec, EnvironmentVariable, PerformanceCounters,
+    ScaleSettings, SetupTask, Uid, UserAccount, VmPriority,
 };
 
 const VM_PRIORITY: [(&str, VmPriority); 2] =
@@ -23,7 +24,17 @@ pub struct ClusterRequest {
     pub user_account: UserAccount,
     pub setup_task: Option<SetupTaskRequest>,
     pub mounts: Option<MountsRequest>,
+    pub performance_counters: Option<PerformanceCounters<GivenSecret>>,
     pub subnet_id: Option<String>,
+    pub extensions: ClusterExtensions,
+}
+
+/// `ClusterUpdateParameters` of the contract, and our extensions. What is there replaces what the
+/// cluster has, as a whole; one of both is there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClusterUpdate {
+    pub scale: Option<ScaleSettings>,
+    pub extensions: Option<ClusterExtensions>,
 }
 
 /// `nodeSetup.setupTask`.
@@ -36,16 +47,27 @@ pub struct SetupTaskRequest {
 }
 
 pub fn parse_cluster_create(body: &[u8]) -> Result<ClusterRequest, Violations> {
-    read::body(body, |fields| cluster(&fields.required("properties")?.object()?))
+    read::body(body, cluster)
 }
 
-/// The scale settings that replace the present ones.
-pub fn parse_cluster_update(body: &[u8]) -> Result<ScaleSettings, Violations> {
-    read::body(body, |fields| scale::of_update(&fields.required("properties")?.object()?))
+pub fn parse_cluster_update(body: &[u8]) -> Result<ClusterUpdate, Violations> {
+    read::body(body, cluster_update)
 }
 
-fn cluster(properties: &Fields<'_>) -> Option<ClusterRequest> {
-    let vm_size = properties.required("vmSize").and_then(|place| rules::vm_size(&place));
+pub(crate) fn cluster_update(body: &Fields<'_>) -> Option<ClusterUpdate> {
+    let properties = body.required("properties")?.object()?;
+    if properties.some_of(&["scaleSettings", "extensions"]).is_empty() {
+        properties.invalid("must have scaleSettings or extensions");
+    }
+    let scale = properties.optional("scaleSettings").and_then(|place| scale::of_update(&place));
+    let extensions =
+        properties.optional("extensions").and_then(|place| extensions::of_cluster(&place));
+    Some(ClusterUpdate { scale, extensions })
+}
+
+pub(crate) fn cluster(body: &Fields<'_>) -> Option<ClusterRequest> {
+    let properties = &body.required("properties")?.object()?;
+    let vm_size = properties.required("vmSize").and_then(|place| rules::cluster_vm_size(&place));
     let vm_priority = match properties.optional("vmPriority") {
         Some(place) => rules::one_of(&place, &VM_PRIORITY),
         None => Some(VmPriority::default()),
@@ -53,33 +75,37 @@ fn cluster(properties: &Fields<'_>) -> Option<ClusterRequest> {
     let scale = scale::of_new_cluster(properties);
     let image = image(properties);
     let user_account = account::user_account(properties);
-    let setup = properties.optional("nodeSetup").and_then(|place| place.object());
-    let (setup_task, mounts) = match &setup {
-        Some(setup) => node_setup(setup),
-        None => (None, None),
-    };
-    let subnet_id = properties.optional("subnet").and_then(|place| rules::resource_id(&place));
+    let setup = properties.optional("nodeSetup").and_then(|place| node_setup(&place.object()?));
+    let setup = setup.unwrap_or_default();
+    let subnet = properties.optional("subnet").and_then(|place| rules::resource_id(&place));
+    let extensions =
+        properties.optional("extensions").and_then(|place| extensions::of_cluster(&place));
     Some(ClusterRequest {
         vm_size: vm_size?,
         vm_priority: vm_priority?,
         scale: scale?,
         image: image?,
         user_account: user_account?,
-        setup_task,
-        mounts,
-        subnet_id,
+        setup_task: setup.task,
+        mounts: setup.mounts,
+        performance_counters: setup.performance_counters,
+        subnet_id: subnet.map(|subnet| subnet.id),
+        extensions: extensions.unwrap_or_default(),
     })
 }
 
-fn node_setup(setup: &Fields<'_>) -> (Option<SetupTaskRequest>, Option<MountsRequest>) {
-    if let Some(place) = setup.optional("performanceCountersSettings") {
-        place.refuse(
-            codes::PERFORMANCE_COUNTERS_NOT_SUPPORTED,
-            "is not supported: nodes cannot report to Azure Application Insights; leave it out",
-        );
-    }
+#[derive(Default)]
+struct NodeSetup {
+    task: Option<SetupTaskRequest>,
+    mounts: Option<MountsRequest>,
+    performance_counters: Option<PerformanceCounters<GivenSecret>>,
+}
+
+fn node_setup(setup: &Fields<'_>) -> Option<NodeSetup> {
     let task = setup.optional("setupTask").and_then(|place| setup_task(&place.object()?));
-    (task, mounts::mount_volumes(setup))
+    let mounts = mounts::mount_volumes(setup);
+    let performance_counters = container::performance_counters(setup);
+    Some(NodeSetup { task, mounts, performance_counters })
 }
 
 fn setup_task(task: &Fields<'_>) -> Option<SetupTaskRequest> {
@@ -133,11 +159,13 @@ impl ClusterRequest {
         resolve: impl Fn(&FileServerId) -> Option<Uid>,
         std_out_err_path_suffix: String,
     ) -> Result<(ClusterSpec, ScaleSettings), Violations> {
-        let mounts = self.mounts.map(|mounts| mounts.resolved(&resolve)).transpose()?;
+        let mounts = self.mounts.map(|mounts| mounts.resolved(&mut seal, &resolve)).transpose()?;
+        let performance_counters =
+            self.performance_counters.map(|counters| counters.map_key(|key| key.kept(&mut seal)));
         let setup_task = self.setup_task.map(|task| SetupTask {
             command_line: task.command_line,
             environment: task.environment,
-            secrets: environment::sealed(task.secrets, &mut seal),
+            secrets: environment::kept(task.secrets, &mut seal),
             std_out_err_path_prefix: task.std_out_err_path_prefix,
             std_out_err_path_suffix,
         });
@@ -148,14 +176,17 @@ impl ClusterRequest {
             user_account: self.user_account,
             setup_task,
             mounts,
+            performance_counters,
             subnet_id: self.subnet_id,
+            extensions: self.extensions,
         };
         Ok((spec, self.scale))
     }
 
     /// Whether this asks for what the cluster already is, so that creating it again changes
     /// nothing. Passwords and values of secrets cannot be compared; secrets count as the same by
-    /// name. The scale is compared with the present one, which an update may have changed.
+    /// name. Scale and extensions are
+    /// compared with the present ones, which an update may have changed.
     pub fn is_same_as(&self, existing: &Cluster) -> bool {
         // Taken apart, so that a field that is added here cannot be forgotten.
         let Self {
@@ -166,7 +197,9 @@ impl ClusterRequest {
             user_account,
             setup_task,
             mounts,
+            performance_counters,
             subnet_id,
+            extensions,
         } = self;
         let spec = &existing.spec;
         // A cluster that mounts a file server takes over its subnet.
@@ -178,7 +211,12 @@ impl ClusterRequest {
             && *user_account == spec.user_account
             && same_setup_task(setup_task.as_ref(), spec.setup_task.as_ref())
             && mounts::same_mounts(mounts.as_ref(), spec.mounts.as_ref())
+            && container::same_counters(
+                performance_counters.as_ref(),
+                spec.performance_counters.as_ref(),
+            )
             && (!subnet_was_given || *subnet_id == spec.subnet_id)
+            && *extensions == spec.extensions
     }
 }
 
@@ -190,6 +228,6 @@ fn same_setup_task(requested: Option<&SetupTaskRequest>, stored: Option<&SetupTa
     };
     requested.command_line == stored.command_line
         && requested.environment == stored.environment
-        && environment::same_names(&requested.secrets, &stored.secrets)
+        && environment::same_secrets(&requested.secrets, &stored.secrets)
         && requested.std_out_err_path_prefix == stored.std_out_err_path_prefix
 }

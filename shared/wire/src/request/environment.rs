@@ -1,23 +1,16 @@
 //! `environmentVariables` and `secrets` of setup tasks and jobs.
 
-use crate::codes;
+use super::secret::{self, GivenSecret};
 use crate::read::{Fields, Place};
-use crate::rules;
-use model::{EnvironmentVariable, SealedSecret, limits};
+use crate::{patterns, rules};
+use model::{EnvironmentVariable, SecretVariable, limits};
 use std::collections::HashSet;
-use std::fmt;
 
-/// A secret as it was sent. Its `Debug` shows no value.
-#[derive(Clone, PartialEq, Eq)]
+/// An environment variable whose value is secret, as it was sent. Its `Debug` shows no value.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PlainSecret {
     pub name: String,
-    pub value: String,
-}
-
-impl fmt::Debug for PlainSecret {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("PlainSecret").field("name", &self.name).finish_non_exhaustive()
-    }
+    pub value: GivenSecret,
 }
 
 /// Both lists; `None` where the body has no such list.
@@ -26,103 +19,85 @@ pub(super) struct Environment {
     pub secrets: Option<Vec<PlainSecret>>,
 }
 
-/// A name and its value, as both lists have them, and where the entry stands.
-struct Entry<'a> {
-    place: Place<'a>,
-    name: String,
-    value: String,
-}
-
 /// Reads both lists of a setup task or a job. They share one set of names and one limit of size,
 /// because a process gets them together.
 pub(super) fn environment(owner: &Fields<'_>) -> Environment {
     let variables = entries(owner, "environmentVariables", variable);
     let secrets = entries(owner, "secrets", secret);
-    let all = || variables.iter().chain(&secrets).flatten();
 
     let mut names = HashSet::new();
-    for entry in all() {
-        if !names.insert(entry.name.as_str()) {
-            entry.place.invalid(&format!("must not set {} a second time", entry.name));
+    let mut bytes = 0;
+    let mut add = |place: &Place<'_>, name: &str, value_bytes: usize| {
+        bytes += name.len() + value_bytes;
+        if !names.insert(name.to_owned()) {
+            place.invalid(&format!("must not set {name} a second time"));
+        }
+    };
+    for (place, variable) in variables.iter().flatten() {
+        add(place, &variable.name, variable.value.len());
+    }
+    for (place, secret) in secrets.iter().flatten() {
+        match &secret.value {
+            GivenSecret::Value(value) => add(place, &secret.name, value.len()),
+            GivenSecret::Reference(_) => add(place, &secret.name, 0),
         }
     }
-    let bytes: usize = all().map(|entry| entry.name.len() + entry.value.len()).sum();
     if bytes > limits::MAX_ENVIRONMENT_BYTES {
         owner.invalid(&format!(
             "must not have more than {} bytes of environmentVariables and secrets, but has {bytes}",
             limits::MAX_ENVIRONMENT_BYTES
         ));
     }
+    Environment { variables: variables.map(without_places), secrets: secrets.map(without_places) }
+}
 
-    let variable = |Entry { name, value, .. }| EnvironmentVariable { name, value };
-    let secret = |Entry { name, value, .. }| PlainSecret { name, value };
-    Environment {
-        variables: variables.map(|entries| entries.into_iter().map(variable).collect()),
-        secrets: secrets.map(|entries| entries.into_iter().map(secret).collect()),
-    }
+fn without_places<T>(entries: Vec<(Place<'_>, T)>) -> Vec<T> {
+    entries.into_iter().map(|(_, entry)| entry).collect()
 }
 
 /// The entries of a list that are readable; the others have been told to the report.
-fn entries<'a>(
+fn entries<'a, T>(
     owner: &Fields<'a>,
     list: &str,
-    read: impl Fn(&Fields<'a>) -> Option<(String, String)>,
-) -> Option<Vec<Entry<'a>>> {
+    read: impl Fn(&Fields<'a>) -> Option<T>,
+) -> Option<Vec<(Place<'a>, T)>> {
     let items = owner.optional(list)?.items()?;
     let entry = |place: Place<'a>| {
-        let (name, value) = read(&place.object()?)?;
-        Some(Entry { place, name, value })
+        let entry = read(&place.object()?)?;
+        Some((place, entry))
     };
     Some(items.into_iter().filter_map(entry).collect())
 }
 
-fn variable(fields: &Fields<'_>) -> Option<(String, String)> {
+fn variable(fields: &Fields<'_>) -> Option<EnvironmentVariable> {
     let name = variable_name(fields);
     let value = fields.required("value").and_then(|place| rules::text(&place));
-    Some((name?, value?))
+    Some(EnvironmentVariable { name: name?, value: value? })
 }
 
-fn secret(fields: &Fields<'_>) -> Option<(String, String)> {
+fn secret(fields: &Fields<'_>) -> Option<PlainSecret> {
     let name = variable_name(fields);
-    let value = match fields.optional("valueSecretReference") {
-        Some(reference) => {
-            reference.refuse(
-                codes::SECRET_REFERENCE_NOT_SUPPORTED,
-                "is not supported in this version: give the secret itself as value; it is kept encrypted and never shown",
-            );
-            None
-        }
-        None => fields.required("value").and_then(|place| rules::text(&place)),
-    };
-    Some((name?, value?))
+    let value = secret::either(fields, "value", "valueSecretReference", rules::text);
+    Some(PlainSecret { name: name?, value: value? })
 }
 
 fn variable_name(fields: &Fields<'_>) -> Option<String> {
-    let place = fields.required("name")?;
-    let name = place.text()?;
-    let mut letters = name.chars();
-    let begins = letters.next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_');
-    if !begins || !letters.all(|c| c.is_ascii_alphanumeric() || c == '_') {
-        place.invalid(&format!(
-            "must be letters, digits and underscores, not beginning with a digit, but is {}",
-            rules::quoted(name)
-        ));
-        return None;
-    }
-    Some(name.to_owned())
+    rules::matching(&fields.required("name")?, &[&patterns::VARIABLE])
 }
 
-pub(super) fn sealed(
+pub(super) fn kept(
     secrets: Vec<PlainSecret>,
     seal: &mut impl FnMut(&str) -> String,
-) -> Vec<SealedSecret> {
-    let seal =
-        |secret: PlainSecret| SealedSecret { sealed: seal(&secret.value), name: secret.name };
-    secrets.into_iter().map(seal).collect()
+) -> Vec<SecretVariable> {
+    let kept =
+        |secret: PlainSecret| SecretVariable { value: secret.value.kept(seal), name: secret.name };
+    secrets.into_iter().map(kept).collect()
 }
 
-/// Whether a stored list has the same secrets by name. Their values cannot be compared: what is
-/// stored is sealed.
-pub(super) fn same_names(requested: &[PlainSecret], stored: &[SealedSecret]) -> bool {
-    requested.iter().map(|secret| &secret.name).eq(stored.iter().map(|secret| &secret.name))
+/// Whether a stored list has the same secrets, as far as that can be told.
+pub(super) fn same_secrets(requested: &[PlainSecret], stored: &[SecretVariable]) -> bool {
+    let same = |(requested, stored): (&PlainSecret, &SecretVariable)| {
+        requested.name == stored.name && requested.value.is_same_as(&stored.value)
+    };
+    requested.len() == stored.len() && requested.iter().zip(stored).all(same)
 }

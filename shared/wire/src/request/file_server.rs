@@ -2,22 +2,16 @@
 
 use super::account;
 use crate::read::{self, Fields, Place};
-use crate::{Violations, rules};
-use model::{FileServer, FileServerSpec};
+use crate::{Violations, patterns, rules};
+use model::{FileServer, FileServerSpec, limits};
 
 const CACHING: [(&str, &str); 3] =
     [("none", "none"), ("readonly", "readonly"), ("readwrite", "readwrite")];
 const STORAGE: [(&str, &str); 2] =
     [("Standard_LRS", "Standard_LRS"), ("Premium_LRS", "Premium_LRS")];
 
-/// The contract's numbers are 32-bit integers with a sign.
-const LARGEST: u32 = i32::MAX.unsigned_abs();
-
-/// Limit of the contract for `publicIPsToAllow` (section 4).
-const MOST_IP_RANGES: usize = 400;
-
 pub fn parse_file_server_create(body: &[u8]) -> Result<FileServerSpec, Violations> {
-    read::body(body, |fields| file_server(&fields.required("properties")?.object()?))
+    read::body(body, file_server)
 }
 
 /// Whether creating the file server again with this body changes nothing.
@@ -27,41 +21,31 @@ pub fn is_same_file_server(requested: &FileServerSpec, existing: &FileServer) ->
     FileServerSpec { subnet_id, ..requested.clone() } == existing.spec
 }
 
-fn file_server(properties: &Fields<'_>) -> Option<FileServerSpec> {
+pub(crate) fn file_server(body: &Fields<'_>) -> Option<FileServerSpec> {
+    let properties = body.required("properties")?.object()?;
     let vm_size = properties.required("vmSize").and_then(|place| rules::vm_size(&place));
     let ssh = properties.required("sshConfiguration").and_then(|place| place.object());
-    let user_account = ssh.and_then(|ssh| {
-        if let Some(place) = ssh.optional("publicIPsToAllow") {
-            ip_ranges(&place);
-        }
-        account::user_account(&ssh)
-    });
+    let public_ips_to_allow =
+        ssh.as_ref().and_then(|ssh| ip_ranges(&ssh.optional("publicIPsToAllow")?));
+    let user_account = ssh.as_ref().and_then(account::user_account);
     let disks = properties.required("dataDisks").and_then(|place| data_disks(&place.object()?));
-    let subnet_id = properties.optional("subnet").and_then(|place| rules::resource_id(&place));
+    let subnet = properties.optional("subnet").and_then(|place| rules::resource_id(&place));
     let disks = disks?;
     Some(FileServerSpec {
         vm_size: vm_size?,
+        public_ips_to_allow,
         user_account: user_account?,
         disk_size_in_gb: disks.size_in_gb,
         disk_count: disks.count,
         caching_type: disks.caching_type,
         storage_account_type: disks.storage_account_type,
-        subnet_id,
+        subnet_id: subnet.map(|subnet| subnet.id),
     })
 }
 
-/// Checked only: nobody can log in to a file server of this service, so there is nothing to allow.
-fn ip_ranges(place: &Place<'_>) {
-    let Some(ranges) = place.items() else { return };
-    if ranges.len() > MOST_IP_RANGES {
-        place.invalid(&format!(
-            "must have at most {MOST_IP_RANGES} entries, but has {}",
-            ranges.len()
-        ));
-    }
-    for range in ranges {
-        range.text();
-    }
+fn ip_ranges(place: &Place<'_>) -> Option<Vec<String>> {
+    let range = |place: &Place<'_>| rules::matching(place, &[&patterns::IP_RANGE]);
+    rules::texts(place, limits::MAX_IP_RANGES, range)
 }
 
 struct DataDisks {
@@ -72,8 +56,11 @@ struct DataDisks {
 }
 
 fn data_disks(disks: &Fields<'_>) -> Option<DataDisks> {
-    let number =
-        |name| disks.required(name).and_then(|place: Place<'_>| place.whole_number(1..=LARGEST));
+    let number = |name| {
+        disks
+            .required(name)
+            .and_then(|place: Place<'_>| place.whole_number(1..=rules::LARGEST_NUMBER))
+    };
     let (size, count) = (number("diskSizeInGB"), number("diskCount"));
     let caching = match disks.optional("cachingType") {
         Some(place) => rules::one_of(&place, &CACHING),

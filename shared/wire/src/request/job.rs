@@ -2,11 +2,13 @@
 
 use super::environment::{self, PlainSecret};
 use super::mounts::{self, MountsRequest};
-use super::toolkit;
+use super::secret::GivenSecret;
+use super::{container, extensions, toolkit};
 use crate::read::{self, Fields, Place};
-use crate::{ClusterId, FileServerId, Violations, codes, rules};
+use crate::{ClusterId, FileServerId, Violations, patterns, rules};
 use model::{
-    EnvironmentVariable, InputDirectory, Job, JobSpec, OutputDirectory, Priority, Uid, limits, time,
+    ContainerSettings, EnvironmentVariable, InputDirectory, Job, JobSpec, OutputDirectory,
+    Priority, Toolkit, Uid, limits, time,
 };
 use std::collections::HashSet;
 
@@ -22,7 +24,8 @@ pub struct JobRequest {
     pub cluster: ClusterId,
     pub priority: Priority,
     pub node_count: u32,
-    pub command_line: String,
+    pub container: Option<ContainerSettings<GivenSecret>>,
+    pub toolkit: Toolkit,
     pub preparation: Option<String>,
     pub std_out_err_path_prefix: String,
     pub mounts: Option<MountsRequest>,
@@ -31,13 +34,15 @@ pub struct JobRequest {
     pub environment: Option<Vec<EnvironmentVariable>>,
     pub secrets: Option<Vec<PlainSecret>>,
     pub max_wall_clock_seconds: u64,
+    pub max_retries: Option<u32>,
 }
 
 pub fn parse_job_create(body: &[u8]) -> Result<JobRequest, Violations> {
-    read::body(body, |fields| job(&fields.required("properties")?.object()?))
+    read::body(body, job)
 }
 
-fn job(properties: &Fields<'_>) -> Option<JobRequest> {
+pub(crate) fn job(body: &Fields<'_>) -> Option<JobRequest> {
+    let properties = &body.required("properties")?.object()?;
     let cluster = properties.required("cluster").and_then(|place| cluster_id(&place));
     let priority = match properties.optional("schedulingPriority") {
         Some(place) => rules::one_of(&place, &PRIORITY),
@@ -46,8 +51,9 @@ fn job(properties: &Fields<'_>) -> Option<JobRequest> {
     let node_count = properties
         .required("nodeCount")
         .and_then(|place| place.whole_number(1..=limits::MAX_GANG_NODES));
-    refuse_containers(properties);
-    let command_line = toolkit::command_line(properties);
+    let container = container::container_settings(properties);
+    let toolkit = toolkit::toolkit(properties);
+    toolkit::check_width(properties, toolkit.as_ref(), node_count);
     let preparation = properties
         .optional("jobPreparation")
         .and_then(|place| rules::command_line(&place.object()?.required("commandLine")?));
@@ -60,11 +66,13 @@ fn job(properties: &Fields<'_>) -> Option<JobRequest> {
         directories(properties, "outputDirectories", output_directory, |directory| &directory.id);
     let environment = environment::environment(properties);
     let max_wall_clock_seconds = max_wall_clock_seconds(properties);
+    let max_retries = extensions::max_retries(properties);
     Some(JobRequest {
         cluster: cluster?,
         priority: priority?,
         node_count: node_count?,
-        command_line: command_line?,
+        container,
+        toolkit: toolkit?,
         preparation,
         std_out_err_path_prefix: prefix?,
         mounts,
@@ -73,6 +81,7 @@ fn job(properties: &Fields<'_>) -> Option<JobRequest> {
         environment: environment.variables,
         secrets: environment.secrets,
         max_wall_clock_seconds: max_wall_clock_seconds?,
+        max_retries,
     })
 }
 
@@ -87,15 +96,6 @@ fn cluster_id(reference: &Place<'_>) -> Option<ClusterId> {
         ));
     }
     id
-}
-
-fn refuse_containers(properties: &Fields<'_>) {
-    if let Some(place) = properties.optional("containerSettings") {
-        place.refuse(
-            codes::CONTAINERS_NOT_SUPPORTED,
-            "is not supported in this version: jobs run directly on the node; install what they need with jobPreparation or the cluster's setupTask",
-        );
-    }
 }
 
 /// `constraints.maxWallClockTime`. Besides ISO 8601 it takes the form of the swagger's own default,
@@ -161,17 +161,7 @@ fn output_directory(directory: &Fields<'_>) -> Option<OutputDirectory> {
 
 /// The id ends the name of a variable, `AZ_BATCHAI_INPUT_{id}`, so it can only have such characters.
 fn directory_id(directory: &Fields<'_>) -> Option<String> {
-    let place = directory.required("id")?;
-    let id = place.text()?;
-    let plain = |c: char| c.is_ascii_alphanumeric() || c == '_';
-    if id.is_empty() || id.len() > 64 || !id.chars().all(plain) {
-        place.invalid(&format!(
-            "must be 1 to 64 letters, digits or underscores, but is {}",
-            rules::quoted(id)
-        ));
-        return None;
-    }
-    Some(id.to_owned())
+    rules::matching(&directory.required("id")?, &[&patterns::DIRECTORY_ID])
 }
 
 impl JobRequest {
@@ -189,18 +179,24 @@ impl JobRequest {
         mut seal: impl FnMut(&str) -> String,
         resolve: impl Fn(&FileServerId) -> Option<Uid>,
     ) -> Result<JobSpec, Violations> {
+        let mounts = self.mounts.map(|mounts| mounts.resolved(&mut seal, &resolve)).transpose()?;
+        let container = self
+            .container
+            .map(|container| container.map_password(|password| password.kept(&mut seal)));
         Ok(JobSpec {
             priority: self.priority,
             node_count: self.node_count,
-            command_line: self.command_line,
+            container,
+            toolkit: self.toolkit,
             preparation: self.preparation,
             std_out_err_path_prefix: self.std_out_err_path_prefix,
-            mounts: self.mounts.map(|mounts| mounts.resolved(&resolve)).transpose()?,
+            mounts,
             input_directories: self.input_directories,
             output_directories: self.output_directories,
             environment: self.environment,
-            secrets: self.secrets.map(|secrets| environment::sealed(secrets, &mut seal)),
+            secrets: self.secrets.map(|secrets| environment::kept(secrets, &mut seal)),
             max_wall_clock_seconds: self.max_wall_clock_seconds,
+            max_retries: self.max_retries,
         })
     }
 
@@ -212,7 +208,8 @@ impl JobRequest {
             cluster,
             priority,
             node_count,
-            command_line,
+            container,
+            toolkit,
             preparation,
             std_out_err_path_prefix,
             mounts,
@@ -221,21 +218,24 @@ impl JobRequest {
             environment,
             secrets,
             max_wall_clock_seconds,
+            max_retries,
         } = self;
         let spec = &existing.spec;
         let secrets = secrets.as_deref().unwrap_or_default();
         ClusterId::parse(&existing.cluster_id).as_ref() == Some(cluster)
             && *priority == spec.priority
             && *node_count == spec.node_count
-            && *command_line == spec.command_line
+            && container::same_container(container.as_ref(), spec.container.as_ref())
+            && *toolkit == spec.toolkit
             && *preparation == spec.preparation
             && *std_out_err_path_prefix == spec.std_out_err_path_prefix
             && mounts::same_mounts(mounts.as_ref(), spec.mounts.as_ref())
             && same_list(input_directories, &spec.input_directories)
             && same_list(output_directories, &spec.output_directories)
             && same_list(environment, &spec.environment)
-            && environment::same_names(secrets, spec.secrets.as_deref().unwrap_or_default())
+            && environment::same_secrets(secrets, spec.secrets.as_deref().unwrap_or_default())
             && *max_wall_clock_seconds == spec.max_wall_clock_seconds
+            && max_retries.unwrap_or_default() == spec.max_retries.unwrap_or_default()
     }
 }
 

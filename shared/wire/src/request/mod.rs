@@ -7,26 +7,38 @@
 mod account;
 mod arm;
 mod cluster;
+mod container;
 mod environment;
+mod extensions;
 mod file_server;
 mod job;
 mod mounts;
 mod query;
 mod scale;
+mod secret;
 mod toolkit;
 mod workspace;
 
 #[cfg(test)]
 mod tests;
 
+pub(crate) use arm::{resource_group, resource_group_update, role_assignment, token};
+pub(crate) use cluster::{cluster, cluster_update};
+pub(crate) use file_server::file_server;
+pub(crate) use job::job;
+pub(crate) use workspace::{workspace, workspace_update};
+
 pub use arm::{
     ResourceGroupRequest, RoleAssignmentRequest, TokenRequest, parse_resource_group,
     parse_resource_group_update, parse_role_assignment, parse_token,
 };
-pub use cluster::{ClusterRequest, SetupTaskRequest, parse_cluster_create, parse_cluster_update};
+pub use cluster::{
+    ClusterRequest, ClusterUpdate, SetupTaskRequest, parse_cluster_create, parse_cluster_update,
+};
 pub use environment::PlainSecret;
 pub use file_server::{is_same_file_server, parse_file_server_create};
 pub use job::{JobRequest, parse_job_create};
 pub use mounts::{FileServerMountRequest, MountsRequest};
 pub use query::{OutputFilesQuery, parse_max_results, parse_output_files_query};
+pub use secret::GivenSecret;
 pub use workspace::{WorkspaceCreate, parse_workspace_create, parse_workspace_update};

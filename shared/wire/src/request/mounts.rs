@@ -1,13 +1,19 @@
 //! `mountVolumes` of clusters and jobs (section 8).
 
+use super::secret::{self, GivenSecret};
+use crate::patterns::{self, Pattern};
 use crate::read::{Fields, Place};
 use crate::{FileServerId, Violation, Violations, codes, paths, rules};
-use model::{FileServerMount, MountVolumes, Uid, UnmanagedMount};
+use model::{
+    AzureBlobFileSystem, AzureFileShare, FileServerMount, MountVolumes, Uid, UnmanagedMount,
+};
 use std::collections::HashSet;
 
 /// Mounts as they were sent, with the file servers not yet looked up.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MountsRequest {
+    pub azure_file_shares: Vec<AzureFileShare<GivenSecret>>,
+    pub azure_blob_file_systems: Vec<AzureBlobFileSystem<GivenSecret>>,
     pub file_servers: Vec<FileServerMountRequest>,
     pub unmanaged_file_systems: Vec<UnmanagedMount>,
     /// Where the mounts stand in the body, for violations that are found later.
@@ -25,25 +31,34 @@ pub struct FileServerMountRequest {
     pub mount_options: Option<String>,
 }
 
-/// The kinds of mounts of the contract that come with a later version.
-const NOT_SUPPORTED: [&str; 2] = ["azureFileShares", "azureBlobFileSystems"];
+/// What an Azure file share has unless the request says otherwise.
+const USUAL_MODE: &str = "0777";
 
 /// Reads the field `mountVolumes`; `None` if it is absent, or wrong and told to the report.
 pub(super) fn mount_volumes(owner: &Fields<'_>) -> Option<MountsRequest> {
     let volumes = owner.optional("mountVolumes")?.object()?;
-    for kind in NOT_SUPPORTED {
-        if let Some(place) = volumes.optional(kind) {
-            refuse_kind(&place);
-        }
-    }
     // Paths of one level share a root, whatever is mounted there.
     let mut taken = HashSet::new();
+    let azure_file_shares = list(&volumes, "azureFileShares", azure_file_share);
+    distinct(&azure_file_shares, &mut taken, |mount| &mount.relative_mount_path);
+    let azure_blob_file_systems = list(&volumes, "azureBlobFileSystems", azure_blob_file_system);
+    distinct(&azure_blob_file_systems, &mut taken, |mount| &mount.relative_mount_path);
     let file_servers = list(&volumes, "fileServers", file_server);
+    distinct(&file_servers, &mut taken, |mount| &mount.relative_mount_path);
     let unmanaged_file_systems = list(&volumes, "unmanagedFileSystems", unmanaged);
-    let paths = file_servers.iter().map(|(place, mount)| (place, &mount.relative_mount_path));
-    let others =
-        unmanaged_file_systems.iter().map(|(place, mount)| (place, &mount.relative_mount_path));
-    for (place, path) in paths.chain(others) {
+    distinct(&unmanaged_file_systems, &mut taken, |mount| &mount.relative_mount_path);
+    Some(MountsRequest {
+        azure_file_shares: without_places(azure_file_shares),
+        azure_blob_file_systems: without_places(azure_blob_file_systems),
+        file_servers: without_places(file_servers),
+        unmanaged_file_systems: without_places(unmanaged_file_systems),
+        path: volumes.path,
+    })
+}
+
+fn distinct<T>(mounts: &[(Place<'_>, T)], taken: &mut HashSet<String>, path: impl Fn(&T) -> &str) {
+    for (place, mount) in mounts {
+        let path = path(mount);
         if !taken.insert(paths::normalized(path)) {
             place.invalid(&format!(
                 "must not use the relativeMountPath {} of another mount",
@@ -51,24 +66,10 @@ pub(super) fn mount_volumes(owner: &Fields<'_>) -> Option<MountsRequest> {
             ));
         }
     }
-    Some(MountsRequest {
-        file_servers: file_servers.into_iter().map(|(_, mount)| mount).collect(),
-        unmanaged_file_systems: unmanaged_file_systems
-            .into_iter()
-            .map(|(_, mount)| mount)
-            .collect(),
-        path: volumes.path,
-    })
 }
 
-/// An empty list is none.
-fn refuse_kind(place: &Place<'_>) {
-    if !place.is_empty_list() {
-        place.refuse(
-            codes::MOUNT_NOT_SUPPORTED,
-            "is not supported in this version: create a file server and mount it with fileServers",
-        );
-    }
+fn without_places<T>(mounts: Vec<(Place<'_>, T)>) -> Vec<T> {
+    mounts.into_iter().map(|(_, mount)| mount).collect()
 }
 
 fn list<'a, T>(
@@ -77,6 +78,54 @@ fn list<'a, T>(
     read: impl Fn(&Fields<'a>) -> Option<T>,
 ) -> Vec<(Place<'a>, T)> {
     volumes.optional(kind).map(|place| rules::list_of(&place, read)).unwrap_or_default()
+}
+
+fn azure_file_share(mount: &Fields<'_>) -> Option<AzureFileShare<GivenSecret>> {
+    let account_name = required(mount, "accountName", &patterns::STORAGE_ACCOUNT);
+    let azure_file_url = required(mount, "azureFileUrl", &patterns::FILE_SHARE_URL);
+    let credentials = credentials(mount);
+    let relative_mount_path = mount_path(mount);
+    let file_mode = mode(mount, "fileMode");
+    let directory_mode = mode(mount, "directoryMode");
+    Some(AzureFileShare {
+        account_name: account_name?,
+        azure_file_url: azure_file_url?,
+        credentials: credentials?,
+        relative_mount_path: relative_mount_path?,
+        file_mode: file_mode?,
+        directory_mode: directory_mode?,
+    })
+}
+
+fn azure_blob_file_system(mount: &Fields<'_>) -> Option<AzureBlobFileSystem<GivenSecret>> {
+    let account_name = required(mount, "accountName", &patterns::STORAGE_ACCOUNT);
+    let container_name = required(mount, "containerName", &patterns::STORAGE_CONTAINER);
+    let credentials = credentials(mount);
+    let relative_mount_path = mount_path(mount);
+    let mount_options = mount.optional("mountOptions").and_then(|place| rules::text(&place));
+    Some(AzureBlobFileSystem {
+        account_name: account_name?,
+        container_name: container_name?,
+        credentials: credentials?,
+        relative_mount_path: relative_mount_path?,
+        mount_options,
+    })
+}
+
+fn required(mount: &Fields<'_>, name: &str, pattern: &Pattern) -> Option<String> {
+    rules::matching(&mount.required(name)?, &[pattern])
+}
+
+fn credentials(mount: &Fields<'_>) -> Option<GivenSecret> {
+    let credentials = mount.required("credentials")?.object()?;
+    secret::either(&credentials, "accountKey", "accountKeySecretReference", rules::non_empty)
+}
+
+fn mode(mount: &Fields<'_>, name: &str) -> Option<String> {
+    match mount.optional(name) {
+        Some(place) => rules::matching(&place, &[&patterns::FILE_MODE]),
+        None => Some(USUAL_MODE.to_owned()),
+    }
 }
 
 fn file_server(mount: &Fields<'_>) -> Option<FileServerMountRequest> {
@@ -120,19 +169,15 @@ fn unmanaged(mount: &Fields<'_>) -> Option<UnmanagedMount> {
 
 /// `relativeMountPath`: a directory of its own, so not the root of all mounts itself.
 fn mount_path(mount: &Fields<'_>) -> Option<String> {
-    let place = mount.required("relativeMountPath")?;
-    let path = rules::relative_path(&place)?;
-    if paths::components(&path).next().is_none() {
-        place.invalid("must name a directory");
-        return None;
-    }
-    Some(path)
+    rules::directory(&mount.required("relativeMountPath")?)
 }
 
 impl MountsRequest {
-    /// Looks every file server up; each that does not exist is a violation.
+    /// Seals what is secret and looks every file server up; each that does not exist is a
+    /// violation.
     pub(super) fn resolved(
         self,
+        seal: &mut impl FnMut(&str) -> String,
         resolve: &impl Fn(&FileServerId) -> Option<Uid>,
     ) -> Result<MountVolumes, Violations> {
         let mut missing = Vec::new();
@@ -153,27 +198,58 @@ impl MountsRequest {
                 mount_options: mount.mount_options,
             });
         }
-        match Violations::collected(missing) {
-            Some(violations) => Err(violations),
-            None => {
-                let unmanaged_file_systems = self.unmanaged_file_systems;
-                Ok(MountVolumes { file_servers, unmanaged_file_systems })
-            }
+        if let Some(violations) = Violations::collected(missing) {
+            return Err(violations);
         }
+        let mut kept = |secret: GivenSecret| secret.kept(seal);
+        let shares = self.azure_file_shares.into_iter();
+        let containers = self.azure_blob_file_systems.into_iter();
+        Ok(MountVolumes {
+            azure_file_shares: shares.map(|mount| mount.map_credentials(&mut kept)).collect(),
+            azure_blob_file_systems: containers
+                .map(|mount| mount.map_credentials(&mut kept))
+                .collect(),
+            file_servers,
+            unmanaged_file_systems: self.unmanaged_file_systems,
+        })
     }
 
-    /// Whether these are the mounts of a stored resource. File servers count as the same by name.
+    /// Whether these are the mounts of a stored resource. File servers count as the same by name,
+    /// and keys cannot be compared.
     fn is_same_as(&self, stored: &MountVolumes) -> bool {
-        let same = |(requested, stored): (&FileServerMountRequest, &FileServerMount)| {
-            FileServerId::parse(&stored.id).as_ref() == Some(&requested.server)
-                && stored.source_directory == requested.source_directory
-                && stored.relative_mount_path == requested.relative_mount_path
-                && stored.mount_options == requested.mount_options
-        };
-        self.unmanaged_file_systems == stored.unmanaged_file_systems
-            && self.file_servers.len() == stored.file_servers.len()
-            && self.file_servers.iter().zip(&stored.file_servers).all(same)
+        let Self {
+            azure_file_shares,
+            azure_blob_file_systems,
+            file_servers,
+            unmanaged_file_systems,
+            path: _,
+        } = self;
+        all_same(azure_file_shares, &stored.azure_file_shares, |requested, stored| {
+            requested.credentials.is_same_as(&stored.credentials)
+                && requested.clone().map_credentials(|_| ())
+                    == stored.clone().map_credentials(|_| ())
+        }) && all_same(
+            azure_blob_file_systems,
+            &stored.azure_blob_file_systems,
+            |requested, stored| {
+                requested.credentials.is_same_as(&stored.credentials)
+                    && requested.clone().map_credentials(|_| ())
+                        == stored.clone().map_credentials(|_| ())
+            },
+        ) && all_same(file_servers, &stored.file_servers, same_file_server)
+            && *unmanaged_file_systems == stored.unmanaged_file_systems
     }
+}
+
+fn all_same<T, U>(requested: &[T], stored: &[U], same: impl Fn(&T, &U) -> bool) -> bool {
+    requested.len() == stored.len() && requested.iter().zip(stored).all(|(a, b)| same(a, b))
+}
+
+fn same_file_server(requested: &FileServerMountRequest, stored: &FileServerMount) -> bool {
+    FileServerId::parse(&stored.id).as_ref() == Some(&requested.server)
+        && stored.source_directory == requested.source_directory
+        && stored.relative_mount_path == requested.relative_mount_path
+        && stored.mount_options == requested.mount_options
 }
 
 /// Whether both mount the same; no `mountVolumes` is the same as empty ones.

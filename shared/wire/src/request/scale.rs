@@ -1,8 +1,9 @@
 //! `scaleSettings`: a fixed number of nodes, or a range that follows the queue (section 3.3).
 
-use crate::read::Fields;
+use crate::read::{Fields, Place};
 use crate::rules;
 use model::{NodeDeallocation, ScaleSettings, limits};
+use serde_json::json;
 
 const DEALLOCATION: [(&str, NodeDeallocation); 3] = [
     ("requeue", NodeDeallocation::Requeue),
@@ -31,19 +32,22 @@ pub(super) fn of_new_cluster(properties: &Fields<'_>) -> Option<ScaleSettings> {
 
 /// Of an update: it replaces the settings as a whole, so it has to say something; nobody should
 /// lose all nodes over an empty object.
-pub(super) fn of_update(properties: &Fields<'_>) -> Option<ScaleSettings> {
-    let settings = properties.required("scaleSettings")?.object()?;
-    if !settings.has("manual") && !settings.has("autoScale") {
-        settings.invalid("must have manual or autoScale");
-        return None;
-    }
-    one_way(&settings)
+pub(super) fn of_update(place: &Place<'_>) -> Option<ScaleSettings> {
+    let settings = place.object()?;
+    rules::either(&settings, "manual", "autoScale");
+    ways(&settings)
 }
 
+/// The settings of a new cluster that does say something.
 fn one_way(settings: &Fields<'_>) -> Option<ScaleSettings> {
+    settings.describe(|| json!({ "not": { "required": ["manual", "autoScale"] } }));
     if settings.has("manual") && settings.has("autoScale") {
         settings.invalid("must have either manual or autoScale, not both");
     }
+    ways(settings)
+}
+
+fn ways(settings: &Fields<'_>) -> Option<ScaleSettings> {
     let manual = settings.optional("manual").map(|place| manual(&place.object()?));
     let automatic = settings.optional("autoScale").map(|place| auto_scale(&place.object()?));
     manual.or(automatic)?
@@ -86,6 +90,6 @@ fn auto_scale(settings: &Fields<'_>) -> Option<ScaleSettings> {
     })
 }
 
-fn node_count(place: Option<crate::read::Place<'_>>) -> Option<u32> {
+fn node_count(place: Option<Place<'_>>) -> Option<u32> {
     place?.whole_number(0..=limits::MAX_NODES_PER_CLUSTER)
 }

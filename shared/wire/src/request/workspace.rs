@@ -1,7 +1,7 @@
 //! Creating and updating workspaces (section 3.1).
 
 use crate::read::{self, Fields, Place};
-use crate::{Violations, names, rules};
+use crate::{Violations, patterns, rules};
 use std::collections::BTreeMap;
 
 /// `WorkspaceCreateParameters` of the contract.
@@ -12,34 +12,32 @@ pub struct WorkspaceCreate {
 }
 
 pub fn parse_workspace_create(body: &[u8]) -> Result<WorkspaceCreate, Violations> {
-    read::body(body, |fields| {
-        let location = fields.required("location").and_then(|place| location(&place));
-        let tags = tags(fields);
-        Some(WorkspaceCreate { location: location?, tags })
-    })
+    read::body(body, workspace)
 }
 
 /// The tags that replace the present ones; `None` if the body says nothing about tags.
 pub fn parse_workspace_update(body: &[u8]) -> Result<Option<BTreeMap<String, String>>, Violations> {
-    read::body(body, |fields| Some(tags(fields)))
+    read::body(body, workspace_update)
+}
+
+pub(crate) fn workspace(fields: &Fields<'_>) -> Option<WorkspaceCreate> {
+    let location = fields.required("location").and_then(|place| location(&place));
+    let tags = tags(fields);
+    Some(WorkspaceCreate { location: location?, tags })
+}
+
+pub(crate) fn workspace_update(fields: &Fields<'_>) -> Option<Option<BTreeMap<String, String>>> {
+    Some(tags(fields))
 }
 
 pub(super) fn location(place: &Place<'_>) -> Option<String> {
-    let text = place.text()?;
-    if !names::is_dotted_name(text) {
-        place.invalid(&format!(
-            "must be the name of a region, such as eastus or eu-west-1, but is {}",
-            rules::quoted(text)
-        ));
-        return None;
-    }
-    Some(text.to_owned())
+    rules::matching(place, &[&patterns::REGION, &patterns::NOT_DOTS_ONLY])
 }
 
 pub(super) fn tags(fields: &Fields<'_>) -> Option<BTreeMap<String, String>> {
     let tags = fields.optional("tags")?.object()?;
-    let read = tags.all().map(|(name, place)| Some((name.to_owned(), rules::text(&place)?)));
-    let read: Vec<Option<(String, String)>> = read.collect();
+    let tag = |(name, place): &(&str, Place<'_>)| Some(((*name).to_owned(), rules::text(place)?));
+    let read: Vec<Option<(String, String)>> = tags.all().iter().map(tag).collect();
     read.into_iter().collect()
 }
 

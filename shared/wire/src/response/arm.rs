@@ -4,14 +4,16 @@
 use super::parts;
 use crate::ids;
 use model::{Lifecycle, Name, ResourceGroup, Role, RoleAssignment, Timestamp, Uid};
+use schemars::JsonSchema;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
 /// Azure has one tenant per directory of users; this service has one.
 pub const TENANT: &str = "72f98800-0000-4000-8000-000000000000";
 
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "Subscription")]
 pub struct SubscriptionBody {
     pub id: String,
     pub subscription_id: String,
@@ -30,8 +32,9 @@ pub fn subscription(id: &Name) -> SubscriptionBody {
     }
 }
 
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "TenantIdDescription")]
 pub struct TenantBody {
     pub id: String,
     pub tenant_id: &'static str,
@@ -41,8 +44,9 @@ pub fn tenant() -> TenantBody {
     TenantBody { id: format!("/tenants/{TENANT}"), tenant_id: TENANT }
 }
 
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "Provider")]
 pub struct ProviderBody {
     pub id: String,
     pub namespace: &'static str,
@@ -50,8 +54,9 @@ pub struct ProviderBody {
     pub resource_types: Vec<ResourceTypeBody>,
 }
 
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "ProviderResourceType")]
 pub struct ResourceTypeBody {
     pub resource_type: &'static str,
     pub locations: Vec<String>,
@@ -105,7 +110,8 @@ fn provider(
     }
 }
 
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[schemars(rename = "ResourceGroup")]
 pub struct ResourceGroupBody {
     pub id: String,
     pub name: String,
@@ -117,7 +123,7 @@ pub struct ResourceGroupBody {
     pub properties: ResourceGroupProperties,
 }
 
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ResourceGroupProperties {
     pub provisioning_state: &'static str,
@@ -138,7 +144,8 @@ pub fn resource_group(group: &ResourceGroup) -> ResourceGroupBody {
     }
 }
 
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[schemars(rename = "RoleAssignment")]
 pub struct RoleAssignmentBody {
     pub id: String,
     pub name: Uid,
@@ -147,15 +154,17 @@ pub struct RoleAssignmentBody {
     pub properties: RoleAssignmentProperties,
 }
 
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RoleAssignmentProperties {
     pub role_definition_id: String,
     pub principal_id: Uid,
     pub scope: String,
     #[serde(serialize_with = "parts::instant")]
+    #[schemars(schema_with = "parts::date_time")]
     pub created_on: Timestamp,
     #[serde(serialize_with = "parts::instant")]
+    #[schemars(schema_with = "parts::date_time")]
     pub updated_on: Timestamp,
 }
 
@@ -178,7 +187,8 @@ pub fn role_assignment(assignment: &RoleAssignment) -> RoleAssignmentBody {
     }
 }
 
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[schemars(rename = "RoleDefinition")]
 pub struct RoleDefinitionBody {
     pub id: String,
     pub name: &'static str,
@@ -187,7 +197,7 @@ pub struct RoleDefinitionBody {
     pub properties: RoleDefinitionProperties,
 }
 
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RoleDefinitionProperties {
     pub role_name: &'static str,
@@ -198,7 +208,7 @@ pub struct RoleDefinitionProperties {
     pub permissions: Vec<Permission>,
 }
 
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Permission {
     pub actions: Vec<&'static str>,

@@ -1,24 +1,32 @@
 //! Clusters, with the state that is derived from their nodes (section 3.3).
 
 use super::mounts::MountVolumesBody;
-use super::parts::{self, BatchAiError, Resource, ResourceId, SetupTaskBody};
+use super::parts::{self, BatchAiError, Resource, SetupTaskBody};
 use crate::{ImageReference, ids};
 use model::{
-    Cluster, ClusterSpec, Node, NodeState, ResourceError, ScaleSettings, SetupTask, Timestamp,
-    UserAccount, VmPriority,
+    Cluster, ClusterExtensions, ClusterSpec, KeyVaultSecretReference, Node, NodeState,
+    PerformanceCounters, ResourceError, ResourceId, ScaleSettings, SecretValue, SetupTask,
+    Timestamp, UserAccount, VmPriority,
 };
+use schemars::JsonSchema;
 use serde::Serialize;
 
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "Cluster", inline)]
 pub struct ClusterProperties {
+    #[schemars(extend("enum" = ["creating", "succeeded", "failed", "deleting"]))]
     pub provisioning_state: &'static str,
+    #[schemars(extend("enum" = ["steady", "resizing"]))]
     pub allocation_state: &'static str,
     #[serde(serialize_with = "parts::instant")]
+    #[schemars(schema_with = "parts::date_time")]
     pub creation_time: Timestamp,
     #[serde(serialize_with = "parts::instant")]
+    #[schemars(schema_with = "parts::date_time")]
     pub allocation_state_transition_time: Timestamp,
     #[serde(serialize_with = "parts::instant")]
+    #[schemars(schema_with = "parts::date_time")]
     pub provisioning_state_transition_time: Timestamp,
     pub vm_size: String,
     pub current_node_count: u32,
@@ -33,9 +41,11 @@ pub struct ClusterProperties {
     pub subnet: Option<ResourceId>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<BatchAiError>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub extensions: Option<ClusterExtensions>,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct NodeStateCounts {
     pub running_node_count: u32,
@@ -45,19 +55,30 @@ pub struct NodeStateCounts {
     pub leaving_node_count: u32,
 }
 
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct VirtualMachineConfiguration {
     pub image_reference: ImageReference,
 }
 
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "NodeSetup")]
 pub struct NodeSetupBody {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub setup_task: Option<SetupTaskBody>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mount_volumes: Option<MountVolumesBody>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub performance_counters_settings: Option<PerformanceCounters<ShownInstrumentationKey>>,
+}
+
+/// The key itself is never shown.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ShownInstrumentationKey {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub instrumentation_key_secret_reference: Option<KeyVaultSecretReference>,
 }
 
 /// What a cluster shows of its nodes.
@@ -124,8 +145,9 @@ pub fn cluster(cluster: &Cluster, nodes: &NodeCounts) -> Resource<ClusterPropert
         },
         user_account_settings: spec.user_account.clone(),
         node_setup: node_setup(spec),
-        subnet: spec.subnet_id.as_deref().map(ResourceId::new),
+        subnet: spec.subnet_id.clone().map(|id| ResourceId { id }),
         errors: cluster.errors.iter().chain(of_nodes).map(BatchAiError::from).collect(),
+        extensions: Some(spec.extensions.clone()).filter(|it| *it != ClusterExtensions::default()),
     };
     Resource::child(ids::id_of_cluster(cluster), &cluster.name, ids::CLUSTER_TYPE, properties)
 }
@@ -133,8 +155,14 @@ pub fn cluster(cluster: &Cluster, nodes: &NodeCounts) -> Resource<ClusterPropert
 fn node_setup(spec: &ClusterSpec) -> Option<NodeSetupBody> {
     let setup_task = spec.setup_task.as_ref().map(setup_task);
     let mount_volumes = spec.mounts.as_ref().map(MountVolumesBody::from);
-    (setup_task.is_some() || mount_volumes.is_some())
-        .then_some(NodeSetupBody { setup_task, mount_volumes })
+    let performance_counters_settings = spec.performance_counters.clone().map(|counters| {
+        counters.map_key(|key: SecretValue| ShownInstrumentationKey {
+            instrumentation_key_secret_reference: key.reference().cloned(),
+        })
+    });
+    let anything =
+        setup_task.is_some() || mount_volumes.is_some() || performance_counters_settings.is_some();
+    anything.then_some(NodeSetupBody { setup_task, mount_volumes, performance_counters_settings })
 }
 
 fn setup_task(task: &SetupTask) -> SetupTaskBody {
@@ -152,7 +180,8 @@ mod tests {
     use super::*;
     use crate::fixtures::{self, at, machine, node, pretty, uid};
     use model::{
-        EnvironmentVariable, LeaveReason, Lifecycle, MountVolumes, SealedSecret, UnmanagedMount,
+        AppInsights, AzureBlobFileSystem, AzureFileShare, EnvironmentVariable, LeaveReason,
+        Lifecycle, MountVolumes, SecretVariable, UnmanagedMount,
     };
 
     #[test]
@@ -208,7 +237,10 @@ mod tests {
         full.spec.setup_task = Some(SetupTask {
             command_line: "apt install -y numactl".to_owned(),
             environment: vec![EnvironmentVariable { name: "A".to_owned(), value: "1".to_owned() }],
-            secrets: vec![SealedSecret { name: "B".to_owned(), sealed: "c2VhbGVk".to_owned() }],
+            secrets: vec![SecretVariable {
+                name: "B".to_owned(),
+                value: SecretValue::Sealed("c2VhbGVk".to_owned()),
+            }],
             std_out_err_path_prefix: "$AZ_BATCHAI_MOUNT_ROOT/nfs".to_owned(),
             std_out_err_path_suffix: ids::setup_output_path_suffix(
                 &full.names,
@@ -222,7 +254,29 @@ mod tests {
                 mount_command: "mount -t tmpfs none".to_owned(),
                 relative_mount_path: "memory".to_owned(),
             }],
+            azure_file_shares: vec![AzureFileShare {
+                account_name: "storage".to_owned(),
+                azure_file_url: "https://storage.file.core.windows.net/share".to_owned(),
+                credentials: SecretValue::Sealed("c2VhbGVk".to_owned()),
+                relative_mount_path: "share".to_owned(),
+                file_mode: "0777".to_owned(),
+                directory_mode: "0777".to_owned(),
+            }],
+            azure_blob_file_systems: vec![AzureBlobFileSystem {
+                account_name: "storage".to_owned(),
+                container_name: "data".to_owned(),
+                credentials: SecretValue::Reference(fixtures::reference()),
+                relative_mount_path: "data".to_owned(),
+                mount_options: None,
+            }],
         });
+        full.spec.performance_counters = Some(PerformanceCounters {
+            app_insights_reference: AppInsights {
+                component: ResourceId { id: "/subscriptions/0/components/c".to_owned() },
+                instrumentation_key: SecretValue::Sealed("c2VhbGVk".to_owned()),
+            },
+        });
+        full.spec.extensions.idle_seconds_before_scale_down = Some(60);
         full.scale = ScaleSettings::AutoScale {
             minimum_node_count: 0,
             maximum_node_count: 4,
@@ -294,6 +348,24 @@ mod tests {
                 "stdOutErrPathSuffix": "00000000-0000-0000-0000-000000000000/demo_group/workspaces/demo/clusters/gpus/02020202-0202-4202-8202-020202020202"
               },
               "mountVolumes": {
+                "azureFileShares": [
+                  {
+                    "accountName": "storage",
+                    "azureFileUrl": "https://storage.file.core.windows.net/share",
+                    "credentials": {},
+                    "relativeMountPath": "share",
+                    "fileMode": "0777",
+                    "directoryMode": "0777"
+                  }
+                ],
+                "azureBlobFileSystems": [
+                  {
+                    "accountName": "storage",
+                    "containerName": "data",
+                    "credentials": {},
+                    "relativeMountPath": "data"
+                  }
+                ],
                 "fileServers": [
                   {
                     "fileServer": {
@@ -309,6 +381,13 @@ mod tests {
                     "relativeMountPath": "memory"
                   }
                 ]
+              },
+              "performanceCountersSettings": {
+                "appInsightsReference": {
+                  "component": {
+                    "id": "/subscriptions/0/components/c"
+                  }
+                }
               }
             },
             "subnet": {
@@ -329,7 +408,10 @@ mod tests {
                   }
                 ]
               }
-            ]
+            ],
+            "extensions": {
+              "idleSecondsBeforeScaleDown": 60
+            }
           }
         }
         "#);

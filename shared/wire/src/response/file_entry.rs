@@ -2,13 +2,16 @@
 
 use super::parts;
 use model::{NodeId, Timestamp};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// `File` of the contract. A directory has neither a link nor properties.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "File")]
 pub struct FileEntry {
     pub name: String,
+    #[schemars(extend("enum" = ["file", "directory"]))]
     pub file_type: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub download_url: Option<String>,
@@ -16,10 +19,11 @@ pub struct FileEntry {
     pub properties: Option<FileProperties>,
 }
 
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct FileProperties {
     #[serde(serialize_with = "parts::instant")]
+    #[schemars(schema_with = "parts::date_time")]
     pub last_modified: Timestamp,
     /// Bytes.
     pub content_length: u64,
@@ -48,8 +52,9 @@ impl FileEntry {
 }
 
 /// `RemoteLoginInformation` of the contract: where SSH reaches a node.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "RemoteLoginInformation")]
 pub struct RemoteLogin {
     pub node_id: NodeId,
     pub ip_address: String,

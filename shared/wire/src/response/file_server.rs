@@ -1,8 +1,9 @@
 //! File servers (section 3.4).
 
-use super::parts::{self, Resource, ResourceId};
+use super::parts::{self, Resource};
 use crate::ids;
-use model::{FileServer, FileServerState, Timestamp, UserAccount};
+use model::{FileServer, FileServerState, ResourceId, Timestamp, UserAccount};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// Where clients find a file server; only the control plane knows.
@@ -16,13 +17,17 @@ pub struct FileServerView {
     pub local_path: Option<String>,
 }
 
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "FileServer", inline)]
 pub struct FileServerProperties {
+    #[schemars(extend("enum" = ["creating", "updating", "deleting", "succeeded", "failed"]))]
     pub provisioning_state: &'static str,
     #[serde(serialize_with = "parts::instant")]
+    #[schemars(schema_with = "parts::date_time")]
     pub creation_time: Timestamp,
     #[serde(serialize_with = "parts::instant")]
+    #[schemars(schema_with = "parts::date_time")]
     pub provisioning_state_transition_time: Timestamp,
     pub vm_size: String,
     pub ssh_configuration: SshConfiguration,
@@ -36,23 +41,27 @@ pub struct FileServerProperties {
     pub extensions: Option<FileServerExtensions>,
 }
 
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SshConfiguration {
+    #[serde(rename = "publicIPsToAllow", skip_serializing_if = "Option::is_none")]
+    pub public_ips_to_allow: Option<Vec<String>>,
     pub user_account_settings: UserAccount,
 }
 
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct DataDisks {
     #[serde(rename = "diskSizeInGB")]
     pub disk_size_in_gb: u32,
+    #[schemars(extend("enum" = ["none", "readonly", "readwrite"]))]
     pub caching_type: String,
     pub disk_count: u32,
+    #[schemars(extend("enum" = ["Standard_LRS", "Premium_LRS"]))]
     pub storage_account_type: String,
 }
 
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct MountSettings {
     pub mount_point: String,
@@ -62,7 +71,7 @@ pub struct MountSettings {
     pub file_server_internal_ip: String,
 }
 
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct FileServerExtensions {
     pub local_path: String,
@@ -85,14 +94,17 @@ pub fn file_server(server: &FileServer, view: &FileServerView) -> Resource<FileS
         creation_time: server.created_at,
         provisioning_state_transition_time: since,
         vm_size: spec.vm_size.clone(),
-        ssh_configuration: SshConfiguration { user_account_settings: spec.user_account.clone() },
+        ssh_configuration: SshConfiguration {
+            public_ips_to_allow: spec.public_ips_to_allow.clone(),
+            user_account_settings: spec.user_account.clone(),
+        },
         data_disks: DataDisks {
             disk_size_in_gb: spec.disk_size_in_gb,
             caching_type: spec.caching_type.clone(),
             disk_count: spec.disk_count,
             storage_account_type: spec.storage_account_type.clone(),
         },
-        subnet: spec.subnet_id.as_deref().map(ResourceId::new),
+        subnet: spec.subnet_id.clone().map(|id| ResourceId { id }),
         mount_settings: usable.then(mount_settings),
         extensions: view.local_path.clone().map(|local_path| FileServerExtensions { local_path }),
     };

@@ -18,17 +18,17 @@ mod usage;
 mod workspace;
 
 pub use arm::{
-    ResourceGroupBody, RoleAssignmentBody, RoleDefinitionBody, providers, resource_group,
-    role_assignment, role_definition, subscription, tenant,
+    ProviderBody, ResourceGroupBody, RoleAssignmentBody, RoleDefinitionBody, SubscriptionBody,
+    TenantBody, providers, resource_group, role_assignment, role_definition, subscription, tenant,
 };
 pub use cluster::{ClusterProperties, NodeCounts, NodeStateCounts, cluster};
 pub use file_entry::{FileEntry, FileProperties, RemoteLogin};
 pub use file_server::{FileServerProperties, FileServerView, file_server};
 pub use job::{AttemptView, ExecutionInfo, JobExtensions, JobProperties, job};
-pub use mounts::MountVolumesBody;
+pub use mounts::{MountVolumesBody, NoCredentials};
 pub use operation::{OperationBody, operation};
 pub use parts::{BatchAiError, ListBody, NameValuePair, Resource, SecretName, list};
-pub use provider_operations::provider_operations;
+pub use provider_operations::{OperationEntry, provider_operations};
 pub use token::{NewTokenBody, TokenBody, new_token, token};
 pub use usage::{Usage, UsageBody, usage};
-pub use workspace::{ContainerProperties, experiment, workspace};
+pub use workspace::{ContainerProperties, WorkspaceBody, experiment, workspace};

@@ -1,20 +1,28 @@
 //! `mountVolumes` of clusters and jobs, echoed (section 8).
 
-use super::parts::ResourceId;
-use model::{FileServerMount, MountVolumes, UnmanagedMount};
+use model::{
+    AzureBlobFileSystem, AzureFileShare, FileServerMount, MountVolumes, ResourceId, UnmanagedMount,
+};
+use schemars::JsonSchema;
 use serde::Serialize;
 
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "MountVolumes")]
 pub struct MountVolumesBody {
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub azure_file_shares: Vec<AzureFileShare<NoCredentials>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub azure_blob_file_systems: Vec<AzureBlobFileSystem<NoCredentials>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub file_servers: Vec<FileServerMountBody>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub unmanaged_file_systems: Vec<UnmanagedMount>,
 }
 
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "FileServerReference")]
 pub struct FileServerMountBody {
     pub file_server: ResourceId,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -24,9 +32,20 @@ pub struct FileServerMountBody {
     pub mount_options: Option<String>,
 }
 
+/// An empty object stands for credentials, however they were given.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[schemars(rename = "AzureStorageCredentialsInfo")]
+pub struct NoCredentials {}
+
 impl From<&MountVolumes> for MountVolumesBody {
     fn from(mounts: &MountVolumes) -> Self {
+        let shares = mounts.azure_file_shares.iter().cloned();
+        let containers = mounts.azure_blob_file_systems.iter().cloned();
         Self {
+            azure_file_shares: shares.map(|it| it.map_credentials(|_| NoCredentials {})).collect(),
+            azure_blob_file_systems: containers
+                .map(|it| it.map_credentials(|_| NoCredentials {}))
+                .collect(),
             file_servers: mounts.file_servers.iter().map(FileServerMountBody::from).collect(),
             unmanaged_file_systems: mounts.unmanaged_file_systems.clone(),
         }
@@ -36,7 +55,7 @@ impl From<&MountVolumes> for MountVolumesBody {
 impl From<&FileServerMount> for FileServerMountBody {
     fn from(mount: &FileServerMount) -> Self {
         Self {
-            file_server: ResourceId::new(&mount.id),
+            file_server: ResourceId { id: mount.id.clone() },
             source_directory: mount.source_directory.clone(),
             relative_mount_path: mount.relative_mount_path.clone(),
             mount_options: mount.mount_options.clone(),

@@ -2,17 +2,22 @@
 
 use super::parts;
 use model::{Operation, OperationState, Timestamp};
+use schemars::JsonSchema;
 use serde::Serialize;
 
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "OperationResult")]
 pub struct OperationBody {
     pub id: String,
     pub name: String,
+    #[schemars(extend("enum" = ["InProgress", "Succeeded", "Failed"]))]
     pub status: &'static str,
     #[serde(serialize_with = "parts::instant")]
+    #[schemars(schema_with = "parts::date_time")]
     pub start_time: Timestamp,
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "parts::optional_instant")]
+    #[schemars(schema_with = "parts::date_time")]
     pub end_time: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub properties: Option<OperationProperties>,
@@ -20,14 +25,14 @@ pub struct OperationBody {
     pub error: Option<OperationError>,
 }
 
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct OperationProperties {
     /// Not an ARM id: the names joined with `$`.
     pub resource_id: String,
 }
 
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct OperationError {
     pub code: String,
     pub message: String,

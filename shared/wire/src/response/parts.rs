@@ -1,20 +1,17 @@
 //! Parts that many bodies share.
 
-use model::{EnvironmentVariable, Lifecycle, ResourceError, SealedSecret, Timestamp};
+use model::{EnvironmentVariable, Lifecycle, ResourceError, SecretVariable, Timestamp};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Serialize, Serializer};
-use std::collections::BTreeMap;
 
-/// A resource with its id, name and type (section 1.2). Only workspaces have a location and tags.
-#[derive(Clone, Debug, Serialize)]
+/// A resource with its id, name and type (section 1.2).
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[schemars(rename = "{P}")]
 pub struct Resource<P> {
     pub id: String,
     pub name: String,
     #[serde(rename = "type")]
     pub resource_type: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub location: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub tags: Option<BTreeMap<String, String>>,
     pub properties: P,
 }
 
@@ -26,14 +23,15 @@ impl<P> Resource<P> {
         properties: P,
     ) -> Self {
         let name = name.as_str().to_owned();
-        Self { id, name, resource_type, location: None, tags: None, properties }
+        Self { id, name, resource_type, properties }
     }
 }
 
 /// A page of a list. The link to the next page is absolute and has the `api-version`, as clients
 /// request it as it is (section 3.9).
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "{T}ListResult")]
 pub struct ListBody<T> {
     pub value: Vec<T>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -45,7 +43,8 @@ pub fn list<T>(value: Vec<T>, next_link: Option<String>) -> ListBody<T> {
 }
 
 /// `BatchAIError` of the contract.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[schemars(rename = "BatchAIError")]
 pub struct BatchAiError {
     pub code: String,
     pub message: String,
@@ -53,7 +52,7 @@ pub struct BatchAiError {
     pub details: Vec<NameValuePair>,
 }
 
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct NameValuePair {
     pub name: String,
     pub value: String,
@@ -75,29 +74,19 @@ impl From<&ResourceError> for BatchAiError {
 
 /// A secret as it is shown: by name only, which is why no other type of this crate is built from a
 /// sealed secret.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[schemars(rename = "EnvironmentVariableWithSecretValue")]
 pub struct SecretName {
     pub name: String,
 }
 
-pub(super) fn secret_names(secrets: &[SealedSecret]) -> Vec<SecretName> {
+pub(super) fn secret_names(secrets: &[SecretVariable]) -> Vec<SecretName> {
     secrets.iter().map(|secret| SecretName { name: secret.name.clone() }).collect()
 }
 
-/// `{"id": ...}`.
-#[derive(Clone, Debug, Serialize)]
-pub struct ResourceId {
-    pub id: String,
-}
-
-impl ResourceId {
-    pub(super) fn new(id: &str) -> Self {
-        Self { id: id.to_owned() }
-    }
-}
-
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "SetupTask")]
 pub struct SetupTaskBody {
     pub command_line: String,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -125,6 +114,11 @@ pub(super) fn instant<S: Serializer>(
     serializer: S,
 ) -> Result<S::Ok, S::Error> {
     serializer.collect_str(instant)
+}
+
+/// The schema of an instant.
+pub(super) fn date_time(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "string", "format": "date-time" })
 }
 
 /// The same for instants that may be absent; such fields skip `None`.

@@ -1,16 +1,18 @@
 //! The operations that the resource provider lists, as the service listed them, spelling included
 //! (section 3.8). They are names of permissions; what this service checks stands with its routes.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Operation")]
 pub struct OperationEntry {
     pub name: String,
     pub display: OperationDisplay,
     pub origin: &'static str,
 }
 
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct OperationDisplay {
     pub provider: &'static str,
     pub resource: String,

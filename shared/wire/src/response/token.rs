@@ -2,23 +2,28 @@
 
 use super::parts;
 use model::{AccessToken, Timestamp, Uid};
+use schemars::JsonSchema;
 use serde::Serialize;
 
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "Token")]
 pub struct TokenBody {
     pub name: String,
     /// Whom roles are assigned to.
     pub principal_id: Uid,
     #[serde(serialize_with = "parts::instant")]
+    #[schemars(schema_with = "parts::date_time")]
     pub created_on: Timestamp,
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "parts::optional_instant")]
+    #[schemars(schema_with = "parts::date_time")]
     pub expires_on: Option<Timestamp>,
 }
 
 /// The only body with the token itself.
-#[derive(Clone, Serialize)]
+#[derive(Clone, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "NewToken")]
 pub struct NewTokenBody {
     #[serde(flatten)]
     pub known: TokenBody,

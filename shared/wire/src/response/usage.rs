@@ -1,6 +1,7 @@
 //! What is used of what may be used (section 3.8).
 
 use model::{Meter, VmPriority};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// One meter, in the service's own nouns.
@@ -11,8 +12,9 @@ pub struct Usage {
     pub limit: u32,
 }
 
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "Usage")]
 pub struct UsageBody {
     pub unit: &'static str,
     pub current_value: u32,
@@ -20,7 +22,7 @@ pub struct UsageBody {
     pub name: UsageName,
 }
 
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct UsageName {
     pub value: String,

@@ -3,25 +3,45 @@
 use super::parts::{self, Resource};
 use crate::ids;
 use model::{Experiment, Lifecycle, Timestamp, Workspace};
+use schemars::JsonSchema;
 use serde::Serialize;
+use std::collections::BTreeMap;
+
+/// A workspace: the only resource with a location and tags.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Workspace")]
+pub struct WorkspaceBody {
+    pub id: String,
+    pub name: String,
+    #[serde(rename = "type")]
+    pub resource_type: &'static str,
+    pub location: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tags: Option<BTreeMap<String, String>>,
+    pub properties: ContainerProperties,
+}
 
 /// The properties of what only holds other things.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "Experiment", inline)]
 pub struct ContainerProperties {
     #[serde(serialize_with = "parts::instant")]
+    #[schemars(schema_with = "parts::date_time")]
     pub creation_time: Timestamp,
+    #[schemars(extend("enum" = ["creating", "succeeded", "failed", "deleting"]))]
     pub provisioning_state: &'static str,
     #[serde(serialize_with = "parts::instant")]
+    #[schemars(schema_with = "parts::date_time")]
     pub provisioning_state_transition_time: Timestamp,
 }
 
-pub fn workspace(workspace: &Workspace) -> Resource<ContainerProperties> {
-    Resource {
+pub fn workspace(workspace: &Workspace) -> WorkspaceBody {
+    WorkspaceBody {
         id: ids::workspace_id(&workspace.names),
         name: workspace.names.workspace.as_str().to_owned(),
         resource_type: ids::WORKSPACE_TYPE,
-        location: Some(workspace.location.clone()),
+        location: workspace.location.clone(),
         tags: workspace.tags.clone(),
         properties: properties(&workspace.lifecycle, workspace.created_at),
     }
@@ -50,7 +70,6 @@ mod tests {
     use super::*;
     use crate::fixtures::{at, names, pretty, uid};
     use model::Name;
-    use std::collections::BTreeMap;
 
     #[test]
     fn a_workspace_with_tags() {

@@ -1,10 +1,12 @@
 //! Clusters.
 
 use super::told;
-use crate::fixtures::{self, body, cluster_body, mount_body};
+use crate::fixtures::{
+    self, azure_container, azure_share, body, cluster_body, key_vault, mount_body,
+};
 use crate::request::{ClusterRequest, parse_cluster_create, parse_cluster_update};
 use crate::{ImageReference, Violations, ids};
-use model::{Cluster, NodeDeallocation, ScaleSettings, VmPriority};
+use model::{Cluster, ClusterExtensions, NodeDeallocation, ScaleSettings, VmPriority};
 use serde_json::{Value, json};
 
 fn parse(changes: Value) -> Result<ClusterRequest, Violations> {
@@ -36,16 +38,24 @@ fn everything() -> Value {
         "nodeSetup.setupTask": {
             "commandLine": "apt install -y numactl",
             "environmentVariables": [{ "name": "A", "value": "$HOME" }],
-            "secrets": [{ "name": "B", "value": "hunter2" }],
+            "secrets": [
+                { "name": "B", "value": "hunter2" },
+                { "name": "C", "valueSecretReference": key_vault() },
+            ],
             "stdOutErrPathPrefix": "$AZ_BATCHAI_MOUNT_ROOT/nfs",
         },
         "nodeSetup.mountVolumes": {
-            "azureFileShares": [],
+            "azureFileShares": [azure_share("share")],
+            "azureBlobFileSystems": [azure_container("data")],
             "fileServers": [mount_body("nfs")],
             "unmanagedFileSystems":
                 [{ "mountCommand": "mount -t tmpfs none", "relativeMountPath": "memory" }],
         },
-        "extensions": { "unknown": 1 },
+        "nodeSetup.performanceCountersSettings": { "appInsightsReference": {
+            "component": { "id": "/subscriptions/0/components/c" },
+            "instrumentationKey": "hunter2",
+        } },
+        "extensions": { "idleSecondsBeforeScaleDown": 60, "alternateVmSizes": ["g5.xlarge"] },
     })
 }
 
@@ -94,12 +104,48 @@ fn a_request_becomes_a_cluster_without_its_secrets() {
           {
             "name": "B",
             "sealed": "sealed 7 bytes"
+          },
+          {
+            "name": "C",
+            "reference": {
+              "sourceVault": {
+                "id": "/subscriptions/0/vaults/v"
+              },
+              "secretUrl": "https://v.vault.azure.net/secrets/s"
+            }
           }
         ],
         "std_out_err_path_prefix": "$AZ_BATCHAI_MOUNT_ROOT/nfs",
         "std_out_err_path_suffix": "00000000-0000-0000-0000-000000000000/demo_group/workspaces/demo/clusters/gpus/02020202-0202-4202-8202-020202020202"
       },
       "mounts": {
+        "azureFileShares": [
+          {
+            "accountName": "storage",
+            "azureFileUrl": "https://storage.file.core.windows.net/share",
+            "credentials": {
+              "sealed": "sealed 7 bytes"
+            },
+            "relativeMountPath": "share",
+            "fileMode": "0777",
+            "directoryMode": "0777"
+          }
+        ],
+        "azureBlobFileSystems": [
+          {
+            "accountName": "storage",
+            "containerName": "data",
+            "credentials": {
+              "reference": {
+                "sourceVault": {
+                  "id": "/subscriptions/0/vaults/v"
+                },
+                "secretUrl": "https://v.vault.azure.net/secrets/s"
+              }
+            },
+            "relativeMountPath": "data"
+          }
+        ],
         "fileServers": [
           {
             "id": "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/demo_group/providers/Microsoft.BatchAI/workspaces/demo/fileservers/nfs",
@@ -114,7 +160,21 @@ fn a_request_becomes_a_cluster_without_its_secrets() {
           }
         ]
       },
-      "subnet_id": null
+      "performance_counters": {
+        "appInsightsReference": {
+          "component": {
+            "id": "/subscriptions/0/components/c"
+          },
+          "sealed": "sealed 7 bytes"
+        }
+      },
+      "subnet_id": null,
+      "extensions": {
+        "idleSecondsBeforeScaleDown": 60,
+        "alternateVmSizes": [
+          "g5.xlarge"
+        ]
+      }
     }
     "#);
 }
@@ -138,8 +198,26 @@ fn the_same_request_again_is_the_same_cluster() {
     assert!(differs("nodeSetup.setupTask", Value::Null));
     assert!(differs("nodeSetup.mountVolumes", Value::Null));
     assert!(differs("nodeSetup.mountVolumes.fileServers", json!([mount_body("other")])));
-    assert!(differs("nodeSetup.setupTask.secrets", json!([{ "name": "C", "value": "x" }])));
-    assert!(!differs("nodeSetup.setupTask.secrets", json!([{ "name": "B", "value": "x" }])));
+    let secrets = |name: &str| {
+        let referring = json!({ "name": "C", "valueSecretReference": key_vault() });
+        json!([{ "name": name, "value": "x" }, referring])
+    };
+    assert!(differs("nodeSetup.setupTask.secrets", secrets("D")));
+    assert!(!differs("nodeSetup.setupTask.secrets", secrets("B")));
+    assert!(differs("nodeSetup.setupTask.secrets.1", json!({ "name": "C", "value": "x" })));
+    let shares = "nodeSetup.mountVolumes.azureFileShares.0";
+    assert!(!differs(&format!("{shares}.credentials.accountKey"), json!("another")));
+    assert!(!differs(&format!("{shares}.fileMode"), json!("0777")));
+    assert!(differs(&format!("{shares}.fileMode"), json!("0700")));
+    let containers = "nodeSetup.mountVolumes.azureBlobFileSystems.0";
+    assert!(differs(&format!("{containers}.containerName"), json!("other")));
+    assert!(differs(&format!("{containers}.credentials"), json!({ "accountKey": "x" })));
+    let insights = "nodeSetup.performanceCountersSettings.appInsightsReference";
+    assert!(!differs(&format!("{insights}.instrumentationKey"), json!("another")));
+    assert!(differs(&format!("{insights}.component.id"), json!("other")));
+    assert!(differs("nodeSetup.performanceCountersSettings", Value::Null));
+    assert!(differs("extensions", Value::Null));
+    assert!(differs("extensions.idleSecondsBeforeScaleDown", json!(61)));
     assert!(differs("subnet", json!({ "id": "/subscriptions/0/subnets/a" })));
 }
 
@@ -202,9 +280,101 @@ fn scale_settings() {
 fn an_update_has_to_say_something() {
     let update = |properties: Value| told(parse_cluster_update(&body(properties, json!({}))));
     insta::assert_snapshot!(update(json!({ "scaleSettings": { "manual": { "targetNodeCount": 3 } } })), @"ok");
-    insta::assert_snapshot!(update(json!({})), @"properties.scaleSettings is required");
+    insta::assert_snapshot!(update(json!({ "extensions": { "idleSecondsBeforeScaleDown": 5 } })), @"ok");
+    insta::assert_snapshot!(update(json!({ "extensions": {} })), @"ok");
+    insta::assert_snapshot!(update(json!({ "scaleSettings": {}, "extensions": [] })), @r"
+    properties.scaleSettings must have manual or autoScale
+    properties.extensions must be an object, but is a list
+    ");
+    insta::assert_snapshot!(update(json!({})), @"properties must have scaleSettings or extensions");
     insta::assert_snapshot!(update(json!({ "scaleSettings": {} })), @"properties.scaleSettings must have manual or autoScale");
     insta::assert_snapshot!(told(parse_cluster_update(b"{}")), @"properties is required");
+}
+
+#[test]
+fn extensions() {
+    let request = parse(everything()).unwrap();
+    let expected = ClusterExtensions {
+        idle_seconds_before_scale_down: Some(60),
+        alternate_vm_sizes: Some(vec!["g5.xlarge".to_owned()]),
+    };
+    assert_eq!(request.extensions, expected);
+    let sizes: Vec<String> = (0..11).map(|number| format!("g{number}.xlarge")).collect();
+    insta::assert_snapshot!(
+        check(json!({ "extensions": { "idleSecondsBeforeScaleDown": 86401, "alternateVmSizes": sizes } })), @r"
+        properties.extensions.idleSecondsBeforeScaleDown must be a whole number from 0 to 86400, but is 86401
+        properties.extensions.alternateVmSizes must have at most 10 entries, but has 11
+        ");
+    insta::assert_snapshot!(
+        check(json!({ "extensions.alternateVmSizes": ["g5.xlarge", "STANDARD_DS1", "G5.xlarge", 1] })), @r"
+        properties.extensions.alternateVmSizes[1] must not be STANDARD_A0 or a size with premium storage (STANDARD_DS, STANDARD_GS), but is STANDARD_DS1; a cluster can have any other size
+        properties.extensions.alternateVmSizes[3] must be a string, but is a number
+        ");
+    insta::assert_snapshot!(
+        check(json!({ "extensions.alternateVmSizes": ["g5.xlarge", "G5.xlarge"] })), @"properties.extensions.alternateVmSizes must not have G5.xlarge a second time");
+}
+
+#[test]
+fn machine_sizes() {
+    let size = |size: &str| check(json!({ "vmSize": size }));
+    for good in ["STANDARD_D1", "Standard_NC6s_v3", "STANDARD_D2s_v3", "standard_a1", "g5.xlarge"] {
+        assert_eq!(size(good), "ok", "{good}");
+    }
+    for bad in ["STANDARD_A0", "Standard_DS2", "STANDARD_DS13-4_v2", "standard_gs5"] {
+        assert_ne!(size(bad), "ok", "{bad}");
+    }
+    insta::assert_snapshot!(size("STANDARD_DS1_V2"), @"properties.vmSize must not be STANDARD_A0 or a size with premium storage (STANDARD_DS, STANDARD_GS), but is STANDARD_DS1_V2; a cluster can have any other size");
+}
+
+#[test]
+fn azure_mounts() {
+    insta::assert_snapshot!(check(json!({ "nodeSetup.mountVolumes": {
+        "azureFileShares": [azure_share("a"), azure_share("b/../c"), {}, {
+            "accountName": "a.b",
+            "azureFileUrl": "storage/share",
+            "credentials": { "accountKey": "hunter2", "accountKeySecretReference": key_vault() },
+            "relativeMountPath": "d",
+            "fileMode": "rwx",
+            "directoryMode": "0999",
+        }],
+        "azureBlobFileSystems": [azure_container("./a/"), {
+            "accountName": 1,
+            "containerName": "a/b",
+            "credentials": {},
+            "relativeMountPath": "e",
+        }],
+    } })), @r#"
+    properties.nodeSetup.mountVolumes.azureFileShares[1].relativeMountPath must not contain `..`
+    properties.nodeSetup.mountVolumes.azureFileShares[2].accountName is required
+    properties.nodeSetup.mountVolumes.azureFileShares[2].azureFileUrl is required
+    properties.nodeSetup.mountVolumes.azureFileShares[2].credentials is required
+    properties.nodeSetup.mountVolumes.azureFileShares[2].relativeMountPath is required
+    properties.nodeSetup.mountVolumes.azureFileShares[3].accountName must be the name of a storage account, 3 to 24 letters, digits, dashes or underscores, but is "a.b"
+    properties.nodeSetup.mountVolumes.azureFileShares[3].azureFileUrl must be the URL of a file share, https://{account}.file.core.windows.net/{share}
+    properties.nodeSetup.mountVolumes.azureFileShares[3].credentials must have either accountKey or accountKeySecretReference, not both
+    properties.nodeSetup.mountVolumes.azureFileShares[3].fileMode must be an octal file mode, such as 0777, but is "rwx"
+    properties.nodeSetup.mountVolumes.azureFileShares[3].directoryMode must be an octal file mode, such as 0777, but is "0999"
+    properties.nodeSetup.mountVolumes.azureBlobFileSystems[1].accountName must be a string, but is a number
+    properties.nodeSetup.mountVolumes.azureBlobFileSystems[1].containerName must be the name of a blob container, 1 to 63 letters, digits, dashes or underscores, but is "a/b"
+    properties.nodeSetup.mountVolumes.azureBlobFileSystems[1].credentials must have accountKey or accountKeySecretReference
+    properties.nodeSetup.mountVolumes.azureBlobFileSystems[0] must not use the relativeMountPath "./a/" of another mount
+    "#);
+}
+
+#[test]
+fn performance_counters() {
+    let counters =
+        |settings: Value| check(json!({ "nodeSetup.performanceCountersSettings": settings }));
+    insta::assert_snapshot!(counters(json!({})), @"properties.nodeSetup.performanceCountersSettings.appInsightsReference is required");
+    insta::assert_snapshot!(counters(json!({ "appInsightsReference": {} })), @r"
+    properties.nodeSetup.performanceCountersSettings.appInsightsReference.component is required
+    properties.nodeSetup.performanceCountersSettings.appInsightsReference must have instrumentationKey or instrumentationKeySecretReference
+    ");
+    insta::assert_snapshot!(counters(json!({ "appInsightsReference": {
+        "component": { "id": "/c" }, "instrumentationKeySecretReference": { "secretUrl": "s" } } })), @r"
+        properties.nodeSetup.performanceCountersSettings.appInsightsReference.instrumentationKeySecretReference.sourceVault is required
+        properties.nodeSetup.performanceCountersSettings.appInsightsReference.instrumentationKeySecretReference.secretUrl must be the URL of a secret, such as https://{vault}.vault.azure.net/secrets/{name}
+        ");
 }
 
 #[test]
@@ -212,20 +382,22 @@ fn setup() {
     insta::assert_snapshot!(check(json!({ "nodeSetup.setupTask": {
         "commandLine": "  ",
         "environmentVariables": [{ "name": "1A", "value": "x" }, { "name": "A" }, "A=1"],
-        "secrets": [{ "name": "B" }, { "name": "C", "valueSecretReference": {} }],
+        "secrets": [{ "name": "B" }, { "name": "C", "valueSecretReference": {} },
+                    { "name": "D", "value": "hunter2", "valueSecretReference": key_vault() }],
     } })), @r#"
     properties.nodeSetup.setupTask.commandLine must not be empty
     properties.nodeSetup.setupTask.environmentVariables[0].name must be letters, digits and underscores, not beginning with a digit, but is "1A"
     properties.nodeSetup.setupTask.environmentVariables[1].value is required
     properties.nodeSetup.setupTask.environmentVariables[2] must be an object, but is a string
-    properties.nodeSetup.setupTask.secrets[0].value is required
-    SecretReferenceNotSupported: properties.nodeSetup.setupTask.secrets[1].valueSecretReference is not supported in this version: give the secret itself as value; it is kept encrypted and never shown
+    properties.nodeSetup.setupTask.secrets[0] must have value or valueSecretReference
+    properties.nodeSetup.setupTask.secrets[1].valueSecretReference.sourceVault is required
+    properties.nodeSetup.setupTask.secrets[1].valueSecretReference.secretUrl is required
+    properties.nodeSetup.setupTask.secrets[2] must have either value or valueSecretReference, not both
     properties.nodeSetup.setupTask.stdOutErrPathPrefix is required
     "#);
     insta::assert_snapshot!(check(json!({
-        "nodeSetup.performanceCountersSettings": {},
         "nodeSetup.mountVolumes": {
-            "azureFileShares": [{}],
+            "azureFileShares": [],
             "azureBlobFileSystems": "all",
             "fileServers": [mount_body("nfs"), mount_body("./nfs/"), { "fileServer": {} }],
             "unmanagedFileSystems": [{ "mountCommand": "mount", "relativeMountPath": "nfs" }],
@@ -237,9 +409,7 @@ fn setup() {
     properties.virtualMachineConfiguration.imageReference.offer is required
     properties.virtualMachineConfiguration.imageReference.sku is required
     properties.virtualMachineConfiguration.imageReference.version must be a string, but is a number
-    PerformanceCountersNotSupported: properties.nodeSetup.performanceCountersSettings is not supported: nodes cannot report to Azure Application Insights; leave it out
-    MountNotSupported: properties.nodeSetup.mountVolumes.azureFileShares is not supported in this version: create a file server and mount it with fileServers
-    MountNotSupported: properties.nodeSetup.mountVolumes.azureBlobFileSystems is not supported in this version: create a file server and mount it with fileServers
+    properties.nodeSetup.mountVolumes.azureBlobFileSystems must be a list, but is a string
     properties.nodeSetup.mountVolumes.fileServers[2].fileServer.id is required
     properties.nodeSetup.mountVolumes.fileServers[2].relativeMountPath is required
     properties.nodeSetup.mountVolumes.fileServers[1] must not use the relativeMountPath "./nfs/" of another mount

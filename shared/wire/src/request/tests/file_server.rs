@@ -26,6 +26,19 @@ fn the_same_request_again_is_the_same_file_server() {
 }
 
 #[test]
+fn who_may_reach_a_file_server() {
+    let ranges = |ranges: Value| json!({ "sshConfiguration.publicIPsToAllow": ranges });
+    let spec = parse_file_server_create(&body(file_server_body(), ranges(json!(["*"])))).unwrap();
+    assert_eq!(spec.public_ips_to_allow, Some(vec!["*".to_owned()]));
+    assert!(!is_same_file_server(&spec, &fixtures::file_server()));
+    insta::assert_snapshot!(check(ranges(json!(["10.0.0.0/8", "10.0.0.0/40", "all"]))), @r#"
+    properties.sshConfiguration.publicIPsToAllow[1] must be an IPv4 address or range, such as 203.0.113.7 or 203.0.113.0/24, or * for all, but is "10.0.0.0/40"
+    properties.sshConfiguration.publicIPsToAllow[2] must be an IPv4 address or range, such as 203.0.113.7 or 203.0.113.0/24, or * for all, but is "all"
+    "#);
+    insta::assert_snapshot!(check(ranges(json!(vec!["10.0.0.4"; 401]))), @"properties.sshConfiguration.publicIPsToAllow must have at most 400 entries, but has 401");
+}
+
+#[test]
 fn refused_file_servers() {
     insta::assert_snapshot!(told(parse_file_server_create(br#"{"properties":{}}"#)), @r#"
     properties.vmSize is required

@@ -1,7 +1,7 @@
 //! Jobs.
 
 use super::told;
-use crate::fixtures::{self, body, job_body, mount_body};
+use crate::fixtures::{self, azure_share, body, job_body, key_vault, mount_body};
 use crate::request::{JobRequest, parse_job_create};
 use crate::{ClusterId, Violations};
 use model::{Job, limits};
@@ -26,7 +26,16 @@ fn everything() -> Value {
     json!({
         "schedulingPriority": "High",
         "jobPreparation": { "commandLine": "pip install torch" },
-        "mountVolumes": { "fileServers": [mount_body("nfs")] },
+        "mountVolumes": {
+            "fileServers": [mount_body("nfs")], "azureFileShares": [azure_share("share")] },
+        "containerSettings": {
+            "imageSourceRegistry": {
+                "serverUrl": "registry.example",
+                "image": "ubuntu:18.04",
+                "credentials": { "username": "me", "password": "hunter2" },
+            },
+            "shmSize": "1g",
+        },
         "inputDirectories": [{ "id": "DATA", "path": "$AZ_BATCHAI_MOUNT_ROOT/nfs/data" }],
         "outputDirectories": [
             { "id": "MODEL", "pathPrefix": "$AZ_BATCHAI_MOUNT_ROOT/nfs", "pathSuffix": "model" },
@@ -35,6 +44,7 @@ fn everything() -> Value {
         "environmentVariables": [{ "name": "_a1", "value": "" }],
         "secrets": [{ "name": "B", "value": "hunter2" }],
         "constraints": { "maxWallClockTime": "PT1H30M" },
+        "extensions": { "maxRetries": 3 },
         "unknown": null,
     })
 }
@@ -50,14 +60,42 @@ fn a_small_request_becomes_a_job() {
 fn a_request_becomes_a_job_without_its_secrets() {
     let request = parse(everything()).unwrap();
     assert!(!format!("{request:?}").contains("hunter2"), "{request:?}");
+    assert!(!format!("{:?}", made(request.clone())).contains("hunter2"));
     insta::assert_snapshot!(serde_json::to_string_pretty(&made(request).spec).unwrap(), @r#"
     {
       "priority": "high",
       "node_count": 1,
-      "command_line": "python train.py",
+      "container": {
+        "imageSourceRegistry": {
+          "serverUrl": "registry.example",
+          "image": "ubuntu:18.04",
+          "credentials": {
+            "username": "me",
+            "sealed": "7 bytes"
+          }
+        },
+        "shmSize": "1g"
+      },
+      "toolkit": {
+        "customToolkitSettings": {
+          "commandLine": "python train.py"
+        }
+      },
       "preparation": "pip install torch",
       "std_out_err_path_prefix": "$AZ_BATCHAI_MOUNT_ROOT/nfs",
       "mounts": {
+        "azureFileShares": [
+          {
+            "accountName": "storage",
+            "azureFileUrl": "https://storage.file.core.windows.net/share",
+            "credentials": {
+              "sealed": "7 bytes"
+            },
+            "relativeMountPath": "share",
+            "fileMode": "0777",
+            "directoryMode": "0777"
+          }
+        ],
         "fileServers": [
           {
             "id": "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/demo_group/providers/Microsoft.BatchAI/workspaces/demo/fileservers/nfs",
@@ -95,7 +133,8 @@ fn a_request_becomes_a_job_without_its_secrets() {
           "sealed": "7 bytes"
         }
       ],
-      "max_wall_clock_seconds": 5400
+      "max_wall_clock_seconds": 5400,
+      "max_retries": 3
     }
     "#);
 }
@@ -126,6 +165,15 @@ fn the_same_request_again_is_the_same_job() {
     assert!(!differs("secrets", json!([{ "name": "B", "value": "x" }])));
     assert!(!differs("constraints.maxWallClockTime", json!("PT90M")));
     assert!(differs("constraints", Value::Null));
+    let registry = "containerSettings.imageSourceRegistry";
+    assert!(!differs(&format!("{registry}.credentials.password"), json!("another")));
+    assert!(differs(&format!("{registry}.credentials.username"), json!("you")));
+    assert!(differs(&format!("{registry}.credentials"), Value::Null));
+    assert!(differs(&format!("{registry}.image"), json!("debian")));
+    assert!(differs("containerSettings.shmSize", Value::Null));
+    assert!(differs("containerSettings", Value::Null));
+    assert!(differs("extensions.maxRetries", json!(4)));
+    assert!(differs("extensions", Value::Null));
 }
 
 #[test]
@@ -161,15 +209,95 @@ fn toolkits() {
     insta::assert_snapshot!(check(json!({
         "customToolkitSettings": null,
         "tensorFlowSettings": { "pythonScriptFilePath": "train.py" },
-    })), @"ToolkitNotSupported: properties.tensorFlowSettings is not supported: this version runs customToolkitSettings only; give its commandLine instead, for example `python {pythonScriptFilePath} {masterCommandLineArgs}`");
+    })), @"ok");
     insta::assert_snapshot!(check(json!({
         "horovodSettings": {},
-        "containerSettings.imageSourceRegistry.image": "ubuntu",
+    })), @r"
+    properties must have the settings of exactly one toolkit, but has customToolkitSettings, horovodSettings
+    properties.horovodSettings.pythonScriptFilePath is required
+    ");
+}
+
+#[test]
+fn settings_of_toolkits() {
+    let toolkit = |name: &str, settings: Value| {
+        check(json!({ "customToolkitSettings": null, name: settings }))
+    };
+    let script = || json!({ "pythonScriptFilePath": "a.py" });
+    for name in ["pyTorch", "tensorFlow", "caffe", "caffe2", "chainer", "horovod", "cntk"] {
+        assert_eq!(toolkit(&format!("{name}Settings"), script()), "ok", "{name}");
+    }
+    insta::assert_snapshot!(toolkit("pyTorchSettings", json!({
+        "processCount": 0, "communicationBackend": "Gossip", "commandLineArgs": 1,
     })), @r#"
-    ContainersNotSupported: properties.containerSettings is not supported in this version: jobs run directly on the node; install what they need with jobPreparation or the cluster's setupTask
-    ToolkitNotSupported: properties.horovodSettings is not supported: this version runs customToolkitSettings only; give its commandLine instead, for example `mpirun -n {processCount} python {pythonScriptFilePath} {commandLineArgs}`
-    properties must have the settings of exactly one toolkit, but has horovodSettings, customToolkitSettings
+    properties.pyTorchSettings.pythonScriptFilePath is required
+    properties.pyTorchSettings.commandLineArgs must be a string, but is a number
+    properties.pyTorchSettings.processCount must be a whole number from 1 to 2147483647, but is 0
+    properties.pyTorchSettings.communicationBackend must be one of TCP, Gloo, MPI, NCCL, but is "Gossip"
     "#);
+    insta::assert_snapshot!(toolkit("pyTorchSettings", json!({
+        "pythonScriptFilePath": "a.py", "processCount": 1, "communicationBackend": "nccl",
+    })), @"ok");
+    insta::assert_snapshot!(toolkit("tensorFlowSettings", json!({
+        "pythonScriptFilePath": " ", "workerCount": 0, "parameterServerCount": -1,
+    })), @r"
+    properties.tensorFlowSettings.pythonScriptFilePath must not be empty
+    properties.tensorFlowSettings.workerCount must be a whole number from 1 to 2147483647, but is 0
+    properties.tensorFlowSettings.parameterServerCount must be a whole number from 0 to 2147483647, but is -1
+    ");
+    insta::assert_snapshot!(toolkit("tensorFlowSettings", json!({
+        "pythonScriptFilePath": "a.py", "workerCount": 8, "parameterServerCount": 2,
+    })), @"properties must not have a tensorFlowSettings.parameterServerCount (2) above its nodeCount (1)");
+    insta::assert_snapshot!(toolkit("customMpiSettings", json!({})), @"properties.customMpiSettings.commandLine is required");
+    insta::assert_snapshot!(toolkit("caffeSettings", json!({})), @"properties.caffeSettings must have configFilePath or pythonScriptFilePath");
+    insta::assert_snapshot!(toolkit("caffeSettings", json!({
+        "configFilePath": "a", "pythonScriptFilePath": "b", "pythonInterpreterPath": "c",
+    })), @"properties.caffeSettings must have either configFilePath or pythonScriptFilePath, not both");
+    insta::assert_snapshot!(toolkit("cntkSettings", json!({
+        "languageType": "R", "configFilePath": "a", "pythonInterpreterPath": "c",
+    })), @r#"
+    properties.cntkSettings.languageType must be one of BrainScript, Python, but is "R"
+    properties.cntkSettings must not have pythonInterpreterPath without pythonScriptFilePath
+    "#);
+    insta::assert_snapshot!(
+        toolkit("cntkSettings", json!({ "languageType": "python", "configFilePath": "a" })), @"properties.cntkSettings must not have configFilePath, as its languageType is Python");
+    insta::assert_snapshot!(toolkit("cntkSettings", json!({
+        "languageType": "BrainScript", "pythonScriptFilePath": "a.py",
+    })), @"properties.cntkSettings must not have pythonScriptFilePath, as its languageType is BrainScript");
+    insta::assert_snapshot!(
+        toolkit("cntkSettings", json!({ "languageType": "brainscript", "configFilePath": "a" })), @"ok");
+}
+
+#[test]
+fn containers() {
+    let container = |settings: Value| check(json!({ "containerSettings": settings }));
+    insta::assert_snapshot!(
+        container(json!({ "imageSourceRegistry": { "image": "ubuntu" } })), @"ok");
+    insta::assert_snapshot!(container(json!({})), @"properties.containerSettings.imageSourceRegistry is required");
+    insta::assert_snapshot!(container(json!({
+        "imageSourceRegistry": { "image": "a b", "serverUrl": "", "credentials": {} },
+        "shmSize": "much",
+    })), @r#"
+    properties.containerSettings.imageSourceRegistry.serverUrl must be the address of a registry, without blanks
+    properties.containerSettings.imageSourceRegistry.image must be the name of an image, without blanks, but is "a b"
+    properties.containerSettings.imageSourceRegistry.credentials.username is required
+    properties.containerSettings.imageSourceRegistry.credentials must have password or passwordSecretReference
+    properties.containerSettings.shmSize must be a size as Docker takes it, such as 64M or 2g, but is "much"
+    "#);
+    insta::assert_snapshot!(container(json!({ "imageSourceRegistry": {
+        "image": "ubuntu",
+        "credentials": {
+            "username": "me", "password": "hunter2", "passwordSecretReference": key_vault() },
+    } })), @"properties.containerSettings.imageSourceRegistry.credentials must have either password or passwordSecretReference, not both");
+}
+
+#[test]
+fn retries() {
+    let retries =
+        |extensions: Value| parse(json!({ "extensions": extensions })).unwrap().max_retries;
+    assert_eq!(retries(json!({})), None);
+    assert_eq!(retries(json!({ "maxRetries": 10 })), Some(10));
+    insta::assert_snapshot!(check(json!({ "extensions.maxRetries": 11 })), @"properties.extensions.maxRetries must be a whole number from 0 to 10, but is 11");
 }
 
 #[test]

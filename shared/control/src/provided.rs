@@ -1,0 +1,113 @@
+//! What the API takes, but this version cannot carry out: said at once, in place of waiting for it.
+
+use model::{ClusterSpec, JobSpec, MountVolumes, ResourceError, SecretVariable, Toolkit};
+
+/// Why such a job can never run.
+pub(crate) fn job_problem(spec: &JobSpec) -> Option<ResourceError> {
+    let container = spec.container.as_ref().map(|_| {
+        ResourceError::new(
+            "ContainersNotProvided",
+            "This version runs jobs directly on the node: leave out containerSettings, and install what the job needs with jobPreparation or the cluster's setupTask",
+        )
+    });
+    toolkit_problem(&spec.toolkit)
+        .or(container)
+        .or_else(|| mount_problem(spec.mounts.as_ref()))
+        .or_else(|| secret_problem(spec.secrets.as_deref().unwrap_or_default()))
+}
+
+/// Why such a cluster can never have nodes. Performance counters are no reason: nodes do without.
+pub(crate) fn cluster_problem(spec: &ClusterSpec) -> Option<ResourceError> {
+    let secrets = spec.setup_task.as_ref().map(|task| task.secrets.as_slice());
+    mount_problem(spec.mounts.as_ref()).or_else(|| secret_problem(secrets.unwrap_or_default()))
+}
+
+fn toolkit_problem(toolkit: &Toolkit) -> Option<ResourceError> {
+    let instead = match toolkit {
+        Toolkit::Custom(_) => return None,
+        Toolkit::Cntk(_) | Toolkit::PyTorch(_) | Toolkit::Caffe2(_) => {
+            "python {pythonScriptFilePath} {commandLineArgs}"
+        }
+        Toolkit::TensorFlow(_) => "python {pythonScriptFilePath} {masterCommandLineArgs}",
+        Toolkit::Caffe(_) => "caffe train --solver={configFilePath} {commandLineArgs}",
+        Toolkit::Chainer(_) | Toolkit::Horovod(_) => {
+            "mpirun -n {processCount} python {pythonScriptFilePath} {commandLineArgs}"
+        }
+        Toolkit::CustomMpi(_) => "mpirun -n {processCount} {commandLine}",
+    };
+    Some(ResourceError::new(
+        "ToolkitNotProvided",
+        format!(
+            "This version does not run jobs of the toolkit {}: use customToolkitSettings with a commandLine such as `{instead}`",
+            toolkit.name()
+        ),
+    ))
+}
+
+fn mount_problem(mounts: Option<&MountVolumes>) -> Option<ResourceError> {
+    let mounts = mounts?;
+    let azure = !mounts.azure_file_shares.is_empty() || !mounts.azure_blob_file_systems.is_empty();
+    azure.then(|| {
+        ResourceError::new(
+            "MountNotProvided",
+            "This version cannot mount Azure file shares and blob containers: create a file server and mount it with fileServers",
+        )
+    })
+}
+
+fn secret_problem(secrets: &[SecretVariable]) -> Option<ResourceError> {
+    let referring = secrets.iter().find(|secret| secret.value.reference().is_some())?;
+    let message = format!(
+        "This version cannot read Azure Key Vault: give the secret {} itself as its value; it is kept encrypted and never shown",
+        referring.name
+    );
+    Some(ResourceError::new("SecretReferenceNotProvided", message))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use model::toolkit::{Caffe, CustomMpi};
+    use model::{
+        AzureBlobFileSystem, KeyVaultSecretReference, ResourceId, SecretValue, SecretVariable,
+    };
+
+    fn code(problem: Option<ResourceError>) -> String {
+        problem.map_or_else(|| "none".to_owned(), |error| error.code)
+    }
+
+    #[test]
+    fn only_the_custom_toolkit_is_provided() {
+        assert_eq!(toolkit_problem(&Toolkit::custom("true")), None);
+        let caffe = toolkit_problem(&Toolkit::Caffe(Caffe::default())).expect("a problem");
+        assert_eq!(caffe.code, "ToolkitNotProvided");
+        let mpi = CustomMpi { command_line: "a".to_owned(), process_count: None };
+        let mpi = toolkit_problem(&Toolkit::CustomMpi(mpi)).expect("a problem");
+        assert!(mpi.message.contains("toolkit custommpi"), "{}", mpi.message);
+        assert!(mpi.message.contains("`mpirun -n {processCount} {commandLine}`"));
+    }
+
+    #[test]
+    fn azure_mounts_and_key_vaults_are_not_provided() {
+        assert_eq!(code(mount_problem(None)), "none");
+        assert_eq!(code(mount_problem(Some(&MountVolumes::default()))), "none");
+        let container = AzureBlobFileSystem {
+            account_name: "a".to_owned(),
+            container_name: "c".to_owned(),
+            credentials: SecretValue::Sealed("s".to_owned()),
+            relative_mount_path: "c".to_owned(),
+            mount_options: None,
+        };
+        let azure =
+            MountVolumes { azure_blob_file_systems: vec![container], ..MountVolumes::default() };
+        assert_eq!(code(mount_problem(Some(&azure))), "MountNotProvided");
+
+        let secret = |value| SecretVariable { name: "TOKEN".to_owned(), value };
+        assert_eq!(secret_problem(&[secret(SecretValue::Sealed("s".to_owned()))]), None);
+        let vault = ResourceId { id: "/v".to_owned() };
+        let reference =
+            KeyVaultSecretReference { source_vault: vault, secret_url: "https://v/s".to_owned() };
+        let problem = secret_problem(&[secret(SecretValue::Reference(reference))]).expect("one");
+        assert!(problem.message.contains("TOKEN"), "{}", problem.message);
+    }
+}

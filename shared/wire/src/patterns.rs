@@ -1,0 +1,148 @@
+//! The regular rules of single values: each is checked and written into the schema from one source.
+
+use regex_lite::Regex;
+use std::sync::LazyLock;
+
+/// What a text has to look like. The expressions are of the kind that JSON Schema understands too.
+#[derive(Debug)]
+pub(crate) struct Pattern {
+    pub source: &'static str,
+    /// What is told when it does not: goes on from the name of the field.
+    pub predicate: &'static str,
+    /// Whether the text is told as well; never where it may be a secret.
+    pub shows_text: bool,
+    regex: Regex,
+}
+
+impl Pattern {
+    fn new(source: &'static str, predicate: &'static str, shows_text: bool) -> Self {
+        let regex = Regex::new(source).expect("the expressions of this file are tested");
+        Self { source, predicate, shows_text, regex }
+    }
+
+    pub fn is_kept_by(&self, text: &str) -> bool {
+        self.regex.is_match(text)
+    }
+}
+
+macro_rules! patterns {
+    ($($(#[$about:meta])* $name:ident = $source:expr, $predicate:expr, $shows:ident;)*) => {
+        $($(#[$about])*
+        pub(crate) static $name: LazyLock<Pattern> =
+            LazyLock::new(|| Pattern::new($source, $predicate, patterns!(@ $shows)));)*
+
+        #[cfg(test)]
+        const ALL: &[&LazyLock<Pattern>] = &[$(&$name),*];
+    };
+    (@ and_shows) => { true };
+    (@ silent) => { false };
+}
+
+patterns! {
+    NOT_EMPTY = r"\S", "must not be empty", silent;
+    /// No component of the path is `..`.
+    NOT_UPWARDS =
+        r"^(|[^/.][^/]*|\.([^/.][^/]*)?|\.\.[^/]+)(/(|[^/.][^/]*|\.([^/.][^/]*)?|\.\.[^/]+))*$",
+        "must not contain `..`", silent;
+    RELATIVE = r"^([^/]|$)", "must be a relative path, without `/` at its start", silent;
+    /// At least one component is more than `.`.
+    NAMES_DIRECTORY = r"(^|/)([^/.]|\.[^/])", "must name a directory", silent;
+    VM_SIZE = r"^[A-Za-z0-9_.-]{1,64}$",
+        "must be the name of a machine size, such as STANDARD_NC6", and_shows;
+    REGION = r"^[A-Za-z0-9_.-]{1,90}$",
+        "must be the name of a region, such as eastus or eu-west-1", and_shows;
+    NOT_DOTS_ONLY = r"[^.]",
+        "must be the name of a region, such as eastus or eu-west-1", and_shows;
+    TOKEN_NAME = r"^[A-Za-z0-9_.-]{1,90}$",
+        "must be 1 to 90 letters, digits, dashes, underscores or dots", and_shows;
+    NOT_ONLY_DOTS = r"[^.]", "must not be only dots", and_shows;
+    DIRECTORY_ID = r"^[A-Za-z0-9_]{1,64}$",
+        "must be 1 to 64 letters, digits or underscores", and_shows;
+    VARIABLE = r"^[A-Za-z_][A-Za-z0-9_]*$",
+        "must be letters, digits and underscores, not beginning with a digit", and_shows;
+    FILE_MODE = r"^0?[0-7]{3,4}$", "must be an octal file mode, such as 0777", and_shows;
+    /// Azure's are lower case and without underscores, but not those of its own examples.
+    STORAGE_ACCOUNT = r"^[A-Za-z0-9_-]{3,24}$",
+        "must be the name of a storage account, 3 to 24 letters, digits, dashes or underscores",
+        and_shows;
+    STORAGE_CONTAINER = r"^[$]?[A-Za-z0-9_-]{1,63}$",
+        "must be the name of a blob container, 1 to 63 letters, digits, dashes or underscores",
+        and_shows;
+    /// Addresses are not told: they may come with a signature or a password.
+    FILE_SHARE_URL = r"^https?://[^/?#\s]+/[^/?#\s]+/?$",
+        "must be the URL of a file share, https://{account}.file.core.windows.net/{share}",
+        silent;
+    SECRET_URL = r"^https?://[^/?#\s]+/[^?#\s]+$",
+        "must be the URL of a secret, such as https://{vault}.vault.azure.net/secrets/{name}",
+        silent;
+    REGISTRY = r"^[^\s]+$", "must be the address of a registry, without blanks", silent;
+    IMAGE = r"^[^\s]+$", "must be the name of an image, without blanks", and_shows;
+    SHM_SIZE = r"^[0-9]+([.][0-9]+)? ?([bB]|[kKmMgGtT]([iI]?[bB])?)?$",
+        "must be a size as Docker takes it, such as 64M or 2g", and_shows;
+    IP_RANGE =
+        r"^([*]|(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])([.](25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])){3}(/(3[0-2]|[12]?[0-9]))?)$",
+        "must be an IPv4 address or range, such as 203.0.113.7 or 203.0.113.0/24, or * for all",
+        and_shows;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(pattern: &Pattern, good: &[&str], bad: &[&str]) {
+        let kept = |text: &&&str| pattern.is_kept_by(text);
+        let wrong: Vec<&&str> = good.iter().filter(|text| !kept(text)).collect();
+        assert!(wrong.is_empty(), "refused: {wrong:?}");
+        let wrong: Vec<&&str> = bad.iter().filter(kept).collect();
+        assert!(wrong.is_empty(), "accepted: {wrong:?}");
+    }
+
+    #[test]
+    fn every_expression_is_one() {
+        for pattern in ALL {
+            assert!(!pattern.source.is_empty());
+        }
+    }
+
+    #[test]
+    fn paths() {
+        let good =
+            ["", ".", "/", "a", "a/b", "./a//b/", "..a", "a..", ".a", "...", "a/.../b", "$A/b"];
+        check(&NOT_UPWARDS, &good, &["..", "../a", "a/..", "a/../b", "/..", "..//a", "./.."]);
+        check(&RELATIVE, &["", "a", "./a", "a/"], &["/", "/a"]);
+        check(&NAMES_DIRECTORY, &["a", "./a", ".a", "//a", ".//.b"], &["", ".", "/", "./", "././"]);
+    }
+
+    #[test]
+    fn names() {
+        check(&REGION, &["eastus", "eu-west-1", "a.b", "a."], &["", "a b", "a/b"]);
+        check(&NOT_DOTS_ONLY, &["a", ".a."], &["", ".", "..."]);
+        check(&DIRECTORY_ID, &["A", "_1"], &["", "a-b", "a b"]);
+        check(&VARIABLE, &["A", "_a1"], &["", "1A", "A=B", "A-B"]);
+        check(&STORAGE_ACCOUNT, &["abc", "storage_account_name"], &["", "ab", "a.b", "<account>"]);
+        check(&STORAGE_CONTAINER, &["data", "$root", "a-b"], &["", "a/b", "a b"]);
+        check(&FILE_MODE, &["777", "0777", "1777", "01777"], &["", "0o77", "778", "77", "rwx"]);
+    }
+
+    #[test]
+    fn addresses() {
+        let good = ["https://a.file.core.windows.net/share", "http://127.0.0.1:1/share/"];
+        let bad = ["", "https://a.file.core.windows.net", "//a/b", "ftp://a/b", "https://a/b c"];
+        check(&FILE_SHARE_URL, &good, &bad);
+        check(&SECRET_URL, &["https://v.vault.azure.net/secrets/s/1"], &["s", "https://v", "v/s"]);
+        let good = ["*", "10.0.0.4", "10.0.0.0/8", "255.255.255.255/32", "0.0.0.0/0"];
+        let bad = ["", "10.0.0", "256.0.0.1", "10.0.0.0/33", "10.0.0.01", "::1", "a", "10.0.0.0/"];
+        check(&IP_RANGE, &good, &bad);
+    }
+
+    #[test]
+    fn sizes() {
+        check(
+            &SHM_SIZE,
+            &["67108864", "64M", "64m", "2g", "1.5GB", "1GiB"],
+            &["", "m", "-1", "1x"],
+        );
+        check(&VM_SIZE, &["STANDARD_NC6", "g5.xlarge"], &["", "a b", "a/b"]);
+    }
+}

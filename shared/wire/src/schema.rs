@@ -1,0 +1,395 @@
+//! JSON Schemas (draft 2020-12, as OpenAPI 3.1 uses it) of all bodies, by the names of the
+//! contract's definitions.
+//!
+//! Those of requests are written by the rules themselves (see `read`), those of responses by the
+//! types that are sent. So neither can say anything that the service does not do. What the rules
+//! say in words only (a sum, a comparison of two fields) stands in no schema: a body that fits its
+//! schema can still be refused.
+
+use crate::read;
+use crate::request;
+use crate::response::{
+    ClusterProperties, ContainerProperties, FileEntry, FileServerProperties, JobProperties,
+    ListBody, NewTokenBody, OperationBody, OperationEntry, ProviderBody, RemoteLogin, Resource,
+    ResourceGroupBody, RoleAssignmentBody, RoleDefinitionBody, SubscriptionBody, TenantBody,
+    TokenBody, UsageBody, WorkspaceBody,
+};
+use schemars::generate::SchemaSettings;
+use serde_json::{Map, Value};
+use std::collections::BTreeMap;
+
+/// Where components refer to each other.
+const COMPONENTS: &str = "/components/schemas";
+
+/// The bodies of requests. Each stands for itself, without references.
+pub fn requests() -> BTreeMap<&'static str, Value> {
+    BTreeMap::from([
+        ("WorkspaceCreateParameters", read::schema(request::workspace)),
+        ("WorkspaceUpdateParameters", read::schema(request::workspace_update)),
+        ("ClusterCreateParameters", read::schema(request::cluster)),
+        ("ClusterUpdateParameters", read::schema(request::cluster_update)),
+        ("FileServerCreateParameters", read::schema(request::file_server)),
+        ("JobCreateParameters", read::schema(request::job)),
+        ("ResourceGroupParameters", read::schema(request::resource_group)),
+        ("ResourceGroupPatchable", read::schema(request::resource_group_update)),
+        ("RoleAssignmentCreateParameters", read::schema(request::role_assignment)),
+        ("TokenCreateParameters", read::schema(request::token)),
+    ])
+}
+
+/// The bodies of responses and their parts, which refer to each other.
+pub fn responses() -> BTreeMap<String, Value> {
+    let settings = SchemaSettings::draft2020_12().for_serialize();
+    let mut generator =
+        settings.with(|settings| settings.definitions_path = COMPONENTS.into()).into_generator();
+    generator.subschema_for::<ListBody<WorkspaceBody>>();
+    generator.subschema_for::<ListBody<Resource<ContainerProperties>>>();
+    generator.subschema_for::<ListBody<Resource<ClusterProperties>>>();
+    generator.subschema_for::<ListBody<Resource<FileServerProperties>>>();
+    generator.subschema_for::<ListBody<Resource<JobProperties>>>();
+    generator.subschema_for::<ListBody<RemoteLogin>>();
+    generator.subschema_for::<ListBody<FileEntry>>();
+    generator.subschema_for::<OperationBody>();
+    generator.subschema_for::<ListBody<OperationEntry>>();
+    generator.subschema_for::<ListBody<UsageBody>>();
+    generator.subschema_for::<ListBody<SubscriptionBody>>();
+    generator.subschema_for::<ListBody<TenantBody>>();
+    generator.subschema_for::<ListBody<ProviderBody>>();
+    generator.subschema_for::<ListBody<ResourceGroupBody>>();
+    generator.subschema_for::<ListBody<RoleAssignmentBody>>();
+    generator.subschema_for::<ListBody<RoleDefinitionBody>>();
+    generator.subschema_for::<ListBody<TokenBody>>();
+    generator.subschema_for::<NewTokenBody>();
+    generator.subschema_for::<crate::ErrorBody>();
+    let definitions = generator.take_definitions(true);
+    definitions
+        .into_iter()
+        .map(|(name, mut schema)| {
+            simplify(&mut schema);
+            (name, schema)
+        })
+        .collect()
+}
+
+/// What the generator cannot know: a field without a value is absent, never `null` (section 1);
+/// clients are to ignore what they do not know; numbers are those of the contract; and comments in
+/// the code are for those who read the code.
+fn simplify(schema: &mut Value) {
+    match schema {
+        Value::Object(keywords) => {
+            keywords.retain(|keyword, value| match keyword.as_str() {
+                "additionalProperties" | "unevaluatedProperties" => *value != Value::Bool(false),
+                "description" => !value.is_string(),
+                _ => true,
+            });
+            without_null(keywords);
+            let format = keywords.get("format").and_then(Value::as_str);
+            match format.map(str::to_owned).as_deref() {
+                Some("uint16" | "uint32") => keywords.insert("format".to_owned(), "int32".into()),
+                Some("uint64") => keywords.insert("format".to_owned(), "int64".into()),
+                _ => None,
+            };
+            keywords.values_mut().for_each(simplify);
+        }
+        Value::Array(items) => items.iter_mut().for_each(simplify),
+        _ => {}
+    }
+}
+
+fn without_null(keywords: &mut Map<String, Value>) {
+    if let Some(Value::Array(words)) = keywords.get_mut("enum") {
+        words.retain(|word| !word.is_null());
+    }
+    if let Some(Value::Array(types)) = keywords.get_mut("type") {
+        types.retain(|name| name != "null");
+        if let [one] = types.as_slice() {
+            let one = one.clone();
+            keywords.insert("type".to_owned(), one);
+        }
+    }
+    if let Some(Value::Array(choices)) = keywords.get_mut("anyOf") {
+        choices.retain(|choice| choice["type"] != "null");
+        if let [Value::Object(only)] = choices.as_slice() {
+            let only = only.clone();
+            keywords.remove("anyOf");
+            keywords.extend(only);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Everything that a schema refers to.
+    fn references<'a>(schema: &'a Value, found: &mut Vec<&'a str>) {
+        match schema {
+            Value::Object(keywords) => {
+                found.extend(keywords.get("$ref").and_then(Value::as_str));
+                keywords.values().for_each(|value| references(value, found));
+            }
+            Value::Array(items) => items.iter().for_each(|item| references(item, found)),
+            _ => {}
+        }
+    }
+
+    #[test]
+    fn every_reference_leads_somewhere() {
+        let responses = responses();
+        let mut found = Vec::new();
+        responses.values().for_each(|schema| references(schema, &mut found));
+        assert!(!found.is_empty());
+        for reference in found {
+            let name = reference.strip_prefix("#/components/schemas/").expect(reference);
+            assert!(responses.contains_key(name), "{name}");
+        }
+        let requests = requests();
+        let mut found = Vec::new();
+        requests.values().for_each(|schema| references(schema, &mut found));
+        assert!(found.is_empty(), "{found:?}");
+        assert!(requests.keys().all(|name| !responses.contains_key(*name)));
+    }
+
+    #[test]
+    fn no_response_has_a_null_or_is_closed() {
+        let text = serde_json::to_string(&responses()).unwrap();
+        assert!(!text.contains("null"), "{text}");
+        assert!(!text.contains("\"additionalProperties\":false"), "{text}");
+    }
+
+    #[test]
+    fn the_components_of_responses() {
+        let names: Vec<String> = responses().into_keys().collect();
+        insta::assert_snapshot!(names.join("\n"), @r"
+        AppInsightsReference
+        AttemptView
+        AzureBlobFileSystemReference
+        AzureFileShareReference
+        AzureStorageCredentialsInfo
+        BatchAIError
+        CNTKsettings
+        Caffe2Settings
+        CaffeSettings
+        ChainerSettings
+        CloudError
+        CloudErrorBody
+        Cluster
+        ClusterExtensions
+        ClusterListResult
+        Constraints
+        ContainerSettings
+        CustomMpiSettings
+        CustomToolkitSettings
+        DataDisks
+        EnvironmentVariable
+        EnvironmentVariableWithSecretValue
+        ExecutionInfo
+        Experiment
+        ExperimentListResult
+        File
+        FileListResult
+        FileProperties
+        FileServer
+        FileServerExtensions
+        FileServerListResult
+        FileServerReference
+        HorovodSettings
+        ImageReference
+        ImageSourceRegistry
+        InputDirectory
+        Job
+        JobExtensions
+        JobListResult
+        JobPreparation
+        KeyVaultSecretReference
+        MountSettings
+        MountVolumes
+        NameValuePair
+        NewToken
+        NodeId
+        NodeSetup
+        NodeStateCounts
+        Operation
+        OperationDisplay
+        OperationError
+        OperationListResult
+        OperationProperties
+        OperationResult
+        OutputDirectory
+        PerformanceCountersSettings
+        Permission
+        PrivateRegistryCredentials
+        Provider
+        ProviderListResult
+        ProviderResourceType
+        PyTorchSettings
+        RemoteLoginInformation
+        RemoteLoginInformationListResult
+        ResourceGroup
+        ResourceGroupListResult
+        ResourceGroupProperties
+        ResourceId
+        RoleAssignment
+        RoleAssignmentListResult
+        RoleAssignmentProperties
+        RoleDefinition
+        RoleDefinitionListResult
+        RoleDefinitionProperties
+        ScaleSettings
+        SetupTask
+        SshConfiguration
+        Subscription
+        SubscriptionListResult
+        TenantIdDescription
+        TenantIdDescriptionListResult
+        TensorFlowSettings
+        Token
+        TokenListResult
+        UnmanagedFileSystemReference
+        Usage
+        UsageListResult
+        UsageName
+        UserAccountSettings
+        VirtualMachineConfiguration
+        Workspace
+        WorkspaceListResult
+        ");
+    }
+
+    #[test]
+    fn a_request() {
+        let schema = &requests()["ClusterUpdateParameters"];
+        insta::assert_snapshot!(serde_json::to_string_pretty(schema).unwrap(), @r#"
+        {
+          "properties": {
+            "properties": {
+              "anyOf": [
+                {
+                  "required": [
+                    "scaleSettings"
+                  ]
+                },
+                {
+                  "required": [
+                    "extensions"
+                  ]
+                }
+              ],
+              "properties": {
+                "extensions": {
+                  "properties": {
+                    "alternateVmSizes": {
+                      "items": {
+                        "pattern": "^[A-Za-z0-9_.-]{1,64}$",
+                        "type": "string"
+                      },
+                      "maxItems": 10,
+                      "type": "array",
+                      "uniqueItems": true
+                    },
+                    "idleSecondsBeforeScaleDown": {
+                      "maximum": 86400,
+                      "minimum": 0,
+                      "type": "integer"
+                    }
+                  },
+                  "type": "object"
+                },
+                "scaleSettings": {
+                  "oneOf": [
+                    {
+                      "required": [
+                        "manual"
+                      ]
+                    },
+                    {
+                      "required": [
+                        "autoScale"
+                      ]
+                    }
+                  ],
+                  "properties": {
+                    "autoScale": {
+                      "properties": {
+                        "initialNodeCount": {
+                          "maximum": 100,
+                          "minimum": 0,
+                          "type": "integer"
+                        },
+                        "maximumNodeCount": {
+                          "maximum": 100,
+                          "minimum": 0,
+                          "type": "integer"
+                        },
+                        "minimumNodeCount": {
+                          "maximum": 100,
+                          "minimum": 0,
+                          "type": "integer"
+                        }
+                      },
+                      "required": [
+                        "minimumNodeCount",
+                        "maximumNodeCount"
+                      ],
+                      "type": "object"
+                    },
+                    "manual": {
+                      "properties": {
+                        "nodeDeallocationOption": {
+                          "enum": [
+                            "requeue",
+                            "terminate",
+                            "waitforjobcompletion"
+                          ],
+                          "type": "string"
+                        },
+                        "targetNodeCount": {
+                          "maximum": 100,
+                          "minimum": 0,
+                          "type": "integer"
+                        }
+                      },
+                      "required": [
+                        "targetNodeCount"
+                      ],
+                      "type": "object"
+                    }
+                  },
+                  "type": "object"
+                }
+              },
+              "type": "object"
+            }
+          },
+          "required": [
+            "properties"
+          ],
+          "type": "object"
+        }
+        "#);
+    }
+
+    #[test]
+    fn a_response() {
+        let schema = &responses()["FileListResult"];
+        insta::assert_snapshot!(serde_json::to_string_pretty(schema).unwrap(), @r##"
+        {
+          "properties": {
+            "nextLink": {
+              "type": "string"
+            },
+            "value": {
+              "items": {
+                "$ref": "#/components/schemas/File"
+              },
+              "type": "array"
+            }
+          },
+          "required": [
+            "value"
+          ],
+          "type": "object"
+        }
+        "##);
+    }
+}
