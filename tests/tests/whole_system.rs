@@ -126,7 +126,7 @@ async fn a_job_that_waits_for_a_setting_says_so_and_starts_when_it_is_changed() 
     stage.run(5).await;
     let job = stage.job("a").await;
     let reason = stage.world.control.waiting_reason(&job).await.unwrap().unwrap();
-    assert!(reason.starts_with("Waits for a setting"), "{reason}");
+    assert!(reason.message.starts_with("Waits for a setting"), "{reason:?}");
     stage.scale("c", &auto(0, 1)).await.unwrap();
     stage.run(5).await;
     assert_eq!(state(&stage, "a").await, "succeeded");
@@ -184,7 +184,7 @@ async fn launches_that_are_refused_are_shown_and_pause() {
     let failures = cluster.health.failures;
     assert!((3..=6).contains(&failures), "pauses double: {failures} failures in a minute");
     let reason = control.waiting_reason(&stage.job("a").await).await.unwrap().unwrap();
-    assert!(reason.starts_with("Waits for capacity"), "{reason}");
+    assert!(reason.message.starts_with("Waits for capacity"), "{reason:?}");
     stage.world.machines.state().refuse_per_mille = 0;
     stage.run(700).await;
     assert_eq!(state(&stage, "a").await, "succeeded");
@@ -257,5 +257,5 @@ async fn a_cluster_that_cannot_be_had_says_so_and_gets_no_nodes() {
     assert!(nodes(&stage, "c").await.is_empty());
     let job = stage.job("j").await;
     let reason = control.waiting_reason(&job).await.unwrap().expect("it waits");
-    assert!(reason.contains("MountNotProvided"), "{reason}");
+    assert!(reason.message.contains("MountNotProvided"), "{reason:?}");
 }

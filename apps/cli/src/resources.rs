@@ -201,7 +201,12 @@ pub struct Detail {
 #[serde(rename_all = "camelCase", default)]
 pub struct JobExtensions {
     pub attempts: Vec<Attempt>,
-    pub waiting_reason: Option<String>,
+    pub waiting_reason: Option<WaitingReason>,
+}
+
+#[derive(Debug, Deserialize)]
+pub struct WaitingReason {
+    pub message: String,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -259,7 +264,8 @@ impl Job {
     }
 
     pub fn waiting_reason(&self) -> Option<&str> {
-        self.properties.extensions.as_ref()?.waiting_reason.as_deref()
+        let reason = self.properties.extensions.as_ref()?.waiting_reason.as_ref()?;
+        Some(&reason.message)
     }
 
     pub fn exit_code(&self) -> Option<i64> {

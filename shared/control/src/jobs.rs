@@ -9,7 +9,7 @@ use crate::{Control, Error, provided, replan};
 use dynamo::{Page, Transaction};
 use model::{
     Cluster, Ending, Experiment, FileServer, Job, JobNames, JobState, Name, Node, NodeId,
-    Operation, Uid, Wake, Workspace, WorkspaceNames, limits,
+    Operation, Toolkit, Uid, VmSize, Waiting, Wake, Workspace, WorkspaceNames, limits,
 };
 use wire::{ClusterId, JobRequest, ResourceKind};
 
@@ -38,12 +38,12 @@ impl Control {
     }
 
     /// What a queued job waits for; nothing for any other.
-    pub async fn waiting_reason(&self, job: &Job) -> Result<Option<String>, Error> {
-        let JobState::Queued { .. } = job.state else { return Ok(None) };
+    pub async fn waiting_reason(&self, job: &Job) -> Result<Option<Waiting>, Error> {
+        let JobState::Queued { since } = job.state else { return Ok(None) };
         let Some(cluster) = self.table.cluster(&job.cluster).await? else { return Ok(None) };
         let blocked = provided::cluster_problem(&cluster.spec);
         let (entry, now) = (job.queue_entry(), self.now());
-        Ok(Some(scheduler::waiting::explain(&cluster, blocked.as_ref(), &entry, now)))
+        Ok(Some(scheduler::waiting::explain(&cluster, blocked.as_ref(), &entry, since, now)))
     }
 
     pub async fn nodes_of(&self, job: &Job, ids: &[NodeId]) -> Result<Vec<Node>, Error> {
@@ -123,7 +123,7 @@ impl Control {
         operation: &Uid,
         request: &JobRequest,
     ) -> Result<Option<model::ClusterRef>, Error> {
-        self.refuse_impossible(request)?;
+        self.refuse_impossible(&cluster, request)?;
         let servers = self.mountable_all(request.file_servers()).await?;
         let job = self.new_job(experiment, name, uid, &cluster, request, &servers)?;
         let reference = cluster.reference();
@@ -153,17 +153,21 @@ impl Control {
     }
 
     /// A job that no setting of its cluster could ever let run.
-    fn refuse_impossible(&self, request: &JobRequest) -> Result<(), Error> {
+    fn refuse_impossible(&self, cluster: &Cluster, request: &JobRequest) -> Result<(), Error> {
+        let refused = |message| Err(Error::bad_request("QuotaExceeded", message));
         let (wanted, limit) = (request.node_count, self.settings.max_nodes);
-        if wanted <= limit {
-            return Ok(());
-        }
-        Err(Error::bad_request(
-            "QuotaExceeded",
-            format!(
+        if wanted > limit {
+            return refused(format!(
                 "The job needs {wanted} nodes at once, but this service runs at most {limit}; ask for fewer, or raise the limit of the service (--max-nodes)"
-            ),
-        ))
+            ));
+        }
+        let (cores, limit) = (wanted * cluster.charge().cores, self.settings.quota.cores);
+        if cores > limit {
+            return refused(format!(
+                "The job needs {cores} cores at once, but the quota is {limit}; ask for fewer nodes or smaller ones, or raise the limit of the service (--max-cores)"
+            ));
+        }
+        refuse_crowded_workers(cluster, request)
     }
 
     fn new_job(
@@ -303,6 +307,23 @@ impl Control {
         self.wake_nodes(&nodes);
         Ok(())
     }
+}
+
+/// TensorFlow workers share the GPUs of their nodes, one each at least (section 4).
+fn refuse_crowded_workers(cluster: &Cluster, request: &JobRequest) -> Result<(), Error> {
+    let Toolkit::TensorFlow(settings) = &request.toolkit else { return Ok(()) };
+    let workers = settings.worker_count.unwrap_or(request.node_count);
+    let most = request.node_count * VmSize::of(&cluster.spec.vm_size).gpus.max(1);
+    if workers <= most {
+        return Ok(());
+    }
+    let target = "properties.tensorFlowSettings.workerCount";
+    let predicate = format!(
+        "must be at most {most}, the number of GPUs of {} node(s) of size {}, but is {workers}",
+        request.node_count, cluster.spec.vm_size
+    );
+    let violation = wire::Violation::new(wire::codes::INVALID_PARAMETER, target, &predicate);
+    Err(wire::Violations::from(violation).into())
 }
 
 enum Submitted {

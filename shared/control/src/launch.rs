@@ -52,6 +52,12 @@ impl Control {
             launch,
             nodes,
             vm_size: cluster.spec.vm_size.clone(),
+            alternate_vm_sizes: cluster
+                .spec
+                .extensions
+                .alternate_vm_sizes
+                .clone()
+                .unwrap_or_default(),
             priority: cluster.spec.vm_priority,
         };
         let outcome = self.machines.launch(&request).await?;

@@ -27,7 +27,10 @@ impl Control {
             );
             crate::ApiError::new(crate::Kind::NotFound, "OperationNotFound", message)
         };
-        Ok(self.table.operation(id).await?.ok_or_else(missing)?)
+        // The table forgets what has expired, but not at once.
+        let found = self.table.operation(id).await?;
+        let known = found.filter(|it| self.now().epoch_seconds() < it.expires_at);
+        Ok(known.ok_or_else(missing)?)
     }
 }
 

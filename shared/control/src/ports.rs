@@ -64,6 +64,8 @@ pub struct LaunchRequest {
     pub launch: LaunchId,
     pub nodes: Vec<NodeId>,
     pub vm_size: String,
+    /// Sizes that do as well, in the order of preference.
+    pub alternate_vm_sizes: Vec<String>,
     pub priority: VmPriority,
 }
 

@@ -102,6 +102,22 @@ pub enum Verdict {
 }
 
 impl Ending {
+    /// What the job itself did wrong and may do better the next time (`maxRetries`).
+    pub fn is_own_failure(&self) -> bool {
+        match self {
+            Self::Exited { exit_code } => *exit_code != 0,
+            Self::PreparationFailed { .. } => true,
+            Self::NotProvided { .. }
+            | Self::WallClockExceeded
+            | Self::Terminated
+            | Self::ClusterDeleted
+            | Self::ShrunkAway { .. }
+            | Self::Displaced { .. }
+            | Self::Interrupted { .. }
+            | Self::NodeLost { .. } => false,
+        }
+    }
+
     /// Codes and messages: those that the Batch AI service was seen to use, or, where nothing was
     /// recorded (wall clock, shrink, cluster deletion), ours in their style.
     pub fn verdict(&self) -> Verdict {

@@ -2,7 +2,7 @@
 
 use crate::{
     Account, Charge, ClusterRef, ClusterSpec, Lifecycle, Name, ResourceError, ScaleSettings,
-    Timestamp, Uid, WorkspaceNames, limits,
+    Timestamp, Uid, VmSize, WorkspaceNames, limits,
 };
 use serde::{Deserialize, Serialize};
 
@@ -50,18 +50,21 @@ pub struct Allocation {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LaunchHealth {
     pub failures: u32,
+    /// When the first of them was.
+    pub since: Timestamp,
     pub not_before: Timestamp,
 }
 
 impl LaunchHealth {
-    pub const HEALTHY: Self = Self { failures: 0, not_before: Timestamp(0) };
+    pub const HEALTHY: Self = Self { failures: 0, since: Timestamp(0), not_before: Timestamp(0) };
 
     /// Another failure: the pause doubles, up to its limit.
     pub fn failed(self, now: Timestamp) -> Self {
         let doublings = self.failures.min(16);
         let seconds = (limits::LAUNCH_BACKOFF_FIRST_SECONDS << doublings)
             .min(limits::LAUNCH_BACKOFF_LONGEST_SECONDS);
-        Self { failures: self.failures + 1, not_before: now.plus_seconds(seconds) }
+        let since = if self.failures == 0 { now } else { self.since };
+        Self { failures: self.failures + 1, since, not_before: now.plus_seconds(seconds) }
     }
 }
 
@@ -81,7 +84,11 @@ impl Cluster {
 
     /// What each of its nodes counts for.
     pub fn charge(&self) -> Charge {
-        Charge::of(self.account(), self.spec.vm_priority, &self.spec.vm_size)
+        let charge = Charge::of(self.account(), self.spec.vm_priority, &self.spec.vm_size);
+        // Which size a node gets is known later: the largest counts.
+        let sizes = self.spec.extensions.alternate_vm_sizes.iter().flatten();
+        let cores = sizes.map(|size| VmSize::of(size).cores).fold(charge.cores, u32::max);
+        Charge { cores, ..charge }
     }
 
     pub fn is_deleting(&self) -> bool {

@@ -80,6 +80,39 @@ pub struct AttemptEnd {
     pub ending: Ending,
 }
 
+/// What a queued job waits for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Waiting {
+    pub reason: WaitingReason,
+    /// Names what is in the way and says what to do.
+    pub message: String,
+    pub since: Timestamp,
+}
+
+/// What kind of thing is in a job's way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WaitingReason {
+    /// The cluster asks for what this service cannot give, so it has no nodes.
+    Cluster,
+    /// A setting of the cluster that the user can change.
+    Setting,
+    /// Nodes that the quota, the machine or the cloud does not give now.
+    Capacity,
+    /// Nodes that are busy or still being prepared.
+    Nodes,
+}
+
+impl WaitingReason {
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Cluster => "WaitsForCluster",
+            Self::Setting => "WaitsForSetting",
+            Self::Capacity => "WaitsForCapacity",
+            Self::Nodes => "WaitsForNodes",
+        }
+    }
+}
+
 /// A job's place in the queue of its cluster, with all that dispatch has to know.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct QueueEntry {
@@ -230,6 +263,9 @@ impl Job {
         }
         let terminating = matches!(self.state, JobState::Terminating { .. });
         match ending.verdict() {
+            Verdict::Failed { .. } if !terminating && self.may_retry(ending) => {
+                self.state = JobState::Queued { since: now };
+            }
             Verdict::Succeeded => self.state = JobState::Succeeded { started_at, ended_at: now },
             Verdict::Requeue { .. } if terminating => {
                 self.fail(started_at, now, None, Ending::Terminated.verdict());
@@ -253,6 +289,15 @@ impl Job {
             }
         }
         Ok(self)
+    }
+
+    /// Whether the user asked for another try after this failure of the job's own, whose record is
+    /// written already.
+    fn may_retry(&self, ending: &Ending) -> bool {
+        let failures = self.attempts.iter().filter_map(|record| record.ended.as_ref());
+        let failures = failures.filter(|end| end.ending.is_own_failure()).count();
+        let retries = self.spec.max_retries.unwrap_or_default() as usize;
+        ending.is_own_failure() && failures <= retries
     }
 
     fn fail(

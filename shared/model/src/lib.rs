@@ -31,7 +31,7 @@ pub use container::{
 };
 pub use error::{Refused, ResourceError};
 pub use id::{AttemptRef, ClusterRef, JobRef, LaunchId, Name, NodeId, Uid, WorkspaceNames};
-pub use job::{AttemptRecord, Job, JobNames, JobState, QueueEntry};
+pub use job::{AttemptRecord, Job, JobNames, JobState, QueueEntry, Waiting, WaitingReason};
 pub use mount::{
     AzureBlobFileSystem, AzureFileShare, FileServerMount, MountVolumes, UnmanagedMount,
 };

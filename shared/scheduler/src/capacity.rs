@@ -30,7 +30,7 @@ pub struct CapacitySnapshot {
 
 #[derive(Clone, Copy, Debug)]
 pub struct CapacitySettings {
-    /// How long idle nodes beyond demand stay.
+    /// How long idle nodes beyond demand stay, where their cluster does not say.
     pub idle_seconds: u64,
 }
 
@@ -39,6 +39,8 @@ pub fn plan(
     settings: CapacitySettings,
     now: Timestamp,
 ) -> Vec<Action> {
+    let own = snapshot.cluster.spec.extensions.idle_seconds_before_scale_down.map(u64::from);
+    let settings = CapacitySettings { idle_seconds: own.unwrap_or(settings.idle_seconds) };
     if snapshot.cluster.is_deleting() {
         return plan_deletion(snapshot);
     }
@@ -285,6 +287,16 @@ mod tests {
         let late = NOW.plus_seconds(IDLE);
         let expected = [leave(0, LeaveReason::Shrink)];
         check_at(late, auto_cluster(1, 4), nodes(), &[], &expected);
+    }
+
+    #[test]
+    fn a_cluster_has_an_idle_time_of_its_own() {
+        let mut cluster = auto_cluster(0, 4);
+        cluster.spec.extensions.idle_seconds_before_scale_down = Some(5);
+        let nodes = || vec![idle(0, NOW)];
+        check_at(NOW.plus_seconds(4), cluster.clone(), nodes(), &[], &[]);
+        let expected = [leave(0, LeaveReason::Shrink)];
+        check_at(NOW.plus_seconds(5), cluster, nodes(), &[], &expected);
     }
 
     #[test]

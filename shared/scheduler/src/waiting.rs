@@ -1,49 +1,62 @@
 //! What a queued job waits for, in words for the person who asks.
 
-use model::{Cluster, QueueEntry, ResourceError, ScaleSettings, Timestamp};
+use model::{Cluster, QueueEntry, ResourceError, ScaleSettings, Timestamp, Waiting, WaitingReason};
 
 /// What the cluster can never give first, then settings (the user can change them), then failures,
-/// then plain lack of free nodes. `blocked` says why the cluster gets no nodes at all.
+/// then plain lack of free nodes. `blocked` says why the cluster gets no nodes at all, `queued_at`
+/// since when the job is in the queue.
 pub fn explain(
     cluster: &Cluster,
     blocked: Option<&ResourceError>,
     entry: &QueueEntry,
+    queued_at: Timestamp,
     now: Timestamp,
-) -> String {
+) -> Waiting {
     let (needs, name) = (entry.node_count, &cluster.name);
+    let waits = |reason, since: Timestamp, message: String| Waiting {
+        reason,
+        message,
+        since: since.max(queued_at),
+    };
     if let Some(ResourceError { code, message, .. }) = blocked {
-        return format!(
+        let message = format!(
             "Waits for another cluster: {name} gets no nodes ({code}: {message}). Delete the job, and submit it to a cluster without that."
         );
+        return waits(WaitingReason::Cluster, queued_at, message);
     }
-    match cluster.scale {
+    let setting = match cluster.scale {
         ScaleSettings::Manual { target_node_count, .. } if needs > target_node_count => {
-            return format!(
+            Some(format!(
                 "Waits for a setting: the job needs {needs} node(s), but cluster {name} is scaled manually to {target_node_count}. Set targetNodeCount to at least {needs}, or scale automatically."
-            );
+            ))
         }
         ScaleSettings::AutoScale { maximum_node_count, .. } if needs > maximum_node_count => {
-            return format!(
+            Some(format!(
                 "Waits for a setting: the job needs {needs} node(s), but cluster {name} may have at most {maximum_node_count}. Set maximumNodeCount to at least {needs}."
-            );
+            ))
         }
-        ScaleSettings::Manual { .. } | ScaleSettings::AutoScale { .. } => {}
+        ScaleSettings::Manual { .. } | ScaleSettings::AutoScale { .. } => None,
+    };
+    if let Some(message) = setting {
+        return waits(WaitingReason::Setting, cluster.modified_at, message);
     }
     if now < cluster.health.not_before {
         let why = cluster
             .errors
             .first()
             .map_or_else(String::new, |error| format!(" ({}: {})", error.code, error.message));
-        return format!(
+        let message = format!(
             "Waits for capacity: the last {} launch(es) of nodes for cluster {name} failed{why}; the next one is tried at {}.",
             cluster.health.failures, cluster.health.not_before
         );
+        return waits(WaitingReason::Capacity, cluster.health.since, message);
     }
-    format!(
+    let message = format!(
         "Waits for {needs} free node(s) of cluster {name}, which has {} of at most {}.",
         cluster.planned_nodes,
         cluster.scale.ceiling()
-    )
+    );
+    waits(WaitingReason::Nodes, queued_at, message)
 }
 
 #[cfg(test)]
@@ -52,35 +65,47 @@ mod tests {
     use crate::builders::*;
     use model::LaunchHealth;
 
-    fn check(cluster: &Cluster, width: u32, expected: &str) {
-        let text = explain(cluster, None, &queued("a", width), NOW);
-        assert!(text.starts_with(expected), "{text}");
+    const QUEUED_AT: Timestamp = Timestamp(NOW.0 - 60_000);
+
+    #[track_caller]
+    fn check(
+        cluster: &Cluster,
+        blocked: Option<&ResourceError>,
+        width: u32,
+        expected: (WaitingReason, Timestamp, &str),
+    ) {
+        let waiting = explain(cluster, blocked, &queued("a", width), QUEUED_AT, NOW);
+        let (reason, since, text) = expected;
+        assert_eq!((waiting.reason, waiting.since), (reason, since), "{waiting:?}");
+        assert!(waiting.message.starts_with(text), "{waiting:?}");
     }
 
     #[test]
     fn a_cluster_that_gets_no_nodes_says_why() {
         let why = ResourceError::new("MountNotProvided", "No shares here");
-        let text = explain(&manual_cluster(0), Some(&why), &queued("a", 1), NOW);
-        let expected = "Waits for another cluster: c gets no nodes (MountNotProvided: No shares";
-        assert!(text.starts_with(expected), "{text}");
+        let text = "Waits for another cluster: c gets no nodes (MountNotProvided: No shares";
+        check(&manual_cluster(0), Some(&why), 1, (WaitingReason::Cluster, QUEUED_AT, text));
     }
 
     #[test]
     fn the_first_thing_in_the_way_is_named() {
-        check(&manual_cluster(0), 1, "Waits for a setting: the job needs 1 node(s), but cluster c");
-        check(
-            &auto_cluster(0, 2),
-            3,
-            "Waits for a setting: the job needs 3 node(s), but cluster c may",
-        );
-        check(&auto_cluster(0, 2), 2, "Waits for 2 free node(s) of cluster c");
+        let setting = |text| (WaitingReason::Setting, NOW, text);
+        let text = "Waits for a setting: the job needs 1 node(s), but cluster c";
+        check(&manual_cluster(0), None, 1, setting(text));
+        let text = "Waits for a setting: the job needs 3 node(s), but cluster c may";
+        check(&auto_cluster(0, 2), None, 3, setting(text));
+        let text = "Waits for 2 free node(s) of cluster c";
+        check(&auto_cluster(0, 2), None, 2, (WaitingReason::Nodes, QUEUED_AT, text));
+    }
+
+    #[test]
+    fn failed_launches_count_from_the_first() {
         let mut cluster = auto_cluster(0, 2);
-        cluster.health = LaunchHealth::HEALTHY.failed(NOW);
+        let first = Timestamp(NOW.0 - 1000);
+        cluster.health = LaunchHealth::HEALTHY.failed(first).failed(NOW);
         cluster.record_error(ResourceError::new("NoCapacity", "none left"));
-        check(
-            &cluster,
-            1,
-            "Waits for capacity: the last 1 launch(es) of nodes for cluster c failed (NoCapacity",
-        );
+        let text =
+            "Waits for capacity: the last 2 launch(es) of nodes for cluster c failed (NoCapacity";
+        check(&cluster, None, 1, (WaitingReason::Capacity, first, text));
     }
 }

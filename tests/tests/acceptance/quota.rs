@@ -42,7 +42,7 @@ async fn beyond_the_quota_nothing_is_launched() {
     let waiting = until("the job says why it waits", async || {
         let job = service.job("waits").await["properties"].clone();
         assert_eq!(job["executionState"], "queued", "{job:#}");
-        let reason = job["extensions"]["waitingReason"].as_str()?.to_owned();
+        let reason = job["extensions"]["waitingReason"]["message"].as_str()?.to_owned();
         reason.contains("AccountCoreQuotaReached").then_some(reason)
     })
     .await;

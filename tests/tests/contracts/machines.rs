@@ -165,6 +165,7 @@ fn request(cluster: &ClusterRef, count: usize) -> LaunchRequest {
         launch: RandomIds.uid(),
         nodes: (0..count).map(|_| NodeId::new(&RandomIds.uid(), true)).collect(),
         vm_size: "STANDARD_NC6".to_owned(),
+        alternate_vm_sizes: Vec::new(),
         priority: VmPriority::LowPriority,
     }
 }

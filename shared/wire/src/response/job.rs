@@ -6,7 +6,7 @@ use crate::ids;
 use model::{
     AttemptRecord, ContainerSettings, Ending, EnvironmentVariable, InputDirectory, Job, JobState,
     KeyVaultSecretReference, NodeId, OutputDirectory, Priority, ResourceId, SecretValue, Timestamp,
-    Toolkit, time,
+    Toolkit, Waiting, time,
 };
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -102,9 +102,26 @@ pub struct JobExtensions {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub attempts: Vec<AttemptView>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub waiting_reason: Option<String>,
+    pub waiting_reason: Option<WaitingReasonBody>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_retries: Option<u32>,
+}
+
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(rename = "WaitingReason")]
+pub struct WaitingReasonBody {
+    pub code: &'static str,
+    pub message: String,
+    #[serde(serialize_with = "parts::instant")]
+    #[schemars(schema_with = "parts::date_time")]
+    pub since: Timestamp,
+}
+
+impl From<&Waiting> for WaitingReasonBody {
+    fn from(waiting: &Waiting) -> Self {
+        Self { code: waiting.reason.code(), message: waiting.message.clone(), since: waiting.since }
+    }
 }
 
 #[derive(Clone, Debug, Serialize, JsonSchema)]
@@ -123,7 +140,7 @@ pub struct AttemptView {
 }
 
 /// `waiting` says why a queued job does not run yet.
-pub fn job(job: &Job, waiting: Option<&str>) -> Resource<JobProperties> {
+pub fn job(job: &Job, waiting: Option<&Waiting>) -> Resource<JobProperties> {
     let spec = &job.spec;
     let command = |line: &String| CommandLine { command_line: line.clone() };
     let (provisioning_state, provisioning_since) = provisioning(job);
@@ -197,9 +214,9 @@ fn execution_info(state: &JobState) -> Option<ExecutionInfo> {
 }
 
 /// A reason to wait is shown only while the job waits.
-fn extensions(job: &Job, waiting: Option<&str>) -> Option<JobExtensions> {
+fn extensions(job: &Job, waiting: Option<&Waiting>) -> Option<JobExtensions> {
     let is_queued = matches!(job.state, JobState::Queued { .. });
-    let waiting_reason = waiting.filter(|_| is_queued).map(str::to_owned);
+    let waiting_reason = waiting.filter(|_| is_queued).map(WaitingReasonBody::from);
     let attempts: Vec<AttemptView> = job.attempts.iter().map(attempt).collect();
     let max_retries = job.spec.max_retries;
     (waiting_reason.is_some() || !attempts.is_empty() || max_retries.is_some())

@@ -135,7 +135,7 @@ mod tests {
             "exitCode": 3, "errors": [{ "code": "JobFailed", "message": "Job failed with non-zero exit code" }] });
         let lines = [
             told(
-                json!({ "executionState": "queued", "extensions": { "attempts": [], "waitingReason": "Waits for 1 free node of cluster spot." } }),
+                json!({ "executionState": "queued", "extensions": { "attempts": [], "waitingReason": { "message": "Waits for 1 free node of cluster spot." } } }),
             ),
             told(json!({ "executionState": "queued", "extensions": { "attempts": lost } })),
             told(json!({ "executionState": "running", "extensions": { "attempts": twice } })),

@@ -125,8 +125,7 @@ mod tests {
             "executionInfo": { "startTime": "2026-01-01T00:08:00Z" },
             "extensions": { "attempts": [{ "number": 1, "nodes": ["tvm-3-p", "tvm-4-p"] }] },
         });
-        let waits =
-            json!({ "extensions": { "waitingReason": "Waits for 1 free node of cluster spot." } });
+        let waits = json!({ "extensions": { "waitingReason": { "message": "Waits for 1 free node of cluster spot." } } });
         insta::assert_snapshot!(rows_of::<Job>(vec![
             job("first", "running", running),
             rerun(),

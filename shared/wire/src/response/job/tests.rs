@@ -5,6 +5,7 @@ use crate::fixtures::{self, at, pretty, uid};
 use model::job::AttemptEnd;
 use model::toolkit::{CommunicationBackend, PyTorch};
 use model::{ImageSourceRegistry, MountVolumes, RegistryCredentials, SecretVariable};
+use model::{Waiting, WaitingReason};
 
 fn node_id(number: u8) -> NodeId {
     NodeId::new(&uid(number), true)
@@ -20,9 +21,14 @@ fn record(number: u32, node: u8, ending: Option<Ending>) -> AttemptRecord {
     }
 }
 
+fn waiting() -> Waiting {
+    let message = "Waits for 1 node".to_owned();
+    Waiting { reason: WaitingReason::Nodes, message, since: at(1) }
+}
+
 #[test]
 fn a_new_job() {
-    insta::assert_snapshot!(pretty(&job(&fixtures::job(), Some("waits for 1 node"))), @r#"
+    insta::assert_snapshot!(pretty(&job(&fixtures::job(), Some(&waiting()))), @r#"
     {
       "id": "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/demo_group/providers/Microsoft.BatchAI/workspaces/demo/experiments/first/jobs/train",
       "name": "train",
@@ -49,7 +55,11 @@ fn a_new_job() {
         "executionState": "queued",
         "executionStateTransitionTime": "2018-06-06T20:46:53.03Z",
         "extensions": {
-          "waitingReason": "waits for 1 node"
+          "waitingReason": {
+            "code": "WaitsForNodes",
+            "message": "Waits for 1 node",
+            "since": "2018-06-06T20:46:54.03Z"
+          }
         }
       }
     }
@@ -107,7 +117,7 @@ fn a_failed_job_that_has_everything() {
         exit_code: Some(1),
         error: model::ResourceError::new("JobFailed", "Job failed with non-zero exit code"),
     };
-    insta::assert_snapshot!(pretty(&job(&full, Some("waits for 1 node"))), @r#"
+    insta::assert_snapshot!(pretty(&job(&full, Some(&waiting()))), @r#"
     {
       "id": "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/demo_group/providers/Microsoft.BatchAI/workspaces/demo/experiments/first/jobs/train",
       "name": "train",
