@@ -144,10 +144,10 @@ pub struct ClusterSpec {
     pub user_account: UserAccount,
     pub setup_task: Option<SetupTask>,
     pub mounts: Option<MountVolumes>,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub performance_counters: Option<PerformanceCounters>,
     pub subnet_id: Option<String>,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "ClusterExtensions::is_empty")]
     pub extensions: ClusterExtensions,
 }
 
@@ -163,11 +163,17 @@ pub struct ClusterExtensions {
     pub alternate_vm_sizes: Option<Vec<String>>,
 }
 
+impl ClusterExtensions {
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileServerSpec {
     pub vm_size: String,
     /// Kept as it was sent: nobody can log in to a file server, so there is nothing to allow.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub public_ips_to_allow: Option<Vec<String>>,
     pub user_account: UserAccount,
     pub disk_size_in_gb: u32,
@@ -181,18 +187,24 @@ pub struct FileServerSpec {
 pub struct JobSpec {
     pub priority: Priority,
     pub node_count: u32,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub container: Option<ContainerSettings>,
     pub toolkit: Toolkit,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub preparation: Option<String>,
     pub std_out_err_path_prefix: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mounts: Option<MountVolumes>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub input_directories: Option<Vec<InputDirectory>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output_directories: Option<Vec<OutputDirectory>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub environment: Option<Vec<EnvironmentVariable>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secrets: Option<Vec<SecretVariable>>,
     pub max_wall_clock_seconds: u64,
     /// How often the job runs again when its own command has failed; not at all unless it says so.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_retries: Option<u32>,
 }

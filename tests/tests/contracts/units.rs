@@ -25,11 +25,11 @@ dispatch of a job of 1                   8    10
 agent 0 gets its assignment              3     0
 agent 0 is prepared                      3     0
 agent 0 runs, nothing new                2     0
-agent 0 reports the end                  5    10
+agent 0 reports the end                  5     8
 what follows from the end                3     0
 GET job                                  3     0
 PUT job of 4                             4    10
-dispatch of a job of 4                   8    24
+dispatch of a job of 4                   8    22
 agent 0 gets its assignment              3     0
 agent 1 gets its assignment              3     0
 agent 2 gets its assignment              3     0
@@ -45,7 +45,7 @@ agent 2 reports the end                  4     6
 agent 3 reports the end                  5    10
 what follows from the end                3     0
 GET job                                  3     0
-dispatch of the first of 50 jobs         8    24
+dispatch of the first of 50 jobs         8    22
 dispatch, all nodes busy                 2     0
 ";
 

@@ -147,7 +147,7 @@ pub fn cluster(cluster: &Cluster, nodes: &NodeCounts) -> Resource<ClusterPropert
         node_setup: node_setup(spec),
         subnet: spec.subnet_id.clone().map(|id| ResourceId { id }),
         errors: cluster.errors.iter().chain(of_nodes).map(BatchAiError::from).collect(),
-        extensions: Some(spec.extensions.clone()).filter(|it| *it != ClusterExtensions::default()),
+        extensions: (!spec.extensions.is_empty()).then(|| spec.extensions.clone()),
     };
     Resource::child(ids::id_of_cluster(cluster), &cluster.name, ids::CLUSTER_TYPE, properties)
 }
