@@ -23,13 +23,23 @@ pub struct JobOrder<'a> {
     pub millis: u64,
     /// ISO 8601.
     pub wall_clock: &'a str,
+    pub max_retries: u32,
 }
 
 impl<'a> JobOrder<'a> {
     /// One node, normal priority, a command that takes a second and succeeds.
     pub fn new(name: &'a str, cluster: &'a str) -> Self {
         let (priority, wall_clock) = ("normal", "PT5M");
-        Self { name, cluster, nodes: 1, priority, exit_code: 0, millis: 1000, wall_clock }
+        Self {
+            name,
+            cluster,
+            nodes: 1,
+            priority,
+            exit_code: 0,
+            millis: 1000,
+            wall_clock,
+            max_retries: 0,
+        }
     }
 }
 
@@ -95,7 +105,8 @@ impl Stage {
     }
 
     pub async fn submit(&self, order: &JobOrder<'_>) -> Result<(), control::Error> {
-        let JobOrder { name, cluster, nodes, priority, exit_code, millis, wall_clock } = order;
+        let JobOrder { name, cluster, nodes, priority, exit_code, millis, wall_clock, max_retries } =
+            order;
         let body = json!({"properties": {
             "cluster": {"id": cluster_id(cluster)},
             "nodeCount": nodes,
@@ -103,6 +114,7 @@ impl Stage {
             "stdOutErrPathPrefix": "$AZ_BATCHAI_MOUNT_ROOT/nfs",
             "customToolkitSettings": {"commandLine": agent::command_line(*exit_code, *millis)},
             "constraints": {"maxWallClockTime": wall_clock},
+            "extensions": {"maxRetries": max_retries},
         }});
         self.put_job(name, &body).await
     }

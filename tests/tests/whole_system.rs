@@ -210,6 +210,28 @@ async fn deleting_a_workspace_takes_everything_along() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_failed_job_is_tried_again_as_often_as_it_asks() {
+    let stage = Stage::set(11).await;
+    stage.put_cluster("c", &manual(1, "requeue")).await;
+    let order = JobOrder { exit_code: 3, max_retries: 2, ..JobOrder::new("a", "c") };
+    stage.submit(&order).await.unwrap();
+    stage.run(15).await;
+    let job = stage.job("a").await;
+    assert!(matches!(job.state, JobState::Failed { exit_code: Some(3), .. }), "{:?}", job.state);
+    assert_eq!(job.attempts.len(), 3);
+    // What the infrastructure does to a job uses up none of its tries.
+    let order = JobOrder { millis: 5000, max_retries: 1, ..JobOrder { name: "b", ..order } };
+    stage.submit(&order).await.unwrap();
+    stage.run(3).await;
+    let instance = stage.world.machines.running()[0].clone();
+    stage.world.machines.lose(&instance);
+    stage.run(300).await;
+    let job = stage.job("b").await;
+    assert!(job.state.is_final(), "{:?}", job.state);
+    assert_eq!(job.attempts.len(), 3, "one lost, two of its own");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_job_that_cannot_be_run_has_failed_at_once() {
     let stage = Stage::set(9).await;
     stage.put_cluster("c", &auto(0, 2)).await;

@@ -4,6 +4,7 @@
 mod kept;
 
 use kept::{has_null, uid};
+use model::{Timestamp, Waiting, WaitingReason};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use wire::{FileServerView, NodeCounts, Violations};
@@ -212,6 +213,11 @@ fn check_answer(body: &impl serde::Serialize) -> Result<(), TestCaseError> {
     Ok(())
 }
 
+fn waits() -> Waiting {
+    let reason = WaitingReason::Nodes;
+    Waiting { reason, message: "waits".to_owned(), since: Timestamp(0) }
+}
+
 proptest! {
     #[test]
     fn any_bytes(bytes in prop::collection::vec(any::<u8>(), 0..64)) {
@@ -265,7 +271,7 @@ proptest! {
                 let made = request.into_spec(|_| "sealed".to_owned(), |_| Some(uid()));
                 let spec = made.expect("all file servers are there");
                 let job = kept::job(spec, again.cluster.to_string());
-                check_answer(&wire::job(&job, Some("waits")))?;
+                check_answer(&wire::job(&job, Some(&waits())))?;
                 prop_assert!(again.is_same_as(&job));
             }
         }

@@ -130,6 +130,7 @@ impl History {
         let name = format!("j{}", self.jobs_submitted);
         let cluster = CLUSTERS[self.dice.random_range(0..2)];
         let order = JobOrder {
+            max_retries: self.dice.random_range(0..3),
             name: &name,
             cluster,
             nodes: self.dice.random_range(1..4),

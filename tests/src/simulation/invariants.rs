@@ -55,6 +55,7 @@ pub fn check(
         job_is_where_its_state_says(job, &queued, &attempts)?;
         final_jobs_stay(job, memory)?;
         exit_codes_are_true(job, truth)?;
+        only_asked_for_retries(job)?;
     }
     for entry in queued {
         ensure(jobs.iter().any(|job| job.uid == entry.job.uid), || {
@@ -175,6 +176,16 @@ fn final_jobs_stay(job: &Job, memory: &mut Memory) -> Result<(), String> {
     let before = memory.final_jobs.entry(job.uid.clone()).or_insert_with(|| job.clone());
     ensure(before.state == job.state && before.attempts == job.attempts, || {
         format!("final job {} changed from {:?} to {:?}", job.names.job, before.state, job.state)
+    })
+}
+
+/// The user's failures are tried again as often as they asked for, never more.
+fn only_asked_for_retries(job: &Job) -> Result<(), String> {
+    let ends = job.attempts.iter().filter_map(|record| record.ended.as_ref());
+    let failures = ends.filter(|end| end.ending.is_own_failure()).count();
+    let tries = job.spec.max_retries.unwrap_or_default() as usize + 1;
+    ensure(failures < tries || (failures == tries && job.state.is_final()), || {
+        format!("job {} has failed {failures} times, with {tries} tries", job.names.job)
     })
 }
 
