@@ -1,15 +1,17 @@
 """Nodes: how many there are, how they are set up, and what becomes of jobs when they go."""
 
+import os
+
 from azure.mgmt.batchai import models
 from operations import scenario
 from scenarios import (
     EXPERIMENT, GROUP, NFS, SECRET, WORKSPACE, answers, auto_scale, client, cluster_parameters,
-    equal, file_server_parameters, files, job, job_in, last, manual, missing, names, refused, start,
-    submit, text, until, workspace_id)
+    enqueue, equal, file_server_parameters, files, job, job_in, last, manual, missing, names,
+    refused, text, until, workspace_id)
 
 
-def set_up(secret=SECRET, command="echo $WHO $(echo -n $HIDDEN | wc -c)"):
-    """A cluster whose setup task leaves a file for each node."""
+def set_up(secret=SECRET, command="echo set up; echo $WHO $(echo -n $HIDDEN | wc -c)"):
+    """A cluster whose setup task says something and leaves a file for each node."""
     return cluster_parameters(auto_scale(0, 2), models.SetupTask(
         command_line=f"{command} > {NFS}/setup-$AZ_BATCHAI_NODE_ID",
         std_out_err_path_prefix=NFS,
@@ -90,6 +92,10 @@ def cluster():
     return wire
 
 
+def last_attempt_of(name):
+    return (job(name) and last()["properties"])["extensions"]["attempts"][-1]
+
+
 def steady_with(nodes, **counts):
     def look():
         wire = cluster()
@@ -98,6 +104,12 @@ def steady_with(nodes, **counts):
         return matches and wire["currentNodeCount"] == nodes and (
             wire["allocationState"] == "steady")
     until(f"{nodes} nodes, steady, {counts}", look)
+
+
+def share():
+    """Where the file server keeps its files, on this machine."""
+    client.file_servers.get(GROUP, WORKSPACE, "nfs")
+    return last()["properties"]["extensions"]["localPath"]
 
 
 def resize(settings):
@@ -109,10 +121,16 @@ def a_job_brings_up_a_node_and_it_leaves_afterwards():
     """Submits a job to a cluster without nodes. One comes up, is set up with the secret, runs the
     job and leaves."""
     steady_with(0)
-    submit("first", f"cat {NFS}/setup-$AZ_BATCHAI_NODE_ID")
+    enqueue("first", f"cat {NFS}/setup-$AZ_BATCHAI_NODE_ID")
     job_in("first", "succeeded")
     expected = f"me {len(SECRET)}\n"
-    assert text("first", "stdout.txt") == expected, "the setup task ran before, with its secret"
+    equal(text("first", "stdout.txt"), expected, "the setup task ran before, with its secret")
+    task = cluster()["nodeSetup"]["setupTask"]
+    logs = os.path.join(share(), task["stdOutErrPathSuffix"])
+    node = last_attempt_of("first")["nodes"][0]
+    with open(os.path.join(logs, f"stdout-{node}.txt")) as log:
+        equal(log.read(), "set up\n", "what the setup task said, on this node")
+    assert os.path.exists(os.path.join(logs, f"stderr-{node}.txt")), os.listdir(logs)
     steady_with(0)
 
 
@@ -138,10 +156,11 @@ def a_cluster_is_resized_by_hand():
 def a_job_that_needs_more_nodes_waits_and_says_why():
     """Submits a job for two nodes to a cluster of one. It is queued and says for what it waits,
     until the cluster grows."""
-    submit("wide", "true", node_count=2)
+    enqueue("wide", "true", node_count=2)
     waiting = until("it says why", lambda: (job("wide") and last()["properties"]).get(
         "extensions", {}).get("waitingReason"))
-    assert "2 node" in waiting and "targetNodeCount" in waiting, waiting
+    equal(set(waiting), {"code", "message", "since"}, "what it says")
+    assert "2 node" in waiting["message"] and "targetNodeCount" in waiting["message"], waiting
     equal(job("wide").execution_state, "queued", "it waits")
     resize(manual(2))
     job_in("wide", "succeeded")
@@ -151,8 +170,7 @@ def a_job_that_needs_more_nodes_waits_and_says_why():
 def a_busy_node_is_given_up_as_the_settings_say():
     """Shrinks a cluster whose nodes are all busy. One job goes back to the queue and runs again."""
     command = "[ $AZ_BATCHAI_ATTEMPT -gt 1 ] || sleep 600"
-    for poller in [start("a", command), start("b", command)]:
-        poller.result()
+    enqueue("a", command), enqueue("b", command)
     job_in("a", "running"), job_in("b", "running")
     steady_with(2, running=2)
     resize(manual(1))
@@ -174,7 +192,7 @@ def back_to_automatic():
     equal(last()["properties"]["scaleSettings"], {"autoScale": {
         "minimumNodeCount": 0, "maximumNodeCount": 2, "initialNodeCount": 0}}, "manual is gone")
     steady_with(0)
-    submit("again", "true", node_count=2)
+    enqueue("again", "true", node_count=2)
     job_in("again", "succeeded")
     steady_with(0)
 
@@ -200,10 +218,10 @@ def a_cluster_is_deleted_and_its_jobs_fail():
     have failed with a reason, and what they wrote can still be read."""
     resize(manual(1))
     command = "trap 'echo bye; sleep 1; exit 0' TERM; echo begun; while :; do sleep 0.05; done"
-    submit("runs", command)
+    enqueue("runs", command)
     until("it runs", lambda: "stdout.txt" in names(files("runs"))
           and text("runs", "stdout.txt") == "begun\n")
-    submit("waits", "echo never")
+    enqueue("waits", "echo never")
     equal(job("waits").execution_state, "queued", "there is one node")
     poller = client.clusters.delete(GROUP, WORKSPACE, "cluster")
     equal(cluster()["provisioningState"], "deleting", "while its nodes end")

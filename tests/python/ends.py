@@ -2,8 +2,8 @@
 
 from operations import scenario
 from scenarios import (
-    EXPERIMENT, GROUP, NFS, WORKSPACE, answers, auto_scale, client, equal, files, job, job_in, last,
-    missing, names, prepare, start, submit, text, until)
+    EXPERIMENT, GROUP, NFS, WORKSPACE, answers, auto_scale, client, enqueue, equal, files, job,
+    job_in, last, missing, names, prepare, submit, text, until)
 
 
 @scenario()
@@ -33,8 +33,8 @@ def ended_by_the_user(name):
 
 @scenario("Jobs_Terminate")
 def a_running_job_is_terminated():
-    """Terminates a job that runs. It can say a last word, and has failed when the operation ends."""
-    submit("running", "trap 'echo bye; exit 0' TERM; echo begun; while :; do sleep 0.05; done")
+    """Terminates a job that runs. It says a last word; when the operation ends, it has failed."""
+    enqueue("running", "trap 'echo bye; exit 0' TERM; echo begun; while :; do sleep 0.05; done")
     until("it runs", lambda: "stdout.txt" in names(files("running"))
           and text("running", "stdout.txt") == "begun\n")
     wire = job("running") and last()["properties"]
@@ -48,9 +48,9 @@ def a_running_job_is_terminated():
 @scenario()
 def a_queued_job_is_terminated():
     """Terminates a job that waits. It has failed, with a start and an end, and never ran."""
-    submit("blocks", f"until [ -e {NFS}/go ]; do sleep 0.05; done")
+    enqueue("blocks", f"until [ -e {NFS}/go ]; do sleep 0.05; done")
     job_in("blocks", "running")
-    submit("queued", "echo never")
+    enqueue("queued", "echo never")
     wire = job("queued") and last()["properties"]
     assert wire["executionState"] == "queued" and "executionInfo" not in wire, wire
     assert wire["extensions"]["waitingReason"], "it says what it waits for"
@@ -62,7 +62,7 @@ def a_queued_job_is_terminated():
 @scenario("Jobs_Delete")
 def a_queued_job_is_deleted():
     """Deletes a job that waits. It is gone."""
-    submit("forgotten", "echo never")
+    enqueue("forgotten", "echo never")
     delete("forgotten")
     missing("JobNotFound", "forgotten", lambda: job("forgotten"))
 
@@ -71,12 +71,9 @@ def a_queued_job_is_deleted():
 def priority_goes_before_age():
     """Fills the queue of a busy node. By priority first and by age second the jobs begin."""
     """While the one node is busy; then each notes when it begins."""
-    # A job is in the queue when its PUT is answered.
-    pollers = [start(name, f"echo {name} >> {NFS}/order", scheduling_priority=priority)
-               for name, priority in [("old-low", "low"), ("old-normal", "normal"),
-                                      ("new-normal", "normal"), ("new-high", "high")]]
-    for poller in pollers:
-        poller.result()
+    for name, priority in [("old-low", "low"), ("old-normal", "normal"), ("new-normal", "normal"),
+                           ("new-high", "high")]:
+        enqueue(name, f"echo {name} >> {NFS}/order", scheduling_priority=priority)
     for name in ("old-low", "old-normal", "new-normal", "new-high"):
         assert job(name).execution_state == "queued", last()
     terminate("blocks")
@@ -102,22 +99,21 @@ def a_finished_job_is_terminated_without_effect():
 @scenario()
 def a_running_job_is_deleted_with_its_processes():
     """Deletes a job that runs. When the operation ends, so have its processes."""
-    submit("doomed", f"echo $$ > {NFS}/pid; sleep 600")
-    job_in("doomed", "running")
-    until("it runs", lambda: names(files("doomed")).count("stdout.txt"))
+    enqueue("doomed", f"echo $$ > {NFS}/pid; echo noted; sleep 600")
+    until("it runs", lambda: "stdout.txt" in names(files("doomed"))
+          and text("doomed", "stdout.txt") == "noted\n")
     delete("doomed")
     missing("JobNotFound", "doomed", lambda: job("doomed"))
-    submit("looks", f"kill -0 $(cat {NFS}/pid)")
-    assert job_in("looks", "failed").execution_info.exit_code == 1, "its process is gone"
+    enqueue("looks", f"kill -0 $(cat {NFS}/pid)")
+    equal(job_in("looks", "failed").execution_info.exit_code, 1, "kill, as its process is gone")
 
 
 @scenario("Experiments_Delete")
 def an_experiment_goes_with_its_jobs():
     """Deletes an experiment with a running and a queued job. The cluster stays."""
-    pollers = [start("last", "sleep 600"), start("behind", "sleep 600")]
+    enqueue("last", "sleep 600")
     job_in("last", "running")
-    for poller in pollers:
-        poller.result()
+    enqueue("behind", "sleep 600")
     client.experiments.delete(GROUP, WORKSPACE, EXPERIMENT).result()
     missing("ExperimentNotFound", EXPERIMENT, lambda: job("last"))
     assert client.clusters.get(GROUP, WORKSPACE, "cluster").provisioning_state == "succeeded"
@@ -128,10 +124,9 @@ def an_experiment_goes_with_its_jobs():
 @scenario("Workspaces_Delete")
 def a_workspace_goes_with_all_it_holds():
     """Deletes a workspace with a running and a queued job. Nothing is left of it."""
-    pollers = [start("last", "sleep 600"), start("behind", "sleep 600")]
+    enqueue("last", "sleep 600")
     job_in("last", "running")
-    for poller in pollers:
-        poller.result()
+    enqueue("behind", "sleep 600")
     client.workspaces.delete(GROUP, WORKSPACE).result()
     missing("WorkspaceNotFound", WORKSPACE, lambda: client.workspaces.get(GROUP, WORKSPACE))
     assert names(client.workspaces.list()) == []

@@ -1,10 +1,11 @@
-"""File servers: usable when their operation ends, shared by clusters, kept while they are mounted."""
+"""File servers: usable when their operation ends, shared by clusters, kept while mounted."""
 
 from azure.mgmt.batchai import models
-from operations import finding, scenario
+from operations import scenario
 from scenarios import (
-    EXPERIMENT, GROUP, NFS, WORKSPACE, answers, auto_scale, client, cluster_parameters, equal,
-    file_server_parameters, job_in, last, missing, names, refused, start, text, workspace_id)
+    EXPERIMENT, GROUP, NFS, WORKSPACE, answers, auto_scale, client, cluster_parameters, enqueue,
+    equal,
+    file_server_parameters, job_in, last, missing, names, refused, text, workspace_id)
 
 
 @scenario("FileServers_Create", "FileServers_Get")
@@ -19,9 +20,10 @@ def they_are_usable_when_their_operation_ends():
     equal(wire["type"], "Microsoft.BatchAI/workspaces/fileservers", "and in the type")
     equal(set(wire), {"id", "name", "type", "properties"}, "a child has no location")
     properties = wire["properties"]
-    equal(set(properties) - {"subnet"}, {
+    equal(set(properties), {
         "provisioningState", "creationTime", "provisioningStateTransitionTime", "vmSize",
-        "sshConfiguration", "dataDisks", "mountSettings", "extensions"}, "its fields")
+        "sshConfiguration", "dataDisks", "subnet", "mountSettings",
+        "extensions"}, "its fields")
     equal(properties["provisioningState"], "succeeded", "it is usable")
     for field in ("mountPoint", "fileServerPublicIP", "fileServerInternalIP"):
         assert properties["mountSettings"][field], f"the CLI needs {field}: {wire}"
@@ -31,8 +33,7 @@ def they_are_usable_when_their_operation_ends():
         "storageAccountType": "Standard_LRS"}, "the disks, with the default of their cache")
     equal(properties["sshConfiguration"], {"userAccountSettings": {"adminUserName": "demoUser"}},
           "the account, without its password")
-    with finding("a file server without a subnet is given one (section 3.4)"):
-        assert "/virtualNetworks/" in properties.get("subnet", {}).get("id", ""), "no subnet"
+    assert "/virtualNetworks/" in properties["subnet"]["id"], "one was made for it"
     equal(client.file_servers.get(GROUP, WORKSPACE, "NFS").name, "nfs", "it is found in any case")
     equal(last(), wire, "it reads as it was answered")
 
@@ -65,14 +66,10 @@ def clusters_share_its_files():
     for poller in pollers:
         cluster = poller.result()
         server = client.file_servers.get(GROUP, WORKSPACE, "nfs")
-        with finding("a cluster is in the subnet of the file server that it mounts (section 3.3)"):
-            assert cluster.subnet and cluster.subnet == server.subnet, "no subnet"
-    pollers = [
-        start("writer", f"mkdir {NFS}/data && echo written > {NFS}/data/file", cluster="writes"),
-        start("reader", f"until [ -s {NFS}/data/file ]; do sleep 0.05; done; cat {NFS}/data/file",
-              cluster="reads")]
-    for poller in pollers:
-        poller.result()
+        equal(cluster.subnet, server.subnet, "a cluster is in the subnet of what it mounts")
+    enqueue("reader", f"until [ -s {NFS}/data/file ]; do sleep 0.05; done; cat {NFS}/data/file",
+            cluster="reads")
+    enqueue("writer", f"mkdir {NFS}/data && echo written > {NFS}/data/file", cluster="writes")
     job_in("writer", "succeeded"), job_in("reader", "succeeded")
     equal(text("reader", "stdout.txt"), "written\n", "the same files on both")
 
@@ -100,7 +97,6 @@ def a_mount_from_another_workspace_counts_too():
     parameters = cluster_parameters(auto_scale(0, 1), server="second")
     client.clusters.create(GROUP, "far", "mounts", parameters).result()
     delete = lambda: client.file_servers.delete(GROUP, WORKSPACE, "second").result()
-    with finding("a file server that a cluster of another workspace mounts is not deleted"):
-        refused(409, "FileServerInUse", delete)
+    refused(409, "FileServerInUse", delete)
     client.clusters.delete(GROUP, "far", "mounts").result()
     delete()

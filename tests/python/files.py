@@ -6,8 +6,8 @@ import requests
 from azure.mgmt.batchai import models
 from operations import scenario
 from scenarios import (
-    EXPERIMENT, GROUP, NFS, PATIENCE_SECONDS, WORKSPACE, client, files, job, job_in, last, names,
-    plain, prepare, refused, start, submit, text, until)
+    EXPERIMENT, GROUP, NFS, PATIENCE_SECONDS, WORKSPACE, client, enqueue, files, job, job_in,
+    last, names, plain, prepare, refused, submit, text, until)
 
 
 @scenario()
@@ -29,7 +29,7 @@ def link(name, file):
 @scenario("Jobs_ListOutputFiles")
 def ranges_are_answered_as_by_a_storage_service():
     """Reads a file whole, in ranges and beyond its end, without a token: 200, 206 and 416."""
-    submit("digits", "echo -n 0123456789; > $AZ_BATCHAI_STDOUTERR_DIR/empty")
+    enqueue("digits", "echo -n 0123456789; > $AZ_BATCHAI_STDOUTERR_DIR/empty")
     job_in("digits", "succeeded")
     place = link("digits", "stdout.txt")
     whole = get(place)
@@ -61,7 +61,7 @@ def ranges_are_answered_as_by_a_storage_service():
 @scenario()
 def a_character_is_never_cut_in_half():
     """Reads on and on while a job writes half a character. No part ends in the middle of it."""
-    submit("half", r"printf 'a\xc3'; sleep 0.6; printf '\xa4b'")
+    enqueue("half", r"printf 'a\xc3'; sleep 0.6; printf '\xa4b'")
     until("the file shows up", lambda: "stdout.txt" in names(files("half")))
     place = link("half", "stdout.txt")
     def look():
@@ -76,11 +76,11 @@ def a_character_is_never_cut_in_half():
 @scenario()
 def what_is_not_there_yet_is_empty():
     """Lists an output directory before the job wrote anything, and one that is not there: empty."""
-    submit("early", f"until [ -e {NFS}/go ]; do sleep 0.05; done",
+    enqueue("early", f"until [ -e {NFS}/go ]; do sleep 0.05; done",
            output_directories=[models.OutputDirectory(id="OUT", path_prefix=NFS)])
     assert files("early", "OUT") == [] and last() == {"value": []}, last()
     assert files("early", "OUT", "not/there") == []
-    start("go", f"touch {NFS}/go")
+    enqueue("go", f"touch {NFS}/go")
     job_in("early", "succeeded")
 
 
@@ -90,7 +90,7 @@ def an_unknown_directory_is_refused():
     limits: 400."""
     message = refused(400, "OutputDirectoryNotFound", lambda: files("digits", "OUT"))
     assert "OUT is not present on a mount root" in message, message
-    submit("nowhere", "true", output_directories=[
+    enqueue("nowhere", "true", output_directories=[
         models.OutputDirectory(id="TEMP", path_prefix="$AZ_BATCHAI_JOB_TEMP_DIR")])
     refused(400, "OutputDirectoryNotFound", lambda: files("nowhere", "TEMP"))
     # The SDK checks this by itself, so without it.
@@ -104,7 +104,7 @@ def an_unknown_directory_is_refused():
 @scenario()
 def many_files_come_in_pages_and_in_order():
     """Lists many files and directories, ten by ten, with odd names: bytewise order, each once."""
-    submit("many", "cd $AZ_BATCHAI_OUTPUT_OUT && touch $(seq 1 25) && mkdir B a && touch 'ü é#?%.txt'",
+    enqueue("many", "cd $AZ_BATCHAI_OUTPUT_OUT && touch $(seq 1 25) 'ü é#?%.txt' && mkdir B a",
            output_directories=[models.OutputDirectory(id="OUT", path_prefix=NFS)])
     job_in("many", "succeeded")
     options = models.JobsListOutputFilesOptions(outputdirectoryid="OUT", max_results=10)

@@ -5,8 +5,8 @@ import hashlib
 from azure.mgmt.batchai import models
 from operations import scenario
 from scenarios import (
-    EXPERIMENT, GROUP, NFS, SECRET, WORKSPACE, answers, client, equal, files, job, job_in, last,
-    names, plain, prepare, start, submit, text)
+    EXPERIMENT, GROUP, NFS, SECRET, WORKSPACE, answers, client, enqueue, equal, files, job, job_in,
+    last, names, plain, prepare, submit, text)
 
 
 @scenario()
@@ -17,8 +17,8 @@ def everything_is_made():
 
 @scenario("Jobs_Create", "Jobs_Get", "Jobs_ListOutputFiles")
 def a_job_runs_and_succeeds():
-    """Runs a job. Defaults are filled in, what was not given is absent, the exit code is 0, and what
-    it printed is found in its standard output directory."""
+    """Runs a job. Defaults are filled in, what was not given is absent, the exit code is 0; what it
+    printed is found in its standard output directory."""
     created = submit("first", "echo hi | tee $AZ_BATCHAI_STDOUTERR_DIR/copy; echo oops >&2")
     wire = last()["properties"]
     assert created.name == "first", last()
@@ -53,7 +53,7 @@ def a_job_runs_and_succeeds():
 @scenario()
 def a_failing_job_has_its_exit_code():
     """Runs a command that exits with 3. The job has failed, with this code and an error."""
-    submit("fails", "echo before; exit 3; echo after")
+    enqueue("fails", "echo before; exit 3; echo after")
     ended = job_in("fails", "failed")
     info = last()["properties"]["executionInfo"]
     assert info["exitCode"] == 3, info
@@ -66,7 +66,7 @@ def a_failing_job_has_its_exit_code():
 @scenario()
 def a_killed_job_has_the_code_of_its_signal():
     """Runs a command that is killed. The exit code is that of a shell."""
-    submit("killed", "kill -9 $$")
+    enqueue("killed", "kill -9 $$")
     assert job_in("killed", "failed").execution_info.exit_code == 137, last()
 
 
@@ -121,8 +121,8 @@ def directories_variables_and_secrets_reach_the_job():
 
 @scenario()
 def a_failed_preparation_ends_the_job():
-    """Runs a job whose preparation fails. It has the preparation's exit code; the command never ran."""
-    submit("unprepared", "echo never",
+    """Runs a job whose preparation fails. It has that exit code, and the command never ran."""
+    enqueue("unprepared", "echo never",
            job_preparation=models.JobPreparation(command_line="echo trying; exit 9"))
     job_in("unprepared", "failed")
     info = last()["properties"]["executionInfo"]
@@ -154,10 +154,10 @@ def a_file_server_can_be_mounted_by_a_job():
     mounts = models.MountVolumes(file_servers=[models.FileServerReference(
         file_server=models.ResourceId(id=server.id), relative_mount_path="mine",
         source_directory="data")])
-    submit("mounts", "cat $AZ_BATCHAI_JOB_MOUNT_ROOT/mine/number", mount_volumes=mounts)
+    enqueue("mounts", "cat $AZ_BATCHAI_JOB_MOUNT_ROOT/mine/number", mount_volumes=mounts)
     job_in("mounts", "succeeded")
     assert text("mounts", "stdout.txt") == "42\n", "the directory that an earlier job filled"
-    submit("after", "ls $(dirname $AZ_BATCHAI_JOB_TEMP)/mounts/mounts/mine/number")
+    enqueue("after", "ls $(dirname $AZ_BATCHAI_JOB_TEMP)/mounts/mounts/mine/number")
     assert job_in("after", "failed").execution_info.exit_code == 2, "mounts go with their job"
 
 
@@ -165,7 +165,7 @@ def a_file_server_can_be_mounted_by_a_job():
 def a_gang_runs_on_all_its_nodes():
     """Runs a job on two nodes. The preparation runs on both, the command once; host list and host
     file name both nodes, and each of them has a login and a log."""
-    submit("gang", "echo $AZ_BATCH_HOST_LIST; cat $AZ_BATCHAI_MPI_HOST_FILE", node_count=2,
+    enqueue("gang", "echo $AZ_BATCH_HOST_LIST; cat $AZ_BATCHAI_MPI_HOST_FILE", node_count=2,
            job_preparation=models.JobPreparation(command_line="echo $AZ_BATCHAI_NODE_ID"))
     job_in("gang", "succeeded")
     logins = list(client.jobs.list_remote_login_information(

@@ -4,7 +4,6 @@ An operation counts as called when a method of the official SDK was called for i
 answered such a request of the SDK with success.
 """
 
-import contextlib
 import functools
 import inspect
 import re
@@ -39,20 +38,6 @@ def scenario(*ids):
         function.operations = ids
         return function
     return mark
-
-
-# What the service does otherwise than wire-behaviour.md says.
-findings = []
-
-
-@contextlib.contextmanager
-def finding(what):
-    """Expects, within, what the service is known not to do yet. The theme is played on and fails
-    at its end. To be taken away around an expectation that is met."""
-    try:
-        yield
-    except AssertionError as error:
-        findings.append(f"{what}: {error}")
 
 
 def scenarios_of(module):

@@ -82,7 +82,9 @@ def describe(answer):
     request = answer.request
     sent = f" {request.body}" if request.body else ""
     got = answer.content.decode("utf-8", "replace")
-    return f"{request.method} {request.url}{sent[:600]}\n  -> {answer.status_code} {got[:1200]}"
+    if len(got) > 1600:
+        got = f"{got[:800]} ... {got[-800:]}"
+    return f"{request.method} {request.url}{sent[:600]}\n  -> {answer.status_code} {got}"
 
 
 def workspace_id(workspace=WORKSPACE, group=GROUP):
@@ -136,7 +138,8 @@ def missing(code, name, call):
 
 def code_noun(code):
     nouns = {"WorkspaceNotFound": "workspace", "ExperimentNotFound": "experiment",
-             "JobNotFound": "job", "ClusterNotFound": "cluster", "FileServerNotFound": "file server"}
+             "JobNotFound": "job", "ClusterNotFound": "cluster",
+             "FileServerNotFound": "file server"}
     return nouns[code]
 
 
@@ -194,14 +197,16 @@ def job_parameters(command, cluster="cluster", workspace=WORKSPACE, **more):
         custom_toolkit_settings=models.CustomToolkitSettings(command_line=command), **more)
 
 
-def start(name, command, **more):
-    """Submits without waiting for the operation, which takes a second at least."""
-    parameters = job_parameters(command, **more)
-    return client.jobs.create(GROUP, WORKSPACE, EXPERIMENT, name, parameters)
-
-
 def submit(name, command, **more):
-    return start(name, command, **more).result()
+    """Waits for the operation, which with the SDK takes a second at least."""
+    parameters = job_parameters(command, **more)
+    return client.jobs.create(GROUP, WORKSPACE, EXPERIMENT, name, parameters).result()
+
+
+def enqueue(name, command, **more):
+    """Does not wait: a job is in the queue as soon as its PUT is answered."""
+    parameters = job_parameters(command, **more)
+    client.jobs.create(GROUP, WORKSPACE, EXPERIMENT, name, parameters, polling=False)
 
 
 def job(name):

@@ -11,6 +11,7 @@ mod acceptance {
     mod damage;
     mod disk;
     mod files;
+    mod fuzz;
     mod interruption;
     mod processes;
     mod quota;

@@ -1,7 +1,7 @@
 //! Whole stories with a clock that the test moves: the real handlers, the real table code, agents
 //! that follow the protocol.
 
-use model::{JobState, NodeState};
+use model::{JobState, Name, NodeState};
 use serde_json::json;
 use tests::stage::{JobOrder, Stage, auto, cluster_id, manual, names, path};
 use tests::world::IDLE_SECONDS;
@@ -280,4 +280,19 @@ async fn a_cluster_that_cannot_be_had_says_so_and_gets_no_nodes() {
     let job = stage.job("j").await;
     let reason = control.waiting_reason(&job).await.unwrap().expect("it waits");
     assert!(reason.message.contains("MountNotProvided"), "{reason:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_operation_can_be_asked_after_for_a_day() {
+    let stage = Stage::set(12).await;
+    stage.put_cluster("c", &auto(0, 1)).await;
+    stage.submit(&JobOrder::new("a", "c")).await.unwrap();
+    let control = &stage.world.control;
+    let started = control.terminate_job(&path(), &Name::new("a")).await.unwrap().unwrap();
+    stage.pass(24 * 3600 * 1000 - 60_000);
+    let operation = control.operation(&started.operation).await.unwrap();
+    assert!(matches!(operation.state, model::OperationState::Succeeded { .. }), "{operation:?}");
+    stage.pass(120_000);
+    let error = control.operation(&started.operation).await.unwrap_err();
+    assert!(error.to_string().starts_with("OperationNotFound"), "{error}");
 }

@@ -7,9 +7,10 @@ use crate::workspaces::being_deleted;
 use crate::{Control, Error, provided, replan};
 use dynamo::{Page, Transaction};
 use model::{
-    Allocation, Cluster, ClusterState, FileServer, LaunchHealth, Meter, Name, Node, Operation,
-    ScaleSettings, Uid, Wake, Workspace, WorkspaceNames,
+    Allocation, Cluster, ClusterState, FileServer, FileServerUser, LaunchHealth, Meter, Name, Node,
+    Operation, ScaleSettings, Uid, Wake, Workspace, WorkspaceNames,
 };
+use std::collections::BTreeSet;
 use wire::{ClusterRequest, ClusterUpdate, FileServerId, NodeCounts, ResourceKind, Usage};
 
 impl Control {
@@ -43,8 +44,11 @@ impl Control {
         let (uid, operation) = (self.new_uid(), self.new_uid());
         replan(|| async {
             let workspace = self.open_workspace(names).await?;
-            let started =
-                Started { operation: operation.clone(), location: workspace.location.clone() };
+            let started = Started {
+                operation: operation.clone(),
+                location: workspace.location.clone(),
+                is_done: true,
+            };
             match self.table.cluster_named(&workspace.uid, name.as_str()).await? {
                 Some(found) if found.uid == uid => return Ok(Put::Accepted(started)),
                 Some(found) if found.is_deleting() => return Err(being_deleted("cluster", name)),
@@ -67,7 +71,12 @@ impl Control {
                 .put_operation(&done(operation.clone(), resource, self.now()))
                 .wake(&wake);
             for server in &servers {
-                transaction = transaction.require_file_server(server);
+                let user = FileServerUser {
+                    file_server: server.uid.clone(),
+                    cluster: uid.clone(),
+                    cluster_id: wire::ids::id_of_cluster(&cluster),
+                };
+                transaction = transaction.mount_file_server(server, &user);
             }
             self.table.commit(transaction).await?;
             self.hint(Function::Autoscaler, &wake).await;
@@ -86,11 +95,14 @@ impl Control {
     ) -> Result<Cluster, Error> {
         let now = self.now();
         let suffix = wire::ids::setup_output_path_suffix(&workspace.names, name, uid);
-        let (spec, scale) = request.clone().into_spec(
+        let (mut spec, scale) = request.clone().into_spec(
             |secret| self.keys.seal(secret, &self.new_uid()),
             |id| uid_of(servers, id),
             suffix,
         )?;
+        // A cluster stands in the subnet of what it mounts (section 3.3).
+        let of_server = servers.first().and_then(|server| server.spec.subnet_id.clone());
+        spec.subnet_id = spec.subnet_id.or(of_server);
         let errors = provided::cluster_problem(&spec).into_iter().collect();
         Ok(Cluster {
             workspace: workspace.uid.clone(),
@@ -149,9 +161,11 @@ impl Control {
     ) -> Result<Vec<FileServer>, Error> {
         let mut servers = Vec::new();
         for id in ids {
-            servers.push(self.mountable(id).await?);
+            let server = self.mountable(id).await?;
+            if !servers.iter().any(|known: &FileServer| known.uid == server.uid) {
+                servers.push(server);
+            }
         }
-        servers.dedup_by(|a, b| a.uid == b.uid);
         Ok(servers)
     }
 
@@ -214,7 +228,7 @@ impl Control {
             let found = self.table.cluster_named(&workspace.uid, name.as_str()).await?;
             let Some(cluster) = found else { return Ok(None) };
             let operation = self.start_cluster_deletion(cluster).await?;
-            Ok(Some(Started { operation, location: workspace.location }))
+            Ok(Some(Started { operation, location: workspace.location, is_done: false }))
         })
         .await
     }
@@ -244,6 +258,11 @@ impl Control {
             .remove_cluster(cluster)
             .use_less(&cluster.account(), Meter::Clusters, 1)
             .rest(&cluster.uid);
+        let mounted = cluster.spec.mounts.iter().flat_map(|mounts| &mounts.file_servers);
+        let mounted: BTreeSet<&Uid> = mounted.map(|mount| &mount.uid).collect();
+        let transaction = mounted
+            .iter()
+            .fold(transaction, |it, server| it.unmount_file_server(server, &cluster.uid));
         let transaction = self.complete_operations(transaction, vec![operation.clone()]).await?;
         self.table.commit(transaction).await?;
         tracing::info!(cluster = %cluster.name, "deleted");

@@ -84,7 +84,7 @@ impl Control {
             let found = self.table.experiment(&workspace.uid, name.as_str()).await?;
             let Some(experiment) = found else { return Ok(None) };
             let operation = self.start_experiment_deletion(experiment).await?;
-            Ok(Some(Started { operation, location: workspace.location }))
+            Ok(Some(Started { operation, location: workspace.location, is_done: false }))
         })
         .await
     }

@@ -62,7 +62,11 @@ impl Control {
             let workspace = self.open_workspace(names).await?;
             let found = self.table.file_server(&workspace.uid, name.as_str()).await?;
             let operation = self.new_uid();
-            let started = |operation| Started { operation, location: workspace.location.clone() };
+            let started = |operation| Started {
+                operation,
+                location: workspace.location.clone(),
+                is_done: false,
+            };
             match found {
                 Some(found) if found.uid == uid => {
                     if let FileServerState::Creating { operation, .. } = found.state {
@@ -80,13 +84,16 @@ impl Control {
                 None => {}
             }
             let now = self.now();
+            let mut spec = spec.clone();
+            let own = || wire::ids::own_subnet_id(&workspace.names.subscription, &uid);
+            spec.subnet_id = spec.subnet_id.or_else(|| Some(own()));
             let server = FileServer {
                 workspace: workspace.uid.clone(),
                 names: workspace.names.clone(),
                 name: name.clone(),
                 uid: uid.clone(),
                 version: 1,
-                spec: spec.clone(),
+                spec,
                 created_at: now,
                 etag: self.new_uid(),
                 modified_at: now,
@@ -119,7 +126,7 @@ impl Control {
     /// `None` when there is nothing to delete.
     ///
     /// # Errors
-    /// 409 while a cluster of the workspace mounts it.
+    /// 409 while a cluster mounts it, of whatever workspace.
     pub async fn delete_file_server(
         &self,
         names: &WorkspaceNames,
@@ -131,24 +138,19 @@ impl Control {
             let Some(server) = found else { return Ok(None) };
             self.refuse_if_mounted(&server).await?;
             let operation = self.start_file_server_deletion(server).await?;
-            Ok(Some(Started { operation, location: workspace.location }))
+            Ok(Some(Started { operation, location: workspace.location, is_done: false }))
         })
         .await
     }
 
     async fn refuse_if_mounted(&self, server: &FileServer) -> Result<(), Error> {
-        let clusters = self.table.clusters(&server.workspace, None, usize::MAX - 1).await?;
-        let mounts = |cluster: &&model::Cluster| {
-            let mounts = cluster.spec.mounts.iter().flat_map(|mounts| &mounts.file_servers);
-            mounts.into_iter().any(|mount| mount.uid == server.uid)
-        };
-        match clusters.items.iter().find(mounts) {
+        match self.table.file_server_user(&server.uid).await? {
             None => Ok(()),
-            Some(cluster) => Err(Error::conflict(
+            Some(user) => Err(Error::conflict(
                 "FileServerInUse",
                 format!(
-                    "The specified file server {} is mounted by cluster {}; delete the cluster first",
-                    server.name, cluster.name
+                    "The specified file server {} is mounted by the cluster {}; delete the cluster first",
+                    server.name, user.cluster_id
                 ),
             )),
         }

@@ -6,7 +6,7 @@
 use crate::{Control, Error};
 use cap_std::ambient_authority;
 use cap_std::fs::{Dir, File, Metadata};
-use model::{Cluster, Job, MountVolumes, Timestamp, Uid};
+use model::{Job, MountPoint, MountVolumes, Timestamp, Uid};
 use std::io::ErrorKind;
 use wire::{FileEntry, OutputFilesQuery};
 
@@ -21,14 +21,13 @@ pub struct FilePlace {
 impl Control {
     /// One level of an output directory, in byte order of the names, from behind `after` on.
     /// A directory that is not there (yet) is empty: clients poll this until a file shows up.
-    pub async fn output_files(
+    pub fn output_files(
         &self,
         job: &Job,
         query: &OutputFilesQuery,
         link: impl Fn(&FilePlace) -> String,
     ) -> Result<Vec<FileEntry>, Error> {
-        let cluster = self.table.cluster(&job.cluster).await?;
-        let place = output_place(job, cluster.as_ref(), query)?;
+        let place = output_place(job, query)?;
         let root = match open_root(&self.file_server_directory(&place.file_server)) {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
             root => root?,
@@ -112,11 +111,7 @@ pub fn modified(metadata: &Metadata) -> Timestamp {
 ///
 /// # Errors
 /// When the id is unknown, or its prefix is not under a mounted file server.
-fn output_place(
-    job: &Job,
-    cluster: Option<&Cluster>,
-    query: &OutputFilesQuery,
-) -> Result<FilePlace, Error> {
+fn output_place(job: &Job, query: &OutputFilesQuery) -> Result<FilePlace, Error> {
     let segment = wire::job_output_path_segment(job);
     let (prefix, below) = if query.is_standard_output() {
         (job.spec.std_out_err_path_prefix.as_str(), format!("{segment}/stdouterr"))
@@ -127,9 +122,9 @@ fn output_place(
         let suffix = directory.path_suffix.as_deref().unwrap_or_default();
         (directory.path_prefix.as_str(), format!("{segment}/outputs/{suffix}"))
     };
-    let cluster_mounts = cluster.and_then(|cluster| cluster.spec.mounts.as_ref());
-    let mounted = under_mount(prefix, "AZ_BATCHAI_JOB_MOUNT_ROOT", job.spec.mounts.as_ref())
-        .or_else(|| under_mount(prefix, "AZ_BATCHAI_MOUNT_ROOT", cluster_mounts));
+    let own_mounts = job.spec.mounts.as_ref().map(MountVolumes::points).unwrap_or_default();
+    let mounted = under_mount(prefix, "AZ_BATCHAI_JOB_MOUNT_ROOT", &own_mounts)
+        .or_else(|| under_mount(prefix, "AZ_BATCHAI_MOUNT_ROOT", &job.cluster_mounts));
     let Some(mut place) = mounted else {
         return Err(not_on_a_mount(&query.output_directory_id));
     };
@@ -146,7 +141,7 @@ fn not_on_a_mount(id: &str) -> Error {
 }
 
 /// `$ROOT/{relative mount path}/rest` on a file server that is mounted there.
-fn under_mount(prefix: &str, root: &str, mounts: Option<&MountVolumes>) -> Option<FilePlace> {
+fn under_mount(prefix: &str, root: &str, mounts: &[MountPoint]) -> Option<FilePlace> {
     let rest = [format!("${root}"), format!("${{{root}}}")]
         .iter()
         .find_map(|variable| prefix.strip_prefix(variable.as_str()))?;
@@ -154,14 +149,14 @@ fn under_mount(prefix: &str, root: &str, mounts: Option<&MountVolumes>) -> Optio
         return None;
     }
     let rest = join([rest]);
-    mounts?.file_servers.iter().find_map(|mount| {
+    mounts.iter().find_map(|mount| {
         let path = join([mount.relative_mount_path.as_str()]);
         let below = rest.strip_prefix(&path)?;
         if !(below.is_empty() || below.starts_with('/')) {
             return None;
         }
         let source = mount.source_directory.as_deref().unwrap_or_default();
-        Some(FilePlace { file_server: mount.uid.clone(), path: join([source, below]) })
+        Some(FilePlace { file_server: mount.file_server.clone(), path: join([source, below]) })
     })
 }
 
@@ -174,21 +169,17 @@ fn join<'a>(parts: impl IntoIterator<Item = &'a str>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use model::FileServerMount;
 
-    fn mounts(path: &str, source: Option<&str>) -> MountVolumes {
-        let mount = FileServerMount {
-            id: String::new(),
-            uid: Uid::from_bytes([1; 16]),
-            source_directory: source.map(str::to_owned),
+    fn mounts(path: &str, source: Option<&str>) -> [MountPoint; 1] {
+        [MountPoint {
             relative_mount_path: path.to_owned(),
-            mount_options: None,
-        };
-        MountVolumes { file_servers: vec![mount], ..MountVolumes::default() }
+            file_server: Uid::from_bytes([1; 16]),
+            source_directory: source.map(str::to_owned),
+        }]
     }
 
-    fn check(prefix: &str, mounts: &MountVolumes, expected: Option<&str>) {
-        let place = under_mount(prefix, "AZ_BATCHAI_MOUNT_ROOT", Some(mounts));
+    fn check(prefix: &str, mounts: &[MountPoint], expected: Option<&str>) {
+        let place = under_mount(prefix, "AZ_BATCHAI_MOUNT_ROOT", mounts);
         assert_eq!(place.map(|place| place.path).as_deref(), expected, "{prefix}");
     }
 

@@ -8,8 +8,8 @@ use crate::workspaces::being_deleted;
 use crate::{Control, Error, provided, replan};
 use dynamo::{Page, Transaction};
 use model::{
-    Cluster, Ending, Experiment, FileServer, Job, JobNames, JobState, Name, Node, NodeId,
-    Operation, Toolkit, Uid, VmSize, Waiting, Wake, Workspace, WorkspaceNames, limits,
+    Cluster, Ending, Experiment, FileServer, Job, JobNames, JobState, MountVolumes, Name, Node,
+    NodeId, Operation, Toolkit, Uid, VmSize, Waiting, Wake, Workspace, WorkspaceNames, limits,
 };
 use wire::{ClusterId, JobRequest, ResourceKind};
 
@@ -66,6 +66,7 @@ impl Control {
                 started: Started {
                     operation: operation.clone(),
                     location: workspace.location.clone(),
+                    is_done: true,
                 },
             };
             let experiment = self.experiment_in(&workspace, &path.experiment).await?;
@@ -201,6 +202,12 @@ impl Control {
             version: 1,
             cluster: cluster.reference(),
             cluster_id: wire::ids::id_of_cluster(cluster),
+            cluster_mounts: cluster
+                .spec
+                .mounts
+                .as_ref()
+                .map(MountVolumes::points)
+                .unwrap_or_default(),
             spec,
             submitted_at: now,
             etag: self.new_uid(),
@@ -227,7 +234,7 @@ impl Control {
             Ok(true)
         })
         .await?;
-        Ok(terminated.then_some(Started { operation, location }))
+        Ok(terminated.then_some(Started { operation, location, is_done: false }))
     }
 
     /// Ends the job if need be, then forgets it. Its files stay: they are the user's.
@@ -248,7 +255,7 @@ impl Control {
         })
         .await?;
         let location = workspace.location;
-        Ok(deleted.map(|operation| Started { operation, location }))
+        Ok(deleted.map(|operation| Started { operation, location, is_done: false }))
     }
 
     /// Answers the operation that completes with the removal.

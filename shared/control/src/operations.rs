@@ -9,6 +9,8 @@ pub struct Started {
     pub operation: Uid,
     /// The region of the workspace, which stands in the URLs of the operation.
     pub location: String,
+    /// Whether it has ended already, so that nobody need wait before asking.
+    pub is_done: bool,
 }
 
 /// What a PUT did.

@@ -159,7 +159,7 @@ impl Control {
             let Some(mut group) = found else { return Ok(None) };
             let location = group.location.clone();
             if let Lifecycle::Deleting { operation, .. } = group.lifecycle {
-                return Ok(Some(Started { operation, location }));
+                return Ok(Some(Started { operation, location, is_done: false }));
             }
             let (now, operation) = (self.now(), self.new_uid());
             group.lifecycle = Lifecycle::Deleting { operation: operation.clone(), since: now };
@@ -171,7 +171,7 @@ impl Control {
                 .wake(&wake);
             self.table.commit(transaction).await?;
             self.hint(Function::Recovery, &wake).await;
-            Ok(Some(Started { operation, location }))
+            Ok(Some(Started { operation, location, is_done: false }))
         })
         .await
     }

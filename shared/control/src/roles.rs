@@ -24,7 +24,7 @@ impl Control {
         scope: &Scope,
         id: &Uid,
         request: &RoleAssignmentRequest,
-    ) -> Result<(RoleAssignment, bool), Error> {
+    ) -> Result<RoleAssignment, Error> {
         let now = self.now();
         replan(|| async {
             let all = self.table.role_assignments(&scope.subscription).await?;
@@ -33,7 +33,7 @@ impl Control {
             };
             if let Some(found) = all.iter().find(|it| it.id == *id && it.scope == *scope) {
                 return match is_same(found) {
-                    true => Ok((found.clone(), false)),
+                    true => Ok(found.clone()),
                     false => Err(Error::conflict(
                         "RoleAssignmentUpdateNotPermitted",
                         "A role assignment cannot be changed; delete it and create another one",
@@ -63,7 +63,7 @@ impl Control {
             };
             self.table.commit(Transaction::new().grant(&assignment)).await?;
             tracing::info!(principal = %assignment.principal, role = assignment.role.name(), ?scope, "granted");
-            Ok((assignment, true))
+            Ok(assignment)
         })
         .await
     }

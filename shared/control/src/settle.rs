@@ -9,6 +9,7 @@ use model::{
     Attempt, AttemptRef, ClusterRef, Ending, Job, JobState, MemberProgress, Node, NodeId,
     NodeState, Refused, Uid, limits,
 };
+use std::collections::BTreeSet;
 
 impl Control {
     /// Nothing of the attempt runs on that node any more. The node becomes free (or is forgotten,
@@ -96,7 +97,8 @@ impl Control {
         mut transaction: Transaction,
         operations: Vec<Uid>,
     ) -> Result<Transaction, Error> {
-        for id in operations {
+        // Each once: a transaction takes an item only once.
+        for id in operations.into_iter().collect::<BTreeSet<_>>() {
             if let Some(operation) = self.table.operation(&id).await? {
                 transaction = transaction.put_operation(&operation.succeeded(self.now()));
             }

@@ -105,7 +105,7 @@ impl Control {
     async fn start_workspace_deletion(&self, mut workspace: Workspace) -> Result<Started, Error> {
         let location = workspace.location.clone();
         if let Lifecycle::Deleting { operation, .. } = workspace.lifecycle {
-            return Ok(Started { operation, location });
+            return Ok(Started { operation, location, is_done: false });
         }
         let (now, operation) = (self.now(), self.new_uid());
         let resource = wire::ids::workspace_key(&workspace.names);
@@ -117,7 +117,7 @@ impl Control {
             .wake(&wake);
         self.table.commit(transaction).await?;
         self.hint(Function::Recovery, &wake).await;
-        Ok(Started { operation, location })
+        Ok(Started { operation, location, is_done: false })
     }
 }
 

@@ -10,6 +10,7 @@
 //! | access token | `tokens` | `token#{digest}` |
 //! | usage | `usage#{subscription}#{region}` | `meter#{meter}` |
 //! | cluster, file server, experiment | `ws#{workspace uid}` | `cluster#{name}`, `fs#{name}`, `exp#{name}` |
+//! | cluster that mounts a file server | `fs#{file server uid}` | `mount#{cluster uid}` |
 //! | job | `exp#{experiment uid}` | `job#{name}` |
 //! | queue entry | `cl#{cluster uid}` | `queue#{rank}#{time}#{job uid}` |
 //! | attempt | `cl#{cluster uid}` | `attempt#{job uid}` |
@@ -127,6 +128,14 @@ pub(crate) fn workspace_partition(workspace: &Uid) -> String {
 
 pub(crate) fn child(workspace: &Uid, kind: &str, name: &str) -> Key {
     Key { pk: workspace_partition(workspace), sk: format!("{kind}#{}", name.to_ascii_lowercase()) }
+}
+
+pub(crate) fn file_server_partition(file_server: &Uid) -> String {
+    format!("fs#{file_server}")
+}
+
+pub(crate) fn file_server_user(file_server: &Uid, cluster: &Uid) -> Key {
+    Key { pk: file_server_partition(file_server), sk: format!("mount#{cluster}") }
 }
 
 pub(crate) fn experiment_partition(experiment: &Uid) -> String {

@@ -5,9 +5,9 @@ use crate::record::{InstanceOwner, Stored};
 use crate::table::Range;
 use crate::{Error, Table};
 use model::{
-    AccessToken, Account, Attempt, AttemptRef, Cluster, ClusterRef, Experiment, FileServer, Job,
-    JobRef, Meter, Name, Node, NodeId, Operation, QueueEntry, ResourceGroup, RoleAssignment, Scope,
-    Subscription, Uid, Wake, Workspace,
+    AccessToken, Account, Attempt, AttemptRef, Cluster, ClusterRef, Experiment, FileServer,
+    FileServerUser, Job, JobRef, Meter, Name, Node, NodeId, Operation, QueueEntry, ResourceGroup,
+    RoleAssignment, Scope, Subscription, Uid, Wake, Workspace,
 };
 
 /// A page of a list, and where the next one starts.
@@ -145,6 +145,15 @@ impl Table {
         limit: usize,
     ) -> Result<Page<FileServer>, Error> {
         self.page(key::workspace_partition(workspace), "fs#", after, limit).await
+    }
+
+    /// The first cluster, if there is any, that mounts the file server.
+    pub async fn file_server_user(
+        &self,
+        file_server: &Uid,
+    ) -> Result<Option<FileServerUser>, Error> {
+        let pk = key::file_server_partition(file_server);
+        Ok(self.all(pk, "mount#", Some(1)).await?.into_iter().next())
     }
 
     pub async fn cluster_named(

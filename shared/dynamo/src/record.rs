@@ -8,9 +8,9 @@ use crate::key::{self, IdleMarker, Key};
 use crate::schema::EXPIRES_AT;
 use aws_sdk_dynamodb::types::AttributeValue;
 use model::{
-    AccessToken, Attempt, Cluster, ClusterRef, Experiment, FileServer, FileServerState, Job,
-    Lifecycle, Node, NodeId, Operation, QueueEntry, ResourceGroup, RoleAssignment, Subscription,
-    Timestamp, Uid, Wake, Workspace,
+    AccessToken, Attempt, Cluster, ClusterRef, Experiment, FileServer, FileServerState,
+    FileServerUser, Job, Lifecycle, Node, NodeId, Operation, QueueEntry, ResourceGroup,
+    RoleAssignment, Subscription, Timestamp, Uid, Wake, Workspace,
 };
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -204,6 +204,7 @@ impl Stored for Operation {
     }
 }
 
+impl Stored for FileServerUser {}
 impl Stored for Subscription {}
 impl Stored for RoleAssignment {}
 impl Stored for AccessToken {}
@@ -217,6 +218,12 @@ fn with_version(
     others: impl IntoIterator<Item = (&'static str, AttributeValue)>,
 ) -> Vec<(&'static str, AttributeValue)> {
     others.into_iter().chain([(VERSION, number(version))]).collect()
+}
+
+impl Record for FileServerUser {
+    fn key(&self) -> Key {
+        key::file_server_user(&self.file_server, &self.cluster)
+    }
 }
 
 impl Record for Subscription {

@@ -9,9 +9,9 @@ use aws_sdk_dynamodb::types::{
     AttributeValue, ConditionCheck, Delete, Put, TransactWriteItem, Update,
 };
 use model::{
-    AccessToken, Account, Attempt, Cluster, ClusterRef, Experiment, FileServer, Job, Meter, Node,
-    NodeId, Operation, QueueEntry, ResourceGroup, RoleAssignment, Subscription, Uid, Wake,
-    Workspace,
+    AccessToken, Account, Attempt, Cluster, ClusterRef, Experiment, FileServer, FileServerUser,
+    Job, Meter, Node, NodeId, Operation, QueueEntry, ResourceGroup, RoleAssignment, Subscription,
+    Uid, Wake, Workspace,
 };
 
 /// Collects writes; [`crate::Table::commit`] carries them out. At most 100 (DynamoDB's limit).
@@ -187,6 +187,16 @@ impl Transaction {
 
     pub fn require_experiment(self, experiment: &Experiment) -> Self {
         self.require_active(experiment.key(), &experiment.uid)
+    }
+
+    /// A cluster begins to mount the file server. The server is written too, so that whoever
+    /// deletes it meanwhile looks again.
+    pub fn mount_file_server(self, file_server: &FileServer, user: &FileServerUser) -> Self {
+        self.replace_file_server(file_server).put(user, None)
+    }
+
+    pub fn unmount_file_server(self, file_server: &Uid, cluster: &Uid) -> Self {
+        self.push(WriteKind::Delete(key::file_server_user(file_server, cluster)), None)
     }
 
     pub fn require_file_server(self, file_server: &FileServer) -> Self {

@@ -2,8 +2,8 @@
 //! when its nodes are lost.
 
 use crate::{
-    AttemptRef, ClusterRef, Ending, JobRef, JobSpec, Name, NodeId, Refused, ResourceError,
-    Timestamp, Uid, Verdict, WorkspaceNames, limits,
+    AttemptRef, ClusterRef, Ending, JobRef, JobSpec, MountPoint, Name, NodeId, Refused,
+    ResourceError, Timestamp, Uid, Verdict, WorkspaceNames, limits,
 };
 use serde::{Deserialize, Serialize};
 
@@ -16,6 +16,9 @@ pub struct Job {
     pub cluster: ClusterRef,
     /// The ARM id of the cluster in the service's own spelling.
     pub cluster_id: String,
+    /// What the cluster mounts: output can be read there when the cluster is long gone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cluster_mounts: Vec<MountPoint>,
 
     pub spec: JobSpec,
     /// Also its place among jobs of its priority, for good: a requeue does not lose it.
@@ -225,7 +228,11 @@ impl Job {
                 Ok(self)
             }
             JobState::Terminating { ref mut operations, .. } => {
-                operations.extend(operation);
+                // Asked again after an answer was lost, it is the same operation.
+                let known = |it: &Uid| operations.contains(it);
+                if let Some(operation) = operation.filter(|it| !known(it)) {
+                    operations.push(operation);
+                }
                 Ok(self)
             }
             JobState::Succeeded { .. } | JobState::Failed { .. } => Err(self.refuse("terminate")),

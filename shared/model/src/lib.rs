@@ -33,7 +33,7 @@ pub use error::{Refused, ResourceError};
 pub use id::{AttemptRef, ClusterRef, JobRef, LaunchId, Name, NodeId, Uid, WorkspaceNames};
 pub use job::{AttemptRecord, Job, JobNames, JobState, QueueEntry, Waiting, WaitingReason};
 pub use mount::{
-    AzureBlobFileSystem, AzureFileShare, FileServerMount, MountVolumes, UnmanagedMount,
+    AzureBlobFileSystem, AzureFileShare, FileServerMount, MountPoint, MountVolumes, UnmanagedMount,
 };
 pub use node::{LeaveReason, Machine, Node, NodeState};
 pub use operation::{Operation, OperationState};
@@ -48,5 +48,6 @@ pub use usage::{Account, Charge, Meter};
 pub use vm_size::{VmFamily, VmSize};
 pub use wake::Wake;
 pub use workspace::{
-    Experiment, FileServer, FileServerState, Lifecycle, ResourceGroup, Subscription, Workspace,
+    Experiment, FileServer, FileServerState, FileServerUser, Lifecycle, ResourceGroup,
+    Subscription, Workspace,
 };

@@ -48,6 +48,28 @@ pub struct AzureBlobFileSystem<C = SecretValue> {
     pub mount_options: Option<String>,
 }
 
+/// Where a file server is mounted: all that it takes to find what was written there.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MountPoint {
+    #[serde(rename = "path")]
+    pub relative_mount_path: String,
+    #[serde(rename = "server")]
+    pub file_server: Uid,
+    #[serde(default, rename = "source", skip_serializing_if = "Option::is_none")]
+    pub source_directory: Option<String>,
+}
+
+impl MountVolumes {
+    pub fn points(&self) -> Vec<MountPoint> {
+        let point = |mount: &FileServerMount| MountPoint {
+            relative_mount_path: mount.relative_mount_path.clone(),
+            file_server: mount.uid.clone(),
+            source_directory: mount.source_directory.clone(),
+        };
+        self.file_servers.iter().map(point).collect()
+    }
+}
+
 /// A file server mounted on a cluster or for a job. The uid was resolved when it was asked for, so
 /// that a later file server of the same name is not mistaken for it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -87,6 +87,15 @@ pub struct FileServer {
     pub state: FileServerState,
 }
 
+/// A cluster that mounts a file server, of whatever workspace: the server stays as long as it does.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileServerUser {
+    pub file_server: Uid,
+    pub cluster: Uid,
+    /// The ARM id of the cluster, for those who ask what is in the way.
+    pub cluster_id: String,
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "camelCase")]
 pub enum FileServerState {

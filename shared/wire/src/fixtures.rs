@@ -114,6 +114,7 @@ pub fn job() -> Job {
         version: 1,
         cluster: cluster().reference(),
         cluster_id: crate::ids::id_of_cluster(&cluster()),
+        cluster_mounts: Vec::new(),
         spec: JobSpec {
             priority: Priority::Normal,
             node_count: 1,

@@ -170,6 +170,14 @@ fn directory(names: &WorkspaceNames) -> String {
     format!("{}/{}/workspaces/{}", names.subscription, names.resource_group, names.workspace)
 }
 
+/// The subnet of a file server that was created without one: the service made a network for it
+/// (section 3.4).
+pub fn own_subnet_id(subscription: &Name, file_server: &Uid) -> String {
+    format!(
+        "/subscriptions/{subscription}/resourceGroups/fileserverrg-{file_server}/providers/Microsoft.Network/virtualNetworks/{file_server}vnet/subnets/Subnet-1"
+    )
+}
+
 /// `ETag` in the form that the service used: `"0x8D5CBEE5B1F2C5E"`, with its quotes.
 pub fn etag(uid: &Uid) -> String {
     let digits: String = uid.as_str().chars().filter(|c| *c != '-').take(16).collect();

@@ -251,6 +251,7 @@ mod tests {
         UsageName
         UserAccountSettings
         VirtualMachineConfiguration
+        WaitingReason
         Workspace
         WorkspaceListResult
         ");

@@ -29,7 +29,12 @@ struct Options {
     /// Connections that submit.
     #[arg(long, default_value_t = 4)]
     connections: usize,
+    /// Requests of each kind.
+    #[arg(long, default_value_t = 3000)]
+    requests: usize,
 }
+
+const POLLERS: usize = 100;
 
 struct Service {
     child: Child,
@@ -214,6 +219,90 @@ async fn throughput(service: &Arc<Service>, options: &Options) -> Result<(f64, f
     Ok((accepted, ended))
 }
 
+/// How fast requests of one kind are answered.
+struct Pace {
+    per_second: f64,
+    p99_millis: f64,
+}
+
+/// `connections` clients send requests one after the other, `count` in all.
+async fn pace<F>(
+    service: &Arc<Service>,
+    connections: usize,
+    count: usize,
+    request: impl Fn(Arc<Service>, usize) -> F,
+) -> Result<Pace>
+where
+    F: Future<Output = Result<Value>> + Send + 'static,
+{
+    let next = Arc::new(AtomicUsize::new(0));
+    let start = Instant::now();
+    let request = &request;
+    let client = |_| {
+        let (service, next) = (Arc::clone(service), Arc::clone(&next));
+        async move {
+            let mut millis = Vec::new();
+            loop {
+                let number = next.fetch_add(1, Ordering::Relaxed);
+                if number >= count {
+                    return anyhow::Ok(millis);
+                }
+                let begin = Instant::now();
+                request(Arc::clone(&service), number).await?;
+                millis.push(begin.elapsed().as_secs_f64() * 1000.0);
+            }
+        }
+    };
+    let measured = futures::future::try_join_all((0..connections).map(client)).await?;
+    let elapsed = start.elapsed().as_secs_f64();
+    let mut millis: Vec<f64> = measured.into_iter().flatten().collect();
+    millis.sort_by(f64::total_cmp);
+    Ok(Pace { per_second: count as f64 / elapsed, p99_millis: percentile(&millis, 99) })
+}
+
+/// Reads of one job, and submissions to a cluster without nodes, so that nothing else happens.
+async fn api(service: &Arc<Service>, options: &Options) -> Result<(Pace, Pace)> {
+    service.put("/clusters/empty", cluster(0)).await?;
+    let mut waiting = job("true");
+    waiting["properties"]["cluster"]["id"] = json!(format!("{SCOPE}/clusters/empty"));
+    service.put("/experiments/e/jobs/waits", waiting.clone()).await?;
+    let get = pace(service, options.connections, options.requests, |service, _| async move {
+        service.get("/experiments/e/jobs/waits").await
+    });
+    let get = get.await?;
+    let put = pace(service, options.connections, options.requests, |service, number| {
+        let body = waiting.clone();
+        async move { service.put(&format!("/experiments/e/jobs/p{number}"), body).await }
+    });
+    Ok((get, put.await?))
+}
+
+/// Memory of the service in KiB while so many clients, each with a connection of its own, ask ten
+/// times a second how a job is.
+async fn polled(service: &Arc<Service>, clients: usize) -> Result<u64> {
+    let mut pollers = tokio::task::JoinSet::new();
+    for _ in 0..clients {
+        let url =
+            format!("{}{SCOPE}/experiments/e/jobs/waits?api-version=2018-05-01", service.base);
+        let token = service.token.clone();
+        pollers.spawn(async move {
+            let client = reqwest::Client::new();
+            loop {
+                client.get(&url).bearer_auth(&token).send().await?.error_for_status()?;
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+            #[expect(unreachable_code, reason = "says what the task answers")]
+            reqwest::Result::Ok(())
+        });
+    }
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    let resident = service.resident_kib()?;
+    if let Some(ended) = pollers.try_join_next() {
+        ended??;
+    }
+    Ok(resident)
+}
+
 /// Read and write units per job, from submission to the end, as DynamoDB would charge them.
 async fn units(binary: &Path) -> Result<(f64, f64)> {
     const JOBS: usize = 200;
@@ -226,7 +315,12 @@ async fn units(binary: &Path) -> Result<(f64, f64)> {
         token: None,
         idle_seconds: 600,
         tick_millis: 3_600_000,
-        node_command: vec![binary.canonicalize()?.into_os_string(), "agent".into()],
+        node_command: vec![
+            "env".into(),
+            format!("HOME={}", directory.path().display()).into(),
+            binary.canonicalize()?.into_os_string(),
+            "agent".into(),
+        ],
     })
     .await?;
     let token = std::fs::read_to_string(service.token_file())?.trim().to_owned();
@@ -241,10 +335,12 @@ async fn units(binary: &Path) -> Result<(f64, f64)> {
     for number in 0..JOBS {
         bench.put(&format!("/experiments/e/jobs/u{number}"), job("true")).await?;
     }
-    tokio::time::sleep(Duration::from_secs(3)).await;
-    let after = table.units().consumed();
+    // Asked for rarely, as asking costs units too.
     let last = format!("/experiments/e/jobs/u{}", JOBS - 1);
-    bench.wait(&last, |it| it["executionState"] == "succeeded").await?;
+    while bench.get(&last).await?["properties"]["executionState"] != "succeeded" {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+    let after = table.units().consumed();
     service.stop(Duration::from_secs(5), std::future::pending()).await;
     let per_job = |total: f64| total / JOBS as f64;
     Ok((
@@ -266,6 +362,10 @@ async fn main() -> Result<()> {
     eprintln!("{} jobs at once", options.jobs);
     let (accepted, ended) = throughput(&service, &options).await?;
     let after_load = service.resident_kib()?;
+    eprintln!("{} requests of each kind", options.requests);
+    let (get, put) = api(&service, &options).await?;
+    eprintln!("{POLLERS} clients poll");
+    let with_pollers = polled(&service, POLLERS).await?;
     drop(service);
     eprintln!("units per job");
     let (read_units, write_units) = units(&options.binary).await?;
@@ -280,6 +380,11 @@ async fn main() -> Result<()> {
     table
         .add_row(["memory of the service at rest", &format!("{:.1} MiB", at_rest as f64 / 1024.0)]);
     table.add_row(["memory after the load", &format!("{:.1} MiB", after_load as f64 / 1024.0)]);
+    let pace = |it: &Pace| format!("{:.0}/s, p99 {:.1} ms", it.per_second, it.p99_millis);
+    table.add_row(["GET job", &pace(&get)]);
+    table.add_row(["PUT job", &pace(&put)]);
+    let mebibytes = format!("{:.1} MiB", with_pollers as f64 / 1024.0);
+    table.add_row(["memory while 100 clients poll", &mebibytes]);
     table.add_row(["read units per job", &format!("{read_units:.1}")]);
     table.add_row(["write units per job", &format!("{write_units:.1}")]);
     println!("{table}");

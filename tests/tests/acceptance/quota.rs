@@ -1,7 +1,7 @@
 //! Never more nodes than the service is allowed: what could never be is refused, what has to wait
 //! says so.
 
-use super::api::{cluster, job};
+use super::api::{WORKSPACE, cluster, job};
 use super::service::{Service, until};
 use serde_json::{Value, json};
 
@@ -55,4 +55,34 @@ async fn beyond_the_quota_nothing_is_launched() {
     let answer = service.ask(reqwest::Method::DELETE, path, None).await;
     service.finish(path, &answer).await;
     service.job_in("waits", "succeeded").await;
+}
+
+#[tokio::test]
+async fn cores_and_clusters_are_counted_against_their_quotas() {
+    let service = Service::start_with(&["--max-cores", "12", "--max-clusters", "2"]);
+    service.prepare(1).await;
+    let mut gpus = cluster(manual(3));
+    gpus["properties"]["vmSize"] = json!("STANDARD_NC6");
+    service.make("/clusters/gpus", &gpus).await;
+    let found = until("it has as many nodes as the quota allows", async || {
+        let cluster = service.get("/clusters/gpus").await["properties"].clone();
+        let steady = cluster["allocationState"] == "steady";
+        (steady && cluster["currentNodeCount"] == 2).then_some(cluster)
+    })
+    .await;
+    assert_eq!(found["errors"][0]["code"], "AccountCoreQuotaReached", "{found:#}");
+    let (code, message) = service.put("/clusters/third", &gpus).await.error(409);
+    assert_eq!(code, "QuotaExceeded");
+    assert!(message.contains("--max-clusters"), "{message}");
+    let mut wide = job("true", json!({ "nodeCount": 3 }));
+    let id = format!("{WORKSPACE}/clusters/gpus");
+    wide["properties"]["cluster"]["id"] = json!(id);
+    let (code, message) = service.put("/experiments/e/jobs/wide", &wide).await.error(400);
+    assert_eq!(code, "QuotaExceeded");
+    assert!(message.contains("--max-cores"), "{message}");
+
+    // What is given back can be used again.
+    let answer = service.ask(reqwest::Method::DELETE, "/clusters/gpus", None).await;
+    service.finish("/clusters/gpus", &answer).await;
+    service.make("/clusters/third", &gpus).await;
 }

@@ -11,8 +11,11 @@ const OF_JOB: &str = "planted-job-5f21c0";
 const OF_SETUP: &str = "planted-setup-91ab44";
 const OF_ADMIN: &str = "planted-admin-0d77e2";
 const OF_SERVER: &str = "planted-server-c3902b";
+const OF_SHARE: &str = "planted-share-47ea1d";
+const OF_REGISTRY: &str = "planted-registry-e6b013";
+const OF_COUNTERS: &str = "planted-counters-2fd984";
 
-const ALL: [&str; 4] = [OF_JOB, OF_SETUP, OF_ADMIN, OF_SERVER];
+const ALL: [&str; 7] = [OF_JOB, OF_SETUP, OF_ADMIN, OF_SERVER, OF_SHARE, OF_REGISTRY, OF_COUNTERS];
 
 /// Every place in files below `directory` that holds a secret.
 fn leaks(directory: &Path) -> Vec<String> {
@@ -100,10 +103,37 @@ async fn a_secret_is_only_where_it_was_meant_to_be() {
     assert!(!hash.starts_with(none), "{hash}");
     check(&service, "after the job");
 
-    for path in ["", "/fileServers", "/fileServers/nfs", "/clusters", "/clusters/c"] {
+    // Credentials that the service keeps but cannot use yet.
+    let share = json!({ "azureFileShares": [{
+        "accountName": "account",
+        "azureFileUrl": "https://account.file.core.windows.net/share",
+        "relativeMountPath": "share",
+        "credentials": { "accountKey": OF_SHARE },
+    }] });
+    let mut elsewhere = cluster(json!({ "manual": { "targetNodeCount": 0 } }));
+    elsewhere["properties"]["nodeSetup"] = json!({
+        "mountVolumes": share,
+        "performanceCountersSettings": { "appInsightsReference": {
+            "component": { "id": "/counters" },
+            "instrumentationKey": OF_COUNTERS,
+        } },
+    });
+    service.make("/clusters/elsewhere", &elsewhere).await;
+    let contained = json!({
+        "mountVolumes": share,
+        "containerSettings": { "imageSourceRegistry": {
+            "image": "ubuntu",
+            "credentials": { "username": "me", "password": OF_REGISTRY },
+        } },
+    });
+    service.submit("contained", "true", contained).await;
+    service.job_in("contained", "failed").await;
+    check(&service, "with credentials");
+
+    for path in ["", "/fileServers", "/fileServers/nfs", "/clusters", "/clusters/elsewhere"] {
         service.get(path).await;
     }
-    for path in ["/experiments/e/jobs", "/experiments/e/jobs/j"] {
+    for path in ["/experiments/e/jobs", "/experiments/e/jobs/j", "/experiments/e/jobs/contained"] {
         service.get(path).await;
     }
     // What is refused is not repeated either.

@@ -149,6 +149,7 @@ pub fn job(experiment: &Uid, name: &str, command_line: String) -> Job {
         version: 1,
         cluster: cluster_ref(),
         cluster_id: "/subscriptions/s".to_owned(),
+        cluster_mounts: Vec::new(),
         spec: JobSpec {
             priority: Priority::Normal,
             node_count: 1,

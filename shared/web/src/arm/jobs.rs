@@ -63,7 +63,7 @@ impl Call<'_> {
         let job = self.named_job().await?;
         let expires_at = control.now().plus_seconds(u64::from(query.link_expiry_minutes) * 60);
         let link = |place: &_| files::link(control, &self.base, place, expires_at);
-        let mut entries = control.output_files(&job, &query, link).await?;
+        let mut entries = control.output_files(&job, &query, link)?;
         if let Some(after) = after {
             entries.retain(|entry| entry.name > after);
         }

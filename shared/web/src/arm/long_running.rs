@@ -17,7 +17,7 @@ impl Call<'_> {
     pub(crate) fn accepted(&self, started: &Started) -> Result<Response, Error> {
         let subscription = self.route.subscription()?;
         let url = |kind: &str| {
-            let Started { operation, location } = started;
+            let Started { operation, location, .. } = started;
             let url = format!(
                 "{}/subscriptions/{subscription}/providers/Microsoft.BatchAI/locations/{location}/{kind}/{operation}?api-version={}",
                 self.base,
@@ -31,7 +31,8 @@ impl Call<'_> {
             headers.insert(ASYNC_OPERATION, results);
             headers.insert(LOCATION, statuses);
         }
-        headers.insert(RETRY_AFTER, HeaderValue::from(limits::RETRY_AFTER_SECONDS));
+        let seconds = if started.is_done { 0 } else { limits::RETRY_AFTER_SECONDS };
+        headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
         Ok(response)
     }
 

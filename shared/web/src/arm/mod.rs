@@ -81,7 +81,8 @@ fn check_api_version(path: &str, query: &[(String, String)]) -> Result<(), Error
         return Ok(());
     }
     let batch_ai = path.contains("/microsoft.batchai/")
-        && !path.contains("/providers/microsoft.authorization/");
+        && !path.contains("/providers/microsoft.authorization/")
+        && !path.ends_with("/microsoft.batchai/register");
     let given = query.iter().find(|(name, _)| name.eq_ignore_ascii_case("api-version"));
     match given {
         Some((_, version)) if version == wire::API_VERSION => Ok(()),

@@ -4,7 +4,7 @@
 use super::operation::{Needs, OPERATIONS, Operation, Row};
 use axum::response::{IntoResponse, Response};
 use http::header::CONTENT_TYPE;
-use model::limits;
+use model::{Name, Role, limits};
 use serde_json::{Map, Value, json};
 use std::sync::LazyLock;
 
@@ -61,12 +61,60 @@ fn operation(row: &Row) -> Value {
         "responses": responses(row),
     });
     if let Some(name) = row.request {
-        operation["requestBody"] = json!({
-            "required": true,
-            "content": { "application/json": { "schema": reference(name) } },
-        });
+        let mut content = json!({ "schema": reference(name) });
+        if let Some(example) = example(name) {
+            content["example"] = example;
+        }
+        operation["requestBody"] =
+            json!({ "required": true, "content": { "application/json": content } });
     }
     operation
+}
+
+/// A body as people write it first.
+fn example(request: &str) -> Option<Value> {
+    let workspace = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/batchai/providers/Microsoft.BatchAI/workspaces/lab";
+    let account = json!({ "adminUserName": "demo", "adminUserSshPublicKey": "ssh-rsa AAAA" });
+    Some(match request {
+        "WorkspaceCreateParameters" | "ResourceGroupParameters" => {
+            json!({ "location": "eastus", "tags": { "team": "vision" } })
+        }
+        "WorkspaceUpdateParameters" | "ResourceGroupPatchable" => {
+            json!({ "tags": { "team": "speech" } })
+        }
+        "FileServerCreateParameters" => json!({ "properties": {
+            "vmSize": "STANDARD_D2_V2",
+            "sshConfiguration": { "userAccountSettings": account },
+            "dataDisks": { "diskSizeInGB": 10, "diskCount": 2, "storageAccountType": "Standard_LRS" },
+        } }),
+        "ClusterCreateParameters" => json!({ "properties": {
+            "vmSize": "STANDARD_NC6",
+            "vmPriority": "lowpriority",
+            "scaleSettings": { "autoScale": { "minimumNodeCount": 0, "maximumNodeCount": 4 } },
+            "userAccountSettings": account,
+            "nodeSetup": { "mountVolumes": { "fileServers": [{
+                "fileServer": { "id": format!("{workspace}/fileservers/nfs") },
+                "relativeMountPath": "nfs",
+            }] } },
+        } }),
+        "ClusterUpdateParameters" => json!({ "properties": {
+            "scaleSettings": { "manual": { "targetNodeCount": 1 } },
+        } }),
+        "JobCreateParameters" => json!({ "properties": {
+            "cluster": { "id": format!("{workspace}/clusters/spot") },
+            "nodeCount": 1,
+            "customToolkitSettings": { "commandLine": "python train.py" },
+            "stdOutErrPathPrefix": "$AZ_BATCHAI_MOUNT_ROOT/nfs",
+            "outputDirectories": [{ "id": "MODEL", "pathPrefix": "$AZ_BATCHAI_MOUNT_ROOT/nfs" }],
+            "constraints": { "maxWallClockTime": "PT1H" },
+        } }),
+        "RoleAssignmentCreateParameters" => json!({ "properties": {
+            "roleDefinitionId": wire::ids::role_definition_id(&Name::new("s"), Role::Reader),
+            "principalId": "02020202-0202-4202-8202-020202020202",
+        } }),
+        "TokenCreateParameters" => json!({ "name": "alice" }),
+        _ => return None,
+    })
 }
 
 fn needs(row: &Row) -> String {
@@ -200,6 +248,28 @@ mod tests {
         for target in found {
             let pointer = target.strip_prefix('#').expect("all are local");
             assert!(document.pointer(pointer).is_some(), "{target}");
+        }
+    }
+
+    #[test]
+    fn every_example_is_accepted() {
+        for row in OPERATIONS {
+            let Some(request) = row.request else { continue };
+            let body = example(request).expect(request).to_string().into_bytes();
+            let refused = match request {
+                "WorkspaceCreateParameters" => wire::parse_workspace_create(&body).err(),
+                "WorkspaceUpdateParameters" => wire::parse_workspace_update(&body).err(),
+                "FileServerCreateParameters" => wire::parse_file_server_create(&body).err(),
+                "ClusterCreateParameters" => wire::parse_cluster_create(&body).err(),
+                "ClusterUpdateParameters" => wire::parse_cluster_update(&body).err(),
+                "JobCreateParameters" => wire::parse_job_create(&body).err(),
+                "ResourceGroupParameters" => wire::parse_resource_group(&body).err(),
+                "ResourceGroupPatchable" => wire::parse_resource_group_update(&body).err(),
+                "RoleAssignmentCreateParameters" => wire::parse_role_assignment(&body).err(),
+                "TokenCreateParameters" => wire::parse_token(&body).err(),
+                other => panic!("no parser for {other}"),
+            };
+            assert!(refused.is_none(), "{request}: {refused:?}");
         }
     }
 

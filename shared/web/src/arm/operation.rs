@@ -207,7 +207,7 @@ operations! {
     RolesOfSubscriptionCreate "RoleAssignments_CreateForSubscription"
         PUT subscription!("/providers/Microsoft.Authorization/roleAssignments/{roleAssignmentName}"),
         GRANT, Some("RoleAssignmentCreateParameters") =>
-            [(200, Some("RoleAssignment")), (201, Some("RoleAssignment"))];
+            [(201, Some("RoleAssignment"))];
     RolesOfSubscriptionDelete "RoleAssignments_DeleteForSubscription"
         DELETE subscription!("/providers/Microsoft.Authorization/roleAssignments/{roleAssignmentName}"),
         GRANT, None => [(200, Some("RoleAssignment")), (204, None)];
@@ -220,7 +220,7 @@ operations! {
     RolesOfGroupCreate "RoleAssignments_CreateForResourceGroup"
         PUT group!("/providers/Microsoft.Authorization/roleAssignments/{roleAssignmentName}"),
         GRANT, Some("RoleAssignmentCreateParameters") =>
-            [(200, Some("RoleAssignment")), (201, Some("RoleAssignment"))];
+            [(201, Some("RoleAssignment"))];
     RolesOfGroupDelete "RoleAssignments_DeleteForResourceGroup"
         DELETE group!("/providers/Microsoft.Authorization/roleAssignments/{roleAssignmentName}"),
         GRANT, None => [(200, Some("RoleAssignment")), (204, None)];
@@ -233,7 +233,7 @@ operations! {
     RolesOfWorkspaceCreate "RoleAssignments_CreateForWorkspace"
         PUT workspace!("/providers/Microsoft.Authorization/roleAssignments/{roleAssignmentName}"),
         GRANT, Some("RoleAssignmentCreateParameters") =>
-            [(200, Some("RoleAssignment")), (201, Some("RoleAssignment"))];
+            [(201, Some("RoleAssignment"))];
     RolesOfWorkspaceDelete "RoleAssignments_DeleteForWorkspace"
         DELETE workspace!("/providers/Microsoft.Authorization/roleAssignments/{roleAssignmentName}"),
         GRANT, None => [(200, Some("RoleAssignment")), (204, None)];

@@ -50,10 +50,9 @@ impl Call<'_> {
     pub(crate) async fn create_role_assignment(&self) -> Result<Response, Error> {
         let (scope, id) = (self.route.scope()?, self.route.role_assignment_id()?);
         let request = wire::parse_role_assignment(&self.body)?;
-        let (assignment, created) =
-            self.web.control.put_role_assignment(&scope, &id, &request).await?;
-        let body = wire::role_assignment(&assignment);
-        if created { self.created(&body) } else { self.ok(&body) }
+        let assignment = self.web.control.put_role_assignment(&scope, &id, &request).await?;
+        // Also for one that was there: the older clients know no other answer.
+        self.created(&wire::role_assignment(&assignment))
     }
 
     pub(crate) async fn delete_role_assignment(&self) -> Result<Response, Error> {

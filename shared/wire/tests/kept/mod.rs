@@ -68,6 +68,7 @@ pub fn job(spec: JobSpec, cluster_id: String) -> Job {
         version: 1,
         cluster: model::ClusterRef { workspace: uid(), name: "c".to_owned(), uid: uid() },
         cluster_id,
+        cluster_mounts: Vec::new(),
         spec,
         submitted_at: Timestamp(0),
         etag: uid(),
