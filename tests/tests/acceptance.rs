@@ -6,6 +6,7 @@
 mod acceptance {
     mod access;
     mod api;
+    mod clients;
     mod commands;
     mod crash;
     mod damage;

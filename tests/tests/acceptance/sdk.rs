@@ -1,8 +1,8 @@
 //! The official SDK drives every operation: the scenarios stand in `tests/python`, in themes.
 
+use super::clients::succeeds;
 use super::service::Service;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 use std::time::Duration;
 use tokio::process::Command;
 
@@ -38,20 +38,8 @@ async fn play(theme: &str) {
 
 async fn run(mut command: Command, argument: &str) {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("python/sdk_flow.py");
-    let child = command
-        .args(["-B".as_ref(), script.as_os_str(), argument.as_ref()])
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()
-        .unwrap();
-    let output = tokio::time::timeout(PATIENCE, child.wait_with_output()).await;
-    let output = output.unwrap_or_else(|_| panic!("{argument} takes too long")).unwrap();
-    let said = [output.stdout, output.stderr].concat();
-    let said = String::from_utf8_lossy(&said);
-    println!("{said}");
-    assert!(output.status.success(), "{argument} failed:\n{said}");
+    command.arg(script).arg(argument);
+    succeeds(command, argument, PATIENCE).await;
 }
 
 /// Each theme holds its scenarios to the operations that they name; together they name all.
