@@ -296,3 +296,44 @@ async fn an_operation_can_be_asked_after_for_a_day() {
     let error = control.operation(&started.operation).await.unwrap_err();
     assert!(error.to_string().starts_with("OperationNotFound"), "{error}");
 }
+
+/// Where file servers should be is a file: nothing can be created there.
+#[tokio::test(start_paused = true)]
+async fn a_file_server_that_cannot_be_provisioned_says_so_and_can_be_tried_again() {
+    let stage = Stage::set(13).await;
+    let control = &stage.world.control;
+    let root = &control.settings.file_server_root;
+    std::fs::remove_dir(root).unwrap();
+    std::fs::write(root, "in the way").unwrap();
+    let body = json!({"properties": {
+        "vmSize": "STANDARD_D1",
+        "sshConfiguration": {"userAccountSettings": {"adminUserName": "u", "adminUserPassword": "p"}},
+        "dataDisks": {"diskSizeInGB": 1, "diskCount": 1, "storageAccountType": "Standard_LRS"},
+    }});
+    let spec = wire::parse_file_server_create(body.to_string().as_bytes()).unwrap();
+    let name = Name::new("nfs");
+    let put = async || match control.put_file_server(&names(), &name, &spec).await.unwrap() {
+        control::operations::Put::Accepted(started) => started.operation,
+        other => panic!("{other:?}"),
+    };
+    let operation = put().await;
+    stage.run(30).await;
+    let state = control.operation(&operation).await.unwrap().state;
+    assert!(matches!(state, model::OperationState::InProgress), "{state:?}");
+    stage.run(60).await;
+    let state = control.operation(&operation).await.unwrap().state;
+    let model::OperationState::Failed { error, .. } = state else { panic!("{state:?}") };
+    assert_eq!(error.code, "FileServerProvisioningFailed");
+    assert!(stage.world.table.awake().await.unwrap().is_empty());
+
+    std::fs::remove_file(root).unwrap();
+    let again = put().await;
+    stage.run(5).await;
+    let state = control.operation(&again).await.unwrap().state;
+    assert!(matches!(state, model::OperationState::Succeeded { .. }), "{state:?}");
+    assert!(
+        control
+            .file_server_directory(&control.file_server(&names(), &name).await.unwrap().uid)
+            .is_dir()
+    );
+}

@@ -6,7 +6,8 @@ use crate::workspaces::being_deleted;
 use crate::{Control, Error, replan};
 use dynamo::{Page, Transaction};
 use model::{
-    FileServer, FileServerSpec, FileServerState, Name, Operation, Uid, Wake, WorkspaceNames,
+    FileServer, FileServerSpec, FileServerState, Name, Operation, ResourceError, Timestamp, Uid,
+    Wake, WorkspaceNames, limits,
 };
 use std::path::PathBuf;
 use wire::{FileServerId, FileServerView, ResourceKind};
@@ -47,6 +48,13 @@ impl Control {
                 "FileServerNotReady",
                 format!("The specified file server {} is still being created", id.name),
             )),
+            FileServerState::Failed { .. } => Err(Error::conflict(
+                "FileServerNotReady",
+                format!(
+                    "The specified file server {} could not be provisioned; create it again, or delete it",
+                    id.name
+                ),
+            )),
             FileServerState::Deleting { .. } => Err(being_deleted("file server", &id.name)),
         }
     }
@@ -78,6 +86,10 @@ impl Control {
                     return Err(being_deleted("file server", name));
                 }
                 Some(found) if wire::is_same_file_server(spec, &found) => {
+                    if let FileServerState::Failed { .. } = found.state {
+                        self.provision_again(found, operation.clone()).await?;
+                        return Ok(Put::Accepted(started(operation)));
+                    }
                     return Ok(Put::Unchanged(Box::new(found)));
                 }
                 Some(_) => return Err(exists("FileServerExists", "file server", name)),
@@ -191,12 +203,16 @@ impl Control {
             };
             let directory = self.file_server_directory(uid);
             let (transaction, operation) = match server.state.clone() {
-                FileServerState::Creating { operation, .. } => {
-                    std::fs::create_dir_all(&directory)?;
+                FileServerState::Creating { operation, since } => {
+                    if let Err(error) = std::fs::create_dir_all(&directory) {
+                        return self.not_provisioned(server, &operation, since, error).await;
+                    }
                     server.state = FileServerState::Ready { since: self.now() };
                     (Transaction::new().replace_file_server(&server), Some(operation))
                 }
-                FileServerState::Ready { .. } => (Transaction::new(), None),
+                FileServerState::Ready { .. } | FileServerState::Failed { .. } => {
+                    (Transaction::new(), None)
+                }
                 FileServerState::Deleting { operation, .. } => {
                     remove_tree(&directory)?;
                     (Transaction::new().remove_file_server(&server), Some(operation))
@@ -207,6 +223,50 @@ impl Control {
             Ok(self.table.commit(transaction.rest(uid)).await?)
         })
         .await
+    }
+}
+
+impl Control {
+    /// Tried again until its deadline; then the operation has failed, and says so inside its 200.
+    async fn not_provisioned(
+        &self,
+        mut server: FileServer,
+        operation: &Uid,
+        since: Timestamp,
+        error: std::io::Error,
+    ) -> Result<(), Error> {
+        let now = self.now();
+        if now.seconds_since(since) < limits::FILE_SERVER_DEADLINE_SECONDS {
+            return Err(error.into());
+        }
+        tracing::error!(file_server = %server.name, %error, "a file server cannot be provisioned");
+        server.state = FileServerState::Failed { since: now };
+        let rest = server.uid.clone();
+        let mut transaction = Transaction::new().replace_file_server(&server).rest(&rest);
+        if let Some(operation) = self.table.operation(operation).await? {
+            // Code and message that the service was seen to use (section 1.1).
+            let failure = ResourceError::new(
+                "FileServerProvisioningFailed",
+                "File Server provisioning has failed",
+            );
+            transaction = transaction.put_operation(&operation.failed(failure, now));
+        }
+        Ok(self.table.commit(transaction).await?)
+    }
+
+    /// Another try of a file server that could not be provisioned.
+    async fn provision_again(&self, mut server: FileServer, operation: Uid) -> Result<(), Error> {
+        let now = self.now();
+        let resource = wire::ids::child_key(&server.names, &server.name);
+        server.state = FileServerState::Creating { operation: operation.clone(), since: now };
+        let wake = file_server_wake(&server);
+        let transaction = Transaction::new()
+            .replace_file_server(&server)
+            .put_operation(&Operation::started(operation, resource, now))
+            .wake(&wake);
+        self.table.commit(transaction).await?;
+        self.hint(Function::Recovery, &wake).await;
+        Ok(())
     }
 }
 

@@ -65,6 +65,10 @@ pub const BACKFILL_DEPTH: usize = 64;
 /// Finished operations can be polled for a day, as the contract's clients never poll longer.
 pub const OPERATION_SECONDS: u64 = 24 * 3600;
 
+/// How long the directory of a file server may take. It is one system call; what does not work for a
+/// minute (no space, a root that is not mounted) does not work by itself.
+pub const FILE_SERVER_DEADLINE_SECONDS: u64 = 60;
+
 /// Role assignments per subscription (quota of Azure): all are read to check a new one.
 pub const MAX_ROLE_ASSIGNMENTS: usize = 2000;
 

@@ -28,8 +28,16 @@ impl Operation {
         Self { id, resource, started_at: now, expires_at, state: OperationState::InProgress }
     }
 
-    pub fn succeeded(mut self, now: Timestamp) -> Self {
-        self.state = OperationState::Succeeded { ended_at: now };
+    pub fn succeeded(self, now: Timestamp) -> Self {
+        self.ended(OperationState::Succeeded { ended_at: now }, now)
+    }
+
+    pub fn failed(self, error: ResourceError, now: Timestamp) -> Self {
+        self.ended(OperationState::Failed { ended_at: now, error }, now)
+    }
+
+    fn ended(mut self, state: OperationState, now: Timestamp) -> Self {
+        self.state = state;
         self.expires_at = now.plus_seconds(crate::limits::OPERATION_SECONDS).epoch_seconds();
         self
     }

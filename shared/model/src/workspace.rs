@@ -107,6 +107,10 @@ pub enum FileServerState {
     Ready {
         since: Timestamp,
     },
+    /// Its directory could not be made in time. The same PUT again tries once more.
+    Failed {
+        since: Timestamp,
+    },
     Deleting {
         operation: Uid,
         since: Timestamp,

@@ -81,6 +81,7 @@ pub fn file_server(server: &FileServer, view: &FileServerView) -> Resource<FileS
     let (provisioning_state, since, usable) = match server.state {
         FileServerState::Creating { since, .. } => ("creating", since, false),
         FileServerState::Ready { since } => ("succeeded", since, true),
+        FileServerState::Failed { since } => ("failed", since, false),
         FileServerState::Deleting { since, .. } => ("deleting", since, true),
     };
     let spec = &server.spec;
