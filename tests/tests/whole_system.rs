@@ -337,3 +337,20 @@ async fn a_file_server_that_cannot_be_provisioned_says_so_and_can_be_tried_again
             .is_dir()
     );
 }
+
+#[tokio::test(start_paused = true)]
+async fn no_more_tensorflow_workers_than_gpus() {
+    let stage = Stage::set(14).await;
+    stage.put_cluster("c", &auto(0, 2)).await;
+    let job = |workers: u32| {
+        json!({"properties": {
+            "cluster": {"id": cluster_id("c")},
+            "nodeCount": 2,
+            "stdOutErrPathPrefix": "$AZ_BATCHAI_MOUNT_ROOT/nfs",
+            "tensorFlowSettings": {"pythonScriptFilePath": "train.py", "workerCount": workers},
+        }})
+    };
+    let error = stage.put_job("crowded", &job(3)).await.unwrap_err().to_string();
+    assert!(error.contains("workerCount must be at most 2"), "{error}");
+    stage.put_job("fits", &job(2)).await.unwrap();
+}

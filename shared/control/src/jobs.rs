@@ -162,7 +162,8 @@ impl Control {
                 "The job needs {wanted} nodes at once, but this service runs at most {limit}; ask for fewer, or raise the limit of the service (--max-nodes)"
             ));
         }
-        let (cores, limit) = (wanted * cluster.charge().cores, self.settings.quota.cores);
+        let (cores, limit) =
+            (wanted.saturating_mul(cluster.charge().cores), self.settings.quota.cores);
         if cores > limit {
             return refused(format!(
                 "The job needs {cores} cores at once, but the quota is {limit}; ask for fewer nodes or smaller ones, or raise the limit of the service (--max-cores)"

@@ -111,10 +111,8 @@ impl Control {
 
     /// A revoked principal keeps no grant.
     pub(crate) async fn revoke_all_of(&self, principal: &Uid) -> Result<(), Error> {
-        for subscription in self.table.subscriptions().await? {
-            for assignment in self.table.roles_of(principal, &subscription.id).await? {
-                self.delete_role_assignment(&assignment.scope, &assignment.id).await?;
-            }
+        for assignment in self.table.all_roles_of(principal).await? {
+            self.delete_role_assignment(&assignment.scope, &assignment.id).await?;
         }
         Ok(())
     }

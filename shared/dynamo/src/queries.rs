@@ -73,6 +73,11 @@ impl Table {
         self.all(key::principal_partition(principal), &prefix, None).await
     }
 
+    /// What a principal was granted anywhere.
+    pub async fn all_roles_of(&self, principal: &Uid) -> Result<Vec<RoleAssignment>, Error> {
+        self.all(key::principal_partition(principal), "role#", None).await
+    }
+
     pub async fn token(&self, digest: &str) -> Result<Option<AccessToken>, Error> {
         self.get(key::token(digest)).await
     }

@@ -45,14 +45,20 @@ pub struct VmSize {
 }
 
 impl VmSize {
+    /// Above what any machine has; so many of each node of the largest gang can be added up.
+    pub const MOST_CORES: u32 = 100_000;
+
     /// A name that says nothing counts as one core.
     pub fn of(name: &str) -> Self {
         let name = name.to_ascii_uppercase();
         let unknown = Self { family: None, cores: 1, gpus: 0 };
-        match name.strip_prefix("STANDARD_") {
+        let known = match name.strip_prefix("STANDARD_") {
             Some(size) => azure(size).unwrap_or(unknown),
             None => ec2(&name).unwrap_or(unknown),
-        }
+        };
+        let (cores, gpus) =
+            (known.cores.clamp(1, Self::MOST_CORES), known.gpus.min(Self::MOST_CORES));
+        Self { cores, gpus, ..known }
     }
 }
 
@@ -77,7 +83,7 @@ fn azure(size: &str) -> Option<VmSize> {
         ("D" | "DS", 2) => (Some(VmFamily::Dv2), d_cores(number)?, 0),
         _ => (None, number, 0),
     };
-    Some(VmSize { family, cores: cores.max(1), gpus })
+    Some(VmSize { family, cores, gpus })
 }
 
 /// The D series counts sizes, not cores; from 11 on with more memory.
@@ -144,6 +150,16 @@ mod tests {
         check("g5.48xlarge", None, 192, 8);
         check("p3.8xlarge", None, 32, 4);
         check("p5.48xlarge", None, 192, 8);
+    }
+
+    /// Whoever divides by cores or multiplies them gets through.
+    #[test]
+    fn no_name_has_no_cores_or_more_than_can_be_counted() {
+        check("a.0xlarge", None, 1, 0);
+        check("STANDARD_NC0", Some(VmFamily::NC), 1, 0);
+        check("STANDARD_H4000000000", None, VmSize::MOST_CORES, 0);
+        check("a.1000000000xlarge", None, VmSize::MOST_CORES, 0);
+        assert_eq!(VmSize::of("STANDARD_NC4000000000").gpus, VmSize::MOST_CORES);
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! Resource groups, workspaces, experiments and file servers: what holds other things and has little state itself.
+//! Resource groups, workspaces, experiments and file servers: what holds other things and has
+//! little state itself.
 
 use crate::{FileServerSpec, Name, Timestamp, Uid, WorkspaceNames};
 use serde::{Deserialize, Serialize};

@@ -126,7 +126,8 @@ pub enum Desired {
     /// Nothing is to run here.
     Idle,
     /// This attempt is to run here. The assignment comes along unless the request showed that the
-    /// node already has it and does not need it again. `start` lets the command begin (always true for one node).
+    /// node already has it and does not need it again. `start` lets the command begin (always true
+    /// for one node).
     Run {
         key: AttemptKey,
         start: bool,

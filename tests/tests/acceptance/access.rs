@@ -106,3 +106,18 @@ async fn key_and_token_are_for_their_owner_only() {
     };
     assert_eq!((mode("token"), mode("key"), mode(".")), (0o600, 0o600, 0o700));
 }
+
+/// Tokens for people do not reach what is for the service's own token only.
+#[tokio::test]
+async fn only_the_service_s_own_token_takes_nodes_away() {
+    let service = Service::start();
+    service.prepare(1).await;
+    let made = service.batchai(&["token", "create", "alice", "-o", "quiet"]);
+    let token = String::from_utf8(made.stdout).unwrap().trim().to_owned();
+    let url = format!("{}/local/v1/nodes/tvm-0/interrupt", service.endpoint);
+    let ask = |token: &str| service.http.post(&url).bearer_auth(token).json(&json!({}));
+    let (code, _) = service.send(ask(&token)).await.error(403);
+    assert_eq!(code, "AuthorizationFailed");
+    let (code, _) = service.send(ask(&service.token)).await.error(404);
+    assert_eq!(code, "NodeNotFound");
+}

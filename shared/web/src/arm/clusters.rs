@@ -35,6 +35,7 @@ impl Call<'_> {
     pub(crate) async fn create_cluster(&self) -> Result<Response, Error> {
         let (names, name) = (self.route.workspace()?, self.cluster_name()?);
         let request = wire::parse_cluster_create(&self.body)?;
+        self.check_links(request.file_servers().map(|server| &server.names)).await?;
         match self.web.control.put_cluster(&names, &name, &request).await? {
             Put::Accepted(started) => self.accepted(&started),
             Put::Unchanged(cluster) => self.present_cluster(&cluster).await,

@@ -31,6 +31,8 @@ impl Call<'_> {
     pub(crate) async fn create_job(&self) -> Result<Response, Error> {
         let (path, name) = (self.route.experiment()?, self.job_name()?);
         let request = wire::parse_job_create(&self.body)?;
+        let servers = request.file_servers().map(|server| &server.names);
+        self.check_links(servers.chain([&request.cluster.names])).await?;
         match self.web.control.put_job(&path, &name, &request).await? {
             Put::Accepted(started) => self.accepted(&started),
             Put::Unchanged(job) => self.job_body(&job).await,

@@ -22,7 +22,7 @@ use axum::response::{IntoResponse, Response};
 use control::Error;
 use http::header::{ETAG, HOST, HeaderValue, LAST_MODIFIED};
 use http::{HeaderMap, StatusCode};
-use model::{Principal, Timestamp, Uid, limits};
+use model::{Principal, Role, Scope, Timestamp, Uid, WorkspaceNames, limits};
 use operation::{Needs, Operation};
 use route::Route;
 use serde::Serialize;
@@ -31,6 +31,8 @@ use serde::Serialize;
 pub(crate) struct Call<'a> {
     pub web: &'a Web,
     pub route: Route<'a>,
+    /// Who asks.
+    pub principal: Principal,
     /// Decoded pairs.
     pub query: Vec<(String, String)>,
     /// Scheme and host as the client wrote them: URLs in answers must be absolute.
@@ -60,9 +62,10 @@ async fn handle_or_fail(web: &Web, request: Request) -> Result<Response, Error> 
         Error::bad_request("RequestTooLarge", message)
     })?;
     let base = base_url(&parts.headers);
-    let call = Call { web, route, query, base, path, body };
     let principal = parts.extensions.get::<Principal>().cloned();
-    call.check_role(&principal.ok_or_else(access::unauthorized)?).await?;
+    let principal = principal.ok_or_else(access::unauthorized)?;
+    let call = Call { web, route, principal, query, base, path, body };
+    call.check_role().await?;
     call.answer().await
 }
 
@@ -197,11 +200,11 @@ impl Call<'_> {
     }
 
     /// Against the one table of operations.
-    async fn check_role(&self, principal: &Principal) -> Result<(), Error> {
+    async fn check_role(&self) -> Result<(), Error> {
         let row = self.route.row;
         let (role, scope) = match row.needs {
             Needs::Token => return Ok(()),
-            Needs::Service => match principal {
+            Needs::Service => match &self.principal {
                 Principal::Service => return Ok(()),
                 Principal::Known(_) => {
                     return Err(Error::forbidden(
@@ -212,7 +215,7 @@ impl Call<'_> {
             },
             Needs::Role(role) => (role, self.route.scope()?),
         };
-        if self.web.control.may(principal, role, &scope).await? {
+        if self.web.control.may(&self.principal, role, &scope).await? {
             return Ok(());
         }
         let message = format!(
@@ -222,6 +225,27 @@ impl Call<'_> {
             wire::ids::scope_id(&scope)
         );
         Err(Error::forbidden(AUTHORIZATION_FAILED, message))
+    }
+
+    /// What a body refers to in other workspaces takes the role there too, or a reference would
+    /// open what its writer may not even see.
+    async fn check_links<'b>(
+        &self,
+        linked: impl Iterator<Item = &'b WorkspaceNames>,
+    ) -> Result<(), Error> {
+        let own = self.route.workspace()?;
+        for names in linked.filter(|names| **names != own) {
+            let scope = Scope::from(names);
+            if !self.web.control.may(&self.principal, Role::Contributor, &scope).await? {
+                let message = format!(
+                    "The body refers to something in {}, which takes the role {} there",
+                    wire::ids::scope_id(&scope),
+                    Role::Contributor.name()
+                );
+                return Err(Error::forbidden("LinkedAuthorizationFailed", message));
+            }
+        }
+        Ok(())
     }
 
     fn ok<T: Serialize>(&self, body: &T) -> Result<Response, Error> {
