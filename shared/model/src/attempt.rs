@@ -1,21 +1,20 @@
 //! Attempts: one run of a job on a gang of nodes, from the assignment until it has ended on every
 //! one of them.
 //!
-//! An attempt is live as long as its record exists; its history stands in the job. The first cause
-//! of its end stands: whatever is reported later does not change the verdict.
+//! An attempt is live as long as it is part of its job's state; after that a record of it stays in
+//! the job. The first reason to end stands, with one exception: what the command did by itself
+//! before it was asked to stop outranks every ending that was only planned.
 
-use crate::{AttemptRef, ClusterRef, NodeId, ResourceError, Timestamp, limits};
+use crate::{AttemptRef, JobRef, NodeId, ResourceError, Timestamp, limits};
 use serde::{Deserialize, Serialize};
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attempt {
-    pub id: AttemptRef,
-    pub cluster: ClusterRef,
-    pub version: u64,
+    /// Counts from 1.
+    pub number: u32,
     /// The gang. The first member is the master: it runs the job's command.
     pub members: Vec<Member>,
     pub started_at: Timestamp,
-    pub max_wall_clock_seconds: u64,
     pub phase: AttemptPhase,
 }
 
@@ -60,8 +59,13 @@ pub enum Ending {
     PreparationFailed {
         exit_code: i32,
     },
-    /// The node could not provide what the job asks for (a mount, a directory).
+    /// What the job asks for is not to be had (a mount, a directory of its own).
     NotProvided {
+        error: ResourceError,
+    },
+    /// The node could not run the job, through no fault of the job (its disk is full).
+    NodeFailed {
+        node: NodeId,
         error: ResourceError,
     },
     WallClockExceeded,
@@ -108,7 +112,25 @@ impl Ending {
             Self::Exited { exit_code } => *exit_code != 0,
             Self::PreparationFailed { .. } => true,
             Self::NotProvided { .. }
+            | Self::NodeFailed { .. }
             | Self::WallClockExceeded
+            | Self::Terminated
+            | Self::ClusterDeleted
+            | Self::ShrunkAway { .. }
+            | Self::Displaced { .. }
+            | Self::Interrupted { .. }
+            | Self::NodeLost { .. } => false,
+        }
+    }
+
+    /// Something that the attempt did by itself on a node, as opposed to what was done to it.
+    fn is_own_doing(&self) -> bool {
+        match self {
+            Self::Exited { .. }
+            | Self::PreparationFailed { .. }
+            | Self::NotProvided { .. }
+            | Self::WallClockExceeded => true,
+            Self::NodeFailed { .. }
             | Self::Terminated
             | Self::ClusterDeleted
             | Self::ShrunkAway { .. }
@@ -137,6 +159,9 @@ impl Ending {
             ),
             Self::NotProvided { error } => {
                 Verdict::Failed { exit_code: Some(-1), error: error.clone() }
+            }
+            Self::NodeFailed { node, error } => {
+                Verdict::Requeue { reason: format!("node {node} failed: {}", error.message) }
             }
             Self::WallClockExceeded => failed(
                 None,
@@ -170,17 +195,29 @@ impl Ending {
 }
 
 impl Attempt {
+    /// An attempt on these nodes, each with the address at which the others reach it. A single node
+    /// has nobody to wait for.
+    pub fn begin(number: u32, nodes: Vec<(NodeId, String)>, now: Timestamp) -> Self {
+        let phase = match nodes.len() {
+            1 => AttemptPhase::Running,
+            _ => AttemptPhase::Preparing,
+        };
+        let assigned =
+            |(node, address)| Member { node, address, progress: MemberProgress::Assigned };
+        let members = nodes.into_iter().map(assigned).collect();
+        Self { number, members, started_at: now, phase }
+    }
+
+    pub fn reference(&self, job: &JobRef) -> AttemptRef {
+        AttemptRef { job: job.clone(), number: self.number }
+    }
+
     pub fn node_count(&self) -> u32 {
         u32::try_from(self.members.len()).expect("a gang is bounded by limits::MAX_GANG_NODES")
     }
 
-    /// When it ends at the latest, as far as its own constraint tells.
-    pub fn expected_end(&self) -> Timestamp {
-        self.started_at.plus_seconds(self.max_wall_clock_seconds)
-    }
-
     pub fn is_ending(&self) -> bool {
-        matches!(self.phase, AttemptPhase::Ending { .. })
+        self.ending().is_some()
     }
 
     pub fn ending(&self) -> Option<&Ending> {
@@ -208,35 +245,98 @@ impl Attempt {
         }
     }
 
-    /// A first cause to end; later ones change nothing.
-    pub fn end(mut self, ending: Ending, grace_seconds: u64, now: Timestamp) -> Self {
-        if !self.is_ending() {
-            self.phase = AttemptPhase::Ending { ending, since: now, grace_seconds };
+    /// A reason to end. Later ones change nothing, unless they report what the attempt did by itself.
+    pub fn end(&mut self, ending: Ending, grace_seconds: u64, now: Timestamp) {
+        let alone = self.members.len() == 1;
+        match &mut self.phase {
+            AttemptPhase::Preparing | AttemptPhase::Running => {
+                self.phase = AttemptPhase::Ending { ending, since: now, grace_seconds };
+            }
+            AttemptPhase::Ending { ending: present, .. } if outranks(&ending, present, alone) => {
+                *present = ending;
+            }
+            AttemptPhase::Ending { .. } => {}
         }
-        self
     }
 
-    /// A member's preparation is done; with the last one the command may start.
-    pub fn member_prepared(mut self, node: &NodeId) -> Self {
-        for member in &mut self.members {
-            if member.node == *node && member.progress == MemberProgress::Assigned {
-                member.progress = MemberProgress::Prepared;
-            }
+    /// A member's preparation is done; with the last one the command may start. Returns whether
+    /// that changed anything.
+    pub fn member_prepared(&mut self, node: &NodeId) -> bool {
+        let assigned =
+            |it: &&mut Member| it.node == *node && it.progress == MemberProgress::Assigned;
+        let Some(member) = self.members.iter_mut().find(assigned) else { return false };
+        if self.phase != AttemptPhase::Preparing {
+            return false;
         }
-        let all = self.members.iter().all(|member| member.progress == MemberProgress::Prepared);
-        if all && self.phase == AttemptPhase::Preparing {
+        member.progress = MemberProgress::Prepared;
+        if self.members.iter().all(|member| member.progress == MemberProgress::Prepared) {
             self.phase = AttemptPhase::Running;
         }
-        self
+        true
     }
 
-    /// Nothing runs on that member any more.
-    pub fn member_ended(mut self, node: &NodeId) -> Self {
-        for member in &mut self.members {
-            if member.node == *node {
-                member.progress = MemberProgress::Ended;
-            }
+    /// Nothing of the attempt runs on that member any more.
+    pub fn member_ended(&mut self, node: &NodeId) {
+        for member in self.members.iter_mut().filter(|member| member.node == *node) {
+            member.progress = MemberProgress::Ended;
         }
-        self
+    }
+}
+
+/// In a gang a command may fail because a peer was lost before anyone asked it to stop: then only
+/// its success counts.
+fn outranks(later: &Ending, present: &Ending, alone: bool) -> bool {
+    let conclusive = alone || *later == Ending::Exited { exit_code: 0 };
+    later.is_own_doing() && !present.is_own_doing() && conclusive
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp(0);
+
+    fn node(number: usize) -> NodeId {
+        NodeId::parse(&format!("n{number}")).unwrap()
+    }
+
+    fn attempt(nodes: usize) -> Attempt {
+        Attempt::begin(1, (0..nodes).map(|it| (node(it), String::new())).collect(), NOW)
+    }
+
+    #[track_caller]
+    fn check(nodes: usize, first: Ending, later: Ending, expected: &Ending) {
+        let mut attempt = attempt(nodes);
+        attempt.end(first, 10, NOW);
+        attempt.end(later, 10, NOW);
+        assert_eq!(attempt.ending(), Some(expected));
+    }
+
+    #[test]
+    fn what_ended_by_itself_outranks_what_was_planned() {
+        let exited = |exit_code| Ending::Exited { exit_code };
+        let interrupted = || Ending::Interrupted { node: node(0) };
+        let lost = || Ending::NodeLost { node: node(0), reason: String::new() };
+        for planned in [interrupted(), lost(), Ending::Terminated, Ending::ClusterDeleted] {
+            check(1, planned.clone(), exited(0), &exited(0));
+            check(1, planned.clone(), exited(3), &exited(3));
+            check(2, planned.clone(), exited(0), &exited(0));
+            check(2, planned.clone(), exited(3), &planned);
+            check(1, exited(3), planned, &exited(3));
+        }
+        check(1, interrupted(), lost(), &interrupted());
+        check(1, exited(0), exited(3), &exited(0));
+    }
+
+    #[test]
+    fn a_gang_runs_when_every_member_is_prepared() {
+        let mut gang = attempt(2);
+        assert_eq!(gang.phase, AttemptPhase::Preparing);
+        assert!(gang.member_prepared(&node(1)));
+        assert!(!gang.member_prepared(&node(1)), "a repetition changes nothing");
+        assert_eq!(gang.phase, AttemptPhase::Preparing);
+        assert!(gang.member_prepared(&node(0)));
+        assert_eq!(gang.phase, AttemptPhase::Running);
+        assert_eq!(attempt(1).phase, AttemptPhase::Running, "one node waits for nobody");
     }
 }

@@ -1,8 +1,8 @@
 //! Clusters: what was asked for, and the little state that cannot be derived from their nodes.
 
 use crate::{
-    Account, Charge, ClusterRef, ClusterSpec, Lifecycle, Name, ResourceError, ScaleSettings,
-    Timestamp, Uid, VmSize, WorkspaceNames, limits,
+    Account, Backoff, Charge, ClusterRef, ClusterSpec, Lifecycle, Name, ResourceError,
+    ScaleSettings, Timestamp, Uid, VmSize, WorkspaceNames, limits,
 };
 use serde::{Deserialize, Serialize};
 
@@ -25,14 +25,15 @@ pub struct Cluster {
     pub etag: Uid,
     pub modified_at: Timestamp,
     pub state: ClusterState,
-    /// Whether the schedule looks at this cluster. A resting cluster has no nodes and no queue, and
-    /// costs nothing.
-    pub awake: bool,
+    /// Whether the schedule visits this cluster. A dormant one has no nodes and no queue, and costs
+    /// nothing.
+    pub scheduled: bool,
     /// Nodes that exist or are being launched, as of the last change of capacity. A hint for
     /// dispatch, so that it need not read every node; plans of capacity count the nodes themselves.
     pub planned_nodes: u32,
     pub allocation: Allocation,
-    pub health: LaunchHealth,
+    /// Launches and preparations that failed in a row.
+    pub health: Backoff,
     /// Newest first.
     pub errors: Vec<ResourceError>,
 }
@@ -44,28 +45,6 @@ pub type ClusterState = Lifecycle;
 pub struct Allocation {
     pub resizing: bool,
     pub since: Timestamp,
-}
-
-/// Launches and preparations that failed in a row: the circuit breaker of a cluster.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LaunchHealth {
-    pub failures: u32,
-    /// When the first of them was.
-    pub since: Timestamp,
-    pub not_before: Timestamp,
-}
-
-impl LaunchHealth {
-    pub const HEALTHY: Self = Self { failures: 0, since: Timestamp(0), not_before: Timestamp(0) };
-
-    /// Another failure: the pause doubles, up to its limit.
-    pub fn failed(self, now: Timestamp) -> Self {
-        let doublings = self.failures.min(16);
-        let seconds = (limits::LAUNCH_BACKOFF_FIRST_SECONDS << doublings)
-            .min(limits::LAUNCH_BACKOFF_LONGEST_SECONDS);
-        let since = if self.failures == 0 { now } else { self.since };
-        Self { failures: self.failures + 1, since, not_before: now.plus_seconds(seconds) }
-    }
 }
 
 impl Cluster {

@@ -76,6 +76,18 @@ pub struct WorkspaceNames {
     pub workspace: Name,
 }
 
+impl WorkspaceNames {
+    /// `properties.resourceId` of an operation: `{sub}${rg}${workspace}`.
+    pub fn operation_key(&self) -> String {
+        format!("{}${}${}", self.subscription, self.resource_group, self.workspace)
+    }
+
+    /// The same for a cluster, file server or experiment: `{sub}${rg}${workspace}${name}`.
+    pub fn child_operation_key(&self, name: &Name) -> String {
+        format!("{}${name}", self.operation_key())
+    }
+}
+
 /// Finds a cluster: its key in the table, and the uid that tells it from a later one of that name.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct ClusterRef {

@@ -1,9 +1,10 @@
 //! Jobs: queued → running → succeeded | failed; running → terminating → failed; running → queued
-//! when its nodes are lost.
+//! when its nodes are lost. The live attempt is part of the state of its job, so the two cannot
+//! disagree.
 
 use crate::{
-    AttemptRef, ClusterRef, Ending, JobRef, JobSpec, MountPoint, Name, NodeId, Refused,
-    ResourceError, Timestamp, Uid, Verdict, WorkspaceNames, limits,
+    Attempt, AttemptRef, ClusterRef, Ending, JobRef, JobSpec, MountPoint, Name, NodeId, Operation,
+    Refused, ResourceError, Timestamp, Uid, Verdict, WorkspaceNames, limits,
 };
 use serde::{Deserialize, Serialize};
 
@@ -26,10 +27,19 @@ pub struct Job {
     /// Changes on a user's write only, never with the state.
     pub etag: Uid,
     pub state: JobState,
-    /// Every run so far, oldest first; the last one may be live.
+    /// The runs that have ended, oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub attempts: Vec<AttemptRecord>,
-    /// A job that is being deleted disappears when it has ended, and completes this operation.
-    pub deletion: Option<Uid>,
+    /// A job that is being deleted is removed when it has ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deletion: Option<Deletion>,
+}
+
+/// The operation that completes with the removal of a resource.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Deletion {
+    pub operation: Uid,
+    pub since: Timestamp,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,13 +57,14 @@ pub enum JobState {
         since: Timestamp,
     },
     Running {
-        since: Timestamp,
+        attempt: Attempt,
     },
-    /// Asked to end while it ran; the operations are completed with its end.
+    /// Asked to end while it ran.
     Terminating {
         since: Timestamp,
-        started_at: Timestamp,
-        operations: Vec<Uid>,
+        attempt: Attempt,
+        /// Completes with its end. A job that is being deleted has none of this kind.
+        operation: Option<Uid>,
     },
     Succeeded {
         started_at: Timestamp,
@@ -140,9 +151,8 @@ impl JobState {
     /// Since when the job is in this state (`executionStateTransitionTime`).
     pub fn since(&self) -> Timestamp {
         match self {
-            Self::Queued { since } | Self::Running { since } | Self::Terminating { since, .. } => {
-                *since
-            }
+            Self::Queued { since } | Self::Terminating { since, .. } => *since,
+            Self::Running { attempt } => attempt.started_at,
             Self::Succeeded { ended_at, .. } | Self::Failed { ended_at, .. } => *ended_at,
         }
     }
@@ -152,6 +162,28 @@ impl JobState {
             Self::Queued { .. } | Self::Running { .. } | Self::Terminating { .. } => false,
             Self::Succeeded { .. } | Self::Failed { .. } => true,
         }
+    }
+
+    /// The live attempt.
+    pub fn attempt(&self) -> Option<&Attempt> {
+        match self {
+            Self::Running { attempt } | Self::Terminating { attempt, .. } => Some(attempt),
+            Self::Queued { .. } | Self::Succeeded { .. } | Self::Failed { .. } => None,
+        }
+    }
+
+    fn attempt_mut(&mut self) -> Option<&mut Attempt> {
+        match self {
+            Self::Running { attempt } | Self::Terminating { attempt, .. } => Some(attempt),
+            Self::Queued { .. } | Self::Succeeded { .. } | Self::Failed { .. } => None,
+        }
+    }
+}
+
+impl JobNames {
+    /// `properties.resourceId` of an operation: `{sub}${rg}${workspace}${experiment}${name}`.
+    pub fn operation_key(&self) -> String {
+        format!("{}${}", self.workspace.child_operation_key(&self.experiment), self.job)
     }
 }
 
@@ -174,18 +206,45 @@ impl Job {
         }
     }
 
-    /// The attempt that was started last, live or not.
-    pub fn last_attempt(&self) -> Option<AttemptRef> {
-        let number = self.attempts.last()?.number;
-        Some(AttemptRef { job: self.reference(), number })
-    }
-
     /// The attempt that is live now.
     pub fn live_attempt(&self) -> Option<AttemptRef> {
-        match self.state {
-            JobState::Running { .. } | JobState::Terminating { .. } => self.last_attempt(),
-            JobState::Queued { .. } | JobState::Succeeded { .. } | JobState::Failed { .. } => None,
-        }
+        self.state.attempt().map(|attempt| attempt.reference(&self.reference()))
+    }
+
+    /// The live attempt, if it is this one.
+    pub fn attempt(&self, id: &AttemptRef) -> Option<&Attempt> {
+        let same = self.uid == id.job.uid;
+        self.state.attempt().filter(|attempt| same && attempt.number == id.number)
+    }
+
+    /// Every run, oldest first; the last one may be live.
+    pub fn attempt_records(&self) -> Vec<AttemptRecord> {
+        let live = self.state.attempt().map(|attempt| AttemptRecord::of(attempt, None));
+        self.attempts.iter().cloned().chain(live).collect()
+    }
+
+    /// When its live attempt, started then, ends at the latest as far as its own constraint tells.
+    pub fn expected_end(&self, started_at: Timestamp) -> Timestamp {
+        started_at.plus_seconds(self.spec.max_wall_clock_seconds)
+    }
+
+    /// Operations that complete when it has ended.
+    pub fn completed_operations(&self, now: Timestamp) -> Vec<Operation> {
+        let done = |id: &Uid, since| {
+            Operation::started(id.clone(), self.names.operation_key(), since).succeeded(now)
+        };
+        let terminated = match &self.state {
+            JobState::Terminating { operation: Some(operation), since, .. } => {
+                Some(done(operation, *since))
+            }
+            JobState::Terminating { operation: None, .. }
+            | JobState::Queued { .. }
+            | JobState::Running { .. }
+            | JobState::Succeeded { .. }
+            | JobState::Failed { .. } => None,
+        };
+        let deleted = self.deletion.iter().map(|it| done(&it.operation, it.since));
+        terminated.into_iter().chain(deleted).collect()
     }
 
     /// How often nodes were lost under this job.
@@ -199,75 +258,98 @@ impl Job {
         u32::try_from(self.attempts.iter().filter(lost).count()).unwrap_or(u32::MAX)
     }
 
-    /// A new attempt on `nodes` begins.
-    pub fn start(mut self, nodes: Vec<NodeId>, now: Timestamp) -> Result<Self, Refused> {
-        match self.state {
-            JobState::Queued { .. } => {
-                let number = self.attempts.last().map_or(1, |last| last.number + 1);
-                self.attempts.push(AttemptRecord { number, nodes, started_at: now, ended: None });
-                self.state = JobState::Running { since: now };
-                Ok(self)
-            }
-            _ => Err(self.refuse("start")),
+    /// How often a node failed under this job without any fault of the job that is known.
+    fn node_failures(&self) -> usize {
+        let failed = |record: &&AttemptRecord| {
+            record.ended.as_ref().is_some_and(|end| matches!(end.ending, Ending::NodeFailed { .. }))
+        };
+        self.attempts.iter().filter(failed).count()
+    }
+
+    /// A new attempt begins on these nodes, each given with its address.
+    ///
+    /// # Errors
+    /// When it is not queued.
+    pub fn start(&mut self, nodes: Vec<(NodeId, String)>, now: Timestamp) -> Result<(), Refused> {
+        let JobState::Queued { .. } = self.state else { return Err(self.refuse("start")) };
+        let number = self.attempts.last().map_or(1, |last| last.number + 1);
+        self.state = JobState::Running { attempt: Attempt::begin(number, nodes, now) };
+        Ok(())
+    }
+
+    /// The live attempt is to end. Nothing happens when it is ending already.
+    pub fn end_attempt(&mut self, ending: Ending, grace_seconds: u64, now: Timestamp) {
+        if let Some(attempt) = self.state.attempt_mut() {
+            attempt.end(ending, grace_seconds, now);
         }
     }
 
     /// The user wants it to end. A queued job ends at once; a running one when its processes have.
-    pub fn terminate(mut self, operation: Option<Uid>, now: Timestamp) -> Result<Self, Refused> {
-        match self.state {
-            JobState::Queued { .. } => {
-                self.fail(now, now, None, Ending::Terminated.verdict());
-                Ok(self)
+    /// A repetition joins the first request.
+    ///
+    /// # Errors
+    /// When it has ended.
+    pub fn terminate(&mut self, operation: Option<Uid>, now: Timestamp) -> Result<(), Refused> {
+        match &mut self.state {
+            JobState::Queued { .. } => self.fail(now, now, Ending::Terminated.verdict()),
+            JobState::Running { attempt } => {
+                attempt.end(Ending::Terminated, limits::STOP_GRACE_SECONDS, now);
+                let attempt = attempt.clone();
+                self.state = JobState::Terminating { since: now, attempt, operation };
             }
-            JobState::Running { since } => {
-                self.state = JobState::Terminating {
-                    since: now,
-                    started_at: since,
-                    operations: operation.into_iter().collect(),
-                };
-                Ok(self)
+            JobState::Terminating { .. } => {}
+            JobState::Succeeded { .. } | JobState::Failed { .. } => {
+                return Err(self.refuse("terminate"));
             }
-            JobState::Terminating { ref mut operations, .. } => {
-                // Asked again after an answer was lost, it is the same operation.
-                let known = |it: &Uid| operations.contains(it);
-                if let Some(operation) = operation.filter(|it| !known(it)) {
-                    operations.push(operation);
-                }
-                Ok(self)
-            }
-            JobState::Succeeded { .. } | JobState::Failed { .. } => Err(self.refuse("terminate")),
         }
+        Ok(())
     }
 
     /// A queued job whose cluster disappears.
-    pub fn abandon(mut self, now: Timestamp) -> Result<Self, Refused> {
-        match self.state {
-            JobState::Queued { .. } => {
-                self.fail(now, now, None, Ending::ClusterDeleted.verdict());
-                Ok(self)
-            }
-            _ => Err(self.refuse("be abandoned")),
-        }
+    ///
+    /// # Errors
+    /// When it is not queued.
+    pub fn abandon(&mut self, now: Timestamp) -> Result<(), Refused> {
+        let JobState::Queued { .. } = self.state else { return Err(self.refuse("be abandoned")) };
+        self.fail(now, now, Ending::ClusterDeleted.verdict());
+        Ok(())
     }
 
-    /// Its live attempt has ended everywhere. An attempt that is not the live one changes nothing.
-    pub fn attempt_ended(
-        mut self,
-        attempt: &AttemptRef,
-        ending: &Ending,
+    /// A member of the live attempt is prepared. Returns whether that changed anything.
+    pub fn member_prepared(&mut self, node: &NodeId) -> bool {
+        self.state.attempt_mut().is_some_and(|attempt| attempt.member_prepared(node))
+    }
+
+    /// Nothing of the live attempt runs on that node any more, for the reason that the node gave;
+    /// with the last member the attempt is over, and the job ends or is queued again.
+    ///
+    /// # Errors
+    /// When this attempt is not the live one.
+    pub fn member_ended(
+        &mut self,
+        id: &AttemptRef,
+        node: &NodeId,
+        ending: Ending,
         now: Timestamp,
-    ) -> Result<Self, Refused> {
-        if self.live_attempt().as_ref() != Some(attempt) {
+    ) -> Result<(), Refused> {
+        if self.attempt(id).is_none() {
             return Err(self.refuse("end an attempt that is not live"));
         }
-        let started_at = match self.state {
-            JobState::Running { since } => since,
-            JobState::Terminating { started_at, .. } => started_at,
-            _ => return Err(self.refuse("end an attempt")),
+        let Some(attempt) = self.state.attempt_mut() else {
+            return Err(self.refuse("end an attempt"));
         };
-        if let Some(record) = self.attempts.last_mut() {
-            record.ended = Some(AttemptEnd { at: now, ending: ending.clone() });
+        attempt.end(ending, limits::STOP_GRACE_SECONDS, now);
+        attempt.member_ended(node);
+        if let Some(ending) = attempt.ending().filter(|_| attempt.has_ended_everywhere()).cloned() {
+            let (started_at, end) = (attempt.started_at, AttemptEnd { at: now, ending });
+            let record = AttemptRecord::of(attempt, Some(end.clone()));
+            self.attempts.push(record);
+            self.conclude(started_at, &end.ending, now);
         }
+        Ok(())
+    }
+
+    fn conclude(&mut self, started_at: Timestamp, ending: &Ending, now: Timestamp) {
         let terminating = matches!(self.state, JobState::Terminating { .. });
         match ending.verdict() {
             Verdict::Failed { .. } if !terminating && self.may_retry(ending) => {
@@ -275,27 +357,31 @@ impl Job {
             }
             Verdict::Succeeded => self.state = JobState::Succeeded { started_at, ended_at: now },
             Verdict::Requeue { .. } if terminating => {
-                self.fail(started_at, now, None, Ending::Terminated.verdict());
+                self.fail(started_at, now, Ending::Terminated.verdict());
             }
-            Verdict::Requeue { reason }
-                if self.infrastructure_losses() > limits::MAX_INFRASTRUCTURE_LOSSES =>
-            {
-                let error = ResourceError::new(
-                    "JobLostTooOften",
-                    format!(
-                        "The specified job lost its nodes {} times and is not tried again",
-                        self.infrastructure_losses()
-                    ),
-                )
-                .with_detail("Reason", reason);
-                self.fail(started_at, now, None, Verdict::Failed { exit_code: None, error });
-            }
-            Verdict::Requeue { .. } => self.state = JobState::Queued { since: now },
-            verdict @ Verdict::Failed { exit_code, .. } => {
-                self.fail(started_at, now, exit_code, verdict);
-            }
+            Verdict::Requeue { reason } => match self.lost_too_often(ending, reason) {
+                Some(error) => {
+                    self.fail(started_at, now, Verdict::Failed { exit_code: None, error });
+                }
+                None => self.state = JobState::Queued { since: now },
+            },
+            verdict @ Verdict::Failed { .. } => self.fail(started_at, now, verdict),
         }
-        Ok(self)
+    }
+
+    /// Losses never count as the job's failure, but a job that itself destroys its nodes must end.
+    fn lost_too_often(&self, ending: &Ending, reason: String) -> Option<ResourceError> {
+        if let Ending::NodeFailed { error, .. } = ending
+            && self.node_failures() >= limits::MAX_NODE_FAILURES
+        {
+            return Some(error.clone());
+        }
+        let losses = self.infrastructure_losses();
+        (losses > limits::MAX_INFRASTRUCTURE_LOSSES).then(|| {
+            let message =
+                format!("The specified job lost its nodes {losses} times and is not tried again");
+            ResourceError::new("JobLostTooOften", message).with_detail("Reason", reason)
+        })
     }
 
     /// Whether the user asked for another try after this failure of the job's own, whose record is
@@ -307,19 +393,24 @@ impl Job {
         ending.is_own_failure() && failures <= retries
     }
 
-    fn fail(
-        &mut self,
-        started_at: Timestamp,
-        ended_at: Timestamp,
-        exit_code: Option<i32>,
-        verdict: Verdict,
-    ) {
-        if let Verdict::Failed { error, .. } = verdict {
+    fn fail(&mut self, started_at: Timestamp, ended_at: Timestamp, verdict: Verdict) {
+        if let Verdict::Failed { exit_code, error } = verdict {
             self.state = JobState::Failed { started_at, ended_at, exit_code, error };
         }
     }
 
     fn refuse(&self, transition: &'static str) -> Refused {
         Refused { what: "job", state: self.state.name(), transition }
+    }
+}
+
+impl AttemptRecord {
+    fn of(attempt: &Attempt, ended: Option<AttemptEnd>) -> Self {
+        Self {
+            number: attempt.number,
+            nodes: attempt.members.iter().map(|member| member.node.clone()).collect(),
+            started_at: attempt.started_at,
+            ended,
+        }
     }
 }

@@ -5,6 +5,7 @@
 
 pub mod access;
 pub mod attempt;
+pub mod backoff;
 pub mod cluster;
 pub mod container;
 pub mod error;
@@ -16,22 +17,26 @@ pub mod node;
 pub mod operation;
 pub mod secret;
 pub mod spec;
+pub mod target;
 pub mod time;
 pub mod toolkit;
 pub mod usage;
 pub mod vm_size;
-pub mod wake;
 pub mod workspace;
 
 pub use access::{AccessToken, Principal, Role, RoleAssignment, Scope};
 pub use attempt::{Attempt, AttemptPhase, Ending, Member, MemberProgress, Verdict};
-pub use cluster::{Allocation, Cluster, ClusterState, LaunchHealth};
+pub use backoff::Backoff;
+pub use cluster::{Allocation, Cluster, ClusterState};
 pub use container::{
     AppInsights, ContainerSettings, ImageSourceRegistry, PerformanceCounters, RegistryCredentials,
 };
 pub use error::{Refused, ResourceError};
 pub use id::{AttemptRef, ClusterRef, JobRef, LaunchId, Name, NodeId, Uid, WorkspaceNames};
-pub use job::{AttemptRecord, Job, JobNames, JobState, QueueEntry, Waiting, WaitingReason};
+pub use job::{
+    AttemptEnd, AttemptRecord, Deletion, Job, JobNames, JobState, QueueEntry, Waiting,
+    WaitingReason,
+};
 pub use mount::{
     AzureBlobFileSystem, AzureFileShare, FileServerMount, MountPoint, MountVolumes, UnmanagedMount,
 };
@@ -42,11 +47,11 @@ pub use spec::{
     ClusterExtensions, ClusterSpec, EnvironmentVariable, FileServerSpec, InputDirectory, JobSpec,
     NodeDeallocation, OutputDirectory, Priority, ScaleSettings, SetupTask, UserAccount, VmPriority,
 };
+pub use target::Target;
 pub use time::Timestamp;
 pub use toolkit::Toolkit;
-pub use usage::{Account, Charge, Meter};
+pub use usage::{Account, Charge, Meter, Quota};
 pub use vm_size::{VmFamily, VmSize};
-pub use wake::Wake;
 pub use workspace::{
     Experiment, FileServer, FileServerState, FileServerUser, Lifecycle, ResourceGroup,
     Subscription, Workspace,

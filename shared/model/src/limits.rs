@@ -20,6 +20,14 @@ pub const HEARTBEAT_SECONDS: u64 = 10;
 /// heartbeats, so that a slow network or one lost request does not cost a node.
 pub const LEASE_SECONDS: u64 = 45;
 
+/// A silent node whose instance is known to run is kept so long before it is given up: an outage of
+/// the control plane, or of the network, is likelier than an agent that hangs, and costs no job.
+pub const SILENCE_SECONDS: u64 = 10 * 60;
+
+/// A control plane that did nothing for so long was not running (a suspended laptop, a stopped
+/// process): no lease ran meanwhile. Several intervals of the schedule.
+pub const PAUSE_SECONDS: u64 = 10;
+
 /// How long a request of an agent is held while there is nothing to say: under the heartbeat, so
 /// that held requests alone keep the lease.
 pub const LONG_POLL_SECONDS: u64 = 8;
@@ -48,12 +56,16 @@ pub const WALL_CLOCK_SLACK_SECONDS: u64 = 60;
 /// do to a week-long job, low enough to end a job that itself destroys its nodes.
 pub const MAX_INFRASTRUCTURE_LOSSES: u32 = 50;
 
+/// On how many nodes a job is tried when the node itself cannot run it. One bad node is the node's
+/// failure; three different ones are more likely the job's.
+pub const MAX_NODE_FAILURES: usize = 3;
+
 /// Errors shown on a cluster, newest first: enough to see a pattern, small enough to store.
 pub const MAX_CLUSTER_ERRORS: usize = 10;
 
-/// First and longest pause after failed launches or preparations in a row.
-pub const LAUNCH_BACKOFF_FIRST_SECONDS: u64 = 5;
-pub const LAUNCH_BACKOFF_LONGEST_SECONDS: u64 = 600;
+/// First and longest pause after failures in a row (launches, preparations, removals).
+pub const BACKOFF_FIRST_SECONDS: u64 = 5;
+pub const BACKOFF_LONGEST_SECONDS: u64 = 600;
 
 /// Nodes per launch: they are recorded in one transaction, which takes 100 items.
 pub const MAX_NODES_PER_LAUNCH: usize = 50;
@@ -93,6 +105,10 @@ pub const MAX_COMMAND_LINE_BYTES: usize = 64 * 1024;
 /// Environment variables and secrets of a job, together with their values.
 pub const MAX_ENVIRONMENT_BYTES: usize = 128 * 1024;
 
+/// File servers that a cluster or a job mounts: each is written in the transaction that creates it,
+/// beside at most ten other items.
+pub const MAX_FILE_SERVER_MOUNTS: usize = 30;
+
 /// Input and output directories, and mounts of each kind: each becomes a variable or a mount.
 pub const MAX_DIRECTORIES: usize = 100;
 
@@ -128,4 +144,6 @@ const _: () =
     assert!(STOP_REPORT_SECONDS > 2 * HEARTBEAT_SECONDS, "a stop is heard at a heartbeat");
 const _: () = assert!(MAX_NODES_PER_LAUNCH + 2 <= 100, "one transaction holds a launch");
 const _: () = assert!(MAX_GANG_NODES * 2 + 3 <= 100, "one transaction starts a gang");
+const _: () = assert!(2 * MAX_FILE_SERVER_MOUNTS + 10 <= 100, "one transaction creates a cluster");
+const _: () = assert!(SILENCE_SECONDS > LEASE_SECONDS && PAUSE_SECONDS < LEASE_SECONDS);
 const _: () = assert!(MAX_COMMAND_LINE_BYTES + MAX_ENVIRONMENT_BYTES < MAX_BODY_BYTES);

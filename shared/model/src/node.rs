@@ -4,7 +4,8 @@
 //! for. "Gone" is the absence of the record.
 
 use crate::{
-    AttemptRef, Charge, ClusterRef, LaunchId, NodeId, Refused, ResourceError, Timestamp, limits,
+    AttemptRef, Backoff, Charge, ClusterRef, LaunchId, NodeId, Refused, ResourceError, Timestamp,
+    limits,
 };
 use serde::{Deserialize, Serialize};
 
@@ -20,6 +21,9 @@ pub struct Node {
     pub state: NodeState,
     /// What it counts for while the record exists.
     pub charge: Charge,
+    /// Removals that failed in a row.
+    #[serde(default, skip_serializing_if = "Backoff::is_clear")]
+    pub removal: Backoff,
 }
 
 /// What runs the node: an EC2 instance, or an agent process on this machine.
@@ -48,6 +52,8 @@ pub enum NodeState {
         machine: Machine,
         attempt: AttemptRef,
         since: Timestamp,
+        /// When the attempt ends at the latest, by the wall clock of its job.
+        ends_by: Timestamp,
     },
     /// On its way out. With an occupant it stays until that attempt has ended on it.
     Leaving {
@@ -104,7 +110,17 @@ impl Node {
     ) -> Self {
         let deadline = now.plus_seconds(limits::LAUNCH_DEADLINE_SECONDS);
         let state = NodeState::Launching { deadline };
-        Self { id, cluster, version: 1, launch, created_at: now, seen_at: now, state, charge }
+        Self {
+            id,
+            cluster,
+            version: 1,
+            launch,
+            created_at: now,
+            seen_at: now,
+            state,
+            charge,
+            removal: Backoff::CLEAR,
+        }
     }
 
     pub fn machine(&self) -> Option<&Machine> {
@@ -158,10 +174,10 @@ impl Node {
         }
     }
 
-    /// Mounts or setup task failed.
-    pub fn spoiled(mut self, error: ResourceError, now: Timestamp) -> Result<Self, Refused> {
+    /// Mounts or set-up task failed, or it could not run a job that is no longer on it.
+    pub fn failed(mut self, error: ResourceError, now: Timestamp) -> Result<Self, Refused> {
         match self.state {
-            NodeState::Preparing { machine, .. } => {
+            NodeState::Preparing { machine, .. } | NodeState::Idle { machine, .. } => {
                 self.state = NodeState::Unusable { machine, since: now, error };
                 Ok(self)
             }
@@ -169,10 +185,15 @@ impl Node {
         }
     }
 
-    pub fn assigned(mut self, attempt: AttemptRef, now: Timestamp) -> Result<Self, Refused> {
+    pub fn assigned(
+        mut self,
+        attempt: AttemptRef,
+        ends_by: Timestamp,
+        now: Timestamp,
+    ) -> Result<Self, Refused> {
         match self.state {
             NodeState::Idle { machine, .. } => {
-                self.state = NodeState::Running { machine, attempt, since: now };
+                self.state = NodeState::Running { machine, attempt, since: now, ends_by };
                 Ok(self)
             }
             _ => Err(self.refuse("take a job")),

@@ -1,7 +1,7 @@
 //! What is counted against quotas: clusters, and cores of nodes per region and priority.
 
 use crate::vm_size::{VmFamily, VmSize};
-use crate::{Name, VmPriority};
+use crate::{Name, VmPriority, limits};
 use serde::{Deserialize, Serialize};
 
 /// Something that is counted, in one region of one subscription.
@@ -34,7 +34,7 @@ pub struct Account {
     pub location: Name,
 }
 
-/// What one node counts for, from its launch until it is forgotten. It stands in the node's own
+/// What one node counts for, from its launch until its removal. It is part of the node's own
 /// record, so that exactly this is given back.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Charge {
@@ -54,5 +54,25 @@ impl Charge {
     pub fn meters(&self) -> impl Iterator<Item = Meter> {
         let family = self.family.map(|family| Meter::FamilyCores(self.priority, family));
         std::iter::once(Meter::Cores(self.priority)).chain(family)
+    }
+}
+
+/// The most that a region of a subscription may use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Quota {
+    pub clusters: u32,
+    /// Of each priority; families have no lower limit of their own.
+    pub cores: u32,
+}
+
+impl Quota {
+    pub const DEFAULT: Self =
+        Self { clusters: limits::MAX_CLUSTERS_DEFAULT, cores: limits::MAX_CORES_DEFAULT };
+
+    pub fn limit(&self, meter: Meter) -> u32 {
+        match meter {
+            Meter::Clusters => self.clusters,
+            Meter::Cores(_) | Meter::FamilyCores(..) => self.cores,
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! Every key of the table. Names stand in keys in lower case, as ARM names are matched without
+//! Every key of the table. Names are stored in keys in lower case, as ARM names are matched without
 //! regard to case.
 //!
 //! | item | pk | sk |
@@ -13,36 +13,16 @@
 //! | cluster that mounts a file server | `fs#{file server uid}` | `mount#{cluster uid}` |
 //! | job | `exp#{experiment uid}` | `job#{name}` |
 //! | queue entry | `cl#{cluster uid}` | `queue#{rank}#{time}#{job uid}` |
-//! | attempt | `cl#{cluster uid}` | `attempt#{job uid}` |
 //! | node, idle marker | `cl#{cluster uid}` | `node#{id}`, `idle#{id}` |
-//! | machine → node | `inst#{instance}` | `node` |
+//! | instance → node | `inst#{instance}` | `node` |
 //! | operation | `op#{id}` | `op` |
-//! | what is not at rest | `awake` | `awake#{uid}` |
+//! | what the schedule visits | `scheduled` | `target#{uid}` |
 
-use aws_sdk_dynamodb::types::AttributeValue;
+use crate::item::Key;
 use model::{Account, Meter, Name, NodeId, QueueEntry, RoleAssignment, Scope, Uid, VmPriority};
 use serde::{Deserialize, Serialize};
-use std::collections::HashMap;
 
-pub(crate) const PARTITION: &str = "pk";
-pub(crate) const SORT: &str = "sk";
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Key {
-    pub pk: String,
-    pub sk: String,
-}
-
-impl Key {
-    pub(crate) fn attributes(self) -> HashMap<String, AttributeValue> {
-        HashMap::from([
-            (PARTITION.to_owned(), AttributeValue::S(self.pk)),
-            (SORT.to_owned(), AttributeValue::S(self.sk)),
-        ])
-    }
-}
-
-/// Says that a node is free, so that dispatch finds one without reading the busy ones.
+/// Marks a free node, so that dispatch finds one without reading the busy ones.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IdleMarker {
     pub node: NodeId,
@@ -159,10 +139,6 @@ pub(crate) fn queue_entry(cluster: &Uid, entry: &QueueEntry) -> Key {
     }
 }
 
-pub(crate) fn attempt(cluster: &Uid, job: &Uid) -> Key {
-    Key { pk: cluster_partition(cluster), sk: format!("attempt#{job}") }
-}
-
 pub(crate) fn node(cluster: &Uid, node: &NodeId) -> Key {
     Key { pk: cluster_partition(cluster), sk: format!("node#{node}") }
 }
@@ -179,8 +155,8 @@ pub(crate) fn operation(id: &Uid) -> Key {
     Key { pk: format!("op#{id}"), sk: "op".to_owned() }
 }
 
-pub(crate) const AWAKE_PARTITION: &str = "awake";
+pub(crate) const SCHEDULED_PARTITION: &str = "scheduled";
 
-pub(crate) fn awake(uid: &Uid) -> Key {
-    Key { pk: AWAKE_PARTITION.to_owned(), sk: format!("awake#{uid}") }
+pub(crate) fn scheduled(uid: &Uid) -> Key {
+    Key { pk: SCHEDULED_PARTITION.to_owned(), sk: format!("target#{uid}") }
 }

@@ -2,12 +2,11 @@
 
 use crate::key::{self, IdleMarker};
 use crate::record::{InstanceOwner, Stored};
-use crate::table::Range;
-use crate::{Error, Table};
+use crate::{Error, Range, Table};
 use model::{
-    AccessToken, Account, Attempt, AttemptRef, Cluster, ClusterRef, Experiment, FileServer,
-    FileServerUser, Job, JobRef, Meter, Name, Node, NodeId, Operation, QueueEntry, ResourceGroup,
-    RoleAssignment, Scope, Subscription, Uid, Wake, Workspace,
+    AccessToken, Account, Cluster, ClusterRef, Experiment, FileServer, FileServerUser, Job, JobRef,
+    Meter, Name, Node, NodeId, Operation, QueueEntry, ResourceGroup, RoleAssignment, Scope,
+    Subscription, Target, Uid, Workspace,
 };
 
 /// A page of a list, and where the next one starts.
@@ -86,9 +85,15 @@ impl Table {
         self.all(key::TOKENS_PARTITION.to_owned(), "token#", None).await
     }
 
-    /// What the meters of a region stand at; one that was never used is missing.
+    /// The meters of a region; one that was never used is missing.
     pub async fn usage(&self, account: &Account) -> Result<Vec<(Meter, u32)>, Error> {
-        let counts = self.counts(key::usage_partition(account), "meter#").await?;
+        let range = Range {
+            pk: key::usage_partition(account),
+            prefix: "meter#".to_owned(),
+            after: None,
+            limit: None,
+        };
+        let counts = self.counts(range).await?;
         let known = |meter: Meter| {
             let name = format!("meter#{}", key::meter_name(meter));
             let found = counts.iter().find(|(sk, _)| *sk == name);
@@ -169,7 +174,7 @@ impl Table {
         self.get(key::child(workspace, "cluster", name)).await
     }
 
-    /// The cluster that is meant, not a later one of the same name.
+    /// The cluster that is referred to, not a later one of the same name.
     pub async fn cluster(&self, reference: &ClusterRef) -> Result<Option<Cluster>, Error> {
         let named = self.cluster_named(&reference.workspace, &reference.name).await?;
         Ok(named.filter(|cluster| cluster.uid == reference.uid))
@@ -188,10 +193,18 @@ impl Table {
         self.get(key::job(experiment, name)).await
     }
 
-    /// The job that is meant, not a later one of the same name.
+    /// The job that is referred to, not a later one of the same name.
     pub async fn job(&self, reference: &JobRef) -> Result<Option<Job>, Error> {
         let named = self.job_named(&reference.experiment, &reference.name).await?;
         Ok(named.filter(|job| job.uid == reference.uid))
+    }
+
+    /// The jobs that are meant, as far as they exist, in no particular order.
+    pub async fn jobs_named(&self, references: &[JobRef]) -> Result<Vec<Job>, Error> {
+        let keys: Vec<_> = references.iter().map(|it| key::job(&it.experiment, &it.name)).collect();
+        let mut found: Vec<Job> = self.get_many(&keys).await?;
+        found.retain(|job| references.iter().any(|it| it.uid == job.uid));
+        Ok(found)
     }
 
     pub async fn jobs(
@@ -204,7 +217,7 @@ impl Table {
     }
 
     /// The head of the queue, in order: entries that a cluster of at most `ceiling` nodes could
-    /// start. Wider ones wait for a setting and must not hide what stands behind them.
+    /// start. Wider ones wait for a setting and must not hide what is queued behind them.
     pub async fn startable(
         &self,
         cluster: &ClusterRef,
@@ -216,7 +229,7 @@ impl Table {
         while found.len() < limit {
             let pk = key::cluster_partition(&cluster.uid);
             let wanted = limit - found.len();
-            let range = Range { pk, prefix: "queue#", after, limit: Some(wanted) };
+            let range = Range { pk, prefix: "queue#".to_owned(), after, limit: Some(wanted) };
             let page: Vec<(String, QueueEntry)> = self.range(range).await?;
             let complete = page.len() < wanted;
             after = page.last().map(|(sk, _)| sk.clone());
@@ -243,34 +256,18 @@ impl Table {
         self.get(key::node(&cluster.uid, id)).await
     }
 
-    /// These nodes, as far as they exist; at most 100.
+    /// These nodes, as far as they exist, in no particular order.
     pub async fn nodes_named(
         &self,
         cluster: &ClusterRef,
         ids: &[NodeId],
     ) -> Result<Vec<Node>, Error> {
-        if let [id] = ids {
-            return Ok(self.node(cluster, id).await?.into_iter().collect());
-        }
-        self.get_many(ids.iter().map(|id| key::node(&cluster.uid, id)).collect()).await
+        let keys: Vec<_> = ids.iter().map(|id| key::node(&cluster.uid, id)).collect();
+        self.get_many(&keys).await
     }
 
     pub async fn nodes(&self, cluster: &ClusterRef) -> Result<Vec<Node>, Error> {
         self.all(key::cluster_partition(&cluster.uid), "node#", None).await
-    }
-
-    /// The live attempt, if it is still this one.
-    pub async fn attempt(
-        &self,
-        cluster: &ClusterRef,
-        id: &AttemptRef,
-    ) -> Result<Option<Attempt>, Error> {
-        let live: Option<Attempt> = self.get(key::attempt(&cluster.uid, &id.job.uid)).await?;
-        Ok(live.filter(|attempt| attempt.id == *id))
-    }
-
-    pub async fn attempts(&self, cluster: &ClusterRef) -> Result<Vec<Attempt>, Error> {
-        self.all(key::cluster_partition(&cluster.uid), "attempt#", None).await
     }
 
     pub async fn instance_owner(&self, instance: &str) -> Result<Option<InstanceOwner>, Error> {
@@ -281,9 +278,9 @@ impl Table {
         self.get(key::operation(id)).await
     }
 
-    /// Everything that is not at rest.
-    pub async fn awake(&self) -> Result<Vec<Wake>, Error> {
-        self.all(key::AWAKE_PARTITION.to_owned(), "awake#", None).await
+    /// Everything that the schedule visits.
+    pub async fn scheduled(&self) -> Result<Vec<Target>, Error> {
+        self.all(key::SCHEDULED_PARTITION.to_owned(), "target#", None).await
     }
 
     async fn all<T: Stored>(
@@ -292,7 +289,7 @@ impl Table {
         prefix: &str,
         limit: Option<usize>,
     ) -> Result<Vec<T>, Error> {
-        let found = self.range(Range { pk, prefix, after: None, limit }).await?;
+        let found = self.range(Range { pk, prefix: prefix.to_owned(), after: None, limit }).await?;
         Ok(found.into_iter().map(|(_, item)| item).collect())
     }
 
@@ -303,7 +300,8 @@ impl Table {
         after: Option<String>,
         limit: usize,
     ) -> Result<Page<T>, Error> {
-        let range = Range { pk, prefix, after, limit: Some(limit.saturating_add(1)) };
+        let limit_and_one = Some(limit.saturating_add(1));
+        let range = Range { pk, prefix: prefix.to_owned(), after, limit: limit_and_one };
         let mut found = self.range(range).await?;
         let more = found.len() > limit;
         found.truncate(limit);

@@ -1,13 +1,14 @@
-//! What is not at rest and has to be looked at: the content of every hint, and of the list that
-//! the schedule walks.
+//! What the control plane reconciles: the content of every hint, and of the list that the schedule
+//! visits.
 
 use crate::{ClusterRef, Uid};
 use serde::{Deserialize, Serialize};
 
-/// "Look at this." A hint carries nothing but the name: whoever takes it reads the state.
+/// A resource to reconcile. A hint carries nothing but this name: the function that takes it reads
+/// the state.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "camelCase")]
-pub enum Wake {
+pub enum Target {
     Cluster { cluster: ClusterRef },
     FileServer { workspace: Uid, name: String, uid: Uid },
     Experiment { workspace: Uid, name: String, uid: Uid },
@@ -15,9 +16,9 @@ pub enum Wake {
     ResourceGroup { subscription: String, name: String, uid: Uid },
 }
 
-impl Wake {
-    /// The resource that is to be looked at; also the message group, so that one resource is
-    /// looked at by one function at a time.
+impl Target {
+    /// The id of the resource; also the message group, so that one function at a time reconciles
+    /// it.
     pub fn uid(&self) -> &Uid {
         match self {
             Self::Cluster { cluster } => &cluster.uid,

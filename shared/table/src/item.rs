@@ -1,0 +1,153 @@
+//! Items: a key, the attributes that conditions test, and the value itself as one body.
+//!
+//! A condition needs a handful of attributes; everything else is only read and written whole. As
+//! one JSON text it costs a fifth of what a tree of attributes costs to send, check and store.
+
+use crate::Error;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::any::Any;
+use std::fmt;
+use std::sync::Arc;
+
+/// Where an item is: its partition, and its place in the order of that partition.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Key {
+    pub pk: String,
+    pub sk: String,
+}
+
+/// What conditions test. Absent ones are not stored.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Attributes {
+    /// Counts the writes of a versioned record.
+    pub version: Option<u64>,
+    pub uid: Option<String>,
+    /// Whether something may still be created below the resource.
+    pub active: Option<bool>,
+    /// Whether the cluster is on the list of the schedule.
+    pub scheduled: Option<bool>,
+    /// When the node was last seen, in milliseconds since 1970. Written without a new version.
+    pub seen_at: Option<i64>,
+    /// When the item may be removed, in seconds since 1970.
+    pub expires_at: Option<i64>,
+    /// The number of a counter.
+    pub count: Option<i64>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Item {
+    pub key: Key,
+    pub attributes: Attributes,
+    pub body: Body,
+}
+
+/// The value of an item: as text where it is stored, as the value itself in memory.
+#[derive(Clone, Default)]
+pub enum Body {
+    /// A counter has none.
+    #[default]
+    None,
+    Text(Arc<str>),
+    Value(Arc<dyn Value>),
+}
+
+/// Anything that can be written as JSON and handed back as it was.
+pub trait Value: Any + Send + Sync {
+    /// # Errors
+    /// When the value has no JSON (a map with keys that are not text).
+    fn to_text(&self) -> Result<String, Error>;
+}
+
+impl<T: Serialize + Any + Send + Sync> Value for T {
+    fn to_text(&self) -> Result<String, Error> {
+        serde_json::to_string(self).map_err(Error::other)
+    }
+}
+
+impl Body {
+    pub fn of<T: Serialize + Any + Send + Sync>(value: T) -> Self {
+        Self::Value(Arc::new(value))
+    }
+
+    pub fn text(text: impl Into<Arc<str>>) -> Self {
+        Self::Text(text.into())
+    }
+
+    /// The JSON to store; `None` for an item without a body.
+    ///
+    /// # Errors
+    /// When the value has no JSON.
+    pub fn to_text(&self) -> Result<Option<Arc<str>>, Error> {
+        match self {
+            Self::None => Ok(None),
+            Self::Text(text) => Ok(Some(Arc::clone(text))),
+            Self::Value(value) => Ok(Some(value.to_text()?.into())),
+        }
+    }
+
+    /// # Errors
+    /// When the item holds something else.
+    pub fn read<T: DeserializeOwned + Clone + Any>(&self) -> Result<T, Error> {
+        match self {
+            Self::None => Err(Error::other("an item without a body")),
+            Self::Text(text) => serde_json::from_str(text).map_err(Error::other),
+            Self::Value(value) => {
+                let any: &dyn Any = value.as_ref();
+                any.downcast_ref::<T>()
+                    .cloned()
+                    .ok_or_else(|| Error::other("an item of another kind"))
+            }
+        }
+    }
+}
+
+/// By what is stored.
+impl PartialEq for Body {
+    fn eq(&self, other: &Self) -> bool {
+        matches!((self.to_text(), other.to_text()), (Ok(a), Ok(b)) if a == b)
+    }
+}
+
+impl fmt::Debug for Body {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.to_text() {
+            Ok(text) => write!(formatter, "{}", text.as_deref().unwrap_or("-")),
+            Err(error) => write!(formatter, "{error}"),
+        }
+    }
+}
+
+impl Item {
+    /// Size in bytes as DynamoDB counts it: names and values of all attributes (Developer Guide,
+    /// "DynamoDB item sizes and formats").
+    ///
+    /// # Errors
+    /// When the body has no JSON.
+    pub fn size(&self) -> Result<usize, Error> {
+        let body = self.body.to_text()?.map_or(0, |text| "body".len() + text.len());
+        let key = "pk".len() + self.key.pk.len() + "sk".len() + self.key.sk.len();
+        Ok(key + body + self.attributes.size())
+    }
+}
+
+impl Attributes {
+    fn size(&self) -> usize {
+        let number = |name: &str, value: Option<i64>| {
+            value.map_or(0, |value| name.len() + number_size(value))
+        };
+        let flag = |name: &str, value: Option<bool>| value.map_or(0, |_| name.len() + 1);
+        number("version", self.version.map(|version| version as i64))
+            + self.uid.as_ref().map_or(0, |uid| "uid".len() + uid.len())
+            + flag("active", self.active)
+            + flag("scheduled", self.scheduled)
+            + number("seen_at", self.seen_at)
+            + number("expires_at", self.expires_at)
+            + number("count", self.count)
+    }
+}
+
+/// One byte for two digits, and one more.
+fn number_size(value: i64) -> usize {
+    value.unsigned_abs().to_string().len().div_ceil(2) + 1
+}

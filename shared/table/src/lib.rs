@@ -1,0 +1,31 @@
+//! The one table of the service: keys, records, conditions, queries. No SDK and no database: below
+//! it stands [`Storage`], with an implementation on DynamoDB, one on SQLite and one in memory.
+//!
+//! The rules of this crate: items are found by key or by a range of sort keys, never by a scan;
+//! every write carries the version it was planned on; what changes together is one commit; the
+//! limits of DynamoDB hold whatever the implementation.
+
+pub mod error;
+pub mod item;
+mod key;
+pub mod limits;
+pub mod memory;
+mod queries;
+mod record;
+pub mod storage;
+mod table;
+pub mod units;
+pub mod write;
+mod writes;
+
+pub use error::Error;
+pub use item::{Attributes, Body, Item, Key};
+pub use key::IdleMarker;
+pub use memory::Memory;
+pub use queries::Page;
+pub use record::InstanceOwner;
+pub use storage::{Range, Storage};
+pub use table::Table;
+pub use units::{Consumed, Units};
+pub use write::{Condition, Write, WriteKind};
+pub use writes::Writes;

@@ -1,0 +1,76 @@
+//! The limits of DynamoDB (Developer Guide, "Quotas in Amazon DynamoDB"), kept by every
+//! implementation of [`crate::Storage`].
+
+use crate::{Error, Item, Key, Write, WriteKind};
+use std::collections::BTreeSet;
+
+/// Writes of one transaction.
+pub const MAX_WRITES: usize = 100;
+
+/// Items of one `BatchGetItem`.
+pub const MAX_READS: usize = 100;
+
+/// One item, in bytes.
+pub const MAX_ITEM_BYTES: usize = 400 * 1024;
+
+/// All items of a transaction, in bytes.
+pub const MAX_COMMIT_BYTES: usize = 4 * 1024 * 1024;
+
+/// Checks number and keys of the writes.
+///
+/// # Errors
+/// [`Error::Invalid`] for too many writes, or two of one item.
+pub fn check_writes(writes: &[Write]) -> Result<(), Error> {
+    if writes.len() > MAX_WRITES {
+        return Err(Error::Invalid(format!("{} writes in one commit", writes.len())));
+    }
+    distinct(writes.iter().map(|write| &write.key))
+}
+
+/// Checks number and uniqueness of the keys of a read.
+///
+/// # Errors
+/// [`Error::Invalid`] for too many keys, or one key twice.
+pub fn check_keys(keys: &[Key]) -> Result<(), Error> {
+    if keys.len() > MAX_READS {
+        return Err(Error::Invalid(format!("{} keys in one read", keys.len())));
+    }
+    distinct(keys.iter())
+}
+
+/// Sizes in bytes of what each write puts, 0 for a write that puts nothing.
+///
+/// # Errors
+/// [`Error::TooLarge`] for an item, [`Error::Invalid`] for a commit beyond the limits.
+pub fn check_sizes(writes: &[Write]) -> Result<Vec<usize>, Error> {
+    let mut sizes = Vec::with_capacity(writes.len());
+    for write in writes {
+        let WriteKind::Put { attributes, body } = &write.kind else {
+            sizes.push(0);
+            continue;
+        };
+        let (attributes, body) = (attributes.clone(), body.clone());
+        let size = Item { key: write.key.clone(), attributes, body }.size()?;
+        if size > MAX_ITEM_BYTES {
+            let limit = MAX_ITEM_BYTES / 1024;
+            let message = format!("{} has {size} bytes, the limit is {limit} KiB", write.key.sk);
+            return Err(Error::TooLarge(message));
+        }
+        sizes.push(size);
+    }
+    let total: usize = sizes.iter().sum();
+    match total > MAX_COMMIT_BYTES {
+        true => Err(Error::Invalid(format!("{total} bytes in one commit"))),
+        false => Ok(sizes),
+    }
+}
+
+fn distinct<'a>(keys: impl Iterator<Item = &'a Key>) -> Result<(), Error> {
+    let mut seen = BTreeSet::new();
+    for key in keys {
+        if !seen.insert(key) {
+            return Err(Error::Invalid(format!("{} {} twice in one call", key.pk, key.sk)));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,57 @@
+//! What DynamoDB charges: read and write units (Developer Guide, "DynamoDB read and write
+//! operations"). DynamoDB reports them itself; the other implementations count by the same rules.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+const READ_UNIT_BYTES: usize = 4096;
+const WRITE_UNIT_BYTES: usize = 1024;
+
+/// Running totals, kept in tenths of a unit (DynamoDB charges in halves).
+#[derive(Debug, Default)]
+pub struct Units {
+    read_tenths: AtomicU64,
+    write_tenths: AtomicU64,
+}
+
+/// Units consumed so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Consumed {
+    pub read_units: f64,
+    pub write_units: f64,
+}
+
+impl Units {
+    pub fn consumed(&self) -> Consumed {
+        let units = |total: &AtomicU64| total.load(Ordering::Relaxed) as f64 / 10.0;
+        Consumed { read_units: units(&self.read_tenths), write_units: units(&self.write_tenths) }
+    }
+
+    /// As DynamoDB reported them.
+    pub fn add_reads(&self, units: f64) {
+        add(&self.read_tenths, units);
+    }
+
+    pub fn add_writes(&self, units: f64) {
+        add(&self.write_tenths, units);
+    }
+
+    /// A strongly consistent read of one item, or of none.
+    pub fn read_item(&self, bytes: usize) {
+        self.add_reads(bytes.div_ceil(READ_UNIT_BYTES).max(1) as f64);
+    }
+
+    /// A query is charged for all its bytes together.
+    pub fn read_range(&self, bytes: usize) {
+        self.read_item(bytes);
+    }
+
+    /// One item of a commit; in a transaction, of two writes and more, it costs twice.
+    pub fn write_item(&self, bytes: usize, in_transaction: bool) {
+        let units = bytes.div_ceil(WRITE_UNIT_BYTES).max(1) as f64;
+        self.add_writes(if in_transaction { 2.0 * units } else { units });
+    }
+}
+
+fn add(total: &AtomicU64, units: f64) {
+    total.fetch_add((units * 10.0).round() as u64, Ordering::Relaxed);
+}

@@ -1,0 +1,80 @@
+//! One write of a commit, with the condition it was planned on. What a condition means is decided
+//! here, for every implementation of [`crate::Storage`].
+
+use crate::item::{Attributes, Body, Key};
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Write {
+    pub key: Key,
+    pub kind: WriteKind,
+    pub condition: Condition,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum WriteKind {
+    /// Replaces the item, or creates it.
+    Put {
+        attributes: Attributes,
+        body: Body,
+    },
+    Delete,
+    /// Writes nothing; the condition must hold.
+    Check,
+    /// Adds to the number of a counter, which need not exist.
+    Add(i64),
+    /// Sets `seen_at` of an item and leaves the rest as it is.
+    Seen(i64),
+}
+
+/// What must hold of the item as it is stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Condition {
+    Always,
+    Absent,
+    Present,
+    /// The record is as it was read. `seen_at` is part of that where the record has it: a put
+    /// that was planned before a heartbeat must not set the time back.
+    Unchanged {
+        version: u64,
+        seen_at: Option<i64>,
+    },
+    /// The same resource, on which something may still be created.
+    Active {
+        uid: String,
+    },
+    /// Likewise, and the schedule visits it.
+    ActiveAndScheduled {
+        uid: String,
+    },
+    /// A counter that is absent or at most so high.
+    CountAtMost(i64),
+    CountAtLeast(i64),
+    /// The item exists and was last seen before that time.
+    SeenBefore(i64),
+    Never,
+}
+
+impl Condition {
+    /// Whether it holds; `None` stands for an item that does not exist.
+    pub fn holds(&self, stored: Option<&Attributes>) -> bool {
+        let Some(stored) = stored else {
+            return matches!(self, Self::Always | Self::Absent | Self::CountAtMost(_));
+        };
+        match self {
+            Self::Always | Self::Present => true,
+            Self::Absent | Self::Never => false,
+            Self::Unchanged { version, seen_at } => {
+                stored.version == Some(*version) && stored.seen_at == *seen_at
+            }
+            Self::Active { uid } => stored.active == Some(true) && stored.uid.as_ref() == Some(uid),
+            Self::ActiveAndScheduled { uid } => {
+                stored.active == Some(true)
+                    && stored.scheduled == Some(true)
+                    && stored.uid.as_ref() == Some(uid)
+            }
+            Self::CountAtMost(most) => stored.count.is_none_or(|count| count <= *most),
+            Self::CountAtLeast(least) => stored.count.is_some_and(|count| count >= *least),
+            Self::SeenBefore(time) => stored.seen_at.is_some_and(|seen| seen < *time),
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! Typed writes that happen together or not at all, each with the condition it was planned on.
+
+use crate::item::Key;
+use crate::key::{self, IdleMarker};
+use crate::record::{InstanceOwner, Record, Stored, Versioned, put_at};
+use crate::write::{Condition, Write, WriteKind};
+use model::{
+    Account, Cluster, ClusterRef, Experiment, FileServer, FileServerUser, Meter, Node, NodeId,
+    Operation, QueueEntry, ResourceGroup, RoleAssignment, Subscription, Target, Timestamp, Uid,
+    Workspace,
+};
+
+/// Collects writes; [`crate::Table::commit`] carries them out. At most
+/// [`crate::limits::MAX_WRITES`], and one of each item.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Writes(Vec<Write>);
+
+impl Writes {
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    pub fn into_vec(self) -> Vec<Write> {
+        self.0
+    }
+
+    pub fn extend(&mut self, others: Writes) {
+        self.0.extend(others.0);
+    }
+
+    /// A new record; its key must be free.
+    pub fn create<R: Record>(&mut self, record: &R) {
+        self.put(record.key(), record.clone(), Condition::Absent);
+    }
+
+    /// A record that may be there already.
+    pub fn store<R: Record>(&mut self, record: &R) {
+        self.put(record.key(), record.clone(), Condition::Always);
+    }
+
+    /// The changed record; what is stored must still be as it was read.
+    pub fn replace<R: Versioned>(&mut self, before: &R, after: &R) {
+        let next = after.at_version(before.version() + 1);
+        self.put(after.key(), next, unchanged(before));
+    }
+
+    /// Removes the record, which must still be as it was read.
+    pub fn remove<R: Versioned>(&mut self, record: &R) {
+        self.push(record.key(), WriteKind::Delete, unchanged(record));
+    }
+
+    /// The record is as it was read, and stays so until the commit.
+    pub fn require_unchanged<R: Versioned>(&mut self, record: &R) {
+        self.push(record.key(), WriteKind::Check, unchanged(record));
+    }
+
+    /// The job takes its place in the queue.
+    pub fn enqueue(&mut self, cluster: &ClusterRef, entry: &QueueEntry) {
+        self.put(key::queue_entry(&cluster.uid, entry), entry.clone(), Condition::Absent);
+    }
+
+    /// The job leaves the queue; it must be in it.
+    pub fn dequeue(&mut self, cluster: &ClusterRef, entry: &QueueEntry) {
+        self.push(key::queue_entry(&cluster.uid, entry), WriteKind::Delete, Condition::Present);
+    }
+
+    /// Marks a node as free. A repetition does no harm: the node's own record decides.
+    pub fn mark_idle(&mut self, cluster: &ClusterRef, node: &NodeId) {
+        let marker = IdleMarker { node: node.clone() };
+        self.put(key::idle(&cluster.uid, node), marker, Condition::Always);
+    }
+
+    pub fn unmark_idle(&mut self, cluster: &ClusterRef, node: &NodeId) {
+        self.push(key::idle(&cluster.uid, node), WriteKind::Delete, Condition::Always);
+    }
+
+    pub fn own_instance(&mut self, owner: &InstanceOwner) {
+        self.store(owner);
+    }
+
+    pub fn disown_instance(&mut self, instance: &str) {
+        self.push(key::instance(instance), WriteKind::Delete, Condition::Always);
+    }
+
+    pub fn put_operation(&mut self, operation: &Operation) {
+        self.store(operation);
+    }
+
+    /// Puts something on the list that the schedule visits.
+    pub fn schedule(&mut self, target: &Target) {
+        self.store(target);
+    }
+
+    pub fn unschedule(&mut self, uid: &Uid) {
+        self.push(key::scheduled(uid), WriteKind::Delete, Condition::Always);
+    }
+
+    pub fn know_subscription(&mut self, subscription: &Subscription) {
+        self.store(subscription);
+    }
+
+    /// A grant with that id in that scope must not exist.
+    pub fn grant(&mut self, assignment: &RoleAssignment) {
+        self.create(assignment);
+        self.put(key::principal_role(assignment), assignment.clone(), Condition::Always);
+    }
+
+    pub fn revoke(&mut self, assignment: &RoleAssignment) {
+        self.push(assignment.key(), WriteKind::Delete, Condition::Present);
+        self.push(key::principal_role(assignment), WriteKind::Delete, Condition::Always);
+    }
+
+    pub fn remove_token(&mut self, token: &model::AccessToken) {
+        self.push(token.key(), WriteKind::Delete, Condition::Present);
+    }
+
+    /// Counts so much more or less; more must not exceed `limit`, less must have been counted.
+    pub fn count(&mut self, account: &Account, meter: Meter, change: i64, limit: u32) {
+        let key = key::usage(account, meter);
+        let (kind, condition) = if change < 0 {
+            (WriteKind::Add(change), Condition::CountAtLeast(-change))
+        } else if change > i64::from(limit) {
+            // What exceeds the limit by itself fits under no present count.
+            (WriteKind::Check, Condition::Never)
+        } else {
+            (WriteKind::Add(change), Condition::CountAtMost(i64::from(limit) - change))
+        };
+        self.push(key, kind, condition);
+    }
+
+    /// The time at which a node was last seen, which only ever moves forward.
+    pub fn seen(&mut self, node: &Node, now: Timestamp) {
+        let key = key::node(&node.cluster.uid, &node.id);
+        self.push(key, WriteKind::Seen(now.0), Condition::SeenBefore(now.0));
+    }
+
+    pub fn require_resource_group(&mut self, group: &ResourceGroup) {
+        self.require_active(group.key(), &group.uid);
+    }
+
+    /// The workspace is not being deleted.
+    pub fn require_workspace(&mut self, workspace: &Workspace) {
+        self.require_active(workspace.key(), &workspace.uid);
+    }
+
+    pub fn require_experiment(&mut self, experiment: &Experiment) {
+        self.require_active(experiment.key(), &experiment.uid);
+    }
+
+    pub fn require_file_server(&mut self, file_server: &FileServer) {
+        self.require_active(file_server.key(), &file_server.uid);
+    }
+
+    /// The cluster is not being deleted, and the schedule visits it.
+    pub fn require_scheduled_cluster(&mut self, cluster: &Cluster) {
+        let uid = cluster.uid.to_string();
+        self.push(cluster.key(), WriteKind::Check, Condition::ActiveAndScheduled { uid });
+    }
+
+    pub fn add_file_server_user(&mut self, user: &FileServerUser) {
+        self.store(user);
+    }
+
+    pub fn remove_file_server_user(&mut self, file_server: &Uid, cluster: &Uid) {
+        let key = key::file_server_user(file_server, cluster);
+        self.push(key, WriteKind::Delete, Condition::Always);
+    }
+
+    fn require_active(&mut self, key: Key, uid: &Uid) {
+        self.push(key, WriteKind::Check, Condition::Active { uid: uid.to_string() });
+    }
+
+    fn put<S: Stored>(&mut self, key: Key, value: S, condition: Condition) {
+        let (key, kind) = put_at(key, value);
+        self.push(key, kind, condition);
+    }
+
+    fn push(&mut self, key: Key, kind: WriteKind, condition: Condition) {
+        self.0.push(Write { key, kind, condition });
+    }
+}
+
+fn unchanged<R: Versioned>(record: &R) -> Condition {
+    let seen_at = record.attributes().seen_at;
+    Condition::Unchanged { version: record.version(), seen_at }
+}
