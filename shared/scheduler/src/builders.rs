@@ -1,4 +1,4 @@
-//! The vocabulary of the decision tests.
+//! The vocabulary of the tests of decisions and reactions.
 
 use model::*;
 
@@ -51,10 +51,10 @@ pub fn cluster(scale: ScaleSettings) -> Cluster {
         etag: uid("e"),
         modified_at: NOW,
         state: ClusterState::Active,
-        awake: true,
+        scheduled: true,
         planned_nodes: 0,
         allocation: Allocation { resizing: false, since: NOW },
-        health: LaunchHealth::HEALTHY,
+        health: Backoff::CLEAR,
         errors: vec![],
     }
 }
@@ -102,22 +102,45 @@ impl WallClock for QueueEntry {
     }
 }
 
-/// A running attempt that began now, on nodes of its own.
-pub fn attempt(name: &str, nodes: u32, wall_clock_seconds: u64) -> Attempt {
-    let member = |index: u32| Member {
-        node: NodeId::parse(&format!("{name}-{index}")).unwrap(),
-        address: "127.0.0.2".into(),
-        progress: MemberProgress::Prepared,
-    };
-    Attempt {
-        id: AttemptRef { job: job_ref(name), number: 1 },
-        cluster: manual_cluster(0).reference(),
+pub fn job(name: &str, node_count: u32) -> Job {
+    Job {
+        experiment: uid("x"),
+        names: JobNames { workspace: names(), experiment: Name::new("x"), job: Name::new(name) },
+        uid: uid(name),
         version: 1,
-        members: (0..nodes).map(member).collect(),
-        started_at: NOW,
-        max_wall_clock_seconds: wall_clock_seconds,
-        phase: AttemptPhase::Running,
+        cluster: manual_cluster(0).reference(),
+        cluster_id: String::new(),
+        cluster_mounts: vec![],
+        spec: JobSpec {
+            priority: Priority::Normal,
+            node_count,
+            container: None,
+            toolkit: Toolkit::custom("true"),
+            preparation: None,
+            std_out_err_path_prefix: "$AZ_BATCHAI_MOUNT_ROOT/nfs".into(),
+            mounts: None,
+            input_directories: None,
+            output_directories: None,
+            environment: None,
+            secrets: None,
+            max_wall_clock_seconds: 3600,
+            max_retries: None,
+        },
+        submitted_at: NOW,
+        etag: uid("e"),
+        state: JobState::Queued { since: NOW },
+        attempts: vec![],
+        deletion: None,
     }
+}
+
+/// A job that began to run now on the nodes of these numbers.
+pub fn running_job(name: &str, nodes: &[usize], wall_clock_seconds: u64) -> Job {
+    let mut job = job(name, nodes.len() as u32);
+    job.spec.max_wall_clock_seconds = wall_clock_seconds;
+    let nodes = nodes.iter().map(|number| (node_id(*number), machine(*number).address));
+    job.start(nodes.collect(), NOW).expect("it is queued");
+    job
 }
 
 pub fn machine(number: usize) -> Machine {
@@ -139,6 +162,7 @@ pub fn node(number: usize, state: NodeState) -> Node {
         seen_at: NOW,
         state,
         charge: manual_cluster(0).charge(),
+        removal: Backoff::CLEAR,
     }
 }
 
@@ -148,5 +172,6 @@ pub fn idle(number: usize, since: Timestamp) -> Node {
 
 pub fn running(number: usize, job: &str) -> Node {
     let attempt = AttemptRef { job: job_ref(job), number: 1 };
-    node(number, NodeState::Running { machine: machine(number), attempt, since: NOW })
+    let (machine, ends_by) = (machine(number), NOW.plus_seconds(3600));
+    node(number, NodeState::Running { machine, attempt, since: NOW, ends_by })
 }

@@ -13,7 +13,7 @@ use model::{
 };
 
 /// What capacity looks at. The cluster is read first and the queue after it: what is submitted
-/// later changes the version of a cluster that falls asleep.
+/// later changes the version of a cluster that becomes dormant.
 #[derive(Clone, Debug)]
 pub struct CapacitySnapshot {
     pub cluster: Cluster,
@@ -24,7 +24,7 @@ pub struct CapacitySnapshot {
     pub queued: Vec<u32>,
     /// Nodes that the quota still allows, beside those that are there.
     pub quota_left: u32,
-    /// Running machines of a cluster that has no nodes at all.
+    /// Running instances of a cluster that has no nodes at all.
     pub strays: Vec<String>,
 }
 
@@ -42,21 +42,21 @@ pub fn plan(
     let own = snapshot.cluster.spec.extensions.idle_seconds_before_scale_down.map(u64::from);
     let settings = CapacitySettings { idle_seconds: own.unwrap_or(settings.idle_seconds) };
     if snapshot.cluster.is_deleting() {
-        return plan_deletion(snapshot);
+        return plan_deletion(snapshot, now);
     }
     let wanted = wanted_nodes(snapshot, settings, now);
-    let mut actions = removals(&snapshot.nodes);
+    let mut actions = removals(&snapshot.nodes, now);
     actions.extend(grow(snapshot, wanted, now));
     actions.extend(shrink::plan(snapshot, wanted, settings, now));
     actions.extend(settle_allocation(snapshot, &actions));
     actions.extend(strays(snapshot));
     if actions.is_empty() {
-        actions.extend(fall_asleep(snapshot, wanted));
+        actions.extend(become_dormant(snapshot, wanted));
     }
     actions
 }
 
-/// A cluster without nodes must not rest while machines run for it.
+/// A cluster without nodes must not become dormant while instances run for it.
 fn strays(snapshot: &CapacitySnapshot) -> Vec<Action> {
     let end = |instance: &String| Action::TerminateStray { instance: instance.clone() };
     snapshot.strays.iter().map(end).collect()
@@ -127,11 +127,13 @@ fn core_quota_reached() -> ResourceError {
     ResourceError::new("AccountCoreQuotaReached", "The specified account has reached core quota")
 }
 
-/// Nodes whose last job has ended, or that can end it no more.
-fn removals(nodes: &[Node]) -> Vec<Action> {
+/// Nodes whose last job has ended, or that can end it no more. A removal that failed waits for its
+/// backoff.
+fn removals(nodes: &[Node], now: Timestamp) -> Vec<Action> {
     let removable = |node: &&Node| match &node.state {
         NodeState::Leaving { occupant, reason, .. } => {
-            occupant.is_none() || *reason == LeaveReason::Lost
+            let over = occupant.is_none() || *reason == LeaveReason::Lost;
+            over && now >= node.removal.not_before
         }
         NodeState::Launching { .. }
         | NodeState::Preparing { .. }
@@ -157,32 +159,36 @@ fn settle_allocation(snapshot: &CapacitySnapshot, actions: &[Action]) -> Option<
     (!known && !launches).then_some(Action::SetAllocation { resizing, planned_nodes })
 }
 
-/// Going to rest takes two looks. The first one marks the cluster as asleep, so that whoever
-/// submits a job from then on wakes it; only the second one, which sees the queue as it was after
-/// that, takes it from the list of the schedule.
-fn fall_asleep(snapshot: &CapacitySnapshot, wanted: u32) -> Option<Action> {
+/// Becoming dormant takes two passes. The first one marks the cluster, so that a submission from
+/// then on schedules it again; only the second one, which sees the queue as it was after that, takes
+/// it off the list of the schedule.
+fn become_dormant(snapshot: &CapacitySnapshot, wanted: u32) -> Option<Action> {
     let quiet = snapshot.nodes.is_empty() && snapshot.queued.is_empty() && wanted == 0;
-    match (quiet, snapshot.cluster.awake) {
-        (true, true) => Some(Action::FallAsleep),
-        (true, false) => Some(Action::Rest),
-        (false, false) => Some(Action::Awaken),
+    match (quiet, snapshot.cluster.scheduled) {
+        (true, true) => Some(Action::MarkDormant),
+        (true, false) => Some(Action::Unschedule),
+        (false, false) => Some(Action::MarkScheduled),
         (false, true) => None,
     }
 }
 
-fn plan_deletion(snapshot: &CapacitySnapshot) -> Vec<Action> {
-    let mut actions = removals(&snapshot.nodes);
-    for node in snapshot.nodes.iter().filter(|node| !node.is_leaving()) {
-        actions.push(Action::Leave { node: node.id.clone(), reason: LeaveReason::ClusterDeleted });
-    }
-    for attempt in snapshot.nodes.iter().filter_map(Node::occupant) {
-        let end = Action::EndAttempt {
-            attempt: attempt.clone(),
-            ending: Ending::ClusterDeleted,
-            grace_seconds: limits::STOP_GRACE_SECONDS,
-        };
-        if !actions.contains(&end) {
-            actions.push(end);
+fn plan_deletion(snapshot: &CapacitySnapshot, now: Timestamp) -> Vec<Action> {
+    let mut actions = removals(&snapshot.nodes, now);
+    for node in &snapshot.nodes {
+        let ending = node.occupant().map(|_| Ending::ClusterDeleted);
+        match (node.is_leaving(), node.occupant()) {
+            (false, _) => actions.push(Action::Leave {
+                node: node.id.clone(),
+                reason: LeaveReason::ClusterDeleted,
+                ending,
+            }),
+            // It was leaving for another reason, perhaps with a job that might have finished.
+            (true, Some(attempt)) => actions.push(Action::EndAttempt {
+                attempt: attempt.clone(),
+                ending: Ending::ClusterDeleted,
+                grace_seconds: limits::STOP_GRACE_SECONDS,
+            }),
+            (true, None) => {}
         }
     }
     actions.extend(strays(snapshot));
@@ -196,7 +202,7 @@ fn plan_deletion(snapshot: &CapacitySnapshot) -> Vec<Action> {
 mod tests {
     use super::*;
     use crate::builders::*;
-    use model::{LaunchHealth, NodeDeallocation};
+    use model::{Backoff, NodeDeallocation};
 
     const IDLE: u64 = 30;
 
@@ -231,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn a_blocked_cluster_launches_nothing_and_rests_without_a_queue() {
+    fn a_blocked_cluster_launches_nothing_and_becomes_dormant_without_a_queue() {
         for cluster in [manual_cluster(2), auto_cluster(1, 4)] {
             let blocked = |queued: &[u32]| CapacitySnapshot {
                 cluster: cluster.clone(),
@@ -242,12 +248,16 @@ mod tests {
                 strays: vec![],
             };
             assert_eq!(counted(&blocked(&[1]), NOW), []);
-            assert_eq!(counted(&blocked(&[]), NOW), [Action::FallAsleep]);
+            assert_eq!(counted(&blocked(&[]), NOW), [Action::MarkDormant]);
         }
     }
 
     fn leave(number: usize, reason: LeaveReason) -> Action {
-        Action::Leave { node: node_id(number), reason }
+        Action::Leave { node: node_id(number), reason, ending: None }
+    }
+
+    fn leave_and_end(number: usize, reason: LeaveReason, ending: Ending) -> Action {
+        Action::Leave { node: node_id(number), reason, ending: Some(ending) }
     }
 
     fn launch(count: u32, planned_nodes: u32) -> Action {
@@ -278,6 +288,18 @@ mod tests {
         );
         let expected = [Action::Remove { node: node_id(0) }, launch(1, 2)];
         check(auto_cluster(0, 2), vec![leaving], &[1, 1], &expected);
+    }
+
+    #[test]
+    fn a_removal_that_failed_waits_and_holds_up_nothing_else() {
+        let mut stuck = idle(0, NOW).leave(LeaveReason::Shrink, NOW).unwrap();
+        stuck.removal = Backoff::CLEAR.failed(NOW);
+        let removable = idle(1, NOW).leave(LeaveReason::Shrink, NOW).unwrap();
+        let remove = |number| Action::Remove { node: node_id(number) };
+        let nodes = || vec![stuck.clone(), removable.clone()];
+        check(auto_cluster(0, 4), nodes(), &[1], &[remove(1), launch(1, 3)]);
+        let later = stuck.removal.not_before;
+        check_at(later, auto_cluster(0, 2), nodes(), &[], &[remove(0), remove(1)]);
     }
 
     #[test]
@@ -314,12 +336,7 @@ mod tests {
         let nodes = vec![running(0, "young"), old, idle(2, NOW)];
         let expected = [
             leave(2, LeaveReason::Shrink),
-            leave(0, LeaveReason::Shrink),
-            Action::EndAttempt {
-                attempt: running(0, "young").occupant().unwrap().clone(),
-                ending: Ending::Displaced { node: node_id(0) },
-                grace_seconds: limits::STOP_GRACE_SECONDS,
-            },
+            leave_and_end(0, LeaveReason::Shrink, Ending::Displaced { node: node_id(0) }),
         ];
         check(manual_cluster(1), nodes, &[], &expected);
     }
@@ -337,7 +354,7 @@ mod tests {
     #[test]
     fn launches_pause_after_failures() {
         let mut cluster = auto_cluster(0, 2);
-        cluster.health = LaunchHealth::HEALTHY.failed(NOW);
+        cluster.health = Backoff::CLEAR.failed(NOW);
         check(cluster.clone(), vec![], &[1], &[]);
         let after = cluster.health.not_before;
         check_at(after, cluster, vec![], &[1], &[launch(1, 1)]);
@@ -359,27 +376,27 @@ mod tests {
     }
 
     #[test]
-    fn rest_takes_two_looks() {
+    fn dormancy_takes_two_passes() {
         let mut cluster = auto_cluster(0, 2);
-        check(cluster.clone(), vec![], &[], &[Action::FallAsleep]);
-        cluster.awake = false;
-        check(cluster.clone(), vec![], &[], &[Action::Rest]);
+        check(cluster.clone(), vec![], &[], &[Action::MarkDormant]);
+        cluster.scheduled = false;
+        check(cluster.clone(), vec![], &[], &[Action::Unschedule]);
         cluster.scale = manual_cluster(0).scale;
-        check(cluster, vec![], &[1], &[Action::Awaken]);
+        check(cluster, vec![], &[1], &[Action::MarkScheduled]);
     }
 
     #[test]
     fn a_deleted_cluster_ends_its_jobs_then_its_nodes_then_itself() {
         let cluster = deleting(auto_cluster(0, 4));
-        let expected = [
-            leave(0, LeaveReason::ClusterDeleted),
-            Action::EndAttempt {
-                attempt: running(0, "a").occupant().unwrap().clone(),
-                ending: Ending::ClusterDeleted,
-                grace_seconds: limits::STOP_GRACE_SECONDS,
-            },
-        ];
+        let expected = [leave_and_end(0, LeaveReason::ClusterDeleted, Ending::ClusterDeleted)];
         check(cluster.clone(), vec![running(0, "a")], &[], &expected);
+        let leaving = running(0, "a").leave(LeaveReason::ShrinkWhenDone, NOW).unwrap();
+        let end = Action::EndAttempt {
+            attempt: leaving.occupant().unwrap().clone(),
+            ending: Ending::ClusterDeleted,
+            grace_seconds: limits::STOP_GRACE_SECONDS,
+        };
+        check(cluster.clone(), vec![leaving], &[], &[end]);
         check(cluster.clone(), vec![], &[1], &[]);
         check(cluster, vec![], &[], &[Action::FinishDeletion]);
     }

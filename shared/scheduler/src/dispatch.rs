@@ -5,7 +5,7 @@
 //! the present settings of its cluster could never start reserves nothing.
 
 use crate::Action;
-use model::{Attempt, Cluster, NodeId, QueueEntry, Timestamp, limits};
+use model::{Cluster, Node, NodeId, NodeState, QueueEntry, Timestamp, limits};
 
 /// What dispatch looks at: the head of the queue and the idle markers, not every node.
 #[derive(Clone, Debug)]
@@ -14,13 +14,26 @@ pub struct DispatchSnapshot {
     /// In order, at most [`limits::BACKFILL_DEPTH`].
     pub queue: Vec<QueueEntry>,
     pub idle: Vec<NodeId>,
-    /// Live attempts; only read when [`must_know_attempts`] says so.
-    pub attempts: Vec<Attempt>,
+    /// When each busy node is free at the latest; only read when [`must_know_running`] says so.
+    pub running: Vec<Timestamp>,
 }
 
-/// Whether the plan depends on when running attempts end: a job that has to wait stands before
+/// When each of these nodes that is busy is free at the latest.
+pub fn busy_until(nodes: &[Node]) -> Vec<Timestamp> {
+    let ends_by = |node: &Node| match &node.state {
+        NodeState::Running { ends_by, .. } => Some(*ends_by),
+        NodeState::Launching { .. }
+        | NodeState::Preparing { .. }
+        | NodeState::Idle { .. }
+        | NodeState::Leaving { .. }
+        | NodeState::Unusable { .. } => None,
+    };
+    nodes.iter().filter_map(ends_by).collect()
+}
+
+/// Whether the plan depends on when running attempts end: a job that has to wait is queued before
 /// others, and there are nodes that those could use.
-pub fn must_know_attempts(cluster: &Cluster, queue: &[QueueEntry], idle: usize) -> bool {
+pub fn must_know_running(cluster: &Cluster, queue: &[QueueEntry], idle: usize) -> bool {
     let mut left = idle;
     for (position, entry) in queue.iter().enumerate() {
         let needed = entry.node_count as usize;
@@ -86,7 +99,7 @@ struct Reservation {
 
 impl Reservation {
     /// Nodes become free when attempts end by their wall clock; nodes that are still to come count
-    /// as free within the time a machine takes to be launched, as they may come any moment.
+    /// as free within the time an instance takes to launch, as they may come any moment.
     fn make(
         snapshot: &DispatchSnapshot,
         starts: &[Action],
@@ -94,24 +107,25 @@ impl Reservation {
         idle: usize,
         now: Timestamp,
     ) -> Self {
-        let running: u32 = snapshot.attempts.iter().map(Attempt::node_count).sum();
-        let starting: usize = starts.iter().map(gang_size).sum();
-        let present = running as usize + starting + idle;
+        let starting: usize = starts.iter().map(Action::nodes_started).sum();
+        let present = snapshot.running.len() + starting + idle;
         let coming = (snapshot.cluster.scale.ceiling() as usize).saturating_sub(present);
         let mut free: Vec<(Timestamp, usize)> = snapshot
-            .attempts
+            .running
             .iter()
-            .map(|attempt| (attempt.expected_end().max(now), attempt.node_count() as usize))
-            .chain(starts.iter().map(|start| (expected_end(start, now), gang_size(start))))
+            .map(|ends_by| ((*ends_by).max(now), 1))
+            .chain(starts.iter().map(|start| (expected_end(start, now), start.nodes_started())))
             .chain([(now, coming)])
             .collect();
         free.sort_unstable();
         let needed = head.node_count as usize;
-        let mut available = idle;
-        for (at, nodes) in free {
-            available += nodes;
-            if available >= needed {
-                return Self { at, spare: available - needed };
+        let available = |at| {
+            let by_then = free.iter().filter(|(free_at, _)| *free_at <= at);
+            idle + by_then.map(|(_, nodes)| nodes).sum::<usize>()
+        };
+        for (at, _) in &free {
+            if let Some(spare) = available(*at).checked_sub(needed) {
+                return Self { at: *at, spare };
             }
         }
         // Not even with every node: what has ended by then cannot matter, so nothing may pass.
@@ -132,16 +146,10 @@ impl Reservation {
     }
 }
 
-fn gang_size(action: &Action) -> usize {
-    match action {
-        Action::Start { nodes, .. } => nodes.len(),
-        _ => 0,
-    }
-}
-
 fn expected_end(action: &Action, now: Timestamp) -> Timestamp {
     match action {
         Action::Start { entry, .. } => now.plus_seconds(entry.max_wall_clock_seconds),
+        // A plan of dispatch starts jobs and does nothing else.
         _ => now,
     }
 }
@@ -151,7 +159,9 @@ const _: () = assert!(limits::BACKFILL_DEPTH > limits::MAX_GANG_NODES as usize);
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::builders::*;
+    use crate::builders::{
+        NOW, WallClock, auto_cluster, deleting, manual_cluster, node_id, queued,
+    };
 
     /// Names of the jobs that start.
     fn check(snapshot: &DispatchSnapshot, expected: &[&str]) {
@@ -168,46 +178,44 @@ mod tests {
         assert_eq!(started, expected);
     }
 
-    fn snapshot(queue: Vec<QueueEntry>, idle: usize, attempts: Vec<Attempt>) -> DispatchSnapshot {
-        let busy: u32 = attempts.iter().map(Attempt::node_count).sum();
-        let cluster = manual_cluster(idle as u32 + busy);
-        DispatchSnapshot { cluster, queue, idle: (0..idle).map(node_id).collect(), attempts }
+    /// `running`: after how many seconds each busy node is free at the latest.
+    fn snapshot(queue: Vec<QueueEntry>, idle: usize, running: &[u64]) -> DispatchSnapshot {
+        let cluster = manual_cluster((idle + running.len()) as u32);
+        let running = running.iter().map(|seconds| NOW.plus_seconds(*seconds)).collect();
+        DispatchSnapshot { cluster, queue, idle: (0..idle).map(node_id).collect(), running }
     }
 
     #[test]
     fn jobs_start_in_order_as_far_as_nodes_reach() {
         let queue = vec![queued("a", 1), queued("b", 2), queued("c", 1)];
-        check(&snapshot(queue, 3, vec![]), &["a", "b"]);
+        check(&snapshot(queue, 3, &[]), &["a", "b"]);
     }
 
     #[test]
     fn a_waiting_gang_is_not_passed_by_what_could_delay_it() {
-        let running = attempt("r", 2, 100);
         let queue = vec![queued("gang", 3), queued("long", 1).wall_clock(1000)];
-        check(&snapshot(queue, 1, vec![running]), &[]);
+        check(&snapshot(queue, 1, &[100, 100]), &[]);
     }
 
     #[test]
     fn a_job_that_ends_before_the_gang_can_start_passes_it() {
-        let running = attempt("r", 2, 100);
         let queue = vec![queued("gang", 3), queued("short", 1).wall_clock(100)];
-        check(&snapshot(queue, 1, vec![running]), &["short"]);
+        check(&snapshot(queue, 1, &[100, 100]), &["short"]);
     }
 
     #[test]
     fn a_job_passes_on_nodes_that_the_gang_leaves_over() {
-        let running = attempt("r", 3, 100);
         let queue = vec![
             queued("gang", 3),
             queued("a", 1).wall_clock(9999),
             queued("b", 1).wall_clock(9999),
         ];
-        check(&snapshot(queue, 1, vec![running]), &["a"]);
+        check(&snapshot(queue, 1, &[100, 100, 100]), &["a"]);
     }
 
     #[test]
     fn nodes_that_are_still_to_come_may_come_any_moment() {
-        let mut snapshot = snapshot(vec![queued("gang", 2), queued("long", 1)], 1, vec![]);
+        let mut snapshot = snapshot(vec![queued("gang", 2), queued("long", 1)], 1, &[]);
         snapshot.cluster = auto_cluster(0, 2);
         check(&snapshot, &[]);
     }
@@ -215,22 +223,22 @@ mod tests {
     #[test]
     fn a_job_beyond_the_settings_reserves_nothing() {
         let queue = vec![queued("too-wide", 9), queued("a", 1)];
-        check(&snapshot(queue, 2, vec![]), &["a"]);
+        check(&snapshot(queue, 2, &[]), &["a"]);
     }
 
     #[test]
-    fn attempts_are_read_only_when_they_matter() {
+    fn busy_nodes_are_read_only_when_they_matter() {
         let cluster = manual_cluster(4);
         let queue = [queued("gang", 3), queued("a", 1)];
-        assert!(must_know_attempts(&cluster, &queue, 2));
-        assert!(!must_know_attempts(&cluster, &queue, 0), "nothing to start on");
-        assert!(!must_know_attempts(&cluster, &queue[..1], 2), "nobody could pass");
-        assert!(!must_know_attempts(&cluster, &queue, 4), "everything fits");
+        assert!(must_know_running(&cluster, &queue, 2));
+        assert!(!must_know_running(&cluster, &queue, 0), "nothing to start on");
+        assert!(!must_know_running(&cluster, &queue[..1], 2), "nobody could pass");
+        assert!(!must_know_running(&cluster, &queue, 4), "everything fits");
     }
 
     #[test]
     fn a_cluster_that_is_being_deleted_fails_what_is_queued() {
-        let mut snapshot = snapshot(vec![queued("a", 1)], 1, vec![]);
+        let mut snapshot = snapshot(vec![queued("a", 1)], 1, &[]);
         snapshot.cluster = deleting(snapshot.cluster);
         assert_eq!(plan(&snapshot, NOW), vec![Action::Abandon { entry: queued("a", 1) }]);
     }
@@ -242,19 +250,14 @@ mod tests {
         fn backfill_never_delays_the_head(
             widths in proptest::collection::vec((1u32..5, 10u64..200), 1..12),
             idle in 0usize..5,
-            running in proptest::collection::vec((1u32..3, 1u64..150), 0..4),
+            running in proptest::collection::vec(1u64..150, 0..6),
         ) {
             let queue: Vec<QueueEntry> = widths
                 .iter()
                 .enumerate()
                 .map(|(i, (nodes, wall))| queued(&format!("j{i}"), *nodes).wall_clock(*wall))
                 .collect();
-            let attempts: Vec<Attempt> = running
-                .iter()
-                .enumerate()
-                .map(|(i, (nodes, wall))| attempt(&format!("r{i}"), *nodes, *wall))
-                .collect();
-            let snapshot = snapshot(queue.clone(), idle, attempts.clone());
+            let snapshot = snapshot(queue.clone(), idle, &running);
             let plan = plan(&snapshot, NOW);
             let mut given = std::collections::BTreeSet::new();
             let mut started = std::collections::BTreeSet::new();
@@ -280,9 +283,9 @@ mod tests {
                 .collect();
             let earliest = |taken: &[&QueueEntry]| {
                 let used: usize = taken.iter().map(|entry| entry.node_count as usize).sum();
-                let mut free: Vec<(u64, usize)> = attempts
+                let mut free: Vec<(u64, usize)> = running
                     .iter()
-                    .map(|a| (a.max_wall_clock_seconds, a.node_count() as usize))
+                    .map(|seconds| (*seconds, 1))
                     .chain(taken.iter().map(|e| (e.max_wall_clock_seconds, e.node_count as usize)))
                     .collect();
                 free.sort_unstable();

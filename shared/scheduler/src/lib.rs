@@ -16,7 +16,7 @@ pub mod dispatch;
 pub mod recovery;
 pub mod waiting;
 
-#[cfg(test)]
-mod builders;
+#[cfg(any(test, feature = "builders"))]
+pub mod builders;
 
 pub use action::Action;

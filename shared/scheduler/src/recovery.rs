@@ -1,12 +1,12 @@
 //! What is overdue, lost or left over.
 //!
-//! Policies are tried in the order of [`plan`]; each is one function. Loss is told by two
-//! witnesses: what the cloud says of a machine is final, and a node that was silent beyond its
-//! lease is given up even if its machine seems to run. "Not described yet" is no loss.
+//! Policies are tried in the order of [`plan`]; each is one function. Silence is not death: what the
+//! cloud reports of an instance is final, and a silent node is given up at its lease only when its
+//! instance is not known to run and few others are silent too.
 
 use crate::Action;
 use model::{
-    Attempt, Cluster, Ending, LaunchId, LeaveReason, MemberProgress, Node, NodeId, NodeState,
+    Attempt, Cluster, Ending, Job, LaunchId, LeaveReason, MemberProgress, Node, NodeId, NodeState,
     ResourceError, Timestamp, limits,
 };
 use std::collections::BTreeMap;
@@ -15,14 +15,31 @@ use std::collections::BTreeMap;
 pub struct RecoverySnapshot {
     pub cluster: Cluster,
     pub nodes: Vec<Node>,
-    pub attempts: Vec<Attempt>,
-    /// Machines tagged as this cluster's; `None` when they could not be listed.
+    /// The jobs that run on these nodes.
+    pub jobs: Vec<Job>,
+    /// Instances tagged as this cluster's; `None` when they could not be listed.
     pub machines: Option<Vec<FoundMachine>>,
     /// Since when nodes can reach the control plane: a lease does not run while nobody listens.
     pub listening_since: Timestamp,
 }
 
-/// A machine as the cloud describes it.
+impl RecoverySnapshot {
+    fn attempts(&self) -> impl Iterator<Item = (&Job, &Attempt)> {
+        self.jobs.iter().filter_map(|job| Some((job, job.state.attempt()?)))
+    }
+
+    fn described(&self, node: &Node) -> Option<&FoundMachine> {
+        let machine = node.machine()?;
+        self.machines.iter().flatten().find(|found| found.instance == machine.instance)
+    }
+
+    /// For how many seconds a node has been silent while it could have been heard.
+    fn silence(&self, node: &Node, now: Timestamp) -> u64 {
+        now.seconds_since(node.seen_at.max(self.listening_since))
+    }
+}
+
+/// An instance as the cloud describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FoundMachine {
     pub instance: String,
@@ -40,40 +57,44 @@ pub fn plan(snapshot: &RecoverySnapshot, now: Timestamp) -> Vec<Action> {
     actions.extend(unanswered_launches(snapshot, now));
     actions.extend(overdue_attempts(snapshot, now));
     actions.extend(overdue_endings(snapshot, now));
-    actions.extend(members_without_node(snapshot));
     actions.extend(stray_machines(snapshot));
     actions
 }
 
-/// Nodes whose machine has ended, or that were silent beyond their lease.
+/// Nodes whose instance has ended, or that were silent for too long.
 fn lost_nodes(snapshot: &RecoverySnapshot, now: Timestamp) -> Vec<Action> {
-    let mut actions = Vec::new();
-    for node in &snapshot.nodes {
-        let Some(reason) = loss(snapshot, node, now) else { continue };
-        actions.push(Action::Leave { node: node.id.clone(), reason: LeaveReason::Lost });
-        if let Some(attempt) = node.occupant() {
-            actions.push(Action::EndAttempt {
-                attempt: attempt.clone(),
-                ending: Ending::NodeLost { node: node.id.clone(), reason },
-                grace_seconds: limits::STOP_GRACE_SECONDS,
-            });
-        }
-    }
-    actions
+    let lease_over = |node: &&Node| {
+        node.machine().is_some() && snapshot.silence(node, now) > limits::LEASE_SECONDS
+    };
+    let silent = snapshot.nodes.iter().filter(lease_over).count();
+    // Many at once: more likely our own outage than theirs.
+    let mass = silent > 1 && silent * MASS_FRACTION > snapshot.nodes.len();
+    let leave = |node: &Node| {
+        let reason = loss(snapshot, node, mass, now)?;
+        let ending = Ending::NodeLost { node: node.id.clone(), reason };
+        let ending = node.occupant().map(|_| ending);
+        Some(Action::Leave { node: node.id.clone(), reason: LeaveReason::Lost, ending })
+    };
+    snapshot.nodes.iter().filter_map(leave).collect()
 }
 
-fn loss(snapshot: &RecoverySnapshot, node: &Node, now: Timestamp) -> Option<String> {
+/// More than one silent node in this many is a mass loss.
+const MASS_FRACTION: usize = 4;
+
+fn loss(snapshot: &RecoverySnapshot, node: &Node, mass: bool, now: Timestamp) -> Option<String> {
     if let NodeState::Leaving { reason: LeaveReason::Lost, .. } = node.state {
         return None;
     }
-    let machine = node.machine()?;
-    let described =
-        snapshot.machines.iter().flatten().find(|found| found.instance == machine.instance);
+    node.machine()?;
+    let described = snapshot.described(node);
     if described.is_some_and(|found| !found.running) {
         return Some("its machine has ended".to_owned());
     }
-    let silent = now.seconds_since(node.seen_at.max(snapshot.listening_since));
-    if silent > limits::LEASE_SECONDS {
+    let silent = snapshot.silence(node, now);
+    // Not listed at all is no answer either.
+    let may_run = described.is_some() || snapshot.machines.is_none();
+    let patience = if may_run || mass { limits::SILENCE_SECONDS } else { limits::LEASE_SECONDS };
+    if silent > patience {
         return Some(format!("it was silent for {silent} s"));
     }
     match &node.state {
@@ -82,7 +103,9 @@ fn loss(snapshot: &RecoverySnapshot, node: &Node, now: Timestamp) -> Option<Stri
             occupant: Some(_),
             deadline,
             ..
-        } if now >= deadline.plus_seconds(limits::STOP_REPORT_SECONDS) => {
+        } if now >= deadline.plus_seconds(limits::STOP_REPORT_SECONDS)
+            && now.seconds_since(snapshot.listening_since) > limits::LEASE_SECONDS =>
+        {
             Some("its notice is over".to_owned())
         }
         NodeState::Launching { .. }
@@ -110,7 +133,8 @@ fn slow_nodes(snapshot: &RecoverySnapshot, now: Timestamp) -> Vec<Action> {
         };
         if now >= *deadline {
             let message = format!("A node {what} in time and is being replaced");
-            actions.push(Action::Leave { node: node.id.clone(), reason: LeaveReason::TooSlow });
+            let (node_id, reason) = (node.id.clone(), LeaveReason::TooSlow);
+            actions.push(Action::Leave { node: node_id, reason, ending: None });
             actions.push(Action::RecordFailure {
                 error: ResourceError::new(code, message).with_detail("Node", node.id.as_str()),
             });
@@ -137,14 +161,15 @@ fn unanswered_launches(snapshot: &RecoverySnapshot, now: Timestamp) -> Vec<Actio
 
 /// The agent enforces the wall clock; this is for an agent that does not.
 fn overdue_attempts(snapshot: &RecoverySnapshot, now: Timestamp) -> Vec<Action> {
-    let limit =
-        |attempt: &Attempt| attempt.expected_end().plus_seconds(limits::WALL_CLOCK_SLACK_SECONDS);
+    let limit = |job: &Job, attempt: &Attempt| {
+        job.expected_end(attempt.started_at).plus_seconds(limits::WALL_CLOCK_SLACK_SECONDS)
+    };
+    let listened = now.seconds_since(snapshot.listening_since) > limits::LEASE_SECONDS;
     snapshot
-        .attempts
-        .iter()
-        .filter(|attempt| !attempt.is_ending() && now >= limit(attempt))
-        .map(|attempt| Action::EndAttempt {
-            attempt: attempt.id.clone(),
+        .attempts()
+        .filter(|(job, attempt)| listened && !attempt.is_ending() && now >= limit(job, attempt))
+        .map(|(job, attempt)| Action::EndAttempt {
+            attempt: attempt.reference(&job.reference()),
             ending: Ending::WallClockExceeded,
             grace_seconds: limits::STOP_GRACE_SECONDS,
         })
@@ -153,42 +178,28 @@ fn overdue_attempts(snapshot: &RecoverySnapshot, now: Timestamp) -> Vec<Action> 
 
 /// Nodes on which an attempt should long have ended: they are given up, which ends it for certain.
 fn overdue_endings(snapshot: &RecoverySnapshot, now: Timestamp) -> Vec<Action> {
-    let overdue = |attempt: &&Attempt| {
+    let overdue = |attempt: &Attempt| {
         attempt.ending_deadline().is_some_and(|deadline| {
             now >= deadline && now.seconds_since(snapshot.listening_since) > limits::LEASE_SECONDS
         })
     };
-    let lost = |node: &NodeId| {
+    let kept = |node: &NodeId| {
         let known = snapshot.nodes.iter().find(|known| known.id == *node);
         known.is_some_and(|node| {
             !matches!(node.state, NodeState::Leaving { reason: LeaveReason::Lost, .. })
         })
     };
     snapshot
-        .attempts
-        .iter()
-        .filter(overdue)
-        .flat_map(|attempt| &attempt.members)
-        .filter(|member| member.progress != MemberProgress::Ended && lost(&member.node))
-        .map(|member| Action::Leave { node: member.node.clone(), reason: LeaveReason::Lost })
+        .attempts()
+        .filter(|(_, attempt)| overdue(attempt))
+        .flat_map(|(_, attempt)| &attempt.members)
+        .filter(|member| member.progress != MemberProgress::Ended && kept(&member.node))
+        .map(|member| Action::Leave {
+            node: member.node.clone(),
+            reason: LeaveReason::Lost,
+            ending: None,
+        })
         .collect()
-}
-
-/// Members whose node is gone, or no longer theirs, run nothing.
-fn members_without_node(snapshot: &RecoverySnapshot) -> Vec<Action> {
-    let mut actions = Vec::new();
-    for attempt in &snapshot.attempts {
-        for member in &attempt.members {
-            let holds =
-                |node: &Node| node.id == member.node && node.occupant() == Some(&attempt.id);
-            let ended = member.progress == MemberProgress::Ended;
-            if !ended && !snapshot.nodes.iter().any(holds) {
-                let (attempt, node) = (attempt.id.clone(), member.node.clone());
-                actions.push(Action::MemberGone { attempt, node });
-            }
-        }
-    }
-    actions
 }
 
 /// Machines that no node owns, and that no launch in progress will own.
@@ -213,7 +224,7 @@ mod tests {
     use super::*;
     use crate::builders::*;
 
-    fn snapshot(nodes: Vec<Node>, attempts: Vec<Attempt>) -> RecoverySnapshot {
+    fn snapshot(nodes: Vec<Node>, jobs: Vec<Job>) -> RecoverySnapshot {
         let found = |node: &Node| {
             node.machine().map(|machine| FoundMachine {
                 instance: machine.instance.clone(),
@@ -223,92 +234,113 @@ mod tests {
         };
         let machines = Some(nodes.iter().filter_map(found).collect());
         let listening_since = Timestamp(0);
-        RecoverySnapshot { cluster: manual_cluster(4), nodes, attempts, machines, listening_since }
+        RecoverySnapshot { cluster: manual_cluster(4), nodes, jobs, machines, listening_since }
     }
 
-    fn leave(number: usize, reason: LeaveReason) -> Action {
-        Action::Leave { node: node_id(number), reason }
+    fn lost(number: usize, ending: Option<Ending>) -> Action {
+        Action::Leave { node: node_id(number), reason: LeaveReason::Lost, ending }
     }
 
+    #[track_caller]
     fn check(snapshot: &RecoverySnapshot, seconds: u64, expected: &[Action]) {
         assert_eq!(plan(snapshot, NOW.plus_seconds(seconds)), expected);
     }
 
-    /// A node that runs "a", and the attempt that says so.
-    fn busy() -> (Node, Attempt) {
-        let mut attempt = attempt("a", 1, 100);
-        attempt.members[0].node = node_id(0);
-        (running(0, "a"), attempt)
+    /// A node that runs "a", and the job whose state records it.
+    fn busy() -> (Node, Job) {
+        (running(0, "a"), running_job("a", &[0], 100))
     }
 
     #[test]
-    fn a_machine_that_ended_takes_its_attempt_along() {
-        let (node, attempt) = busy();
-        let mut snapshot = snapshot(vec![node], vec![attempt.clone()]);
+    fn an_instance_that_ended_takes_its_attempt_along() {
+        let (node, job) = busy();
+        let mut snapshot = snapshot(vec![node], vec![job]);
         check(&snapshot, 1, &[]);
         snapshot.machines.as_mut().unwrap()[0].running = false;
         let ending = Ending::NodeLost { node: node_id(0), reason: "its machine has ended".into() };
-        let grace_seconds = limits::STOP_GRACE_SECONDS;
-        let end = Action::EndAttempt { attempt: attempt.id, ending, grace_seconds };
-        check(&snapshot, 1, &[leave(0, LeaveReason::Lost), end]);
+        check(&snapshot, 1, &[lost(0, Some(ending))]);
     }
 
     #[test]
-    fn a_machine_that_is_not_described_yet_is_not_lost() {
+    fn a_silent_node_is_kept_while_its_instance_may_run() {
         let mut snapshot = snapshot(vec![idle(0, NOW)], vec![]);
+        let lease_over = limits::LEASE_SECONDS + 1;
+        check(&snapshot, lease_over, &[]);
+        check(&snapshot, limits::SILENCE_SECONDS, &[]);
+        check(&snapshot, limits::SILENCE_SECONDS + 1, &[lost(0, None)]);
+        snapshot.machines = None;
+        check(&snapshot, lease_over, &[]);
         snapshot.machines = Some(vec![]);
-        check(&snapshot, 1, &[]);
-        check(&snapshot, limits::LEASE_SECONDS + 1, &[leave(0, LeaveReason::Lost)]);
+        check(&snapshot, limits::LEASE_SECONDS, &[]);
+        check(&snapshot, lease_over, &[lost(0, None)]);
+    }
+
+    #[test]
+    fn many_silent_nodes_are_our_own_outage() {
+        let lease_over = limits::LEASE_SECONDS + 1;
+        let mut nodes: Vec<Node> = (0..8).map(|number| idle(number, NOW)).collect();
+        for node in &mut nodes[2..] {
+            node.seen_at = NOW.plus_seconds(lease_over);
+        }
+        let mut snapshot = snapshot(nodes, vec![]);
+        snapshot.machines = Some(vec![]);
+        check(&snapshot, lease_over, &[lost(0, None), lost(1, None)]);
+        snapshot.nodes[2].seen_at = NOW;
+        check(&snapshot, lease_over, &[]);
+        let machine = snapshot.nodes[0].machine().unwrap().instance.clone();
+        let launch = snapshot.nodes[0].launch.clone();
+        snapshot.machines = Some(vec![FoundMachine { instance: machine, launch, running: false }]);
+        check(&snapshot, lease_over, &[lost(0, None)]);
     }
 
     #[test]
     fn no_lease_runs_out_while_nobody_listens() {
         let mut snapshot = snapshot(vec![idle(0, NOW)], vec![]);
+        snapshot.machines = Some(vec![]);
         let restart = 10 * limits::LEASE_SECONDS;
         snapshot.listening_since = NOW.plus_seconds(restart);
         check(&snapshot, restart + limits::LEASE_SECONDS, &[]);
-        check(&snapshot, restart + limits::LEASE_SECONDS + 1, &[leave(0, LeaveReason::Lost)]);
+        check(&snapshot, restart + limits::LEASE_SECONDS + 1, &[lost(0, None)]);
     }
 
     #[test]
     fn a_launch_is_asked_for_again_and_given_up_in_the_end() {
         let snapshot = snapshot(vec![launching(0, "l")], vec![]);
-        check(&snapshot, 1, &[]);
+        check(&snapshot, RELAUNCH_SECONDS - 1, &[]);
         let again = Action::Relaunch { launch: uid("l"), nodes: vec![node_id(0)] };
-        check(&snapshot, RELAUNCH_SECONDS, &[again]);
+        check(&snapshot, RELAUNCH_SECONDS, &[again.clone()]);
+        check(&snapshot, limits::LAUNCH_DEADLINE_SECONDS - 1, &[again]);
         let plan = plan(&snapshot, NOW.plus_seconds(limits::LAUNCH_DEADLINE_SECONDS));
-        assert_eq!(plan[0], leave(0, LeaveReason::TooSlow));
+        let slow = Action::Leave { node: node_id(0), reason: LeaveReason::TooSlow, ending: None };
+        assert_eq!(plan[0], slow);
         assert!(
             matches!(&plan[1], Action::RecordFailure { error } if error.code == "NodeLaunchTimeout")
         );
+        assert_eq!(plan.len(), 2);
     }
 
     #[test]
     fn an_attempt_over_its_wall_clock_is_ended_and_then_its_node_given_up() {
-        let (mut node, attempt) = busy();
+        let (mut node, job) = busy();
         let late = 100 + limits::WALL_CLOCK_SLACK_SECONDS;
         node.seen_at = NOW.plus_seconds(late);
-        let mut snapshot = snapshot(vec![node], vec![attempt.clone()]);
+        let mut snapshot = snapshot(vec![node], vec![job]);
         check(&snapshot, late - 1, &[]);
         let ending = Ending::WallClockExceeded;
         let grace_seconds = limits::STOP_GRACE_SECONDS;
-        let end = Action::EndAttempt { attempt: attempt.id, ending: ending.clone(), grace_seconds };
+        let attempt = snapshot.jobs[0].live_attempt().unwrap();
+        let end = Action::EndAttempt { attempt, ending: ending.clone(), grace_seconds };
         check(&snapshot, late, &[end]);
-        snapshot.attempts[0] = snapshot.attempts[0].clone().end(ending, 10, NOW.plus_seconds(late));
+        snapshot.jobs[0].end_attempt(ending, 10, NOW.plus_seconds(late));
         let overdue = late + 10 + limits::STOP_REPORT_SECONDS;
         check(&snapshot, overdue - 1, &[]);
-        check(&snapshot, overdue, &[leave(0, LeaveReason::Lost)]);
+        check(&snapshot, overdue, &[lost(0, None)]);
+        snapshot.listening_since = NOW.plus_seconds(overdue - limits::LEASE_SECONDS);
+        check(&snapshot, overdue, &[]);
     }
 
     #[test]
-    fn a_member_without_its_node_has_ended() {
-        let (_, attempt) = busy();
-        let snapshot = snapshot(vec![idle(0, NOW)], vec![attempt.clone()]);
-        check(&snapshot, 1, &[Action::MemberGone { attempt: attempt.id, node: node_id(0) }]);
-    }
-
-    #[test]
-    fn a_machine_without_a_node_is_ended_unless_its_launch_is_in_progress() {
+    fn an_instance_without_a_node_is_terminated_unless_its_launch_is_in_progress() {
         let stray = FoundMachine { instance: "i-9".into(), launch: uid("other"), running: true };
         let mut snapshot = snapshot(vec![], vec![]);
         snapshot.machines = Some(vec![stray]);

@@ -63,7 +63,7 @@ pub fn explain(
 mod tests {
     use super::*;
     use crate::builders::*;
-    use model::LaunchHealth;
+    use model::Backoff;
 
     const QUEUED_AT: Timestamp = Timestamp(NOW.0 - 60_000);
 
@@ -102,7 +102,7 @@ mod tests {
     fn failed_launches_count_from_the_first() {
         let mut cluster = auto_cluster(0, 2);
         let first = Timestamp(NOW.0 - 1000);
-        cluster.health = LaunchHealth::HEALTHY.failed(first).failed(NOW);
+        cluster.health = Backoff::CLEAR.failed(first).failed(NOW);
         cluster.record_error(ResourceError::new("NoCapacity", "none left"));
         let text =
             "Waits for capacity: the last 2 launch(es) of nodes for cluster c failed (NoCapacity";

@@ -2,9 +2,7 @@
 
 use super::{CapacitySettings, CapacitySnapshot, usable};
 use crate::Action;
-use model::{
-    Ending, LeaveReason, Node, NodeDeallocation, NodeState, ScaleSettings, Timestamp, limits,
-};
+use model::{Ending, LeaveReason, Node, NodeDeallocation, NodeState, ScaleSettings, Timestamp};
 
 pub(super) fn plan(
     snapshot: &CapacitySnapshot,
@@ -50,9 +48,7 @@ fn expired_nodes(
     }
     idle.sort_by(|a, b| (a.0, &a.1.id).cmp(&(b.0, &b.1.id)));
     let leaving = idle.into_iter().take(surplus).map(|(_, node)| node).chain(unusable);
-    leaving
-        .map(|node| Action::Leave { node: node.id.clone(), reason: LeaveReason::Shrink })
-        .collect()
+    leaving.map(|node| leave(node, LeaveReason::Shrink, None)).collect()
 }
 
 /// Above the ceiling: what serves least goes first, and of the busy nodes the one whose job loses
@@ -70,22 +66,25 @@ fn give_up(snapshot: &CapacitySnapshot, excess: usize) -> Vec<Action> {
         snapshot.nodes.iter().filter(|node| !node.is_leaving()).collect();
     candidates.sort_by(|a, b| (rank(a), &a.id).cmp(&(rank(b), &b.id)));
     let option = snapshot.cluster.scale.deallocation();
-    candidates.into_iter().take(excess).flat_map(|node| deallocate(node, option)).collect()
+    candidates.into_iter().take(excess).map(|node| deallocate(node, option)).collect()
 }
 
-fn deallocate(node: &Node, option: NodeDeallocation) -> Vec<Action> {
+fn deallocate(node: &Node, option: NodeDeallocation) -> Action {
+    if node.occupant().is_none() {
+        return leave(node, LeaveReason::Shrink, None);
+    }
     let id = node.id.clone();
-    let leave = |reason| Action::Leave { node: id.clone(), reason };
-    let Some(attempt) = node.occupant().cloned() else {
-        return vec![leave(LeaveReason::Shrink)];
-    };
-    let ending = match option {
-        NodeDeallocation::WaitForJobCompletion => {
-            return vec![leave(LeaveReason::ShrinkWhenDone)];
+    match option {
+        NodeDeallocation::WaitForJobCompletion => leave(node, LeaveReason::ShrinkWhenDone, None),
+        NodeDeallocation::Requeue => {
+            leave(node, LeaveReason::Shrink, Some(Ending::Displaced { node: id }))
         }
-        NodeDeallocation::Requeue => Ending::Displaced { node: id.clone() },
-        NodeDeallocation::Terminate => Ending::ShrunkAway { node: id.clone() },
-    };
-    let grace_seconds = limits::STOP_GRACE_SECONDS;
-    vec![leave(LeaveReason::Shrink), Action::EndAttempt { attempt, ending, grace_seconds }]
+        NodeDeallocation::Terminate => {
+            leave(node, LeaveReason::Shrink, Some(Ending::ShrunkAway { node: id }))
+        }
+    }
+}
+
+fn leave(node: &Node, reason: LeaveReason, ending: Option<Ending>) -> Action {
+    Action::Leave { node: node.id.clone(), reason, ending }
 }
