@@ -85,6 +85,14 @@ impl ScaleSettings {
         }
     }
 
+    /// The fewest nodes that these settings keep.
+    pub fn floor(self) -> u32 {
+        match self {
+            Self::Manual { target_node_count, .. } => target_node_count,
+            Self::AutoScale { minimum_node_count, .. } => minimum_node_count,
+        }
+    }
+
     pub fn deallocation(self) -> NodeDeallocation {
         match self {
             Self::Manual { node_deallocation_option, .. } => node_deallocation_option,

@@ -93,8 +93,9 @@ pub struct FileServer {
 pub struct FileServerUser {
     pub file_server: Uid,
     pub cluster: Uid,
-    /// The ARM id of the cluster, for those who ask what is in the way.
-    pub cluster_id: String,
+    /// The names of the cluster, to say what is in the way.
+    pub names: WorkspaceNames,
+    pub name: Name,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -96,8 +96,10 @@ pub enum End {
     Exited { exit_code: i32 },
     /// The job preparation ended with a code other than 0.
     PreparationFailed { exit_code: i32 },
-    /// The node could not provide what the job asks for (a mount, a directory, a log file).
+    /// What the job asks for is not to be had (a mount, a directory, a log file).
     NotProvided { problem: Problem },
+    /// The node could not run the job, through no fault of the job.
+    NodeFailed { problem: Problem },
     /// Ran longer than `max_wall_clock_seconds` and was stopped.
     WallClockExceeded,
     /// Stopped because the control plane asked for it.

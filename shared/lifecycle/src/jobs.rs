@@ -1,0 +1,155 @@
+//! What users do with jobs.
+
+use crate::change::{Event, Function};
+use crate::draft::Draft;
+use model::{
+    Cluster, Deletion, Job, JobRef, JobState, NodeId, Operation, QueueEntry, Refused, Uid,
+};
+
+/// Where the caller asks after what was started.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Pending {
+    /// Nothing to wait for: it is done with the commit.
+    Done,
+    /// This operation completes later. It may have been started by an earlier request.
+    Operation(Uid),
+}
+
+/// A job is submitted. With idle nodes at hand, and nobody waiting for them, it starts in the same
+/// commit; else it is queued. `idle` are nodes that were read for it, as many as it needs, or none.
+///
+/// # Errors
+/// When the nodes have changed since they were listed.
+pub fn submit(
+    draft: &mut Draft,
+    job: Job,
+    cluster: &Cluster,
+    idle: &[NodeId],
+) -> Result<(), Refused> {
+    let (entry, is_final) = (job.queue_entry(), job.state.is_final());
+    draft.create_job(job);
+    if is_final {
+        return Ok(());
+    }
+    if !idle.is_empty() && idle.len() == entry.node_count as usize {
+        // The nodes vouch for the cluster: it is not removed, nor dormant, while it has any.
+        return start(draft, &entry, idle);
+    }
+    match cluster.scheduled {
+        true => draft.writes().require_scheduled_cluster(cluster),
+        false => {
+            draft.read_cluster(cluster.clone());
+            if let Some(cluster) = draft.cluster_mut() {
+                cluster.scheduled = true;
+            }
+        }
+    }
+    draft.hint_cluster(Function::Dispatcher, &cluster.reference());
+    Ok(())
+}
+
+/// A gang starts: the job leaves the queue, its nodes become busy.
+///
+/// # Errors
+/// When job or nodes are not what the plan took them for.
+pub fn start(draft: &mut Draft, entry: &QueueEntry, nodes: &[NodeId]) -> Result<(), Refused> {
+    let now = draft.now;
+    let mut gang = Vec::with_capacity(nodes.len());
+    for id in nodes {
+        let address = draft.node(id).and_then(|node| node.machine()).map(|it| it.address.clone());
+        gang.push((id.clone(), address.unwrap_or_default()));
+    }
+    let job = draft.job_mut(&entry.job)?;
+    job.start(gang, now)?;
+    let attempt = job.live_attempt().ok_or(Refused {
+        what: "job",
+        state: "started",
+        transition: "have no attempt",
+    })?;
+    let ends_by = job.expected_end(now);
+    for id in nodes {
+        draft.change_node(id, |node| node.assigned(attempt.clone(), ends_by, now))?;
+        draft.notify(id.clone());
+    }
+    draft.event(Event::JobStarted { attempt, nodes: nodes.to_vec() });
+    Ok(())
+}
+
+/// The user ends a job. `None` when it has ended already.
+///
+/// # Errors
+/// When the job was not read.
+pub fn terminate(
+    draft: &mut Draft,
+    reference: &JobRef,
+    operation: Uid,
+) -> Result<Option<Pending>, Refused> {
+    let now = draft.now;
+    let job = draft.job_mut(reference)?;
+    if job.state.is_final() {
+        return Ok(None);
+    }
+    if let Some(deletion) = &job.deletion {
+        return Ok(Some(Pending::Operation(deletion.operation.clone())));
+    }
+    if let JobState::Terminating { operation: Some(known), .. } = &job.state {
+        return Ok(Some(Pending::Operation(known.clone())));
+    }
+    job.terminate(Some(operation.clone()), now)?;
+    if job.state.is_final() {
+        return Ok(Some(Pending::Done));
+    }
+    begin(draft, reference, &operation);
+    Ok(Some(Pending::Operation(operation)))
+}
+
+/// The user deletes a job: it ends if need be, then its record goes. Its files stay.
+///
+/// # Errors
+/// When the job was not read.
+pub fn delete(draft: &mut Draft, reference: &JobRef, operation: Uid) -> Result<Pending, Refused> {
+    let now = draft.now;
+    let job = draft.job_mut(reference)?;
+    if let Some(deletion) = &job.deletion {
+        return Ok(Pending::Operation(deletion.operation.clone()));
+    }
+    if job.state.attempt().is_none() {
+        draft.remove_job(reference);
+        return Ok(Pending::Done);
+    }
+    job.terminate(None, now)?;
+    job.deletion = Some(Deletion { operation: operation.clone(), since: now });
+    begin(draft, reference, &operation);
+    Ok(Pending::Operation(operation))
+}
+
+/// A queued job fails because its cluster is being deleted.
+///
+/// # Errors
+/// When it is no longer queued.
+pub fn abandon(draft: &mut Draft, reference: &JobRef) -> Result<(), Refused> {
+    let now = draft.now;
+    draft.job_mut(reference)?.abandon(now)
+}
+
+/// The operation is stored, and the members learn that they are to stop.
+fn begin(draft: &mut Draft, reference: &JobRef, operation: &Uid) {
+    let Some(job) = draft.job(reference) else { return };
+    let started = Operation::started(operation.clone(), job.names.operation_key(), draft.now);
+    let members: Vec<NodeId> = members(job);
+    let ending = job.state.attempt().and_then(|attempt| attempt.ending().cloned());
+    let event = job.live_attempt().zip(ending);
+    draft.put_operation(&started);
+    for node in members {
+        draft.notify(node);
+    }
+    if let Some((attempt, ending)) = event {
+        draft.event(Event::AttemptEnding { attempt, ending });
+    }
+}
+
+/// The nodes of the live attempt.
+pub(crate) fn members(job: &Job) -> Vec<NodeId> {
+    let members = job.state.attempt().map(|attempt| attempt.members.as_slice());
+    members.unwrap_or_default().iter().map(|member| member.node.clone()).collect()
+}

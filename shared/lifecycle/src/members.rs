@@ -1,0 +1,148 @@
+//! What becomes of the members of a gang: prepared, ended, failed.
+
+use crate::change::{Event, Function};
+use crate::draft::Draft;
+use crate::{capacity, jobs};
+use model::{AttemptPhase, AttemptRef, Ending, JobState, NodeId, NodeState, Refused};
+
+/// What becomes of the node on which an attempt has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// It takes the next job, or leaves if it was leaving.
+    Free,
+    /// Its instance has ended: the record goes.
+    Removed,
+}
+
+/// Mounts and job preparation of one member are done. With the last one the command may start.
+///
+/// # Errors
+/// When the job was not read.
+pub fn prepared(draft: &mut Draft, attempt: &AttemptRef, node: &NodeId) -> Result<(), Refused> {
+    let job = draft.job_mut(&attempt.job)?;
+    if job.attempt(attempt).is_none() || !job.member_prepared(node) {
+        return Ok(());
+    }
+    let complete = job.attempt(attempt).is_some_and(|it| it.phase == AttemptPhase::Running);
+    if complete {
+        for member in jobs::members(draft.job_mut(&attempt.job)?) {
+            draft.notify(member);
+        }
+    }
+    Ok(())
+}
+
+/// The attempt is to end on all its nodes.
+///
+/// # Errors
+/// When the job was not read.
+pub fn end_attempt(
+    draft: &mut Draft,
+    attempt: &AttemptRef,
+    ending: &Ending,
+    grace_seconds: u64,
+) -> Result<(), Refused> {
+    let now = draft.now;
+    let job = draft.job_mut(&attempt.job)?;
+    let ends = job.attempt(attempt).is_some_and(|live| !live.is_ending());
+    if !ends {
+        return Ok(());
+    }
+    job.end_attempt(ending.clone(), grace_seconds, now);
+    for member in jobs::members(draft.job_mut(&attempt.job)?) {
+        draft.notify(member);
+    }
+    draft.event(Event::AttemptEnding { attempt: attempt.clone(), ending: ending.clone() });
+    Ok(())
+}
+
+/// Nothing of the attempt runs on that node any more. The node becomes free or is removed; when it
+/// was the last member, the job ends or is queued again. `ending` is the reason as this member saw
+/// it; it counts if none was known before, or if the attempt ended by itself.
+///
+/// # Errors
+/// When a record was not read, or refuses.
+pub fn ended(
+    draft: &mut Draft,
+    attempt: &AttemptRef,
+    node: &NodeId,
+    ending: &Ending,
+    fate: Fate,
+) -> Result<(), Refused> {
+    let live = draft.job(&attempt.job).is_some_and(|job| job.attempt(attempt).is_some());
+    if live {
+        end_member(draft, attempt, node, ending)?;
+    }
+    release(draft, attempt, node, fate)?;
+    if let Ending::NodeFailed { error, .. } = ending
+        && fate == Fate::Free
+    {
+        let now = draft.now;
+        let idle = |state: &NodeState| matches!(state, NodeState::Idle { .. });
+        if draft.node(node).is_some_and(|node| idle(&node.state)) {
+            draft.change_node(node, |it| it.failed(error.clone(), now))?;
+            draft.event(Event::NodeFailed { node: node.clone(), error: error.clone() });
+        }
+        let shown = error.clone().with_detail("Node", node.as_str());
+        capacity::record_failure(draft, shown);
+    }
+    Ok(())
+}
+
+fn end_member(
+    draft: &mut Draft,
+    attempt: &AttemptRef,
+    node: &NodeId,
+    ending: &Ending,
+) -> Result<(), Refused> {
+    let now = draft.now;
+    let job = draft.job_mut(&attempt.job)?;
+    let cluster = job.cluster.clone();
+    let operations = job.completed_operations(now);
+    let others = jobs::members(job);
+    job.member_ended(attempt, node, ending.clone(), now)?;
+    let over = job.state.attempt().is_none();
+    let (removed, state) = (over && job.deletion.is_some(), job.state.name());
+    let queued_again = matches!(job.state, JobState::Queued { .. });
+    draft.event(Event::MemberEnded { attempt: attempt.clone(), node: node.clone() });
+    for other in others.into_iter().filter(|other| other != node) {
+        draft.notify(other);
+    }
+    if over {
+        draft.event(Event::JobEnded { attempt: attempt.clone(), state });
+        for operation in &operations {
+            draft.put_operation(operation);
+        }
+    }
+    if removed {
+        draft.remove_job(&attempt.job);
+    } else if queued_again {
+        draft.hint_cluster(Function::Dispatcher, &cluster);
+        draft.hint_cluster(Function::Autoscaler, &cluster);
+    }
+    Ok(())
+}
+
+fn release(
+    draft: &mut Draft,
+    attempt: &AttemptRef,
+    id: &NodeId,
+    fate: Fate,
+) -> Result<(), Refused> {
+    let Some(node) = draft.node(id) else { return Ok(()) };
+    let (cluster, occupied) = (node.cluster.clone(), node.occupant() == Some(attempt));
+    if fate == Fate::Removed {
+        draft.remove_node(id);
+        draft.hint_cluster(Function::Autoscaler, &cluster);
+        return Ok(());
+    }
+    if !occupied {
+        return Ok(());
+    }
+    let now = draft.now;
+    draft.change_node(id, |node| node.released(attempt, now))?;
+    if draft.node(id).is_some_and(|node| node.is_leaving()) {
+        draft.hint_cluster(Function::Autoscaler, &cluster);
+    }
+    Ok(())
+}

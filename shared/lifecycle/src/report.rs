@@ -1,0 +1,189 @@
+//! A request of an agent: everything that it observed, taken in at once, and what is desired of it.
+
+use crate::draft::Draft;
+use crate::members::{self, Fate};
+use crate::nodes;
+use model::{
+    AttemptPhase, AttemptRef, Ending, Job, LeaveReason, Machine, Node, NodeId, NodeState, Refused,
+    ResourceError, Timestamp, limits,
+};
+use protocol::{AttemptKey, AttemptReport, End, NodePhase, Problem, Progress, SyncRequest};
+
+/// Which records a request concerns, beside the node itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Concerned {
+    /// The job that runs on the node.
+    pub occupant: bool,
+    pub cluster: bool,
+}
+
+/// What has to be read before [`observe`].
+pub fn concerned(node: &Node, request: &SyncRequest) -> Concerned {
+    let failed = |report: &AttemptReport| {
+        matches!(&report.progress, Progress::Ended { end: End::NodeFailed { .. } })
+    };
+    let preparing = match &node.state {
+        NodeState::Launching { .. } | NodeState::Preparing { .. } => true,
+        NodeState::Idle { .. }
+        | NodeState::Running { .. }
+        | NodeState::Leaving { .. }
+        | NodeState::Unusable { .. } => false,
+    };
+    let outcome = match request.phase {
+        NodePhase::Ready | NodePhase::Failed { .. } => preparing,
+        NodePhase::Preparing | NodePhase::Left => false,
+    };
+    // A node that runs something is told what is desired of it, which its job says.
+    let occupant = node.occupant().is_some();
+    Concerned { occupant, cluster: outcome || request.attempt.as_ref().is_some_and(failed) }
+}
+
+/// Takes in what the agent observed.
+///
+/// # Errors
+/// When a record changed since it was read.
+pub fn observe(draft: &mut Draft, id: &NodeId, request: &SyncRequest) -> Result<(), Refused> {
+    note_life(draft, id, request)?;
+    // A node that is being taken away gets no further job; what it ran ends for that reason unless
+    // it had ended by itself before, which the report tells.
+    if let Some(seconds) = request.interruption_notice_seconds {
+        nodes::mark_interrupted(draft, id, seconds);
+    }
+    if let Some(report) = &request.attempt {
+        take_report(draft, id, report)?;
+    }
+    if let Some(seconds) = request.interruption_notice_seconds {
+        nodes::interrupt_job(draft, id, seconds)?;
+    }
+    take_phase(draft, id, &request.phase)
+}
+
+/// A launching node registers itself; any other is noted as alive, not more often than the lease
+/// needs.
+fn note_life(draft: &mut Draft, id: &NodeId, request: &SyncRequest) -> Result<(), Refused> {
+    let now = draft.now;
+    let Some(node) = draft.node(id) else { return Ok(()) };
+    if nodes::is_launching(&node.state) {
+        let machine =
+            Machine { instance: request.instance.clone(), address: request.address.clone() };
+        return nodes::register(draft, id, machine);
+    }
+    if now.seconds_since(node.seen_at) < limits::HEARTBEAT_SECONDS / 2 {
+        return Ok(());
+    }
+    draft.change_node(id, |mut node| {
+        node.seen_at = now;
+        Ok(node)
+    })
+}
+
+/// Only what the node's present occupant is reported to have done counts.
+fn take_report(draft: &mut Draft, id: &NodeId, report: &AttemptReport) -> Result<(), Refused> {
+    let occupant = draft.node(id).and_then(|node| node.occupant().cloned());
+    let Some(attempt) = occupant.filter(|known| is_about(known, &report.key)) else {
+        return Ok(());
+    };
+    match &report.progress {
+        // What runs was allowed to: that was written down before.
+        Progress::Preparing | Progress::Running => Ok(()),
+        Progress::Prepared => members::prepared(draft, &attempt, id),
+        Progress::Ended { end } => {
+            members::ended(draft, &attempt, id, &ending(end, id), Fate::Free)
+        }
+    }
+}
+
+fn take_phase(draft: &mut Draft, id: &NodeId, phase: &NodePhase) -> Result<(), Refused> {
+    let Some(node) = draft.node(id) else { return Ok(()) };
+    let preparing = matches!(node.state, NodeState::Preparing { .. });
+    match phase {
+        NodePhase::Ready if preparing => nodes::ready(draft, id),
+        NodePhase::Failed { problem } if preparing => {
+            nodes::failed(draft, id, &resource_error(problem))
+        }
+        NodePhase::Left => {
+            nodes::left(draft, id);
+            Ok(())
+        }
+        NodePhase::Preparing | NodePhase::Ready | NodePhase::Failed { .. } => Ok(()),
+    }
+}
+
+/// What is desired of a node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    Prepare,
+    Nothing,
+    Run { attempt: AttemptRef, start: bool },
+    Stop { attempt: AttemptRef, grace_seconds: u64 },
+    Leave,
+}
+
+/// `occupant` is the job that the node runs, if that still exists.
+pub fn wanted(node: &Node, occupant: Option<&Job>, now: Timestamp) -> Wanted {
+    match &node.state {
+        NodeState::Preparing { .. } => Wanted::Prepare,
+        NodeState::Launching { .. } | NodeState::Idle { .. } | NodeState::Unusable { .. } => {
+            Wanted::Nothing
+        }
+        NodeState::Running { attempt, .. } => wanted_of(attempt, occupant, now),
+        NodeState::Leaving { occupant: Some(attempt), reason, .. } => match reason {
+            LeaveReason::Lost => Wanted::Leave,
+            LeaveReason::Shrink
+            | LeaveReason::ShrinkWhenDone
+            | LeaveReason::Interrupted
+            | LeaveReason::TooSlow
+            | LeaveReason::ClusterDeleted => wanted_of(attempt, occupant, now),
+        },
+        NodeState::Leaving { occupant: None, .. } => Wanted::Leave,
+    }
+}
+
+fn wanted_of(id: &AttemptRef, job: Option<&Job>, now: Timestamp) -> Wanted {
+    let Some(attempt) = job.and_then(|job| job.attempt(id)) else { return Wanted::Nothing };
+    let id = id.clone();
+    match &attempt.phase {
+        AttemptPhase::Preparing => Wanted::Run { attempt: id, start: false },
+        AttemptPhase::Running => Wanted::Run { attempt: id, start: true },
+        AttemptPhase::Ending { since, grace_seconds, .. } => {
+            let grace_seconds = grace_seconds.saturating_sub(now.seconds_since(*since));
+            Wanted::Stop { attempt: id, grace_seconds }
+        }
+    }
+}
+
+pub fn attempt_key(id: &AttemptRef) -> AttemptKey {
+    AttemptKey {
+        experiment_uid: id.job.experiment.to_string(),
+        job_name: id.job.name.clone(),
+        job_uid: id.job.uid.to_string(),
+        number: id.number,
+    }
+}
+
+fn is_about(id: &AttemptRef, key: &AttemptKey) -> bool {
+    id.job.uid.as_str() == key.job_uid && id.number == key.number
+}
+
+/// The reason as the node saw it. When somebody asked it to stop, the reason is written down
+/// already, so the last two only count if that was never written.
+fn ending(end: &End, node: &NodeId) -> Ending {
+    let lost = |reason: &str| Ending::NodeLost { node: node.clone(), reason: reason.to_owned() };
+    match end {
+        End::Exited { exit_code } => Ending::Exited { exit_code: *exit_code },
+        End::PreparationFailed { exit_code } => Ending::PreparationFailed { exit_code: *exit_code },
+        End::NotProvided { problem } => Ending::NotProvided { error: resource_error(problem) },
+        End::NodeFailed { problem } => {
+            Ending::NodeFailed { node: node.clone(), error: resource_error(problem) }
+        }
+        End::WallClockExceeded => Ending::WallClockExceeded,
+        End::Interrupted => Ending::Interrupted { node: node.clone() },
+        End::Lost { reason } => lost(reason),
+        End::Stopped => lost("it stopped the job"),
+    }
+}
+
+fn resource_error(problem: &Problem) -> ResourceError {
+    let Problem { code, message, details } = problem.clone();
+    ResourceError { code, message, details }
+}

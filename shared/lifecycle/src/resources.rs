@@ -1,0 +1,181 @@
+//! The deletion of resources, the same for all: the record says that it is being deleted and which
+//! operation completes with that; the schedule visits it until nothing is left below it; then the
+//! record goes.
+
+use crate::change::Function;
+use crate::draft::Draft;
+use model::{
+    Cluster, Experiment, FileServer, FileServerState, Lifecycle, Operation, ResourceGroup, Target,
+    Timestamp, Uid, Workspace,
+};
+use table::Versioned;
+
+/// Something that is deleted step by step.
+pub trait Resource: Versioned {
+    fn target(&self) -> Target;
+
+    /// `properties.resourceId` of its operations.
+    fn operation_key(&self) -> String;
+
+    /// The operation that completes with its removal, and since when.
+    fn deletion(&self) -> Option<(Uid, Timestamp)>;
+
+    fn mark_deleting(&mut self, operation: Uid, since: Timestamp);
+}
+
+/// Marks the resource. Returns the operation that completes with its removal; a repetition joins
+/// the first one.
+pub fn begin_deletion<R: Resource>(draft: &mut Draft, resource: &R, operation: Uid) -> Uid {
+    if let Some((known, _)) = resource.deletion() {
+        return known;
+    }
+    let now = draft.now;
+    let mut deleting = resource.clone();
+    deleting.mark_deleting(operation.clone(), now);
+    let target = resource.target();
+    let started = Operation::started(operation.clone(), resource.operation_key(), now);
+    draft.writes().replace(resource, &deleting);
+    draft.writes().schedule(&target);
+    draft.put_operation(&started);
+    let functions: &[Function] = match target {
+        Target::Cluster { .. } => &[Function::Dispatcher, Function::Autoscaler],
+        Target::FileServer { .. }
+        | Target::Experiment { .. }
+        | Target::Workspace { .. }
+        | Target::ResourceGroup { .. } => &[Function::Recovery],
+    };
+    for function in functions {
+        draft.hint(*function, target.clone());
+    }
+    operation
+}
+
+/// Nothing is left below it: its record goes, and its operation has succeeded.
+pub fn finish_deletion<R: Resource>(draft: &mut Draft, resource: &R) {
+    let Some((operation, since)) = resource.deletion() else { return };
+    let now = draft.now;
+    let done = Operation::started(operation, resource.operation_key(), since).succeeded(now);
+    draft.put_operation(&done);
+    draft.writes().remove(resource);
+    draft.writes().unschedule(resource.target().uid());
+}
+
+fn deletion_of(lifecycle: &Lifecycle) -> Option<(Uid, Timestamp)> {
+    match lifecycle {
+        Lifecycle::Active => None,
+        Lifecycle::Deleting { operation, since } => Some((operation.clone(), *since)),
+    }
+}
+
+impl Resource for ResourceGroup {
+    fn target(&self) -> Target {
+        Target::ResourceGroup {
+            subscription: self.subscription.key(),
+            name: self.name.key(),
+            uid: self.uid.clone(),
+        }
+    }
+
+    fn operation_key(&self) -> String {
+        format!("{}${}", self.subscription, self.name)
+    }
+
+    fn deletion(&self) -> Option<(Uid, Timestamp)> {
+        deletion_of(&self.lifecycle)
+    }
+
+    fn mark_deleting(&mut self, operation: Uid, since: Timestamp) {
+        self.lifecycle = Lifecycle::Deleting { operation, since };
+    }
+}
+
+impl Resource for Workspace {
+    fn target(&self) -> Target {
+        Target::Workspace {
+            subscription: self.names.subscription.key(),
+            resource_group: self.names.resource_group.key(),
+            name: self.names.workspace.key(),
+            uid: self.uid.clone(),
+        }
+    }
+
+    fn operation_key(&self) -> String {
+        self.names.operation_key()
+    }
+
+    fn deletion(&self) -> Option<(Uid, Timestamp)> {
+        deletion_of(&self.lifecycle)
+    }
+
+    fn mark_deleting(&mut self, operation: Uid, since: Timestamp) {
+        self.lifecycle = Lifecycle::Deleting { operation, since };
+    }
+}
+
+impl Resource for Experiment {
+    fn target(&self) -> Target {
+        Target::Experiment {
+            workspace: self.workspace.clone(),
+            name: self.name.key(),
+            uid: self.uid.clone(),
+        }
+    }
+
+    fn operation_key(&self) -> String {
+        self.names.child_operation_key(&self.name)
+    }
+
+    fn deletion(&self) -> Option<(Uid, Timestamp)> {
+        deletion_of(&self.lifecycle)
+    }
+
+    fn mark_deleting(&mut self, operation: Uid, since: Timestamp) {
+        self.lifecycle = Lifecycle::Deleting { operation, since };
+    }
+}
+
+impl Resource for FileServer {
+    fn target(&self) -> Target {
+        Target::FileServer {
+            workspace: self.workspace.clone(),
+            name: self.name.key(),
+            uid: self.uid.clone(),
+        }
+    }
+
+    fn operation_key(&self) -> String {
+        self.names.child_operation_key(&self.name)
+    }
+
+    fn deletion(&self) -> Option<(Uid, Timestamp)> {
+        match &self.state {
+            FileServerState::Creating { .. }
+            | FileServerState::Ready { .. }
+            | FileServerState::Failed { .. } => None,
+            FileServerState::Deleting { operation, since } => Some((operation.clone(), *since)),
+        }
+    }
+
+    fn mark_deleting(&mut self, operation: Uid, since: Timestamp) {
+        self.state = FileServerState::Deleting { operation, since };
+    }
+}
+
+impl Resource for Cluster {
+    fn target(&self) -> Target {
+        Target::Cluster { cluster: self.reference() }
+    }
+
+    fn operation_key(&self) -> String {
+        self.names.child_operation_key(&self.name)
+    }
+
+    fn deletion(&self) -> Option<(Uid, Timestamp)> {
+        deletion_of(&self.state)
+    }
+
+    fn mark_deleting(&mut self, operation: Uid, since: Timestamp) {
+        self.state = Lifecycle::Deleting { operation, since };
+        self.scheduled = true;
+    }
+}

@@ -1,0 +1,38 @@
+//! A record as it was read, and what becomes of it.
+
+use table::Writes;
+
+#[derive(Clone, Debug)]
+pub(crate) struct Tracked<T> {
+    pub before: Option<T>,
+    pub after: Option<T>,
+}
+
+impl<T: Clone + PartialEq> Tracked<T> {
+    pub(crate) fn read(record: T) -> Self {
+        Self { before: Some(record.clone()), after: Some(record) }
+    }
+
+    pub(crate) fn created(record: T) -> Self {
+        Self { before: None, after: Some(record) }
+    }
+
+    /// The record as it is now, or as it was if it was removed.
+    pub(crate) fn any(&self) -> Option<&T> {
+        self.after.as_ref().or(self.before.as_ref())
+    }
+}
+
+/// One write for the record itself, if it changed.
+pub(crate) fn write_record<T>(writes: &mut Writes, it: &Tracked<T>)
+where
+    T: table::Versioned + PartialEq,
+{
+    match (&it.before, &it.after) {
+        (None, None) => {}
+        (None, Some(new)) => writes.create(new),
+        (Some(old), None) => writes.remove(old),
+        (Some(old), Some(new)) if old == new => {}
+        (Some(old), Some(new)) => writes.replace(old, new),
+    }
+}
