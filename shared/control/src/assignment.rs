@@ -1,98 +1,90 @@
-//! What a node is given to do: records turned into the words of the protocol, secrets opened.
+//! What a node is given to do: records turned into messages of the protocol, secrets opened.
 
-use crate::execute::gone;
-use crate::nodes::attempt_key;
-use crate::{Control, Error};
+use crate::{Context, Error, file_servers};
+use lifecycle::report::attempt_key;
 use model::{
-    Attempt, EnvironmentVariable, Job, MountVolumes, Node, SecretValue, SecretVariable, Toolkit,
+    EnvironmentVariable, Job, MountVolumes, Node, Refused, SecretValue, SecretVariable, Toolkit,
     limits,
 };
 use protocol::{
     Assignment, InputDirectory, Mount, MountSource, NodeSetup, OutputDirectory, SetupTask, Variable,
 };
 
-impl Control {
-    pub(crate) async fn node_setup(&self, node: &Node) -> Result<NodeSetup, Error> {
-        let cluster = self.table.cluster(&node.cluster).await?.ok_or(gone("cluster", "prepare"))?;
-        let setup_task = match &cluster.spec.setup_task {
-            Some(task) => Some(SetupTask {
-                command_line: task.command_line.clone(),
-                environment: variables(&task.environment),
-                secrets: self.opened(&task.secrets)?,
-                std_out_err_path_prefix: task.std_out_err_path_prefix.clone(),
-                std_out_err_path_suffix: task.std_out_err_path_suffix.clone(),
-            }),
-            None => None,
-        };
-        Ok(NodeSetup {
-            node_id: node.id.to_string(),
-            mounts: self.mounts(cluster.spec.mounts.as_ref()),
-            setup_task,
-        })
-    }
+pub(crate) async fn node_setup(context: &Context, node: &Node) -> Result<NodeSetup, Error> {
+    let cluster = context.table.cluster(&node.cluster).await?.ok_or(GONE)?;
+    let setup_task = match &cluster.spec.setup_task {
+        Some(task) => Some(SetupTask {
+            command_line: task.command_line.clone(),
+            environment: variables(&task.environment),
+            secrets: opened(context, &task.secrets)?,
+            std_out_err_path_prefix: task.std_out_err_path_prefix.clone(),
+            std_out_err_path_suffix: task.std_out_err_path_suffix.clone(),
+        }),
+        None => None,
+    };
+    let mounts = mounts(context, cluster.spec.mounts.as_ref());
+    Ok(NodeSetup { node_id: node.id.to_string(), mounts, setup_task })
+}
 
-    pub(crate) async fn assignment(
-        &self,
-        node: &Node,
-        attempt: &Attempt,
-    ) -> Result<Assignment, Error> {
-        let job = self.table.job(&attempt.id.job).await?.ok_or(gone("job", "run"))?;
-        let rank = attempt.members.iter().position(|member| member.node == node.id);
-        let rank = rank.ok_or(gone("member", "run"))? as u32;
-        let hosts = attempt.members.iter().map(|member| member.address.clone()).collect();
-        let spec = &job.spec;
-        let command_line = match &spec.toolkit {
-            Toolkit::Custom(settings) => &settings.command_line,
-            _ => return Err(Error::NotProvided("a toolkit")),
-        };
-        Ok(Assignment {
-            key: attempt_key(&attempt.id),
-            node_id: node.id.to_string(),
-            workspace: job.names.workspace.workspace.to_string(),
-            experiment: job.names.experiment.to_string(),
-            job: job.names.job.to_string(),
-            hosts,
-            rank,
-            output_path_segment: wire::job_output_path_segment(&job),
-            std_out_err_path_prefix: spec.std_out_err_path_prefix.clone(),
-            command_line: command_line.to_owned(),
-            preparation_command_line: spec.preparation.clone(),
-            mounts: self.mounts(spec.mounts.as_ref()),
-            input_directories: input_directories(&job),
-            output_directories: output_directories(&job),
-            environment: variables(spec.environment.as_deref().unwrap_or_default()),
-            secrets: self.opened(spec.secrets.as_deref().unwrap_or_default())?,
-            max_wall_clock_seconds: spec.max_wall_clock_seconds,
-            stop_grace_seconds: limits::STOP_GRACE_SECONDS,
-        })
-    }
+/// The share of this node in the live attempt of the job.
+pub(crate) fn assignment(context: &Context, node: &Node, job: &Job) -> Result<Assignment, Error> {
+    let attempt = job.state.attempt().ok_or(GONE)?;
+    let rank = attempt.members.iter().position(|member| member.node == node.id).ok_or(GONE)? as u32;
+    let hosts = attempt.members.iter().map(|member| member.address.clone()).collect();
+    let spec = &job.spec;
+    let command_line = match &spec.toolkit {
+        Toolkit::Custom(settings) => &settings.command_line,
+        _ => return Err(Error::NotProvided("a toolkit")),
+    };
+    Ok(Assignment {
+        key: attempt_key(&attempt.reference(&job.reference())),
+        node_id: node.id.to_string(),
+        workspace: job.names.workspace.workspace.to_string(),
+        experiment: job.names.experiment.to_string(),
+        job: job.names.job.to_string(),
+        hosts,
+        rank,
+        output_path_segment: wire::job_output_path_segment(job),
+        std_out_err_path_prefix: spec.std_out_err_path_prefix.clone(),
+        command_line: command_line.to_owned(),
+        preparation_command_line: spec.preparation.clone(),
+        mounts: mounts(context, spec.mounts.as_ref()),
+        input_directories: input_directories(job),
+        output_directories: output_directories(job),
+        environment: variables(spec.environment.as_deref().unwrap_or_default()),
+        secrets: opened(context, spec.secrets.as_deref().unwrap_or_default())?,
+        max_wall_clock_seconds: spec.max_wall_clock_seconds,
+        stop_grace_seconds: limits::STOP_GRACE_SECONDS,
+    })
+}
 
-    fn mounts(&self, volumes: Option<&MountVolumes>) -> Vec<Mount> {
-        let Some(volumes) = volumes else { return Vec::new() };
-        let servers = volumes.file_servers.iter().map(|mount| Mount {
-            relative_mount_path: mount.relative_mount_path.clone(),
-            source: MountSource::Directory {
-                root: self.file_server_directory(&mount.uid).to_string_lossy().into_owned(),
-                sub_directory: mount.source_directory.clone().unwrap_or_default(),
-            },
-        });
-        let unmanaged = volumes.unmanaged_file_systems.iter().map(|mount| Mount {
-            relative_mount_path: mount.relative_mount_path.clone(),
-            source: MountSource::Command { command: mount.mount_command.clone() },
-        });
-        servers.chain(unmanaged).collect()
-    }
+const GONE: Refused = Refused { what: "job", state: "gone", transition: "be assigned" };
 
-    fn opened(&self, secrets: &[SecretVariable]) -> Result<Vec<Variable>, Error> {
-        let open = |secret: &SecretVariable| {
-            let value = match &secret.value {
-                SecretValue::Sealed(sealed) => self.keys.open(sealed)?,
-                SecretValue::Reference(_) => return Err(Error::NotProvided("a key vault")),
-            };
-            Ok(Variable { name: secret.name.clone(), value })
+fn mounts(context: &Context, volumes: Option<&MountVolumes>) -> Vec<Mount> {
+    let Some(volumes) = volumes else { return Vec::new() };
+    let servers = volumes.file_servers.iter().map(|mount| Mount {
+        relative_mount_path: mount.relative_mount_path.clone(),
+        source: MountSource::Directory {
+            root: file_servers::directory(context, &mount.uid).to_string_lossy().into_owned(),
+            sub_directory: mount.source_directory.clone().unwrap_or_default(),
+        },
+    });
+    let unmanaged = volumes.unmanaged_file_systems.iter().map(|mount| Mount {
+        relative_mount_path: mount.relative_mount_path.clone(),
+        source: MountSource::Command { command: mount.mount_command.clone() },
+    });
+    servers.chain(unmanaged).collect()
+}
+
+fn opened(context: &Context, secrets: &[SecretVariable]) -> Result<Vec<Variable>, Error> {
+    let open = |secret: &SecretVariable| {
+        let value = match &secret.value {
+            SecretValue::Sealed(sealed) => context.keys.open(sealed)?,
+            SecretValue::Reference(_) => return Err(Error::NotProvided("a key vault")),
         };
-        secrets.iter().map(open).collect()
-    }
+        Ok(Variable { name: secret.name.clone(), value })
+    };
+    secrets.iter().map(open).collect()
 }
 
 fn variables(environment: &[EnvironmentVariable]) -> Vec<Variable> {

@@ -1,56 +1,100 @@
 //! Clusters: what users ask of them; their nodes are the autoscaler's.
 
-use crate::file_servers::exists;
-use crate::operations::{Put, Started, done};
-use crate::ports::Function;
-use crate::workspaces::being_deleted;
-use crate::{Control, Error, provided, replan};
-use dynamo::{Page, Transaction};
+use crate::context::replan;
+use crate::file_servers::{self, exists};
+use crate::operations::{Put, Started, done, stored};
+use crate::usages::Usages;
+use crate::workspaces::{self, being_deleted};
+use crate::{Context, Error, Function, provided};
+use lifecycle::{capacity, resources};
 use model::{
-    Allocation, Cluster, ClusterState, FileServer, FileServerUser, LaunchHealth, Meter, Name, Node,
-    Operation, ScaleSettings, Uid, Wake, Workspace, WorkspaceNames,
+    Allocation, Backoff, Cluster, ClusterState, FileServer, Meter, Name, Node, NodeState,
+    ScaleSettings, Uid, Workspace, WorkspaceNames,
 };
-use std::collections::BTreeSet;
+use table::Page;
 use wire::{ClusterRequest, ClusterUpdate, FileServerId, NodeCounts, ResourceKind, Usage};
 
-impl Control {
-    pub async fn cluster(&self, names: &WorkspaceNames, name: &Name) -> Result<Cluster, Error> {
-        self.cluster_in(&self.workspace(names).await?, name).await
+#[derive(Clone)]
+pub struct Clusters {
+    context: Context,
+}
+
+/// # Errors
+/// 404 when there is no such cluster.
+pub(crate) async fn existing_in(
+    context: &Context,
+    workspace: &Workspace,
+    name: &Name,
+) -> Result<Cluster, Error> {
+    let found = context.table.cluster_named(&workspace.uid, name.as_str()).await?;
+    found.ok_or_else(|| Error::not_found(ResourceKind::Cluster, name.as_str()))
+}
+
+/// # Errors
+/// 404 when there is no such workspace or cluster.
+pub(crate) async fn existing(
+    context: &Context,
+    names: &WorkspaceNames,
+    name: &Name,
+) -> Result<Cluster, Error> {
+    let workspace = workspaces::existing(context, names).await?;
+    existing_in(context, &workspace, name).await
+}
+
+impl Clusters {
+    pub(crate) fn new(context: &Context) -> Self {
+        Self { context: context.clone() }
     }
 
-    pub(crate) async fn cluster_in(
+    /// The cluster and how many nodes it has in each state.
+    ///
+    /// # Errors
+    /// 404 when there is no such workspace or cluster.
+    pub async fn get(
         &self,
-        workspace: &Workspace,
+        names: &WorkspaceNames,
         name: &Name,
-    ) -> Result<Cluster, Error> {
-        let found = self.table.cluster_named(&workspace.uid, name.as_str()).await?;
-        found.ok_or_else(|| Error::not_found(ResourceKind::Cluster, name.as_str()))
+    ) -> Result<(Cluster, NodeCounts), Error> {
+        self.with_counts(existing(&self.context, names, name).await?).await
     }
 
-    pub async fn cluster_nodes(&self, cluster: &Cluster) -> Result<Vec<Node>, Error> {
-        Ok(self.table.nodes(&cluster.reference()).await?)
+    /// `allocationState` is derived from what is there: nodes that come or leave mean resizing,
+    /// whatever the last plan recorded.
+    ///
+    /// # Errors
+    /// What the table reports.
+    pub async fn with_counts(&self, mut cluster: Cluster) -> Result<(Cluster, NodeCounts), Error> {
+        let nodes = self.nodes(&cluster).await?;
+        cluster.allocation.resizing |= nodes.iter().any(is_moving);
+        Ok((cluster, NodeCounts::of(&nodes)))
     }
 
-    pub async fn node_counts(&self, cluster: &Cluster) -> Result<NodeCounts, Error> {
-        Ok(NodeCounts::of(&self.cluster_nodes(cluster).await?))
+    /// # Errors
+    /// What the table reports.
+    pub async fn nodes(&self, cluster: &Cluster) -> Result<Vec<Node>, Error> {
+        Ok(self.context.table.nodes(&cluster.reference()).await?)
     }
 
-    pub async fn put_cluster(
+    /// Creates a cluster; its nodes follow.
+    ///
+    /// # Errors
+    /// 409 when the name is taken by another one, or the quota is used up.
+    pub async fn put(
         &self,
         names: &WorkspaceNames,
         name: &Name,
         request: &ClusterRequest,
     ) -> Result<Put<Cluster>, Error> {
-        let (uid, operation) = (self.new_uid(), self.new_uid());
+        let (uid, operation) = (self.context.new_uid(), self.context.new_uid());
         replan(|| async {
-            let workspace = self.open_workspace(names).await?;
-            let started = Started {
-                operation: operation.clone(),
-                location: workspace.location.clone(),
-                is_done: true,
+            let workspace = workspaces::open(&self.context, names).await?;
+            let accepted = || {
+                let key = workspace.names.child_operation_key(name);
+                let started = done(&self.context, operation.clone(), &workspace.location, &key);
+                Ok(Put::Accepted(started))
             };
-            match self.table.cluster_named(&workspace.uid, name.as_str()).await? {
-                Some(found) if found.uid == uid => return Ok(Put::Accepted(started)),
+            match self.context.table.cluster_named(&workspace.uid, name.as_str()).await? {
+                Some(found) if found.uid == uid => return accepted(),
                 Some(found) if found.is_deleting() => return Err(being_deleted("cluster", name)),
                 Some(found) if request.is_same_as(&found) => {
                     return Ok(Put::Unchanged(Box::new(found)));
@@ -60,27 +104,18 @@ impl Control {
             }
             self.refuse_beyond_quota(request.scale)?;
             self.refuse_one_cluster_more(&workspace).await?;
-            let servers = self.mountable_all(request.file_servers()).await?;
+            let servers = file_servers::mountable(&self.context, request.file_servers()).await?;
             let cluster = self.new_cluster(&workspace, name, &uid, request, &servers)?;
-            let resource = wire::ids::child_key(&cluster.names, name);
-            let wake = Wake::Cluster { cluster: cluster.reference() };
-            let mut transaction = Transaction::new()
-                .require_workspace(&workspace)
-                .create_cluster(&cluster)
-                .use_more(&cluster.account(), Meter::Clusters, 1, self.settings.quota.clusters)
-                .put_operation(&done(operation.clone(), resource, self.now()))
-                .wake(&wake);
+            let mut draft = self.context.draft();
+            draft.hint_cluster(Function::Autoscaler, &cluster.reference());
+            draft.create_cluster(cluster);
+            draft.writes().require_workspace(&workspace);
             for server in &servers {
-                let user = FileServerUser {
-                    file_server: server.uid.clone(),
-                    cluster: uid.clone(),
-                    cluster_id: wire::ids::id_of_cluster(&cluster),
-                };
-                transaction = transaction.mount_file_server(server, &user);
+                // Written too, so that whoever deletes it meanwhile reads again.
+                draft.writes().replace(server, server);
             }
-            self.table.commit(transaction).await?;
-            self.hint(Function::Autoscaler, &wake).await;
-            Ok(Put::Accepted(started))
+            self.context.commit(draft).await?;
+            accepted()
         })
         .await
     }
@@ -93,14 +128,14 @@ impl Control {
         request: &ClusterRequest,
         servers: &[FileServer],
     ) -> Result<Cluster, Error> {
-        let now = self.now();
+        let now = self.context.now();
         let suffix = wire::ids::setup_output_path_suffix(&workspace.names, name, uid);
         let (mut spec, scale) = request.clone().into_spec(
-            |secret| self.keys.seal(secret, &self.new_uid()),
+            |secret| self.context.keys.seal(secret, &self.context.new_uid()),
             |id| uid_of(servers, id),
             suffix,
         )?;
-        // A cluster stands in the subnet of what it mounts (section 3.3).
+        // A cluster is in the subnet of what it mounts (section 3.3).
         let of_server = servers.first().and_then(|server| server.spec.subnet_id.clone());
         spec.subnet_id = spec.subnet_id.or(of_server);
         let errors = provided::cluster_problem(&spec).into_iter().collect();
@@ -114,20 +149,20 @@ impl Control {
             spec,
             scale,
             created_at: now,
-            etag: self.new_uid(),
+            etag: self.context.new_uid(),
             modified_at: now,
             state: ClusterState::Active,
-            awake: true,
+            scheduled: true,
             planned_nodes: 0,
             allocation: Allocation { resizing: true, since: now },
-            health: LaunchHealth::HEALTHY,
+            health: Backoff::CLEAR,
             errors,
         })
     }
 
     /// What could never be reached is refused, not waited for.
     fn refuse_beyond_quota(&self, scale: ScaleSettings) -> Result<(), Error> {
-        let (ceiling, limit) = (scale.ceiling(), self.settings.max_nodes);
+        let (ceiling, limit) = (scale.ceiling(), self.context.settings.max_nodes);
         if ceiling <= limit {
             return Ok(());
         }
@@ -141,7 +176,8 @@ impl Control {
 
     async fn refuse_one_cluster_more(&self, workspace: &Workspace) -> Result<(), Error> {
         let location = Name::new(workspace.location.as_str());
-        let usages = self.usages(&workspace.names.subscription, &location).await?;
+        let usages =
+            Usages::new(&self.context).list(&workspace.names.subscription, &location).await?;
         let full = |usage: &&Usage| usage.meter == Meter::Clusters && usage.current >= usage.limit;
         match usages.iter().find(full) {
             None => Ok(()),
@@ -155,22 +191,12 @@ impl Control {
         }
     }
 
-    pub(crate) async fn mountable_all(
-        &self,
-        ids: impl Iterator<Item = &FileServerId>,
-    ) -> Result<Vec<FileServer>, Error> {
-        let mut servers = Vec::new();
-        for id in ids {
-            let server = self.mountable(id).await?;
-            if !servers.iter().any(|known: &FileServer| known.uid == server.uid) {
-                servers.push(server);
-            }
-        }
-        Ok(servers)
-    }
-
-    /// Replaces the scale settings as a whole (section 3.3), and so the extensions.
-    pub async fn update_cluster(
+    /// Replaces the scale settings as a whole (section 3.3), and so the extensions. The counts are
+    /// those before anything follows from the new settings.
+    ///
+    /// # Errors
+    /// 404 when there is no such cluster, 409 while it is being deleted.
+    pub async fn update(
         &self,
         names: &WorkspaceNames,
         name: &Name,
@@ -179,94 +205,76 @@ impl Control {
         if let Some(scale) = update.scale {
             self.refuse_beyond_quota(scale)?;
         }
-        let cluster = replan(|| async {
-            let mut cluster = self.cluster(names, name).await?;
+        let etag = self.context.new_uid();
+        replan(|| async {
+            let cluster = existing(&self.context, names, name).await?;
             if cluster.is_deleting() {
                 return Err(being_deleted("cluster", name));
             }
-            cluster.scale = update.scale.unwrap_or(cluster.scale);
-            if let Some(extensions) = &update.extensions {
-                cluster.spec.extensions = extensions.clone();
-            }
-            cluster.etag = self.new_uid();
-            cluster.modified_at = self.now();
-            cluster.awake = true;
-            // A user who changes the settings wants to see them tried.
-            cluster.health = LaunchHealth::HEALTHY;
-            let wake = Wake::Cluster { cluster: cluster.reference() };
-            let transaction = Transaction::new().replace_cluster(&cluster).wake(&wake);
-            self.table.commit(transaction).await?;
-            Ok(cluster)
+            let nodes = self.nodes(&cluster).await?;
+            let staying = nodes.iter().filter(|node| !node.is_leaving()).count();
+            let staying = u32::try_from(staying).unwrap_or(u32::MAX);
+            let mut draft = self.context.draft();
+            draft.read_cluster(cluster.clone());
+            let change = |cluster: &mut Cluster| {
+                cluster.scale = update.scale.unwrap_or(cluster.scale);
+                if let Some(extensions) = &update.extensions {
+                    cluster.spec.extensions = extensions.clone();
+                }
+                cluster.etag = etag.clone();
+            };
+            capacity::resized(&mut draft, change, staying)?;
+            let mut resized = draft.cluster().cloned().unwrap_or(cluster);
+            self.context.commit(draft).await?;
+            resized.allocation.resizing |= nodes.iter().any(is_moving);
+            Ok((resized, NodeCounts::of(&nodes)))
         })
-        .await?;
-        // The counts are those before anything follows from the new settings.
-        let counts = self.node_counts(&cluster).await?;
-        let reference = cluster.reference();
-        self.hint_cluster(Function::Autoscaler, &reference).await;
-        self.hint_cluster(Function::Dispatcher, &reference).await;
-        Ok((cluster, counts))
+        .await
     }
 
-    pub async fn clusters(
+    /// # Errors
+    /// 404 when there is no such workspace.
+    pub async fn list(
         &self,
         names: &WorkspaceNames,
         after: Option<String>,
         limit: usize,
     ) -> Result<Page<Cluster>, Error> {
-        let workspace = self.workspace(names).await?;
-        Ok(self.table.clusters(&workspace.uid, after, limit).await?)
+        let workspace = workspaces::existing(&self.context, names).await?;
+        Ok(self.context.table.clusters(&workspace.uid, after, limit).await?)
     }
 
     /// `None` when there is nothing to delete.
-    pub async fn delete_cluster(
+    ///
+    /// # Errors
+    /// 404 when there is no such workspace.
+    pub async fn delete(
         &self,
         names: &WorkspaceNames,
         name: &Name,
     ) -> Result<Option<Started>, Error> {
         replan(|| async {
-            let workspace = self.workspace(names).await?;
-            let found = self.table.cluster_named(&workspace.uid, name.as_str()).await?;
+            let workspace = workspaces::existing(&self.context, names).await?;
+            let found = self.context.table.cluster_named(&workspace.uid, name.as_str()).await?;
             let Some(cluster) = found else { return Ok(None) };
-            let operation = self.start_cluster_deletion(cluster).await?;
-            Ok(Some(Started { operation, location: workspace.location, is_done: false }))
+            let mut draft = self.context.draft();
+            let operation = self.context.new_uid();
+            let operation = resources::begin_deletion(&mut draft, &cluster, operation);
+            self.context.commit(draft).await?;
+            Ok(Some(stored(operation, &workspace.location)))
         })
         .await
     }
+}
 
-    pub(crate) async fn start_cluster_deletion(&self, mut cluster: Cluster) -> Result<Uid, Error> {
-        if let ClusterState::Deleting { operation, .. } = cluster.state {
-            return Ok(operation);
-        }
-        let (now, operation) = (self.now(), self.new_uid());
-        cluster.state = ClusterState::Deleting { operation: operation.clone(), since: now };
-        cluster.awake = true;
-        let resource = wire::ids::child_key(&cluster.names, &cluster.name);
-        let wake = Wake::Cluster { cluster: cluster.reference() };
-        let transaction = Transaction::new()
-            .replace_cluster(&cluster)
-            .put_operation(&Operation::started(operation.clone(), resource, now))
-            .wake(&wake);
-        self.table.commit(transaction).await?;
-        self.hint(Function::Dispatcher, &wake).await;
-        self.hint(Function::Autoscaler, &wake).await;
-        Ok(operation)
-    }
-
-    pub(crate) async fn finish_cluster_deletion(&self, cluster: &Cluster) -> Result<(), Error> {
-        let ClusterState::Deleting { operation, .. } = &cluster.state else { return Ok(()) };
-        let transaction = Transaction::new()
-            .remove_cluster(cluster)
-            .use_less(&cluster.account(), Meter::Clusters, 1)
-            .rest(&cluster.uid);
-        let mounted = cluster.spec.mounts.iter().flat_map(|mounts| &mounts.file_servers);
-        let mounted: BTreeSet<&Uid> = mounted.map(|mount| &mount.uid).collect();
-        let transaction = mounted
-            .iter()
-            .fold(transaction, |it, server| it.unmount_file_server(server, &cluster.uid));
-        let transaction = self.complete_operations(transaction, vec![operation.clone()]).await?;
-        self.table.commit(transaction).await?;
-        tracing::info!(cluster = %cluster.name, "deleted");
-        Ok(())
+/// Coming or leaving: the number of nodes is not settled.
+fn is_moving(node: &Node) -> bool {
+    match node.state {
+        NodeState::Launching { .. } | NodeState::Leaving { .. } => true,
+        NodeState::Preparing { .. }
+        | NodeState::Idle { .. }
+        | NodeState::Running { .. }
+        | NodeState::Unusable { .. } => false,
     }
 }
 

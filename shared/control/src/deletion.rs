@@ -1,116 +1,143 @@
-//! Deletions that take others along: an experiment its jobs, a workspace everything.
+//! Deletions that take others along: an experiment its jobs, a workspace everything, a group its
+//! workspaces.
 //!
-//! Each look does what can be done now; the record, and with it the place on the list of the
-//! schedule, stays until nothing is left below it.
+//! Each pass does a bounded part of what can be done now; the record, and with it the place on the
+//! list of the schedule, stays until nothing is left below it.
 
-use crate::{Control, Error, replan};
-use dynamo::Transaction;
-use model::{Experiment, Lifecycle, Name, Scope, Uid, Workspace};
+use crate::context::replan;
+use crate::roles::Roles;
+use crate::{Context, Error, Function, jobs, resource_groups};
+use lifecycle::resources::{self, Resource};
+use model::{JobState, Name, Scope, Uid, Workspace};
 
-/// Jobs per look; the next look goes on.
-const JOBS_PER_LOOK: usize = 200;
+/// Records per pass; a hint starts the next one.
+const RECORDS_PER_PASS: usize = 100;
 
-impl Control {
-    pub(crate) async fn clear_experiment(
-        &self,
-        workspace: &Uid,
-        name: &str,
-        uid: &Uid,
-    ) -> Result<(), Error> {
-        let found = self.table.experiment(workspace, name).await?;
-        let Some(experiment) = found.filter(|experiment| experiment.uid == *uid) else {
-            return Ok(self.table.commit(Transaction::new().rest(uid)).await?);
+pub(crate) async fn clear_experiment(
+    context: &Context,
+    workspace: &Uid,
+    name: &str,
+    uid: &Uid,
+) -> Result<(), Error> {
+    let found = context.table.experiment(workspace, name).await?;
+    let experiment = found.filter(|it| it.uid == *uid && it.deletion().is_some());
+    let Some(experiment) = experiment else { return unschedule(context, uid).await };
+    let page = context.table.jobs(uid, None, RECORDS_PER_PASS).await?;
+    if page.items.is_empty() {
+        return finish(context, &experiment).await;
+    }
+    let mut waiting = false;
+    for job in page.items {
+        waiting |= !remove_job(context, uid, &job.names.job.key()).await?;
+    }
+    // While jobs end, the schedule comes back; their order would hide those behind them.
+    if !waiting || page.next.is_some() {
+        context.hint(Function::Recovery, &experiment.target()).await;
+    }
+    Ok(())
+}
+
+/// Whether the job is gone; one that runs is when its processes have ended.
+async fn remove_job(context: &Context, experiment: &Uid, name: &str) -> Result<bool, Error> {
+    replan(|| async {
+        let Some(job) = context.table.job_named(experiment, name).await? else { return Ok(true) };
+        let runs = match job.state {
+            JobState::Running { .. } | JobState::Terminating { .. } => true,
+            JobState::Queued { .. } | JobState::Succeeded { .. } | JobState::Failed { .. } => false,
         };
-        let Lifecycle::Deleting { operation, .. } = experiment.lifecycle.clone() else {
-            return Ok(self.table.commit(Transaction::new().rest(uid)).await?);
-        };
-        loop {
-            let jobs = self.table.jobs(uid, None, JOBS_PER_LOOK).await?.items;
-            if jobs.is_empty() {
-                break;
-            }
-            let mut waiting = false;
-            for job in jobs {
-                let name = job.names.job.key();
-                waiting |= !self.remove_job_named(uid, &name).await?;
-            }
-            if waiting {
-                return Ok(());
-            }
-        }
-        self.finish_experiment_deletion(&experiment, operation).await
-    }
+        jobs::delete_found(context, job, context.new_uid()).await?;
+        Ok(!runs)
+    })
+    .await
+}
 
-    /// Whether the job is gone; one that runs is when its processes have ended.
-    async fn remove_job_named(&self, experiment: &Uid, name: &str) -> Result<bool, Error> {
-        replan(|| async {
-            match self.table.job_named(experiment, name).await? {
-                None => Ok(true),
-                Some(job) => {
-                    let running = job.live_attempt().is_some();
-                    self.remove_job(job, self.new_uid()).await?;
-                    Ok(!running)
-                }
-            }
-        })
-        .await
+pub(crate) async fn clear_workspace(
+    context: &Context,
+    subscription: &str,
+    resource_group: &str,
+    name: &str,
+    uid: &Uid,
+) -> Result<(), Error> {
+    let (subscription, group) = (Name::new(subscription), Name::new(resource_group));
+    let found = context.table.workspace(&subscription, &group, &Name::new(name)).await?;
+    let workspace = found.filter(|it| it.uid == *uid && it.deletion().is_some());
+    let Some(workspace) = workspace else { return unschedule(context, uid).await };
+    if delete_children(context, &workspace).await? {
+        return Ok(());
     }
+    Roles::new(context).revoke_all_at(&Scope::from(&workspace.names)).await?;
+    finish(context, &workspace).await?;
+    resource_groups::hint(context, &workspace.names).await
+}
 
-    async fn finish_experiment_deletion(
-        &self,
-        experiment: &Experiment,
-        operation: Uid,
-    ) -> Result<(), Error> {
-        let transaction = Transaction::new().remove_experiment(experiment).rest(&experiment.uid);
-        let transaction = self.complete_operations(transaction, vec![operation]).await?;
-        Ok(self.table.commit(transaction).await?)
+/// Whether something is left. File servers go last: jobs write to them until they end.
+async fn delete_children(context: &Context, workspace: &Workspace) -> Result<bool, Error> {
+    let (table, uid, most) = (&context.table, &workspace.uid, RECORDS_PER_PASS);
+    let experiments = table.experiments(uid, None, most).await?.items;
+    let clusters = table.clusters(uid, None, most).await?.items;
+    let users = !experiments.is_empty() || !clusters.is_empty();
+    for experiment in &experiments {
+        begin(context, experiment).await?;
     }
+    for cluster in &clusters {
+        begin(context, cluster).await?;
+    }
+    if users {
+        return Ok(true);
+    }
+    let servers = table.file_servers(uid, None, most).await?.items;
+    for server in &servers {
+        begin(context, server).await?;
+    }
+    Ok(!servers.is_empty())
+}
 
-    pub(crate) async fn clear_workspace(
-        &self,
-        subscription: &str,
-        resource_group: &str,
-        name: &str,
-        uid: &Uid,
-    ) -> Result<(), Error> {
-        let (subscription, group) = (Name::new(subscription), Name::new(resource_group));
-        let found = self.table.workspace(&subscription, &group, &Name::new(name)).await?;
-        let Some(workspace) = found.filter(|workspace| workspace.uid == *uid) else {
-            return Ok(self.table.commit(Transaction::new().rest(uid)).await?);
-        };
-        let Lifecycle::Deleting { operation, .. } = workspace.lifecycle.clone() else {
-            return Ok(self.table.commit(Transaction::new().rest(uid)).await?);
-        };
-        if self.delete_children(&workspace).await? {
-            return Ok(());
-        }
-        self.revoke_all_at(&Scope::from(&workspace.names)).await?;
-        let transaction = Transaction::new().remove_workspace(&workspace).rest(uid);
-        let transaction = self.complete_operations(transaction, vec![operation]).await?;
-        self.table.commit(transaction).await?;
-        self.hint_resource_group(&workspace.names).await
+pub(crate) async fn clear_resource_group(
+    context: &Context,
+    subscription: &str,
+    name: &str,
+    uid: &Uid,
+) -> Result<(), Error> {
+    let (subscription, name) = (Name::new(subscription), Name::new(name));
+    let found = context.table.resource_group(&subscription, &name).await?;
+    let group = found.filter(|it| it.uid == *uid && it.deletion().is_some());
+    let Some(group) = group else { return unschedule(context, uid).await };
+    let (table, most) = (&context.table, RECORDS_PER_PASS);
+    let workspaces = table.workspaces(&subscription, Some(&name), None, most).await?.items;
+    for workspace in &workspaces {
+        begin(context, workspace).await?;
     }
+    if !workspaces.is_empty() {
+        return Ok(());
+    }
+    Roles::new(context).revoke_all_at(&Scope::resource_group(subscription, name)).await?;
+    finish(context, &group).await
+}
 
-    /// Whether something is left. File servers go last: jobs write to them until they end.
-    async fn delete_children(&self, workspace: &Workspace) -> Result<bool, Error> {
-        let all = usize::MAX - 1;
-        let experiments = self.table.experiments(&workspace.uid, None, all).await?.items;
-        let clusters = self.table.clusters(&workspace.uid, None, all).await?.items;
-        let users = !experiments.is_empty() || !clusters.is_empty();
-        for experiment in experiments {
-            self.start_experiment_deletion(experiment).await?;
-        }
-        for cluster in clusters {
-            self.start_cluster_deletion(cluster).await?;
-        }
-        if users {
-            return Ok(true);
-        }
-        let servers = self.table.file_servers(&workspace.uid, None, all).await?.items;
-        let left = !servers.is_empty();
-        for server in servers {
-            self.start_file_server_deletion(server).await?;
-        }
-        Ok(left)
+/// A conflict means that somebody else is at it; the next pass reads again.
+async fn begin<R: Resource>(context: &Context, resource: &R) -> Result<(), Error> {
+    if resource.deletion().is_some() {
+        return Ok(());
     }
+    let mut draft = context.draft();
+    resources::begin_deletion(&mut draft, resource, context.new_uid());
+    match context.commit(draft).await {
+        Err(error) if !error.is_conflict() => Err(error),
+        Ok(_) | Err(_) => Ok(()),
+    }
+}
+
+async fn finish<R: Resource>(context: &Context, resource: &R) -> Result<(), Error> {
+    let mut draft = context.draft();
+    resources::finish_deletion(&mut draft, resource);
+    context.commit(draft).await?;
+    Ok(())
+}
+
+/// There is nothing to delete.
+async fn unschedule(context: &Context, uid: &Uid) -> Result<(), Error> {
+    let mut draft = context.draft();
+    draft.writes().unschedule(uid);
+    context.commit(draft).await?;
+    Ok(())
 }

@@ -11,9 +11,12 @@ pub enum Error {
     #[error("{}: {}", .0.code(), .0.message())]
     Api(Box<ApiError>),
     #[error("the table could not be used")]
-    Table(#[from] dynamo::Error),
+    Table(#[from] table::Error),
     #[error("the state changed in between")]
     Refused(#[from] Refused),
+    /// Others wrote first, again and again.
+    #[error("too many writers of the same record")]
+    Busy,
     #[error("a port failed")]
     Port(#[from] PortError),
     #[error("a file could not be used")]
@@ -34,12 +37,51 @@ impl Error {
             Self::Table(error) => error.is_conflict(),
             Self::Refused(_) => true,
             Self::Api(_)
+            | Self::Busy
             | Self::Port(_)
             | Self::Io(_)
             | Self::Json(_)
             | Self::Sealed
             | Self::NotProvided(_) => false,
         }
+    }
+}
+
+impl Error {
+    /// Whether the next action would fail likewise: the table cannot be used.
+    pub fn is_systemic(&self) -> bool {
+        match self {
+            Self::Table(error) => match error {
+                table::Error::Throttled(_)
+                | table::Error::StorageFull(_)
+                | table::Error::Other(_) => true,
+                table::Error::Conflict { .. }
+                | table::Error::TooLarge(_)
+                | table::Error::Invalid(_) => false,
+            },
+            Self::Busy => true,
+            Self::Api(_)
+            | Self::Refused(_)
+            | Self::Port(_)
+            | Self::Io(_)
+            | Self::Json(_)
+            | Self::Sealed
+            | Self::NotProvided(_) => false,
+        }
+    }
+
+    /// The error and everything that caused it, in one line.
+    pub fn chain(&self) -> String {
+        let mut text = self.to_string();
+        let mut source = std::error::Error::source(self);
+        while let Some(cause) = source {
+            let cause_text = cause.to_string();
+            if !text.ends_with(&cause_text) {
+                text = format!("{text}: {cause_text}");
+            }
+            source = cause.source();
+        }
+        text
     }
 }
 

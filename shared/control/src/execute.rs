@@ -1,259 +1,192 @@
-//! Carries out actions: one match, each arm one conditional write and the effect that belongs to
-//! it. Nothing is decided here.
+//! Carries out plans: each action is read for, applied by `lifecycle`, committed, and followed by
+//! the call to the cloud that belongs to it. Nothing is decided here.
+//!
+//! A failing action is its own failure: it is shown on the cluster, and the rest of the plan goes
+//! on.
 
-use crate::ports::Function;
-use crate::{Control, Error, usages};
-use dynamo::Transaction;
-use model::{
-    Allocation, Attempt, AttemptPhase, AttemptRef, Cluster, Ending, LeaveReason, Member,
-    MemberProgress, Node, NodeId, NodeState, QueueEntry, Refused, ResourceError, Wake, limits,
-};
+use crate::context::replan;
+use crate::{Context, Error};
+use lifecycle::actions::{self, ClusterRead, FreshIds};
+use lifecycle::{Draft, LaunchRequest, capacity, nodes};
+use model::{Cluster, ClusterRef, Machine, NodeId, ResourceError};
 use scheduler::Action;
 
-impl Control {
-    /// Carries out a plan in order. Answers `false` when the state has moved on and the rest was
-    /// dropped; then it is time for another plan.
-    ///
-    /// # Errors
-    /// What the table or a port reports.
-    pub async fn execute(&self, cluster: &Cluster, actions: Vec<Action>) -> Result<bool, Error> {
-        for action in actions {
-            tracing::debug!(cluster = %cluster.name, ?action, "carrying out");
-            match Box::pin(self.carry_out(cluster, action)).await {
-                Ok(()) => {}
-                Err(error) if error.is_conflict() => return Ok(false),
-                Err(error) => return Err(error),
+/// What became of a plan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Progress {
+    Complete,
+    /// The state has moved on and the rest was dropped: time for another plan.
+    Stale,
+}
+
+/// # Errors
+/// What the table reports; a failing action is recorded instead.
+pub(crate) async fn execute(
+    context: &Context,
+    cluster: &Cluster,
+    plan: Vec<Action>,
+) -> Result<Progress, Error> {
+    for action in plan {
+        tracing::debug!(cluster = %cluster.name, ?action, "carrying out");
+        match Box::pin(carry_out(context, cluster, &action)).await {
+            Ok(()) => {}
+            Err(error) if error.is_conflict() => return Ok(Progress::Stale),
+            Err(error) if error.is_systemic() => return Err(error),
+            Err(error) => record(context, cluster, &action, &error).await?,
+        }
+    }
+    Ok(Progress::Complete)
+}
+
+async fn carry_out(context: &Context, cluster: &Cluster, action: &Action) -> Result<(), Error> {
+    match action {
+        Action::Remove { node } => return remove(context, cluster, node).await,
+        Action::TerminateStray { instance } => {
+            tracing::warn!(cluster = %cluster.name, instance, "terminating one without a node");
+            let instances = [instance.clone()];
+            context.machines.terminate(&cluster.reference(), &instances).await?;
+            return Ok(());
+        }
+        _ => {}
+    }
+    let mut draft = read_for(context, cluster, action).await?;
+    let fresh = fresh_ids(context, cluster, action);
+    actions::apply(&mut draft, action, fresh)?;
+    for request in context.commit(draft).await? {
+        bring_up(context, request).await?;
+    }
+    Ok(())
+}
+
+/// Everything that the action concerns, as it is now.
+async fn read_for(context: &Context, cluster: &Cluster, action: &Action) -> Result<Draft, Error> {
+    let reference = cluster.reference();
+    let concerned = actions::concerned(action);
+    let mut draft = context.draft();
+    match concerned.cluster {
+        ClusterRead::None => {}
+        ClusterRead::Planned => draft.read_cluster(cluster.clone()),
+        ClusterRead::Fresh => {
+            if let Some(fresh) = context.table.cluster(&reference).await? {
+                draft.read_cluster(fresh);
             }
         }
-        Ok(true)
     }
+    let mut jobs = Vec::from_iter(concerned.job);
+    for node in context.table.nodes_named(&reference, &concerned.nodes).await? {
+        jobs.extend(node.occupant().filter(|_| concerned.occupant).map(|it| it.job.clone()));
+        draft.read_node(node);
+    }
+    for job in jobs {
+        if let Some(job) = context.table.job(&job).await? {
+            draft.read_job(job);
+        }
+    }
+    Ok(draft)
+}
 
-    async fn carry_out(&self, cluster: &Cluster, action: Action) -> Result<(), Error> {
+fn fresh_ids(context: &Context, cluster: &Cluster, action: &Action) -> Option<FreshIds> {
+    let Action::Launch { count, .. } = action else { return None };
+    let low_priority = capacity::is_low_priority(cluster);
+    let node = |_| NodeId::new(&context.new_uid(), low_priority);
+    Some(FreshIds { launch: context.new_uid(), nodes: (0..*count).map(node).collect() })
+}
+
+/// Terminates the instance first. Only when nothing of it runs any more does the node's record go.
+async fn remove(context: &Context, cluster: &Cluster, id: &NodeId) -> Result<(), Error> {
+    let reference = cluster.reference();
+    let Some(node) = context.table.node(&reference, id).await? else { return Ok(()) };
+    if let Some(machine) = node.machine() {
+        let instances = [machine.instance.clone()];
+        let ended = context.machines.terminate(&reference, &instances).await?;
+        if !ended.contains(&instances[0]) {
+            return Ok(());
+        }
+    }
+    let mut draft = context.draft();
+    let occupant = node.occupant().map(|attempt| attempt.job.clone());
+    draft.read_node(node);
+    if let Some(job) = occupant
+        && let Some(job) = context.table.job(&job).await?
+    {
+        draft.read_job(job);
+    }
+    nodes::removed(&mut draft, id)?;
+    context.commit(draft).await?;
+    Ok(())
+}
+
+/// Asks for the instances of a recorded launch and records what came. What was refused is no longer
+/// intended; what is unknown stays intended and is asked for again.
+async fn bring_up(context: &Context, request: LaunchRequest) -> Result<(), Error> {
+    let outcome = context.machines.launch(&request).await?;
+    for (id, machine) in &outcome.launched {
+        record_instance(context, &request.cluster, id, machine).await?;
+    }
+    let Some(error) = outcome.refused else { return Ok(()) };
+    let came = |id: &&NodeId| outcome.launched.iter().all(|(launched, _)| launched != *id);
+    let missing: Vec<NodeId> = request.nodes.iter().filter(came).cloned().collect();
+    replan(|| async {
+        let mut draft = context.draft();
+        if let Some(cluster) = context.table.cluster(&request.cluster).await? {
+            draft.read_cluster(cluster);
+        }
+        for node in context.table.nodes_named(&request.cluster, &missing).await? {
+            draft.read_node(node);
+        }
+        capacity::withdrawn(&mut draft, &missing, error.clone());
+        context.commit(draft).await
+    })
+    .await?;
+    Ok(())
+}
+
+/// The node may have registered by itself already, or be unwanted by now; both is fine.
+async fn record_instance(
+    context: &Context,
+    cluster: &ClusterRef,
+    id: &NodeId,
+    machine: &Machine,
+) -> Result<(), Error> {
+    replan(|| async {
+        let Some(node) = context.table.node(cluster, id).await? else { return Ok(Vec::new()) };
+        let mut draft = context.draft();
+        draft.read_node(node);
+        capacity::launched(&mut draft, id, machine.clone());
+        context.commit(draft).await
+    })
+    .await?;
+    Ok(())
+}
+
+/// The failure is shown; what failed is tried again after a pause.
+async fn record(
+    context: &Context,
+    cluster: &Cluster,
+    action: &Action,
+    failure: &Error,
+) -> Result<(), Error> {
+    tracing::error!(cluster = %cluster.name, ?action, error = failure.chain(), "an action failed");
+    let shown = |code: &str| ResourceError::new(code, failure.chain());
+    replan(|| async {
+        let mut draft = context.draft();
+        if let Some(fresh) = context.table.cluster(&cluster.reference()).await? {
+            draft.read_cluster(fresh);
+        }
         match action {
-            Action::Start { entry, nodes } => self.start(cluster, &entry, &nodes).await,
-            Action::Abandon { entry } => self.abandon(cluster, &entry).await,
-            Action::EndAttempt { attempt, ending, grace_seconds } => {
-                self.end_attempt(cluster, &attempt, ending, grace_seconds).await
+            Action::Remove { node: id } => {
+                if let Some(node) = context.table.node(&cluster.reference(), id).await? {
+                    draft.read_node(node);
+                    nodes::removal_failed(&mut draft, id, &shown("NodeRemovalFailed"))?;
+                }
             }
-            Action::MemberGone { attempt, node } => {
-                let ending =
-                    Ending::NodeLost { node: node.clone(), reason: "it no longer exists".into() };
-                self.settle_member(&cluster.reference(), &attempt, &node, ending, false).await
+            Action::Launch { .. } | Action::Relaunch { .. } => {
+                capacity::record_failure(&mut draft, shown("NodeLaunchFailed"));
             }
-            Action::Launch { count, planned_nodes } => {
-                self.launch(cluster, count, planned_nodes).await
-            }
-            Action::Relaunch { launch, nodes } => self.bring_up(cluster, launch, nodes).await,
-            Action::Leave { node, reason } => self.leave(cluster, &node, reason).await,
-            Action::Remove { node } => self.remove(cluster, &node).await,
-            Action::TerminateStray { instance } => {
-                tracing::warn!(cluster = %cluster.name, instance, "ending a machine without a node");
-                self.machines.terminate(&cluster.reference(), &[instance]).await?;
-                Ok(())
-            }
-            Action::RecordFailure { error } => self.record_failure(cluster, error).await,
-            Action::SetAllocation { resizing, planned_nodes } => {
-                self.set_allocation(cluster, resizing, planned_nodes).await
-            }
-            Action::FallAsleep => self.set_awake(cluster, false).await,
-            Action::Awaken => self.set_awake(cluster, true).await,
-            Action::Rest => self.rest(cluster).await,
-            Action::FinishDeletion => self.finish_cluster_deletion(cluster).await,
+            _ => capacity::show_error(&mut draft, shown("ActionFailed")),
         }
-    }
-
-    async fn start(
-        &self,
-        cluster: &Cluster,
-        entry: &QueueEntry,
-        nodes: &[NodeId],
-    ) -> Result<(), Error> {
-        let now = self.now();
-        let reference = cluster.reference();
-        let job = self.table.job(&entry.job).await?.ok_or(gone("job", "start"))?;
-        let found = self.table.nodes_named(&reference, nodes).await?;
-        let job = job.start(nodes.to_vec(), now)?;
-        let id = job.last_attempt().ok_or(gone("attempt", "start"))?;
-        let mut members = Vec::with_capacity(nodes.len());
-        let mut transaction = Transaction::new().dequeue(&reference, entry).replace_job(&job);
-        for wanted in nodes {
-            let node = found.iter().find(|node| node.id == *wanted).ok_or(gone("node", "start"))?;
-            let node = node.clone().assigned(id.clone(), now)?;
-            let address = node.machine().map(|machine| machine.address.clone()).unwrap_or_default();
-            let progress = MemberProgress::Assigned;
-            members.push(Member { node: node.id.clone(), address, progress });
-            transaction = transaction.replace_node(&node).unmark_idle(&reference, &node.id);
-        }
-        let alone = members.len() == 1;
-        let attempt = Attempt {
-            id,
-            cluster: reference,
-            version: 1,
-            members,
-            started_at: now,
-            max_wall_clock_seconds: entry.max_wall_clock_seconds,
-            phase: if alone { AttemptPhase::Running } else { AttemptPhase::Preparing },
-        };
-        self.table.commit(transaction.create_attempt(&attempt)).await?;
-        tracing::info!(job = %job.names.job, attempt = attempt.id.number, ?nodes, "started");
-        self.wake_nodes(nodes);
-        Ok(())
-    }
-
-    async fn abandon(&self, cluster: &Cluster, entry: &QueueEntry) -> Result<(), Error> {
-        let job = self.table.job(&entry.job).await?.ok_or(gone("job", "abandon"))?;
-        let job = job.abandon(self.now())?;
-        let transaction = Transaction::new().dequeue(&cluster.reference(), entry).replace_job(&job);
-        Ok(self.table.commit(transaction).await?)
-    }
-
-    /// Marks the attempt as ending and tells its nodes. The job's own record changes when the
-    /// attempt has ended everywhere.
-    pub(crate) async fn end_attempt(
-        &self,
-        cluster: &Cluster,
-        id: &AttemptRef,
-        ending: Ending,
-        grace_seconds: u64,
-    ) -> Result<(), Error> {
-        let Some(attempt) = self.table.attempt(&cluster.reference(), id).await? else {
-            return Ok(());
-        };
-        if attempt.is_ending() {
-            return Ok(());
-        }
-        tracing::info!(job = id.job.name, attempt = id.number, ?ending, "ending");
-        let attempt = attempt.end(ending, grace_seconds, self.now());
-        self.table.commit(Transaction::new().replace_attempt(&attempt)).await?;
-        self.wake_nodes(attempt.members.iter().map(|member| &member.node));
-        Ok(())
-    }
-
-    async fn leave(
-        &self,
-        cluster: &Cluster,
-        id: &NodeId,
-        reason: LeaveReason,
-    ) -> Result<(), Error> {
-        let reference = cluster.reference();
-        let node = self.table.node(&reference, id).await?.ok_or(gone("node", "leave"))?;
-        let grace = match reason {
-            LeaveReason::Interrupted => limits::SPOT_NOTICE_SECONDS,
-            LeaveReason::ShrinkWhenDone => limits::MAX_WALL_CLOCK_SECONDS,
-            LeaveReason::Shrink
-            | LeaveReason::Lost
-            | LeaveReason::TooSlow
-            | LeaveReason::ClusterDeleted => limits::STOP_GRACE_SECONDS,
-        };
-        self.leave_until(node, reason, grace).await?;
-        self.hint_cluster(Function::Autoscaler, &reference).await;
-        Ok(())
-    }
-
-    pub(crate) async fn leave_until(
-        &self,
-        node: Node,
-        reason: LeaveReason,
-        seconds: u64,
-    ) -> Result<Node, Error> {
-        let idle = matches!(node.state, NodeState::Idle { .. });
-        let mut leaving = node.leave(reason, self.now().plus_seconds(seconds))?;
-        let mut transaction = Transaction::new().replace_node(&leaving);
-        if idle {
-            transaction = transaction.unmark_idle(&leaving.cluster, &leaving.id);
-        }
-        self.table.commit(transaction).await?;
-        tracing::info!(node = %leaving.id, ?reason, "leaving");
-        self.wake_nodes([&leaving.id]);
-        leaving.version += 1;
-        Ok(leaving)
-    }
-
-    /// Ends the machine first. Only when nothing of it runs any more is the node forgotten and its
-    /// attempt free to end: the same job must not run twice.
-    async fn remove(&self, cluster: &Cluster, id: &NodeId) -> Result<(), Error> {
-        let reference = cluster.reference();
-        let Some(node) = self.table.node(&reference, id).await? else { return Ok(()) };
-        if let Some(machine) = node.machine() {
-            let instances = [machine.instance.clone()];
-            let ended = self.machines.terminate(&reference, &instances).await?;
-            if !ended.contains(&instances[0]) {
-                return Ok(());
-            }
-        }
-        match node.occupant() {
-            Some(attempt) => {
-                let reason = "its machine has ended".to_owned();
-                let ending = Ending::NodeLost { node: id.clone(), reason };
-                self.settle_member(&reference, attempt, id, ending, true).await?;
-            }
-            None => self.table.commit(forget_node(Transaction::new(), &node)).await?,
-        }
-        tracing::info!(node = %id, "gone");
-        // What follows (allocation settled, the cluster at rest or deleted) needs a new look.
-        self.hint_cluster(Function::Autoscaler, &reference).await;
-        Ok(())
-    }
-
-    pub(crate) async fn record_failure(
-        &self,
-        cluster: &Cluster,
-        error: ResourceError,
-    ) -> Result<(), Error> {
-        let mut cluster = self.fresh(cluster).await?;
-        tracing::warn!(cluster = %cluster.name, code = error.code, message = error.message, "node failure");
-        cluster.health = cluster.health.failed(self.now());
-        cluster.record_error(error);
-        Ok(self.table.commit(Transaction::new().replace_cluster(&cluster)).await?)
-    }
-
-    async fn set_allocation(
-        &self,
-        cluster: &Cluster,
-        resizing: bool,
-        planned_nodes: u32,
-    ) -> Result<(), Error> {
-        let mut cluster = self.fresh(cluster).await?;
-        if cluster.allocation.resizing != resizing {
-            cluster.allocation = Allocation { resizing, since: self.now() };
-        }
-        cluster.planned_nodes = planned_nodes;
-        Ok(self.table.commit(Transaction::new().replace_cluster(&cluster)).await?)
-    }
-
-    async fn set_awake(&self, cluster: &Cluster, awake: bool) -> Result<(), Error> {
-        let mut changed = cluster.clone();
-        changed.awake = awake;
-        let mut transaction = Transaction::new().replace_cluster(&changed);
-        if awake {
-            transaction = transaction.wake(&Wake::Cluster { cluster: cluster.reference() });
-        }
-        Ok(self.table.commit(transaction).await?)
-    }
-
-    /// Writes the cluster too, so that a job which wakes it meanwhile is not overlooked.
-    async fn rest(&self, cluster: &Cluster) -> Result<(), Error> {
-        let transaction = Transaction::new().replace_cluster(cluster).rest(&cluster.uid);
-        Ok(self.table.commit(transaction).await?)
-    }
-
-    /// The cluster as it is now, for writes that may follow another write of the same plan.
-    async fn fresh(&self, cluster: &Cluster) -> Result<Cluster, Error> {
-        let fresh = self.table.cluster(&cluster.reference()).await?;
-        Ok(fresh.ok_or(gone("cluster", "change"))?)
-    }
-}
-
-/// Removes the node's record and everything that names it.
-pub(crate) fn forget_node(transaction: Transaction, node: &Node) -> Transaction {
-    let transaction = usages::remove_node(transaction, node).unmark_idle(&node.cluster, &node.id);
-    match node.machine() {
-        Some(machine) => transaction.disown_instance(&machine.instance),
-        None => transaction,
-    }
-}
-
-/// What a plan names is not there any more: as good as a conflict.
-pub(crate) fn gone(what: &'static str, transition: &'static str) -> Refused {
-    Refused { what, state: "gone", transition }
+        context.commit(draft).await
+    })
+    .await?;
+    Ok(())
 }

@@ -1,84 +1,129 @@
 //! File servers: a directory tree each, named by uid, that clusters and jobs mount.
 
-use crate::operations::{Put, Started};
-use crate::ports::Function;
-use crate::workspaces::being_deleted;
-use crate::{Control, Error, replan};
-use dynamo::{Page, Transaction};
+use crate::context::replan;
+use crate::operations::{Put, Started, stored};
+use crate::workspaces::{self, being_deleted};
+use crate::{Context, Error, Function};
+use lifecycle::Draft;
+use lifecycle::resources::{self, Resource};
 use model::{
     FileServer, FileServerSpec, FileServerState, Name, Operation, ResourceError, Timestamp, Uid,
-    Wake, WorkspaceNames, limits,
+    Workspace, WorkspaceNames, limits,
 };
 use std::path::PathBuf;
+use table::Page;
 use wire::{FileServerId, FileServerView, ResourceKind};
 
-impl Control {
-    pub fn file_server_directory(&self, uid: &Uid) -> PathBuf {
-        self.settings.file_server_root.join(uid.as_str())
+#[derive(Clone)]
+pub struct FileServers {
+    context: Context,
+}
+
+/// Where the tree of a file server is.
+pub(crate) fn directory(context: &Context, uid: &Uid) -> PathBuf {
+    context.settings.file_server_root.join(uid.as_str())
+}
+
+/// # Errors
+/// 404 when there is no such workspace or file server.
+async fn existing(
+    context: &Context,
+    names: &WorkspaceNames,
+    name: &Name,
+) -> Result<FileServer, Error> {
+    let workspace = workspaces::existing(context, names).await?;
+    let found = context.table.file_server(&workspace.uid, name.as_str()).await?;
+    found.ok_or_else(|| Error::not_found(ResourceKind::FileServer, name.as_str()))
+}
+
+/// The file servers that a request names, each once.
+///
+/// # Errors
+/// When one does not exist, cannot be mounted, or there are more than a transaction takes.
+pub(crate) async fn mountable(
+    context: &Context,
+    ids: impl Iterator<Item = &FileServerId>,
+) -> Result<Vec<FileServer>, Error> {
+    let mut servers: Vec<FileServer> = Vec::new();
+    for id in ids {
+        let server = existing(context, &id.names, &id.name).await?;
+        refuse_unready(&server)?;
+        if !servers.iter().any(|known| known.uid == server.uid) {
+            servers.push(server);
+        }
+        if servers.len() > limits::MAX_FILE_SERVER_MOUNTS {
+            let message = format!(
+                "At most {} different file servers can be mounted; use fewer, or directories of one",
+                limits::MAX_FILE_SERVER_MOUNTS
+            );
+            return Err(Error::bad_request("InvalidParameter", message));
+        }
+    }
+    Ok(servers)
+}
+
+fn refuse_unready(server: &FileServer) -> Result<(), Error> {
+    let name = &server.name;
+    match server.state {
+        FileServerState::Ready { .. } => Ok(()),
+        FileServerState::Creating { .. } => Err(Error::conflict(
+            "FileServerNotReady",
+            format!("The specified file server {name} is still being created"),
+        )),
+        FileServerState::Failed { .. } => Err(Error::conflict(
+            "FileServerNotReady",
+            format!(
+                "The specified file server {name} could not be provisioned; create it again, or delete it"
+            ),
+        )),
+        FileServerState::Deleting { .. } => Err(being_deleted("file server", name)),
+    }
+}
+
+impl FileServers {
+    pub(crate) fn new(context: &Context) -> Self {
+        Self { context: context.clone() }
+    }
+
+    /// # Errors
+    /// 404 when there is no such workspace or file server.
+    pub async fn get(&self, names: &WorkspaceNames, name: &Name) -> Result<FileServer, Error> {
+        existing(&self.context, names, name).await
     }
 
     /// What a response says beyond the record. Nodes reach the tree through the service, so the
     /// addresses are those of this machine or of the stack's file system.
-    pub fn file_server_view(&self, server: &FileServer) -> FileServerView {
-        let path = self.file_server_directory(&server.uid).to_string_lossy().into_owned();
+    pub fn view(&self, server: &FileServer) -> FileServerView {
+        let path = directory(&self.context, &server.uid).to_string_lossy().into_owned();
         FileServerView {
             mount_point: "/data".to_owned(),
             public_ip: "127.0.0.1".to_owned(),
             internal_ip: "127.0.0.1".to_owned(),
-            local_path: self.settings.shows_local_paths.then_some(path),
+            local_path: self.context.settings.shows_local_paths.then_some(path),
         }
     }
 
-    pub async fn file_server(
-        &self,
-        names: &WorkspaceNames,
-        name: &Name,
-    ) -> Result<FileServer, Error> {
-        let workspace = self.workspace(names).await?;
-        let found = self.table.file_server(&workspace.uid, name.as_str()).await?;
-        found.ok_or_else(|| Error::not_found(ResourceKind::FileServer, name.as_str()))
-    }
-
-    /// A file server that is named in a request, if it can be mounted.
-    pub(crate) async fn mountable(&self, id: &FileServerId) -> Result<FileServer, Error> {
-        let server = self.file_server(&id.names, &id.name).await?;
-        match server.state {
-            FileServerState::Ready { .. } => Ok(server),
-            FileServerState::Creating { .. } => Err(Error::conflict(
-                "FileServerNotReady",
-                format!("The specified file server {} is still being created", id.name),
-            )),
-            FileServerState::Failed { .. } => Err(Error::conflict(
-                "FileServerNotReady",
-                format!(
-                    "The specified file server {} could not be provisioned; create it again, or delete it",
-                    id.name
-                ),
-            )),
-            FileServerState::Deleting { .. } => Err(being_deleted("file server", &id.name)),
-        }
-    }
-
-    pub async fn put_file_server(
+    /// Creates a file server; its directory follows. One that could not be provisioned is tried
+    /// again.
+    ///
+    /// # Errors
+    /// 409 when the name is taken by another one.
+    pub async fn put(
         &self,
         names: &WorkspaceNames,
         name: &Name,
         spec: &FileServerSpec,
     ) -> Result<Put<FileServer>, Error> {
-        let uid = self.new_uid();
+        let (uid, operation) = (self.context.new_uid(), self.context.new_uid());
         replan(|| async {
-            let workspace = self.open_workspace(names).await?;
-            let found = self.table.file_server(&workspace.uid, name.as_str()).await?;
-            let operation = self.new_uid();
-            let started = |operation| Started {
-                operation,
-                location: workspace.location.clone(),
-                is_done: false,
-            };
+            let workspace = workspaces::open(&self.context, names).await?;
+            let found = self.context.table.file_server(&workspace.uid, name.as_str()).await?;
+            let accepted = |operation| Ok(Put::Accepted(stored(operation, &workspace.location)));
+            let mut draft = self.context.draft();
             match found {
                 Some(found) if found.uid == uid => {
                     if let FileServerState::Creating { operation, .. } = found.state {
-                        return Ok(Put::Accepted(started(operation)));
+                        return accepted(operation);
                     }
                     return Ok(Put::Unchanged(Box::new(found)));
                 }
@@ -86,196 +131,188 @@ impl Control {
                     return Err(being_deleted("file server", name));
                 }
                 Some(found) if wire::is_same_file_server(spec, &found) => {
-                    if let FileServerState::Failed { .. } = found.state {
-                        self.provision_again(found, operation.clone()).await?;
-                        return Ok(Put::Accepted(started(operation)));
-                    }
-                    return Ok(Put::Unchanged(Box::new(found)));
+                    let FileServerState::Failed { .. } = found.state else {
+                        return Ok(Put::Unchanged(Box::new(found)));
+                    };
+                    provision_again(&mut draft, &found, operation.clone());
                 }
                 Some(_) => return Err(exists("FileServerExists", "file server", name)),
-                None => {}
+                None => {
+                    let server = self.new_server(&workspace, name, spec, &uid, &operation);
+                    draft.writes().require_workspace(&workspace);
+                    draft.writes().create(&server);
+                    provision(&mut draft, &server, operation.clone());
+                }
             }
-            let now = self.now();
-            let mut spec = spec.clone();
-            let own = || wire::ids::own_subnet_id(&workspace.names.subscription, &uid);
-            spec.subnet_id = spec.subnet_id.or_else(|| Some(own()));
-            let server = FileServer {
-                workspace: workspace.uid.clone(),
-                names: workspace.names.clone(),
-                name: name.clone(),
-                uid: uid.clone(),
-                version: 1,
-                spec,
-                created_at: now,
-                etag: self.new_uid(),
-                modified_at: now,
-                state: FileServerState::Creating { operation: operation.clone(), since: now },
-            };
-            let resource = wire::ids::child_key(&server.names, name);
-            let wake = file_server_wake(&server);
-            let transaction = Transaction::new()
-                .require_workspace(&workspace)
-                .create_file_server(&server)
-                .put_operation(&Operation::started(operation.clone(), resource, now))
-                .wake(&wake);
-            self.table.commit(transaction).await?;
-            self.hint(Function::Recovery, &wake).await;
-            Ok(Put::Accepted(started(operation)))
+            self.context.commit(draft).await?;
+            accepted(operation.clone())
         })
         .await
     }
 
-    pub async fn file_servers(
+    fn new_server(
+        &self,
+        workspace: &Workspace,
+        name: &Name,
+        spec: &FileServerSpec,
+        uid: &Uid,
+        operation: &Uid,
+    ) -> FileServer {
+        let now = self.context.now();
+        let own = || wire::ids::own_subnet_id(&workspace.names.subscription, uid);
+        let subnet_id = spec.subnet_id.clone().or_else(|| Some(own()));
+        FileServer {
+            workspace: workspace.uid.clone(),
+            names: workspace.names.clone(),
+            name: name.clone(),
+            uid: uid.clone(),
+            version: 1,
+            spec: FileServerSpec { subnet_id, ..spec.clone() },
+            created_at: now,
+            etag: self.context.new_uid(),
+            modified_at: now,
+            state: FileServerState::Creating { operation: operation.clone(), since: now },
+        }
+    }
+
+    /// # Errors
+    /// 404 when there is no such workspace.
+    pub async fn list(
         &self,
         names: &WorkspaceNames,
         after: Option<String>,
         limit: usize,
     ) -> Result<Page<FileServer>, Error> {
-        let workspace = self.workspace(names).await?;
-        Ok(self.table.file_servers(&workspace.uid, after, limit).await?)
+        let workspace = workspaces::existing(&self.context, names).await?;
+        Ok(self.context.table.file_servers(&workspace.uid, after, limit).await?)
     }
 
     /// `None` when there is nothing to delete.
     ///
     /// # Errors
     /// 409 while a cluster mounts it, of whatever workspace.
-    pub async fn delete_file_server(
+    pub async fn delete(
         &self,
         names: &WorkspaceNames,
         name: &Name,
     ) -> Result<Option<Started>, Error> {
         replan(|| async {
-            let workspace = self.workspace(names).await?;
-            let found = self.table.file_server(&workspace.uid, name.as_str()).await?;
+            let workspace = workspaces::existing(&self.context, names).await?;
+            let found = self.context.table.file_server(&workspace.uid, name.as_str()).await?;
             let Some(server) = found else { return Ok(None) };
             self.refuse_if_mounted(&server).await?;
-            let operation = self.start_file_server_deletion(server).await?;
-            Ok(Some(Started { operation, location: workspace.location, is_done: false }))
+            let mut draft = self.context.draft();
+            let operation = self.context.new_uid();
+            let operation = resources::begin_deletion(&mut draft, &server, operation);
+            self.context.commit(draft).await?;
+            Ok(Some(stored(operation, &workspace.location)))
         })
         .await
     }
 
     async fn refuse_if_mounted(&self, server: &FileServer) -> Result<(), Error> {
-        match self.table.file_server_user(&server.uid).await? {
+        match self.context.table.file_server_user(&server.uid).await? {
             None => Ok(()),
             Some(user) => Err(Error::conflict(
                 "FileServerInUse",
                 format!(
                     "The specified file server {} is mounted by the cluster {}; delete the cluster first",
-                    server.name, user.cluster_id
+                    server.name,
+                    wire::cluster_id(&user.names, &user.name)
                 ),
             )),
         }
     }
-
-    pub(crate) async fn start_file_server_deletion(
-        &self,
-        mut server: FileServer,
-    ) -> Result<Uid, Error> {
-        if let FileServerState::Deleting { operation, .. } = server.state {
-            return Ok(operation);
-        }
-        let (now, operation) = (self.now(), self.new_uid());
-        server.state = FileServerState::Deleting { operation: operation.clone(), since: now };
-        let resource = wire::ids::child_key(&server.names, &server.name);
-        let wake = file_server_wake(&server);
-        let transaction = Transaction::new()
-            .replace_file_server(&server)
-            .put_operation(&Operation::started(operation.clone(), resource, now))
-            .wake(&wake);
-        self.table.commit(transaction).await?;
-        self.hint(Function::Recovery, &wake).await;
-        Ok(operation)
-    }
-
-    /// The next step of a file server that is being created or deleted: its directory, then its
-    /// record.
-    pub(crate) async fn settle_file_server(
-        &self,
-        workspace: &Uid,
-        name: &str,
-        uid: &Uid,
-    ) -> Result<(), Error> {
-        replan(|| async {
-            let found = self.table.file_server(workspace, name).await?;
-            let Some(mut server) = found.filter(|server| server.uid == *uid) else {
-                return Ok(self.table.commit(Transaction::new().rest(uid)).await?);
-            };
-            let directory = self.file_server_directory(uid);
-            let (transaction, operation) = match server.state.clone() {
-                FileServerState::Creating { operation, since } => {
-                    if let Err(error) = std::fs::create_dir_all(&directory) {
-                        return self.not_provisioned(server, &operation, since, error).await;
-                    }
-                    server.state = FileServerState::Ready { since: self.now() };
-                    (Transaction::new().replace_file_server(&server), Some(operation))
-                }
-                FileServerState::Ready { .. } | FileServerState::Failed { .. } => {
-                    (Transaction::new(), None)
-                }
-                FileServerState::Deleting { operation, .. } => {
-                    remove_tree(&directory)?;
-                    (Transaction::new().remove_file_server(&server), Some(operation))
-                }
-            };
-            let transaction =
-                self.complete_operations(transaction, operation.into_iter().collect()).await?;
-            Ok(self.table.commit(transaction.rest(uid)).await?)
-        })
-        .await
-    }
 }
 
-impl Control {
-    /// Tried again until its deadline; then the operation has failed, and says so inside its 200.
-    async fn not_provisioned(
-        &self,
-        mut server: FileServer,
-        operation: &Uid,
-        since: Timestamp,
-        error: std::io::Error,
-    ) -> Result<(), Error> {
-        let now = self.now();
-        if now.seconds_since(since) < limits::FILE_SERVER_DEADLINE_SECONDS {
-            return Err(error.into());
-        }
-        tracing::error!(file_server = %server.name, %error, "a file server cannot be provisioned");
-        server.state = FileServerState::Failed { since: now };
-        let rest = server.uid.clone();
-        let mut transaction = Transaction::new().replace_file_server(&server).rest(&rest);
-        if let Some(operation) = self.table.operation(operation).await? {
-            // Code and message that the service was seen to use (section 1.1).
-            let failure = ResourceError::new(
-                "FileServerProvisioningFailed",
-                "File Server provisioning has failed",
-            );
-            transaction = transaction.put_operation(&operation.failed(failure, now));
-        }
-        Ok(self.table.commit(transaction).await?)
-    }
+/// Its operation begins, and recovery makes the directory.
+fn provision(draft: &mut Draft, server: &FileServer, operation: Uid) {
+    let started = Operation::started(operation, server.operation_key(), draft.now);
+    draft.put_operation(&started);
+    draft.writes().schedule(&server.target());
+    draft.hint(Function::Recovery, server.target());
+}
 
-    /// Another try of a file server that could not be provisioned.
-    async fn provision_again(&self, mut server: FileServer, operation: Uid) -> Result<(), Error> {
-        let now = self.now();
-        let resource = wire::ids::child_key(&server.names, &server.name);
-        server.state = FileServerState::Creating { operation: operation.clone(), since: now };
-        let wake = file_server_wake(&server);
-        let transaction = Transaction::new()
-            .replace_file_server(&server)
-            .put_operation(&Operation::started(operation, resource, now))
-            .wake(&wake);
-        self.table.commit(transaction).await?;
-        self.hint(Function::Recovery, &wake).await;
+fn provision_again(draft: &mut Draft, failed: &FileServer, operation: Uid) {
+    let mut server = failed.clone();
+    server.state = FileServerState::Creating { operation: operation.clone(), since: draft.now };
+    draft.writes().replace(failed, &server);
+    provision(draft, &server, operation);
+}
+
+/// The next step of a file server that is being created or deleted: its directory, then its record.
+///
+/// # Errors
+/// When the directory cannot be made or removed; tried again until the deadline of a creation.
+pub(crate) async fn settle(
+    context: &Context,
+    workspace: &Uid,
+    name: &str,
+    uid: &Uid,
+) -> Result<(), Error> {
+    replan(|| async {
+        let found = context.table.file_server(workspace, name).await?;
+        let mut draft = context.draft();
+        match found.filter(|server| server.uid == *uid) {
+            Some(server) => settle_found(context, &mut draft, &server)?,
+            None => draft.writes().unschedule(uid),
+        }
+        context.commit(draft).await?;
         Ok(())
-    }
+    })
+    .await
 }
 
-fn file_server_wake(server: &FileServer) -> Wake {
-    Wake::FileServer {
-        workspace: server.workspace.clone(),
-        name: server.name.key(),
-        uid: server.uid.clone(),
+fn settle_found(context: &Context, draft: &mut Draft, server: &FileServer) -> Result<(), Error> {
+    let (directory, now) = (directory(context, &server.uid), draft.now);
+    match &server.state {
+        FileServerState::Creating { operation, since } => {
+            let outcome = std::fs::create_dir_all(&directory);
+            let late = now.seconds_since(*since) >= limits::FILE_SERVER_DEADLINE_SECONDS;
+            match outcome {
+                Err(error) if !late => return Err(error.into()),
+                outcome => provisioned(draft, server, operation, *since, outcome),
+            }
+        }
+        FileServerState::Ready { .. } | FileServerState::Failed { .. } => {
+            draft.writes().unschedule(&server.uid);
+        }
+        FileServerState::Deleting { .. } => {
+            remove_tree(&directory)?;
+            resources::finish_deletion(draft, server);
+        }
     }
+    Ok(())
+}
+
+/// The operation of a creation ends; when it has failed, it says so inside its 200.
+fn provisioned(
+    draft: &mut Draft,
+    server: &FileServer,
+    operation: &Uid,
+    since: Timestamp,
+    outcome: std::io::Result<()>,
+) {
+    let now = draft.now;
+    let mut after = server.clone();
+    let started = Operation::started(operation.clone(), server.operation_key(), since);
+    let ended = match outcome {
+        Ok(()) => {
+            after.state = FileServerState::Ready { since: now };
+            started.succeeded(now)
+        }
+        Err(error) => {
+            tracing::error!(file_server = %server.name, %error, "it cannot be provisioned");
+            after.state = FileServerState::Failed { since: now };
+            // Code and message that the service was seen to use (section 1.1).
+            let (code, message) =
+                ("FileServerProvisioningFailed", "File Server provisioning has failed");
+            started.failed(ResourceError::new(code, message), now)
+        }
+    };
+    draft.writes().replace(server, &after);
+    draft.put_operation(&ended);
+    draft.writes().unschedule(&server.uid);
 }
 
 fn remove_tree(directory: &std::path::Path) -> std::io::Result<()> {

@@ -3,7 +3,7 @@
 //! Paths come from users and may hold symbolic links; every access goes through a directory handle
 //! that cannot be left.
 
-use crate::{Control, Error};
+use crate::{Context, Error, file_servers};
 use cap_std::ambient_authority;
 use cap_std::fs::{Dir, File, Metadata};
 use model::{Job, MountPoint, MountVolumes, Timestamp, Uid};
@@ -18,17 +18,26 @@ pub struct FilePlace {
     pub path: String,
 }
 
-impl Control {
+#[derive(Clone)]
+pub struct Files {
+    context: Context,
+}
+
+impl Files {
+    pub(crate) fn new(context: &Context) -> Self {
+        Self { context: context.clone() }
+    }
+
     /// One level of an output directory, in byte order of the names, from behind `after` on.
     /// A directory that is not there (yet) is empty: clients poll this until a file shows up.
-    pub fn output_files(
+    pub fn list(
         &self,
         job: &Job,
         query: &OutputFilesQuery,
         link: impl Fn(&FilePlace) -> String,
     ) -> Result<Vec<FileEntry>, Error> {
         let place = output_place(job, query)?;
-        let root = match open_root(&self.file_server_directory(&place.file_server)) {
+        let root = match open_root(&file_servers::directory(&self.context, &place.file_server)) {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
             root => root?,
         };
@@ -56,7 +65,7 @@ impl Control {
     ///
     /// # Errors
     /// 404 when there is no such file, or the path leads out of the file server.
-    pub fn open_file(&self, file_server: &Uid, path: &str) -> Result<File, Error> {
+    pub fn open(&self, file_server: &Uid, path: &str) -> Result<File, Error> {
         let missing = || {
             crate::ApiError::new(
                 crate::Kind::NotFound,
@@ -64,7 +73,8 @@ impl Control {
                 "The file is not there (any more)",
             )
         };
-        let root = open_root(&self.file_server_directory(file_server)).map_err(|_| missing())?;
+        let root = open_root(&file_servers::directory(&self.context, file_server))
+            .map_err(|_| missing())?;
         // Looked at before it is opened: to open a pipe is to wait for somebody who writes to it.
         match root.metadata(path) {
             Ok(metadata) if metadata.is_file() => root.open(path).map_err(|_| missing().into()),

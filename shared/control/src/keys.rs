@@ -77,6 +77,15 @@ impl Keys {
         URL_SAFE_NO_PAD.encode(&mac(&self.links, &["page", list, position])[..16])
     }
 
+    /// The signature of an operation that is not stored: its id, and what is to be said of it.
+    pub fn sign_operation(&self, id: &Uid, body: &str) -> String {
+        URL_SAFE_NO_PAD.encode(&mac(&self.links, &["operation", id.as_str(), body])[..16])
+    }
+
+    pub fn is_operation_signed(&self, id: &Uid, body: &str, signature: &str) -> bool {
+        same(&self.sign_operation(id, body), signature)
+    }
+
     /// With its token a node can speak for itself only.
     pub fn node_token(&self, cluster: &ClusterRef, node: &NodeId) -> String {
         URL_SAFE_NO_PAD.encode(mac(&self.nodes, &[cluster.uid.as_str(), node.as_str()]))

@@ -1,22 +1,24 @@
-//! The shell around the decisions: reads snapshots, has `scheduler` plan, carries the plans out.
+//! The shell around decisions and reactions: reads records, has `scheduler` plan or `lifecycle`
+//! react, commits the change, and carries out what follows from it.
 //!
-//! The rules of this crate: nothing is decided here that `scheduler` or `model` could decide; every
-//! write is conditional; the intent is stored before the effect; what a message says is never
-//! believed, only looked up.
+//! The rules of this crate: nothing is decided here that `scheduler`, `lifecycle` or `model` could
+//! decide; every write is conditional; the intent is stored before the effect; a message is never
+//! believed, it only says which state to read.
 
 mod assignment;
 pub mod autoscaler;
 pub mod clusters;
+mod context;
 pub mod deletion;
 pub mod dispatcher;
 mod error;
-pub mod execute;
+mod execute;
 pub mod experiments;
 pub mod file_servers;
 pub mod files;
 pub mod jobs;
 pub mod keys;
-mod launch;
+pub mod listening;
 pub mod nodes;
 pub mod operations;
 pub mod ports;
@@ -24,92 +26,76 @@ mod provided;
 pub mod recovery;
 pub mod resource_groups;
 pub mod roles;
-mod settle;
+pub mod schedule;
+pub mod system;
 pub mod tokens;
-pub mod trigger;
 pub mod usages;
 pub mod workspaces;
-pub mod world;
 
+pub use context::{Context, Parts, Settings};
 pub use error::{ApiError, Error, Kind};
+pub use lifecycle::Function;
 
-use keys::Keys;
-use model::{NodeId, Timestamp, Uid, Wake};
-use ports::{Clock, Function, Hints, Ids, Machines};
-use std::path::PathBuf;
-use std::sync::Arc;
+use clusters::Clusters;
+use experiments::Experiments;
+use file_servers::FileServers;
+use files::Files;
+use jobs::Jobs;
+use nodes::Nodes;
+use operations::Operations;
+use resource_groups::ResourceGroups;
+use roles::Roles;
+use tokens::Tokens;
+use usages::Usages;
+use workspaces::Workspaces;
 
-/// How often something is planned anew after others wrote first, before the caller is told so. Each
-/// try reads the newest state, so more tries than writers at one record are never needed.
-const MAX_TRIES: usize = 20;
-
-/// The control plane: the table and the ports, the same on AWS and on one machine.
+/// The services of the control plane, one for each noun of the API, on one context.
 #[derive(Clone)]
 pub struct Control {
-    pub table: dynamo::Table,
-    pub machines: Arc<dyn Machines>,
-    pub hints: Arc<dyn Hints>,
-    pub clock: Arc<dyn Clock>,
-    pub ids: Arc<dyn Ids>,
-    pub keys: Arc<Keys>,
-    pub settings: Arc<Settings>,
-}
-
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// How long idle nodes beyond demand stay.
-    pub idle_seconds: u64,
-    /// Nodes that the whole service may have; a job that needs more is refused.
-    pub max_nodes: u32,
-    /// What a region of a subscription may use.
-    pub quota: usages::Quota,
-    /// Where the trees of the file servers are, one directory each, named by uid.
-    pub file_server_root: PathBuf,
-    /// Whether users are told that directory: only where it is on their own machine.
-    pub shows_local_paths: bool,
-    /// Since when nodes can reach the control plane; a lease does not run before.
-    pub listening_since: Timestamp,
+    pub context: Context,
+    pub clusters: Clusters,
+    pub experiments: Experiments,
+    pub file_servers: FileServers,
+    pub files: Files,
+    pub jobs: Jobs,
+    pub nodes: Nodes,
+    pub operations: Operations,
+    pub resource_groups: ResourceGroups,
+    pub roles: Roles,
+    pub tokens: Tokens,
+    pub usages: Usages,
+    pub workspaces: Workspaces,
 }
 
 impl Control {
-    pub fn now(&self) -> Timestamp {
-        self.clock.now()
-    }
-
-    pub fn new_uid(&self) -> Uid {
-        self.ids.uid()
-    }
-
-    /// Tells a function to look at something. A lost hint costs time, never more: the schedule
-    /// looks at everything that is not at rest.
-    pub async fn hint(&self, function: Function, wake: &Wake) {
-        if let Err(error) = self.hints.send(function, wake).await {
-            tracing::warn!(?function, %error, "a hint was not sent; the schedule will look");
+    pub fn new(context: Context) -> Self {
+        Self {
+            clusters: Clusters::new(&context),
+            experiments: Experiments::new(&context),
+            file_servers: FileServers::new(&context),
+            files: Files::new(&context),
+            jobs: Jobs::new(&context),
+            nodes: Nodes::new(&context),
+            operations: Operations::new(&context),
+            resource_groups: ResourceGroups::new(&context),
+            roles: Roles::new(&context),
+            tokens: Tokens::new(&context),
+            usages: Usages::new(&context),
+            workspaces: Workspaces::new(&context),
+            context,
         }
     }
 
-    pub async fn hint_cluster(&self, function: Function, cluster: &model::ClusterRef) {
-        self.hint(function, &Wake::Cluster { cluster: cluster.clone() }).await;
-    }
-
-    /// A node that waits for news is to ask again.
-    pub fn wake_nodes<'a>(&self, nodes: impl IntoIterator<Item = &'a NodeId>) {
-        for node in nodes {
-            self.hints.wake_node(node);
+    /// Reconciles one target, as the function does that a hint names: the one handler of
+    /// dispatcher, autoscaler and recovery.
+    ///
+    /// # Errors
+    /// What the table or a port reports; the hint is to be delivered again.
+    pub async fn reconcile(&self, function: Function, target: &model::Target) -> Result<(), Error> {
+        match function {
+            Function::Dispatcher => dispatcher::reconcile(&self.context, target).await,
+            Function::Autoscaler => autoscaler::reconcile(&self.context, target).await,
+            Function::Recovery => recovery::reconcile(&self.context, target).await,
         }
     }
-}
-
-/// Tries again as long as somebody else wrote first.
-pub(crate) async fn replan<T, F>(mut step: impl FnMut() -> F) -> Result<T, Error>
-where
-    F: Future<Output = Result<T, Error>>,
-{
-    for _ in 1..MAX_TRIES {
-        match step().await {
-            Err(error) if error.is_conflict() => {}
-            outcome => return outcome,
-        }
-    }
-    step().await
 }

@@ -1,18 +1,29 @@
-//! What a node's agent says, and what is desired of it (see the `protocol` crate).
+//! The agents' endpoint: what a node reports, and what is desired of it (see the `protocol` crate).
 
-use crate::ports::Function;
-use crate::{ApiError, Control, Error, Kind, replan};
-use dynamo::Transaction;
-use model::{
-    Attempt, AttemptPhase, AttemptRef, ClusterRef, Ending, LeaveReason, Machine, MemberProgress,
-    Node, NodeId, NodeState, ResourceError, Timestamp, limits,
-};
-use protocol::{
-    AttemptKey, AttemptReport, Desired, End, NodePhase, Problem, Progress, SyncRequest,
-    SyncResponse,
-};
+use crate::context::replan;
+use crate::{ApiError, Context, Error, Function, Kind};
+use lifecycle::report::{self, Wanted};
+use lifecycle::{Draft, jobs};
+use model::{ClusterRef, Job, JobState, Node, NodeId, NodeState, Target, limits};
+use protocol::{AttemptReport, Desired, NodePhase, Progress, SyncRequest, SyncResponse};
 
-impl Control {
+/// In how many tries a node that becomes free is given the next job in the same commit. Where many
+/// become free at once they meet at the head of the queue; the dispatcher then sorts it out.
+const COMPOSED_TRIES: usize = 3;
+
+#[derive(Clone)]
+pub struct Nodes {
+    context: Context,
+}
+
+/// The node as it is after its report, and the job that it runs.
+type Observed = (Node, Option<Job>);
+
+impl Nodes {
+    pub(crate) fn new(context: &Context) -> Self {
+        Self { context: context.clone() }
+    }
+
     /// Takes in what the agent observed and answers what is desired.
     ///
     /// # Errors
@@ -23,208 +34,157 @@ impl Control {
         id: &NodeId,
         request: &SyncRequest,
     ) -> Result<SyncResponse, Error> {
-        let node = replan(|| self.observe(cluster, id, request)).await?;
-        let desired = self.desired(&node, request).await?;
-        Ok(SyncResponse { ask_again_millis: ask_again_millis(&desired), desired })
+        let mut tries = 0;
+        let observed = replan(|| {
+            tries += 1;
+            self.observe(cluster, id, request, tries <= COMPOSED_TRIES)
+        })
+        .await?;
+        self.answer(observed, request).await
     }
 
     /// What is desired now, without anything new being observed.
     ///
     /// # Errors
-    /// As [`Control::sync`].
-    pub async fn look_again(
+    /// As [`Nodes::sync`].
+    pub async fn current(
         &self,
         cluster: &ClusterRef,
         id: &NodeId,
         request: &SyncRequest,
     ) -> Result<SyncResponse, Error> {
-        let node = self.known_node(cluster, id).await?;
-        let desired = self.desired(&node, request).await?;
-        Ok(SyncResponse { ask_again_millis: ask_again_millis(&desired), desired })
+        let node = self.known(cluster, id).await?;
+        let job = self.occupant(&node).await?;
+        self.answer((node, job), request).await
     }
 
-    async fn known_node(&self, cluster: &ClusterRef, id: &NodeId) -> Result<Node, Error> {
+    async fn known(&self, cluster: &ClusterRef, id: &NodeId) -> Result<Node, Error> {
         let gone = || {
             let message = format!("Node {id} does not belong to cluster {} any more", cluster.name);
             ApiError::new(Kind::Gone, "NodeNotFound", message)
         };
-        Ok(self.table.node(cluster, id).await?.ok_or_else(gone)?)
+        Ok(self.context.table.node(cluster, id).await?.ok_or_else(gone)?)
     }
 
-    /// Answers the node as it is afterwards; read a second time only if something has changed.
+    async fn occupant(&self, node: &Node) -> Result<Option<Job>, Error> {
+        match node.occupant() {
+            Some(attempt) => Ok(self.context.table.job(&attempt.job).await?),
+            None => Ok(None),
+        }
+    }
+
     async fn observe(
         &self,
         cluster: &ClusterRef,
         id: &NodeId,
         request: &SyncRequest,
-    ) -> Result<Node, Error> {
-        let node = self.known_node(cluster, id).await?;
-        let mut node = self.note_life(node, request).await?;
-        // A node that says it is being taken away gets no further job, so that is written before
-        // its report is; what it ran ends for that reason unless it had ended by itself before.
-        if let Some(seconds) = request.interruption_notice_seconds {
-            node = self.mark_interrupted(node, seconds).await?;
+        compose: bool,
+    ) -> Result<Observed, Error> {
+        let node = self.known(cluster, id).await?;
+        let concerned = report::concerned(&node, request);
+        let mut draft = self.context.draft();
+        let before = self.occupant(&node).await?;
+        if let Some(job) = &before {
+            draft.read_job(job.clone());
         }
-        if let Some(report) = &request.attempt
-            && self.take_report(&node, report).await?
+        if concerned.cluster
+            && let Some(cluster) = self.context.table.cluster(cluster).await?
         {
-            node = self.known_node(cluster, id).await?;
+            draft.read_cluster(cluster);
         }
-        if let Some(seconds) = request.interruption_notice_seconds {
-            self.interrupt(cluster, id, seconds).await?;
-            node = self.known_node(cluster, id).await?;
+        let was_idle = is_idle(&node);
+        draft.read_node(node.clone());
+        report::observe(&mut draft, id, request)?;
+        if !was_idle && draft.node(id).is_some_and(is_idle) {
+            let queued_again = before.is_some_and(|job| {
+                let after = draft.job(&job.reference());
+                after.is_some_and(|job| matches!(job.state, JobState::Queued { .. }))
+            });
+            self.give_next_job(&mut draft, cluster, id, compose && !queued_again).await?;
         }
-        self.take_phase(node, request).await
+        let node = draft.node(id).cloned().unwrap_or(node);
+        let job = node.occupant().and_then(|attempt| draft.job(&attempt.job)).cloned();
+        self.context.commit(draft).await?;
+        Ok((node, job))
     }
 
-    /// A launching node registers itself; any other is noted as alive, not more often than the
-    /// lease needs.
-    async fn note_life(&self, node: Node, request: &SyncRequest) -> Result<Node, Error> {
-        let now = self.now();
-        if let NodeState::Launching { .. } = node.state {
-            let machine =
-                Machine { instance: request.instance.clone(), address: request.address.clone() };
-            return self.register(node, machine).await;
-        }
-        if now.seconds_since(node.seen_at) >= limits::HEARTBEAT_SECONDS / 2 {
-            self.table.touch_node(&node, now).await?;
-        }
-        Ok(node)
-    }
-
-    async fn take_phase(&self, node: Node, request: &SyncRequest) -> Result<Node, Error> {
-        let preparing = matches!(node.state, NodeState::Preparing { .. });
-        match &request.phase {
-            NodePhase::Ready if preparing => self.node_ready(&node).await?,
-            NodePhase::Failed { problem } if preparing => self.node_spoiled(&node, problem).await?,
-            NodePhase::Left => self.node_left(&node).await?,
-            NodePhase::Preparing | NodePhase::Ready | NodePhase::Failed { .. } => return Ok(node),
-        }
-        self.known_node(&node.cluster, &node.id).await
-    }
-
-    async fn node_ready(&self, node: &Node) -> Result<(), Error> {
-        let (cluster, id) = (&node.cluster, &node.id);
-        let node = node.clone().prepared(self.now())?;
-        let transaction = Transaction::new().replace_node(&node).mark_idle(cluster, id);
-        self.table.commit(transaction).await?;
-        tracing::info!(node = %id, "idle");
-        self.heal(cluster).await?;
-        self.hint_cluster(Function::Dispatcher, cluster).await;
-        Ok(())
-    }
-
-    /// A node came up: launches work again.
-    async fn heal(&self, reference: &ClusterRef) -> Result<(), Error> {
-        let Some(mut cluster) = self.table.cluster(reference).await? else { return Ok(()) };
-        if cluster.health.failures > 0 {
-            cluster.health = model::LaunchHealth::HEALTHY;
-            self.table.commit(Transaction::new().replace_cluster(&cluster)).await?;
-        }
-        Ok(())
-    }
-
-    async fn node_spoiled(&self, node: &Node, problem: &Problem) -> Result<(), Error> {
-        let error = resource_error(problem);
-        let spoiled = node.clone().spoiled(error.clone(), self.now())?;
-        self.table.commit(Transaction::new().replace_node(&spoiled)).await?;
-        if let Some(cluster) = self.table.cluster(&node.cluster).await? {
-            self.record_failure(&cluster, error.with_detail("Node", node.id.as_str())).await?;
-        }
-        self.hint_cluster(Function::Autoscaler, &node.cluster).await;
-        Ok(())
-    }
-
-    /// The agent has ended everything and exits. If nobody asked for that, the machine is going.
-    async fn node_left(&self, node: &Node) -> Result<(), Error> {
-        if !node.is_leaving() {
-            self.leave_until(node.clone(), LeaveReason::Interrupted, 0).await?;
-        }
-        self.hint_cluster(Function::Autoscaler, &node.cluster).await;
-        Ok(())
-    }
-
-    /// Only what the node's present occupant is reported to have done counts. Answers whether that
-    /// may have changed the node.
-    async fn take_report(&self, node: &Node, report: &AttemptReport) -> Result<bool, Error> {
-        let Some(occupant) = node.occupant().filter(|known| is_about(known, &report.key)) else {
-            return Ok(false);
+    /// The head of the queue starts on a node that has just become free, in the commit that frees
+    /// it. A gang is the dispatcher's.
+    async fn give_next_job(
+        &self,
+        draft: &mut Draft,
+        cluster: &ClusterRef,
+        id: &NodeId,
+        compose: bool,
+    ) -> Result<(), Error> {
+        let queue = self.context.table.startable(cluster, u32::MAX, 1).await?;
+        let Some(head) = queue.first() else { return Ok(()) };
+        let job = match compose && head.node_count == 1 {
+            true => self.context.table.job(&head.job).await?,
+            false => None,
         };
-        match &report.progress {
-            // What runs was allowed to: whoever allowed it has written that down.
-            Progress::Preparing | Progress::Running => Ok(false),
-            Progress::Prepared => {
-                self.member_prepared(node, occupant).await?;
-                Ok(false)
+        match job {
+            Some(job) => {
+                draft.read_job(job);
+                jobs::start(draft, head, std::slice::from_ref(id))?;
             }
-            Progress::Ended { end } => {
-                let ending = ending(end, &node.id);
-                self.settle_member(&node.cluster, occupant, &node.id, ending, false).await?;
-                Ok(true)
+            None => {
+                draft.hint(Function::Dispatcher, Target::Cluster { cluster: cluster.clone() });
             }
-        }
-    }
-
-    async fn member_prepared(&self, node: &Node, id: &AttemptRef) -> Result<(), Error> {
-        let Some(attempt) = self.table.attempt(&node.cluster, id).await? else { return Ok(()) };
-        let known = attempt.member(&node.id).map(|member| member.progress);
-        if attempt.phase != AttemptPhase::Preparing || known != Some(MemberProgress::Assigned) {
-            return Ok(());
-        }
-        let attempt = attempt.member_prepared(&node.id);
-        self.table.commit(Transaction::new().replace_attempt(&attempt)).await?;
-        if attempt.phase == AttemptPhase::Running {
-            self.wake_nodes(attempt.members.iter().map(|member| &member.node));
         }
         Ok(())
     }
 
-    async fn desired(&self, node: &Node, request: &SyncRequest) -> Result<Desired, Error> {
-        let has_setup = request.phase != NodePhase::Preparing;
-        match &node.state {
-            NodeState::Launching { .. } => Ok(Desired::Idle),
-            NodeState::Preparing { .. } if has_setup => Ok(Desired::Idle),
-            NodeState::Preparing { .. } => {
-                let setup = Box::new(self.node_setup(node).await?);
-                Ok(Desired::Prepare { setup })
-            }
-            NodeState::Idle { .. } | NodeState::Unusable { .. } => Ok(Desired::Idle),
-            NodeState::Running { attempt, .. } => self.desired_run(node, attempt, request).await,
-            NodeState::Leaving { occupant: Some(attempt), reason, .. }
-                if *reason != LeaveReason::Lost =>
-            {
-                self.desired_run(node, attempt, request).await
-            }
-            NodeState::Leaving { .. } => Ok(Desired::Leave { grace_seconds: 0 }),
-        }
+    async fn answer(
+        &self,
+        (node, job): Observed,
+        request: &SyncRequest,
+    ) -> Result<SyncResponse, Error> {
+        let desired = self.desired(&node, job.as_ref(), request).await?;
+        Ok(SyncResponse { ask_again_millis: ask_again_millis(&desired), desired })
     }
 
-    async fn desired_run(
+    async fn desired(
         &self,
         node: &Node,
-        id: &AttemptRef,
+        job: Option<&Job>,
         request: &SyncRequest,
     ) -> Result<Desired, Error> {
-        let Some(attempt) = self.table.attempt(&node.cluster, id).await? else {
-            return Ok(Desired::Idle);
-        };
-        let key = attempt_key(id);
-        if let AttemptPhase::Ending { since, grace_seconds, .. } = attempt.phase {
-            let grace_seconds = remaining(since, grace_seconds, self.now());
-            return Ok(Desired::Stop { key, grace_seconds });
+        let has_setup = request.phase != NodePhase::Preparing;
+        match report::wanted(node, job, self.context.now()) {
+            Wanted::Nothing => Ok(Desired::Idle),
+            Wanted::Prepare if has_setup => Ok(Desired::Idle),
+            Wanted::Prepare => {
+                let setup = Box::new(crate::assignment::node_setup(&self.context, node).await?);
+                Ok(Desired::Prepare { setup })
+            }
+            Wanted::Leave => Ok(Desired::Leave { grace_seconds: 0 }),
+            Wanted::Stop { attempt, grace_seconds } => {
+                Ok(Desired::Stop { key: report::attempt_key(&attempt), grace_seconds })
+            }
+            Wanted::Run { attempt, start } => {
+                let key = report::attempt_key(&attempt);
+                let known = |report: &AttemptReport| report.key == key && !report.needs_assignment;
+                let known = request.attempt.as_ref().is_some_and(known);
+                let assignment = match job.filter(|_| !known) {
+                    Some(job) => {
+                        let it = crate::assignment::assignment(&self.context, node, job)?;
+                        Some(Box::new(it))
+                    }
+                    None => None,
+                };
+                Ok(Desired::Run { key, start, assignment })
+            }
         }
-        let known = |report: &AttemptReport| report.key == key && !report.needs_assignment;
-        let known = request.attempt.as_ref().is_some_and(known);
-        let assignment = match known {
-            true => None,
-            false => Some(Box::new(self.assignment(node, &attempt).await?)),
-        };
-        Ok(Desired::Run { key, start: may_start(&attempt), assignment })
     }
 }
 
-/// Whether an answer says something that the agent does not show to know. A request without news
-/// may be held.
+fn is_idle(node: &Node) -> bool {
+    matches!(node.state, NodeState::Idle { .. })
+}
+
+/// Whether an answer tells the agent something that its request did not show. A request without
+/// news may be held.
 pub fn is_news(request: &SyncRequest, desired: &Desired) -> bool {
     match desired {
         Desired::Idle => request.attempt.is_some(),
@@ -238,12 +198,6 @@ pub fn is_news(request: &SyncRequest, desired: &Desired) -> bool {
     }
 }
 
-/// Whether an answer does nothing but confirm that the end of an attempt was taken in.
-pub fn is_acknowledgement(request: &SyncRequest, desired: &Desired) -> bool {
-    let has_ended = |report: &AttemptReport| matches!(report.progress, Progress::Ended { .. });
-    *desired == Desired::Idle && request.attempt.as_ref().is_some_and(has_ended)
-}
-
 /// For agents whose requests cannot be held: soon while something may come, else at the heartbeat.
 fn ask_again_millis(desired: &Desired) -> u64 {
     match desired {
@@ -251,50 +205,5 @@ fn ask_again_millis(desired: &Desired) -> u64 {
             1000
         }
         Desired::Run { .. } => limits::HEARTBEAT_SECONDS * 500,
-    }
-}
-
-fn may_start(attempt: &Attempt) -> bool {
-    attempt.phase == AttemptPhase::Running
-}
-
-fn remaining(since: Timestamp, grace_seconds: u64, now: Timestamp) -> u64 {
-    grace_seconds.saturating_sub(now.seconds_since(since))
-}
-
-pub(crate) fn attempt_key(id: &AttemptRef) -> AttemptKey {
-    AttemptKey {
-        experiment_uid: id.job.experiment.to_string(),
-        job_name: id.job.name.clone(),
-        job_uid: id.job.uid.to_string(),
-        number: id.number,
-    }
-}
-
-fn is_about(id: &AttemptRef, key: &AttemptKey) -> bool {
-    id.job.uid.as_str() == key.job_uid && id.number == key.number
-}
-
-/// The cause as the node saw it. Whoever asked the node to stop has written down why already, so
-/// the last two only count if that was never written.
-fn ending(end: &End, node: &NodeId) -> Ending {
-    match end {
-        End::Exited { exit_code } => Ending::Exited { exit_code: *exit_code },
-        End::PreparationFailed { exit_code } => Ending::PreparationFailed { exit_code: *exit_code },
-        End::NotProvided { problem } => Ending::NotProvided { error: resource_error(problem) },
-        End::WallClockExceeded => Ending::WallClockExceeded,
-        End::Interrupted => Ending::Interrupted { node: node.clone() },
-        End::Lost { reason } => Ending::NodeLost { node: node.clone(), reason: reason.clone() },
-        End::Stopped => {
-            Ending::NodeLost { node: node.clone(), reason: "it stopped the job".to_owned() }
-        }
-    }
-}
-
-fn resource_error(problem: &Problem) -> ResourceError {
-    ResourceError {
-        code: problem.code.clone(),
-        message: problem.message.clone(),
-        details: problem.details.clone(),
     }
 }

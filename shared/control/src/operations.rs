@@ -1,16 +1,28 @@
-//! Long-running operations and what the API's writes answer.
+//! Long-running operations, and what the API's writes answer.
+//!
+//! An operation that is done with the request that started it is not stored: its URL carries all
+//! that there is to say, signed. Only what takes longer (the end of a running job, a deletion, the
+//! provisioning of a file server) is a record, which expires a day after its end.
 
-use crate::{Control, Error};
+use crate::{ApiError, Context, Error, Kind};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use lifecycle::jobs::Pending;
 use model::{Operation, Timestamp, Uid};
+
+#[derive(Clone)]
+pub struct Operations {
+    context: Context,
+}
 
 /// A long-running operation that was started (or is done already), and where to ask after it.
 #[derive(Clone, Debug)]
 pub struct Started {
     pub operation: Uid,
-    /// The region of the workspace, which stands in the URLs of the operation.
+    /// The region of the workspace, which is part of the URLs of the operation.
     pub location: String,
-    /// Whether it has ended already, so that nobody need wait before asking.
-    pub is_done: bool,
+    /// What the URLs carry when the operation is done already.
+    pub completed: Option<String>,
 }
 
 /// What a PUT did.
@@ -21,22 +33,66 @@ pub enum Put<T> {
     Unchanged(Box<T>),
 }
 
-impl Control {
-    pub async fn operation(&self, id: &Uid) -> Result<Operation, Error> {
+impl Operations {
+    pub(crate) fn new(context: &Context) -> Self {
+        Self { context: context.clone() }
+    }
+
+    /// `completed` is what the URL of an operation that was done at once carries.
+    ///
+    /// # Errors
+    /// 404 when there is no such operation, or no longer.
+    pub async fn get(&self, id: &Uid, completed: Option<&str>) -> Result<Operation, Error> {
         let missing = || {
             let message = format!(
-                "The specified operation {id} is not found; operations can be asked after for 24 hours"
+                "The specified operation {id} is not found; operations are kept for 24 hours"
             );
-            crate::ApiError::new(crate::Kind::NotFound, "OperationNotFound", message)
+            ApiError::new(Kind::NotFound, "OperationNotFound", message)
         };
-        // The table forgets what has expired, but not at once.
-        let found = self.table.operation(id).await?;
-        let known = found.filter(|it| self.now().epoch_seconds() < it.expires_at);
-        Ok(known.ok_or_else(missing)?)
+        let found = match completed {
+            Some(text) => self.read_completed(id, text),
+            None => self.context.table.operation(id).await?,
+        };
+        // The table removes what has expired, but not at once.
+        let now = self.context.now().epoch_seconds();
+        Ok(found.filter(|it| now < it.expires_at).ok_or_else(missing)?)
+    }
+
+    fn read_completed(&self, id: &Uid, text: &str) -> Option<Operation> {
+        let (body, signature) = text.split_once('.')?;
+        if !self.context.keys.is_operation_signed(id, body, signature) {
+            return None;
+        }
+        let body = String::from_utf8(URL_SAFE_NO_PAD.decode(body).ok()?).ok()?;
+        let (millis, resource) = body.split_once(' ')?;
+        let at = Timestamp(millis.parse().ok()?);
+        Some(Operation::started(id.clone(), resource.to_owned(), at).succeeded(at))
     }
 }
 
-/// An operation that is over when it is answered.
-pub(crate) fn done(id: Uid, resource: String, now: Timestamp) -> Operation {
-    Operation::started(id, resource, now).succeeded(now)
+/// An operation that is over when it is answered. `resource` is the key of what it was about.
+pub(crate) fn done(context: &Context, operation: Uid, location: &str, resource: &str) -> Started {
+    let body = URL_SAFE_NO_PAD.encode(format!("{} {resource}", context.now().0));
+    let signature = context.keys.sign_operation(&operation, &body);
+    let completed = Some(format!("{body}.{signature}"));
+    Started { operation, location: location.to_owned(), completed }
+}
+
+/// One that is stored, and completes later.
+pub(crate) fn stored(operation: Uid, location: &str) -> Started {
+    Started { operation, location: location.to_owned(), completed: None }
+}
+
+/// Either, as a reaction answered.
+pub(crate) fn pending(
+    context: &Context,
+    pending: Pending,
+    operation: Uid,
+    location: &str,
+    resource: &str,
+) -> Started {
+    match pending {
+        Pending::Done => done(context, operation, location, resource),
+        Pending::Operation(operation) => stored(operation, location),
+    }
 }

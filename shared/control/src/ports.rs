@@ -1,11 +1,11 @@
-//! What the control plane needs of the world, each with an implementation for AWS and one for one
-//! machine.
+//! What the control plane needs of its environment, each with an implementation for AWS and one for
+//! one machine.
 
 use async_trait::async_trait;
-use model::{
-    ClusterRef, LaunchId, Machine, NodeId, ResourceError, Timestamp, Uid, VmPriority, Wake,
-};
+use model::{ClusterRef, Machine, NodeId, ResourceError, Target, Timestamp, Uid};
 use scheduler::recovery::FoundMachine;
+
+pub use lifecycle::{Function, LaunchRequest};
 
 /// The time, in UTC.
 pub trait Clock: Send + Sync {
@@ -17,30 +17,22 @@ pub trait Ids: Send + Sync {
     fn uid(&self) -> Uid;
 }
 
-/// The functions that a hint can wake.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Function {
-    Dispatcher,
-    Autoscaler,
-    Recovery,
-}
-
-/// "Look at this": an SQS FIFO queue per function, or its equal in this process. Messages of one
-/// resource are handed out one at a time; they may be lost, repeated and reordered.
+/// Hints: an SQS FIFO queue per function, or its equal in this process. Messages of one target are
+/// handed out one at a time; they may be lost, repeated and reordered.
 #[async_trait]
 pub trait Hints: Send + Sync {
-    async fn send(&self, function: Function, wake: &Wake) -> Result<(), PortError>;
+    async fn send(&self, function: Function, target: &Target) -> Result<(), PortError>;
 
-    /// A node whose request is being held is to look again. Where no request can be held there is
-    /// nothing to do.
-    fn wake_node(&self, node: &NodeId);
+    /// Something changed for a node: a request of its agent that is being held is answered. Where
+    /// no request can be held there is nothing to do.
+    fn notify_node(&self, node: &NodeId);
 }
 
-/// Machines for nodes: EC2 instances, or processes.
+/// Instances for nodes: EC2 instances, or processes.
 #[async_trait]
 pub trait Machines: Send + Sync {
-    /// Brings up one machine per node. The launch id makes a repetition harmless: machines that an
-    /// earlier call brought up are answered again. Everything that is brought up is tagged with
+    /// Brings up one instance per node. The launch id makes a repetition harmless: instances that
+    /// an earlier call brought up are answered again. Everything that is brought up is tagged with
     /// cluster and launch.
     ///
     /// # Errors
@@ -50,23 +42,13 @@ pub trait Machines: Send + Sync {
     /// What is tagged as this cluster's. May lag behind; what is missing is unknown, not gone.
     async fn find(&self, cluster: &ClusterRef) -> Result<Vec<FoundMachine>, PortError>;
 
-    /// Ends machines; a repetition does no harm. Answers those of which nothing runs any more.
+    /// Terminates instances; a repetition does no harm. Answers those of which nothing runs any
+    /// more.
     async fn terminate(
         &self,
         cluster: &ClusterRef,
         instances: &[String],
     ) -> Result<Vec<String>, PortError>;
-}
-
-#[derive(Clone, Debug)]
-pub struct LaunchRequest {
-    pub cluster: ClusterRef,
-    pub launch: LaunchId,
-    pub nodes: Vec<NodeId>,
-    pub vm_size: String,
-    /// Sizes that do as well, in the order of preference.
-    pub alternate_vm_sizes: Vec<String>,
-    pub priority: VmPriority,
 }
 
 /// A launch may succeed in part: `refused` then says why the rest did not come.

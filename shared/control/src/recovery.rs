@@ -1,148 +1,105 @@
-//! Recovery: what is overdue, lost or left over, and what is being deleted.
+//! Recovery: what is overdue, lost or left over, interruption notices, and what is being deleted.
 
-use crate::ports::Function;
-use crate::trigger::{INTERRUPTION, Trigger, each_hint};
-use crate::{Control, Error};
-use aws_lambda_events::eventbridge::EventBridgeEvent;
-use aws_lambda_events::sqs::SqsBatchResponse;
-use model::{ClusterRef, Ending, LeaveReason, Node, NodeId, Wake, limits};
+use crate::context::replan;
+use crate::execute::{Progress, execute};
+use crate::{Context, Control, Error, Function, deletion, file_servers};
+use lifecycle::nodes;
+use model::{ClusterRef, NodeId, Target};
 use scheduler::recovery::{self, RecoverySnapshot};
-use serde_json::Value;
 
-/// Plans per look; see the autoscaler.
+/// Plans per pass; see the autoscaler.
 const MAX_ROUNDS: usize = 16;
 
-/// Of a notice, the part that is kept for flushing logs and for the last report.
-pub fn flush_reserve_seconds(notice_seconds: u64) -> u64 {
-    (notice_seconds / 5).min(2)
-}
-
-/// The Lambda handler; one machine calls it in process. Interruption notices have their own path
-/// and do not wait behind others.
-///
-/// # Errors
-/// When an event could not be dealt with; failed hints are in the answer.
-pub async fn handle(control: &Control, trigger: Trigger) -> Result<SqsBatchResponse, Error> {
-    match trigger {
-        Trigger::Hints(hints) => {
-            return Ok(each_hint(hints, |wake| Box::pin(look(control, wake))).await);
+pub(crate) async fn reconcile(context: &Context, target: &Target) -> Result<(), Error> {
+    match target {
+        Target::Cluster { cluster } => recover(context, cluster).await,
+        Target::FileServer { workspace, name, uid } => {
+            file_servers::settle(context, workspace, name, uid).await
         }
-        Trigger::Event(event) if event.detail_type == INTERRUPTION => {
-            control.notice_arrived(&event).await?;
+        Target::Experiment { workspace, name, uid } => {
+            deletion::clear_experiment(context, workspace, name, uid).await
         }
-        Trigger::Event(_) => control.each_awake(|wake| Box::pin(look(control, wake))).await?,
-    }
-    Ok(SqsBatchResponse::default())
-}
-
-async fn look(control: &Control, wake: Wake) -> Result<(), Error> {
-    match wake {
-        Wake::Cluster { cluster } => control.recover(&cluster).await,
-        Wake::FileServer { workspace, name, uid } => {
-            control.settle_file_server(&workspace, &name, &uid).await
+        Target::Workspace { subscription, resource_group, name, uid } => {
+            deletion::clear_workspace(context, subscription, resource_group, name, uid).await
         }
-        Wake::Experiment { workspace, name, uid } => {
-            control.clear_experiment(&workspace, &name, &uid).await
-        }
-        Wake::Workspace { subscription, resource_group, name, uid } => {
-            control.clear_workspace(&subscription, &resource_group, &name, &uid).await
-        }
-        Wake::ResourceGroup { subscription, name, uid } => {
-            control.clear_resource_group(&subscription, &name, &uid).await
+        Target::ResourceGroup { subscription, name, uid } => {
+            deletion::clear_resource_group(context, subscription, name, uid).await
         }
     }
+}
+
+async fn recover(context: &Context, reference: &ClusterRef) -> Result<(), Error> {
+    let mut before = None;
+    for _ in 0..MAX_ROUNDS {
+        let Some(snapshot) = snapshot(context, reference).await? else { return Ok(()) };
+        let plan = recovery::plan(&snapshot, context.now());
+        if plan.is_empty() || before.as_ref() == Some(&plan) {
+            return Ok(());
+        }
+        let progress = execute(context, &snapshot.cluster, plan.clone()).await?;
+        before = (progress == Progress::Complete).then_some(plan);
+        let target = Target::Cluster { cluster: reference.clone() };
+        context.hint(Function::Autoscaler, &target).await;
+    }
+    Ok(())
+}
+
+/// Instances are listed before the nodes are read: one that comes up in between has a node.
+async fn snapshot(
+    context: &Context,
+    reference: &ClusterRef,
+) -> Result<Option<RecoverySnapshot>, Error> {
+    let machines = match context.machines.find(reference).await {
+        Ok(machines) => Some(machines),
+        Err(error) => {
+            tracing::warn!(cluster = reference.name, %error, "instances could not be listed");
+            None
+        }
+    };
+    let Some(cluster) = context.table.cluster(reference).await? else { return Ok(None) };
+    let nodes = context.table.nodes(reference).await?;
+    let mut running = Vec::new();
+    for attempt in nodes.iter().filter_map(model::Node::occupant) {
+        if !running.contains(&attempt.job) {
+            running.push(attempt.job.clone());
+        }
+    }
+    let jobs = context.table.jobs_named(&running).await?;
+    let listening_since = context.listening.since(context.now());
+    Ok(Some(RecoverySnapshot { cluster, nodes, jobs, machines, listening_since }))
 }
 
 impl Control {
-    async fn recover(&self, reference: &ClusterRef) -> Result<(), Error> {
-        let mut before = None;
-        for _ in 0..MAX_ROUNDS {
-            let Some(snapshot) = self.recovery_snapshot(reference).await? else { return Ok(()) };
-            let actions = recovery::plan(&snapshot, self.now());
-            if actions.is_empty() || before.as_ref() == Some(&actions) {
-                return Ok(());
-            }
-            before = self.execute(&snapshot.cluster, actions.clone()).await?.then_some(actions);
-            self.hint_cluster(Function::Autoscaler, reference).await;
-        }
-        Ok(())
-    }
-
-    /// Machines are listed before the nodes are read: one that comes up in between has a node.
-    async fn recovery_snapshot(
-        &self,
-        reference: &ClusterRef,
-    ) -> Result<Option<RecoverySnapshot>, Error> {
-        let machines = match self.machines.find(reference).await {
-            Ok(machines) => Some(machines),
-            Err(error) => {
-                tracing::warn!(cluster = reference.name, %error, "machines could not be listed");
-                None
-            }
+    /// The cloud announces that an instance will be interrupted in so many seconds. Answers whether
+    /// it is a node of ours.
+    ///
+    /// # Errors
+    /// What the table reports; the notice is to be delivered again.
+    pub async fn interruption(&self, instance: &str, notice_seconds: u64) -> Result<bool, Error> {
+        let Some(owner) = self.context.table.instance_owner(instance).await? else {
+            return Ok(false);
         };
-        let Some(cluster) = self.table.cluster(reference).await? else { return Ok(None) };
-        // Attempts before nodes: an attempt that starts in between is not yet looked for, and a
-        // member whose node is read later without it has really ended.
-        let attempts = self.table.attempts(reference).await?;
-        let nodes = self.table.nodes(reference).await?;
-        let listening_since = self.settings.listening_since;
-        Ok(Some(RecoverySnapshot { cluster, nodes, attempts, machines, listening_since }))
+        let context = &self.context;
+        replan(|| interrupt(context, &owner.cluster, &owner.node, notice_seconds)).await?;
+        Ok(true)
     }
+}
 
-    /// EventBridge says that an instance will be interrupted.
-    async fn notice_arrived(&self, event: &EventBridgeEvent<Value>) -> Result<(), Error> {
-        let instance = event.detail.get("instance-id").and_then(Value::as_str).unwrap_or_default();
-        let Some(owner) = self.table.instance_owner(instance).await? else {
-            tracing::info!(instance, "an interruption notice for a machine that is not a node");
-            return Ok(());
-        };
-        // Locally the notice may be shorter than EC2's; the event then says how long it is.
-        let seconds = event.detail.get("notice-seconds").and_then(Value::as_u64);
-        let seconds = seconds.unwrap_or(limits::SPOT_NOTICE_SECONDS);
-        self.interrupt(&owner.cluster, &owner.node, seconds).await
+async fn interrupt(
+    context: &Context,
+    cluster: &ClusterRef,
+    id: &NodeId,
+    notice_seconds: u64,
+) -> Result<(), Error> {
+    let Some(node) = context.table.node(cluster, id).await? else { return Ok(()) };
+    let mut draft = context.draft();
+    if let Some(attempt) = node.occupant()
+        && let Some(job) = context.table.job(&attempt.job).await?
+    {
+        draft.read_job(job);
     }
-
-    /// The node is being taken away: its job gets the time that is left, and goes back to the
-    /// queue.
-    pub(crate) async fn interrupt(
-        &self,
-        cluster: &ClusterRef,
-        id: &NodeId,
-        notice_seconds: u64,
-    ) -> Result<(), Error> {
-        crate::replan(|| self.try_interrupt(cluster, id, notice_seconds)).await?;
-        self.hint_cluster(Function::Autoscaler, cluster).await;
-        Ok(())
-    }
-
-    async fn try_interrupt(
-        &self,
-        reference: &ClusterRef,
-        id: &NodeId,
-        notice_seconds: u64,
-    ) -> Result<(), Error> {
-        let Some(node) = self.table.node(reference, id).await? else { return Ok(()) };
-        let node = self.mark_interrupted(node, notice_seconds).await?;
-        let occupant = node.occupant();
-        let Some(cluster) = self.table.cluster(reference).await? else { return Ok(()) };
-        if let Some(attempt) = occupant {
-            let grace = notice_seconds - flush_reserve_seconds(notice_seconds);
-            let ending = Ending::Interrupted { node: id.clone() };
-            self.end_attempt(&cluster, attempt, ending, grace).await?;
-        }
-        Ok(())
-    }
-
-    /// A node that is known to be going keeps its reason and its deadline.
-    pub(crate) async fn mark_interrupted(
-        &self,
-        node: Node,
-        notice_seconds: u64,
-    ) -> Result<Node, Error> {
-        let reason = LeaveReason::Interrupted;
-        if node.clone().leave(reason, self.now()).is_err() {
-            return Ok(node);
-        }
-        self.leave_until(node, reason, notice_seconds).await
-    }
+    draft.read_node(node);
+    nodes::interrupted(&mut draft, id, notice_seconds)?;
+    context.commit(draft).await?;
+    Ok(())
 }

@@ -1,11 +1,21 @@
 //! Who may do what: role assignments, and the decision on a request.
 
-use crate::{ApiError, Control, Error, Kind, replan};
-use dynamo::Transaction;
+use crate::context::replan;
+use crate::{ApiError, Context, Error, Kind};
 use model::{Principal, Role, RoleAssignment, Scope, Uid, limits};
+use table::Writes;
 use wire::RoleAssignmentRequest;
 
-impl Control {
+#[derive(Clone)]
+pub struct Roles {
+    context: Context,
+}
+
+impl Roles {
+    pub(crate) fn new(context: &Context) -> Self {
+        Self { context: context.clone() }
+    }
+
     /// Whether the principal has at least this role in a scope that covers this one.
     pub async fn may(
         &self,
@@ -14,20 +24,20 @@ impl Control {
         scope: &Scope,
     ) -> Result<bool, Error> {
         let Principal::Known(id) = principal else { return Ok(true) };
-        let granted = self.table.roles_of(id, &scope.subscription).await?;
+        let granted = self.context.table.roles_of(id, &scope.subscription).await?;
         Ok(granted.iter().any(|grant| grant.role >= role && grant.scope.covers(scope)))
     }
 
     /// Creates an assignment. The same one again is answered as it is.
-    pub async fn put_role_assignment(
+    pub async fn put(
         &self,
         scope: &Scope,
         id: &Uid,
         request: &RoleAssignmentRequest,
     ) -> Result<RoleAssignment, Error> {
-        let now = self.now();
+        let now = self.context.now();
         replan(|| async {
-            let all = self.table.role_assignments(&scope.subscription).await?;
+            let all = self.context.table.role_assignments(&scope.subscription).await?;
             let is_same = |it: &RoleAssignment| {
                 it.principal == request.principal && it.role == request.role
             };
@@ -61,15 +71,17 @@ impl Control {
                 role: request.role,
                 created_at: now,
             };
-            self.table.commit(Transaction::new().grant(&assignment)).await?;
+            let mut writes = Writes::default();
+            writes.grant(&assignment);
+            self.context.table.commit(writes).await?;
             tracing::info!(principal = %assignment.principal, role = assignment.role.name(), ?scope, "granted");
             Ok(assignment)
         })
         .await
     }
 
-    pub async fn role_assignment(&self, scope: &Scope, id: &Uid) -> Result<RoleAssignment, Error> {
-        let found = self.table.role_assignment(scope, id).await?;
+    pub async fn get(&self, scope: &Scope, id: &Uid) -> Result<RoleAssignment, Error> {
+        let found = self.context.table.role_assignment(scope, id).await?;
         let missing = || {
             let message = format!("The role assignment {id} is not found in this scope");
             ApiError::new(Kind::NotFound, "RoleAssignmentNotFound", message)
@@ -78,23 +90,21 @@ impl Control {
     }
 
     /// All that touch the scope: on it, above it and below it.
-    pub async fn role_assignments(&self, scope: &Scope) -> Result<Vec<RoleAssignment>, Error> {
-        let mut all = self.table.role_assignments(&scope.subscription).await?;
+    pub async fn list(&self, scope: &Scope) -> Result<Vec<RoleAssignment>, Error> {
+        let mut all = self.context.table.role_assignments(&scope.subscription).await?;
         all.retain(|it| it.scope.covers(scope) || scope.covers(&it.scope));
         Ok(all)
     }
 
     /// `None` when there was none.
-    pub async fn delete_role_assignment(
-        &self,
-        scope: &Scope,
-        id: &Uid,
-    ) -> Result<Option<RoleAssignment>, Error> {
+    pub async fn delete(&self, scope: &Scope, id: &Uid) -> Result<Option<RoleAssignment>, Error> {
         replan(|| async {
-            let Some(found) = self.table.role_assignment(scope, id).await? else {
+            let Some(found) = self.context.table.role_assignment(scope, id).await? else {
                 return Ok(None);
             };
-            self.table.commit(Transaction::new().revoke(&found)).await?;
+            let mut writes = Writes::default();
+            writes.revoke(&found);
+            self.context.table.commit(writes).await?;
             tracing::info!(principal = %found.principal, role = found.role.name(), ?scope, "revoked");
             Ok(Some(found))
         })
@@ -103,16 +113,16 @@ impl Control {
 
     /// What is deleted leaves no grant behind, or a later resource of its name would inherit it.
     pub(crate) async fn revoke_all_at(&self, scope: &Scope) -> Result<(), Error> {
-        for assignment in self.table.role_assignments_at(scope).await? {
-            self.delete_role_assignment(scope, &assignment.id).await?;
+        for assignment in self.context.table.role_assignments_at(scope).await? {
+            self.delete(scope, &assignment.id).await?;
         }
         Ok(())
     }
 
     /// A revoked principal keeps no grant.
     pub(crate) async fn revoke_all_of(&self, principal: &Uid) -> Result<(), Error> {
-        for assignment in self.table.all_roles_of(principal).await? {
-            self.delete_role_assignment(&assignment.scope, &assignment.id).await?;
+        for assignment in self.context.table.all_roles_of(principal).await? {
+            self.delete(&assignment.scope, &assignment.id).await?;
         }
         Ok(())
     }

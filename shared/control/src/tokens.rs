@@ -2,27 +2,38 @@
 //!
 //! A token is 32 random bytes; the table keeps its digest only, so it is shown once.
 
-use crate::{ApiError, Control, Error, Kind, replan};
+use crate::context::replan;
+use crate::roles::Roles;
+use crate::{ApiError, Context, Error, Kind};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use dynamo::Transaction;
 use model::{AccessToken, Uid, limits};
 use rand::RngCore;
 use sha2::{Digest, Sha256};
 use std::fmt::Write;
+use table::Writes;
 
 /// Tells our tokens from others at a glance, and lets scanners of secrets find them.
 const PREFIX: &str = "bai_";
 const RANDOM_BYTES: usize = 32;
 
-impl Control {
+#[derive(Clone)]
+pub struct Tokens {
+    context: Context,
+}
+
+impl Tokens {
+    pub(crate) fn new(context: &Context) -> Self {
+        Self { context: context.clone() }
+    }
+
     /// Answers the token itself, which nobody can show again.
-    pub async fn create_token(
+    pub async fn create(
         &self,
         name: &str,
         lifetime_seconds: Option<u64>,
     ) -> Result<(AccessToken, String), Error> {
-        let known = self.table.tokens().await?;
+        let known = self.context.table.tokens().await?;
         if known.len() >= limits::MAX_TOKENS {
             let message = format!(
                 "There are {} tokens, which is the most there can be; revoke some first",
@@ -38,36 +49,40 @@ impl Control {
         let mut random = [0; RANDOM_BYTES];
         rand::rng().fill_bytes(&mut random);
         let text = format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(random));
-        let now = self.now();
+        let now = self.context.now();
         let token = AccessToken {
             digest: digest(&text),
-            principal: self.new_uid(),
+            principal: self.context.new_uid(),
             name: name.to_owned(),
             created_at: now,
             expires_at: lifetime_seconds.map(|seconds| now.plus_seconds(seconds)),
         };
-        self.table.commit(Transaction::new().create_token(&token)).await?;
+        let mut writes = Writes::default();
+        writes.create(&token);
+        self.context.table.commit(writes).await?;
         tracing::info!(name, principal = %token.principal, "a token was created");
         Ok((token, text))
     }
 
-    pub async fn tokens(&self) -> Result<Vec<AccessToken>, Error> {
-        let mut tokens = self.table.tokens().await?;
+    pub async fn list(&self) -> Result<Vec<AccessToken>, Error> {
+        let mut tokens = self.context.table.tokens().await?;
         tokens.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(tokens)
     }
 
     /// The token ends at once, and what its principal was granted with it.
-    pub async fn revoke_token(&self, name: &str) -> Result<(), Error> {
+    pub async fn revoke(&self, name: &str) -> Result<(), Error> {
         replan(|| async {
-            let tokens = self.table.tokens().await?;
+            let tokens = self.context.table.tokens().await?;
             let missing = || {
                 let message = format!("There is no token named {}", name.escape_debug());
                 ApiError::new(Kind::NotFound, "TokenNotFound", message)
             };
             let token = tokens.iter().find(|token| token.name == name).ok_or_else(missing)?;
-            self.revoke_all_of(&token.principal).await?;
-            Ok(self.table.commit(Transaction::new().remove_token(token)).await?)
+            Roles::new(&self.context).revoke_all_of(&token.principal).await?;
+            let mut writes = Writes::default();
+            writes.remove_token(token);
+            Ok(self.context.table.commit(writes).await?)
         })
         .await?;
         tracing::info!(name, "a token was revoked");
@@ -79,8 +94,8 @@ impl Control {
         if !text.starts_with(PREFIX) {
             return Ok(None);
         }
-        let found = self.table.token(&digest(text)).await?;
-        let now = self.now();
+        let found = self.context.table.token(&digest(text)).await?;
+        let now = self.context.now();
         let valid = found.filter(|token| token.expires_at.is_none_or(|end| now < end));
         Ok(valid.map(|token| token.principal))
     }

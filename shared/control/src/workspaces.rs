@@ -1,45 +1,66 @@
 //! Workspaces: created at once, deleted with all they hold.
 
-use crate::operations::Started;
-use crate::ports::Function;
-use crate::{Control, Error, replan};
-use dynamo::{Page, Transaction};
-use model::{Lifecycle, Name, Operation, Wake, Workspace, WorkspaceNames};
+use crate::context::replan;
+use crate::operations::{Started, stored};
+use crate::{Context, Error, resource_groups};
+use lifecycle::resources;
+use model::{Lifecycle, Name, Workspace, WorkspaceNames};
 use std::collections::BTreeMap;
+use table::{Page, Writes};
 use wire::{ResourceKind, WorkspaceCreate};
 
-impl Control {
-    pub async fn workspace(&self, names: &WorkspaceNames) -> Result<Workspace, Error> {
-        let WorkspaceNames { subscription, resource_group, workspace } = names;
-        let found = self.table.workspace(subscription, resource_group, workspace).await?;
-        found.ok_or_else(|| Error::not_found(ResourceKind::Workspace, workspace.as_str()))
+#[derive(Clone)]
+pub struct Workspaces {
+    context: Context,
+}
+
+/// # Errors
+/// 404 when there is no such workspace.
+pub(crate) async fn existing(
+    context: &Context,
+    names: &WorkspaceNames,
+) -> Result<Workspace, Error> {
+    let WorkspaceNames { subscription, resource_group, workspace } = names;
+    let found = context.table.workspace(subscription, resource_group, workspace).await?;
+    found.ok_or_else(|| Error::not_found(ResourceKind::Workspace, workspace.as_str()))
+}
+
+/// The workspace, if something may still be created in it.
+pub(crate) async fn open(context: &Context, names: &WorkspaceNames) -> Result<Workspace, Error> {
+    let workspace = existing(context, names).await?;
+    match workspace.lifecycle {
+        Lifecycle::Active => Ok(workspace),
+        Lifecycle::Deleting { .. } => Err(being_deleted("workspace", &names.workspace)),
+    }
+}
+
+impl Workspaces {
+    pub(crate) fn new(context: &Context) -> Self {
+        Self { context: context.clone() }
     }
 
-    /// The workspace, if something may still be created in it.
-    pub(crate) async fn open_workspace(&self, names: &WorkspaceNames) -> Result<Workspace, Error> {
-        let workspace = self.workspace(names).await?;
-        match workspace.lifecycle {
-            Lifecycle::Active => Ok(workspace),
-            Lifecycle::Deleting { .. } => Err(being_deleted("workspace", &names.workspace)),
-        }
+    /// # Errors
+    /// 404 when there is no such workspace.
+    pub async fn get(&self, names: &WorkspaceNames) -> Result<Workspace, Error> {
+        existing(&self.context, names).await
     }
 
     /// Idempotent: an existing workspace is answered as it is (section 3.1).
-    pub async fn put_workspace(
+    pub async fn put(
         &self,
         names: &WorkspaceNames,
         request: &WorkspaceCreate,
     ) -> Result<Workspace, Error> {
-        let (uid, etag) = (self.new_uid(), self.new_uid());
+        let (uid, etag) = (self.context.new_uid(), self.context.new_uid());
         replan(|| async {
-            match self.workspace(names).await {
+            match self.get(names).await {
                 Err(Error::Api(missing)) if missing.code() == "WorkspaceNotFound" => {}
                 Ok(found) if found.lifecycle.is_deleting() => {
                     return Err(being_deleted("workspace", &names.workspace));
                 }
                 other => return other,
             }
-            let now = self.now();
+            let now = self.context.now();
             let workspace = Workspace {
                 names: names.clone(),
                 uid: uid.clone(),
@@ -53,80 +74,64 @@ impl Control {
             };
             let WorkspaceNames { subscription, resource_group, .. } = names;
             let location = &workspace.location;
-            let transaction = Transaction::new().create_workspace(&workspace);
-            let transaction =
-                self.in_resource_group(transaction, subscription, resource_group, location).await?;
-            self.table.commit(transaction).await?;
+            let mut writes = Writes::default();
+            writes.create(&workspace);
+            let context = &self.context;
+            resource_groups::require(context, &mut writes, subscription, resource_group, location)
+                .await?;
+            context.table.commit(writes).await?;
             Ok(workspace)
         })
         .await
     }
 
     /// Replaces the tags.
-    pub async fn tag_workspace(
+    pub async fn tag(
         &self,
         names: &WorkspaceNames,
         tags: Option<BTreeMap<String, String>>,
     ) -> Result<Workspace, Error> {
         replan(|| async {
-            let mut workspace = self.open_workspace(names).await?;
+            let before = open(&self.context, names).await?;
+            let mut workspace = before.clone();
             workspace.tags = tags.clone().or(workspace.tags);
-            workspace.etag = self.new_uid();
-            workspace.modified_at = self.now();
-            self.table.commit(Transaction::new().replace_workspace(&workspace)).await?;
+            workspace.etag = self.context.new_uid();
+            workspace.modified_at = self.context.now();
+            let mut writes = Writes::default();
+            writes.replace(&before, &workspace);
+            self.context.table.commit(writes).await?;
             Ok(workspace)
         })
         .await
     }
 
-    pub async fn workspaces(
+    pub async fn list(
         &self,
         subscription: &Name,
         group: Option<&Name>,
         after: Option<String>,
         limit: usize,
     ) -> Result<Page<Workspace>, Error> {
-        Ok(self.table.workspaces(subscription, group, after, limit).await?)
+        Ok(self.context.table.workspaces(subscription, group, after, limit).await?)
     }
 
     /// `None` when there is nothing to delete.
-    pub async fn delete_workspace(&self, names: &WorkspaceNames) -> Result<Option<Started>, Error> {
+    ///
+    /// # Errors
+    /// What the table reports.
+    pub async fn delete(&self, names: &WorkspaceNames) -> Result<Option<Started>, Error> {
         replan(|| async {
-            let found = self
-                .table
-                .workspace(&names.subscription, &names.resource_group, &names.workspace)
-                .await?;
+            let WorkspaceNames { subscription, resource_group, workspace } = names;
+            let table = &self.context.table;
+            let found = table.workspace(subscription, resource_group, workspace).await?;
             let Some(workspace) = found else { return Ok(None) };
-            Ok(Some(self.start_workspace_deletion(workspace).await?))
+            let mut draft = self.context.draft();
+            let operation = self.context.new_uid();
+            let operation = resources::begin_deletion(&mut draft, &workspace, operation);
+            self.context.commit(draft).await?;
+            Ok(Some(stored(operation, &workspace.location)))
         })
         .await
-    }
-
-    async fn start_workspace_deletion(&self, mut workspace: Workspace) -> Result<Started, Error> {
-        let location = workspace.location.clone();
-        if let Lifecycle::Deleting { operation, .. } = workspace.lifecycle {
-            return Ok(Started { operation, location, is_done: false });
-        }
-        let (now, operation) = (self.now(), self.new_uid());
-        let resource = wire::ids::workspace_key(&workspace.names);
-        workspace.lifecycle = Lifecycle::Deleting { operation: operation.clone(), since: now };
-        let wake = workspace_wake(&workspace);
-        let transaction = Transaction::new()
-            .replace_workspace(&workspace)
-            .put_operation(&Operation::started(operation.clone(), resource, now))
-            .wake(&wake);
-        self.table.commit(transaction).await?;
-        self.hint(Function::Recovery, &wake).await;
-        Ok(Started { operation, location, is_done: false })
-    }
-}
-
-fn workspace_wake(workspace: &Workspace) -> Wake {
-    Wake::Workspace {
-        subscription: workspace.names.subscription.key(),
-        resource_group: workspace.names.resource_group.key(),
-        name: workspace.names.workspace.key(),
-        uid: workspace.uid.clone(),
     }
 }
 

@@ -12,9 +12,18 @@ pub struct Concerned {
     pub job: Option<JobRef>,
     /// The job that runs on the first of the nodes.
     pub occupant: bool,
-    /// Whether the step is bound to the version of the cluster that the plan was made on; else it
-    /// takes the cluster as it is now.
-    pub planned_cluster: bool,
+    pub cluster: ClusterRead,
+}
+
+/// Which version of the cluster a step changes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ClusterRead {
+    #[default]
+    None,
+    /// The one that the plan was made on.
+    Planned,
+    /// As it is now: an earlier step of the same plan may have changed it.
+    Fresh,
 }
 
 /// What has to be read before the step can be applied.
@@ -34,11 +43,11 @@ pub fn concerned(action: &Action) -> Concerned {
         | Action::MarkDormant
         | Action::MarkScheduled
         | Action::Unschedule
-        | Action::FinishDeletion => Concerned { planned_cluster: true, ..none },
-        Action::Relaunch { .. }
-        | Action::TerminateStray { .. }
-        | Action::RecordFailure { .. }
-        | Action::SetAllocation { .. } => none,
+        | Action::FinishDeletion => Concerned { cluster: ClusterRead::Planned, ..none },
+        Action::Relaunch { .. } | Action::RecordFailure { .. } | Action::SetAllocation { .. } => {
+            Concerned { cluster: ClusterRead::Fresh, ..none }
+        }
+        Action::TerminateStray { .. } => none,
     }
 }
 

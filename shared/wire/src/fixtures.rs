@@ -76,10 +76,10 @@ pub fn cluster() -> Cluster {
         etag: uid(3),
         modified_at: at(0),
         state: Lifecycle::Active,
-        awake: true,
+        scheduled: true,
         planned_nodes: 1,
         allocation: Allocation { resizing: true, since: at(1) },
-        health: LaunchHealth::HEALTHY,
+        health: Backoff::CLEAR,
         errors: Vec::new(),
     }
 }
@@ -95,6 +95,7 @@ pub fn node(number: u8, state: NodeState) -> Node {
         seen_at: at(0),
         state,
         charge: cluster().charge(),
+        removal: Backoff::CLEAR,
     }
 }
 

@@ -139,21 +139,6 @@ pub fn job_id(names: &JobNames) -> String {
     format!("{}/jobs/{}", experiment_id(&names.workspace, &names.experiment), names.job)
 }
 
-/// `properties.resourceId` of an operation on a workspace: `{sub}${rg}${workspace}`.
-pub fn workspace_key(names: &WorkspaceNames) -> String {
-    format!("{}${}${}", names.subscription, names.resource_group, names.workspace)
-}
-
-/// The same for a cluster, file server or experiment: `{sub}${rg}${workspace}${name}`.
-pub fn child_key(names: &WorkspaceNames, name: &Name) -> String {
-    format!("{}${name}", workspace_key(names))
-}
-
-/// The same for a job: `{sub}${rg}${workspace}${experiment}${name}`.
-pub fn job_key(names: &JobNames) -> String {
-    format!("{}${}", child_key(&names.workspace, &names.experiment), names.job)
-}
-
 /// `jobOutputDirectoryPathSegment`: where the output of this very job stands below a path prefix,
 /// `{sub}/{rg}/workspaces/{ws}/experiments/{exp}/jobs/{job}/{uid}`.
 pub fn job_output_path_segment(job: &Job) -> String {
@@ -227,9 +212,9 @@ mod tests {
         let written = [
             id_of_cluster(&cluster()),
             job_id(&job().names),
-            workspace_key(&names()),
-            child_key(&names(), &cluster().name),
-            job_key(&job().names),
+            names().operation_key(),
+            names().child_operation_key(&cluster().name),
+            job().names.operation_key(),
             job_output_path_segment(&job()),
             setup_output_path_suffix(&names(), &cluster().name, &uid(2)),
             etag(&uid(0xab)),

@@ -25,9 +25,9 @@ mod rules;
 
 pub use error::{ErrorBody, ErrorContent, ResourceKind, Violation, Violations};
 pub use ids::{
-    ClusterId, FileServerId, child_key, cluster_id, etag, experiment_id, file_server_id,
-    id_of_cluster, job_id, job_key, job_output_path_segment, resource_group_id, role_definition_id,
-    scope_id, setup_output_path_suffix, workspace_id, workspace_key,
+    ClusterId, FileServerId, cluster_id, etag, experiment_id, file_server_id, id_of_cluster,
+    job_id, job_output_path_segment, resource_group_id, role_definition_id, scope_id,
+    setup_output_path_suffix, workspace_id,
 };
 pub use image::ImageReference;
 pub use names::{resource_group_name, resource_name, subscription_id};

@@ -178,12 +178,11 @@ pub fn job(job: &Job, waiting: Option<&Waiting>) -> Resource<JobProperties> {
     Resource::child(ids::job_id(&job.names), &job.names.job, ids::JOB_TYPE, properties)
 }
 
-/// A job is there as soon as it is accepted. The record of a deletion has no time of its own; the
-/// deletion of a job ends it, so the time of that is the nearest.
+/// A job is there as soon as it is accepted.
 fn provisioning(job: &Job) -> (&'static str, Timestamp) {
-    match job.deletion {
+    match &job.deletion {
         None => ("succeeded", job.submitted_at),
-        Some(_) => ("deleting", job.state.since()),
+        Some(deletion) => ("deleting", deletion.since),
     }
 }
 
@@ -197,8 +196,8 @@ fn execution_info(state: &JobState) -> Option<ExecutionInfo> {
     match state {
         // Also of a job that ran before: the most recent start counts (swagger).
         JobState::Queued { .. } => None,
-        JobState::Running { since } => Some(started(*since)),
-        JobState::Terminating { started_at, .. } => Some(started(*started_at)),
+        JobState::Running { attempt } => Some(started(attempt.started_at)),
+        JobState::Terminating { attempt, .. } => Some(started(attempt.started_at)),
         JobState::Succeeded { started_at, ended_at } => Some(ExecutionInfo {
             end_time: Some(*ended_at),
             exit_code: Some(0),
@@ -217,7 +216,7 @@ fn execution_info(state: &JobState) -> Option<ExecutionInfo> {
 fn extensions(job: &Job, waiting: Option<&Waiting>) -> Option<JobExtensions> {
     let is_queued = matches!(job.state, JobState::Queued { .. });
     let waiting_reason = waiting.filter(|_| is_queued).map(WaitingReasonBody::from);
-    let attempts: Vec<AttemptView> = job.attempts.iter().map(attempt).collect();
+    let attempts: Vec<AttemptView> = job.attempt_records().iter().map(attempt).collect();
     let max_retries = job.spec.max_retries;
     (waiting_reason.is_some() || !attempts.is_empty() || max_retries.is_some())
         .then_some(JobExtensions { attempts, waiting_reason, max_retries })
@@ -241,6 +240,7 @@ fn result(ending: &Ending) -> String {
             format!("job preparation exited with code {exit_code}")
         }
         Ending::NotProvided { error } => format!("the node was not ready: {}", error.message),
+        Ending::NodeFailed { node, error } => format!("node {node} failed: {}", error.message),
         Ending::WallClockExceeded => "ran longer than maxWallClockTime".to_owned(),
         Ending::Terminated => "terminated by the user".to_owned(),
         Ending::ClusterDeleted => "the cluster was deleted".to_owned(),

@@ -70,13 +70,12 @@ pub fn operation(operation: &Operation, id_url: &str) -> OperationBody {
 mod tests {
     use super::*;
     use crate::fixtures::{at, names, pretty, uid};
-    use crate::ids;
     use model::{Name, ResourceError};
 
     const URL: &str = "http://127.0.0.1:1/subscriptions/0/operationresults/x";
 
     fn started() -> Operation {
-        let resource = ids::child_key(&names(), &Name::new("gpus"));
+        let resource = names().child_operation_key(&Name::new("gpus"));
         Operation::started(uid(1), resource, at(0))
     }
 

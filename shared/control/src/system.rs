@@ -1,4 +1,4 @@
-//! The clock and the dice of this process: the one place that reads them.
+//! The clock and the random ids of this process: the one place that reads them.
 
 use crate::ports::{Clock, Ids};
 use model::{Timestamp, Uid};

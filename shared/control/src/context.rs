@@ -1,0 +1,144 @@
+//! What every service works with: the table, the ports, the settings; and the one way in which a
+//! change is committed.
+
+use crate::keys::Keys;
+use crate::listening::Listening;
+use crate::ports::{Clock, Hints, Ids, Machines};
+use crate::{Error, Function};
+use lifecycle::{Change, Draft, Event, LaunchRequest};
+use model::{Quota, Target, Timestamp, Uid};
+use std::ops::Deref;
+use std::path::PathBuf;
+use std::sync::Arc;
+use table::Table;
+
+/// How often a reaction is repeated after others wrote first, before the caller is told so. Each
+/// try reads the newest state, so more tries than writers of one record are never needed.
+const MAX_TRIES: usize = 20;
+
+/// Shared by all services; a clone is a pointer.
+#[derive(Clone)]
+pub struct Context(Arc<Parts>);
+
+/// The table and the ports, the same on AWS and on one machine.
+pub struct Parts {
+    pub table: Table,
+    pub machines: Arc<dyn Machines>,
+    pub hints: Arc<dyn Hints>,
+    pub clock: Arc<dyn Clock>,
+    pub ids: Arc<dyn Ids>,
+    pub keys: Arc<Keys>,
+    pub settings: Settings,
+    pub listening: Arc<Listening>,
+}
+
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// How long idle nodes beyond demand stay.
+    pub idle_seconds: u64,
+    /// Nodes that the whole service may have; a job that needs more is refused.
+    pub max_nodes: u32,
+    /// What a region of a subscription may use.
+    pub quota: Quota,
+    /// Where the trees of the file servers are, one directory each, named by uid.
+    pub file_server_root: PathBuf,
+    /// Whether users are told that directory: only where it is on their own machine.
+    pub shows_local_paths: bool,
+}
+
+impl Deref for Context {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}
+
+impl Context {
+    pub fn new(parts: Parts) -> Self {
+        Self(Arc::new(parts))
+    }
+
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    pub fn new_uid(&self) -> Uid {
+        self.ids.uid()
+    }
+
+    pub fn draft(&self) -> Draft {
+        Draft::new(self.now(), self.settings.quota)
+    }
+
+    /// Commits what became of a draft and announces it. Answers the launches whose intent is now
+    /// recorded: only [`crate::execute`] makes any.
+    ///
+    /// # Errors
+    /// A conflict when a record changed since it was read: read again, react again.
+    pub async fn commit(&self, draft: Draft) -> Result<Vec<LaunchRequest>, Error> {
+        let Change { writes, hints, notify, launches, events } = draft.finish();
+        self.table.commit(writes).await?;
+        for event in &events {
+            log(event);
+        }
+        for node in &notify {
+            self.hints.notify_node(node);
+        }
+        for (function, target) in &hints {
+            self.hint(*function, target).await;
+        }
+        Ok(launches)
+    }
+
+    /// Wakes a function. A lost hint costs time, never more: the schedule visits every target.
+    pub async fn hint(&self, function: Function, target: &Target) {
+        if let Err(error) = self.hints.send(function, target).await {
+            tracing::warn!(?function, %error, "a hint was not sent; the schedule will do");
+        }
+    }
+}
+
+/// Repeats a step for as long as somebody else wrote first.
+///
+/// # Errors
+/// Those of the step; [`Error::Busy`] when others always wrote first.
+pub(crate) async fn replan<T, F>(mut step: impl FnMut() -> F) -> Result<T, Error>
+where
+    F: Future<Output = Result<T, Error>>,
+{
+    for _ in 0..MAX_TRIES {
+        match step().await {
+            Err(error) if error.is_conflict() => {}
+            outcome => return outcome,
+        }
+    }
+    Err(Error::Busy)
+}
+
+fn log(event: &Event) {
+    match event {
+        Event::JobStarted { attempt, nodes } => {
+            tracing::info!(job = attempt.job.name, attempt = attempt.number, ?nodes, "started");
+        }
+        Event::AttemptEnding { attempt, ending } => {
+            tracing::info!(job = attempt.job.name, attempt = attempt.number, ?ending, "ending");
+        }
+        Event::MemberEnded { attempt, node } => {
+            tracing::debug!(job = attempt.job.name, attempt = attempt.number, %node, "node done");
+        }
+        Event::JobEnded { attempt, state } => {
+            tracing::info!(job = attempt.job.name, attempt = attempt.number, state, "ended");
+        }
+        Event::Launching { cluster, launch, count } => {
+            tracing::info!(%cluster, %launch, count, "launching");
+        }
+        Event::NodeIdle { node } => tracing::info!(%node, "idle"),
+        Event::NodeFailed { node, error } => {
+            tracing::warn!(%node, code = error.code, message = error.message, "node failed");
+        }
+        Event::NodeLeaving { node, reason } => tracing::info!(%node, ?reason, "leaving"),
+        Event::NodeRemoved { node } => tracing::info!(%node, "removed"),
+        Event::ClusterDeleted { cluster } => tracing::info!(%cluster, "deleted"),
+    }
+}

@@ -1,0 +1,61 @@
+//! Since when nodes can reach this control plane. A lease does not run while nobody listens: before
+//! the start of the service, and while its process was stopped or its machine suspended.
+
+use model::{Timestamp, limits};
+use std::sync::{Mutex, PoisonError};
+
+#[derive(Debug)]
+pub struct Listening(Option<Mutex<Times>>);
+
+#[derive(Clone, Copy, Debug)]
+struct Times {
+    since: Timestamp,
+    /// When this process was last known to run.
+    alive_at: Timestamp,
+}
+
+impl Listening {
+    /// A service that begins to listen now, and calls [`Listening::since`] at every pass of its
+    /// schedule.
+    pub fn from(now: Timestamp) -> Self {
+        Self(Some(Mutex::new(Times { since: now, alive_at: now })))
+    }
+
+    /// Behind an endpoint that does not stop with a process. An outage of that is told by many
+    /// nodes that fall silent at once.
+    pub fn always() -> Self {
+        Self(None)
+    }
+
+    /// Since when nodes have been heard without a pause. A jump of the clock counts as a pause.
+    pub fn since(&self, now: Timestamp) -> Timestamp {
+        let Some(times) = &self.0 else { return Timestamp(0) };
+        let mut times = times.lock().unwrap_or_else(PoisonError::into_inner);
+        if now.seconds_since(times.alive_at) >= limits::PAUSE_SECONDS {
+            tracing::warn!(
+                seconds = now.seconds_since(times.alive_at),
+                "the service did not run; leases begin anew"
+            );
+            times.since = now;
+        }
+        times.alive_at = now;
+        times.since
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pause_begins_all_leases_anew() {
+        let at = |seconds: u64| Timestamp(1_000_000).plus_seconds(seconds);
+        let listening = Listening::from(at(0));
+        assert_eq!(listening.since(at(1)), at(0));
+        assert_eq!(listening.since(at(limits::PAUSE_SECONDS)), at(0), "a pass a while ago");
+        let resumed = at(limits::PAUSE_SECONDS + 60);
+        assert_eq!(listening.since(resumed), resumed);
+        assert_eq!(listening.since(resumed.plus_seconds(1)), resumed);
+        assert_eq!(Listening::always().since(at(100)), Timestamp(0));
+    }
+}
