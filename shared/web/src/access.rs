@@ -24,7 +24,7 @@ async fn identify(web: &Web, token: Option<&str>) -> Result<Principal, Error> {
     if same(&web.access.token, given) {
         return Ok(Principal::Service);
     }
-    let principal = web.control.principal_of(given).await?;
+    let principal = web.control.tokens.principal_of(given).await?;
     principal.map(Principal::Known).ok_or_else(unauthorized)
 }
 

@@ -67,26 +67,41 @@ fn status_of(kind: Kind) -> StatusCode {
 
 /// Failures of storage that the caller can do something about are said plainly.
 fn excuse(failure: &Error) -> Option<(StatusCode, ErrorBody)> {
-    let Error::Table(table) = failure else { return None };
-    let (status, code, message) = match table {
-        dynamo::Error::TooLarge(_) => (
+    const BUSY: (StatusCode, &str, &str) = (
+        StatusCode::SERVICE_UNAVAILABLE,
+        "ServerBusy",
+        "The service is busy; try again in a moment",
+    );
+    let (status, code, message) = match failure {
+        Error::Busy | Error::Refused(_) => BUSY,
+        Error::Table(table) => excuse_table(table, BUSY)?,
+        Error::Api(_)
+        | Error::Port(_)
+        | Error::Io(_)
+        | Error::Json(_)
+        | Error::Sealed
+        | Error::NotProvided(_) => return None,
+    };
+    Some((status, ErrorBody::new(code, message)))
+}
+
+type Excuse = (StatusCode, &'static str, &'static str);
+
+fn excuse_table(failure: &table::Error, busy: Excuse) -> Option<Excuse> {
+    Some(match failure {
+        table::Error::TooLarge(_) => (
             StatusCode::BAD_REQUEST,
             "RequestTooLarge",
             "The resource is larger than the service can store",
         ),
-        dynamo::Error::StorageFull(_) => (
+        table::Error::StorageFull(_) => (
             StatusCode::INSUFFICIENT_STORAGE,
             "StorageFull",
             "There is no space left where the service keeps its data; free some and try again",
         ),
-        dynamo::Error::Throttled(_) | dynamo::Error::Conflict { .. } => (
-            StatusCode::SERVICE_UNAVAILABLE,
-            "ServerBusy",
-            "The service is busy; try again in a moment",
-        ),
-        dynamo::Error::Other(_) => return None,
-    };
-    Some((status, ErrorBody::new(code, message)))
+        table::Error::Throttled(_) | table::Error::Conflict { .. } => busy,
+        table::Error::Invalid(_) | table::Error::Other(_) => return None,
+    })
 }
 
 fn internal(failure: &Error) -> Response {
@@ -116,7 +131,7 @@ pub(crate) fn panicked(_: Box<dyn Any + Send + 'static>) -> Response<Body> {
 
 /// Headers that every answer has, and the request id under which failures are logged.
 pub(crate) async fn common_headers(request: Request, next: Next) -> Response {
-    let id = next_request_id();
+    let id = request_id();
     let span =
         tracing::info_span!("request", id, method = %request.method(), path = request.uri().path());
     let mut response = tracing::Instrument::instrument(next.run(request), span).await;
@@ -132,11 +147,7 @@ pub(crate) async fn common_headers(request: Request, next: Next) -> Response {
     response
 }
 
-/// In the form of a UUID. It names a line of the log, nothing that could be guessed or claimed, so
-/// a counter behind the start of the process is enough.
-fn next_request_id() -> String {
-    use std::sync::atomic::{AtomicU64, Ordering};
-    static NEXT: AtomicU64 = AtomicU64::new(1);
-    let number = NEXT.fetch_add(1, Ordering::Relaxed);
-    format!("{:08x}-0000-4000-8000-{:012x}", std::process::id(), number)
+/// Random, so that no two containers answer with the same one.
+fn request_id() -> String {
+    model::Uid::from_bytes(rand::random()).to_string()
 }

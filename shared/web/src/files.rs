@@ -33,7 +33,7 @@ pub(crate) fn link(
     expires_at: Timestamp,
 ) -> String {
     let expires_at = expires_at.epoch_seconds();
-    let signature = control.keys.sign_link(&place.file_server, &place.path, expires_at);
+    let signature = control.context.keys.sign_link(&place.file_server, &place.path, expires_at);
     let path: Vec<String> = place.path.split('/').map(percent_encoded).collect();
     format!("{base}/files/{}/{}?se={expires_at}&sig={signature}", place.file_server, path.join("/"))
 }
@@ -81,11 +81,11 @@ fn download_or_fail(
     headers: &HeaderMap,
 ) -> Result<Response, Error> {
     let uid = Uid::parse(file_server).ok_or_else(not_signed)?;
-    let signed = control.keys.is_link_signed(&uid, path, signature.se, &signature.sig);
-    if !signed || control.now().epoch_seconds() >= signature.se {
+    let signed = control.context.keys.is_link_signed(&uid, path, signature.se, &signature.sig);
+    if !signed || control.context.now().epoch_seconds() >= signature.se {
         return Err(not_signed());
     }
-    let mut file = control.open_file(&uid, path)?;
+    let mut file = control.files.open(&uid, path)?;
     let metadata = file.metadata()?;
     let range = match headers.get(RANGE) {
         None => Wanted::Whole,

@@ -3,7 +3,7 @@
 use crate::{Web, access, answer};
 use axum::extract::{FromRequest, Json, Path, Request, State};
 use axum::response::Response;
-use control::nodes::{is_acknowledgement, is_news};
+use control::nodes::is_news;
 use control::{ApiError, Error, Kind};
 use http::{HeaderMap, StatusCode};
 use model::{ClusterRef, NodeId, Uid, limits};
@@ -31,7 +31,7 @@ async fn sync_or_fail(
     };
     let node = NodeId::parse(node).ok_or_else(malformed)?;
     let token = access::bearer(&request).unwrap_or_default();
-    if !web.control.keys.is_node_token(&cluster, &node, token) {
+    if !web.control.context.keys.is_node_token(&cluster, &node, token) {
         let message = "The token is not this node's";
         return Err(ApiError::new(Kind::Unauthorized, "AuthenticationFailed", message).into());
     }
@@ -43,32 +43,26 @@ async fn sync_or_fail(
     Ok(answer::json(StatusCode::OK, HeaderMap::new(), &response))
 }
 
-/// How long an acknowledgement waits for the next job, so that one answer can say both. The end of
-/// the job is written and visible by then.
-const ACKNOWLEDGEMENT_DELAY: Duration = Duration::from_millis(10);
-
 /// Answers when there is news, or when the wait is over.
 async fn held(
     web: &Web,
     cluster: &ClusterRef,
     node: &NodeId,
     observed: &SyncRequest,
-    wait: Duration,
+    longest: Duration,
 ) -> Result<SyncResponse, Error> {
-    let until = tokio::time::Instant::now() + wait;
-    let mut response = web.control.sync(cluster, node, observed).await?;
-    let Some(waits) = web.waits.as_ref().filter(|_| !wait.is_zero()) else { return Ok(response) };
-    let notify = waits.of(node);
-    if is_acknowledgement(observed, &response.desired)
-        && tokio::time::timeout(ACKNOWLEDGEMENT_DELAY, notify.notified()).await.is_ok()
-    {
-        response = web.control.look_again(cluster, node, observed).await?;
-    }
+    let until = tokio::time::Instant::now() + longest;
+    let Some(waits) = web.waits.as_ref().filter(|_| !longest.is_zero()) else {
+        return web.control.nodes.sync(cluster, node, observed).await;
+    };
+    // Registered before the state is read: a notification in between is not lost.
+    let wait = waits.begin(node);
+    let mut response = web.control.nodes.sync(cluster, node, observed).await?;
     while !is_news(observed, &response.desired) {
-        if tokio::time::timeout_at(until, notify.notified()).await.is_err() {
+        if tokio::time::timeout_at(until, wait.notified()).await.is_err() {
             break;
         }
-        response = web.control.look_again(cluster, node, observed).await?;
+        response = web.control.nodes.current(cluster, node, observed).await?;
     }
     // Having been held, it may ask again at once.
     if !is_news(observed, &response.desired) {

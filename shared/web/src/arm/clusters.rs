@@ -15,10 +15,11 @@ impl Call<'_> {
         let control = &self.web.control;
         let names = self.route.workspace()?;
         let (after, size) = (self.page_start()?, self.page_size()?);
-        let page = control.clusters(&names, after, size).await?;
+        let page = control.clusters.list(&names, after, size).await?;
         let mut bodies = Vec::with_capacity(page.items.len());
-        for cluster in &page.items {
-            bodies.push(wire::cluster(cluster, &control.node_counts(cluster).await?));
+        for cluster in page.items {
+            let (cluster, counts) = control.clusters.with_counts(cluster).await?;
+            bodies.push(wire::cluster(&cluster, &counts));
         }
         self.page(bodies, page.next)
     }
@@ -29,40 +30,40 @@ impl Call<'_> {
 
     pub(crate) async fn cluster(&self) -> Result<Response, Error> {
         let (names, name) = (self.route.workspace()?, self.cluster_name()?);
-        self.present_cluster(&self.web.control.cluster(&names, &name).await?).await
+        let (cluster, counts) = self.web.control.clusters.get(&names, &name).await?;
+        self.cluster_body(&cluster, &counts)
     }
 
     pub(crate) async fn create_cluster(&self) -> Result<Response, Error> {
         let (names, name) = (self.route.workspace()?, self.cluster_name()?);
         let request = wire::parse_cluster_create(&self.body)?;
         self.check_links(request.file_servers().map(|server| &server.names)).await?;
-        match self.web.control.put_cluster(&names, &name, &request).await? {
+        match self.web.control.clusters.put(&names, &name, &request).await? {
             Put::Accepted(started) => self.accepted(&started),
-            Put::Unchanged(cluster) => self.present_cluster(&cluster).await,
+            Put::Unchanged(cluster) => {
+                let (cluster, counts) = self.web.control.clusters.with_counts(*cluster).await?;
+                self.cluster_body(&cluster, &counts)
+            }
         }
     }
 
     pub(crate) async fn update_cluster(&self) -> Result<Response, Error> {
         let (names, name) = (self.route.workspace()?, self.cluster_name()?);
         let update = wire::parse_cluster_update(&self.body)?;
-        let (cluster, counts) = self.web.control.update_cluster(&names, &name, update).await?;
+        let (cluster, counts) = self.web.control.clusters.update(&names, &name, update).await?;
         self.cluster_body(&cluster, &counts)
     }
 
     pub(crate) async fn delete_cluster(&self) -> Result<Response, Error> {
         let (names, name) = (self.route.workspace()?, self.cluster_name()?);
-        self.deleted(self.web.control.delete_cluster(&names, &name).await?)
+        self.deleted(self.web.control.clusters.delete(&names, &name).await?)
     }
 
     pub(crate) async fn cluster_logins(&self) -> Result<Response, Error> {
         let (names, name) = (self.route.workspace()?, self.cluster_name()?);
-        let cluster = self.web.control.cluster(&names, &name).await?;
-        let nodes = self.web.control.cluster_nodes(&cluster).await?;
+        let (cluster, _) = self.web.control.clusters.get(&names, &name).await?;
+        let nodes = self.web.control.clusters.nodes(&cluster).await?;
         self.ok(&wire::list(nodes.iter().filter_map(login).collect(), None))
-    }
-
-    async fn present_cluster(&self, cluster: &Cluster) -> Result<Response, Error> {
-        self.cluster_body(cluster, &self.web.control.node_counts(cluster).await?)
     }
 
     fn cluster_body(&self, cluster: &Cluster, counts: &NodeCounts) -> Result<Response, Error> {

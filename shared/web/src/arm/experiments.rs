@@ -11,7 +11,7 @@ impl Call<'_> {
     pub(crate) async fn experiments(&self) -> Result<Response, Error> {
         let names = self.route.workspace()?;
         let (after, size) = (self.page_start()?, self.page_size()?);
-        let page = self.web.control.experiments(&names, after, size).await?;
+        let page = self.web.control.experiments.list(&names, after, size).await?;
         self.page(page.items.iter().map(wire::experiment).collect(), page.next)
     }
 
@@ -21,18 +21,18 @@ impl Call<'_> {
 
     pub(crate) async fn experiment(&self) -> Result<Response, Error> {
         let (names, name) = (self.route.workspace()?, self.experiment_name()?);
-        self.experiment_body(&self.web.control.experiment(&names, &name).await?)
+        self.experiment_body(&self.web.control.experiments.get(&names, &name).await?)
     }
 
     /// The SDK sends no body at all.
     pub(crate) async fn create_experiment(&self) -> Result<Response, Error> {
         let (names, name) = (self.route.workspace()?, self.experiment_name()?);
-        self.experiment_body(&self.web.control.put_experiment(&names, &name).await?)
+        self.experiment_body(&self.web.control.experiments.put(&names, &name).await?)
     }
 
     pub(crate) async fn delete_experiment(&self) -> Result<Response, Error> {
         let (names, name) = (self.route.workspace()?, self.experiment_name()?);
-        self.deleted(self.web.control.delete_experiment(&names, &name).await?)
+        self.deleted(self.web.control.experiments.delete(&names, &name).await?)
     }
 
     fn experiment_body(&self, experiment: &Experiment) -> Result<Response, Error> {

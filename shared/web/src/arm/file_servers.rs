@@ -11,9 +11,9 @@ impl Call<'_> {
         let control = &self.web.control;
         let names = self.route.workspace()?;
         let (after, size) = (self.page_start()?, self.page_size()?);
-        let page = control.file_servers(&names, after, size).await?;
+        let page = control.file_servers.list(&names, after, size).await?;
         let body =
-            |server: &FileServer| wire::file_server(server, &control.file_server_view(server));
+            |server: &FileServer| wire::file_server(server, &control.file_servers.view(server));
         self.page(page.items.iter().map(body).collect(), page.next)
     }
 
@@ -23,13 +23,13 @@ impl Call<'_> {
 
     pub(crate) async fn file_server(&self) -> Result<Response, Error> {
         let (names, name) = (self.route.workspace()?, self.file_server_name()?);
-        self.file_server_body(&self.web.control.file_server(&names, &name).await?)
+        self.file_server_body(&self.web.control.file_servers.get(&names, &name).await?)
     }
 
     pub(crate) async fn create_file_server(&self) -> Result<Response, Error> {
         let (names, name) = (self.route.workspace()?, self.file_server_name()?);
         let spec = wire::parse_file_server_create(&self.body)?;
-        match self.web.control.put_file_server(&names, &name, &spec).await? {
+        match self.web.control.file_servers.put(&names, &name, &spec).await? {
             Put::Accepted(started) => self.accepted(&started),
             Put::Unchanged(server) => self.file_server_body(&server),
         }
@@ -37,11 +37,11 @@ impl Call<'_> {
 
     pub(crate) async fn delete_file_server(&self) -> Result<Response, Error> {
         let (names, name) = (self.route.workspace()?, self.file_server_name()?);
-        self.deleted(self.web.control.delete_file_server(&names, &name).await?)
+        self.deleted(self.web.control.file_servers.delete(&names, &name).await?)
     }
 
     fn file_server_body(&self, server: &FileServer) -> Result<Response, Error> {
-        let view = self.web.control.file_server_view(server);
+        let view = self.web.control.file_servers.view(server);
         self.resource(&wire::file_server(server, &view), &server.etag, server.modified_at)
     }
 }

@@ -12,7 +12,7 @@ impl Call<'_> {
     pub(crate) async fn jobs(&self) -> Result<Response, Error> {
         let path = self.route.experiment()?;
         let (after, size) = (self.page_start()?, self.page_size()?);
-        let page = self.web.control.jobs(&path, after, size).await?;
+        let page = self.web.control.jobs.list(&path, after, size).await?;
         self.page(page.items.iter().map(|job| wire::job(job, None)).collect(), page.next)
     }
 
@@ -21,7 +21,7 @@ impl Call<'_> {
     }
 
     async fn named_job(&self) -> Result<Job, Error> {
-        self.web.control.job(&self.route.experiment()?, &self.job_name()?).await
+        self.web.control.jobs.get(&self.route.experiment()?, &self.job_name()?).await
     }
 
     pub(crate) async fn job(&self) -> Result<Response, Error> {
@@ -33,7 +33,7 @@ impl Call<'_> {
         let request = wire::parse_job_create(&self.body)?;
         let servers = request.file_servers().map(|server| &server.names);
         self.check_links(servers.chain([&request.cluster.names])).await?;
-        match self.web.control.put_job(&path, &name, &request).await? {
+        match self.web.control.jobs.put(&path, &name, &request).await? {
             Put::Accepted(started) => self.accepted(&started),
             Put::Unchanged(job) => self.job_body(&job).await,
         }
@@ -41,18 +41,18 @@ impl Call<'_> {
 
     pub(crate) async fn delete_job(&self) -> Result<Response, Error> {
         let (path, name) = (self.route.experiment()?, self.job_name()?);
-        self.deleted(self.web.control.delete_job(&path, &name).await?)
+        self.deleted(self.web.control.jobs.delete(&path, &name).await?)
     }
 
     async fn job_body(&self, job: &Job) -> Result<Response, Error> {
-        let waiting = self.web.control.waiting_reason(job).await?;
+        let waiting = self.web.control.jobs.waiting_reason(job).await?;
         self.resource(&wire::job(job, waiting.as_ref()), &job.etag, job.submitted_at)
     }
 
     /// A job that has ended already: 200, empty, and no operation.
     pub(crate) async fn terminate_job(&self) -> Result<Response, Error> {
         let (path, name) = (self.route.experiment()?, self.job_name()?);
-        match self.web.control.terminate_job(&path, &name).await? {
+        match self.web.control.jobs.terminate(&path, &name).await? {
             Some(started) => self.accepted(&started),
             None => Ok(StatusCode::OK.into_response()),
         }
@@ -63,9 +63,10 @@ impl Call<'_> {
         let query = wire::parse_output_files_query(&self.query)?;
         let after = self.page_start()?;
         let job = self.named_job().await?;
-        let expires_at = control.now().plus_seconds(u64::from(query.link_expiry_minutes) * 60);
+        let expires_at =
+            control.context.now().plus_seconds(u64::from(query.link_expiry_minutes) * 60);
         let link = |place: &_| files::link(control, &self.base, place, expires_at);
-        let mut entries = control.output_files(&job, &query, link)?;
+        let mut entries = control.files.list(&job, &query, link)?;
         if let Some(after) = after {
             entries.retain(|entry| entry.name > after);
         }
@@ -79,8 +80,9 @@ impl Call<'_> {
     /// The nodes that run the job, or ran it last, and still exist.
     pub(crate) async fn job_logins(&self) -> Result<Response, Error> {
         let job = self.named_job().await?;
-        let ids = job.attempts.last().map(|attempt| attempt.nodes.clone()).unwrap_or_default();
-        let nodes = self.web.control.nodes_of(&job, &ids).await?;
+        let last = job.attempt_records().pop();
+        let ids = last.map(|attempt| attempt.nodes).unwrap_or_default();
+        let nodes = self.web.control.jobs.nodes(&job, &ids).await?;
         self.ok(&wire::list(nodes.iter().filter_map(clusters::login).collect(), None))
     }
 }

@@ -8,7 +8,10 @@ use control::Error;
 use control::operations::Started;
 use http::header::{HeaderName, HeaderValue, LOCATION, RETRY_AFTER};
 use http::{HeaderMap, StatusCode};
-use model::{OperationState, limits};
+use model::{Operation, OperationState, limits};
+
+/// What the URL of an operation that was done at once carries (`control::operations`).
+const COMPLETED: &str = "completed";
 
 const ASYNC_OPERATION: HeaderName = HeaderName::from_static("azure-asyncoperation");
 
@@ -17,11 +20,13 @@ impl Call<'_> {
     pub(crate) fn accepted(&self, started: &Started) -> Result<Response, Error> {
         let subscription = self.route.subscription()?;
         let url = |kind: &str| {
-            let Started { operation, location, .. } = started;
+            let Started { operation, location, completed } = started;
+            let completed = completed.iter().map(|text| format!("&{COMPLETED}={text}"));
             let url = format!(
-                "{}/subscriptions/{subscription}/providers/Microsoft.BatchAI/locations/{location}/{kind}/{operation}?api-version={}",
+                "{}/subscriptions/{subscription}/providers/Microsoft.BatchAI/locations/{location}/{kind}/{operation}?api-version={}{}",
                 self.base,
-                wire::API_VERSION
+                wire::API_VERSION,
+                completed.collect::<String>()
             );
             HeaderValue::from_str(&url)
         };
@@ -31,7 +36,8 @@ impl Call<'_> {
             headers.insert(ASYNC_OPERATION, results);
             headers.insert(LOCATION, statuses);
         }
-        let seconds = if started.is_done { 0 } else { limits::RETRY_AFTER_SECONDS };
+        let done = started.completed.is_some();
+        let seconds = if done { 0 } else { limits::RETRY_AFTER_SECONDS };
         headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
         Ok(response)
     }
@@ -44,10 +50,16 @@ impl Call<'_> {
         }
     }
 
+    pub(crate) async fn operation(&self) -> Result<Operation, Error> {
+        let id = self.route.operation_id()?;
+        let given = self.query.iter().find(|(name, _)| name == COMPLETED);
+        let completed = given.map(|(_, text)| text.as_str());
+        self.web.control.operations.get(&id, completed).await
+    }
+
     /// Always 200; the body says how far it is.
     pub(crate) async fn operation_result(&self) -> Result<Response, Error> {
-        let id = self.route.operation_id()?;
-        let operation = self.web.control.operation(&id).await?;
+        let operation = self.operation().await?;
         let url = format!("{}{}", self.base, self.path);
         let mut headers = HeaderMap::new();
         headers.insert(RETRY_AFTER, HeaderValue::from(limits::RETRY_AFTER_SECONDS));
@@ -56,8 +68,7 @@ impl Call<'_> {
 
     /// 202 while it runs, then 204. (Never recorded: a guess that fits what ARM does.)
     pub(crate) async fn operation_status(&self) -> Result<Response, Error> {
-        let id = self.route.operation_id()?;
-        let operation = self.web.control.operation(&id).await?;
+        let operation = self.operation().await?;
         let status = match operation.state {
             OperationState::InProgress => StatusCode::ACCEPTED,
             OperationState::Succeeded { .. } | OperationState::Failed { .. } => {

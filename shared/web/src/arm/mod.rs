@@ -215,7 +215,7 @@ impl Call<'_> {
             },
             Needs::Role(role) => (role, self.route.scope()?),
         };
-        if self.web.control.may(&self.principal, role, &scope).await? {
+        if self.web.control.roles.may(&self.principal, role, &scope).await? {
             return Ok(());
         }
         let message = format!(
@@ -236,7 +236,7 @@ impl Call<'_> {
         let own = self.route.workspace()?;
         for names in linked.filter(|names| **names != own) {
             let scope = Scope::from(names);
-            if !self.web.control.may(&self.principal, Role::Contributor, &scope).await? {
+            if !self.web.control.roles.may(&self.principal, Role::Contributor, &scope).await? {
                 let message = format!(
                     "The body refers to something in {}, which takes the role {} there",
                     wire::ids::scope_id(&scope),

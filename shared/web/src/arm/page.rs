@@ -29,7 +29,7 @@ impl Call<'_> {
         let (position, signature) = token.split_once('.').ok_or_else(invalid)?;
         let position = URL_SAFE_NO_PAD.decode(position).map_err(|_| invalid())?;
         let position = String::from_utf8(position).map_err(|_| invalid())?;
-        let signed = self.web.control.keys.sign_page(&self.list_name(), &position);
+        let signed = self.web.control.context.keys.sign_page(&self.list_name(), &position);
         control::keys::same(&signed, signature).then_some(Some(position)).ok_or_else(invalid)
     }
 
@@ -39,7 +39,7 @@ impl Call<'_> {
         next: Option<String>,
     ) -> Result<Response, Error> {
         let next_link = next.map(|position| {
-            let signature = self.web.control.keys.sign_page(&self.list_name(), &position);
+            let signature = self.web.control.context.keys.sign_page(&self.list_name(), &position);
             let mut query = vec![("api-version".to_owned(), wire::API_VERSION.to_owned())];
             let kept = self.query.iter().filter(|(name, _)| {
                 !name.eq_ignore_ascii_case(SKIP_TOKEN) && !name.eq_ignore_ascii_case("api-version")

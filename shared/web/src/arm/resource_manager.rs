@@ -10,7 +10,7 @@ use model::{OperationState, limits};
 
 impl Call<'_> {
     pub(crate) async fn subscriptions(&self) -> Result<Response, Error> {
-        let subscriptions = self.web.control.subscriptions().await?;
+        let subscriptions = self.web.control.resource_groups.subscriptions().await?;
         let bodies = subscriptions.iter().map(|it| wire::subscription(&it.id)).collect();
         self.ok(&wire::list(bodies, None))
     }
@@ -30,27 +30,27 @@ impl Call<'_> {
     pub(crate) async fn resource_groups(&self) -> Result<Response, Error> {
         let subscription = self.route.subscription()?;
         let (after, size) = (self.page_start()?, self.page_size()?);
-        let page = self.web.control.resource_groups(&subscription, after, size).await?;
+        let page = self.web.control.resource_groups.list(&subscription, after, size).await?;
         self.page(page.items.iter().map(wire::resource_group).collect(), page.next)
     }
 
     pub(crate) async fn resource_group(&self) -> Result<Response, Error> {
         let (subscription, name) = (self.route.subscription()?, self.route.resource_group()?);
-        let group = self.web.control.resource_group(&subscription, &name).await?;
+        let group = self.web.control.resource_groups.get(&subscription, &name).await?;
         self.ok(&wire::resource_group(&group))
     }
 
     /// Answers without a body whether the group is there.
     pub(crate) async fn check_resource_group(&self) -> Result<Response, Error> {
         let (subscription, name) = (self.route.subscription()?, self.route.resource_group()?);
-        self.web.control.resource_group(&subscription, &name).await?;
+        self.web.control.resource_groups.get(&subscription, &name).await?;
         self.no_content()
     }
 
     pub(crate) async fn create_resource_group(&self) -> Result<Response, Error> {
         let (subscription, name) = (self.route.subscription()?, self.route.resource_group()?);
         let request = wire::parse_resource_group(&self.body)?;
-        match self.web.control.put_resource_group(&subscription, &name, &request).await? {
+        match self.web.control.resource_groups.put(&subscription, &name, &request).await? {
             PutGroup::Created(group) => self.created(&wire::resource_group(&group)),
             PutGroup::Updated(group) => self.ok(&wire::resource_group(&group)),
         }
@@ -59,14 +59,14 @@ impl Call<'_> {
     pub(crate) async fn update_resource_group(&self) -> Result<Response, Error> {
         let (subscription, name) = (self.route.subscription()?, self.route.resource_group()?);
         let tags = wire::parse_resource_group_update(&self.body)?;
-        let group = self.web.control.tag_resource_group(&subscription, &name, tags).await?;
+        let group = self.web.control.resource_groups.tag(&subscription, &name, tags).await?;
         self.ok(&wire::resource_group(&group))
     }
 
     /// Resource Manager names one URL only, which answers 202 until the group is gone.
     pub(crate) async fn delete_resource_group(&self) -> Result<Response, Error> {
         let (subscription, name) = (self.route.subscription()?, self.route.resource_group()?);
-        let deleted = self.web.control.delete_resource_group(&subscription, &name).await?;
+        let deleted = self.web.control.resource_groups.delete(&subscription, &name).await?;
         let Some(started) = deleted else {
             return Err(Error::not_found(wire::ResourceKind::ResourceGroup, name.as_str()));
         };
@@ -86,7 +86,7 @@ impl Call<'_> {
     }
 
     pub(crate) async fn resource_group_deletion(&self) -> Result<Response, Error> {
-        let operation = self.web.control.operation(&self.route.operation_id()?).await?;
+        let operation = self.operation().await?;
         let status = match operation.state {
             OperationState::InProgress => StatusCode::ACCEPTED,
             OperationState::Succeeded { .. } | OperationState::Failed { .. } => StatusCode::OK,

@@ -20,7 +20,7 @@ impl Call<'_> {
     /// On the scope, above and below it; `$filter` narrows it to the scope or to a principal.
     pub(crate) async fn role_assignments(&self) -> Result<Response, Error> {
         let scope = self.route.scope()?;
-        let mut found = self.web.control.role_assignments(&scope).await?;
+        let mut found = self.web.control.roles.list(&scope).await?;
         if let Some(filter) = self.filter() {
             let principal = quoted_after(filter, "principalId eq ")
                 .or_else(|| quoted_after(filter, "assignedTo("))
@@ -43,21 +43,21 @@ impl Call<'_> {
 
     pub(crate) async fn role_assignment(&self) -> Result<Response, Error> {
         let (scope, id) = (self.route.scope()?, self.route.role_assignment_id()?);
-        let found = self.web.control.role_assignment(&scope, &id).await?;
+        let found = self.web.control.roles.get(&scope, &id).await?;
         self.ok(&wire::role_assignment(&found))
     }
 
     pub(crate) async fn create_role_assignment(&self) -> Result<Response, Error> {
         let (scope, id) = (self.route.scope()?, self.route.role_assignment_id()?);
         let request = wire::parse_role_assignment(&self.body)?;
-        let assignment = self.web.control.put_role_assignment(&scope, &id, &request).await?;
+        let assignment = self.web.control.roles.put(&scope, &id, &request).await?;
         // Also for one that was there: the older clients know no other answer.
         self.created(&wire::role_assignment(&assignment))
     }
 
     pub(crate) async fn delete_role_assignment(&self) -> Result<Response, Error> {
         let (scope, id) = (self.route.scope()?, self.route.role_assignment_id()?);
-        match self.web.control.delete_role_assignment(&scope, &id).await? {
+        match self.web.control.roles.delete(&scope, &id).await? {
             Some(deleted) => self.ok(&wire::role_assignment(&deleted)),
             None => self.no_content(),
         }

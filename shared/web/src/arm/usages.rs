@@ -8,7 +8,7 @@ impl Call<'_> {
     pub(crate) async fn usages(&self) -> Result<Response, Error> {
         let subscription = self.route.subscription()?;
         let location = self.route.dotted_name("location")?;
-        let usages = self.web.control.usages(&subscription, &location).await?;
+        let usages = self.web.control.usages.list(&subscription, &location).await?;
         self.ok(&wire::list(usages.iter().map(wire::usage).collect(), None))
     }
 }

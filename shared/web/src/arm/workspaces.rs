@@ -9,28 +9,29 @@ impl Call<'_> {
     pub(crate) async fn workspaces(&self, group: Option<Name>) -> Result<Response, Error> {
         let subscription = self.route.subscription()?;
         let (after, size) = (self.page_start()?, self.page_size()?);
-        let page = self.web.control.workspaces(&subscription, group.as_ref(), after, size).await?;
+        let page =
+            self.web.control.workspaces.list(&subscription, group.as_ref(), after, size).await?;
         self.page(page.items.iter().map(wire::workspace).collect(), page.next)
     }
 
     pub(crate) async fn workspace(&self) -> Result<Response, Error> {
-        self.workspace_body(&self.web.control.workspace(&self.route.workspace()?).await?)
+        self.workspace_body(&self.web.control.workspaces.get(&self.route.workspace()?).await?)
     }
 
     pub(crate) async fn create_workspace(&self) -> Result<Response, Error> {
         let names = self.route.workspace()?;
         let request = wire::parse_workspace_create(&self.body)?;
-        self.workspace_body(&self.web.control.put_workspace(&names, &request).await?)
+        self.workspace_body(&self.web.control.workspaces.put(&names, &request).await?)
     }
 
     pub(crate) async fn update_workspace(&self) -> Result<Response, Error> {
         let names = self.route.workspace()?;
         let tags = wire::parse_workspace_update(&self.body)?;
-        self.workspace_body(&self.web.control.tag_workspace(&names, tags).await?)
+        self.workspace_body(&self.web.control.workspaces.tag(&names, tags).await?)
     }
 
     pub(crate) async fn delete_workspace(&self) -> Result<Response, Error> {
-        self.deleted(self.web.control.delete_workspace(&self.route.workspace()?).await?)
+        self.deleted(self.web.control.workspaces.delete(&self.route.workspace()?).await?)
     }
 
     fn workspace_body(&self, workspace: &Workspace) -> Result<Response, Error> {
