@@ -7,12 +7,10 @@
 mod process;
 mod record;
 
-use crate::schedule::event;
 use async_trait::async_trait;
-use control::Control;
 use control::ports::{LaunchOutcome, LaunchRequest, Machines, PortError};
-use control::trigger::{INTERRUPTION, Trigger};
-use model::{ClusterRef, Machine, NodeId, ResourceError, Wake};
+use control::{Control, Function};
+use model::{ClusterRef, Machine, NodeId, ResourceError, Target};
 use record::Record;
 use scheduler::recovery::FoundMachine;
 use std::collections::BTreeMap;
@@ -155,7 +153,7 @@ impl ProcessMachines {
         let token = self
             .control
             .get()
-            .map(|control| control.keys.node_token(&record.cluster, &record.node))
+            .map(|control| control.context.keys.node_token(&record.cluster, &record.node))
             .unwrap_or_default();
         let child = process::start(&self.options, record, &token)?;
         record.process = child.id().and_then(process::identity);
@@ -178,12 +176,8 @@ impl ProcessMachines {
         }
         self.end(record).await;
         let Some(control) = self.control.get() else { return };
-        control
-            .hint(
-                control::ports::Function::Recovery,
-                &Wake::Cluster { cluster: record.cluster.clone() },
-            )
-            .await;
+        let target = Target::Cluster { cluster: record.cluster.clone() };
+        control.context.hint(Function::Recovery, &target).await;
     }
 
     /// Kills everything of the machine and notes that it ended. Blocks until nothing is left.
@@ -212,14 +206,8 @@ impl ProcessMachines {
             return true;
         }
         process::give_notice(&self.options, &record, notice_seconds);
-        let detail = serde_json::json!({
-            "instance-id": record.instance,
-            "instance-action": "terminate",
-            "notice-seconds": notice_seconds,
-        });
-        let trigger = Trigger::Event(Box::new(event("aws.ec2", INTERRUPTION, detail)));
-        if let Err(error) = control::recovery::handle(control, trigger).await {
-            // As when EventBridge loses a notice: the agent has been told, too.
+        if let Err(error) = control.interruption(&record.instance, notice_seconds).await {
+            // As when EventBridge loses a notice: the agent was notified, too.
             tracing::warn!(%error, "the interruption notice was lost");
         }
         let machines = Arc::clone(self);
@@ -293,8 +281,15 @@ impl Machines for ProcessMachines {
             let record = self.known().get(instance).cloned();
             let Some(record) = record else { continue };
             self.end(&record).await;
-            record.remove(&self.options.directory).map_err(PortError::other)?;
-            self.known().remove(instance);
+            match record.remove(&self.options.directory) {
+                Ok(()) => {
+                    self.known().remove(instance);
+                }
+                // It has ended all the same; its directory is tried again by `sweep`.
+                Err(error) => {
+                    tracing::warn!(instance, %error, "the directory of a node stays for now");
+                }
+            }
         }
         Ok(instances.to_vec())
     }
