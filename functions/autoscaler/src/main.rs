@@ -1,6 +1,7 @@
 //! The autoscaler's Lambda function: wiring only.
 
-use control::trigger::Trigger;
+use aws::events::{Trigger, handle};
+use control::Function;
 use lambda_runtime::{Error, LambdaEvent, run, service_fn};
 
 #[tokio::main]
@@ -8,7 +9,8 @@ async fn main() -> Result<(), Error> {
     aws::log();
     let control = aws::control().await?;
     run(service_fn(async |event: LambdaEvent<Trigger>| {
-        Box::pin(control::autoscaler::handle(&control, event.payload)).await.map_err(Error::from)
+        let handled = handle(&control, Function::Autoscaler, event.payload);
+        Box::pin(handled).await.map_err(Error::from)
     }))
     .await
 }

@@ -3,13 +3,15 @@
 
 use crate::{NoMachines, QueueUrls, SqsHints};
 use control::keys::Keys;
+use control::listening::Listening;
 use control::ports::Ids;
-use control::usages::Quota;
-use control::world::{RandomIds, SystemClock};
-use control::{Control, Settings};
-use model::{Timestamp, limits};
+use control::system::{RandomIds, SystemClock};
+use control::{Context, Control, Parts, Settings};
+use dynamo::DynamoDb;
+use model::{Quota, limits};
 use std::path::PathBuf;
 use std::sync::Arc;
+use table::Table;
 
 #[derive(Debug, thiserror::Error)]
 pub enum EnvironmentError {
@@ -47,14 +49,16 @@ pub async fn control() -> Result<Control, EnvironmentError> {
     };
     let ids: Arc<dyn Ids> = Arc::new(RandomIds);
     let root = optional("FILE_SYSTEM_ROOT").unwrap_or_else(|| "/mnt/batchai".to_owned());
-    Ok(Control {
-        table: dynamo::Table::new(aws_sdk_dynamodb::Client::new(&config), required("TABLE_NAME")?),
+    let client = aws_sdk_dynamodb::Client::new(&config);
+    let storage = DynamoDb::new(client, required("TABLE_NAME")?);
+    Ok(Control::new(Context::new(Parts {
+        table: Table::new(Arc::new(storage)),
         machines: Arc::new(NoMachines),
         hints: Arc::new(SqsHints::new(aws_sdk_sqs::Client::new(&config), urls, Arc::clone(&ids))),
         clock: Arc::new(SystemClock),
         ids,
         keys: Arc::new(Keys::derive(&master_key()?)),
-        settings: Arc::new(Settings {
+        settings: Settings {
             idle_seconds: number("IDLE_SECONDS", limits::IDLE_SECONDS_DEFAULT)?,
             max_nodes: small_number("MAX_NODES", limits::MAX_NODES_PER_CLUSTER)?,
             quota: Quota {
@@ -63,9 +67,9 @@ pub async fn control() -> Result<Control, EnvironmentError> {
             },
             file_server_root: PathBuf::from(root),
             shows_local_paths: false,
-            listening_since: Timestamp(0),
-        }),
-    })
+        },
+        listening: Arc::new(Listening::always()),
+    })))
 }
 
 /// The token that requests to the API must show (`API_TOKEN`).

@@ -1,11 +1,11 @@
 //! Hints over SQS FIFO queues, one per function. The message group is the resource, so that one
-//! function looks at one resource at a time.
+//! function at a time reconciles it.
 
 use async_trait::async_trait;
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::error::{ProvideErrorMetadata, SdkError};
 use control::ports::{Function, Hints, Ids, PortError};
-use model::{NodeId, Wake};
+use model::{NodeId, Target};
 use std::sync::Arc;
 
 #[derive(Clone, Debug)]
@@ -39,12 +39,12 @@ impl SqsHints {
 impl Hints for SqsHints {
     /// Every hint has a deduplication id of its own: two of the same content five minutes apart are
     /// two events, and the second one must not be swallowed.
-    async fn send(&self, function: Function, wake: &Wake) -> Result<(), PortError> {
-        let body = serde_json::to_string(wake).map_err(PortError::other)?;
+    async fn send(&self, function: Function, target: &Target) -> Result<(), PortError> {
+        let body = serde_json::to_string(target).map_err(PortError::other)?;
         self.client
             .send_message()
             .queue_url(self.url(function))
-            .message_group_id(wake.uid().as_str())
+            .message_group_id(target.uid().as_str())
             .message_deduplication_id(self.ids.uid().as_str())
             .message_body(body)
             .send()
@@ -54,7 +54,7 @@ impl Hints for SqsHints {
     }
 
     /// A Lambda function holds no requests.
-    fn wake_node(&self, _node: &NodeId) {}
+    fn notify_node(&self, _node: &NodeId) {}
 }
 
 fn port_error<E, R>(error: SdkError<E, R>) -> PortError

@@ -1,6 +1,7 @@
 //! The ports of the control plane on AWS, and what the Lambda functions start with.
 
 mod environment;
+pub mod events;
 mod hints;
 mod machines;
 

@@ -1,13 +1,11 @@
-//! Hints in this process, by the rules of SQS FIFO: one message of a group at a time, in order;
-//! what fails is handed out again after a while; what stands in the queue already is not added
-//! twice. Lost with the process: the schedule looks at everything that is not at rest.
+//! Hints in this process, by the rules of SQS FIFO: one message of a target at a time, in order;
+//! what fails is handed out again after a while; what is queued already is not added twice. Lost
+//! with the process: the schedule visits every target.
 
 use async_trait::async_trait;
-use aws_lambda_events::sqs::{SqsEvent, SqsMessage};
-use control::ports::{Function, Hints, PortError};
-use control::trigger::Trigger;
-use control::{Control, autoscaler, dispatcher, recovery};
-use model::{NodeId, Uid, Wake};
+use control::ports::{Hints, PortError};
+use control::{Control, Function};
+use model::{NodeId, Target, Uid};
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -17,7 +15,7 @@ use web::Waits;
 /// After how long a failed message is handed out again.
 const VISIBILITY: Duration = Duration::from_secs(1);
 
-/// Messages of one function that are worked on at a time. They are of different resources.
+/// Messages of one function that are worked on at a time. They are of different targets.
 const CONCURRENCY: usize = 4;
 
 #[derive(Debug, Default)]
@@ -29,8 +27,8 @@ pub struct LocalHints {
 
 #[derive(Debug, Default)]
 struct Queue {
-    waiting: VecDeque<Wake>,
-    /// Groups of which a message is being worked on.
+    waiting: VecDeque<Target>,
+    /// Targets of which a message is being worked on.
     locked: BTreeSet<Uid>,
 }
 
@@ -42,30 +40,31 @@ impl LocalHints {
         Self { queues: Mutex::default(), added, waits }
     }
 
-    /// The next message whose group is free; its group is locked until [`LocalHints::done`].
-    pub fn take(&self, function: Function) -> Option<Wake> {
+    /// The next message whose target is free; the target is locked until [`LocalHints::done`].
+    pub fn take(&self, function: Function) -> Option<Target> {
         let mut queues = self.queues();
         let queue = queues.entry(function).or_default();
-        let position = queue.waiting.iter().position(|wake| !queue.locked.contains(wake.uid()))?;
-        let wake = queue.waiting.remove(position)?;
-        queue.locked.insert(wake.uid().clone());
-        Some(wake)
+        let free = |target: &Target| !queue.locked.contains(target.uid());
+        let position = queue.waiting.iter().position(free)?;
+        let target = queue.waiting.remove(position)?;
+        queue.locked.insert(target.uid().clone());
+        Some(target)
     }
 
-    /// The message was worked on: its group is free.
-    pub fn done(&self, function: Function, wake: &Wake) {
-        self.queues().entry(function).or_default().locked.remove(wake.uid());
+    /// The message was worked on: its target is free.
+    pub fn done(&self, function: Function, target: &Target) {
+        self.queues().entry(function).or_default().locked.remove(target.uid());
         self.announce(function);
     }
 
-    fn add(&self, function: Function, wake: &Wake) {
+    fn add(&self, function: Function, target: &Target) {
         {
             let mut queues = self.queues();
             let queue = queues.entry(function).or_default();
-            if queue.waiting.contains(wake) {
+            if queue.waiting.contains(target) {
                 return;
             }
-            queue.waiting.push_back(wake.clone());
+            queue.waiting.push_back(target.clone());
         }
         self.announce(function);
     }
@@ -76,12 +75,12 @@ impl LocalHints {
         }
     }
 
-    async fn next(&self, function: Function) -> Wake {
+    async fn next(&self, function: Function) -> Target {
         loop {
-            if let Some(wake) = self.take(function) {
-                // Another worker may find another group free.
+            if let Some(target) = self.take(function) {
+                // Another worker may find another target free.
                 self.announce(function);
-                return wake;
+                return target;
             }
             match self.added.get(&function) {
                 Some(added) => added.notified().await,
@@ -97,13 +96,13 @@ impl LocalHints {
 
 #[async_trait]
 impl Hints for LocalHints {
-    async fn send(&self, function: Function, wake: &Wake) -> Result<(), PortError> {
-        self.add(function, wake);
+    async fn send(&self, function: Function, target: &Target) -> Result<(), PortError> {
+        self.add(function, target);
         Ok(())
     }
 
-    fn wake_node(&self, node: &NodeId) {
-        self.waits.wake(node);
+    fn notify_node(&self, node: &NodeId) {
+        self.waits.notify(node);
     }
 }
 
@@ -115,12 +114,12 @@ pub fn work(hints: &Arc<LocalHints>, control: &Control) -> tokio::task::JoinSet<
             let (hints, control) = (Arc::clone(hints), control.clone());
             workers.spawn(async move {
                 loop {
-                    let wake = hints.next(function).await;
-                    let failed = !deliver(&control, function, &wake).await;
-                    hints.done(function, &wake);
+                    let target = hints.next(function).await;
+                    let failed = !deliver(&control, function, &target).await;
+                    hints.done(function, &target);
                     if failed {
                         tokio::time::sleep(VISIBILITY).await;
-                        hints.add(function, &wake);
+                        hints.add(function, &target);
                     }
                 }
             });
@@ -129,33 +128,14 @@ pub fn work(hints: &Arc<LocalHints>, control: &Control) -> tokio::task::JoinSet<
     workers
 }
 
-/// Whether the handler took the message.
-pub async fn deliver(control: &Control, function: Function, wake: &Wake) -> bool {
-    let mut message = SqsMessage::default();
-    message.message_id = Some("local".to_owned());
-    message.body = serde_json::to_string(wake).ok();
-    message.attributes.insert("MessageGroupId".to_owned(), wake.uid().to_string());
-    let mut event = SqsEvent::default();
-    event.records.push(message);
-    match call(control, function, Trigger::Hints(event)).await {
-        Ok(response) => response.batch_item_failures.is_empty(),
+/// Whether the message is done with.
+async fn deliver(control: &Control, function: Function, target: &Target) -> bool {
+    match Box::pin(control.reconcile(function, target)).await {
+        Ok(()) => true,
         Err(error) => {
-            tracing::error!(?function, %error, "a message failed");
+            tracing::error!(?function, error = error.chain(), "a hint failed and is repeated");
             false
         }
-    }
-}
-
-/// Calls the function's handler as Lambda would.
-pub async fn call(
-    control: &Control,
-    function: Function,
-    trigger: Trigger,
-) -> Result<aws_lambda_events::sqs::SqsBatchResponse, control::Error> {
-    match function {
-        Function::Dispatcher => dispatcher::handle(control, trigger).await,
-        Function::Autoscaler => autoscaler::handle(control, trigger).await,
-        Function::Recovery => recovery::handle(control, trigger).await,
     }
 }
 
@@ -163,24 +143,24 @@ pub async fn call(
 mod tests {
     use super::*;
 
-    fn wake(byte: u8) -> Wake {
+    fn wake(byte: u8) -> Target {
         let uid = Uid::from_bytes([byte; 16]);
-        Wake::Experiment { workspace: uid.clone(), name: "e".into(), uid }
+        Target::Experiment { workspace: uid.clone(), name: "e".into(), uid }
     }
 
     #[test]
-    fn a_group_is_worked_on_one_message_at_a_time() {
+    fn a_target_is_worked_on_one_message_at_a_time() {
         let hints = LocalHints::new(Arc::default());
         let function = Function::Dispatcher;
-        hints.add(function, &wake(1));
-        hints.add(function, &wake(1));
-        hints.add(function, &wake(2));
-        assert_eq!(hints.take(function), Some(wake(1)));
-        hints.add(function, &wake(1));
-        assert_eq!(hints.take(function), Some(wake(2)));
-        assert_eq!(hints.take(function), None, "the group is locked");
-        hints.done(function, &wake(1));
-        assert_eq!(hints.take(function), Some(wake(1)), "what came meanwhile is not lost");
+        hints.add(function, &target(1));
+        hints.add(function, &target(1));
+        hints.add(function, &target(2));
+        assert_eq!(hints.take(function), Some(target(1)));
+        hints.add(function, &target(1));
+        assert_eq!(hints.take(function), Some(target(2)));
+        assert_eq!(hints.take(function), None, "the target is locked");
+        hints.done(function, &target(1));
+        assert_eq!(hints.take(function), Some(target(1)), "a hint that came meanwhile is not lost");
         assert_eq!(hints.take(Function::Recovery), None, "each function has its queue");
     }
 }

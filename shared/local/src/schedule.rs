@@ -1,17 +1,14 @@
 //! The schedule: what EventBridge Scheduler does on AWS, at a shorter interval.
 
-use crate::engine::Engine;
-use crate::queue::call;
-use aws_lambda_events::eventbridge::EventBridgeEvent;
-use control::Control;
-use control::ports::Function;
-use control::trigger::{SCHEDULED, Trigger};
-use serde_json::Value;
+use crate::machines::ProcessMachines;
+use control::{Control, Function};
+use sqlite::{SWEEP_ITEMS, Sqlite};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::MissedTickBehavior;
 
-/// How often expired operations are removed.
-const SWEEP_EVERY: Duration = Duration::from_secs(3600);
+/// How often what has expired or was left over is removed.
+const SWEEP_EVERY: Duration = Duration::from_secs(600);
 
 pub fn start(control: Control, tick: Duration) -> tokio::task::JoinHandle<()> {
     tokio::spawn(async move {
@@ -20,34 +17,40 @@ pub fn start(control: Control, tick: Duration) -> tokio::task::JoinHandle<()> {
         loop {
             ticks.tick().await;
             for function in [Function::Recovery, Function::Autoscaler, Function::Dispatcher] {
-                let trigger = Trigger::Event(Box::new(scheduled_event()));
-                if let Err(error) = call(&control, function, trigger).await {
-                    tracing::warn!(?function, %error, "the schedule's look failed");
+                let visited = control::schedule::visit(&control.context, function).await;
+                if let Err(error) = visited {
+                    let error = error.chain();
+                    tracing::warn!(?function, error, "the schedule could not visit its targets");
                 }
             }
         }
     })
 }
 
-pub fn start_sweeping(engine: Engine) -> tokio::task::JoinHandle<()> {
+/// Removes expired operations, and directories of nodes that could not be removed before.
+pub fn start_sweeping(
+    storage: Arc<Sqlite>,
+    machines: Arc<ProcessMachines>,
+    control: Control,
+) -> tokio::task::JoinHandle<()> {
     tokio::spawn(async move {
         let mut ticks = tokio::time::interval(SWEEP_EVERY);
         loop {
             ticks.tick().await;
-            engine.sweep();
+            machines.sweep();
+            loop {
+                match storage.sweep(control.context.now()).await {
+                    Ok(removed) if removed == SWEEP_ITEMS => {}
+                    Ok(removed) => {
+                        tracing::debug!(removed, "expired items removed");
+                        break;
+                    }
+                    Err(error) => {
+                        tracing::warn!(%error, "expired items could not be removed");
+                        break;
+                    }
+                }
+            }
         }
     })
-}
-
-/// What EventBridge sends on a schedule.
-pub fn scheduled_event() -> EventBridgeEvent<Value> {
-    event("aws.scheduler", SCHEDULED, Value::Object(Default::default()))
-}
-
-pub(crate) fn event(source: &str, detail_type: &str, detail: Value) -> EventBridgeEvent<Value> {
-    let mut event = EventBridgeEvent::default();
-    event.source = source.to_owned();
-    event.detail_type = detail_type.to_owned();
-    event.detail = detail;
-    event
 }

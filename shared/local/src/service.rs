@@ -1,25 +1,25 @@
 //! The service as one process: wires the ports, serves, stops.
 
 use crate::data_dir::DataDir;
-use crate::engine::{Engine, OpenError};
 use crate::machines::{MachineOptions, ProcessMachines};
 use crate::queue::{self, LocalHints};
 use crate::{interrupt, schedule};
 use control::keys::Keys;
+use control::listening::Listening;
 use control::ports::Clock;
-use control::usages::Quota;
-use control::world::{RandomIds, SystemClock};
-use control::{Control, Settings};
+use control::system::{RandomIds, SystemClock};
+use control::{Context, Control, Parts, Settings};
+use model::Quota;
+use sqlite::{OpenError, Sqlite};
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
+use table::Table;
 use tokio::net::TcpListener;
 use tokio::task::{JoinHandle, JoinSet};
 use web::{Access, Waits, Web};
-
-const TABLE: &str = "batchai";
 
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -53,8 +53,6 @@ pub enum StartError {
     Key { path: String },
     #[error(transparent)]
     Database(#[from] OpenError),
-    #[error("the table could not be made")]
-    Table(#[from] dynamo::Error),
     #[error("cannot listen on {address}: {source}; choose another address with --listen")]
     Listen { address: SocketAddr, source: std::io::Error },
 }
@@ -80,9 +78,7 @@ impl Service {
         let data_dir = DataDir::open(&options.data_dir)?;
         let keys = Keys::derive(&data_dir.master_key()?);
         let token = data_dir.token(options.token.as_deref())?;
-        let engine = Engine::open(&data_dir.database())?;
-        let client = engine.client();
-        dynamo::create_table_if_missing(&client, TABLE).await?;
+        let storage = Arc::new(Sqlite::open(data_dir.database())?);
         let unusable = |path: PathBuf| {
             move |source| StartError::DataDir { path: path.display().to_string(), source }
         };
@@ -100,22 +96,22 @@ impl Service {
         data_dir.write_endpoint(&format!("http://{address}"))?;
         let waits = Arc::new(Waits::default());
         let hints = Arc::new(LocalHints::new(Arc::clone(&waits)));
-        let control = Control {
-            table: dynamo::Table::new(client, TABLE),
+        let control = Control::new(Context::new(Parts {
+            table: Table::new(Arc::clone(&storage) as _),
             machines: Arc::clone(&machines) as _,
             hints: Arc::clone(&hints) as _,
             clock: Arc::new(SystemClock),
             ids: Arc::new(RandomIds),
             keys: Arc::new(keys),
-            settings: Arc::new(Settings {
+            settings: Settings {
                 idle_seconds: options.idle_seconds,
                 max_nodes: options.max_nodes,
                 quota: options.quota,
                 file_server_root: data_dir.file_servers(),
                 shows_local_paths: true,
-                listening_since: SystemClock.now(),
-            }),
-        };
+            },
+            listening: Arc::new(Listening::from(SystemClock.now())),
+        }));
         let access = Arc::new(Access { token, loopback_only: true });
         let web = Web { control: control.clone(), access, waits: Some(waits) };
         let app = web::app(web, interrupt::routes(Arc::clone(&machines)));
@@ -123,7 +119,10 @@ impl Service {
         machines.serve(control.clone());
         let workers = queue::work(&hints, &control);
         let tick = Duration::from_millis(options.tick_millis);
-        let tasks = vec![schedule::start(control.clone(), tick), schedule::start_sweeping(engine)];
+        let tasks = vec![
+            schedule::start(control.clone(), tick),
+            schedule::start_sweeping(storage, Arc::clone(&machines), control.clone()),
+        ];
         Ok(Self { address, data_dir, machines, workers, tasks, server, control })
     }
 

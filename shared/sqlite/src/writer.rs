@@ -119,10 +119,8 @@ impl Writer {
     }
 
     fn count_units(&self, request: &Request) {
-        let Request::Commit { sizes, .. } = request else { return };
-        for size in sizes {
-            self.units.write_item(*size, sizes.len() > 1);
-        }
+        let Request::Commit { writes, sizes } = request else { return };
+        self.units.commit(writes, sizes);
     }
 }
 

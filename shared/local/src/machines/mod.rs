@@ -195,6 +195,21 @@ impl ProcessMachines {
         }
     }
 
+    /// Removes directories of machines that were terminated, but could not be removed then.
+    pub fn sweep(&self) {
+        let left: Vec<Record> = self.known().values().filter(|it| it.terminated).cloned().collect();
+        for record in left {
+            match record.remove(&self.options.directory) {
+                Ok(()) => {
+                    self.known().remove(&record.instance);
+                }
+                Err(error) => {
+                    tracing::warn!(node = %record.node, %error, "the directory of a node stays");
+                }
+            }
+        }
+    }
+
     /// Takes a machine away as a spot interruption does: a notice, and when it is over, the end.
     /// Answers `false` when there is no such node.
     pub async fn interrupt(self: &Arc<Self>, node: &NodeId, notice_seconds: u64) -> bool {
@@ -285,9 +300,13 @@ impl Machines for ProcessMachines {
                 Ok(()) => {
                     self.known().remove(instance);
                 }
-                // It has ended all the same; its directory is tried again by `sweep`.
+                // It has ended all the same. `sweep` tries again.
                 Err(error) => {
                     tracing::warn!(instance, %error, "the directory of a node stays for now");
+                    if let Some(known) = self.known().get_mut(instance) {
+                        known.terminated = true;
+                        known.write(&self.options.directory).map_err(PortError::other)?;
+                    }
                 }
             }
         }

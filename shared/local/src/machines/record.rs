@@ -6,7 +6,9 @@ use model::{ClusterRef, LaunchId, Machine, NodeId};
 use processes::Identity;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::fs::Permissions;
 use std::io::{Error, ErrorKind, Result};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -19,6 +21,9 @@ pub struct Record {
     /// The agent; none until it was started for the first time.
     pub process: Option<Identity>,
     pub ended: bool,
+    /// The control plane has taken note of its end; only its directory is left.
+    #[serde(default)]
+    pub terminated: bool,
 }
 
 impl Record {
@@ -31,6 +36,7 @@ impl Record {
             address,
             process: None,
             ended: false,
+            terminated: false,
         }
     }
 
@@ -59,8 +65,17 @@ impl Record {
         std::fs::rename(draft, home.join("machine.json"))
     }
 
+    /// Removes everything, also what a job left without write permission.
     pub fn remove(&self, directory: &Path) -> Result<()> {
-        match std::fs::remove_dir_all(self.home(directory)) {
+        let home = self.home(directory);
+        let outcome = match std::fs::remove_dir_all(&home) {
+            Err(error) if error.kind() == ErrorKind::PermissionDenied => {
+                open_up(&home)?;
+                std::fs::remove_dir_all(&home)
+            }
+            outcome => outcome,
+        };
+        match outcome {
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
             outcome => outcome,
         }
@@ -80,5 +95,52 @@ impl Record {
             records.insert(record.instance.clone(), record);
         }
         Ok(records)
+    }
+}
+
+/// Gives the owner all permissions on every directory of a tree. Links are not followed.
+fn open_up(directory: &Path) -> Result<()> {
+    std::fs::set_permissions(directory, Permissions::from_mode(0o700))?;
+    for entry in std::fs::read_dir(directory)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            open_up(&entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use model::Uid;
+
+    #[test]
+    fn a_directory_that_a_job_left_read_only_is_removed() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let uid = || Uid::from_bytes([1; 16]);
+        let record = Record {
+            instance: "local-n".into(),
+            node: NodeId::parse("n").expect("a valid id"),
+            cluster: ClusterRef { workspace: uid(), name: "c".into(), uid: uid() },
+            launch: uid(),
+            address: "127.0.1.1".into(),
+            process: None,
+            ended: true,
+            terminated: false,
+        };
+        record.write(directory.path()).expect("it can be written");
+        let locked = record.root(directory.path()).join("a/b");
+        std::fs::create_dir_all(&locked).expect("it can be made");
+        std::fs::write(locked.join("file"), "x").expect("it can be written");
+        for path in [&locked, &record.root(directory.path())] {
+            std::fs::set_permissions(path, Permissions::from_mode(0o555)).expect("ours");
+        }
+        open_up(&record.home(directory.path())).expect("ours");
+        let mode = std::fs::metadata(&locked).expect("it is there").permissions().mode();
+        assert_eq!(mode & 0o777, 0o700);
+        record.remove(directory.path()).expect("it can be removed");
+        assert!(!record.home(directory.path()).exists());
+        record.remove(directory.path()).expect("a repetition does no harm");
     }
 }
