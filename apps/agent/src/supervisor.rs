@@ -29,6 +29,7 @@ use serde::{Deserialize, Serialize};
 use signal_hook::consts::{SIGCHLD, SIGTERM, SIGUSR1};
 
 use crate::clock::{Uptime, boot_id};
+use crate::problem::{Fault, Owner, fault_of_start};
 use crate::system::processes::{self, Identity};
 use crate::system::slot::{Claim, Record, Slot};
 
@@ -39,6 +40,8 @@ const LEFTOVER_GRACE: Duration = Duration::from_millis(200);
 /// Killing is repeated after this time, growing to the longest, until nothing is left.
 const KILL_AGAIN: Duration = Duration::from_millis(2);
 const KILL_AGAIN_AT_MOST: Duration = Duration::from_millis(200);
+
+const SHELL: &str = "/bin/bash";
 
 /// Read before the command, although the shell is not interactive: preparations put their
 /// `source .../mpivars.sh` and `export PYTHONPATH` there (wire-behaviour.md, section 5.3). On a line
@@ -127,25 +130,31 @@ fn supervise(request: &Request, signals: &mut Signals) -> io::Result<()> {
             tree.outlive(signals)?;
             Record::Exited { exit_code: tree.exit_code.unwrap_or(-1), asked: tree.asked }
         }
-        Err(error) => Record::NotStarted { reason: error.to_string() },
+        Err((reason, fault)) => Record::NotStarted { reason, fault },
     };
     claimed.finish(record)
 }
 
 /// Starts the shell in a process group of its own, so that `kill 0` in a job hits the job only.
-fn start(request: &Request) -> io::Result<Pid> {
-    let child = Command::new("/bin/bash")
+fn start(request: &Request) -> Result<Pid, (String, Fault)> {
+    let open = |path: &Path| {
+        append(path)
+            .map_err(|error| (format!("{}: {error}", path.display()), Owner::User.fault(&error)))
+    };
+    let (stdout, stderr) = (open(&request.stdout)?, open(&request.stderr)?);
+    let child = Command::new(SHELL)
         .arg("-c")
         .arg(format!("{PROLOGUE}{}", request.command_line))
         .env_clear()
         .envs(&request.environment)
         .current_dir(&request.directory)
         .stdin(Stdio::null())
-        .stdout(append(&request.stdout)?)
-        .stderr(append(&request.stderr)?)
+        .stdout(stdout)
+        .stderr(stderr)
         .process_group(0)
-        .spawn()?;
-    Pid::from_raw(child.id().cast_signed()).ok_or_else(|| io::Error::other("no process id"))
+        .spawn()
+        .map_err(|error| (error.to_string(), fault_of_start(&error, Path::new(SHELL).exists())))?;
+    Pid::from_raw(child.id().cast_signed()).ok_or_else(|| ("no process id".into(), Fault::Node))
 }
 
 /// Appending: whatever is there already was written by someone, and is not ours to remove.

@@ -15,7 +15,7 @@ use super::{Begin, Outcome};
 use crate::clock::Uptime;
 use crate::execution_log::ExecutionLog;
 use crate::host::Host;
-use crate::problem::NotProvided;
+use crate::problem::{Fault, NotProvided, Owner};
 use crate::supervisor::{Leftovers, Request, append};
 use crate::system::leftovers;
 use crate::system::minder::{Limit, Minder};
@@ -175,6 +175,7 @@ impl<'a> Sequence<'a> {
             let earlier = self.site.earlier(&self.state.assignment);
             earlier.set_strangers_aside().map_err(NotProvided::storage(
                 "set the logs of earlier attempts aside",
+                self.site.paths.owner(stdouterr),
                 stdouterr,
             ))?;
             let output = ["stdout.txt", "stderr.txt"].map(|name| stdouterr.join(name));
@@ -217,7 +218,12 @@ impl<'a> Sequence<'a> {
         self.state.first_process_at.get_or_insert_with(Uptime::now);
         self.journal.save(&self.state).map_err(cannot_remember)?;
         for path in &output {
-            append(path).map_err(NotProvided::storage("write the output of the job", path))?;
+            let owner = self.site.paths.owner(path);
+            append(path).map_err(NotProvided::storage(
+                "write the output of the job",
+                owner,
+                path,
+            ))?;
         }
         let [stdout, stderr] = output;
         let request = Request {
@@ -231,7 +237,8 @@ impl<'a> Sequence<'a> {
         };
         match self.host.supervisors.start(&request) {
             Ok(supervised) => Ok(Found::Running(supervised)),
-            Err(error) => Err(not_started(error.to_string())),
+            // It never came to the command.
+            Err(error) => Err(not_started(error.to_string(), Fault::Node)),
         }
     }
 
@@ -266,7 +273,9 @@ impl<'a> Sequence<'a> {
         }
         match (&verdict, ending) {
             (Verdict::Exited { exit_code, asked: false }, _) => return Ok(*exit_code),
-            (Verdict::NotStarted { reason }, _) => return Err(not_started(reason.clone())),
+            (Verdict::NotStarted { reason, fault }, _) => {
+                return Err(not_started(reason.clone(), *fault));
+            }
             _ => {}
         }
         self.kill_leftovers(&verdict);
@@ -322,16 +331,19 @@ impl<'a> Sequence<'a> {
 
 impl From<NotProvided> for Outcome {
     fn from(error: NotProvided) -> Self {
-        Outcome::Ended(End::NotProvided { problem: error.into() })
+        Outcome::Ended(match error.fault() {
+            Fault::Job => End::NotProvided { problem: error.into() },
+            Fault::Node => End::NodeFailed { problem: error.into() },
+        })
     }
 }
 
 fn cannot_remember(error: io::Error) -> NotProvided {
-    NotProvided::storage("remember the attempt", "agent")(error)
+    NotProvided::storage("remember the attempt", Owner::Agent, "agent")(error)
 }
 
-fn not_started(reason: String) -> Outcome {
-    NotProvided::Start { what: "job", reason }.into()
+fn not_started(reason: String, fault: Fault) -> Outcome {
+    NotProvided::Start { what: "job", reason, fault }.into()
 }
 
 fn lost(reason: &str) -> Outcome {

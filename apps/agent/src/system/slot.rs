@@ -22,6 +22,7 @@ use serde::{Deserialize, Serialize};
 
 use super::processes::Identity;
 use crate::clock::{Uptime, boot_id};
+use crate::problem::Fault;
 
 /// Between taking the lock and writing the claim a supervisor needs microseconds.
 const CLAIM_LIMIT: Duration = Duration::from_secs(10);
@@ -62,7 +63,11 @@ pub enum Record {
     /// `asked`: a signal went out before the command ended, so its end is not its own doing.
     Exited { exit_code: i32, asked: bool },
     /// The shell could not be started.
-    NotStarted { reason: String },
+    NotStarted {
+        reason: String,
+        #[serde(default)]
+        fault: Fault,
+    },
 }
 
 /// What someone finds who comes later.

@@ -11,6 +11,7 @@ use std::sync::{Mutex, PoisonError};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use super::slot::{Claim, Look, Record, Slot};
+use crate::problem::Fault;
 use crate::supervisor::{Leftovers, Request};
 
 /// Supervisors that have nothing to do, for the next command. In practice one at most.
@@ -57,7 +58,7 @@ pub enum Verdict {
     /// `asked`: a signal went out before the command ended.
     Exited { exit_code: i32, asked: bool },
     /// The shell could not be started.
-    NotStarted { reason: String },
+    NotStarted { reason: String, fault: Fault },
     /// The command was never begun, and never will be.
     NeverBegan,
     /// The supervisor was killed; what it left behind has to be found by other means.
@@ -189,7 +190,7 @@ fn open(pid: i32) -> io::Result<OwnedFd> {
 fn verdict(look: Look) -> io::Result<Verdict> {
     Ok(match look {
         Look::Over(Record::Exited { exit_code, asked }) => Verdict::Exited { exit_code, asked },
-        Look::Over(Record::NotStarted { reason }) => Verdict::NotStarted { reason },
+        Look::Over(Record::NotStarted { reason, fault }) => Verdict::NotStarted { reason, fault },
         Look::NeverBegan => Verdict::NeverBegan,
         Look::Vanished(claim) => Verdict::Vanished(claim),
         Look::Running(_) => return Err(io::Error::other("the command still runs")),
