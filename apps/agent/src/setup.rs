@@ -176,10 +176,10 @@ impl<'a> Task<'a> {
             }
             Verdict::Exited { .. } | Verdict::NeverBegan => (None, "it was told to end"),
             Verdict::NotStarted { reason, .. } => (None, reason.as_str()),
-            Verdict::Vanished(_) => (None, "the process that supervised it was killed"),
+            Verdict::Vanished { .. } => (None, "the process that supervised it was killed"),
         };
         let claim = match &verdict {
-            Verdict::Vanished(claim) => Some(claim),
+            Verdict::Vanished { claim, .. } => Some(claim),
             _ => None,
         };
         leftovers::kill(&host.setup_marker(), claim);

@@ -5,6 +5,7 @@
 
 use std::io;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use protocol::{End, Progress};
 
@@ -20,8 +21,11 @@ use crate::supervisor::{Leftovers, Request, append};
 use crate::system::leftovers;
 use crate::system::minder::{Limit, Minder};
 use crate::system::orders::{Cause, Ending, Orders};
-use crate::system::slot::unique_id;
+use crate::system::slot::{Record, unique_id};
 use crate::system::supervised::{Found, Supervised, Verdict};
+
+/// Within this time a shutdown has signalled all processes, in whatever order.
+const SHUTDOWN_SPREAD: Duration = Duration::from_millis(100);
 
 const PREPARATION: &str = "preparation";
 const COMMAND: &str = "command";
@@ -264,32 +268,38 @@ impl<'a> Sequence<'a> {
                 })
             }
         };
-        let verdict = outlasted.map_err(|error| self.lost_track(&error))?;
         self.ending = minder.ending();
-        let ending = self.ending;
-        if ending.is_some_and(|ending| ending.cause == Cause::Fenced) {
-            self.kill_leftovers(&verdict);
-            return Err(Outcome::Dropped);
-        }
-        match (&verdict, ending) {
-            (Verdict::Exited { exit_code, asked: false }, _) => return Ok(*exit_code),
-            (Verdict::NotStarted { reason, fault }, _) => {
-                return Err(not_started(reason.clone(), *fault));
-            }
-            _ => {}
-        }
-        self.kill_leftovers(&verdict);
-        match (verdict, ending) {
-            (_, Some(ending)) => Err(ending.cause.into()),
-            (Verdict::Exited { .. }, None) => Err(lost("someone else told the job to end")),
-            (_, None) => Err(lost("the process that supervised the job was killed")),
-        }
-    }
-
-    fn kill_leftovers(&self, verdict: &Verdict) {
-        if let Verdict::Vanished(claim) = verdict {
+        let verdict = outlasted.map_err(|error| self.lost_track(&error))?;
+        if let Verdict::Vanished { claim, .. } = &verdict {
             let marker = self.host.attempt_marker(&self.state.assignment.key);
             leftovers::kill(&marker, Some(claim));
+        }
+        self.judge(verdict)
+    }
+
+    /// What ended by itself before it was signalled stays that, whatever was wanted of it meanwhile.
+    fn judge(&mut self, verdict: Verdict) -> Result<i32, Outcome> {
+        if self.ending.is_some_and(|ending| ending.cause == Cause::Fenced) {
+            return Err(Outcome::Dropped);
+        }
+        let asked = match verdict {
+            Verdict::Exited { exit_code, asked: false }
+            | Verdict::Vanished {
+                ended: Some(Record::Exited { exit_code, asked: false }), ..
+            } => return Ok(exit_code),
+            Verdict::NotStarted { reason, fault } => return Err(not_started(reason, fault)),
+            Verdict::Exited { .. } => true,
+            Verdict::Vanished { .. } | Verdict::NeverBegan => false,
+        };
+        if asked && self.ending.is_none() {
+            // Not by this thread. A machine that is shut down signals every process, this agent too.
+            self.orders.wait(None, Some(Uptime::now().after(SHUTDOWN_SPREAD)));
+            self.ending = self.orders.wanted().ending;
+        }
+        match self.ending {
+            Some(ending) => Err(ending.cause.into()),
+            None if asked => Err(lost("someone else told the job to end")),
+            None => Err(lost("the process that supervised the job was killed")),
         }
     }
 

@@ -214,11 +214,7 @@ impl Node {
                     }
                 };
             }
-            Event::Undone => {
-                if let Some(departure) = &mut self.departure {
-                    departure.undone();
-                }
-            }
+            Event::Undone => self.undone(),
             Event::Interrupted { notice_seconds } => {
                 tracing::warn!(notice_seconds, "this machine is being taken away");
                 self.depart(Departure::interrupted(notice_seconds));

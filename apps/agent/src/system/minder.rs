@@ -45,6 +45,9 @@ impl<'a> Minder<'a> {
     ) -> io::Result<Verdict> {
         loop {
             if let Some((signal, ending)) = self.due(Uptime::now()) {
+                if supervised.is_over() {
+                    return supervisors.conclude(supervised);
+                }
                 before(signal, ending);
                 self.sent = Some(signal);
                 match signal {

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests are outside of test functions")]
 
 mod ends;
+mod exits;
 mod failures;
 mod gangs;
 mod interruptions;
