@@ -28,7 +28,7 @@ use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, WaitOptions, WaitStatu
 use serde::{Deserialize, Serialize};
 use signal_hook::consts::{SIGCHLD, SIGTERM, SIGUSR1};
 
-use crate::clock::{Uptime, boot_id};
+use crate::clock::{Countdown, Uptime, boot_id};
 use crate::problem::{Fault, Owner, fault_of_start};
 use crate::system::processes::{self, Identity};
 use crate::system::slot::{Claim, Claimed, Record, Slot};
@@ -197,19 +197,19 @@ impl Tree<'_> {
     /// Returns when no process of the tree is left, or only services that may stay.
     fn outlive(&mut self, signals: &mut Signals) -> io::Result<()> {
         let mut terminated = false;
-        let mut leftovers_until = None;
+        let mut leftover_grace: Option<Countdown> = None;
         let mut pause = KILL_AGAIN;
         while self.reap(signals)? {
             let ended_by_itself = self.exit_code.is_some() && !self.asked;
             if ended_by_itself && self.leftovers == Leftovers::Keep {
                 return Ok(());
             }
-            if ended_by_itself && leftovers_until.is_none() {
-                leftovers_until = Some(Instant::now() + LEFTOVER_GRACE);
+            if ended_by_itself && leftover_grace.is_none() {
+                leftover_grace = Some(Countdown::new(LEFTOVER_GRACE));
                 // It may take a while until nothing is left: the exit code is safe from now on.
                 let _ = self.claimed.note(self.record());
             }
-            let impatient = leftovers_until.is_some_and(|until| Instant::now() >= until);
+            let impatient = leftover_grace.as_mut().is_some_and(Countdown::is_over);
             if signals.kill() || impatient {
                 self.signal_all(Signal::KILL)?;
                 signals.wait(Some(pause))?;
@@ -221,8 +221,7 @@ impl Tree<'_> {
                 // would hit the processes with which others react to the signal.
                 while self.signal_all(Signal::TERM)? {}
             } else {
-                let left = leftovers_until.map(|until| until - Instant::now().min(until));
-                signals.wait(left)?;
+                signals.wait(leftover_grace.as_ref().map(Countdown::next_step))?;
             }
         }
         Ok(())
@@ -346,16 +345,18 @@ mod tests {
 
     #[test]
     fn a_child_that_has_ended_is_known_before_it_is_reaped() {
-        let spawn = |script: &str| Command::new("/bin/sh").args(["-c", script]).spawn().unwrap();
+        let spawn = |program: &str, argument: &str| {
+            Command::new(program).arg(argument).stdout(Stdio::null()).spawn().unwrap()
+        };
         let pid = |child: &std::process::Child| Pid::from_raw(child.id().cast_signed()).unwrap();
-        let mut running = spawn("sleep 1000");
+        let mut running = spawn("sleep", "1000");
         assert!(!has_ended(pid(&running)).unwrap());
-        let mut over = spawn("exit 7");
+        let mut over = spawn("false", "");
         while !has_ended(pid(&over)).unwrap() {
             std::thread::sleep(Duration::from_millis(1));
         }
         assert!(has_ended(pid(&over)).unwrap(), "to ask changes nothing");
-        assert_eq!(over.wait().unwrap().code(), Some(7));
+        assert_eq!(over.wait().unwrap().code(), Some(1));
         running.kill().unwrap();
         running.wait().unwrap();
     }

@@ -3,11 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::Instant;
-
 use super::inbox::Event;
 use super::{Node, Setup};
-use crate::clock::Uptime;
+use crate::clock::{Countdown, Uptime};
 use crate::options::UNWANTED_AFTER;
 use crate::setup;
 use crate::system::orders::{Cause, Ending};
@@ -18,6 +16,8 @@ const UNWANTED_GRACE_SECONDS: u64 = 5;
 const GOODBYE_LIMIT: Duration = Duration::from_secs(5);
 /// The same while the end of an attempt is not acknowledged: nobody else knows how it ended.
 const REPORT_LIMIT: Duration = UNWANTED_AFTER;
+/// For its last report a node takes this long even when there is no time left, as after a pause.
+pub const LAST_TRY: Duration = Duration::from_secs(2);
 /// Of the notice of an interruption, this much is kept for flushing and reporting.
 const RESERVE: Duration = Duration::from_secs(2);
 const RESERVE_SHARE: f64 = 0.2;
@@ -111,7 +111,7 @@ impl Node {
             orders.end(departure.ending);
         }
         if let Reason::Interrupted { until } = departure.reason {
-            self.inbox.deadline = Some(Instant::now() + until.remaining());
+            self.inbox.countdown = Some(Countdown::new(until.remaining()));
         }
         // An interruption is reported at once, not when the job has reacted to it.
         self.settling &= departure.reason == Reason::Told;

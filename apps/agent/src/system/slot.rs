@@ -17,13 +17,13 @@ use std::io;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 
 use super::processes::Identity;
-use crate::clock::{Uptime, boot_id};
+use crate::clock::{Countdown, Uptime, boot_id};
 use crate::problem::Fault;
 
 /// Between taking the lock and writing the claim a supervisor needs microseconds.
@@ -140,7 +140,7 @@ impl Slot {
 
     /// Finds out what became of the command. If it has not begun, it no longer can afterwards.
     pub fn look(&self) -> io::Result<Look> {
-        let deadline = Instant::now() + CLAIM_LIMIT;
+        let mut countdown = Countdown::new(CLAIM_LIMIT);
         let file = self.open()?;
         loop {
             let is_locked = flock(&file, FlockOperation::NonBlockingLockExclusive).is_err();
@@ -148,7 +148,7 @@ impl Slot {
                 (Some(State::Claimed(claim) | State::Ended { claim, .. }), true) => {
                     Look::Running(claim)
                 }
-                (_, true) if Instant::now() < deadline => {
+                (_, true) if !countdown.is_over() => {
                     std::thread::sleep(Duration::from_millis(1));
                     continue;
                 }

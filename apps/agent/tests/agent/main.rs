@@ -10,6 +10,7 @@ mod interruptions;
 mod jobs;
 mod lines;
 mod pace;
+mod pauses;
 mod restarts;
 mod setups;
 mod support;

@@ -128,6 +128,29 @@ impl Node {
         self::signal(self.agent_pid(), signal);
     }
 
+    /// Stops the agent and all below it, like a laptop that is closed; [`Node::resume`] goes on.
+    pub fn pause(&self) -> Vec<i32> {
+        let mut stopped = vec![self.agent_pid()];
+        self.signal_agent(Signal::STOP);
+        loop {
+            let mut found = processes::descendants(self.agent_pid());
+            found.retain(|process| !stopped.contains(&process.pid));
+            if found.is_empty() {
+                return stopped;
+            }
+            for process in found {
+                process.signal(Signal::STOP);
+                stopped.push(process.pid);
+            }
+        }
+    }
+
+    pub fn resume(&self, stopped: &[i32]) {
+        for pid in stopped.iter().rev() {
+            signal(*pid, Signal::CONT);
+        }
+    }
+
     /// Waits for the agent to end by itself.
     pub fn agent_exit(&mut self) -> ExitStatus {
         let agent = self.agent.as_mut().unwrap();
