@@ -1,11 +1,12 @@
 //! What an agent knows about its node, and where everything lies below the node's root.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use protocol::{Assignment, AttemptKey};
 
 use crate::paths::{PathError, plain};
+use crate::problem::Owner;
 use crate::system::supervised::Supervisors;
 
 /// What user processes inherit from the agent's environment; everything else is left behind, the
@@ -99,6 +100,7 @@ impl Host {
             .join(plain(&assignment.experiment)?)
             .join(plain(&assignment.job)?);
         Ok(JobPaths {
+            jobs: self.jobs(),
             mounts: temp.join("mounts"),
             shared: temp.join("shared"),
             host_file: temp.join("hostfile"),
@@ -110,6 +112,8 @@ impl Host {
 /// Where the parts of one job lie on the node.
 #[derive(Clone, Debug)]
 pub struct JobPaths {
+    /// Of all jobs.
+    pub jobs: PathBuf,
     /// `$AZ_BATCHAI_JOB_TEMP`, and the working directory.
     pub temp: PathBuf,
     /// `$AZ_BATCHAI_JOB_MOUNT_ROOT`.
@@ -118,4 +122,38 @@ pub struct JobPaths {
     pub shared: PathBuf,
     /// `$AZ_BATCHAI_MPI_HOST_FILE`.
     pub host_file: PathBuf,
+}
+
+impl JobPaths {
+    /// To whom `path` belongs, which the job has named.
+    pub fn owner(&self, path: &Path) -> Owner {
+        if path.starts_with(&self.jobs) && !path.starts_with(&self.mounts) {
+            Owner::JobDirectory
+        } else {
+            Owner::User
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_directory_of_the_job_is_on_the_node_s_own_disk() {
+        let temp = PathBuf::from("/r/jobs/w/e/j");
+        let paths = JobPaths {
+            jobs: "/r/jobs".into(),
+            mounts: temp.join("mounts"),
+            shared: temp.join("shared"),
+            host_file: temp.join("hostfile"),
+            temp: temp.clone(),
+        };
+        let owner = |path: &str| paths.owner(Path::new(path));
+        assert_eq!(owner("/r/jobs/w/e/j/shared/out"), Owner::JobDirectory);
+        assert_eq!(owner("/r/jobs/out"), Owner::JobDirectory);
+        assert_eq!(owner("/r/jobs/w/e/j/mounts/nfs/out"), Owner::User);
+        assert_eq!(owner("/r/mounts/nfs/out"), Owner::User);
+        assert_eq!(owner("/data/out"), Owner::User);
+    }
 }

@@ -13,7 +13,8 @@ use crate::options::{AgentOptions, EndpointSource};
 
 /// How long the control plane may hold a request while it has nothing new to say.
 const HOLD: Duration = Duration::from_secs(8);
-/// An answer that is later than this was lost with whoever should have sent it.
+/// An answer that is later than this was lost with whoever should have sent it, or this process was
+/// stopped meanwhile. Either way the question is asked again, and nothing follows from the silence.
 const ANSWER_LIMIT: Duration = Duration::from_secs(10);
 const CONNECT_LIMIT: Duration = Duration::from_secs(3);
 

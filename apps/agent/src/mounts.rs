@@ -14,7 +14,7 @@ use std::time::Duration;
 use protocol::{Mount, MountSource};
 
 use crate::paths::{PathError, relative};
-use crate::problem::detail;
+use crate::problem::{Fault, Owner, detail, fault_of_start};
 use crate::system::helper::{self, HelperError};
 use crate::system::mount_table;
 
@@ -27,6 +27,9 @@ pub enum MountError {
     FileServer { at: String, reason: String },
     #[error("Unable to mount the unmanaged file system at {at}")]
     Unmanaged { at: String, reason: String },
+    /// Before it came to the mount itself.
+    #[error("The node could not prepare the mount path {at}")]
+    MountPath { at: String, reason: String },
 }
 
 impl MountError {
@@ -34,11 +37,21 @@ impl MountError {
         match self {
             MountError::FileServer { .. } => "NFSMountError",
             MountError::Unmanaged { .. } => "UnmanagedFileSystemMountError",
+            MountError::MountPath { .. } => "NodeStorageError",
+        }
+    }
+
+    pub fn fault(&self) -> Fault {
+        match self {
+            MountError::FileServer { .. } | MountError::Unmanaged { .. } => Fault::Job,
+            MountError::MountPath { .. } => Fault::Node,
         }
     }
 
     pub fn details(&self) -> Vec<(String, String)> {
-        let (MountError::FileServer { at, reason } | MountError::Unmanaged { at, reason }) = self;
+        let (MountError::FileServer { at, reason }
+        | MountError::Unmanaged { at, reason }
+        | MountError::MountPath { at, reason }) = self;
         vec![detail("MountPath", at), detail("Reason", reason)]
     }
 }
@@ -58,19 +71,17 @@ impl MountRoot {
     pub fn mount(&self, mount: &Mount, give_up: &dyn Fn() -> bool) -> Result<String, MountError> {
         match &mount.source {
             MountSource::Directory { root, sub_directory } => {
-                let failed = |reason: String| MountError::FileServer {
-                    at: mount.relative_mount_path.clone(),
-                    reason,
+                let failed = |failure: Failure| {
+                    failure.of(mount, |at, reason| MountError::FileServer { at, reason })
                 };
                 let at = self.place(&mount.relative_mount_path).map_err(failed)?;
-                let source = source(root, sub_directory).map_err(failed)?;
-                link(&source, &at).map_err(|error| failed(error.to_string()))?;
+                let source = source(root, sub_directory).map_err(|it| failed(it.into()))?;
+                link(&source, &at).map_err(|error| failed(error.into()))?;
                 Ok(format!("Mounted {} at {}", source.display(), at.display()))
             }
             MountSource::Command { command } => {
-                let failed = |reason: String| MountError::Unmanaged {
-                    at: mount.relative_mount_path.clone(),
-                    reason,
+                let failed = |failure: Failure| {
+                    failure.of(mount, |at, reason| MountError::Unmanaged { at, reason })
                 };
                 let at = self.place(&mount.relative_mount_path).map_err(failed)?;
                 self.run(command, &at, give_up).map_err(failed)?;
@@ -96,25 +107,24 @@ impl MountRoot {
 
     /// The absolute mount path. The directories on the way to it are made; each is proven to be one,
     /// and no way out of this root.
-    fn place(&self, relative_mount_path: &str) -> Result<PathBuf, String> {
-        let show = |error: io::Error| error.to_string();
+    fn place(&self, relative_mount_path: &str) -> Result<PathBuf, Failure> {
         let below = relative(relative_mount_path).map_err(|error| error.to_string())?;
         let (Some(name), Some(on_the_way)) = (below.file_name(), below.parent()) else {
-            return Err(PathError::Relative(relative_mount_path.into()).to_string());
+            return Err(PathError::Relative(relative_mount_path.into()).to_string().into());
         };
-        let mut at = fs::canonicalize(&self.path).map_err(show)?;
-        let mounted = mount_table::at_or_below(&at).map_err(show)?;
+        let mut at = fs::canonicalize(&self.path)?;
+        let mounted = mount_table::at_or_below(&at)?;
         for part in on_the_way {
             at.push(part);
             let is_directory = match fs::symlink_metadata(&at) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                    fs::create_dir(&at).map_err(show)?;
+                    fs::create_dir(&at)?;
                     true
                 }
-                data => data.map_err(show)?.is_dir(),
+                data => data?.is_dir(),
             };
             if !is_directory || mounted.contains(&at) {
-                return Err(format!("'{relative_mount_path}' leads into another mount"));
+                return Err(format!("'{relative_mount_path}' leads into another mount").into());
             }
         }
         Ok(at.join(name))
@@ -123,10 +133,9 @@ impl MountRoot {
     /// Runs the user's mount command with the mount path appended, as the contract says.
     ///
     /// Not below a supervisor: the daemons of user-space file systems have to outlive the command.
-    fn run(&self, command: &str, at: &Path, give_up: &dyn Fn() -> bool) -> Result<(), String> {
-        let show = |error: io::Error| error.to_string();
-        fs::create_dir_all(at).map_err(show)?;
-        if mount_table::at_or_below(at).map_err(show)?.iter().any(|point| point == at) {
+    fn run(&self, command: &str, at: &Path, give_up: &dyn Fn() -> bool) -> Result<(), Failure> {
+        fs::create_dir_all(at)?;
+        if mount_table::at_or_below(at)?.iter().any(|point| point == at) {
             return Ok(());
         }
         let quoted = at.display().to_string().replace('\'', r"'\''");
@@ -136,8 +145,52 @@ impl MountRoot {
             .env_clear()
             .envs(&self.environment)
             .current_dir(&self.path);
-        helper::run(&mut shell, &self.scratch, MOUNT_LIMIT, give_up)
-            .map_err(|error| error.to_string())
+        helper::run(&mut shell, &self.scratch, MOUNT_LIMIT, give_up).map_err(|error| match error {
+            HelperError::NotStarted(error) if fault_of_start(&error, true) == Fault::Node => {
+                Failure::Own(error)
+            }
+            error => Failure::OfTheMount(error.to_string()),
+        })
+    }
+}
+
+/// What went wrong on the way to a mount.
+enum Failure {
+    /// At the mount path, which is the agent's to make.
+    Own(io::Error),
+    /// With what is to be mounted there, or with the path as the user gave it.
+    OfTheMount(String),
+}
+
+impl Failure {
+    fn of(self, mount: &Mount, error: impl FnOnce(String, String) -> MountError) -> MountError {
+        let at = mount.relative_mount_path.clone();
+        match self {
+            Failure::Own(source) if is_own(&source) => {
+                MountError::MountPath { at, reason: source.to_string() }
+            }
+            Failure::Own(source) => error(at, source.to_string()),
+            Failure::OfTheMount(reason) => error(at, reason),
+        }
+    }
+}
+
+/// A mount path that is taken by another mount of the same job is not the node's failure.
+fn is_own(error: &io::Error) -> bool {
+    use io::ErrorKind::{AlreadyExists, DirectoryNotEmpty, NotADirectory};
+    let is_taken = matches!(error.kind(), AlreadyExists | DirectoryNotEmpty | NotADirectory);
+    !is_taken && Owner::Agent.fault(error) == Fault::Node
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        Failure::Own(error)
+    }
+}
+
+impl From<String> for Failure {
+    fn from(reason: String) -> Self {
+        Failure::OfTheMount(reason)
     }
 }
 

@@ -12,7 +12,8 @@ pub const USAGE: &str = "(--endpoint URL | --endpoint-file FILE) --workspace UID
     [--unwanted-after SECONDS]";
 
 /// For how long a node that the control plane does not know goes on, unless told otherwise. Longer
-/// than a control plane takes to restart or to fail over, short enough to be no waste.
+/// than a control plane takes to restart or to fail over, short enough to be no waste. An eighth of it
+/// is longer than the agent waits between two tries, so that only pauses of the agent do not count.
 pub const UNWANTED_AFTER: Duration = Duration::from_secs(60);
 
 /// Where the control plane is.

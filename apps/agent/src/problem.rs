@@ -1,34 +1,114 @@
-//! What a node could not provide, and the form in which a user sees it.
+//! What could not be provided, whose failure that is, and the form in which a user sees it.
+//!
+//! The rule: what the agent does for itself, in directories that it alone owns, is the node's failure
+//! when it goes wrong. What the job names (paths, mounts, its command) is the job's, however the error
+//! reads: a full file server is full on every node. Two exceptions follow from what an error means:
+//! a name that no file system takes is the job's, and a process that runs out of descriptors or memory
+//! is the node's.
 
 use std::io;
 use std::path::PathBuf;
 
 use protocol::Problem;
+use rustix::io::Errno;
+use serde::{Deserialize, Serialize};
 
 use crate::mounts::MountError;
 use crate::paths::PathError;
+
+/// Who has to change something before the job can run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Fault {
+    /// The job: it would fail on every node.
+    #[default]
+    Job,
+    /// The node: the job may run on another one.
+    Node,
+}
+
+/// To whom a path belongs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Owner {
+    /// The agent: made and used by it alone, below the root of the node.
+    Agent,
+    /// The job, but on the node's own disk, in the directory that the node made for it.
+    JobDirectory,
+    /// The user: on a file server, or anywhere else.
+    User,
+}
+
+impl Owner {
+    /// Whose failure `error` is, met at a path of this owner.
+    pub fn fault(self, error: &io::Error) -> Fault {
+        let errno = Errno::from_io_error(error);
+        let is_of_the_node = match self {
+            Owner::Agent => !errno.is_some_and(refuses_the_name),
+            Owner::JobDirectory => errno.is_some_and(|it| is_exhaustion(it) || is_disk_failure(it)),
+            Owner::User => errno.is_some_and(is_exhaustion),
+        };
+        if is_of_the_node { Fault::Node } else { Fault::Job }
+    }
+}
+
+/// Names of workspaces, jobs and mounts become names of files.
+fn refuses_the_name(errno: Errno) -> bool {
+    matches!(errno, Errno::NAMETOOLONG | Errno::INVAL | Errno::ILSEQ)
+}
+
+/// The agent or the machine has nothing left to work with, whatever the path.
+fn is_exhaustion(errno: Errno) -> bool {
+    matches!(errno, Errno::MFILE | Errno::NFILE | Errno::NOMEM)
+}
+
+/// The disk below does not take any more, or not at all.
+fn is_disk_failure(errno: Errno) -> bool {
+    matches!(errno, Errno::NOSPC | Errno::DQUOT | Errno::IO | Errno::ROFS)
+}
+
+/// Whose failure it is that the shell of a command could not be started. `has_shell`: there is one.
+pub fn fault_of_start(error: &io::Error, has_shell: bool) -> Fault {
+    match Errno::from_io_error(error) {
+        // A zero byte in the command line or in a variable.
+        None => Fault::Job,
+        Some(Errno::NOENT | Errno::NOTDIR | Errno::ACCESS) if !has_shell => Fault::Node,
+        // Too long a command line or environment; a working directory that the preparation removed.
+        Some(Errno::TOOBIG | Errno::NOENT | Errno::NOTDIR | Errno::ACCESS) => Fault::Job,
+        Some(_) => Fault::Node,
+    }
+}
 
 /// Why an attempt, or the setup of the node, could not even begin.
 #[derive(Debug, thiserror::Error)]
 pub enum NotProvided {
     #[error("The node could not {action}")]
-    Storage { action: &'static str, path: PathBuf, source: io::Error },
+    Storage { action: &'static str, path: PathBuf, owner: Owner, source: io::Error },
     #[error("The node cannot use a path of the job")]
     Path(#[from] PathError),
     #[error(transparent)]
     Mount(#[from] MountError),
     #[error("The {what} could not be started")]
-    Start { what: &'static str, reason: String },
+    Start { what: &'static str, reason: String, fault: Fault },
 }
 
 impl NotProvided {
     /// For `map_err`: what was being done, and to which path.
     pub fn storage(
         action: &'static str,
+        owner: Owner,
         path: impl Into<PathBuf>,
     ) -> impl FnOnce(io::Error) -> NotProvided {
         let path = path.into();
-        move |source| NotProvided::Storage { action, path, source }
+        move |source| NotProvided::Storage { action, path, owner, source }
+    }
+
+    pub fn fault(&self) -> Fault {
+        match self {
+            NotProvided::Storage { owner, source, .. } => owner.fault(source),
+            NotProvided::Path(_) => Fault::Job,
+            NotProvided::Mount(error) => error.fault(),
+            NotProvided::Start { fault, .. } => *fault,
+        }
     }
 }
 
@@ -53,4 +133,59 @@ impl From<NotProvided> for Problem {
 
 pub fn detail(name: &str, value: impl std::fmt::Display) -> (String, String) {
     (name.to_owned(), value.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_owner_of_a_path_and_the_error_decide_whose_failure_it_is() {
+        use Fault::{Job, Node};
+        // At a path of the agent, in the directory of the job, at a path of the user.
+        let table = [
+            (Errno::ACCESS, [Node, Job, Job]),
+            (Errno::PERM, [Node, Job, Job]),
+            (Errno::NOTDIR, [Node, Job, Job]),
+            (Errno::NOENT, [Node, Job, Job]),
+            (Errno::NOTEMPTY, [Node, Job, Job]),
+            (Errno::BUSY, [Node, Job, Job]),
+            (Errno::WOULDBLOCK, [Node, Job, Job]),
+            (Errno::ROFS, [Node, Node, Job]),
+            (Errno::NOSPC, [Node, Node, Job]),
+            (Errno::DQUOT, [Node, Node, Job]),
+            (Errno::IO, [Node, Node, Job]),
+            (Errno::STALE, [Node, Job, Job]),
+            (Errno::MFILE, [Node, Node, Node]),
+            (Errno::NFILE, [Node, Node, Node]),
+            (Errno::NOMEM, [Node, Node, Node]),
+            (Errno::NAMETOOLONG, [Job, Job, Job]),
+            (Errno::ILSEQ, [Job, Job, Job]),
+        ];
+        for (errno, expected) in table {
+            let owners = [Owner::Agent, Owner::JobDirectory, Owner::User];
+            assert_eq!(owners.map(|owner| owner.fault(&errno.into())), expected, "{errno:?}");
+        }
+        let other = io::Error::other("a mount cannot be removed");
+        assert_eq!((Owner::Agent.fault(&other), Owner::User.fault(&other)), (Node, Job));
+    }
+
+    #[test]
+    fn a_shell_that_does_not_start_is_the_node_s_failure_unless_the_job_asked_too_much() {
+        use Fault::{Job, Node};
+        for (errno, expected, without_shell) in [
+            (Errno::TOOBIG, Job, Job),
+            (Errno::NOENT, Job, Node),
+            (Errno::ACCESS, Job, Node),
+            (Errno::AGAIN, Node, Node),
+            (Errno::NOMEM, Node, Node),
+            (Errno::MFILE, Node, Node),
+            (Errno::IO, Node, Node),
+        ] {
+            let error = io::Error::from(errno);
+            assert_eq!(fault_of_start(&error, true), expected, "{errno:?}");
+            assert_eq!(fault_of_start(&error, false), without_shell, "{errno:?}");
+        }
+        assert_eq!(fault_of_start(&io::ErrorKind::InvalidInput.into(), true), Job);
+    }
 }

@@ -20,7 +20,7 @@ use crate::expand;
 use crate::host::{Host, MARKER};
 use crate::mounts::MountRoot;
 use crate::paths::{absolute, plain, relative};
-use crate::problem::{NotProvided, detail};
+use crate::problem::{Fault, NotProvided, Owner, detail};
 use crate::supervisor::{Leftovers, Request, append};
 use crate::system::leftovers;
 use crate::system::minder::Minder;
@@ -127,10 +127,17 @@ impl<'a> Task<'a> {
         mut log: ExecutionLog,
         remembered: &mut Remembered,
     ) -> Result<(), Problem> {
-        fs::create_dir_all(&self.output)
-            .map_err(NotProvided::storage("create a directory", &self.output))?;
+        fs::create_dir_all(&self.output).map_err(NotProvided::storage(
+            "create a directory",
+            Owner::User,
+            &self.output,
+        ))?;
         let path = self.file(host, "execution", ".log");
-        log.open(&path).map_err(NotProvided::storage("write the execution log", path))?;
+        log.open(&path).map_err(NotProvided::storage(
+            "write the execution log",
+            Owner::User,
+            path,
+        ))?;
         let supervised = match Self::begun(host, remembered) {
             Some(found) => found,
             None => {
@@ -144,7 +151,11 @@ impl<'a> Task<'a> {
                 .outlast(&host.supervisors, supervised, |_, _| {
                     log.line("Ending the setup task: the node leaves")
                 })
-                .map_err(NotProvided::storage("look after the setup task", &self.output))?,
+                .map_err(NotProvided::storage(
+                    "look after the setup task",
+                    Owner::Agent,
+                    &self.output,
+                ))?,
         };
         let outcome = self.judge(host, verdict);
         match &outcome {
@@ -164,11 +175,11 @@ impl<'a> Task<'a> {
                 (Some(*exit_code), "it ended with a non-zero exit code")
             }
             Verdict::Exited { .. } | Verdict::NeverBegan => (None, "it was told to end"),
-            Verdict::NotStarted { reason } => (None, reason.as_str()),
-            Verdict::Vanished(_) => (None, "the process that supervised it was killed"),
+            Verdict::NotStarted { reason, .. } => (None, reason.as_str()),
+            Verdict::Vanished { .. } => (None, "the process that supervised it was killed"),
         };
         let claim = match &verdict {
-            Verdict::Vanished(claim) => Some(claim),
+            Verdict::Vanished { claim, .. } => Some(claim),
             _ => None,
         };
         leftovers::kill(&host.setup_marker(), claim);
@@ -190,8 +201,11 @@ impl<'a> Task<'a> {
         remember(host, remembered)?;
         let [stdout, stderr] = ["stdout", "stderr"].map(|name| self.file(host, name, ".txt"));
         for path in [&stdout, &stderr] {
-            append(path)
-                .map_err(NotProvided::storage("write the output of the setup task", path))?;
+            append(path).map_err(NotProvided::storage(
+                "write the output of the setup task",
+                Owner::User,
+                path,
+            ))?;
         }
         let request = Request {
             slot,
@@ -202,9 +216,11 @@ impl<'a> Task<'a> {
             stderr,
             leftovers: Leftovers::Keep,
         };
-        host.supervisors
-            .start(&request)
-            .map_err(|error| NotProvided::Start { what: "setup task", reason: error.to_string() })
+        host.supervisors.start(&request).map_err(|error| NotProvided::Start {
+            what: "setup task",
+            reason: error.to_string(),
+            fault: Fault::Node,
+        })
     }
 
     fn file(&self, host: &Host, name: &str, ending: &str) -> PathBuf {
@@ -250,5 +266,5 @@ fn remember(host: &Host, remembered: &Remembered) -> Result<(), NotProvided> {
         .map_err(io::Error::from)
         .and_then(|text| fs::write(&draft, text))
         .and_then(|()| fs::rename(&draft, &path))
-        .map_err(NotProvided::storage("remember its setup", path))
+        .map_err(NotProvided::storage("remember its setup", Owner::Agent, path))
 }

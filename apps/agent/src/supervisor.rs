@@ -3,7 +3,7 @@
 //! It outlives the agent, owns the whole process tree of a command (it is the subreaper, so that
 //! daemons cannot leave it) and, when the last process is gone, leaves the exit code in the [`Slot`].
 //! Commands come on standard input, one after the other, as starting a process for each would double
-//! the cost of a short job; a byte on standard output tells that one is over. When the agent is gone,
+//! the cost of a short job; an answer on standard output tells how one went. When the agent is gone,
 //! standard input ends, and so does the supervisor, after the command that it has.
 //!
 //! SIGTERM: pass SIGTERM on to every process. SIGUSR1: SIGKILL to every process until none is left.
@@ -24,21 +24,27 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{Pid, Signal, WaitOptions, WaitStatus};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, WaitOptions, WaitStatus};
 use serde::{Deserialize, Serialize};
 use signal_hook::consts::{SIGCHLD, SIGTERM, SIGUSR1};
 
-use crate::clock::{Uptime, boot_id};
+use crate::clock::{Countdown, Uptime, boot_id};
+use crate::problem::{Fault, Owner, fault_of_start};
 use crate::system::processes::{self, Identity};
-use crate::system::slot::{Claim, Record, Slot};
+use crate::system::slot::{Claim, Claimed, Record, Slot};
 
 /// How long leftovers may go on by themselves: the `tee` of `> >(tee log)` is just about to write
 /// the last lines when the shell has ended.
 const LEFTOVER_GRACE: Duration = Duration::from_millis(200);
 
+/// Within this time a shutdown has signalled all processes.
+const SHUTDOWN_SPREAD: Duration = Duration::from_millis(20);
+
 /// Killing is repeated after this time, growing to the longest, until nothing is left.
 const KILL_AGAIN: Duration = Duration::from_millis(2);
 const KILL_AGAIN_AT_MOST: Duration = Duration::from_millis(200);
+
+const SHELL: &str = "/bin/bash";
 
 /// Read before the command, although the shell is not interactive: preparations put their
 /// `source .../mpivars.sh` and `export PYTHONPATH` there (wire-behaviour.md, section 5.3). On a line
@@ -71,23 +77,27 @@ pub enum Leftovers {
 }
 
 impl Request {
-    pub fn send(&self, mut to: impl Write) -> io::Result<()> {
-        let text = serde_json::to_vec(self)?;
-        let length = u32::try_from(text.len()).map_err(io::Error::other)?;
-        to.write_all(&[&length.to_be_bytes(), &text[..]].concat())
+    pub fn send(&self, to: impl Write) -> io::Result<()> {
+        send(self, to)
     }
+}
 
-    /// `None` at the end of the input.
-    fn receive(mut from: impl Read) -> io::Result<Option<Self>> {
-        let mut length = [0; 4];
-        match from.read_exact(&mut length) {
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
-            outcome => outcome?,
-        }
-        let mut text = vec![0; u32::from_be_bytes(length) as usize];
-        from.read_exact(&mut text)?;
-        Ok(Some(serde_json::from_slice(&text)?))
+fn send(message: &impl Serialize, mut to: impl Write) -> io::Result<()> {
+    let text = serde_json::to_vec(message)?;
+    let length = u32::try_from(text.len()).map_err(io::Error::other)?;
+    to.write_all(&[&length.to_be_bytes(), &text[..]].concat())
+}
+
+/// `None` at the end of the input.
+pub fn receive<T: for<'a> Deserialize<'a>>(mut from: impl Read) -> io::Result<Option<T>> {
+    let mut length = [0; 4];
+    match from.read_exact(&mut length) {
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
+        outcome => outcome?,
     }
+    let mut text = vec![0; u32::from_be_bytes(length) as usize];
+    from.read_exact(&mut text)?;
+    Ok(Some(serde_json::from_slice(&text)?))
 }
 
 /// Works off what comes on standard input. Takes no arguments.
@@ -106,46 +116,64 @@ fn work() -> io::Result<()> {
     let _ = rustix::process::setsid();
     rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
     let mut signals = Signals::install()?;
-    while let Some(request) = Request::receive(io::stdin().lock())? {
-        supervise(&request, &mut signals)?;
+    while let Some(request) = receive::<Request>(io::stdin().lock())? {
+        let record = supervise(&request, &mut signals)?;
         // An error means that the agent is gone; standard input will say so, too.
-        let _ = io::stdout().write_all(b".").and_then(|()| io::stdout().flush());
+        let mut replies = io::stdout().lock();
+        let _ = send(&record, &mut replies).and_then(|()| replies.flush());
     }
     Ok(())
 }
 
-fn supervise(request: &Request, signals: &mut Signals) -> io::Result<()> {
+/// How the command went; `None` when its slot was no longer there for it.
+fn supervise(request: &Request, signals: &mut Signals) -> io::Result<Option<Record>> {
     let own = Identity::of(rustix::process::getpid().as_raw_nonzero().get())
         .ok_or_else(|| io::Error::other("/proc is not mounted"))?;
     let begun = Uptime::now().in_clock_ticks();
     let claim = Claim { supervisor: own, boot: boot_id(), begun };
-    let Some(claimed) = request.slot.claim(&claim)? else { return Ok(()) };
+    let Some(claimed) = request.slot.claim(&claim)? else { return Ok(None) };
     let record = match start(request) {
         Ok(main) => {
-            let mut tree =
-                Tree { main, exit_code: None, asked: false, leftovers: request.leftovers };
+            let mut tree = Tree {
+                main,
+                exit_code: None,
+                asked: false,
+                leftovers: request.leftovers,
+                claimed: &claimed,
+                told: HashSet::new(),
+            };
             tree.outlive(signals)?;
-            Record::Exited { exit_code: tree.exit_code.unwrap_or(-1), asked: tree.asked }
+            tree.record()
         }
-        Err(error) => Record::NotStarted { reason: error.to_string() },
+        Err((reason, fault)) => Record::NotStarted { reason, fault },
     };
-    claimed.finish(record)
+    if let Err(error) = claimed.finish(record.clone()) {
+        // The agent learns of it all the same, if it is there.
+        eprintln!("batchai supervise: the end of a command cannot be written: {error}");
+    }
+    Ok(Some(record))
 }
 
 /// Starts the shell in a process group of its own, so that `kill 0` in a job hits the job only.
-fn start(request: &Request) -> io::Result<Pid> {
-    let child = Command::new("/bin/bash")
+fn start(request: &Request) -> Result<Pid, (String, Fault)> {
+    let open = |path: &Path| {
+        append(path)
+            .map_err(|error| (format!("{}: {error}", path.display()), Owner::User.fault(&error)))
+    };
+    let (stdout, stderr) = (open(&request.stdout)?, open(&request.stderr)?);
+    let child = Command::new(SHELL)
         .arg("-c")
         .arg(format!("{PROLOGUE}{}", request.command_line))
         .env_clear()
         .envs(&request.environment)
         .current_dir(&request.directory)
         .stdin(Stdio::null())
-        .stdout(append(&request.stdout)?)
-        .stderr(append(&request.stderr)?)
+        .stdout(stdout)
+        .stderr(stderr)
         .process_group(0)
-        .spawn()?;
-    Pid::from_raw(child.id().cast_signed()).ok_or_else(|| io::Error::other("no process id"))
+        .spawn()
+        .map_err(|error| (error.to_string(), fault_of_start(&error, Path::new(SHELL).exists())))?;
+    Pid::from_raw(child.id().cast_signed()).ok_or_else(|| ("no process id".into(), Fault::Node))
 }
 
 /// Appending: whatever is there already was written by someone, and is not ours to remove.
@@ -154,52 +182,77 @@ pub fn append(path: &Path) -> io::Result<File> {
 }
 
 /// The process tree of the command.
-struct Tree {
+struct Tree<'a> {
     main: Pid,
     exit_code: Option<i32>,
     /// A signal went out while the main process still ran.
     asked: bool,
     leftovers: Leftovers,
+    claimed: &'a Claimed<'a>,
+    /// Have had their SIGTERM.
+    told: HashSet<(i32, u64)>,
 }
 
-impl Tree {
+impl Tree<'_> {
     /// Returns when no process of the tree is left, or only services that may stay.
     fn outlive(&mut self, signals: &mut Signals) -> io::Result<()> {
         let mut terminated = false;
-        let mut leftovers_until = None;
+        let mut leftover_grace: Option<Countdown> = None;
         let mut pause = KILL_AGAIN;
-        while self.reap()? {
+        while self.reap(signals)? {
             let ended_by_itself = self.exit_code.is_some() && !self.asked;
             if ended_by_itself && self.leftovers == Leftovers::Keep {
                 return Ok(());
             }
-            if ended_by_itself && leftovers_until.is_none() {
-                leftovers_until = Some(Instant::now() + LEFTOVER_GRACE);
+            if ended_by_itself && leftover_grace.is_none() {
+                leftover_grace = Some(Countdown::new(LEFTOVER_GRACE));
+                // It may take a while until nothing is left: the exit code is safe from now on.
+                let _ = self.claimed.note(self.record());
             }
-            let impatient = leftovers_until.is_some_and(|until| Instant::now() >= until);
+            let impatient = leftover_grace.as_mut().is_some_and(Countdown::is_over);
             if signals.kill() || impatient {
-                self.asked |= self.exit_code.is_none();
-                kill_all();
+                self.signal_all(Signal::KILL)?;
                 signals.wait(Some(pause))?;
                 pause = (pause * 2).min(KILL_AGAIN_AT_MOST);
             } else if signals.terminate() && !terminated {
-                self.asked |= self.exit_code.is_none();
                 terminated = true;
-                terminate_all();
+                // To those as well that are born meanwhile. One that is just being born when the last
+                // look is taken is missed, and is killed when the grace is over. To look again later
+                // would hit the processes with which others react to the signal.
+                while self.signal_all(Signal::TERM)? {}
             } else {
-                let left = leftovers_until.map(|until| until - Instant::now().min(until));
-                signals.wait(left)?;
+                signals.wait(leftover_grace.as_ref().map(Countdown::next_step))?;
             }
         }
         Ok(())
     }
 
+    fn record(&self) -> Record {
+        Record::Exited { exit_code: self.exit_code.unwrap_or(-1), asked: self.asked }
+    }
+
+    /// Sends `signal` to every process of the tree that has not had it; true when there was one.
+    fn signal_all(&mut self, signal: Signal) -> io::Result<bool> {
+        let concerned: Vec<_> = own_descendants()
+            .filter(|process| {
+                signal == Signal::KILL || self.told.insert((process.pid, process.started))
+            })
+            .collect();
+        // Only now: to collect them takes a while, in which the command may end by itself.
+        self.asked |= self.exit_code.is_none() && !has_ended(self.main)?;
+        for process in &concerned {
+            process.signal(signal);
+        }
+        Ok(!concerned.is_empty())
+    }
+
     /// Buries what has ended; false when there are no children left. As orphans become children of
     /// the subreaper, no children means no descendants.
-    fn reap(&mut self) -> io::Result<bool> {
+    fn reap(&mut self, signals: &mut Signals) -> io::Result<bool> {
         loop {
             match rustix::process::wait(WaitOptions::NOHANG) {
                 Ok(Some((pid, status))) if pid == self.main => {
+                    self.asked |= is_terminated(status) && signals.terminate_soon()?;
                     self.exit_code = Some(exit_code(status));
                 }
                 Ok(Some(_)) => {}
@@ -220,29 +273,14 @@ fn exit_code(status: WaitStatus) -> i32 {
     }
 }
 
-/// SIGTERM to each process once, to those as well that are born meanwhile. One that is just being
-/// born when the last look is taken is missed, and is killed when the grace is over. To look again
-/// later would hit the processes with which others react to the signal.
-fn terminate_all() {
-    let mut told = HashSet::new();
-    loop {
-        let mut news = false;
-        for process in own_descendants() {
-            if told.insert((process.pid, process.started)) {
-                process.signal(Signal::TERM);
-                news = true;
-            }
-        }
-        if !news {
-            return;
-        }
-    }
+fn is_terminated(status: WaitStatus) -> bool {
+    status.terminating_signal() == Some(Signal::TERM.as_raw())
 }
 
-fn kill_all() {
-    for process in own_descendants() {
-        process.signal(Signal::KILL);
-    }
+/// Whether a child has ended that was not waited for yet, and still is not.
+fn has_ended(child: Pid) -> io::Result<bool> {
+    let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+    Ok(rustix::process::waitid(WaitId::Pid(child), options)?.is_some())
 }
 
 fn own_descendants() -> impl Iterator<Item = processes::Process> {
@@ -276,6 +314,16 @@ impl Signals {
         self.terminate.load(Ordering::SeqCst)
     }
 
+    /// A shutdown signals all processes, in whatever order: a command that died of SIGTERM was told
+    /// to, if this process is told so too.
+    fn terminate_soon(&mut self) -> io::Result<bool> {
+        let until = Instant::now() + SHUTDOWN_SPREAD;
+        while !self.terminate() && Instant::now() < until {
+            self.wait(Some(until - Instant::now().min(until)))?;
+        }
+        Ok(self.terminate())
+    }
+
     fn kill(&self) -> bool {
         self.kill.load(Ordering::SeqCst)
     }
@@ -288,5 +336,28 @@ impl Signals {
             Ok(_) => self.pipe.read(&mut [0; 64]).map(drop),
             Err(error) => Err(error.into()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_child_that_has_ended_is_known_before_it_is_reaped() {
+        let spawn = |program: &str, argument: &str| {
+            Command::new(program).arg(argument).stdout(Stdio::null()).spawn().unwrap()
+        };
+        let pid = |child: &std::process::Child| Pid::from_raw(child.id().cast_signed()).unwrap();
+        let mut running = spawn("sleep", "1000");
+        assert!(!has_ended(pid(&running)).unwrap());
+        let mut over = spawn("false", "");
+        while !has_ended(pid(&over)).unwrap() {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        assert!(has_ended(pid(&over)).unwrap(), "to ask changes nothing");
+        assert_eq!(over.wait().unwrap().code(), Some(1));
+        running.kill().unwrap();
+        running.wait().unwrap();
     }
 }

@@ -96,9 +96,11 @@ pub enum End {
     Exited { exit_code: i32 },
     /// The job preparation ended with a code other than 0.
     PreparationFailed { exit_code: i32 },
-    /// What the job asks for is not to be had (a mount, a directory, a log file).
+    /// What the job asks for cannot be had: a mount that fails, a path that leads nowhere or may not
+    /// be written to. Another node would not help.
     NotProvided { problem: Problem },
-    /// The node could not run the job, through no fault of the job.
+    /// The node could not do its own part: its job directory is full or not writable, no process
+    /// could be started. The job is not to blame, and may run on another node.
     NodeFailed { problem: Problem },
     /// Ran longer than `max_wall_clock_seconds` and was stopped.
     WallClockExceeded,
@@ -244,6 +246,13 @@ pub struct OutputDirectory {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_failure_of_the_node_is_told_apart_from_one_of_the_job() {
+        let problem = Problem { code: "C".into(), message: "m".into(), details: Vec::new() };
+        let text = serde_json::to_string(&End::NodeFailed { problem }).unwrap();
+        assert_eq!(text, r#"{"kind":"nodeFailed","problem":{"code":"C","message":"m"}}"#);
+    }
 
     #[test]
     fn a_request_without_news_is_small_and_survives_its_json() {

@@ -13,7 +13,7 @@ use crate::execution_log::{ExecutionLog, heading};
 use crate::host::{Host, JobPaths, MARKER};
 use crate::mounts::MountRoot;
 use crate::paths::plain;
-use crate::problem::NotProvided;
+use crate::problem::{NotProvided, Owner};
 use crate::system::mount_table;
 
 /// The place of an attempt on this node.
@@ -57,7 +57,7 @@ impl Site {
             self.open_log(assignment, log)?;
         }
         for path in &self.environment.outputs {
-            make(path)?;
+            make(path, self.paths.owner(path))?;
         }
         Ok(())
     }
@@ -103,28 +103,40 @@ impl Site {
 
     fn make_temp(&self, host: &Host, assignment: &Assignment) -> Result<(), NotProvided> {
         let jobs = host.jobs();
+        make(&jobs, Owner::Agent)?;
         mount_table::clear(&jobs, &host.scratch())
             .map_err(io::Error::other)
             .and_then(|_| make_room(&jobs, &self.paths))
-            .map_err(NotProvided::storage("remove what former jobs left on it", jobs))?;
+            .map_err(NotProvided::storage(
+                "remove what former jobs left on it",
+                Owner::Agent,
+                jobs,
+            ))?;
         for path in [&self.paths.mounts, &self.paths.shared] {
-            make(path)?;
+            make(path, Owner::Agent)?;
         }
         let (hosts, path) = (host_file(&assignment.hosts), &self.paths.host_file);
         if fs::read_to_string(path).is_ok_and(|old| old == hosts) {
             return Ok(());
         }
-        fs::write(path, hosts).map_err(NotProvided::storage("write the host file", path))
+        fs::write(path, hosts).map_err(NotProvided::storage(
+            "write the host file",
+            Owner::Agent,
+            path,
+        ))
     }
 
     fn open_log(&self, assignment: &Assignment, log: &mut ExecutionLog) -> Result<(), NotProvided> {
         let stdouterr = &self.environment.stdouterr;
-        make(stdouterr)?;
-        self.earlier(assignment)
-            .set_aside()
-            .map_err(NotProvided::storage("set the logs of earlier attempts aside", stdouterr))?;
+        let owner = self.paths.owner(stdouterr);
+        make(stdouterr, owner)?;
+        self.earlier(assignment).set_aside().map_err(NotProvided::storage(
+            "set the logs of earlier attempts aside",
+            owner,
+            stdouterr,
+        ))?;
         let path = self.file(assignment, "execution", ".log");
-        log.open(&path).map_err(NotProvided::storage("write the execution log", path))
+        log.open(&path).map_err(NotProvided::storage("write the execution log", owner, path))
     }
 
     fn mount_root(&self, host: &Host) -> MountRoot {
@@ -136,8 +148,8 @@ impl Site {
     }
 }
 
-fn make(path: &Path) -> Result<(), NotProvided> {
-    fs::create_dir_all(path).map_err(NotProvided::storage("create a directory", path))
+fn make(path: &Path, owner: Owner) -> Result<(), NotProvided> {
+    fs::create_dir_all(path).map_err(NotProvided::storage("create a directory", owner, path))
 }
 
 /// Counted anew for each attempt: drivers may come with the setup task.

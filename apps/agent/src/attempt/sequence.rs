@@ -5,6 +5,7 @@
 
 use std::io;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use protocol::{End, Progress};
 
@@ -15,13 +16,16 @@ use super::{Begin, Outcome};
 use crate::clock::Uptime;
 use crate::execution_log::ExecutionLog;
 use crate::host::Host;
-use crate::problem::NotProvided;
+use crate::problem::{Fault, NotProvided, Owner};
 use crate::supervisor::{Leftovers, Request, append};
 use crate::system::leftovers;
 use crate::system::minder::{Limit, Minder};
 use crate::system::orders::{Cause, Ending, Orders};
-use crate::system::slot::unique_id;
+use crate::system::slot::{Record, unique_id};
 use crate::system::supervised::{Found, Supervised, Verdict};
+
+/// Within this time a shutdown has signalled all processes, in whatever order.
+const SHUTDOWN_SPREAD: Duration = Duration::from_millis(100);
 
 const PREPARATION: &str = "preparation";
 const COMMAND: &str = "command";
@@ -175,6 +179,7 @@ impl<'a> Sequence<'a> {
             let earlier = self.site.earlier(&self.state.assignment);
             earlier.set_strangers_aside().map_err(NotProvided::storage(
                 "set the logs of earlier attempts aside",
+                self.site.paths.owner(stdouterr),
                 stdouterr,
             ))?;
             let output = ["stdout.txt", "stderr.txt"].map(|name| stdouterr.join(name));
@@ -217,7 +222,12 @@ impl<'a> Sequence<'a> {
         self.state.first_process_at.get_or_insert_with(Uptime::now);
         self.journal.save(&self.state).map_err(cannot_remember)?;
         for path in &output {
-            append(path).map_err(NotProvided::storage("write the output of the job", path))?;
+            let owner = self.site.paths.owner(path);
+            append(path).map_err(NotProvided::storage(
+                "write the output of the job",
+                owner,
+                path,
+            ))?;
         }
         let [stdout, stderr] = output;
         let request = Request {
@@ -231,7 +241,8 @@ impl<'a> Sequence<'a> {
         };
         match self.host.supervisors.start(&request) {
             Ok(supervised) => Ok(Found::Running(supervised)),
-            Err(error) => Err(not_started(error.to_string())),
+            // It never came to the command.
+            Err(error) => Err(not_started(error.to_string(), Fault::Node)),
         }
     }
 
@@ -257,30 +268,38 @@ impl<'a> Sequence<'a> {
                 })
             }
         };
-        let verdict = outlasted.map_err(|error| self.lost_track(&error))?;
         self.ending = minder.ending();
-        let ending = self.ending;
-        if ending.is_some_and(|ending| ending.cause == Cause::Fenced) {
-            self.kill_leftovers(&verdict);
-            return Err(Outcome::Dropped);
-        }
-        match (&verdict, ending) {
-            (Verdict::Exited { exit_code, asked: false }, _) => return Ok(*exit_code),
-            (Verdict::NotStarted { reason }, _) => return Err(not_started(reason.clone())),
-            _ => {}
-        }
-        self.kill_leftovers(&verdict);
-        match (verdict, ending) {
-            (_, Some(ending)) => Err(ending.cause.into()),
-            (Verdict::Exited { .. }, None) => Err(lost("someone else told the job to end")),
-            (_, None) => Err(lost("the process that supervised the job was killed")),
-        }
-    }
-
-    fn kill_leftovers(&self, verdict: &Verdict) {
-        if let Verdict::Vanished(claim) = verdict {
+        let verdict = outlasted.map_err(|error| self.lost_track(&error))?;
+        if let Verdict::Vanished { claim, .. } = &verdict {
             let marker = self.host.attempt_marker(&self.state.assignment.key);
             leftovers::kill(&marker, Some(claim));
+        }
+        self.judge(verdict)
+    }
+
+    /// What ended by itself before it was signalled stays that, whatever was wanted of it meanwhile.
+    fn judge(&mut self, verdict: Verdict) -> Result<i32, Outcome> {
+        if self.ending.is_some_and(|ending| ending.cause == Cause::Fenced) {
+            return Err(Outcome::Dropped);
+        }
+        let asked = match verdict {
+            Verdict::Exited { exit_code, asked: false }
+            | Verdict::Vanished {
+                ended: Some(Record::Exited { exit_code, asked: false }), ..
+            } => return Ok(exit_code),
+            Verdict::NotStarted { reason, fault } => return Err(not_started(reason, fault)),
+            Verdict::Exited { .. } => true,
+            Verdict::Vanished { .. } | Verdict::NeverBegan => false,
+        };
+        if asked && self.ending.is_none() {
+            // Not by this thread. A machine that is shut down signals every process, this agent too.
+            self.orders.wait(None, Some(Uptime::now().after(SHUTDOWN_SPREAD)));
+            self.ending = self.orders.wanted().ending;
+        }
+        match self.ending {
+            Some(ending) => Err(ending.cause.into()),
+            None if asked => Err(lost("someone else told the job to end")),
+            None => Err(lost("the process that supervised the job was killed")),
         }
     }
 
@@ -322,16 +341,19 @@ impl<'a> Sequence<'a> {
 
 impl From<NotProvided> for Outcome {
     fn from(error: NotProvided) -> Self {
-        Outcome::Ended(End::NotProvided { problem: error.into() })
+        Outcome::Ended(match error.fault() {
+            Fault::Job => End::NotProvided { problem: error.into() },
+            Fault::Node => End::NodeFailed { problem: error.into() },
+        })
     }
 }
 
 fn cannot_remember(error: io::Error) -> NotProvided {
-    NotProvided::storage("remember the attempt", "agent")(error)
+    NotProvided::storage("remember the attempt", Owner::Agent, "agent")(error)
 }
 
-fn not_started(reason: String) -> Outcome {
-    NotProvided::Start { what: "job", reason }.into()
+fn not_started(reason: String, fault: Fault) -> Outcome {
+    NotProvided::Start { what: "job", reason, fault }.into()
 }
 
 fn lost(reason: &str) -> Outcome {

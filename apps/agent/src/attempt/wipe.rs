@@ -3,10 +3,12 @@
 //! What a former job has in common with the next stays: the directories on the way, renamed if need
 //! be, and the host file. Creating and deleting files is most of what a short job costs, so a series
 //! of them should do hardly any. Nothing is reused that a job has changed: see [`is_as_made`].
+//! A directory that a job has locked (mode 555, say) is opened before it is removed: it belongs to the
+//! same user as the agent, unless the agent may do anything anyway.
 
-use std::fs::{self, DirEntry, Metadata};
+use std::fs::{self, DirEntry, Metadata, Permissions};
 use std::io;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
 use crate::host::JobPaths;
@@ -14,8 +16,12 @@ use crate::host::JobPaths;
 /// A directory that once held very many files is slow to read for ever.
 const GROWN: u64 = 64 * 1024;
 
+/// What the owner of a directory needs to empty it.
+const OWNER_ALL: u32 = 0o700;
+
 /// Empties `jobs` but for the empty directories of `job`. Nothing may be mounted there.
 pub fn make_room(jobs: &Path, job: &JobPaths) -> io::Result<()> {
+    open_up(jobs)?;
     let model = fs::metadata(jobs)?;
     let mut directory = jobs.to_owned();
     for name in job.temp.strip_prefix(jobs).map_err(io::Error::other)? {
@@ -27,7 +33,10 @@ pub fn make_room(jobs: &Path, job: &JobPaths) -> io::Result<()> {
         }
     }
     for part in [&job.mounts, &job.shared] {
-        clear(part)?;
+        match fs::symlink_metadata(part) {
+            Ok(data) if is_as_made(&data, &model) => retain(part, |_, _| false)?,
+            _ => remove(part)?,
+        }
     }
     retain(&job.temp, |entry, data| {
         let path = entry.path();
@@ -56,13 +65,6 @@ fn is_as_made(data: &Metadata, model: &Metadata) -> bool {
     data.is_dir() && data.mode() == model.mode() && data.uid() == model.uid() && data.len() < GROWN
 }
 
-fn clear(directory: &Path) -> io::Result<()> {
-    match fs::symlink_metadata(directory) {
-        Ok(data) if data.is_dir() => retain(directory, |_, _| false),
-        _ => Ok(()), // Whatever it is, it is removed as an entry of its parent.
-    }
-}
-
 /// Removes the entries for which `keep` is false.
 fn retain(directory: &Path, keep: impl Fn(&DirEntry, &Metadata) -> bool) -> io::Result<()> {
     for entry in fs::read_dir(directory)? {
@@ -79,20 +81,51 @@ fn remove(path: &Path) -> io::Result<()> {
     match fs::symlink_metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(error) => Err(error),
-        Ok(data) if data.is_dir() => fs::remove_dir_all(path),
+        Ok(data) if data.is_dir() => match fs::remove_dir_all(path) {
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                open_up_all(path)?;
+                fs::remove_dir_all(path)
+            }
+            outcome => outcome,
+        },
         Ok(_) => fs::remove_file(path),
     }
 }
 
+/// Lets the owner read and change a directory, if that is not so already.
+fn open_up(directory: &Path) -> io::Result<()> {
+    let data = fs::symlink_metadata(directory)?;
+    if data.is_dir() && data.mode() & OWNER_ALL != OWNER_ALL {
+        fs::set_permissions(directory, Permissions::from_mode(data.mode() | OWNER_ALL))?;
+    }
+    Ok(())
+}
+
+/// The same for all below. Every process of the job is gone, so nothing turns into a link meanwhile.
+fn open_up_all(directory: &Path) -> io::Result<()> {
+    let mut pending = vec![directory.to_owned()];
+    while let Some(next) = pending.pop() {
+        open_up(&next)?;
+        for entry in fs::read_dir(next)? {
+            let entry = entry?;
+            if entry.file_type()?.is_dir() {
+                pending.push(entry.path());
+            }
+        }
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::{PermissionsExt, symlink};
+    use std::os::unix::fs::symlink;
 
     use super::*;
 
     fn paths(jobs: &Path, job: &str) -> JobPaths {
         let temp = jobs.join(job);
         JobPaths {
+            jobs: jobs.to_owned(),
             mounts: temp.join("mounts"),
             shared: temp.join("shared"),
             host_file: temp.join("hostfile"),

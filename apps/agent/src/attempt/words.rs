@@ -27,7 +27,7 @@ pub fn summary(outcome: &Outcome) -> String {
         Outcome::Ended(End::PreparationFailed { exit_code }) => {
             format!("the job preparation failed with exit code {exit_code}")
         }
-        Outcome::Ended(End::NotProvided { problem }) => {
+        Outcome::Ended(End::NotProvided { problem } | End::NodeFailed { problem }) => {
             let reasons = problem.details.iter().map(|(_, value)| format!(": {value}"));
             format!("{}{}", problem.message, reasons.collect::<String>())
         }

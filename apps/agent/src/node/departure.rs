@@ -3,18 +3,21 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::Instant;
-
 use super::inbox::Event;
 use super::{Node, Setup};
-use crate::clock::Uptime;
+use crate::clock::{Countdown, Uptime};
+use crate::options::UNWANTED_AFTER;
 use crate::setup;
 use crate::system::orders::{Cause, Ending};
 
 /// What a node that nobody wants gives its processes.
 const UNWANTED_GRACE_SECONDS: u64 = 5;
-/// How long a node that was told to leave tries to say that it has.
+/// How long a node that was told to leave tries to say that it has, if nothing else is to be said.
 const GOODBYE_LIMIT: Duration = Duration::from_secs(5);
+/// The same while the end of an attempt is not acknowledged: nobody else knows how it ended.
+const REPORT_LIMIT: Duration = UNWANTED_AFTER;
+/// For its last report a node takes this long even when there is no time left, as after a pause.
+pub const LAST_TRY: Duration = Duration::from_secs(2);
 /// Of the notice of an interruption, this much is kept for flushing and reporting.
 const RESERVE: Duration = Duration::from_secs(2);
 const RESERVE_SHARE: f64 = 0.2;
@@ -80,9 +83,10 @@ impl Departure {
         Departure { ending: self.ending.joined_by(other.ending), reason, stage: self.stage }
     }
 
-    pub fn undone(&mut self) {
+    /// `limit`: how long a node that was told to leave tries to say that it has.
+    pub fn undone(&mut self, limit: Duration) {
         let give_up_at = match self.reason {
-            Reason::Told => Uptime::now().after(GOODBYE_LIMIT),
+            Reason::Told => Uptime::now().after(limit),
             Reason::Interrupted { until } => until,
             Reason::Unwanted => Uptime::now(),
         };
@@ -107,7 +111,7 @@ impl Node {
             orders.end(departure.ending);
         }
         if let Reason::Interrupted { until } = departure.reason {
-            self.inbox.deadline = Some(Instant::now() + until.remaining());
+            self.inbox.countdown = Some(Countdown::new(until.remaining()));
         }
         // An interruption is reported at once, not when the job has reacted to it.
         self.settling &= departure.reason == Reason::Told;
@@ -128,7 +132,15 @@ impl Node {
         let tell = move || drop(sender.send(Event::Undone));
         if let Err(error) = setup::spawn_undo(Arc::clone(&self.host), tell) {
             tracing::error!(%error, "the mounts of the cluster stay");
-            departure.undone();
+            self.undone();
+        }
+    }
+
+    /// Nothing is left to do but to say so.
+    pub(super) fn undone(&mut self) {
+        let limit = if self.attempt.is_some() { REPORT_LIMIT } else { GOODBYE_LIMIT };
+        if let Some(departure) = &mut self.departure {
+            departure.undone(limit);
         }
     }
 }

@@ -7,9 +7,9 @@ use protocol::{AttemptKey, Problem};
 use serde::Deserialize;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
-use tokio::time::{Instant, sleep_until};
 
 use crate::attempt::News;
+use crate::clock::Countdown;
 
 /// What SIGTERM means: a machine that is shut down gives its services about this long.
 pub const SHUTDOWN_NOTICE_SECONDS: u64 = 5;
@@ -37,8 +37,8 @@ pub struct Inbox {
     interruption: Signal,
     /// Has the notice in it when `interruption` comes.
     interruption_file: PathBuf,
-    /// When `TimeIsUp` is due.
-    pub deadline: Option<Instant>,
+    /// Until `TimeIsUp` is due.
+    pub countdown: Option<Countdown>,
 }
 
 impl Inbox {
@@ -50,7 +50,7 @@ impl Inbox {
             shutdown: signal(SignalKind::terminate())?,
             interruption: signal(SignalKind::user_defined2())?,
             interruption_file,
-            deadline: None,
+            countdown: None,
         })
     }
 
@@ -60,10 +60,9 @@ impl Inbox {
 
     /// The next event. Nothing is lost when the future is dropped.
     pub async fn next(&mut self) -> Event {
-        let deadline = self.deadline;
         let time_is_up = async {
-            match deadline {
-                Some(deadline) => sleep_until(deadline).await,
+            match &mut self.countdown {
+                Some(countdown) => countdown.run_down().await,
                 None => std::future::pending().await,
             }
         };
@@ -75,7 +74,7 @@ impl Inbox {
             }
             _ = self.interruption.recv() => Event::Interrupted { notice_seconds: self.notice() },
             () = time_is_up => {
-                self.deadline = None;
+                self.countdown = None;
                 Event::TimeIsUp
             }
         }

@@ -20,14 +20,14 @@ use rustix::fs::{FlockOperation, flock};
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
 use crate::attempt::{Begin, Journal, News, Outcome, Stage as AttemptStage};
-use crate::clock::Uptime;
+use crate::clock::{Countdown, Uptime};
 use crate::host::Host;
 use crate::link::{Backoff, Link, LinkError, Patience};
 use crate::options::AgentOptions;
 use crate::setup;
 use crate::system::orders::Orders;
 use crate::system::supervised::Supervisors;
-use departure::{Departure, Reason, Stage};
+use departure::{Departure, LAST_TRY, Reason, Stage};
 use inbox::{Event, Inbox};
 use pace::Pace;
 use present::{Condition, Present};
@@ -58,8 +58,8 @@ struct Node {
     setup: Setup,
     attempt: Option<Present>,
     departure: Option<Departure>,
-    /// Since when the control plane has said that there is no such node, and nothing else.
-    unwanted_since: Option<Instant>,
+    /// Runs while the control plane says that there is no such node, and nothing else.
+    unwanted: Option<Countdown>,
     /// Something was begun that may be over in a moment.
     settling: bool,
     /// Held for as long as the agent lives.
@@ -106,7 +106,7 @@ impl Node {
             setup,
             attempt: None,
             departure: None,
-            unwanted_since: None,
+            unwanted: None,
             settling: false,
             _lock: lock,
         };
@@ -153,7 +153,7 @@ impl Node {
             };
             match answer {
                 Ok(answer) => {
-                    self.unwanted_since = None;
+                    self.unwanted = None;
                     let ask_again = Duration::from_millis(answer.ask_again_millis);
                     self.pace.answered(request, sent, ask_again);
                     self.carry_out(answer.desired);
@@ -214,11 +214,7 @@ impl Node {
                     }
                 };
             }
-            Event::Undone => {
-                if let Some(departure) = &mut self.departure {
-                    departure.undone();
-                }
-            }
+            Event::Undone => self.undone(),
             Event::Interrupted { notice_seconds } => {
                 tracing::warn!(notice_seconds, "this machine is being taken away");
                 self.depart(Departure::interrupted(notice_seconds));
@@ -258,11 +254,13 @@ impl Node {
     /// Decides whether a refusal is the last word.
     fn weigh(&mut self, error: &LinkError) {
         if !error.is_unwanted() {
-            self.unwanted_since = None;
+            self.unwanted = None;
             return;
         }
-        let since = *self.unwanted_since.get_or_insert_with(Instant::now);
-        if since.elapsed() >= self.unwanted_after && self.departure.is_none() {
+        let limit = self.unwanted_after;
+        let countdown =
+            self.unwanted.get_or_insert_with(|| Countdown::in_steps_of(limit, limit / 8));
+        if countdown.is_over() && self.departure.is_none() {
             tracing::warn!("the control plane knows no such node: going away");
             self.depart(Departure::unwanted());
         }
@@ -279,19 +277,29 @@ impl Node {
 
     /// The agent's last word, until it is heard or there is no time left.
     async fn say_goodbye(&mut self) {
+        let Some(Stage::Left { give_up_at }) = self.departure.map(|it| it.stage) else { return };
+        let mut countdown = Countdown::new(give_up_at.remaining().max(LAST_TRY));
         let request = self.observe();
-        let mut backoff = Backoff::default();
-        while let Some(Stage::Left { give_up_at }) = self.departure.map(|it| it.stage) {
-            if give_up_at <= Uptime::now() {
+        let link = &mut self.link;
+        let delivery = async {
+            let mut backoff = Backoff::default();
+            loop {
+                match link.exchange(&request, Patience::AtOnce).await {
+                    Ok(_) => return true,
+                    Err(error) if error.is_unwanted() => return false,
+                    Err(error) => sleep(backoff.failed(&error)).await,
+                }
+            }
+        };
+        let delivered = tokio::select! {
+            biased;
+            delivered = delivery => delivered,
+            () = countdown.run_down() => {
                 return tracing::warn!("the last report was not delivered");
             }
-            let limit = Instant::now() + give_up_at.remaining();
-            match timeout_at(limit, self.link.exchange(&request, Patience::AtOnce)).await {
-                Ok(Ok(_)) => return self.forget(),
-                Ok(Err(error)) if error.is_unwanted() => return,
-                Ok(Err(error)) => sleep(backoff.failed(&error)).await,
-                Err(_) => {}
-            }
+        };
+        if delivered {
+            self.forget();
         }
     }
 }
@@ -300,9 +308,9 @@ impl Node {
 async fn lock(host: &Host) -> anyhow::Result<File> {
     let path = host.private().join("lock");
     let file = File::create(&path).with_context(|| path.display().to_string())?;
-    let deadline = Instant::now() + LOCK_LIMIT;
+    let mut countdown = Countdown::new(LOCK_LIMIT);
     while let Err(error) = flock(&file, FlockOperation::NonBlockingLockExclusive) {
-        if Instant::now() > deadline {
+        if countdown.is_over() {
             return Err(error)
                 .with_context(|| format!("another agent works in {}", path.display()));
         }

@@ -11,6 +11,7 @@ use super::{Node, Setup};
 use crate::attempt::{Attempt, Begin, Journal};
 use crate::clock::Uptime;
 use crate::plan::{self, Situation, Step};
+use crate::problem::{Fault, NotProvided};
 use crate::setup;
 use crate::system::orders::{Cause, Ending};
 
@@ -76,7 +77,9 @@ impl Node {
                 Ok(attempt) => Condition::Live { attempt, progress, needs_assignment },
                 Err(error) => {
                     let reason = format!("the agent could not start a thread: {error}");
-                    Condition::Ended(End::Lost { reason })
+                    let fault = Fault::Node;
+                    let problem = NotProvided::Start { what: "job", reason, fault }.into();
+                    Condition::Ended(End::NodeFailed { problem })
                 }
             };
         self.attempt = Some(Present { key, condition });

@@ -7,8 +7,9 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use crate::clock::Countdown;
 use rustix::process::{Pid, Signal, kill_process_group};
 
 /// As much of a command's output as fits into an error message.
@@ -42,13 +43,13 @@ pub fn run(
         .stderr(output)
         .process_group(0)
         .spawn()?;
-    let deadline = Instant::now() + limit;
+    let mut countdown = Countdown::new(limit);
     let mut pause = Duration::from_millis(1);
     let status = loop {
         if let Some(status) = child.try_wait()? {
             break status;
         }
-        let (late, unwanted) = (Instant::now() > deadline, give_up());
+        let (late, unwanted) = (countdown.is_over(), give_up());
         if late || unwanted {
             end(&mut child)?;
             return Err(if late { HelperError::TooSlow(limit) } else { HelperError::GivenUp });

@@ -5,12 +5,13 @@
 //! the supervisor's session, their descent.
 
 use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustix::process::{Pid, Signal, WaitOptions, getpid, waitpid};
 
 use super::processes::{self, Process};
 use super::slot::Claim;
+use crate::clock::Countdown;
 use crate::host::MARKER;
 
 /// Uninterruptible processes (a dead NFS server) cannot be killed; waiting longer does not help.
@@ -20,7 +21,7 @@ const LONGEST: Duration = Duration::from_secs(10);
 pub fn kill(marker: &str, claim: Option<&Claim>) -> bool {
     let claim = claim.filter(|claim| claim.is_of_this_boot());
     let own = getpid().as_raw_nonzero().get();
-    let deadline = Instant::now() + LONGEST;
+    let mut countdown = Countdown::new(LONGEST);
     loop {
         let all = processes::all();
         let found = processes::with_descendants(&all, |process| {
@@ -33,7 +34,7 @@ pub fn kill(marker: &str, claim: Option<&Claim>) -> bool {
         if !found.iter().any(Process::is_alive) {
             return true;
         }
-        if Instant::now() > deadline {
+        if countdown.is_over() {
             tracing::error!(marker, left = found.len(), "processes cannot be killed");
             return false;
         }

@@ -1,7 +1,11 @@
 //! Outlasting a supervised command: waits until it is gone, and on the way carries out orders to end
 //! and the time limit. The same for preparations, commands and setup tasks.
+//!
+//! A grace that ran out while this process was stopped was no grace: the command was most likely
+//! stopped as well. So the time is watched in small steps, and a pause is added to the grace.
 
 use std::io;
+use std::time::Duration;
 
 use super::orders::{Cause, Ending, Orders};
 use super::supervised::{Supervised, Supervisors, Verdict};
@@ -13,6 +17,11 @@ pub struct Limit {
     pub at: Uptime,
     pub grace_seconds: u64,
 }
+
+/// While a command is given its grace, the clock is looked at this often; to be woken later than this
+/// by a [`PAUSE`] means that this process was stopped, or had no processor for as long.
+const STEP: Duration = Duration::from_millis(500);
+const PAUSE: Duration = Duration::from_millis(500);
 
 /// What is about to be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +54,9 @@ impl<'a> Minder<'a> {
     ) -> io::Result<Verdict> {
         loop {
             if let Some((signal, ending)) = self.due(Uptime::now()) {
+                if supervised.is_over() {
+                    return supervisors.conclude(supervised);
+                }
                 before(signal, ending);
                 self.sent = Some(signal);
                 match signal {
@@ -52,8 +64,12 @@ impl<'a> Minder<'a> {
                     Signal::Kill => supervised.kill(),
                 }
             }
-            if self.orders.wait(Some(supervised.handle()), self.next()) {
+            let until = self.next(Uptime::now());
+            if self.orders.wait(Some(supervised.handle()), until) {
                 return supervisors.conclude(supervised);
+            }
+            if let (Some(until), Some(_)) = (until, self.ending) {
+                self.forgive(Uptime::now().since(until));
             }
         }
     }
@@ -63,7 +79,23 @@ impl<'a> Minder<'a> {
         self.ending
     }
 
+    /// Gives the command the time of a pause, if `late` is one.
+    fn forgive(&mut self, late: Duration) {
+        if late < PAUSE {
+            return;
+        }
+        self.orders.postpone(late);
+        if let Some(ending) = &mut self.ending {
+            ending.kill_at = ending.kill_at.after(late);
+        }
+    }
+
     fn due(&mut self, now: Uptime) -> Option<(Signal, Ending)> {
+        if let (None, None, Some(since)) =
+            (self.sent, self.ending, self.orders.wanted().ending_since)
+        {
+            self.forgive(now.since(since));
+        }
         let exceeded = self.limit.filter(|limit| limit.at <= now).map(|limit| Ending {
             cause: Cause::WallClockExceeded,
             kill_at: now.after_seconds(limit.grace_seconds),
@@ -83,10 +115,10 @@ impl<'a> Minder<'a> {
     }
 
     /// When to look at the clock again.
-    fn next(&self) -> Option<Uptime> {
+    fn next(&self, now: Uptime) -> Option<Uptime> {
         match (self.sent, self.ending) {
             (Some(Signal::Kill), _) => None,
-            (_, Some(ending)) => Some(ending.kill_at),
+            (_, Some(ending)) => Some(ending.kill_at.min(now.after(STEP))),
             (_, None) => self.limit.map(|limit| limit.at),
         }
     }
@@ -107,7 +139,7 @@ mod tests {
         let limit = Limit { at: start.after_seconds(5), grace_seconds: 3 };
         let mut minder = Minder::new(&orders, Some(limit), None);
         assert_eq!(minder.due(start), None);
-        assert_eq!(minder.next(), Some(limit.at));
+        assert_eq!(minder.next(start), Some(limit.at));
         let (signal, ending) = minder.due(limit.at).unwrap();
         assert_eq!((signal, ending.cause), (Signal::Terminate, Cause::WallClockExceeded));
         minder.sent = Some(signal);
@@ -116,7 +148,34 @@ mod tests {
         let (signal, ending) = minder.due(limit.at.after_seconds(1)).unwrap();
         assert_eq!((signal, ending.cause), (Signal::Kill, Cause::WallClockExceeded));
         minder.sent = Some(signal);
-        assert_eq!((minder.due(later(1000)), minder.next()), (None, None));
+        assert_eq!((minder.due(later(1000)), minder.next(limit.at)), (None, None));
+    }
+
+    #[test]
+    fn an_order_that_is_met_after_a_pause_still_gives_its_grace() {
+        let orders = Orders::new(true).unwrap();
+        orders.end(Ending { cause: Cause::Stopped, kill_at: later(10) });
+        let mut minder = Minder::new(&orders, None, None);
+        let (signal, ending) = minder.due(later(60)).unwrap();
+        assert_eq!(signal, Signal::Terminate);
+        assert!(ending.kill_at >= later(69), "{ending:?}");
+        minder.sent = Some(signal);
+        // What is ordered afterwards is not postponed.
+        orders.end(Ending { cause: Cause::Stopped, kill_at: later(61) });
+        let (signal, _) = minder.due(later(61)).unwrap();
+        assert_eq!(signal, Signal::Kill);
+    }
+
+    #[test]
+    fn a_pause_within_the_grace_is_added_to_it() {
+        let orders = Orders::new(true).unwrap();
+        orders.end(Ending { cause: Cause::Stopped, kill_at: later(2) });
+        let mut minder = Minder::new(&orders, None, None);
+        minder.sent = minder.due(later(0)).map(|(signal, _)| signal);
+        assert!(minder.next(later(0)) <= Some(later(1)), "it is watched in small steps");
+        minder.forgive(Duration::from_secs(60));
+        assert_eq!(minder.due(later(60)), None);
+        assert_eq!(minder.due(later(63)).map(|(signal, _)| signal), Some(Signal::Kill));
     }
 
     #[test]

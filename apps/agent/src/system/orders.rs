@@ -28,6 +28,8 @@ pub struct Wanted {
     /// The gang is complete: the command may begin.
     pub start: bool,
     pub ending: Option<Ending>,
+    /// When it was first ordered to end.
+    pub ending_since: Option<Uptime>,
 }
 
 /// Whatever runs is to end: SIGTERM now, SIGKILL at `kill_at`.
@@ -60,7 +62,7 @@ impl Ending {
 impl Orders {
     pub fn new(start: bool) -> io::Result<Self> {
         let wake = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
-        let wanted = Mutex::new(Wanted { start, ending: None });
+        let wanted = Mutex::new(Wanted { start, ..Wanted::default() });
         Ok(Self { wanted, assignment: Mutex::default(), wake })
     }
 
@@ -81,8 +83,16 @@ impl Orders {
     pub fn end(&self, ending: Ending) {
         let mut wanted = self.lock();
         wanted.ending = Some(wanted.ending.map_or(ending, |first| first.joined_by(ending)));
+        wanted.ending_since.get_or_insert_with(Uptime::now);
         drop(wanted);
         self.wake_up();
+    }
+
+    /// Gives back to what is to end the time in which nothing could run.
+    pub fn postpone(&self, pause: Duration) {
+        if let Some(ending) = &mut self.lock().ending {
+            ending.kill_at = ending.kill_at.after(pause);
+        }
     }
 
     pub fn wanted(&self) -> Wanted {

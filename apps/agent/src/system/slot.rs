@@ -4,7 +4,9 @@
 //! supervisor takes the lock, makes the offer its *claim*, and keeps the lock until every process is
 //! gone and the *record* of the end is written. So whoever gets the lock knows that nothing runs here:
 //! an agent that comes back and still finds an offer *fences* it, and from then on knows that the
-//! command never ran and never will. A claim without a lock is a supervisor that was killed.
+//! command never ran and never will. A claim without a lock is a supervisor that was killed. While the
+//! command has ended and processes that it left behind have not, the record is there already, beside
+//! the claim: a supervisor that is killed at that point does not take the exit code with it.
 //!
 //! The file is written in place and used again by the next command: a job that takes a few
 //! milliseconds should not cost the file system a handful of new files. One line is one write, which a
@@ -15,13 +17,14 @@ use std::io;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 
 use super::processes::Identity;
-use crate::clock::{Uptime, boot_id};
+use crate::clock::{Countdown, Uptime, boot_id};
+use crate::problem::Fault;
 
 /// Between taking the lock and writing the claim a supervisor needs microseconds.
 const CLAIM_LIMIT: Duration = Duration::from_secs(10);
@@ -62,7 +65,11 @@ pub enum Record {
     /// `asked`: a signal went out before the command ended, so its end is not its own doing.
     Exited { exit_code: i32, asked: bool },
     /// The shell could not be started.
-    NotStarted { reason: String },
+    NotStarted {
+        reason: String,
+        #[serde(default)]
+        fault: Fault,
+    },
 }
 
 /// What someone finds who comes later.
@@ -72,13 +79,17 @@ pub enum Look {
     NeverBegan,
     Running(Claim),
     Over(Record),
-    /// The supervisor is gone without a record.
-    Vanished(Claim),
+    /// The supervisor is gone before all was over; `ended`: the command itself had ended before.
+    Vanished {
+        claim: Claim,
+        ended: Option<Record>,
+    },
 }
 
 /// The lock of a slot, as the supervisor of its command holds it.
 pub struct Claimed<'a> {
     slot: &'a Slot,
+    claim: Claim,
     file: File,
 }
 
@@ -93,6 +104,11 @@ struct Line {
 enum State {
     Offered,
     Claimed(Claim),
+    /// The command has ended; processes that it left behind have not.
+    Ended {
+        claim: Claim,
+        record: Record,
+    },
     Fenced,
     Over(Record),
 }
@@ -119,23 +135,28 @@ impl Slot {
             return Ok(None);
         }
         self.write(&file, State::Claimed(claim.clone()))?;
-        Ok(Some(Claimed { slot: self, file }))
+        Ok(Some(Claimed { slot: self, claim: claim.clone(), file }))
     }
 
     /// Finds out what became of the command. If it has not begun, it no longer can afterwards.
     pub fn look(&self) -> io::Result<Look> {
-        let deadline = Instant::now() + CLAIM_LIMIT;
+        let mut countdown = Countdown::new(CLAIM_LIMIT);
         let file = self.open()?;
         loop {
             let is_locked = flock(&file, FlockOperation::NonBlockingLockExclusive).is_err();
             return Ok(match (self.read(&file), is_locked) {
-                (Some(State::Claimed(claim)), true) => Look::Running(claim),
-                (_, true) if Instant::now() < deadline => {
+                (Some(State::Claimed(claim) | State::Ended { claim, .. }), true) => {
+                    Look::Running(claim)
+                }
+                (_, true) if !countdown.is_over() => {
                     std::thread::sleep(Duration::from_millis(1));
                     continue;
                 }
                 (_, true) => return Err(io::Error::other("the slot is locked without a claim")),
-                (Some(State::Claimed(claim)), false) => Look::Vanished(claim),
+                (Some(State::Claimed(claim)), false) => Look::Vanished { claim, ended: None },
+                (Some(State::Ended { claim, record }), false) => {
+                    Look::Vanished { claim, ended: Some(record) }
+                }
                 (Some(State::Over(record)), false) => Look::Over(record),
                 (Some(State::Offered), false) => {
                     self.write(&file, State::Fenced)?;
@@ -168,6 +189,11 @@ impl Slot {
 }
 
 impl Claimed<'_> {
+    /// Leaves the record while processes that the command left behind still run.
+    pub fn note(&self, record: Record) -> io::Result<()> {
+        self.slot.write(&self.file, State::Ended { claim: self.claim.clone(), record })
+    }
+
     /// Leaves the record and lets go of the lock.
     pub fn finish(self, record: Record) -> io::Result<()> {
         self.slot.write(&self.file, State::Over(record))
@@ -249,7 +275,19 @@ mod tests {
         let (_directory, [slot, _]) = slots(["a", "b"]);
         slot.offer().unwrap();
         drop(slot.claim(&claim()).unwrap().unwrap());
-        assert_eq!(slot.look().unwrap(), Look::Vanished(claim()));
+        assert_eq!(slot.look().unwrap(), Look::Vanished { claim: claim(), ended: None });
+    }
+
+    #[test]
+    fn a_supervisor_that_is_killed_late_leaves_the_end_of_its_command() {
+        let (_directory, [slot, _]) = slots(["a", "b"]);
+        slot.offer().unwrap();
+        let claimed = slot.claim(&claim()).unwrap().unwrap();
+        let record = Record::Exited { exit_code: 0, asked: false };
+        claimed.note(record.clone()).unwrap();
+        assert_eq!(slot.look().unwrap(), Look::Running(claim()));
+        drop(claimed);
+        assert_eq!(slot.look().unwrap(), Look::Vanished { claim: claim(), ended: Some(record) });
     }
 
     #[test]

@@ -2,16 +2,18 @@
 //! them to end, and learning how they went.
 
 use std::cell::Cell;
-use std::io::{self, Read};
+use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::{Mutex, PoisonError};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use super::slot::{Claim, Look, Record, Slot};
-use crate::supervisor::{Leftovers, Request};
+use crate::problem::Fault;
+use crate::supervisor::{Leftovers, Request, receive};
 
 /// Supervisors that have nothing to do, for the next command. In practice one at most.
 #[derive(Debug, Default)]
@@ -57,11 +59,12 @@ pub enum Verdict {
     /// `asked`: a signal went out before the command ended.
     Exited { exit_code: i32, asked: bool },
     /// The shell could not be started.
-    NotStarted { reason: String },
+    NotStarted { reason: String, fault: Fault },
     /// The command was never begun, and never will be.
     NeverBegan,
-    /// The supervisor was killed; what it left behind has to be found by other means.
-    Vanished(Claim),
+    /// The supervisor was killed; what it left behind has to be found by other means. `ended`: the
+    /// command itself had ended before.
+    Vanished { claim: Claim, ended: Option<Record> },
 }
 
 impl Supervisors {
@@ -80,20 +83,26 @@ impl Supervisors {
 
     /// To be called once the handle is readable.
     pub fn conclude(&self, supervised: Supervised) -> io::Result<Verdict> {
+        let mut reply = None;
         if let By::Own(mut supervisor) = supervised.by {
-            let replied = supervisor.replies.read(&mut [0])? > 0;
+            // An error means that it was killed: then the slot says how far it came.
+            reply = receive::<Option<Record>>(&mut supervisor.replies).unwrap_or_default();
             if supervised.was_signalled.get() {
                 // The signal may be late, and must not hit the next command.
                 supervisor.requests = None;
             }
-            if replied && supervisor.requests.is_some() {
+            if reply.is_some() && supervisor.requests.is_some() {
                 self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(supervisor);
             } else {
                 // It is gone, or about to be: only then its lock is free for certain.
                 supervisor.child.wait()?;
             }
         }
-        verdict(supervised.slot.look()?)
+        match reply.flatten() {
+            // The slot says the same, if it could be written.
+            Some(record) => Ok(record.into()),
+            None => verdict(supervised.slot.look()?),
+        }
     }
 }
 
@@ -114,6 +123,12 @@ impl Supervised {
             return Ok(Found::Running(Supervised::new(slot, By::Another(process?))));
         }
         Ok(Found::Over(verdict(slot.look()?)?))
+    }
+
+    /// True when the command is over, or its supervisor gone: a signal would come too late.
+    pub fn is_over(&self) -> bool {
+        let mut handle = [PollFd::from_borrowed_fd(self.handle(), PollFlags::IN)];
+        poll(&mut handle, Some(&Timespec::default())).is_ok_and(|ready| ready > 0)
     }
 
     /// Becomes readable when the command is over, or its supervisor gone.
@@ -185,13 +200,21 @@ fn open(pid: i32) -> io::Result<OwnedFd> {
     Ok(pidfd_open(pid, PidfdFlags::empty())?)
 }
 
+impl From<Record> for Verdict {
+    fn from(record: Record) -> Self {
+        match record {
+            Record::Exited { exit_code, asked } => Verdict::Exited { exit_code, asked },
+            Record::NotStarted { reason, fault } => Verdict::NotStarted { reason, fault },
+        }
+    }
+}
+
 /// What the slot says when no supervisor should be there any more.
 fn verdict(look: Look) -> io::Result<Verdict> {
     Ok(match look {
-        Look::Over(Record::Exited { exit_code, asked }) => Verdict::Exited { exit_code, asked },
-        Look::Over(Record::NotStarted { reason }) => Verdict::NotStarted { reason },
+        Look::Over(record) => record.into(),
         Look::NeverBegan => Verdict::NeverBegan,
-        Look::Vanished(claim) => Verdict::Vanished(claim),
+        Look::Vanished { claim, ended } => Verdict::Vanished { claim, ended },
         Look::Running(_) => return Err(io::Error::other("the command still runs")),
     })
 }

@@ -176,7 +176,7 @@ fn a_job_finds_nothing_of_the_one_before() {
 }
 
 #[test]
-fn what_the_node_cannot_provide_is_a_problem_of_the_node() {
+fn what_a_job_asks_for_and_cannot_have_is_its_own_failure() {
     let control = ControlPlane::start();
     let mut node = Node::ready(&control);
     let server = node.file_server.clone();

@@ -3,11 +3,14 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests are outside of test functions")]
 
 mod ends;
+mod exits;
+mod failures;
 mod gangs;
 mod interruptions;
 mod jobs;
 mod lines;
 mod pace;
+mod pauses;
 mod restarts;
 mod setups;
 mod support;

@@ -51,17 +51,28 @@ impl Node {
         self.root = other.root();
     }
 
+    /// The directory that everything of this node lies in.
+    pub fn place(&self) -> &Path {
+        self.place.path()
+    }
+
     pub fn home(&self) -> PathBuf {
         self.place.path().join("home")
     }
 
     pub fn start_agent(&mut self, control: &ControlPlane) {
+        self.start_agent_as(control, |_| {});
+    }
+
+    /// With a last word on how it is started: as another user, say.
+    pub fn start_agent_as(&mut self, control: &ControlPlane, change: impl FnOnce(&mut Command)) {
         let log = fs::File::options()
             .append(true)
             .create(true)
             .open(self.place.path().join("agent.log"))
             .unwrap();
-        let child = Command::new(env!("CARGO_BIN_EXE_batchai-agent"))
+        let mut agent = Command::new(env!("CARGO_BIN_EXE_batchai-agent"));
+        agent
             .arg("agent")
             .arg("--endpoint-file")
             .arg(&control.endpoint_file)
@@ -75,10 +86,9 @@ impl Node {
             .env("NOT_PASSED_ON", "private")
             .stdin(Stdio::null())
             .stdout(Stdio::null())
-            .stderr(log)
-            .spawn()
-            .unwrap();
-        self.agent = Some(child);
+            .stderr(log);
+        change(&mut agent);
+        self.agent = Some(agent.spawn().unwrap());
     }
 
     /// Runs a job to its end.
@@ -116,6 +126,29 @@ impl Node {
 
     pub fn signal_agent(&self, signal: Signal) {
         self::signal(self.agent_pid(), signal);
+    }
+
+    /// Stops the agent and all below it, like a laptop that is closed; [`Node::resume`] goes on.
+    pub fn pause(&self) -> Vec<i32> {
+        let mut stopped = vec![self.agent_pid()];
+        self.signal_agent(Signal::STOP);
+        loop {
+            let mut found = processes::descendants(self.agent_pid());
+            found.retain(|process| !stopped.contains(&process.pid));
+            if found.is_empty() {
+                return stopped;
+            }
+            for process in found {
+                process.signal(Signal::STOP);
+                stopped.push(process.pid);
+            }
+        }
+    }
+
+    pub fn resume(&self, stopped: &[i32]) {
+        for pid in stopped.iter().rev() {
+            signal(*pid, Signal::CONT);
+        }
     }
 
     /// Waits for the agent to end by itself.
