@@ -8,7 +8,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use control::ports::{Clock, Ids};
-use control::world::{RandomIds, SystemClock};
+use control::system::{RandomIds, SystemClock};
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::process::{Child, Command, Stdio};

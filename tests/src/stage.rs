@@ -1,7 +1,7 @@
 //! What happens in a made-up world, in the words of its users: clusters are made, jobs submitted,
 //! agents speak, time passes.
 
-use crate::simulation::agent;
+use crate::fleet::agent;
 use crate::world::World;
 use control::jobs::ExperimentPath;
 use model::{Job, Name, WorkspaceNames};
@@ -70,11 +70,11 @@ pub fn manual(target: u32, deallocation: &str) -> Value {
 impl Stage {
     /// A world with a workspace and an experiment.
     pub async fn set(seed: u64) -> Self {
-        let world = World::new(seed).await.expect("a world in memory can be made");
+        let world = World::new(seed);
         let workspace =
             wire::parse_workspace_create(br#"{"location":"here"}"#).expect("a valid workspace");
-        world.control.put_workspace(&names(), &workspace).await.expect("no faults yet");
-        world.control.put_experiment(&names(), &Name::new("e")).await.expect("no faults yet");
+        world.control.workspaces.put(&names(), &workspace).await.expect("no faults yet");
+        world.control.experiments.put(&names(), &Name::new("e")).await.expect("no faults yet");
         Self { world }
     }
 
@@ -94,14 +94,14 @@ impl Stage {
         let request =
             wire::parse_cluster_create(body.to_string().as_bytes()).expect("a valid cluster");
         let control = &self.world.control;
-        control.put_cluster(&names(), &Name::new(name), &request).await.expect("no faults yet");
+        control.clusters.put(&names(), &Name::new(name), &request).await.expect("no faults yet");
     }
 
     pub async fn scale(&self, name: &str, scale: &Value) -> Result<(), control::Error> {
         let body = json!({"properties": {"scaleSettings": scale}}).to_string();
         let update = wire::parse_cluster_update(body.as_bytes()).expect("valid settings");
         let control = &self.world.control;
-        control.update_cluster(&names(), &Name::new(name), update).await.map(|_| ())
+        control.clusters.update(&names(), &Name::new(name), update).await.map(|_| ())
     }
 
     pub async fn submit(&self, order: &JobOrder<'_>) -> Result<(), control::Error> {
@@ -122,11 +122,11 @@ impl Stage {
     /// Any job.
     pub async fn put_job(&self, name: &str, body: &Value) -> Result<(), control::Error> {
         let request = wire::parse_job_create(body.to_string().as_bytes()).expect("a valid job");
-        self.world.control.put_job(&path(), &Name::new(name), &request).await.map(|_| ())
+        self.world.control.jobs.put(&path(), &Name::new(name), &request).await.map(|_| ())
     }
 
     pub async fn job(&self, name: &str) -> Job {
-        self.world.control.job(&path(), &Name::new(name)).await.expect("the job is there")
+        self.world.control.jobs.get(&path(), &Name::new(name)).await.expect("the job is there")
     }
 
     /// Time passes for the clock and for every process.
@@ -150,7 +150,7 @@ impl Stage {
             machine.agent.said.push(request.clone());
             (machine.cluster.clone(), machine.node.clone(), request)
         };
-        let answer = self.world.control.sync(&cluster, &node, &request).await;
+        let answer = self.world.control.nodes.sync(&cluster, &node, &request).await;
         let heard = match &answer {
             Ok(response) => brief(&response.desired),
             Err(error) => error.to_string(),

@@ -1,30 +1,27 @@
-//! A control plane whose world is made up: the clock stands until it is moved, ids come from a
-//! seed, hints and machines are where a test can see and lose them.
+//! A control plane in memory: the clock stands until it is moved, ids come from a seed, hints wait
+//! until the test delivers them, instances are where a test can see and lose them.
 
-use crate::faults::{Faults, FaultyEngine};
-use crate::simulation::machines::SimMachines;
+use crate::fleet::machines::FakeMachines;
 use async_trait::async_trait;
 use control::keys::Keys;
-use control::ports::{Clock, Function, Hints, Ids, PortError};
-use control::usages::Quota;
-use control::{Control, Settings};
-use local::engine::{Engine, client};
-use model::{NodeId, Timestamp, Uid, Wake};
+use control::listening::Listening;
+use control::ports::{Clock, Hints, Ids, PortError};
+use control::{Context, Control, Function, Parts, Settings, schedule};
+use model::{NodeId, Quota, Target, Timestamp, Uid};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
+use table::{Memory, Table};
 
-const TABLE: &str = "batchai";
-
-/// Idle nodes beyond demand stay for so long in these worlds.
+/// Idle nodes beyond demand stay for so long.
 pub const IDLE_SECONDS: u64 = 30;
 
-/// Nodes that these worlds may have.
+/// Nodes of the whole service.
 pub const MAX_NODES: u32 = 6;
 
-/// Of STANDARD_NC6, of which all clusters in these worlds are.
+/// Of STANDARD_NC6, of which all clusters are.
 pub const CORES_PER_NODE: u32 = 6;
 
 pub struct FakeClock(AtomicI64);
@@ -49,71 +46,66 @@ impl Ids for SeededIds {
     }
 }
 
-/// Hints that wait until the test delivers, repeats or loses them.
+/// Hints that wait until the test delivers or loses them.
 #[derive(Default)]
 pub struct HeldHints {
-    pub waiting: Mutex<BTreeSet<(Function, Wake)>>,
+    pub waiting: Mutex<BTreeSet<(Function, Target)>>,
+}
+
+impl HeldHints {
+    pub fn clear(&self) {
+        self.waiting.lock().expect("nobody panics while holding it").clear();
+    }
 }
 
 #[async_trait]
 impl Hints for HeldHints {
-    async fn send(&self, function: Function, wake: &Wake) -> Result<(), PortError> {
+    async fn send(&self, function: Function, target: &Target) -> Result<(), PortError> {
         let mut waiting = self.waiting.lock().expect("nobody panics while holding it");
-        waiting.insert((function, wake.clone()));
+        waiting.insert((function, target.clone()));
         Ok(())
     }
 
-    fn wake_node(&self, _node: &NodeId) {}
+    fn notify_node(&self, _node: &NodeId) {}
 }
 
 pub struct World {
-    /// Behind faults.
     pub control: Control,
-    /// The same table, without faults: for looking.
-    pub table: dynamo::Table,
     pub clock: Arc<FakeClock>,
     pub hints: Arc<HeldHints>,
-    pub machines: Arc<SimMachines>,
-    pub faults: Arc<Faults>,
+    pub machines: Arc<FakeMachines>,
     /// Where file servers are.
     _directory: tempfile::TempDir,
 }
 
 impl World {
-    pub async fn new(seed: u64) -> anyhow::Result<Self> {
-        let engine = Engine::in_memory()?;
-        let plain = engine.client();
-        dynamo::create_table_if_missing(&plain, TABLE).await?;
-        let faults = Arc::new(Faults::new(seed));
-        let faulty = client(FaultyEngine::new(engine, Arc::clone(&faults)));
+    pub fn new(seed: u64) -> Self {
         // A day in 2018, as good as any.
         let clock = Arc::new(FakeClock(AtomicI64::new(1_530_000_000_000)));
         let hints = Arc::new(HeldHints::default());
-        let machines = Arc::new(SimMachines::new(seed, MAX_NODES, Arc::clone(&faults)));
-        let directory = tempfile::tempdir()?;
-        let control = Control {
-            table: dynamo::Table::new(faulty, TABLE),
+        let machines = Arc::new(FakeMachines::new(seed, MAX_NODES));
+        let directory = tempfile::tempdir().expect("a directory can be made");
+        let control = Control::new(Context::new(Parts {
+            table: Table::new(Arc::new(Memory::new())),
             machines: Arc::clone(&machines) as _,
             hints: Arc::clone(&hints) as _,
             clock: Arc::clone(&clock) as _,
             ids: Arc::new(SeededIds(Mutex::new(StdRng::seed_from_u64(seed)))),
             keys: Arc::new(Keys::derive(&[7; 32])),
-            settings: Arc::new(Settings {
+            settings: Settings {
                 quota: Quota { clusters: 200, cores: MAX_NODES * CORES_PER_NODE },
                 idle_seconds: IDLE_SECONDS,
                 max_nodes: MAX_NODES,
                 file_server_root: directory.path().to_owned(),
                 shows_local_paths: false,
-                listening_since: Timestamp(0),
-            }),
-        };
-        let table = dynamo::Table::new(plain, TABLE);
-        Ok(Self { control, table, clock, hints, machines, faults, _directory: directory })
+            },
+            listening: Arc::new(Listening::always()),
+        }));
+        Self { control, clock, hints, machines, _directory: directory }
     }
 
-    /// The control plane without faults, for looking.
-    pub fn quiet_control(&self) -> Control {
-        Control { table: self.table.clone(), ..self.control.clone() }
+    pub fn table(&self) -> &Table {
+        &self.control.context.table
     }
 
     pub fn now(&self) -> Timestamp {
@@ -124,19 +116,18 @@ impl World {
     pub async fn deliver_all(&self) {
         for _ in 0..1000 {
             let next = self.hints.waiting.lock().expect("not poisoned").pop_first();
-            let Some((function, wake)) = next else { return };
-            local::queue::deliver(&self.control, function, &wake).await;
+            let Some((function, target)) = next else { return };
+            // A failed pass is repeated by the schedule.
+            let _ = self.control.reconcile(function, &target).await;
         }
-        panic!("hints beget hints without end");
+        panic!("hints lead to hints without end");
     }
 
-    /// One look of the schedule by every function.
+    /// One visit of the schedule by every function.
     pub async fn tick(&self) {
         for function in [Function::Recovery, Function::Autoscaler, Function::Dispatcher] {
-            let event = Box::new(local::schedule::scheduled_event());
-            let trigger = control::trigger::Trigger::Event(event);
-            // A failed look is repeated by the next one.
-            let _ = local::queue::call(&self.control, function, trigger).await;
+            schedule::visit(&self.control.context, function).await.expect("the list can be read");
+            self.deliver_all().await;
         }
     }
 }

@@ -9,11 +9,7 @@ mod hints;
 mod lists;
 #[path = "contracts/machines.rs"]
 mod machines;
-#[path = "contracts/records.rs"]
-mod records;
 #[path = "contracts/roles.rs"]
 mod roles;
-#[path = "contracts/table.rs"]
-mod table;
 #[path = "contracts/units.rs"]
 mod units;

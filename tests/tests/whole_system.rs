@@ -8,8 +8,8 @@ use tests::world::IDLE_SECONDS;
 
 async fn nodes(stage: &Stage, cluster: &str) -> Vec<model::Node> {
     let control = &stage.world.control;
-    let cluster = control.cluster(&names(), &model::Name::new(cluster)).await.expect("it is there");
-    control.cluster_nodes(&cluster).await.expect("no faults")
+    let found = control.clusters.get(&names(), &model::Name::new(cluster)).await;
+    control.clusters.nodes(&found.expect("it is there").0).await.expect("the table answers")
 }
 
 async fn state(stage: &Stage, job: &str) -> &'static str {
@@ -22,7 +22,7 @@ async fn a_cluster_grows_with_its_queue_and_shrinks_to_zero() {
     stage.put_cluster("c", &auto(0, 2)).await;
     stage.run(2).await;
     assert!(nodes(&stage, "c").await.is_empty());
-    assert!(stage.world.table.awake().await.unwrap().is_empty(), "it rests");
+    assert!(stage.world.table().scheduled().await.unwrap().is_empty(), "it is dormant");
     for name in ["a", "b", "c"] {
         stage.submit(&JobOrder::new(name, "c")).await.unwrap();
     }
@@ -34,7 +34,7 @@ async fn a_cluster_grows_with_its_queue_and_shrinks_to_zero() {
     stage.run(IDLE_SECONDS + 3).await;
     assert!(nodes(&stage, "c").await.is_empty());
     assert!(stage.world.machines.running().is_empty());
-    assert!(stage.world.table.awake().await.unwrap().is_empty(), "it rests again");
+    assert!(stage.world.table().scheduled().await.unwrap().is_empty(), "it is dormant again");
 }
 
 #[tokio::test(start_paused = true)]
@@ -80,14 +80,14 @@ async fn a_lost_machine_sends_its_job_back_and_is_replaced() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_silent_node_is_given_up_after_its_lease() {
+async fn a_silent_node_is_given_up_in_the_end() {
     let stage = Stage::set(4).await;
     stage.put_cluster("c", &manual(1, "requeue")).await;
     stage.run(5).await;
     assert!(matches!(nodes(&stage, "c").await[0].state, NodeState::Idle { .. }));
     let first = nodes(&stage, "c").await[0].id.clone();
-    // The machine runs, but its agent says nothing any more.
-    for _ in 0..model::limits::LEASE_SECONDS + 3 {
+    // The instance runs, but its agent reports nothing any more.
+    for _ in 0..model::limits::SILENCE_SECONDS + 3 {
         stage.pass(1000);
         stage.world.tick().await;
     }
@@ -125,7 +125,7 @@ async fn a_job_that_waits_for_a_setting_says_so_and_starts_when_it_is_changed() 
     stage.submit(&JobOrder::new("a", "c")).await.unwrap();
     stage.run(5).await;
     let job = stage.job("a").await;
-    let reason = stage.world.control.waiting_reason(&job).await.unwrap().unwrap();
+    let reason = stage.world.control.jobs.waiting_reason(&job).await.unwrap().unwrap();
     assert!(reason.message.starts_with("Waits for a setting"), "{reason:?}");
     stage.scale("c", &auto(0, 1)).await.unwrap();
     stage.run(5).await;
@@ -146,16 +146,16 @@ async fn a_user_ends_a_running_and_a_queued_job() {
     let control = &stage.world.control;
     for name in ["running", "queued"] {
         let started =
-            control.terminate_job(&path(), &model::Name::new(name)).await.unwrap().unwrap();
+            control.jobs.terminate(&path(), &model::Name::new(name)).await.unwrap().unwrap();
         stage.run(8).await;
-        let operation = control.operation(&started.operation).await.unwrap();
+        let operation = control.operations.get(&started.operation, started.completed.as_deref()).await.unwrap();
         assert!(matches!(operation.state, model::OperationState::Succeeded { .. }), "{name}");
         let JobState::Failed { exit_code, error, .. } = stage.job(name).await.state else {
             panic!("{name} has not failed")
         };
         assert_eq!((exit_code, error.code.as_str()), (None, "JobTerminated"));
     }
-    assert!(control.terminate_job(&path(), &model::Name::new("queued")).await.unwrap().is_none());
+    assert!(control.jobs.terminate(&path(), &model::Name::new("queued")).await.unwrap().is_none());
 }
 
 #[tokio::test(start_paused = true)]
@@ -179,11 +179,11 @@ async fn launches_that_are_refused_are_shown_and_pause() {
     stage.submit(&JobOrder::new("a", "c")).await.unwrap();
     stage.run(60).await;
     let control = &stage.world.control;
-    let cluster = control.cluster(&names(), &model::Name::new("c")).await.unwrap();
+    let (cluster, _) = control.clusters.get(&names(), &model::Name::new("c")).await.unwrap();
     assert_eq!(cluster.errors[0].code, "NoCapacity");
     let failures = cluster.health.failures;
     assert!((3..=6).contains(&failures), "pauses double: {failures} failures in a minute");
-    let reason = control.waiting_reason(&stage.job("a").await).await.unwrap().unwrap();
+    let reason = control.jobs.waiting_reason(&stage.job("a").await).await.unwrap().unwrap();
     assert!(reason.message.starts_with("Waits for capacity"), "{reason:?}");
     stage.world.machines.state().refuse_per_mille = 0;
     stage.run(700).await;
@@ -199,14 +199,14 @@ async fn deleting_a_workspace_takes_everything_along() {
     }
     stage.run(5).await;
     let control = &stage.world.control;
-    let started = control.delete_workspace(&names()).await.unwrap().unwrap();
+    let started = control.workspaces.delete(&names()).await.unwrap().unwrap();
     stage.run(30).await;
-    let operation = control.operation(&started.operation).await.unwrap();
+    let operation = control.operations.get(&started.operation, started.completed.as_deref()).await.unwrap();
     assert!(matches!(operation.state, model::OperationState::Succeeded { .. }));
-    let error = control.workspace(&names()).await.unwrap_err();
+    let error = control.workspaces.get(&names()).await.unwrap_err();
     assert!(error.to_string().starts_with("WorkspaceNotFound"), "{error}");
     assert!(stage.world.machines.running().is_empty());
-    assert!(stage.world.table.awake().await.unwrap().is_empty());
+    assert!(stage.world.table().scheduled().await.unwrap().is_empty());
 }
 
 #[tokio::test(start_paused = true)]
@@ -249,7 +249,7 @@ async fn a_job_that_cannot_be_run_has_failed_at_once() {
     };
     assert_eq!((*started_at, *ended_at), (job.submitted_at, job.submitted_at));
     assert_eq!(error.code, "ToolkitNotProvided");
-    assert!(stage.world.table.awake().await.unwrap().is_empty(), "it woke the cluster");
+    assert!(stage.world.table().scheduled().await.unwrap().is_empty(), "it woke the cluster");
     stage.put_job("j", &body).await.expect("the same again changes nothing");
     stage.run(5).await;
     assert!(nodes(&stage, "c").await.is_empty());
@@ -270,15 +270,15 @@ async fn a_cluster_that_cannot_be_had_says_so_and_gets_no_nodes() {
     }]}});
     stage.put_cluster_with("c", &manual(2, "requeue"), &setup).await;
     let control = &stage.world.control;
-    let cluster = control.cluster(&names(), &model::Name::new("c")).await.unwrap();
+    let (cluster, _) = control.clusters.get(&names(), &model::Name::new("c")).await.unwrap();
     assert_eq!(cluster.errors[0].code, "MountNotProvided");
     stage.run(5).await;
-    assert!(stage.world.table.awake().await.unwrap().is_empty(), "it rests");
+    assert!(stage.world.table().scheduled().await.unwrap().is_empty(), "it is dormant");
     stage.submit(&JobOrder::new("j", "c")).await.unwrap();
     stage.run(60).await;
     assert!(nodes(&stage, "c").await.is_empty());
     let job = stage.job("j").await;
-    let reason = control.waiting_reason(&job).await.unwrap().expect("it waits");
+    let reason = control.jobs.waiting_reason(&job).await.unwrap().expect("it waits");
     assert!(reason.message.contains("MountNotProvided"), "{reason:?}");
 }
 
@@ -288,12 +288,12 @@ async fn an_operation_can_be_asked_after_for_a_day() {
     stage.put_cluster("c", &auto(0, 1)).await;
     stage.submit(&JobOrder::new("a", "c")).await.unwrap();
     let control = &stage.world.control;
-    let started = control.terminate_job(&path(), &Name::new("a")).await.unwrap().unwrap();
+    let started = control.jobs.terminate(&path(), &Name::new("a")).await.unwrap().unwrap();
     stage.pass(24 * 3600 * 1000 - 60_000);
-    let operation = control.operation(&started.operation).await.unwrap();
+    let operation = control.operations.get(&started.operation, started.completed.as_deref()).await.unwrap();
     assert!(matches!(operation.state, model::OperationState::Succeeded { .. }), "{operation:?}");
     stage.pass(120_000);
-    let error = control.operation(&started.operation).await.unwrap_err();
+    let error = control.operations.get(&started.operation, started.completed.as_deref()).await.unwrap_err();
     assert!(error.to_string().starts_with("OperationNotFound"), "{error}");
 }
 
@@ -302,7 +302,7 @@ async fn an_operation_can_be_asked_after_for_a_day() {
 async fn a_file_server_that_cannot_be_provisioned_says_so_and_can_be_tried_again() {
     let stage = Stage::set(13).await;
     let control = &stage.world.control;
-    let root = &control.settings.file_server_root;
+    let root = &control.context.settings.file_server_root;
     std::fs::remove_dir(root).unwrap();
     std::fs::write(root, "in the way").unwrap();
     let body = json!({"properties": {
@@ -312,28 +312,28 @@ async fn a_file_server_that_cannot_be_provisioned_says_so_and_can_be_tried_again
     }});
     let spec = wire::parse_file_server_create(body.to_string().as_bytes()).unwrap();
     let name = Name::new("nfs");
-    let put = async || match control.put_file_server(&names(), &name, &spec).await.unwrap() {
+    let put = async || match control.file_servers.put(&names(), &name, &spec).await.unwrap() {
         control::operations::Put::Accepted(started) => started.operation,
         other => panic!("{other:?}"),
     };
     let operation = put().await;
     stage.run(30).await;
-    let state = control.operation(&operation).await.unwrap().state;
+    let state = control.operations.get(&operation, None).await.unwrap().state;
     assert!(matches!(state, model::OperationState::InProgress), "{state:?}");
     stage.run(60).await;
-    let state = control.operation(&operation).await.unwrap().state;
+    let state = control.operations.get(&operation, None).await.unwrap().state;
     let model::OperationState::Failed { error, .. } = state else { panic!("{state:?}") };
     assert_eq!(error.code, "FileServerProvisioningFailed");
-    assert!(stage.world.table.awake().await.unwrap().is_empty());
+    assert!(stage.world.table().scheduled().await.unwrap().is_empty());
 
     std::fs::remove_file(root).unwrap();
     let again = put().await;
     stage.run(5).await;
-    let state = control.operation(&again).await.unwrap().state;
+    let state = control.operations.get(&again, None).await.unwrap().state;
     assert!(matches!(state, model::OperationState::Succeeded { .. }), "{state:?}");
     assert!(
         control
-            .file_server_directory(&control.file_server(&names(), &name).await.unwrap().uid)
+            .file_server_directory(&control.file_servers.get(&names(), &name).await.unwrap().uid)
             .is_dir()
     );
 }

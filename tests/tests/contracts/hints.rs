@@ -2,10 +2,11 @@
 
 use async_trait::async_trait;
 use aws::{QueueUrls, SqsHints};
-use control::ports::{Function, Hints, Ids};
-use control::world::RandomIds;
+use control::Function;
+use control::ports::{Hints, Ids};
+use control::system::RandomIds;
 use local::LocalHints;
-use model::{ClusterRef, Uid, Wake};
+use model::{ClusterRef, Uid, Target};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use tests::moto::Moto;
@@ -16,9 +17,9 @@ trait Consumer: Sync {
     fn hints(&self) -> &dyn Hints;
 
     /// A hint that can be worked on now; its group is locked until it is done.
-    async fn take(&self, function: Function) -> Option<Wake>;
+    async fn take(&self, function: Function) -> Option<Target>;
 
-    async fn done(&self, function: Function, wake: &Wake);
+    async fn done(&self, function: Function, target: &Target);
 }
 
 struct Local(LocalHints);
@@ -29,12 +30,12 @@ impl Consumer for Local {
         &self.0
     }
 
-    async fn take(&self, function: Function) -> Option<Wake> {
+    async fn take(&self, function: Function) -> Option<Target> {
         self.0.take(function)
     }
 
-    async fn done(&self, function: Function, wake: &Wake) {
-        self.0.done(function, wake);
+    async fn done(&self, function: Function, target: &Target) {
+        self.0.done(function, target);
     }
 }
 
@@ -43,7 +44,7 @@ struct Sqs {
     client: aws_sdk_sqs::Client,
     urls: HashMap<Function, String>,
     /// Receipts of what is being worked on.
-    receipts: Mutex<HashMap<Wake, String>>,
+    receipts: Mutex<HashMap<Target, String>>,
     _moto: Moto,
 }
 
@@ -72,19 +73,19 @@ impl Consumer for Sqs {
         &self.hints
     }
 
-    async fn take(&self, function: Function) -> Option<Wake> {
+    async fn take(&self, function: Function) -> Option<Target> {
         let request = self.client.receive_message().queue_url(&self.urls[&function]);
         let received = request.max_number_of_messages(1).send().await.expect("the queue answers");
         let message = received.messages?.into_iter().next()?;
         let body = message.body.expect("a hint has a body");
-        let wake: Wake = serde_json::from_str(&body).expect("a hint can be read");
+        let target: Target = serde_json::from_str(&body).expect("a hint can be read");
         let receipt = message.receipt_handle.expect("what is received has a receipt");
-        self.receipts.lock().expect("not poisoned").insert(wake.clone(), receipt);
-        Some(wake)
+        self.receipts.lock().expect("not poisoned").insert(target.clone(), receipt);
+        Some(target)
     }
 
-    async fn done(&self, function: Function, wake: &Wake) {
-        let receipt = self.receipts.lock().expect("not poisoned").remove(wake);
+    async fn done(&self, function: Function, target: &Target) {
+        let receipt = self.receipts.lock().expect("not poisoned").remove(target);
         let request = self.client.delete_message().queue_url(&self.urls[&function]);
         request.receipt_handle(receipt.expect("taken")).send().await.expect("the queue answers");
     }
@@ -109,79 +110,79 @@ async fn check(consumer: &dyn Consumer) {
     each_function_has_its_queue(consumer).await;
 }
 
-async fn send(consumer: &dyn Consumer, function: Function, wake: &Wake) {
-    consumer.hints().send(function, wake).await.expect("the queue takes it");
+async fn send(consumer: &dyn Consumer, function: Function, target: &Target) {
+    consumer.hints().send(function, target).await.expect("the queue takes it");
 }
 
 /// Takes this one, and calls it done.
-async fn expect(consumer: &dyn Consumer, wake: &Wake, why: &str) {
+async fn expect(consumer: &dyn Consumer, target: &Target, why: &str) {
     let taken = consumer.take(Function::Dispatcher).await;
-    assert_eq!(taken.as_ref(), Some(wake), "{why}");
-    consumer.done(Function::Dispatcher, wake).await;
+    assert_eq!(taken.as_ref(), Some(target), "{why}");
+    consumer.done(Function::Dispatcher, target).await;
 }
 
 async fn expect_nothing(consumer: &dyn Consumer, why: &str) {
     assert_eq!(consumer.take(Function::Dispatcher).await, None, "{why}");
 }
 
-fn in_group(uid: &Uid, name: &str) -> Wake {
-    Wake::Experiment { workspace: RandomIds.uid(), name: name.to_owned(), uid: uid.clone() }
+fn in_group(uid: &Uid, name: &str) -> Target {
+    Target::Experiment { workspace: RandomIds.uid(), name: name.to_owned(), uid: uid.clone() }
 }
 
 async fn every_hint_arrives_as_it_was_sent(consumer: &dyn Consumer) {
     let uid = || RandomIds.uid();
     let cluster = ClusterRef { workspace: uid(), name: "c".to_owned(), uid: uid() };
-    let wakes = [
-        Wake::Cluster { cluster },
-        Wake::FileServer { workspace: uid(), name: "f\"<&ü".to_owned(), uid: uid() },
-        Wake::Experiment { workspace: uid(), name: "e".to_owned(), uid: uid() },
-        Wake::Workspace {
+    let targets = [
+        Target::Cluster { cluster },
+        Target::FileServer { workspace: uid(), name: "f\"<&ü".to_owned(), uid: uid() },
+        Target::Experiment { workspace: uid(), name: "e".to_owned(), uid: uid() },
+        Target::Workspace {
             subscription: "s".to_owned(),
             resource_group: "g".to_owned(),
             name: "w".to_owned(),
             uid: uid(),
         },
     ];
-    for wake in &wakes {
-        send(consumer, Function::Dispatcher, wake).await;
-        expect(consumer, wake, "what was sent arrives").await;
+    for target in &targets {
+        send(consumer, Function::Dispatcher, target).await;
+        expect(consumer, target, "what was sent arrives").await;
     }
     expect_nothing(consumer, "what is done does not come again").await;
 }
 
 async fn a_group_is_worked_on_in_order_one_at_a_time(consumer: &dyn Consumer) {
     let uid = RandomIds.uid();
-    let wakes = ["first", "second", "third"].map(|name| in_group(&uid, name));
-    for wake in &wakes {
-        send(consumer, Function::Dispatcher, wake).await;
+    let targets = ["first", "second", "third"].map(|name| in_group(&uid, name));
+    for target in &targets {
+        send(consumer, Function::Dispatcher, target).await;
     }
-    for wake in &wakes {
+    for target in &targets {
         let taken = consumer.take(Function::Dispatcher).await;
-        assert_eq!(taken.as_ref(), Some(wake), "in the order of sending");
+        assert_eq!(taken.as_ref(), Some(target), "in the order of sending");
         expect_nothing(consumer, "the group is locked").await;
-        consumer.done(Function::Dispatcher, wake).await;
+        consumer.done(Function::Dispatcher, target).await;
     }
     expect_nothing(consumer, "all are done").await;
 }
 
 async fn what_is_sent_while_a_group_is_locked_is_not_lost(consumer: &dyn Consumer) {
-    let wake = in_group(&RandomIds.uid(), "again");
-    send(consumer, Function::Dispatcher, &wake).await;
+    let target = in_group(&RandomIds.uid(), "again");
+    send(consumer, Function::Dispatcher, &target).await;
     let taken = consumer.take(Function::Dispatcher).await;
-    assert_eq!(taken.as_ref(), Some(&wake));
+    assert_eq!(taken.as_ref(), Some(&target));
     // Its handler may have looked already: what happened since needs another look.
-    send(consumer, Function::Dispatcher, &wake).await;
+    send(consumer, Function::Dispatcher, &target).await;
     expect_nothing(consumer, "the group is locked").await;
-    consumer.done(Function::Dispatcher, &wake).await;
-    expect(consumer, &wake, "the second one comes after the first is done").await;
+    consumer.done(Function::Dispatcher, &target).await;
+    expect(consumer, &target, "the second one comes after the first is done").await;
     expect_nothing(consumer, "both are done").await;
 }
 
 async fn two_hints_of_one_content_are_two_events(consumer: &dyn Consumer) {
-    let wake = in_group(&RandomIds.uid(), "twice");
+    let target = in_group(&RandomIds.uid(), "twice");
     for time in ["the first time", "within the five minutes of SQS's deduplication"] {
-        send(consumer, Function::Dispatcher, &wake).await;
-        expect(consumer, &wake, time).await;
+        send(consumer, Function::Dispatcher, &target).await;
+        expect(consumer, &target, time).await;
     }
     expect_nothing(consumer, "both are done").await;
 }
@@ -190,8 +191,8 @@ async fn groups_do_not_wait_for_each_other(consumer: &dyn Consumer) {
     let (one, other) = (RandomIds.uid(), RandomIds.uid());
     let (first, behind) = (in_group(&one, "first"), in_group(&one, "behind"));
     let free = in_group(&other, "free");
-    for wake in [&first, &behind, &free] {
-        send(consumer, Function::Dispatcher, wake).await;
+    for target in [&first, &behind, &free] {
+        send(consumer, Function::Dispatcher, target).await;
     }
     let taken = consumer.take(Function::Dispatcher).await;
     assert_eq!(taken.as_ref(), Some(&first));
@@ -203,14 +204,14 @@ async fn groups_do_not_wait_for_each_other(consumer: &dyn Consumer) {
 }
 
 async fn each_function_has_its_queue(consumer: &dyn Consumer) {
-    let wake = in_group(&RandomIds.uid(), "one resource");
+    let target = in_group(&RandomIds.uid(), "one resource");
     for function in [Function::Recovery, Function::Autoscaler] {
-        send(consumer, function, &wake).await;
+        send(consumer, function, &target).await;
     }
     expect_nothing(consumer, "it was sent to others").await;
     for function in [Function::Autoscaler, Function::Recovery] {
         let taken = consumer.take(function).await;
-        assert_eq!(taken.as_ref(), Some(&wake), "{function:?}");
-        consumer.done(function, &wake).await;
+        assert_eq!(taken.as_ref(), Some(&target), "{function:?}");
+        consumer.done(function, &target).await;
     }
 }

@@ -2,12 +2,12 @@
 //! write.
 
 use control::Control;
-use dynamo::Transaction;
 use http::{Method, StatusCode};
 use model::{Job, Name};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use tests::api::{Api, SERVICE_TOKEN};
+use table::Writes;
 use tests::stage::{JobOrder, Stage, manual, path};
 
 const JOBS: usize = 10_000;
@@ -19,7 +19,7 @@ fn copies(of: &Job, control: &Control, numbers: impl Iterator<Item = usize>) -> 
     let copy = |number: usize| {
         let mut job = of.clone();
         job.names.job = Name::new(format!("j{number:05}"));
-        job.uid = control.new_uid();
+        job.uid = control.context.new_uid();
         job.version = 1;
         job
     };
@@ -28,8 +28,11 @@ fn copies(of: &Job, control: &Control, numbers: impl Iterator<Item = usize>) -> 
 
 async fn store(stage: &Stage, jobs: &[Job]) {
     for some in jobs.chunks(PER_TRANSACTION) {
-        let transaction = some.iter().fold(Transaction::new(), |it, job| it.create_job(job));
-        stage.world.control.table.commit(transaction).await.unwrap();
+        let mut writes = Writes::default();
+        for job in some {
+            writes.create(job);
+        }
+        stage.world.table().commit(writes).await.unwrap();
     }
 }
 
@@ -44,10 +47,10 @@ async fn ten_thousand_jobs_page_by_page() {
     let control = &stage.world.control;
     stage.put_cluster("c", &manual(0, "requeue")).await;
     stage.submit(&JobOrder::new("first", "c")).await.unwrap();
-    let first = control.job(&path(), &Name::new("first")).await.unwrap();
+    let first = control.jobs.get(&path(), &Name::new("first")).await.unwrap();
     store(&stage, &copies(&first, control, (0..JOBS).map(|number| 2 * number))).await;
     let api = Api::of(&stage.world);
-    let units = || control.table.units().consumed().read_units;
+    let units = || control.context.table.consumed().read_units;
 
     let mut seen = Vec::new();
     let mut costs = Vec::new();
@@ -64,8 +67,10 @@ async fn ten_thousand_jobs_page_by_page() {
         if pages == 40 {
             // Others write: behind us, before us, and a removal of what is still to come.
             store(&stage, &copies(&first, control, [1, 19_999].into_iter())).await;
-            let gone = control.job(&path(), &Name::new("j19990")).await.unwrap();
-            control.table.commit(Transaction::new().remove_job(&gone)).await.unwrap();
+            let gone = control.jobs.get(&path(), &Name::new("j19990")).await.unwrap();
+            let mut writes = Writes::default();
+            writes.remove(&gone);
+            control.context.table.commit(writes).await.unwrap();
         }
     }
     let different: BTreeSet<&String> = seen.iter().collect();

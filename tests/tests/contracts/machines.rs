@@ -1,8 +1,8 @@
-//! Machines: processes of this machine, and the simulated ones. So the simulation cannot promise
-//! the control plane something that a real provider does not keep.
+//! Instances: processes of this machine, and the fake fleet of the tests, which so cannot promise the
+//! control plane something that a real provider does not keep.
 
 use control::ports::{Ids, LaunchOutcome, LaunchRequest, Machines};
-use control::world::RandomIds;
+use control::system::RandomIds;
 use local::{MachineOptions, ProcessMachines};
 use model::{ClusterRef, NodeId, VmPriority};
 use scheduler::recovery::FoundMachine;
@@ -11,8 +11,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tests::faults::Faults;
-use tests::simulation::machines::SimMachines;
+use tests::fleet::machines::FakeMachines;
 
 const MAX_NODES: u32 = 3;
 
@@ -30,7 +29,7 @@ trait Cloud {
     fn lose(&self, node: &NodeId);
 }
 
-struct Simulated(SimMachines);
+struct Simulated(FakeMachines);
 
 impl Cloud for Simulated {
     fn machines(&self) -> &dyn Machines {
@@ -134,8 +133,8 @@ impl Drop for Processes {
 }
 
 #[tokio::test]
-async fn simulated_machines() {
-    let machines = SimMachines::new(1, MAX_NODES, Arc::new(Faults::new(1)));
+async fn machines_in_memory() {
+    let machines = FakeMachines::new(1, MAX_NODES);
     check(&Simulated(machines)).await;
 }
 

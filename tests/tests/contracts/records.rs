@@ -1,7 +1,7 @@
 //! Small records for the table's suite.
 
 use control::ports::Ids;
-use control::world::RandomIds;
+use control::system::RandomIds;
 use model::{
     Allocation, Cluster, ClusterExtensions, ClusterRef, ClusterSpec, Experiment, FileServer,
     FileServerSpec, FileServerState, Job, JobNames, JobRef, JobSpec, JobState, LaunchHealth,

@@ -18,11 +18,11 @@ struct Caller {
 
 async fn caller(stage: &Stage, who: &str, role: Option<Role>, scope: Scope) -> Caller {
     let control = &stage.world.control;
-    let (record, token) = control.create_token(who, None).await.unwrap();
+    let (record, token) = control.tokens.create(who, None).await.unwrap();
     if let Some(role) = role {
         let request = RoleAssignmentRequest { role, principal: record.principal };
         let id = Uid::from_bytes(std::array::from_fn(|index| who.as_bytes()[index % who.len()]));
-        control.put_role_assignment(&scope, &id, &request).await.unwrap();
+        control.roles.put(&scope, &id, &request).await.unwrap();
     }
     Caller { who: who.to_owned(), token, role, scope }
 }
@@ -146,7 +146,7 @@ async fn a_grant_ends_with_what_it_was_for() {
         stage.world.tick().await;
     }
     let again = wire::parse_workspace_create(br#"{"location":"here"}"#).unwrap();
-    control.put_workspace(&names(), &again).await.unwrap();
+    control.workspaces.put(&names(), &again).await.unwrap();
     let (status, body) = api.call(Method::GET, workspace, Some(&owner.token), "").await;
     assert_eq!(status, StatusCode::FORBIDDEN, "{body}");
 }
@@ -154,7 +154,7 @@ async fn a_grant_ends_with_what_it_was_for() {
 #[tokio::test]
 async fn a_token_ends_when_it_expires() {
     let stage = Stage::set(3).await;
-    let (_, token) = stage.world.control.create_token("brief", Some(60)).await.unwrap();
+    let (_, token) = stage.world.control.tokens.create("brief", Some(60)).await.unwrap();
     let api = Api::of(&stage.world);
     let path = "/subscriptions/s?api-version=2020-01-01";
     let (status, _) = api.call(Method::GET, path, Some(&token), "").await;
@@ -172,16 +172,16 @@ async fn what_a_body_refers_to_takes_a_role_too() {
     stage.put_cluster("c", &auto(0, 1)).await;
     let other = WorkspaceNames { workspace: Name::new("other"), ..names() };
     let workspace = wire::parse_workspace_create(br#"{"location":"here"}"#).unwrap();
-    control.put_workspace(&other, &workspace).await.unwrap();
-    control.put_experiment(&other, &Name::new("e")).await.unwrap();
+    control.workspaces.put(&other, &workspace).await.unwrap();
+    control.experiments.put(&other, &Name::new("e")).await.unwrap();
     let mine = caller(&stage, "mine", Some(Role::Contributor), Scope::from(&other)).await;
     let both = caller(&stage, "both", Some(Role::Contributor), Scope::from(&other)).await;
     let request = RoleAssignmentRequest {
         role: Role::Contributor,
-        principal: control.principal_of(&both.token).await.unwrap().unwrap(),
+        principal: control.tokens.principal_of(&both.token).await.unwrap().unwrap(),
     };
     let id = Uid::from_bytes([9; 16]);
-    control.put_role_assignment(&Scope::from(&names()), &id, &request).await.unwrap();
+    control.roles.put(&Scope::from(&names()), &id, &request).await.unwrap();
 
     let api = Api::of(&stage.world);
     let account = json!({"adminUserName": "u", "adminUserPassword": "p"});

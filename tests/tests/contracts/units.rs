@@ -2,8 +2,8 @@
 //! numbers is a change of the bill: it is to be seen, and meant.
 
 use control::jobs::ExperimentPath;
-use control::ports::Function;
-use model::{Cluster, ClusterRef, Name, Node, NodeState, Wake, WorkspaceNames};
+use control::Function;
+use model::{Cluster, ClusterRef, Name, Node, NodeState, Target, WorkspaceNames};
 use protocol::{AttemptReport, Desired, End, NodePhase, Progress, SyncRequest};
 use serde_json::json;
 use std::fmt::Write as _;
@@ -78,14 +78,14 @@ fn path() -> ExperimentPath {
 
 impl Bill {
     async fn open() -> Self {
-        let mut bill = Self { world: World::new(1).await.unwrap(), lines: String::new() };
+        let mut bill = Self { world: World::new(1), lines: String::new() };
         let workspace = wire::parse_workspace_create(br#"{"location":"here"}"#).unwrap();
         bill.count("PUT workspace", async |it| {
-            it.control.put_workspace(&names(), &workspace).await.unwrap();
+            it.control.workspaces.put(&names(), &workspace).await.unwrap();
         })
         .await;
         bill.count("PUT experiment", async |it| {
-            it.control.put_experiment(&names(), &Name::new("e")).await.unwrap();
+            it.control.experiments.put(&names(), &Name::new("e")).await.unwrap();
         })
         .await;
         bill.count("schedule, everything at rest", async |it| it.tick().await).await;
@@ -96,7 +96,7 @@ impl Bill {
         }});
         let request = wire::parse_cluster_create(body.to_string().as_bytes()).unwrap();
         bill.count("PUT cluster", async |it| {
-            it.control.put_cluster(&names(), &Name::new("c"), &request).await.unwrap();
+            it.control.clusters.put(&names(), &Name::new("c"), &request).await.unwrap();
         })
         .await;
         bill.count("launch of 4 nodes", World::deliver_all).await;
@@ -125,7 +125,7 @@ impl Bill {
     }
 
     async fn count(&mut self, what: &str, step: impl AsyncFnOnce(&World)) {
-        let consumed = || self.world.control.table.units().consumed();
+        let consumed = || self.world.table().consumed();
         let before = consumed();
         step(&self.world).await;
         let after = consumed();
@@ -178,10 +178,10 @@ impl Bill {
             .await;
         }
         self.count("what follows from the end", World::deliver_all).await;
-        let job = self.world.control.job(&path(), &Name::new(&name)).await.unwrap();
+        let job = self.world.control.jobs.get(&path(), &Name::new(&name)).await.unwrap();
         assert!(job.state.is_final(), "{:?}", job.state);
         self.count("GET job", async |it| {
-            it.control.job(&path(), &Name::new(&name)).await.unwrap();
+            it.control.jobs.get(&path(), &Name::new(&name)).await.unwrap();
         })
         .await;
     }
@@ -198,7 +198,7 @@ impl Bill {
     }
 
     async fn cluster(&self) -> Cluster {
-        let table = &self.world.table;
+        let table = self.world.table();
         let it = names();
         let workspace = table.workspace(&it.subscription, &it.resource_group, &it.workspace).await;
         let workspace = workspace.unwrap().unwrap();
@@ -206,7 +206,7 @@ impl Bill {
     }
 
     async fn nodes(&self) -> Vec<Node> {
-        self.world.table.nodes(&self.cluster().await.reference()).await.unwrap()
+        self.world.table().nodes(&self.cluster().await.reference()).await.unwrap()
     }
 }
 
@@ -218,14 +218,14 @@ async fn submit(world: &World, name: &str, width: u32) {
         "customToolkitSettings": {"commandLine": "python train.py"},
     }});
     let request = wire::parse_job_create(body.to_string().as_bytes()).unwrap();
-    world.control.put_job(&path(), &Name::new(name), &request).await.unwrap();
+    world.control.jobs.put(&path(), &Name::new(name), &request).await.unwrap();
 }
 
-/// The dispatcher alone looks, once.
+/// One pass of the dispatcher alone.
 async fn dispatch(world: &World, cluster: &ClusterRef) {
-    world.hints.waiting.lock().unwrap().clear();
-    let wake = Wake::Cluster { cluster: cluster.clone() };
-    assert!(local::queue::deliver(&world.control, Function::Dispatcher, &wake).await);
+    world.hints.clear();
+    let target = Target::Cluster { cluster: cluster.clone() };
+    world.control.reconcile(Function::Dispatcher, &target).await.unwrap();
 }
 
 /// What the agent on this node hears when it says this.
@@ -242,6 +242,6 @@ async fn says(
         attempt,
         interruption_notice_seconds: None,
     };
-    let answer = world.control.sync(&node.cluster, &node.id, &request).await;
+    let answer = world.control.nodes.sync(&node.cluster, &node.id, &request).await;
     answer.expect("the node is known").desired
 }

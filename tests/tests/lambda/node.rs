@@ -3,12 +3,12 @@
 use crate::api::{Api, Caller};
 use crate::stack::Stack;
 use control::ports::{Clock, Ids};
-use control::world::{RandomIds, SystemClock};
-use dynamo::Transaction;
+use control::system::{RandomIds, SystemClock};
 use model::{ClusterRef, Node, NodeId};
 use protocol::{
     AttemptKey, AttemptReport, Desired, NodePhase, Progress, SyncRequest, SyncResponse,
 };
+use table::Writes;
 
 pub struct TestNode {
     pub cluster: ClusterRef,
@@ -19,7 +19,8 @@ pub struct TestNode {
 impl TestNode {
     /// The intent of a launch, as if EC2 had been asked for the machine.
     pub async fn launching(stack: &Stack, cluster: &str) -> Self {
-        let mut cluster = stack.cluster(cluster).await;
+        let before = stack.cluster(cluster).await;
+        let mut cluster = before.clone();
         cluster.planned_nodes += 1;
         let reference = cluster.reference();
         let id = NodeId::new(&RandomIds.uid(), false);
@@ -30,8 +31,10 @@ impl TestNode {
             cluster.charge(),
             SystemClock.now(),
         );
-        let transaction = Transaction::new().replace_cluster(&cluster).create_node(&node);
-        stack.table.commit(transaction).await.expect("nobody else writes here");
+        let mut writes = Writes::default();
+        writes.replace(&before, &cluster);
+        writes.create(&node);
+        stack.table.commit(writes).await.expect("nobody else writes here");
         let ClusterRef { workspace, name, uid } = &reference;
         Self {
             path: format!("/nodes/v1/{workspace}/{name}/{uid}/{id}/sync"),

@@ -4,9 +4,12 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use aws_sdk_sqs::types::{Message, MessageSystemAttributeName};
 use control::keys::Keys;
 use control::ports::Ids;
-use control::world::RandomIds;
+use control::system::RandomIds;
+use dynamo::DynamoDb;
 use model::{Cluster, Name};
 use serde_json::{Value, json};
+use std::sync::Arc;
+use table::Table;
 use tests::binaries::built;
 use tests::lambda_runtime::Function;
 use tests::moto::Moto;
@@ -19,7 +22,7 @@ pub const SUBSCRIPTION: &str = "00000000-0000-0000-0000-000000000001";
 pub struct Stack {
     moto: Moto,
     server: TableServer,
-    pub table: dynamo::Table,
+    pub table: Table,
     pub keys: Keys,
     pub urls: aws::QueueUrls,
 }
@@ -35,7 +38,7 @@ impl Stack {
             autoscaler: moto.queue("autoscaler").await,
             recovery: moto.queue("recovery").await,
         };
-        let table = dynamo::Table::new(client, TABLE);
+        let table = Table::new(Arc::new(DynamoDb::new(client, TABLE)));
         Self { moto, server, table, keys: Keys::derive(&[7; 32]), urls }
     }
 

@@ -1,9 +1,7 @@
-//! Simulated machines behind the real port: launches that come in part, or whose answer is lost;
-//! machines that end; listings that lag.
+//! Instances in memory, behind the real port: launches that come in part, instances that end.
 
-use super::agent::SimAgent;
+use super::agent::FakeAgent;
 use super::truth::Truth;
-use crate::faults::{Fault, Faults};
 use async_trait::async_trait;
 use control::ports::{LaunchOutcome, LaunchRequest, Machines, PortError};
 use model::{ClusterRef, LaunchId, Machine, NodeId, ResourceError};
@@ -11,43 +9,39 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use scheduler::recovery::FoundMachine;
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Mutex, MutexGuard};
 
-pub struct SimMachines {
+pub struct FakeMachines {
     state: Mutex<State>,
-    faults: Arc<Faults>,
     max_nodes: u32,
 }
 
 pub struct State {
-    pub machines: BTreeMap<String, SimMachine>,
+    pub machines: BTreeMap<String, FakeMachine>,
     pub truth: Truth,
     dice: StdRng,
     /// Chance that a launch is refused in part or in whole, in thousandths.
     pub refuse_per_mille: u32,
-    /// More machines ran at a time than the account allows.
-    pub most_running: usize,
 }
 
-pub struct SimMachine {
+pub struct FakeMachine {
     pub cluster: ClusterRef,
     pub node: NodeId,
     pub launch: LaunchId,
     pub address: String,
     pub running: bool,
-    pub agent: SimAgent,
+    pub agent: FakeAgent,
 }
 
-impl SimMachines {
-    pub fn new(seed: u64, max_nodes: u32, faults: Arc<Faults>) -> Self {
+impl FakeMachines {
+    pub fn new(seed: u64, max_nodes: u32) -> Self {
         let state = State {
             machines: BTreeMap::new(),
             truth: Truth::default(),
             dice: StdRng::seed_from_u64(seed ^ 0x3ac41e5),
             refuse_per_mille: 0,
-            most_running: 0,
         };
-        Self { state: Mutex::new(state), faults, max_nodes }
+        Self { state: Mutex::new(state), max_nodes }
     }
 
     pub fn state(&self) -> MutexGuard<'_, State> {
@@ -77,13 +71,13 @@ impl State {
     fn launch_one(&mut self, request: &LaunchRequest, node: &NodeId) -> Machine {
         let instance = format!("i-{node}");
         let number = self.machines.len() + 1;
-        let machine = self.machines.entry(instance.clone()).or_insert_with(|| SimMachine {
+        let machine = self.machines.entry(instance.clone()).or_insert_with(|| FakeMachine {
             cluster: request.cluster.clone(),
             node: node.clone(),
             launch: request.launch.clone(),
             address: format!("10.0.{}.{}", number / 250, number % 250),
             running: true,
-            agent: SimAgent::default(),
+            agent: FakeAgent::default(),
         });
         Machine { instance, address: machine.address.clone() }
     }
@@ -93,17 +87,9 @@ impl State {
     }
 }
 
-fn failed() -> PortError {
-    PortError::other("the call failed")
-}
-
 #[async_trait]
-impl Machines for SimMachines {
+impl Machines for FakeMachines {
     async fn launch(&self, request: &LaunchRequest) -> Result<LaunchOutcome, PortError> {
-        let fault = self.faults.draw();
-        if matches!(fault, Fault::Throttled | Fault::Met | Fault::CrashedBefore) {
-            return Err(failed());
-        }
         let mut state = self.state();
         let mut outcome = LaunchOutcome { launched: Vec::new(), refused: None };
         for node in &request.nodes {
@@ -116,18 +102,10 @@ impl Machines for SimMachines {
             }
             outcome.launched.push((node.clone(), state.launch_one(request, node)));
         }
-        state.most_running = state.most_running.max(state.count_running());
-        match fault {
-            Fault::AnswerLost | Fault::CrashedAfter => Err(failed()),
-            _ => Ok(outcome),
-        }
+        Ok(outcome)
     }
 
-    /// Sometimes leaves out what has just come up, as EC2 does.
     async fn find(&self, cluster: &ClusterRef) -> Result<Vec<FoundMachine>, PortError> {
-        if self.faults.draw() != Fault::None {
-            return Err(failed());
-        }
         let state = self.state();
         let of_cluster = state.machines.iter().filter(|(_, machine)| machine.cluster == *cluster);
         let found = of_cluster.map(|(instance, machine)| FoundMachine {
@@ -143,17 +121,10 @@ impl Machines for SimMachines {
         _cluster: &ClusterRef,
         instances: &[String],
     ) -> Result<Vec<String>, PortError> {
-        let fault = self.faults.draw();
-        if matches!(fault, Fault::Throttled | Fault::Met | Fault::CrashedBefore) {
-            return Err(failed());
-        }
         let mut state = self.state();
         for instance in instances {
             state.end(instance);
         }
-        match fault {
-            Fault::AnswerLost | Fault::CrashedAfter => Err(failed()),
-            _ => Ok(instances.to_vec()),
-        }
+        Ok(instances.to_vec())
     }
 }

@@ -8,27 +8,27 @@ use protocol::{
 };
 
 #[derive(Clone, Debug, Default)]
-pub struct SimAgent {
+pub struct FakeAgent {
     ready: bool,
     left: bool,
-    attempt: Option<SimAttempt>,
+    attempt: Option<FakeAttempt>,
     notice: Option<u64>,
     /// What was said before: a late repetition of it must do no harm.
     pub said: Vec<SyncRequest>,
 }
 
 #[derive(Clone, Debug)]
-struct SimAttempt {
+struct FakeAttempt {
     key: AttemptKey,
     rank: u32,
-    state: SimState,
+    state: FakeState,
     /// What the command will end with, and after how long.
     exit_code: i32,
     duration_millis: u64,
 }
 
 #[derive(Clone, Debug, PartialEq)]
-enum SimState {
+enum FakeState {
     /// Prepared; waits for the start.
     Waiting,
     Running {
@@ -44,7 +44,7 @@ enum SimState {
     },
 }
 
-impl SimAgent {
+impl FakeAgent {
     pub fn has_left(&self) -> bool {
         self.left
     }
@@ -57,21 +57,21 @@ impl SimAgent {
     pub fn pass_time(&mut self, now: Timestamp, truth: &mut Truth) {
         let Some(attempt) = &mut self.attempt else { return };
         match attempt.state.clone() {
-            SimState::Running { until } if now >= until => {
+            FakeState::Running { until } if now >= until => {
                 if attempt.rank == 0 {
                     truth.ended(&attempt.key, Some(attempt.exit_code));
                     let end = End::Exited { exit_code: attempt.exit_code };
-                    attempt.state = SimState::Ended { end };
+                    attempt.state = FakeState::Ended { end };
                 }
             }
-            SimState::Stopping { until, end } if now >= until => {
+            FakeState::Stopping { until, end } if now >= until => {
                 attempt.killed(truth);
-                attempt.state = SimState::Ended { end };
+                attempt.state = FakeState::Ended { end };
             }
-            SimState::Waiting
-            | SimState::Running { .. }
-            | SimState::Stopping { .. }
-            | SimState::Ended { .. } => {}
+            FakeState::Waiting
+            | FakeState::Running { .. }
+            | FakeState::Stopping { .. }
+            | FakeState::Ended { .. } => {}
         }
         if self.notice.is_some() {
             self.stop(now, End::Interrupted, 1);
@@ -88,7 +88,7 @@ impl SimAgent {
             instance: instance.to_owned(),
             address: address.to_owned(),
             phase,
-            attempt: self.attempt.as_ref().map(SimAttempt::report),
+            attempt: self.attempt.as_ref().map(FakeAttempt::report),
             interruption_notice_seconds: self.notice,
         }
     }
@@ -101,7 +101,7 @@ impl SimAgent {
             Desired::Run { key, start, assignment } => {
                 if self.attempt.as_ref().is_none_or(|attempt| attempt.key != key) {
                     self.drop_attempt(truth);
-                    self.attempt = assignment.map(|assignment| SimAttempt::take(&assignment));
+                    self.attempt = assignment.map(|assignment| FakeAttempt::take(&assignment));
                 }
                 if start {
                     self.start(instance, now, truth);
@@ -110,7 +110,7 @@ impl SimAgent {
             Desired::Stop { key, grace_seconds } => {
                 if self.attempt.as_ref().is_none_or(|attempt| attempt.key != key) {
                     self.drop_attempt(truth);
-                    self.attempt = Some(SimAttempt::never_ran(key));
+                    self.attempt = Some(FakeAttempt::never_ran(key));
                 }
                 self.stop(now, End::Stopped, grace_seconds.min(3));
             }
@@ -123,36 +123,36 @@ impl SimAgent {
 
     fn start(&mut self, instance: &str, now: Timestamp, truth: &mut Truth) {
         let Some(attempt) = &mut self.attempt else { return };
-        if attempt.state == SimState::Waiting {
+        if attempt.state == FakeState::Waiting {
             if attempt.rank == 0 {
                 truth.started(&attempt.key, instance);
             }
-            attempt.state = SimState::Running { until: now.plus_millis(attempt.duration_millis) };
+            attempt.state = FakeState::Running { until: now.plus_millis(attempt.duration_millis) };
         }
     }
 
     fn stop(&mut self, now: Timestamp, end: End, grace_seconds: u64) {
         let Some(attempt) = &mut self.attempt else { return };
         match attempt.state {
-            SimState::Waiting | SimState::Running { .. } => {
+            FakeState::Waiting | FakeState::Running { .. } => {
                 let until = now.plus_seconds(grace_seconds);
-                attempt.state = SimState::Stopping { until, end };
+                attempt.state = FakeState::Stopping { until, end };
             }
-            SimState::Stopping { .. } | SimState::Ended { .. } => {}
+            FakeState::Stopping { .. } | FakeState::Ended { .. } => {}
         }
     }
 
     /// The control plane no longer knows it: it is acknowledged, or fenced.
     fn drop_attempt(&mut self, truth: &mut Truth) {
         if let Some(attempt) = self.attempt.take()
-            && !matches!(attempt.state, SimState::Ended { .. })
+            && !matches!(attempt.state, FakeState::Ended { .. })
         {
             attempt.killed(truth);
         }
     }
 }
 
-impl SimAttempt {
+impl FakeAttempt {
     /// Only the master runs the command.
     fn killed(&self, truth: &mut Truth) {
         if self.rank == 0 {
@@ -166,22 +166,22 @@ impl SimAttempt {
         Self {
             key: assignment.key.clone(),
             rank: assignment.rank,
-            state: SimState::Waiting,
+            state: FakeState::Waiting,
             exit_code: i32::try_from(next()).unwrap_or(1),
             duration_millis: next(),
         }
     }
 
     fn never_ran(key: AttemptKey) -> Self {
-        let state = SimState::Ended { end: End::Stopped };
+        let state = FakeState::Ended { end: End::Stopped };
         Self { key, rank: 1, state, exit_code: 0, duration_millis: 0 }
     }
 
     fn report(&self) -> AttemptReport {
         let progress = match &self.state {
-            SimState::Waiting => Progress::Prepared,
-            SimState::Running { .. } | SimState::Stopping { .. } => Progress::Running,
-            SimState::Ended { end } => Progress::Ended { end: end.clone() },
+            FakeState::Waiting => Progress::Prepared,
+            FakeState::Running { .. } | FakeState::Stopping { .. } => Progress::Running,
+            FakeState::Ended { end } => Progress::Ended { end: end.clone() },
         };
         AttemptReport { key: self.key.clone(), progress, needs_assignment: false }
     }
