@@ -147,7 +147,10 @@ impl Attributes {
     }
 }
 
-/// One byte for two digits, and one more.
+/// One byte for two significant digits, one more, and one for a sign. Zeros at the end are not
+/// significant.
 fn number_size(value: i64) -> usize {
-    value.unsigned_abs().to_string().len().div_ceil(2) + 1
+    let digits = value.unsigned_abs().to_string();
+    let significant = digits.trim_end_matches('0').len();
+    significant.div_ceil(2) + 1 + usize::from(value < 0)
 }

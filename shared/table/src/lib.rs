@@ -5,6 +5,8 @@
 //! every write carries the version it was planned on; what changes together is one commit; the
 //! limits of DynamoDB hold whatever the implementation.
 
+#[cfg(feature = "contract")]
+pub mod contract;
 pub mod error;
 pub mod item;
 mod key;

@@ -16,10 +16,16 @@ pub const MAX_ITEM_BYTES: usize = 400 * 1024;
 /// All items of a transaction, in bytes.
 pub const MAX_COMMIT_BYTES: usize = 4 * 1024 * 1024;
 
+/// The partition of a key, in bytes.
+pub const MAX_PARTITION_BYTES: usize = 2048;
+
+/// The sort key, in bytes.
+pub const MAX_SORT_KEY_BYTES: usize = 1024;
+
 /// Checks number and keys of the writes.
 ///
 /// # Errors
-/// [`Error::Invalid`] for too many writes, or two of one item.
+/// [`Error::Invalid`] for too many writes, two of one item, or a key that is empty or too long.
 pub fn check_writes(writes: &[Write]) -> Result<(), Error> {
     if writes.len() > MAX_WRITES {
         return Err(Error::Invalid(format!("{} writes in one commit", writes.len())));
@@ -27,10 +33,10 @@ pub fn check_writes(writes: &[Write]) -> Result<(), Error> {
     distinct(writes.iter().map(|write| &write.key))
 }
 
-/// Checks number and uniqueness of the keys of a read.
+/// Checks the keys of a read of several items.
 ///
 /// # Errors
-/// [`Error::Invalid`] for too many keys, or one key twice.
+/// [`Error::Invalid`] for too many keys, one key twice, or a key that is empty or too long.
 pub fn check_keys(keys: &[Key]) -> Result<(), Error> {
     if keys.len() > MAX_READS {
         return Err(Error::Invalid(format!("{} keys in one read", keys.len())));
@@ -65,9 +71,26 @@ pub fn check_sizes(writes: &[Write]) -> Result<Vec<usize>, Error> {
     }
 }
 
+/// Checks the lengths of a key.
+///
+/// # Errors
+/// [`Error::Invalid`] for a part that is empty or too long.
+pub fn check_key(key: &Key) -> Result<(), Error> {
+    let fits = |part: &str, limit: usize| !part.is_empty() && part.len() <= limit;
+    match fits(&key.pk, MAX_PARTITION_BYTES) && fits(&key.sk, MAX_SORT_KEY_BYTES) {
+        true => Ok(()),
+        false => Err(Error::Invalid(format!(
+            "a key with a partition of {} bytes and a sort key of {}",
+            key.pk.len(),
+            key.sk.len()
+        ))),
+    }
+}
+
 fn distinct<'a>(keys: impl Iterator<Item = &'a Key>) -> Result<(), Error> {
     let mut seen = BTreeSet::new();
     for key in keys {
+        check_key(key)?;
         if !seen.insert(key) {
             return Err(Error::Invalid(format!("{} {} twice in one call", key.pk, key.sk)));
         }

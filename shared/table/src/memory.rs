@@ -1,7 +1,7 @@
 //! Storage in memory, for simulation and tests. Values are kept as they are and never written as
 //! text, unless sizes are to be checked: a simulation commits millions of them.
 
-use crate::limits::{check_keys, check_sizes, check_writes};
+use crate::limits::{check_key, check_keys, check_sizes, check_writes};
 use crate::{
     Attributes, Body, Consumed, Error, Item, Key, Range, Storage, Units, Write, WriteKind,
 };
@@ -10,10 +10,11 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 type Partition = BTreeMap<String, (Attributes, Body)>;
+type Partitions = BTreeMap<String, Partition>;
 
 #[derive(Debug, Default)]
 pub struct Memory {
-    partitions: Mutex<BTreeMap<String, Partition>>,
+    partitions: Mutex<Partitions>,
     units: Units,
     /// Whether sizes are checked and units counted, which takes writing every value as text.
     measured: bool,
@@ -39,15 +40,32 @@ impl Memory {
         items.collect()
     }
 
-    fn partitions(&self) -> MutexGuard<'_, BTreeMap<String, Partition>> {
+    fn partitions(&self) -> MutexGuard<'_, Partitions> {
         self.partitions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn charge_read(&self, items: &[Item]) -> Result<(), Error> {
+    fn charge_commit(&self, stored: &Partitions, writes: &[Write]) -> Result<(), Error> {
+        let larger = |write: &Write| {
+            let before = find(stored, &write.key).cloned();
+            let size = |value: &Option<(Attributes, Body)>| match value {
+                Some(value) => item(&write.key.pk, &write.key.sk, value).size(),
+                None => Ok(0),
+            };
+            let before_bytes = size(&before)?;
+            Ok(before_bytes.max(size(&changed(before, write.kind.clone()))?))
+        };
+        let sizes: Result<Vec<usize>, Error> = writes.iter().map(larger).collect();
+        self.units.commit(writes, &sizes?);
+        Ok(())
+    }
+
+    /// A key without an item is charged like a small item.
+    fn charge_reads(&self, keys: usize, items: &[Item]) -> Result<(), Error> {
         if self.measured {
             for item in items {
                 self.units.read_item(item.size()?);
             }
+            (items.len()..keys).for_each(|_| self.units.read_item(0));
         }
         Ok(())
     }
@@ -56,10 +74,9 @@ impl Memory {
 #[async_trait]
 impl Storage for Memory {
     async fn get(&self, key: &Key) -> Result<Option<Item>, Error> {
+        check_key(key)?;
         let found = find(&self.partitions(), key).map(|stored| item(&key.pk, &key.sk, stored));
-        if self.measured {
-            self.units.read_item(found.as_ref().map_or(Ok(0), Item::size)?);
-        }
+        self.charge_reads(1, found.as_slice())?;
         Ok(found)
     }
 
@@ -70,18 +87,16 @@ impl Storage for Memory {
             let read = |key: &Key| Some(item(&key.pk, &key.sk, find(&partitions, key)?));
             keys.iter().filter_map(read).collect()
         };
-        self.charge_read(&found)?;
+        self.charge_reads(keys.len(), &found)?;
         Ok(found)
     }
 
     async fn range(&self, range: &Range) -> Result<Vec<Item>, Error> {
         let found: Vec<Item> = {
             let partitions = self.partitions();
-            let Some(partition) = partitions.get(&range.pk) else {
-                self.units.read_range(0);
-                return Ok(Vec::new());
-            };
-            let start = range.after.as_ref().filter(|after| **after > range.prefix);
+            let none = Partition::new();
+            let partition = partitions.get(&range.pk).unwrap_or(&none);
+            let start = range.after.as_ref().filter(|after| **after >= range.prefix);
             let bounds = match start {
                 Some(after) => std::ops::Bound::Excluded(after.as_str()),
                 None => std::ops::Bound::Included(range.prefix.as_str()),
@@ -102,19 +117,20 @@ impl Storage for Memory {
 
     async fn commit(&self, writes: Vec<Write>) -> Result<(), Error> {
         check_writes(&writes)?;
-        let sizes = if self.measured { check_sizes(&writes)? } else { Vec::new() };
+        if self.measured {
+            check_sizes(&writes)?;
+        }
         let mut partitions = self.partitions();
         let holds = |write: &Write| {
-            write.condition.holds(find(&partitions, &write.key).map(|(attributes, _)| attributes))
+            write.holds(find(&partitions, &write.key).map(|(attributes, _)| attributes))
         };
         let failed: Vec<usize> =
             (0..writes.len()).filter(|index| !holds(&writes[*index])).collect();
         if !failed.is_empty() {
             return Err(Error::Conflict { failed });
         }
-        let in_transaction = writes.len() > 1;
-        for size in sizes {
-            self.units.write_item(size, in_transaction);
+        if self.measured {
+            self.charge_commit(&partitions, &writes)?;
         }
         for write in writes {
             apply(&mut partitions, write);
@@ -127,10 +143,7 @@ impl Storage for Memory {
     }
 }
 
-fn find<'a>(
-    partitions: &'a BTreeMap<String, Partition>,
-    key: &Key,
-) -> Option<&'a (Attributes, Body)> {
+fn find<'a>(partitions: &'a Partitions, key: &Key) -> Option<&'a (Attributes, Body)> {
     partitions.get(&key.pk)?.get(&key.sk)
 }
 
@@ -139,31 +152,30 @@ fn item(pk: &str, sk: &str, (attributes, body): &(Attributes, Body)) -> Item {
     Item { key, attributes: attributes.clone(), body: body.clone() }
 }
 
-fn apply(partitions: &mut BTreeMap<String, Partition>, write: Write) {
+fn apply(partitions: &mut Partitions, write: Write) {
     let Key { pk, sk } = write.key;
-    match write.kind {
-        WriteKind::Check => {}
-        WriteKind::Put { attributes, body } => {
-            partitions.entry(pk).or_default().insert(sk, (attributes, body));
-        }
-        WriteKind::Delete => {
-            if let Some(partition) = partitions.get_mut(&pk) {
-                partition.remove(&sk);
-                if partition.is_empty() {
-                    partitions.remove(&pk);
-                }
-            }
-        }
+    let before = partitions.get_mut(&pk).and_then(|partition| partition.remove(&sk));
+    if let Some(after) = changed(before, write.kind) {
+        partitions.entry(pk).or_default().insert(sk, after);
+    } else if partitions.get(&pk).is_some_and(BTreeMap::is_empty) {
+        partitions.remove(&pk);
+    }
+}
+
+/// What a write leaves of what was stored.
+fn changed(stored: Option<(Attributes, Body)>, kind: WriteKind) -> Option<(Attributes, Body)> {
+    match kind {
+        WriteKind::Check => stored,
+        WriteKind::Put { attributes, body } => Some((attributes, body)),
+        WriteKind::Delete => None,
         WriteKind::Add(more) => {
-            let (attributes, _) = partitions.entry(pk).or_default().entry(sk).or_default();
+            let (mut attributes, body) = stored.unwrap_or_default();
             attributes.count = Some(attributes.count.unwrap_or(0) + more);
+            Some((attributes, body))
         }
-        WriteKind::Seen(time) => {
-            if let Some((attributes, _)) =
-                partitions.get_mut(&pk).and_then(|partition| partition.get_mut(&sk))
-            {
-                attributes.seen_at = Some(time);
-            }
-        }
+        WriteKind::Seen(time) => stored.map(|(mut attributes, body)| {
+            attributes.seen_at = Some(time);
+            (attributes, body)
+        }),
     }
 }

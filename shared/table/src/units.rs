@@ -1,6 +1,7 @@
 //! What DynamoDB charges: read and write units (Developer Guide, "DynamoDB read and write
 //! operations"). DynamoDB reports them itself; the other implementations count by the same rules.
 
+use crate::{Write, WriteKind};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 const READ_UNIT_BYTES: usize = 4096;
@@ -45,10 +46,21 @@ impl Units {
         self.read_item(bytes);
     }
 
-    /// One item of a commit; in a transaction, of two writes and more, it costs twice.
-    pub fn write_item(&self, bytes: usize, in_transaction: bool) {
-        let units = bytes.div_ceil(WRITE_UNIT_BYTES).max(1) as f64;
-        self.add_writes(if in_transaction { 2.0 * units } else { units });
+    /// A commit that was carried out. `sizes` has for each write the bytes of the item before or
+    /// after it, whichever are more, and 0 for an item that did not and does not exist. In a
+    /// transaction, of two writes and more, an item costs twice, a checked one too. A check by
+    /// itself is a read.
+    ///
+    /// DynamoDB charges for commits that fail as well, but does not report how much, so no
+    /// implementation counts them.
+    pub fn commit(&self, writes: &[Write], sizes: &[usize]) {
+        if let ([Write { kind: WriteKind::Check, .. }], [bytes]) = (writes, sizes) {
+            return self.read_item(*bytes);
+        }
+        let factor = if writes.len() > 1 { 2.0 } else { 1.0 };
+        for bytes in sizes {
+            self.add_writes(factor * bytes.div_ceil(WRITE_UNIT_BYTES).max(1) as f64);
+        }
     }
 }
 

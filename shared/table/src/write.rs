@@ -22,7 +22,8 @@ pub enum WriteKind {
     Check,
     /// Adds to the number of a counter, which need not exist.
     Add(i64),
-    /// Sets `seen_at` of an item and leaves the rest as it is.
+    /// Sets `seen_at` of an item and leaves the rest as it is. The item must exist, whatever the
+    /// condition.
     Seen(i64),
 }
 
@@ -52,6 +53,14 @@ pub enum Condition {
     /// The item exists and was last seen before that time.
     SeenBefore(i64),
     Never,
+}
+
+impl Write {
+    /// Whether it may be carried out; `None` stands for an item that does not exist.
+    pub fn holds(&self, stored: Option<&Attributes>) -> bool {
+        let possible = stored.is_some() || !matches!(self.kind, WriteKind::Seen(_));
+        possible && self.condition.holds(stored)
+    }
 }
 
 impl Condition {
