@@ -136,3 +136,39 @@ fn carry_out(connection: &Connection, request: &Request) -> rusqlite::Result<Ans
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use table::{Attributes, Body, Condition, Key, Write, WriteKind};
+
+    fn put(sk: &str, bytes: usize) -> Request {
+        let kind = WriteKind::Put {
+            attributes: Attributes::default(),
+            body: Body::text("x".repeat(bytes)),
+        };
+        let key = Key { pk: "p".to_owned(), sk: sk.to_owned() };
+        let writes = vec![Write { key, kind, condition: Condition::Absent }];
+        Request::Commit(Commit { writes, sizes: vec![bytes] })
+    }
+
+    /// One member of a group does not fit; those around it do not notice.
+    #[test]
+    fn a_group_that_fails_is_tried_one_by_one() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("batchai.db");
+        let connection = crate::open::writer(&path).unwrap();
+        connection.pragma_update(None, "max_page_count", 20).unwrap();
+        let units = Arc::new(Units::default());
+        let mut writer = Writer::new(connection, path.clone(), Arc::clone(&units));
+        let group = || [put("a", 100), put("b", 200_000), put("c", 100), put("a", 100)];
+        let answers = writer.write(&group());
+        assert!(matches!(answers[0], Ok(Done::Committed(_))), "{:?}", answers[0]);
+        assert!(matches!(answers[1], Err(Error::StorageFull(_))), "{:?}", answers[1]);
+        assert!(matches!(answers[2], Ok(Done::Committed(_))), "{:?}", answers[2]);
+        assert!(matches!(answers[3], Err(Error::Conflict { .. })), "{:?}", answers[3]);
+        assert_eq!(units.consumed().write_units, 2.0, "what failed is not charged");
+        writer.connection.pragma_update(None, "max_page_count", 1000).unwrap();
+        assert!(matches!(writer.write(&[put("b", 200_000)])[0], Ok(Done::Committed(_))));
+    }
+}
