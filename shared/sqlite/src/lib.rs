@@ -5,6 +5,7 @@
 //! commits that wait at the same time share one transaction and one flush ([`queue`]), each with
 //! its own conditions and result; reads run on the thread that asks and do not wait for writers.
 
+mod commit;
 mod error;
 mod open;
 mod queue;
@@ -16,15 +17,16 @@ mod writer;
 pub use error::OpenError;
 
 use async_trait::async_trait;
+use commit::Commit;
 use model::Timestamp;
 use queue::Queue;
 use reads::Readers;
 use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use table::limits::{check_keys, check_sizes, check_writes};
+use table::limits::{check_key, check_keys, check_sizes, check_writes};
 use table::{Body, Consumed, Error, Item, Key, Range, Storage, Units, Write, WriteKind};
-use writer::{Request, Writer};
+use writer::{Answer, Done, Request, Writer};
 
 /// What waits in the queue, in bytes of bodies; who comes then waits for room.
 const QUEUE_BYTES: usize = 16 * 1024 * 1024;
@@ -41,7 +43,7 @@ pub const SWEEP_ITEMS: usize = 1000;
 #[derive(Debug)]
 pub struct Sqlite {
     readers: Readers,
-    queue: Arc<Queue<Request, Result<usize, Error>>>,
+    queue: Arc<Queue<Request, Answer>>,
     units: Arc<Units>,
     /// Taken when the store is dropped.
     writer: Option<JoinHandle<()>>,
@@ -80,10 +82,22 @@ impl Sqlite {
     /// What the database reports.
     pub async fn sweep(&self, now: Timestamp) -> Result<usize, Error> {
         let now_seconds = now.0.div_euclid(1000);
-        self.submit(Request::Sweep { now_seconds, limit: SWEEP_ITEMS }, 0).await
+        match self.submit(Request::Sweep { now_seconds, limit: SWEEP_ITEMS }, 0).await? {
+            Done::Swept { removed } => Ok(removed),
+            Done::Committed(_) => Ok(0),
+        }
     }
 
-    async fn submit(&self, request: Request, bytes: usize) -> Result<usize, Error> {
+    /// A key without an item is charged like a small item.
+    fn charge_reads(&self, keys: usize, items: &[Item]) -> Result<(), Error> {
+        for item in items {
+            self.units.read_item(item.size()?);
+        }
+        (items.len()..keys).for_each(|_| self.units.read_item(0));
+        Ok(())
+    }
+
+    async fn submit(&self, request: Request, bytes: usize) -> Answer {
         let weight = bytes.div_ceil(QUEUE_UNIT_BYTES) as u32;
         self.queue.submit(request, weight).await.map_err(Error::other)?
     }
@@ -92,17 +106,16 @@ impl Sqlite {
 #[async_trait]
 impl Storage for Sqlite {
     async fn get(&self, key: &Key) -> Result<Option<Item>, Error> {
+        check_key(key)?;
         let found = self.readers.get(key)?;
-        self.units.read_item(found.as_ref().map_or(Ok(0), Item::size)?);
+        self.charge_reads(1, found.as_slice())?;
         Ok(found)
     }
 
     async fn get_many(&self, keys: &[Key]) -> Result<Vec<Item>, Error> {
         check_keys(keys)?;
         let found = self.readers.get_many(keys)?;
-        for item in &found {
-            self.units.read_item(item.size()?);
-        }
+        self.charge_reads(keys.len(), &found)?;
         Ok(found)
     }
 
@@ -118,7 +131,7 @@ impl Storage for Sqlite {
         write_bodies(&mut writes)?;
         let sizes = check_sizes(&writes)?;
         let bytes = sizes.iter().sum();
-        self.submit(Request::Commit { writes, sizes }, bytes).await?;
+        self.submit(Request::Commit(Commit { writes, sizes }), bytes).await?;
         Ok(())
     }
 

@@ -72,7 +72,7 @@ impl Readers {
 
 fn read_range(connection: &Connection, range: &Range) -> rusqlite::Result<Vec<Item>> {
     let Range { pk, prefix, after, limit } = range;
-    let after = after.as_ref().filter(|after| *after > prefix);
+    let after = after.as_ref().filter(|after| *after >= prefix);
     let (sql, start) = after.map_or((RANGE_FROM, prefix), |after| (RANGE_AFTER, after));
     let limit = limit.unwrap_or(usize::MAX);
     let mut found = Vec::new();

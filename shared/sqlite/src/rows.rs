@@ -31,7 +31,12 @@ macro_rules! attributes {
     };
 }
 
-const ATTRIBUTES: &str = concat!("SELECT ", attributes!(), " FROM items WHERE pk = ?1 AND sk = ?2");
+/// The length of a body is known without reading it.
+const FIND: &str = concat!(
+    "SELECT ",
+    attributes!(),
+    ", octet_length(body), rowid FROM items WHERE pk = ?1 AND sk = ?2"
+);
 
 const GET: &str = concat!("SELECT ", attributes!(), ", body FROM items WHERE pk = ?1 AND sk = ?2");
 
@@ -48,33 +53,44 @@ pub(crate) const RANGE_AFTER: &str = concat!(
     ", body, sk FROM items WHERE pk = ?1 AND sk > ?2 ORDER BY sk"
 );
 
-const PUT: &str = concat!(
-    "INSERT INTO items (pk, sk, ",
+const INSERT: &str = concat!(
+    "INSERT INTO items (",
     attributes!(),
-    ", body)
-     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
-     ON CONFLICT (pk, sk) DO UPDATE SET version = ?3, uid = ?4, active = ?5, scheduled = ?6,
-         seen_at = ?7, expires_at = ?8, count = ?9, body = ?10"
+    ", body, pk, sk) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)"
 );
 
-const DELETE: &str = "DELETE FROM items WHERE pk = ?1 AND sk = ?2";
+const UPDATE: &str = concat!(
+    "UPDATE items SET (",
+    attributes!(),
+    ", body) = (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) WHERE rowid = ?9"
+);
 
-const ADD: &str = "INSERT INTO items (pk, sk, count) VALUES (?1, ?2, ?3)
-     ON CONFLICT (pk, sk) DO UPDATE SET count = ifnull(count, 0) + ?3";
-
-const SEEN: &str = "UPDATE items SET seen_at = ?3 WHERE pk = ?1 AND sk = ?2";
+const DELETE: &str = "DELETE FROM items WHERE rowid = ?1";
+const SET_COUNT: &str = "UPDATE items SET count = ?2 WHERE rowid = ?1";
+const SET_SEEN_AT: &str = "UPDATE items SET seen_at = ?2 WHERE rowid = ?1";
 
 const SWEEP: &str = "DELETE FROM items WHERE rowid IN
      (SELECT rowid FROM items WHERE expires_at < ?1 ORDER BY expires_at LIMIT ?2)";
 
 const BODY_COLUMN: usize = 7;
 pub(crate) const SK_COLUMN: usize = 8;
+const ROWID_COLUMN: usize = 8;
 
-/// What conditions test of one item; `None` when there is none.
-pub(crate) fn find_attributes(connection: &Connection, key: &Key) -> Result<Option<Attributes>> {
-    let mut statement = connection.prepare_cached(ATTRIBUTES)?;
+/// What is known of an item before it is written.
+#[derive(Debug)]
+pub(crate) struct Stored {
+    pub(crate) attributes: Attributes,
+    /// `None` when it has no body.
+    pub(crate) body_bytes: Option<usize>,
+    rowid: i64,
+}
+
+pub(crate) fn find(connection: &Connection, key: &Key) -> Result<Option<Stored>> {
+    let mut statement = connection.prepare_cached(FIND)?;
     let mut rows = statement.query((&key.pk, &key.sk))?;
-    rows.next()?.map(attributes_of).transpose()
+    let Some(row) = rows.next()? else { return Ok(None) };
+    let body_bytes = row.get(BODY_COLUMN)?;
+    Ok(Some(Stored { attributes: attributes_of(row)?, body_bytes, rowid: row.get(ROWID_COLUMN)? }))
 }
 
 pub(crate) fn get(connection: &Connection, key: &Key) -> Result<Option<Item>> {
@@ -105,29 +121,40 @@ fn attributes_of(row: &Row<'_>) -> Result<Attributes> {
     })
 }
 
+/// Replaces what is stored, or inserts it.
 pub(crate) fn put(
     connection: &Connection,
     key: &Key,
+    stored: Option<&Stored>,
     attributes: &Attributes,
     body: Option<&str>,
-) -> Result<usize> {
+) -> Result<()> {
     let Attributes { version, uid, active, scheduled, seen_at, expires_at, count } = attributes;
     let version = version.map(|version| version as i64);
-    connection.prepare_cached(PUT)?.execute((
-        &key.pk, &key.sk, version, uid, active, scheduled, seen_at, expires_at, count, body,
-    ))
+    match stored {
+        Some(Stored { rowid, .. }) => connection
+            .prepare_cached(UPDATE)?
+            .execute((version, uid, active, scheduled, seen_at, expires_at, count, body, rowid))?,
+        None => connection.prepare_cached(INSERT)?.execute((
+            version, uid, active, scheduled, seen_at, expires_at, count, body, &key.pk, &key.sk,
+        ))?,
+    };
+    Ok(())
 }
 
-pub(crate) fn delete(connection: &Connection, key: &Key) -> Result<usize> {
-    connection.prepare_cached(DELETE)?.execute((&key.pk, &key.sk))
+pub(crate) fn delete(connection: &Connection, stored: &Stored) -> Result<()> {
+    connection.prepare_cached(DELETE)?.execute([stored.rowid])?;
+    Ok(())
 }
 
-pub(crate) fn add(connection: &Connection, key: &Key, more: i64) -> Result<usize> {
-    connection.prepare_cached(ADD)?.execute((&key.pk, &key.sk, more))
+pub(crate) fn set_count(connection: &Connection, stored: &Stored, count: i64) -> Result<()> {
+    connection.prepare_cached(SET_COUNT)?.execute((stored.rowid, count))?;
+    Ok(())
 }
 
-pub(crate) fn seen(connection: &Connection, key: &Key, time: i64) -> Result<usize> {
-    connection.prepare_cached(SEEN)?.execute((&key.pk, &key.sk, time))
+pub(crate) fn set_seen_at(connection: &Connection, stored: &Stored, time: i64) -> Result<()> {
+    connection.prepare_cached(SET_SEEN_AT)?.execute((stored.rowid, time))?;
+    Ok(())
 }
 
 /// Removes up to `limit` items that expired before `now_seconds`.

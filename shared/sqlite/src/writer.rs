@@ -1,10 +1,9 @@
-//! The writer: one transaction of SQLite for each group of commits, each commit with its own
-//! conditions and its own result.
+//! The writer: one transaction of SQLite for each group of requests.
 //!
-//! All conditions of a commit are tested before its first write, on what the earlier commits of
-//! the group wrote. So a refused commit leaves nothing, and only an error of the database undoes
-//! a group; then each of its members gets a transaction of its own.
+//! A refused commit leaves nothing in the transaction of its group. Only an error of the database
+//! undoes a group; then each member is tried in a transaction of its own and gets its own error.
 
+use crate::commit::Commit;
 use crate::error::table_error;
 use crate::queue::Disk;
 use crate::rows;
@@ -12,7 +11,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use std::cell::Cell;
 use std::path::PathBuf;
 use std::sync::Arc;
-use table::{Body, Error, Units, Write, WriteKind};
+use table::{Error, Units};
 
 /// Pages that the log gains before it is copied into the database.
 const CHECKPOINT_PAGES: u32 = 1000;
@@ -24,15 +23,25 @@ thread_local! {
 
 #[derive(Debug)]
 pub(crate) enum Request {
-    Commit {
-        /// Bodies are text.
-        writes: Vec<Write>,
-        /// Sizes in bytes of what each write puts.
-        sizes: Vec<usize>,
-    },
+    Commit(Commit),
     /// Removes up to `limit` items that expired before `now_seconds`.
-    Sweep { now_seconds: i64, limit: usize },
+    Sweep {
+        now_seconds: i64,
+        limit: usize,
+    },
 }
+
+/// What a request did.
+#[derive(Debug)]
+pub(crate) enum Done {
+    /// Bytes to charge for each write.
+    Committed(Vec<usize>),
+    Swept {
+        removed: usize,
+    },
+}
+
+pub(crate) type Answer = Result<Done, Error>;
 
 #[derive(Debug)]
 pub(crate) struct Writer {
@@ -43,25 +52,23 @@ pub(crate) struct Writer {
     copied: u32,
 }
 
-/// What one request did: `Ok` with the number of items it removed, or refused.
-type Done = Result<usize, Error>;
-
 impl Disk for Writer {
     type Request = Request;
-    type Answer = Done;
+    type Answer = Answer;
 
-    fn write(&mut self, group: &[Request]) -> Vec<Done> {
+    fn write(&mut self, group: &[Request]) -> Vec<Answer> {
         let answers = match self.write_together(group) {
             Ok(answers) => answers,
             Err(error) if group.len() == 1 => vec![Err(self.failed(error))],
             Err(error) => {
-                tracing::warn!(%error, commits = group.len(), "a group of commits failed, each is tried alone");
+                let requests = group.len();
+                tracing::warn!(%error, requests, "a group failed; trying its requests one by one");
                 group.iter().map(|request| self.write_alone(request)).collect()
             }
         };
         for (request, answer) in group.iter().zip(&answers) {
-            if answer.is_ok() {
-                self.count_units(request);
+            if let (Request::Commit(commit), Ok(Done::Committed(sizes))) = (request, answer) {
+                self.units.commit(&commit.writes, sizes);
             }
         }
         answers
@@ -72,6 +79,7 @@ impl Disk for Writer {
     fn maintain(&mut self) {
         let pages = LOG_PAGES.get();
         if pages < self.copied {
+            // The log started over.
             self.copied = 0;
         }
         if pages - self.copied < CHECKPOINT_PAGES {
@@ -86,7 +94,7 @@ impl Disk for Writer {
 }
 
 impl Writer {
-    /// Copies the log itself, after answers are sent, instead of within a commit.
+    /// The hook takes the place of SQLite's own copying of the log, which would delay a commit.
     pub(crate) fn new(connection: Connection, path: PathBuf, units: Arc<Units>) -> Self {
         connection.wal_hook(Some(|_, pages| {
             LOG_PAGES.set(u32::try_from(pages).unwrap_or(0));
@@ -95,7 +103,7 @@ impl Writer {
         Self { connection, path, units, copied: 0 }
     }
 
-    fn write_together(&mut self, group: &[Request]) -> rusqlite::Result<Vec<Done>> {
+    fn write_together(&mut self, group: &[Request]) -> rusqlite::Result<Vec<Answer>> {
         let transaction =
             self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let mut answers = Vec::with_capacity(group.len());
@@ -106,7 +114,7 @@ impl Writer {
         Ok(answers)
     }
 
-    fn write_alone(&mut self, request: &Request) -> Done {
+    fn write_alone(&mut self, request: &Request) -> Answer {
         match self.write_together(std::slice::from_ref(request)) {
             Ok(mut answers) => answers.pop().expect("one request has one answer"),
             Err(error) => Err(self.failed(error)),
@@ -117,65 +125,50 @@ impl Writer {
         tracing::error!(%error, "a commit failed");
         table_error(error, &self.path)
     }
-
-    fn count_units(&self, request: &Request) {
-        let Request::Commit { writes, sizes } = request else { return };
-        self.units.commit(writes, sizes);
-    }
 }
 
-/// `Err` is an error of the database, after which the transaction must be undone.
-fn carry_out(connection: &Connection, request: &Request) -> rusqlite::Result<Done> {
+fn carry_out(connection: &Connection, request: &Request) -> rusqlite::Result<Answer> {
     match request {
-        Request::Commit { writes, .. } => commit(connection, writes),
+        Request::Commit(commit) => Ok(commit.carry_out(connection)?.map(Done::Committed)),
         Request::Sweep { now_seconds, limit } => {
-            rows::sweep(connection, *now_seconds, *limit).map(Ok)
+            let removed = rows::sweep(connection, *now_seconds, *limit)?;
+            Ok(Ok(Done::Swept { removed }))
         }
     }
 }
 
-fn commit(connection: &Connection, writes: &[Write]) -> rusqlite::Result<Done> {
-    let mut failed = Vec::new();
-    for (index, write) in writes.iter().enumerate() {
-        if !holds(connection, write)? {
-            failed.push(index);
-        }
-    }
-    if !failed.is_empty() {
-        return Ok(Err(Error::Conflict { failed }));
-    }
-    for write in writes {
-        apply(connection, write)?;
-    }
-    Ok(Ok(0))
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use table::{Attributes, Body, Condition, Key, Write, WriteKind};
 
-fn holds(connection: &Connection, write: &Write) -> rusqlite::Result<bool> {
-    match write.condition {
-        table::Condition::Always => Ok(true),
-        _ => {
-            let stored = rows::find_attributes(connection, &write.key)?;
-            Ok(write.condition.holds(stored.as_ref()))
-        }
+    fn put(sk: &str, bytes: usize) -> Request {
+        let kind = WriteKind::Put {
+            attributes: Attributes::default(),
+            body: Body::text("x".repeat(bytes)),
+        };
+        let key = Key { pk: "p".to_owned(), sk: sk.to_owned() };
+        let writes = vec![Write { key, kind, condition: Condition::Absent }];
+        Request::Commit(Commit { writes, sizes: vec![bytes] })
     }
-}
 
-fn apply(connection: &Connection, write: &Write) -> rusqlite::Result<()> {
-    let key = &write.key;
-    match &write.kind {
-        WriteKind::Check => 0,
-        WriteKind::Put { attributes, body } => rows::put(connection, key, attributes, text(body))?,
-        WriteKind::Delete => rows::delete(connection, key)?,
-        WriteKind::Add(more) => rows::add(connection, key, *more)?,
-        WriteKind::Seen(time) => rows::seen(connection, key, *time)?,
-    };
-    Ok(())
-}
-
-fn text(body: &Body) -> Option<&str> {
-    match body {
-        Body::Text(text) => Some(text),
-        Body::None => None,
-        Body::Value(_) => unreachable!("bodies are text in the queue"),
+    /// One member of a group does not fit; those around it do not notice.
+    #[test]
+    fn a_group_that_fails_is_tried_one_by_one() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("batchai.db");
+        let connection = crate::open::writer(&path).unwrap();
+        connection.pragma_update(None, "max_page_count", 20).unwrap();
+        let units = Arc::new(Units::default());
+        let mut writer = Writer::new(connection, path.clone(), Arc::clone(&units));
+        let group = || [put("a", 100), put("b", 200_000), put("c", 100), put("a", 100)];
+        let answers = writer.write(&group());
+        assert!(matches!(answers[0], Ok(Done::Committed(_))), "{:?}", answers[0]);
+        assert!(matches!(answers[1], Err(Error::StorageFull(_))), "{:?}", answers[1]);
+        assert!(matches!(answers[2], Ok(Done::Committed(_))), "{:?}", answers[2]);
+        assert!(matches!(answers[3], Err(Error::Conflict { .. })), "{:?}", answers[3]);
+        assert_eq!(units.consumed().write_units, 2.0, "what failed is not charged");
+        writer.connection.pragma_update(None, "max_page_count", 1000).unwrap();
+        assert!(matches!(writer.write(&[put("b", 200_000)])[0], Ok(Done::Committed(_))));
     }
 }

@@ -4,6 +4,7 @@
 
 use sqlite::Sqlite;
 use std::sync::Arc;
+use table::contract;
 use table::{Attributes, Body, Condition, Error, Item, Key, Range, Storage, Write, WriteKind};
 
 fn key(pk: &str, sk: &str) -> Key {
@@ -18,6 +19,12 @@ fn put(sk: &str, version: u64, condition: Condition) -> Write {
 
 fn open(directory: &tempfile::TempDir) -> Sqlite {
     Sqlite::open(directory.path().join("batchai.db")).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn the_contract_of_storage_is_kept() {
+    let directory = tempfile::tempdir().unwrap();
+    contract::run_all(Arc::new(open(&directory)), "sqlite", &[]).await;
 }
 
 #[tokio::test]
