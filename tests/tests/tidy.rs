@@ -72,10 +72,14 @@ fn nothing_is_left_to_be_done_in_silence() {
 }
 
 #[test]
-fn the_pure_crates_know_no_world() {
+fn the_pure_crates_know_nothing_outside() {
     for (name, forbidden) in [
         ("model", &["tokio", "aws", "dynamo", "control"][..]),
-        ("scheduler", &["tokio", "aws", "dynamo", "control", "serde"][..]),
+        ("scheduler", &["tokio", "aws", "table", "control", "serde"][..]),
+        ("lifecycle", &["tokio", "aws", "dynamo", "sqlite", "control", "wire"][..]),
+        ("table", &["aws", "dynamo", "sqlite", "control", "rusqlite"][..]),
+        ("local", &["aws", "dynamo", "lambda"][..]),
+        ("control", &["aws", "dynamo", "sqlite", "lambda"][..]),
         ("protocol", &["tokio", "aws", "model"][..]),
         ("wire", &["tokio", "aws", "dynamo", "axum", "control"][..]),
     ] {

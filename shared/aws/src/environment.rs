@@ -50,7 +50,7 @@ pub async fn control() -> Result<Control, EnvironmentError> {
     let ids: Arc<dyn Ids> = Arc::new(RandomIds);
     let root = optional("FILE_SYSTEM_ROOT").unwrap_or_else(|| "/mnt/batchai".to_owned());
     let client = aws_sdk_dynamodb::Client::new(&config);
-    let storage = DynamoDb::new(client, required("TABLE_NAME")?);
+    let storage = DynamoDb::new(client, required("TABLE_NAME")?, Arc::new(rand::random));
     Ok(Control::new(Context::new(Parts {
         table: Table::new(Arc::new(storage)),
         machines: Arc::new(NoMachines),

@@ -8,7 +8,7 @@ use model::{ClusterRef, LaunchId, Machine, NodeId, ResourceError};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use scheduler::recovery::FoundMachine;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard};
 
 pub struct FakeMachines {
@@ -20,6 +20,8 @@ pub struct State {
     pub machines: BTreeMap<String, FakeMachine>,
     pub truth: Truth,
     dice: StdRng,
+    /// Instances that cannot be terminated.
+    pub stuck: BTreeSet<String>,
     /// Chance that a launch is refused in part or in whole, in thousandths.
     pub refuse_per_mille: u32,
 }
@@ -39,6 +41,7 @@ impl FakeMachines {
             machines: BTreeMap::new(),
             truth: Truth::default(),
             dice: StdRng::seed_from_u64(seed ^ 0x3ac41e5),
+            stuck: BTreeSet::new(),
             refuse_per_mille: 0,
         };
         Self { state: Mutex::new(state), max_nodes }
@@ -122,6 +125,9 @@ impl Machines for FakeMachines {
         instances: &[String],
     ) -> Result<Vec<String>, PortError> {
         let mut state = self.state();
+        if let Some(stuck) = instances.iter().find(|it| state.stuck.contains(*it)) {
+            return Err(PortError::other(format!("{stuck} cannot be terminated")));
+        }
         for instance in instances {
             state.end(instance);
         }
