@@ -11,6 +11,7 @@ use std::io;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
+use super::memory::{Frame, MOUNTS, SHARED};
 use crate::host::JobPaths;
 
 /// A directory that once held very many files is slow to read for ever.
@@ -19,20 +20,31 @@ const GROWN: u64 = 64 * 1024;
 /// What the owner of a directory needs to empty it.
 const OWNER_ALL: u32 = 0o700;
 
-/// Empties `jobs` but for the empty directories of `job`. Nothing may be mounted there.
-pub fn make_room(jobs: &Path, job: &JobPaths) -> io::Result<()> {
+/// Empties `jobs` but for the empty directories of `job`. Nothing may be mounted there. `known`: what
+/// the job before was given.
+pub fn make_room(jobs: &Path, job: &JobPaths, known: Option<&Frame>) -> io::Result<()> {
     open_up(jobs)?;
     let model = fs::metadata(jobs)?;
     let mut directory = jobs.to_owned();
-    for name in job.temp.strip_prefix(jobs).map_err(io::Error::other)? {
+    for (level, name) in job.temp.strip_prefix(jobs).map_err(io::Error::other)?.iter().enumerate() {
         let wanted = directory.join(name);
-        narrow(&directory, &wanted, &model)?;
+        let is_all = known.is_some_and(|known| {
+            known.had_name(jobs, level, name)
+                && known.is_untouched(level, &directory)
+                && known.is_untouched(level + 1, &wanted)
+        });
+        if !is_all {
+            narrow(&directory, &wanted, &model)?;
+        }
         directory = wanted;
-        if !directory.exists() {
+        if !is_all && !directory.exists() {
             return Ok(());
         }
     }
-    for part in [&job.mounts, &job.shared] {
+    for (number, part) in [(MOUNTS, &job.mounts), (SHARED, &job.shared)] {
+        if known.is_some_and(|known| known.is_untouched(number, part)) {
+            continue;
+        }
         match fs::symlink_metadata(part) {
             Ok(data) if is_as_made(&data, &model) => retain(part, |_, _| false)?,
             _ => remove(part)?,
@@ -163,7 +175,7 @@ mod tests {
         fs::write(place.path().join("outside"), "kept").unwrap();
         old.iter().for_each(|job| make(&paths(&jobs, job)));
         spoil(&paths(&jobs, old.first().unwrap_or(&"none")));
-        make_room(&jobs, &paths(&jobs, "w/e/j")).unwrap();
+        make_room(&jobs, &paths(&jobs, "w/e/j"), None).unwrap();
         assert_eq!(tree(&jobs), expected);
         assert_eq!(fs::read_to_string(place.path().join("outside")).unwrap(), "kept");
     }
