@@ -62,8 +62,10 @@ pub struct Frame {
 impl Frame {
     /// To be called when all is made, and before the first process of the job.
     pub fn remember(job: &JobPaths, hosts: &str) -> Self {
-        let mark = |path: PathBuf| Mark::of(&fs::symlink_metadata(path).ok()?);
-        Self { temp: job.temp.clone(), hosts: hosts.to_owned(), marks: parts(job).map(mark) }
+        let paths = parts(job);
+        let mark = |part: usize| Mark::of(&look(part, &paths[part]).ok()?);
+        let marks = std::array::from_fn(mark);
+        Self { temp: job.temp.clone(), hosts: hosts.to_owned(), marks }
     }
 
     /// True when the frame is the one that `job` needs, and nothing in it was touched. False says
@@ -79,10 +81,8 @@ impl Frame {
     /// True when `path` is the same part as before, and was not touched: a directory holds what it
     /// held. Parts are numbered from the directory of all jobs, [`MOUNTS`] and [`SHARED`] come last.
     pub fn is_untouched(&self, part: usize, path: &Path) -> bool {
-        let (Some(mark), Ok(data)) = (self.marks[part], fs::symlink_metadata(path)) else {
-            return false;
-        };
-        mark.still_holds(&data)
+        let is_same = |mark: Mark| look(part, path).is_ok_and(|data| mark.still_holds(&data));
+        self.marks[part].is_some_and(is_same)
     }
 
     /// Whether the part above the job's directory at this level bore this name.
@@ -90,6 +90,11 @@ impl Frame {
         let below = self.temp.strip_prefix(jobs).unwrap_or(Path::new(""));
         below.iter().nth(level) == Some(name)
     }
+}
+
+/// The directory of all jobs may be a link to a larger disk; nothing below it may be one.
+fn look(part: usize, path: &Path) -> io::Result<Metadata> {
+    if part == 0 { fs::metadata(path) } else { fs::symlink_metadata(path) }
 }
 
 /// In one read.

@@ -80,7 +80,7 @@ impl Attempt {
                 Outcome::Ended(End::Lost { reason: "the agent had an internal error".into() })
             });
             // First, as the next attempt begins as soon as the end of this one is reported.
-            worker.is_idle();
+            worker.release();
             tell(News::Over(outcome));
         })?;
         Ok(own)

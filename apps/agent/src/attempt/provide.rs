@@ -132,9 +132,6 @@ impl Site {
         frame: Option<&Frame>,
     ) -> Result<MountWatch, NotProvided> {
         let jobs = &self.paths.jobs;
-        if !jobs.exists() {
-            make(jobs, Owner::Agent)?;
-        }
         let unmount = || {
             let watch = MountWatch::begin()?;
             mount_table::clear(jobs, &host.scratch()).map_err(io::Error::other)?;

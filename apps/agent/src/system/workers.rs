@@ -20,7 +20,7 @@ pub struct Worker<'a> {
 
 impl Worker<'_> {
     /// From now on it may be given more, which it does afterwards.
-    pub fn is_idle(self) {
+    pub fn release(self) {
         self.workers.lock().push(self.inbox.clone());
     }
 }
@@ -62,7 +62,7 @@ mod tests {
         let (release, held) = channel::<()>();
         let quick = |told: Sender<ThreadId>| {
             move |worker: Worker<'_>| {
-                worker.is_idle();
+                worker.release();
                 told.send(current().id()).unwrap();
             }
         };
@@ -73,7 +73,7 @@ mod tests {
         workers
             .run(move |worker| {
                 held.recv().unwrap();
-                worker.is_idle();
+                worker.release();
             })
             .unwrap();
         workers.run(quick(told)).unwrap();
