@@ -108,6 +108,12 @@ pub fn boot_id() -> String {
     id.trim().to_owned()
 }
 
+/// The time by which files are marked.
+#[expect(clippy::disallowed_methods, reason = "compared with times that the kernel wrote")]
+pub fn now_since_epoch() -> Duration {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default()
+}
+
 /// The time of day in the form of the execution log: `2018-12-23T19:46:26Z`.
 #[expect(clippy::disallowed_methods, reason = "the edge at which log lines get their time")]
 pub fn time_of_day() -> String {

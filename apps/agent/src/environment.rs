@@ -120,6 +120,8 @@ pub fn host_file(hosts: &[String]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::{Arc, Mutex};
+
     use crate::system::supervised::Supervisors;
     use protocol::{AttemptKey, InputDirectory, OutputDirectory};
 
@@ -162,6 +164,8 @@ mod tests {
             cluster_uid: "c".into(),
             inherited: vec![("PATH".into(), "/bin".into())],
             supervisors: Supervisors::default(),
+            workers: Arc::default(),
+            known: Mutex::default(),
         };
         JobEnvironment::new(&host, &host.job_paths(assignment)?, assignment, 4)
     }

@@ -28,15 +28,19 @@ impl ExecutionLog {
     }
 
     pub fn line(&mut self, text: impl Display) {
-        let line = format!("{} {text}\n", time_of_day());
-        match &mut self.file {
-            None => self.waiting.push_str(&line),
-            Some(file) => {
-                if let Err(error) = file.write_all(line.as_bytes()) {
-                    tracing::warn!(%error, line, "a line of an execution log is lost");
-                }
+        self.line_to_come(text);
+        if let Some(file) = &mut self.file {
+            if let Err(error) = file.write_all(self.waiting.as_bytes()) {
+                let lines = &self.waiting;
+                tracing::warn!(%error, lines, "lines of an execution log are lost");
             }
+            self.waiting.clear();
         }
+    }
+
+    /// For a line that another one follows at once: both are one write.
+    pub fn line_to_come(&mut self, text: impl Display) {
+        self.waiting.push_str(&format!("{} {text}\n", time_of_day()));
     }
 
     /// Lets go of the file; later lines are dropped with the log.
@@ -73,10 +77,11 @@ mod tests {
         log.line(heading(12, "job", "node"));
         assert_eq!(attempt_of(&path), None);
         log.open(&path).unwrap();
+        log.line_to_come("Mounting");
         log.line("Mounted");
         let text = std::fs::read_to_string(&path).unwrap();
         let lines: Vec<&str> = text.lines().map(|line| &line[20..]).collect();
-        assert_eq!(lines, [" Attempt 12 of job job on node node", " Mounted"]);
+        assert_eq!(lines, [" Attempt 12 of job job on node node", " Mounting", " Mounted"]);
         assert_eq!(attempt_of(&path), Some(12));
     }
 }

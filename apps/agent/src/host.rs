@@ -2,12 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use protocol::{Assignment, AttemptKey};
 
+use crate::attempt::{Frame, Mark};
 use crate::paths::{PathError, plain};
 use crate::problem::Owner;
+use crate::system::mount_table::MountWatch;
 use crate::system::supervised::Supervisors;
+use crate::system::workers::Workers;
 
 /// What user processes inherit from the agent's environment; everything else is left behind, the
 /// token above all. The proxy variables are there because jobs install packages.
@@ -44,6 +48,19 @@ pub struct Host {
     /// What user processes begin with.
     pub inherited: Vec<(String, String)>,
     pub supervisors: Supervisors,
+    pub workers: Arc<Workers>,
+    pub known: Mutex<Known>,
+}
+
+/// What need not be found out for each job. Empty when the agent starts.
+#[derive(Debug, Default)]
+pub struct Known {
+    /// Says whether the kernel has mounted anything since the job directory was found without mounts.
+    pub mounts: Option<MountWatch>,
+    /// The job directory as the job before was given it.
+    pub frame: Option<Frame>,
+    /// The number of GPUs, and `/dev` as it was when they were counted.
+    pub gpus: Option<(Mark, usize)>,
 }
 
 impl Host {
@@ -91,6 +108,10 @@ impl Host {
     /// Value of [`MARKER`] for the setup task and the services that it leaves running.
     pub fn setup_marker(&self) -> String {
         format!("setup/{}/{}", self.cluster_uid, self.node_id)
+    }
+
+    pub fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub fn job_paths(&self, assignment: &Assignment) -> Result<JobPaths, PathError> {

@@ -28,7 +28,8 @@ pub enum Fault {
 }
 
 /// To whom a path belongs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub enum Owner {
     /// The agent: made and used by it alone, below the root of the node.
     Agent,

@@ -214,6 +214,7 @@ impl<'a> Task<'a> {
             directory: host.root.clone(),
             stdout,
             stderr,
+            output_owner: Owner::User,
             leftovers: Leftovers::Keep,
         };
         host.supervisors.start(&request).map_err(|error| NotProvided::Start {

@@ -64,6 +64,8 @@ pub struct Request {
     /// Appended to, and created if need be.
     pub stdout: PathBuf,
     pub stderr: PathBuf,
+    /// To whom these two paths belong.
+    pub output_owner: Owner,
     pub leftovers: Leftovers,
 }
 
@@ -116,8 +118,11 @@ fn work() -> io::Result<()> {
     let _ = rustix::process::setsid();
     rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
     let mut signals = Signals::install()?;
+    let own = Identity::of(rustix::process::getpid().as_raw_nonzero().get())
+        .ok_or_else(|| io::Error::other("/proc is not mounted"))?;
+    let boot = boot_id();
     while let Some(request) = receive::<Request>(io::stdin().lock())? {
-        let record = supervise(&request, &mut signals)?;
+        let record = supervise(&request, own, &boot, &mut signals)?;
         // An error means that the agent is gone; standard input will say so, too.
         let mut replies = io::stdout().lock();
         let _ = send(&record, &mut replies).and_then(|()| replies.flush());
@@ -126,11 +131,14 @@ fn work() -> io::Result<()> {
 }
 
 /// How the command went; `None` when its slot was no longer there for it.
-fn supervise(request: &Request, signals: &mut Signals) -> io::Result<Option<Record>> {
-    let own = Identity::of(rustix::process::getpid().as_raw_nonzero().get())
-        .ok_or_else(|| io::Error::other("/proc is not mounted"))?;
+fn supervise(
+    request: &Request,
+    own: Identity,
+    boot: &str,
+    signals: &mut Signals,
+) -> io::Result<Option<Record>> {
     let begun = Uptime::now().in_clock_ticks();
-    let claim = Claim { supervisor: own, boot: boot_id(), begun };
+    let claim = Claim { supervisor: own, boot: boot.to_owned(), begun };
     let Some(claimed) = request.slot.claim(&claim)? else { return Ok(None) };
     let record = match start(request) {
         Ok(main) => {
@@ -157,8 +165,9 @@ fn supervise(request: &Request, signals: &mut Signals) -> io::Result<Option<Reco
 /// Starts the shell in a process group of its own, so that `kill 0` in a job hits the job only.
 fn start(request: &Request) -> Result<Pid, (String, Fault)> {
     let open = |path: &Path| {
-        append(path)
-            .map_err(|error| (format!("{}: {error}", path.display()), Owner::User.fault(&error)))
+        append(path).map_err(|error| {
+            (format!("{}: {error}", path.display()), request.output_owner.fault(&error))
+        })
     };
     let (stdout, stderr) = (open(&request.stdout)?, open(&request.stderr)?);
     let child = Command::new(SHELL)

@@ -83,17 +83,20 @@ impl Journal {
 
     /// Remembers `state` from now on.
     pub fn save(&self, state: &State) -> io::Result<()> {
-        write_line(&self.open("attempt.json")?, state)
+        write_line(&self.open("attempt.json")?, state).map(drop)
     }
 
     /// Remembers why the attempt is being ended.
     pub fn save_ending(&self, key: &AttemptKey, ending: Ending) -> io::Result<()> {
-        write_line(&self.open("ending.json")?, &Ended { key: key.clone(), ending })
+        write_line(&self.open("ending.json")?, &Ended { key: key.clone(), ending }).map(drop)
     }
 
     /// Forgets the attempt.
     pub fn clear(&self) {
-        let cleared = self.open("attempt.json").and_then(|file| write_line(&file, &None::<State>));
+        let cleared = self.open("attempt.json").and_then(|file| {
+            // Nothing of it stays behind the line either.
+            write_line(&file, &None::<State>).and_then(|length| file.set_len(length))
+        });
         if let Err(error) = cleared {
             tracing::warn!(%error, "an attempt cannot be forgotten");
         }

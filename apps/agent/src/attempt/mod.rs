@@ -2,6 +2,7 @@
 
 mod earlier;
 mod journal;
+mod memory;
 mod provide;
 mod sequence;
 mod wipe;
@@ -17,6 +18,7 @@ use crate::system::leftovers;
 use crate::system::orders::{Cause, Ending, Orders};
 
 pub use journal::{Journal, Stage, State};
+pub use memory::{Frame, Mark};
 use sequence::Sequence;
 
 /// From where an attempt goes on.
@@ -68,7 +70,8 @@ impl Attempt {
     ) -> std::io::Result<Self> {
         let orders = Arc::new(Orders::new(start)?);
         let own = Self { orders: Arc::clone(&orders) };
-        std::thread::Builder::new().name("attempt".into()).spawn(move || {
+        let workers = Arc::clone(&host.workers);
+        workers.run(move |worker| {
             let marker = host.attempt_marker(&key);
             let work = || Sequence::run(&host, begin, &orders, &|news| tell(News::Progress(news)));
             // A fault of ours must not leave a job running that nobody watches.
@@ -76,6 +79,8 @@ impl Attempt {
                 leftovers::kill(&marker, None);
                 Outcome::Ended(End::Lost { reason: "the agent had an internal error".into() })
             });
+            // First, as the next attempt begins as soon as the end of this one is reported.
+            worker.release();
             tell(News::Over(outcome));
         })?;
         Ok(own)

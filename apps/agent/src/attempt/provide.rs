@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use protocol::Assignment;
 
 use super::earlier::Earlier;
+use super::memory::{Frame, Mark};
 use super::wipe::make_room;
 use crate::environment::{JobEnvironment, host_file};
 use crate::execution_log::{ExecutionLog, heading};
@@ -14,7 +15,7 @@ use crate::host::{Host, JobPaths, MARKER};
 use crate::mounts::MountRoot;
 use crate::paths::plain;
 use crate::problem::{NotProvided, Owner};
-use crate::system::mount_table;
+use crate::system::mount_table::{self, MountWatch};
 
 /// The place of an attempt on this node.
 pub struct Site {
@@ -27,7 +28,7 @@ impl Site {
     pub fn plan(host: &Host, assignment: &Assignment) -> Result<Self, NotProvided> {
         plain(&assignment.node_id)?;
         let paths = host.job_paths(assignment)?;
-        let environment = JobEnvironment::new(host, &paths, assignment, count_gpus())?;
+        let environment = JobEnvironment::new(host, &paths, assignment, gpus(host))?;
         Ok(Self { paths, environment })
     }
 
@@ -102,24 +103,61 @@ impl Site {
     }
 
     fn make_temp(&self, host: &Host, assignment: &Assignment) -> Result<(), NotProvided> {
-        let jobs = host.jobs();
-        make(&jobs, Owner::Agent)?;
-        mount_table::clear(&jobs, &host.scratch())
-            .map_err(io::Error::other)
-            .and_then(|_| make_room(&jobs, &self.paths))
+        let hosts = host_file(&assignment.hosts);
+        let (mounts, frame) = {
+            // Taken out for as long as it is not certain again.
+            let mut known = host.known();
+            (known.mounts.take().filter(MountWatch::is_quiet), known.frame.take())
+        };
+        let frame = frame.filter(|_| mounts.is_some());
+        let serves = frame.as_ref().is_some_and(|it| it.serves(&self.paths, &hosts));
+        let (mounts, frame) = match (mounts, frame) {
+            (Some(mounts), Some(frame)) if serves => (mounts, frame),
+            (mounts, frame) => {
+                let mounts = self.make_frame(host, &hosts, mounts, frame.as_ref())?;
+                (mounts, Frame::remember(&self.paths, &hosts))
+            }
+        };
+        let mut known = host.known();
+        (known.mounts, known.frame) = (Some(mounts), Some(frame));
+        Ok(())
+    }
+
+    /// Removes what former jobs left, and makes what this one needs. `mounts`: there are none.
+    fn make_frame(
+        &self,
+        host: &Host,
+        hosts: &str,
+        mounts: Option<MountWatch>,
+        frame: Option<&Frame>,
+    ) -> Result<MountWatch, NotProvided> {
+        let jobs = &self.paths.jobs;
+        let unmount = || {
+            let watch = MountWatch::begin()?;
+            mount_table::clear(jobs, &host.scratch()).map_err(io::Error::other)?;
+            Ok(watch)
+        };
+        let mounts = mounts
+            .map_or_else(unmount, Ok)
+            .and_then(|watch| make_room(jobs, &self.paths, frame).map(|()| watch))
             .map_err(NotProvided::storage(
                 "remove what former jobs left on it",
                 Owner::Agent,
                 jobs,
             ))?;
         for path in [&self.paths.mounts, &self.paths.shared] {
-            make(path, Owner::Agent)?;
+            match fs::create_dir(path) {
+                // Of what was there before, only directories were left.
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(_) => make(path, Owner::Agent)?,
+                Ok(()) => {}
+            }
         }
-        let (hosts, path) = (host_file(&assignment.hosts), &self.paths.host_file);
+        let path = &self.paths.host_file;
         if fs::read_to_string(path).is_ok_and(|old| old == hosts) {
-            return Ok(());
+            return Ok(mounts);
         }
-        fs::write(path, hosts).map_err(NotProvided::storage(
+        fs::write(path, hosts).map(|()| mounts).map_err(NotProvided::storage(
             "write the host file",
             Owner::Agent,
             path,
@@ -149,10 +187,30 @@ impl Site {
 }
 
 fn make(path: &Path, owner: Owner) -> Result<(), NotProvided> {
+    // The usual case first: of what is below the user's prefix the last two are missing, and each
+    // failed try costs a file server a round trip.
+    let made =
+        path.parent().map(|parent| fs::create_dir(parent).and_then(|()| fs::create_dir(path)));
+    if let Some(Ok(())) = made {
+        return Ok(());
+    }
     fs::create_dir_all(path).map_err(NotProvided::storage("create a directory", owner, path))
 }
 
-/// Counted anew for each attempt: drivers may come with the setup task.
+/// Counted anew when `/dev` has changed: drivers may come with the setup task.
+fn gpus(host: &Host) -> usize {
+    let mut known = host.known();
+    let devices = fs::metadata("/dev").ok();
+    if let (Some((mark, count)), Some(devices)) = (known.gpus, &devices)
+        && mark.still_holds(devices)
+    {
+        return count;
+    }
+    let count = count_gpus();
+    known.gpus = devices.as_ref().and_then(Mark::of).map(|mark| (mark, count));
+    count
+}
+
 fn count_gpus() -> usize {
     let Ok(devices) = fs::read_dir("/dev") else { return 0 };
     let is_gpu = |name: &str| {

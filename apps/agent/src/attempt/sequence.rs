@@ -17,7 +17,7 @@ use crate::clock::Uptime;
 use crate::execution_log::ExecutionLog;
 use crate::host::Host;
 use crate::problem::{Fault, NotProvided, Owner};
-use crate::supervisor::{Leftovers, Request, append};
+use crate::supervisor::{Leftovers, Request};
 use crate::system::leftovers;
 use crate::system::minder::{Limit, Minder};
 use crate::system::orders::{Cause, Ending, Orders};
@@ -26,6 +26,9 @@ use crate::system::supervised::{Found, Supervised, Verdict};
 
 /// Within this time a shutdown has signalled all processes, in whatever order.
 const SHUTDOWN_SPREAD: Duration = Duration::from_millis(100);
+
+/// Less than the node waits for something that is over at once.
+const AT_ONCE: Duration = Duration::from_millis(20);
 
 const PREPARATION: &str = "preparation";
 const COMMAND: &str = "command";
@@ -187,9 +190,13 @@ impl<'a> Sequence<'a> {
             self.log.line("Command started");
             self.begin(Stage::Command, COMMAND, &command_line, output)?
         };
-        (self.report)(Progress::Running);
+        // That it runs is news only if it is not over at once.
+        let is_over = matches!(&supervised, Found::Running(it) if it.is_over_within(AT_ONCE));
+        if !is_over {
+            (self.report)(Progress::Running);
+        }
         let exit_code = self.outlast(supervised, "command")?;
-        self.log.line(format_args!("Command ended with exit code {exit_code}"));
+        self.log.line_to_come(format_args!("Command ended with exit code {exit_code}"));
         Ok(exit_code)
     }
 
@@ -221,14 +228,6 @@ impl<'a> Sequence<'a> {
         self.state.slot_id = unique_id();
         self.state.first_process_at.get_or_insert_with(Uptime::now);
         self.journal.save(&self.state).map_err(cannot_remember)?;
-        for path in &output {
-            let owner = self.site.paths.owner(path);
-            append(path).map_err(NotProvided::storage(
-                "write the output of the job",
-                owner,
-                path,
-            ))?;
-        }
         let [stdout, stderr] = output;
         let request = Request {
             slot: self.journal.slot(slot, &self.state.slot_id),
@@ -237,6 +236,7 @@ impl<'a> Sequence<'a> {
             directory: self.site.paths.temp.clone(),
             stdout,
             stderr,
+            output_owner: self.site.paths.owner(&self.site.environment.stdouterr),
             leftovers: Leftovers::Kill,
         };
         match self.host.supervisors.start(&request) {

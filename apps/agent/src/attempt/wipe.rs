@@ -11,6 +11,7 @@ use std::io;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
+use super::memory::{Frame, MOUNTS, SHARED};
 use crate::host::JobPaths;
 
 /// A directory that once held very many files is slow to read for ever.
@@ -19,20 +20,29 @@ const GROWN: u64 = 64 * 1024;
 /// What the owner of a directory needs to empty it.
 const OWNER_ALL: u32 = 0o700;
 
-/// Empties `jobs` but for the empty directories of `job`. Nothing may be mounted there.
-pub fn make_room(jobs: &Path, job: &JobPaths) -> io::Result<()> {
-    open_up(jobs)?;
-    let model = fs::metadata(jobs)?;
+/// Empties `jobs` but for the empty directories of `job`. Nothing may be mounted there. `known`: what
+/// the job before was given.
+pub fn make_room(jobs: &Path, job: &JobPaths, known: Option<&Frame>) -> io::Result<()> {
+    let model = own(jobs)?;
+    let is_untouched = |part, path: &Path| known.is_some_and(|it| it.is_untouched(part, path));
     let mut directory = jobs.to_owned();
-    for name in job.temp.strip_prefix(jobs).map_err(io::Error::other)? {
+    let mut is_known = is_untouched(0, jobs);
+    for (level, name) in job.temp.strip_prefix(jobs).map_err(io::Error::other)?.iter().enumerate() {
         let wanted = directory.join(name);
-        narrow(&directory, &wanted, &model)?;
-        directory = wanted;
-        if !directory.exists() {
+        // A job of another name takes over the directory, whose name changes.
+        let had_name = known.is_some_and(|it| it.had_name(jobs, level, name));
+        let was_known =
+            std::mem::replace(&mut is_known, had_name && is_untouched(level + 1, &wanted));
+        let holds_only_it = was_known && is_known;
+        if !holds_only_it && !narrow(&directory, &wanted, &model)? {
             return Ok(());
         }
+        directory = wanted;
     }
-    for part in [&job.mounts, &job.shared] {
+    for (number, part) in [(MOUNTS, &job.mounts), (SHARED, &job.shared)] {
+        if is_untouched(number, part) {
+            continue;
+        }
         match fs::symlink_metadata(part) {
             Ok(data) if is_as_made(&data, &model) => retain(part, |_, _| false)?,
             _ => remove(part)?,
@@ -46,18 +56,37 @@ pub fn make_room(jobs: &Path, job: &JobPaths) -> io::Result<()> {
     })
 }
 
-/// Leaves nothing in `directory` but `wanted`, which another directory may become.
-fn narrow(directory: &Path, wanted: &Path, model: &Metadata) -> io::Result<()> {
+/// Leaves nothing in `directory` but `wanted`, which another directory may become. False when nothing
+/// is left.
+fn narrow(directory: &Path, wanted: &Path, model: &Metadata) -> io::Result<bool> {
     let serves =
         |path: &Path| fs::symlink_metadata(path).is_ok_and(|data| is_as_made(&data, model));
-    if !serves(wanted) {
+    let mut is_there = serves(wanted);
+    if !is_there {
         remove(wanted)?;
         let entries = fs::read_dir(directory)?.collect::<io::Result<Vec<_>>>()?;
         if let Some(other) = entries.iter().map(DirEntry::path).find(|path| serves(path)) {
             fs::rename(other, wanted)?;
+            is_there = true;
+            if entries.len() == 1 {
+                return Ok(true);
+            }
         }
     }
-    retain(directory, |entry, _| entry.path() == wanted)
+    retain(directory, |entry, _| entry.path() == wanted)?;
+    Ok(is_there)
+}
+
+/// The directory of all jobs, as its owner can use it.
+fn own(jobs: &Path) -> io::Result<Metadata> {
+    let data = match fs::metadata(jobs) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            fs::create_dir_all(jobs)?;
+            fs::metadata(jobs)?
+        }
+        data => data?,
+    };
+    if open_up(jobs, &data)? { fs::metadata(jobs) } else { Ok(data) }
 }
 
 /// A directory as the agent makes them: not opened to others, not grown.
@@ -92,20 +121,20 @@ fn remove(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Lets the owner read and change a directory, if that is not so already.
-fn open_up(directory: &Path) -> io::Result<()> {
-    let data = fs::symlink_metadata(directory)?;
-    if data.is_dir() && data.mode() & OWNER_ALL != OWNER_ALL {
+/// Lets the owner read and change a directory; false if that was so already.
+fn open_up(directory: &Path, data: &Metadata) -> io::Result<bool> {
+    let is_locked = data.is_dir() && data.mode() & OWNER_ALL != OWNER_ALL;
+    if is_locked {
         fs::set_permissions(directory, Permissions::from_mode(data.mode() | OWNER_ALL))?;
     }
-    Ok(())
+    Ok(is_locked)
 }
 
 /// The same for all below. Every process of the job is gone, so nothing turns into a link meanwhile.
 fn open_up_all(directory: &Path) -> io::Result<()> {
     let mut pending = vec![directory.to_owned()];
     while let Some(next) = pending.pop() {
-        open_up(&next)?;
+        open_up(&next, &fs::symlink_metadata(&next)?)?;
         for entry in fs::read_dir(next)? {
             let entry = entry?;
             if entry.file_type()?.is_dir() {
@@ -163,7 +192,7 @@ mod tests {
         fs::write(place.path().join("outside"), "kept").unwrap();
         old.iter().for_each(|job| make(&paths(&jobs, job)));
         spoil(&paths(&jobs, old.first().unwrap_or(&"none")));
-        make_room(&jobs, &paths(&jobs, "w/e/j")).unwrap();
+        make_room(&jobs, &paths(&jobs, "w/e/j"), None).unwrap();
         assert_eq!(tree(&jobs), expected);
         assert_eq!(fs::read_to_string(place.path().join("outside")).unwrap(), "kept");
     }

@@ -11,7 +11,7 @@ mod steps;
 
 use std::fs::{self, DirBuilder, File};
 use std::os::unix::fs::DirBuilderExt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::Context;
@@ -84,6 +84,8 @@ impl Node {
             cluster_uid: options.cluster_uid.clone(),
             inherited: options.inherited.clone(),
             supervisors: Supervisors::default(),
+            workers: Arc::default(),
+            known: Mutex::default(),
         });
         for path in [host.mounts(), host.jobs()] {
             fs::create_dir_all(path).with_context(show)?;

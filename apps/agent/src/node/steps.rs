@@ -28,7 +28,9 @@ impl Node {
             needs_assignment: self.attempt.as_ref().is_some_and(Present::needs_assignment),
             departing: self.departure.is_some(),
         };
-        for step in plan::plan(situation, desired) {
+        let steps = plan::plan(situation, desired);
+        let begins = steps.iter().any(|step| matches!(step, Step::Begin { .. }));
+        for step in steps {
             match step {
                 Step::BeginSetup(setup) => self.begin_setup(*setup),
                 Step::Begin { assignment, start } => self.begin(assignment, start),
@@ -38,6 +40,9 @@ impl Node {
                     self.end_attempt(Cause::Stopped, Uptime::now().after_seconds(grace_seconds));
                 }
                 Step::Fence => self.fence(),
+                // What begins now is written over it. Were the agent killed before that, the next one
+                // would report the end once more and be told again that it is known.
+                Step::Forget if begins => self.attempt = None,
                 Step::Forget => self.forget(),
                 Step::ReportStopped(key) => {
                     self.attempt = Some(Present { key, condition: Condition::Ended(End::Stopped) });
@@ -60,7 +65,7 @@ impl Node {
 
     pub(super) fn begin(&mut self, assignment: Box<Assignment>, start: bool) {
         let key = assignment.key.clone();
-        tracing::info!(job = key.job_name, attempt = key.number, "beginning an attempt");
+        tracing::debug!(job = key.job_name, attempt = key.number, "beginning an attempt");
         self.settling = true;
         self.spawn(key, Begin::Fresh(assignment), start, Progress::Preparing);
     }

@@ -8,3 +8,4 @@ pub mod orders;
 pub use ::processes;
 pub mod slot;
 pub mod supervised;
+pub mod workers;

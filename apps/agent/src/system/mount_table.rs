@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
 use super::helper::{self, HelperError};
 
 /// A file server that is gone can hold `umount` up for ever.
@@ -24,6 +26,24 @@ pub fn at_or_below(path: &Path) -> io::Result<Vec<PathBuf>> {
     points.retain(|point| point.starts_with(path));
     points.sort_by_key(|point| std::cmp::Reverse(point.components().count()));
     Ok(points)
+}
+
+/// Notices mounts without reading the table.
+#[derive(Debug)]
+pub struct MountWatch(File);
+
+impl MountWatch {
+    /// From now on.
+    pub fn begin() -> io::Result<Self> {
+        File::open("/proc/self/mountinfo").map(Self)
+    }
+
+    /// Whether anything was mounted or unmounted, anywhere, since the last time this was asked.
+    pub fn is_quiet(&self) -> bool {
+        let mut table = [PollFd::new(&self.0, PollFlags::PRI)];
+        // The kernel marks a table that has changed for whoever has it open, once.
+        poll(&mut table, Some(&Timespec::default())).is_ok_and(|changed| changed == 0)
+    }
 }
 
 /// The fifth field of each line, with its octal escapes undone.
@@ -86,6 +106,22 @@ mod tests {
         let table = b"22 1 0:21 / /proc rw - proc proc rw\n\
             30 1 8:1 /x /a\\040b\\134c rw shared:1 - ext4 /dev/sda rw\n";
         assert_eq!(points(table), [PathBuf::from("/proc"), PathBuf::from("/a b\\c")]);
+    }
+
+    #[test]
+    fn a_mount_is_noticed_once() {
+        let watch = MountWatch::begin().unwrap();
+        while !watch.is_quiet() {}
+        let place = tempfile::tempdir().unwrap();
+        let mount = |program: &str, arguments: &[&str]| {
+            let done = Command::new(program).args(arguments).arg(place.path()).output();
+            done.is_ok_and(|output| output.status.success())
+        };
+        if mount("mount", &["-t", "tmpfs", "tmpfs"]) {
+            assert!(!watch.is_quiet());
+            assert!(at_or_below(place.path()).unwrap().len() == 1);
+            assert!(mount("umount", &[]) && !watch.is_quiet());
+        }
     }
 
     #[test]

@@ -29,6 +29,9 @@ use crate::problem::Fault;
 /// Between taking the lock and writing the claim a supervisor needs microseconds.
 const CLAIM_LIMIT: Duration = Duration::from_secs(10);
 
+/// One read should do.
+const USUAL_LINE: usize = 2048;
+
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Slot {
     path: PathBuf,
@@ -184,7 +187,7 @@ impl Slot {
     }
 
     fn write(&self, file: &File, state: State) -> io::Result<()> {
-        write_line(file, &Line { id: self.id.clone(), state })
+        write_line(file, &Line { id: self.id.clone(), state }).map(drop)
     }
 }
 
@@ -209,21 +212,31 @@ pub fn unique_id() -> String {
     format!("{}-{}-{count}", std::process::id(), Uptime::now())
 }
 
-/// Replaces the content of a file by one line of JSON, in place.
-pub fn write_line(file: &File, value: &impl Serialize) -> io::Result<()> {
+/// Replaces the first line of a file by one line of JSON, in place. The rest of a longer line that was
+/// there before may follow it. Returns the length of the line.
+pub fn write_line(file: &File, value: &impl Serialize) -> io::Result<u64> {
     let mut text = serde_json::to_vec(value)?;
     text.push(b'\n');
     file.write_all_at(&text, 0)?;
-    file.set_len(text.len() as u64)
+    Ok(text.len() as u64)
 }
 
 /// The line that [`write_line`] wrote; `None` when there is none, or it is something else.
 pub fn read_line<T: for<'a> Deserialize<'a>>(file: &File) -> Option<T> {
-    let length = usize::try_from(file.metadata().ok()?.len()).ok()?;
-    let mut text = vec![0; length];
-    file.read_exact_at(&mut text, 0).ok()?;
-    // After the line there may be the rest of a longer one, if the writer was killed just then.
-    serde_json::from_slice(text.split(|byte| *byte == b'\n').next()?).ok()
+    let mut text = vec![0; USUAL_LINE];
+    let mut length = 0;
+    loop {
+        let read = file.read_at(&mut text[length..], length as u64).ok()?;
+        let line_end = text[length..length + read].iter().position(|byte| *byte == b'\n');
+        if let Some(end) = line_end {
+            return serde_json::from_slice(&text[..length + end]).ok();
+        }
+        if read == 0 {
+            return None; // The first line of this file, half written.
+        }
+        length += read;
+        text.resize(text.len().max(length * 2), 0);
+    }
 }
 
 #[cfg(test)]
@@ -313,6 +326,11 @@ mod tests {
         file.write_all_at(b"12\n", 0).unwrap();
         assert_eq!(read_line(&file), Some(12));
         write_line(&file, &3).unwrap();
-        assert_eq!(file.metadata().unwrap().len(), 2);
+        assert_eq!(read_line(&file), Some(3));
+        let long = "x".repeat(3 * USUAL_LINE);
+        write_line(&file, &long).unwrap();
+        assert_eq!(read_line::<String>(&file), Some(long));
+        file.set_len(100).unwrap();
+        assert_eq!(read_line::<String>(&file), None);
     }
 }

@@ -7,6 +7,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
@@ -127,8 +128,14 @@ impl Supervised {
 
     /// True when the command is over, or its supervisor gone: a signal would come too late.
     pub fn is_over(&self) -> bool {
+        self.is_over_within(Duration::ZERO)
+    }
+
+    /// The same, after waiting for it for some time.
+    pub fn is_over_within(&self, limit: Duration) -> bool {
         let mut handle = [PollFd::from_borrowed_fd(self.handle(), PollFlags::IN)];
-        poll(&mut handle, Some(&Timespec::default())).is_ok_and(|ready| ready > 0)
+        let limit = Timespec::try_from(limit).unwrap_or_default();
+        poll(&mut handle, Some(&limit)).is_ok_and(|ready| ready > 0)
     }
 
     /// Becomes readable when the command is over, or its supervisor gone.

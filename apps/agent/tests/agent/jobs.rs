@@ -247,3 +247,38 @@ fn a_second_attempt_keeps_the_first_one_s_logs_apart() {
         [&["attempt-1", "attempt-2"], &files[..1], &["plots"], &files[1..]].concat()
     );
 }
+
+#[test]
+fn what_a_job_leaves_is_noticed_after_many_that_left_nothing() {
+    let control = ControlPlane::start();
+    let mut node = Node::ready(&control);
+    let mut run = |name: &str, command_line: &str| {
+        let job = Job::new(command_line).with(|assignment| assignment.job = name.into());
+        assert_eq!(node.run(&control, &job), End::Exited { exit_code: 0 });
+        std::thread::sleep(std::time::Duration::from_millis(30));
+        node.read(&job, "stdout.txt")
+    };
+    // The last one mounts something, if it may, which changes no directory of the agent.
+    let traces = [
+        "touch left",
+        "touch shared/left",
+        "touch mounts/left",
+        "touch ../left ../../left ../../../left",
+        "echo evil > hostfile",
+        "mount -t tmpfs tmpfs shared && touch shared/left || true",
+    ];
+    for trace in traces {
+        for next in ["job", "another"] {
+            for _ in 0..3 {
+                run("job", "true");
+            }
+            run("job", trace);
+            let seen = run(next, "ls -A . .. ../.. ../../.. mounts shared; cat hostfile");
+            let expected = format!(
+                ".:\nhostfile\nmounts\nshared\n\n..:\n{next}\n\n../..:\nexperiment\n\n\
+                ../../..:\nworkspace\n\nmounts:\n\nshared:\n127.0.1.1 slots=1 max-slots=1\n"
+            );
+            assert_eq!(seen, expected, "after '{trace}'");
+        }
+    }
+}

@@ -229,3 +229,26 @@ fn a_job_survives_being_restarted_many_times() {
         control.wait_until_idle(&node.id);
     }
 }
+
+#[test]
+fn a_queue_of_jobs_survives_restarts_at_any_moment() {
+    let control = ControlPlane::start();
+    let mut node = Node::ready(&control);
+    let jobs: Vec<Job> = (0..60).map(|_| Job::new("echo ran; exit 2")).collect();
+    jobs.iter().for_each(|job| node.owns(job));
+    control.change(&node.id, |script| script.queue = jobs.iter().skip(1).map(Job::run).collect());
+    control.desire(&node.id, jobs[0].run());
+    // Each answer to an end is the next job: the moment between the two is met as well.
+    for delay in 0..12 {
+        std::thread::sleep(std::time::Duration::from_millis(3 + 5 * (delay % 4)));
+        node.kill_agent();
+        node.start_agent(&control);
+    }
+    for job in &jobs {
+        assert_eq!(control.end_of(&node.id, &job.key()), End::Exited { exit_code: 2 });
+        assert_eq!(node.read(job, "stdout.txt"), "ran\n", "once and only once");
+    }
+    control.wait_until_idle(&node.id);
+    let remembered = fs::read_to_string(node.root().join("agent/attempt.json")).unwrap();
+    assert_eq!(remembered, "null\n");
+}

@@ -1,0 +1,187 @@
+//! What the agent knows of its job directory from the job before, so that it need not read it again.
+//!
+//! Reading six directories is most of what the agent would do for a short job. A directory whose time
+//! of change (which no user can set) is still the same holds what it held, with the same mode. File
+//! systems keep that time in ticks: of what was changed just before it was looked at nothing is
+//! remembered, as a second change within the same tick would not show.
+
+use std::ffi::OsStr;
+use std::fs::{self, File, Metadata};
+use std::io;
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::path::{Path, PathBuf};
+
+use crate::clock::now_since_epoch;
+use crate::host::JobPaths;
+
+/// Far more than a tick of any kernel, in nanoseconds.
+const TICK: i128 = 20_000_000;
+/// A file system that only knows seconds, or two of them.
+const COARSE_TICK: i128 = 3_000_000_000;
+
+/// A file or directory at one moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mark {
+    device: u64,
+    inode: u64,
+    /// Nanoseconds since 1970.
+    changed: i128,
+}
+
+impl Mark {
+    /// `None` when what comes next might not show.
+    pub fn of(data: &Metadata) -> Option<Self> {
+        Self::at(data, now_since_epoch().as_nanos().cast_signed())
+    }
+
+    fn at(data: &Metadata, now: i128) -> Option<Self> {
+        let changed = i128::from(data.ctime()) * 1_000_000_000 + i128::from(data.ctime_nsec());
+        let tick = if data.ctime_nsec() == 0 { COARSE_TICK } else { TICK };
+        (now - changed > tick).then(|| Self { device: data.dev(), inode: data.ino(), changed })
+    }
+
+    pub fn still_holds(self, data: &Metadata) -> bool {
+        let changed = i128::from(data.ctime()) * 1_000_000_000 + i128::from(data.ctime_nsec());
+        self == Self { device: data.dev(), inode: data.ino(), changed }
+    }
+}
+
+/// The parts of the frame that every job finds, and the place of some among them.
+const PARTS: usize = 7;
+pub const MOUNTS: usize = 4;
+pub const SHARED: usize = 5;
+
+/// The frame as it was made for the job before.
+#[derive(Debug)]
+pub struct Frame {
+    temp: PathBuf,
+    hosts: String,
+    marks: [Option<Mark>; PARTS],
+}
+
+impl Frame {
+    /// To be called when all is made, and before the first process of the job.
+    pub fn remember(job: &JobPaths, hosts: &str) -> Self {
+        let paths = parts(job);
+        let mark = |part: usize| Mark::of(&look(part, &paths[part]).ok()?);
+        let marks = std::array::from_fn(mark);
+        Self { temp: job.temp.clone(), hosts: hosts.to_owned(), marks }
+    }
+
+    /// True when the frame is the one that `job` needs, and nothing in it was touched. False says
+    /// nothing.
+    pub fn serves(&self, job: &JobPaths, hosts: &str) -> bool {
+        self.temp == job.temp
+            && self.hosts == hosts
+            && parts(job).iter().enumerate().all(|(part, path)| self.is_untouched(part, path))
+            // Not every file system notes the time of what is written through a mapping.
+            && holds_exactly(&job.host_file, hosts).unwrap_or(false)
+    }
+
+    /// True when `path` is the same part as before, and was not touched: a directory holds what it
+    /// held. Parts are numbered from the directory of all jobs, [`MOUNTS`] and [`SHARED`] come last.
+    pub fn is_untouched(&self, part: usize, path: &Path) -> bool {
+        let is_same = |mark: Mark| look(part, path).is_ok_and(|data| mark.still_holds(&data));
+        self.marks[part].is_some_and(is_same)
+    }
+
+    /// Whether the part above the job's directory at this level bore this name.
+    pub fn had_name(&self, jobs: &Path, level: usize, name: &OsStr) -> bool {
+        let below = self.temp.strip_prefix(jobs).unwrap_or(Path::new(""));
+        below.iter().nth(level) == Some(name)
+    }
+}
+
+/// The directory of all jobs may be a link to a larger disk; nothing below it may be one.
+fn look(part: usize, path: &Path) -> io::Result<Metadata> {
+    if part == 0 { fs::metadata(path) } else { fs::symlink_metadata(path) }
+}
+
+/// In one read.
+fn holds_exactly(path: &Path, text: &str) -> io::Result<bool> {
+    let mut content = vec![0; text.len() + 1];
+    let length = File::open(path)?.read_at(&mut content, 0)?;
+    Ok(content[..length] == *text.as_bytes())
+}
+
+/// From the directory of all jobs to the parts of the job's own.
+fn parts(job: &JobPaths) -> [PathBuf; PARTS] {
+    let above = |levels: usize| job.temp.ancestors().nth(levels).unwrap_or(Path::new("/")).into();
+    [
+        job.jobs.clone(),
+        above(2),
+        above(1),
+        job.temp.clone(),
+        job.mounts.clone(),
+        job.shared.clone(),
+        job.host_file.clone(),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::Permissions;
+    use std::os::unix::fs::PermissionsExt;
+    use std::time::Duration;
+
+    use super::*;
+
+    fn make(place: &Path) -> JobPaths {
+        let jobs = place.join("jobs");
+        let temp = jobs.join("w/e/j");
+        let job = JobPaths {
+            jobs,
+            mounts: temp.join("mounts"),
+            shared: temp.join("shared"),
+            host_file: temp.join("hostfile"),
+            temp,
+        };
+        fs::create_dir_all(&job.mounts).unwrap();
+        fs::create_dir_all(&job.shared).unwrap();
+        fs::write(&job.host_file, "host\n").unwrap();
+        job
+    }
+
+    /// Whether the frame still serves after `change`.
+    fn check(change: impl FnOnce(&JobPaths), expected: bool) {
+        let place = tempfile::tempdir().unwrap();
+        let job = make(place.path());
+        assert!(!Frame::remember(&job, "host\n").serves(&job, "host\n"), "it is too young");
+        std::thread::sleep(Duration::from_millis(25));
+        let frame = Frame::remember(&job, "host\n");
+        assert!(!frame.serves(&job, "other\n"));
+        change(&job);
+        assert_eq!(frame.serves(&job, "host\n"), expected);
+    }
+
+    #[test]
+    fn only_an_untouched_frame_serves_again() {
+        check(|_| {}, true);
+        check(|job| assert_eq!(fs::read_dir(&job.temp).unwrap().count(), 3), true);
+        check(|job| fs::write(job.temp.join("x"), "").unwrap(), false);
+        check(|job| fs::write(job.shared.join("x"), "").unwrap(), false);
+        check(|job| fs::write(job.mounts.join("x"), "").unwrap(), false);
+        check(|job| fs::write(job.jobs.join("x"), "").unwrap(), false);
+        check(|job| fs::write(job.jobs.join("w/x"), "").unwrap(), false);
+        check(|job| fs::write(job.jobs.join("w/e/x"), "").unwrap(), false);
+        check(|job| fs::write(&job.host_file, "evil\n").unwrap(), false);
+        let open = Permissions::from_mode(0o777);
+        check(|job| fs::set_permissions(&job.shared, open).unwrap(), false);
+        check(|job| fs::hard_link(&job.host_file, job.jobs.join("../name")).unwrap(), false);
+        let there_and_back = |job: &JobPaths| {
+            fs::write(job.temp.join("x"), "").unwrap();
+            fs::remove_file(job.temp.join("x")).unwrap();
+        };
+        check(there_and_back, false);
+    }
+
+    #[test]
+    fn a_coarse_time_has_to_be_older() {
+        let data = fs::metadata("/").unwrap();
+        let changed = i128::from(data.ctime()) * 1_000_000_000 + i128::from(data.ctime_nsec());
+        assert!(Mark::at(&data, changed + 1_000_000).is_none());
+        assert!(Mark::at(&data, changed - 1_000_000_000).is_none(), "from the future");
+        let mark = Mark::at(&data, changed + 4_000_000_000).unwrap();
+        assert!(mark.still_holds(&data));
+    }
+}
