@@ -19,7 +19,8 @@ fn create(sk: &str) -> Write {
 }
 
 async fn count(storage: &dyn Storage, sk: &str) -> Option<i64> {
-    storage.get(&key(sk)).await.unwrap().and_then(|item| item.attributes.count)
+    let item = storage.get(&key(sk)).await.expect("the counter can be read");
+    item.and_then(|item| item.attributes.count)
 }
 
 #[tokio::test]

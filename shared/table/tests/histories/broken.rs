@@ -77,12 +77,15 @@ fn unconditional(mut writes: Vec<Write>) -> Vec<Write> {
 #[async_trait]
 impl Storage for Broken {
     async fn get(&self, key: &Key) -> Result<Option<Item>, Error> {
-        let cached = self.cache.lock().unwrap().remove(key);
+        let cached = self.cache.lock().expect("no test panics while it holds this").remove(key);
         if let (Defect::StaleReads, Some(item)) = (self.defect, cached) {
             return Ok(item);
         }
         let item = self.inner.get(key).await?;
-        self.cache.lock().unwrap().insert(key.clone(), item.clone());
+        self.cache
+            .lock()
+            .expect("no test panics while it holds this")
+            .insert(key.clone(), item.clone());
         self.pause().await;
         Ok(item)
     }
