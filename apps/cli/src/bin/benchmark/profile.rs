@@ -154,6 +154,8 @@ fn frame_owner(line: &str) -> Option<String> {
     }
     Some(match crate_of(symbol) {
         Some(name) => name,
+        // An implementation for any type, such as `<T as core::fmt::Debug>::fmt`.
+        None if symbol.contains("::") => "core".to_owned(),
         None if object.starts_with('[') => "kernel".to_owned(),
         None if object.contains("libc") || object.contains("ld-linux") => "libc".to_owned(),
         None if symbol.is_empty() || symbol == "[unknown]" => "unknown".to_owned(),
@@ -199,7 +201,7 @@ mod tests {
     fn samples_belong_to_the_innermost_crate() {
         let script = "\
             1 __memmove_avx (/usr/lib/libc.so.6)\n\
-            2 alloc::vec::Vec<T>::extend (/b)\n\
+            2 <T as alloc::vec::Extend>::extend (/b)\n\
             3 serde_json::ser::to_vec (/b)\n\
             4 web::arm::answer (/b)\n\
             5 tokio::runtime::park (/b)\n\n\
