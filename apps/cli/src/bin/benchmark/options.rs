@@ -1,0 +1,168 @@
+//! The command line of the benchmark, and the sizes that follow from it.
+
+use crate::hyperqueue::HyperQueue;
+use anyhow::{Context as _, Result, ensure};
+use clap::{Parser, ValueEnum};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Measure the service on this machine, beside HyperQueue
+///
+/// Starts the given `batchai` binary as `batchai local` on a temporary data directory, speaks HTTP
+/// to it, and runs the same jobs through HyperQueue 0.27. The two sides alternate, round by round,
+/// because the speed of most machines varies; each figure is the median of the rounds with the
+/// lowest and the highest, and ratios are taken round by round.
+#[derive(Parser)]
+#[command(name = "benchmark", after_help = HELP)]
+pub struct Options {
+    /// The binary to measure [default: the `batchai` beside this program]
+    #[arg(long, value_name = "FILE")]
+    binary: Option<PathBuf>,
+    /// Take only this measurement; may be repeated
+    #[arg(long, value_name = "NAME", value_enum)]
+    only: Vec<Measurement>,
+    /// One short round of everything, in about a minute: a check that it works, not a result
+    #[arg(long)]
+    quick: bool,
+    /// Rounds of each measurement [default: 3]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100))]
+    rounds: Option<u32>,
+    /// Before each round, wait up to so long for other programs to leave the cores alone
+    #[arg(long, value_name = "MINUTES", default_value_t = 0)]
+    wait_for_quiet: u64,
+    /// Leave HyperQueue out: no Python and no access to PyPI needed
+    #[arg(long)]
+    without_hyperqueue: bool,
+    /// Record the service with `perf` during one more round of `throughput`; print the CPU by crate
+    #[arg(long)]
+    profile: bool,
+    /// Also write every round of every figure to this file
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+    /// Where data directories are made; should be on the disk that counts [default: the system's
+    /// directory for temporary files]
+    #[arg(long, value_name = "DIR")]
+    scratch: Option<PathBuf>,
+}
+
+const HELP: &str = "\
+Examples:
+  cargo build --release && cargo run --release --bin benchmark
+  cargo run --release --bin benchmark -- --quick
+  cargo run --release --bin benchmark -- --only latency --rounds 9 --json latency.json
+
+For --profile the binary needs its symbols; only the last link is repeated for them:
+  cargo rustc --release --bin batchai -- -C strip=none
+
+Progress goes to stderr, the table to stdout. HyperQueue is installed from PyPI on first use, below
+target/python. The load of the machine is printed with the figures: close other programs, or give
+--wait-for-quiet. Durable writes suffer most beside other programs, and with them this service's side
+of a ratio.";
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Measurement {
+    /// Durable jobs per second, submitted one by one; CPU per job by kind of process
+    Throughput,
+    /// From PUT to the first process, on an idle cluster
+    Latency,
+    /// Accepted PUTs per second, on a cluster without nodes
+    Acceptance,
+    /// GET of a job and of a list
+    Reads,
+    /// Jobs per second with a long queue, and memory
+    Backlog,
+}
+
+/// What is measured, on what, and how much of it.
+pub struct Setup {
+    pub binary: PathBuf,
+    pub scratch: PathBuf,
+    /// `None` when it is left out.
+    pub hyperqueue: Option<HyperQueue>,
+    pub measurements: Vec<Measurement>,
+    pub sizes: Sizes,
+    pub profile: bool,
+    /// How long a round may wait for a quiet machine.
+    pub patience: Duration,
+}
+
+/// How much work a measurement does per round.
+#[derive(Clone, Copy)]
+pub struct Sizes {
+    pub rounds: u32,
+    /// Jobs of one round of `throughput`.
+    pub jobs: usize,
+    /// Jobs of one round of `latency`, one after the other.
+    pub latency_jobs: usize,
+    /// PUTs and GETs of one round.
+    pub requests: usize,
+    /// Jobs in the short and in the long queue of `backlog`.
+    pub short_queue: usize,
+    pub long_queue: usize,
+}
+
+impl Sizes {
+    const FULL: Self = Self {
+        rounds: 3,
+        jobs: 2000,
+        latency_jobs: 200,
+        requests: 3000,
+        short_queue: 2000,
+        long_queue: 20_000,
+    };
+    const QUICK: Self = Self {
+        rounds: 1,
+        jobs: 400,
+        latency_jobs: 50,
+        requests: 500,
+        short_queue: 400,
+        long_queue: 2000,
+    };
+}
+
+impl Options {
+    pub fn into_setup(self) -> Result<Setup> {
+        let mut sizes = if self.quick { Sizes::QUICK } else { Sizes::FULL };
+        sizes.rounds = self.rounds.unwrap_or(sizes.rounds);
+        let binary = match self.binary {
+            Some(binary) => binary,
+            None => std::env::current_exe()?.with_file_name("batchai"),
+        };
+        ensure!(
+            binary.is_file(),
+            "there is no {}: run `cargo build --release` first, or name one with --binary",
+            binary.display()
+        );
+        let binary = binary.canonicalize().context("cannot resolve the binary's path")?;
+        let all = Measurement::value_variants().to_vec();
+        let measurements = if self.only.is_empty() { all } else { self.only };
+        let compares = [Measurement::Throughput, Measurement::Latency];
+        let hyperqueue = if !self.without_hyperqueue
+            && measurements.iter().any(|measurement| compares.contains(measurement))
+        {
+            Some(HyperQueue::install()?)
+        } else {
+            None
+        };
+        Ok(Setup {
+            binary,
+            scratch: self.scratch.unwrap_or_else(std::env::temp_dir),
+            hyperqueue,
+            measurements,
+            sizes,
+            profile: self.profile,
+            patience: Duration::from_secs(self.wait_for_quiet * 60),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        use clap::CommandFactory as _;
+        Options::command().debug_assert();
+    }
+}
