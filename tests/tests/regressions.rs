@@ -4,7 +4,9 @@
 
 use control::listening::Listening;
 use control::{Context, Control, Function, Parts, operations::Started};
-use model::{JobState, LeaveReason, Name, Node, NodeState, Operation, OperationState, Target, limits};
+use model::{
+    JobState, LeaveReason, Name, Node, NodeState, Operation, OperationState, Target, limits,
+};
 use protocol::{AttemptReport, Desired, End, NodePhase, Problem, Progress, SyncRequest};
 use serde_json::json;
 use std::sync::Arc;
@@ -121,8 +123,7 @@ async fn a_node_that_cannot_run_jobs_is_the_nodes_failure() {
         panic!("the node takes no more jobs")
     };
     assert_eq!(error.code, "NodeStorageFailed");
-    let (cluster, _) =
-        stage.world.control.clusters.get(&names(), &Name::new("c")).await.unwrap();
+    let (cluster, _) = stage.world.control.clusters.get(&names(), &Name::new("c")).await.unwrap();
     assert_eq!(cluster.errors[0].code, "NodeStorageFailed");
     assert_eq!(job.infrastructure_losses(), 1, "visible in its attempts");
 }
@@ -137,8 +138,7 @@ async fn a_shrink_ends_node_and_job_together() {
         stage.submit(&JobOrder { millis: 600_000, ..JobOrder::new(name, "c") }).await.unwrap();
     }
     stage.scale("c", &manual(0, "requeue")).await.unwrap();
-    let (cluster, _) =
-        stage.world.control.clusters.get(&names(), &Name::new("c")).await.unwrap();
+    let (cluster, _) = stage.world.control.clusters.get(&names(), &Name::new("c")).await.unwrap();
     assert!(cluster.allocation.resizing, "from the first answer on");
     // One commit after another: none leaves a node without what was asked of its job.
     stage.world.tick().await;
@@ -154,8 +154,7 @@ async fn a_shrink_ends_node_and_job_together() {
     for name in ["a", "b", "d"] {
         assert!(matches!(stage.job(name).await.state, JobState::Queued { .. }), "{name}");
     }
-    let (cluster, _) =
-        stage.world.control.clusters.get(&names(), &Name::new("c")).await.unwrap();
+    let (cluster, _) = stage.world.control.clusters.get(&names(), &Name::new("c")).await.unwrap();
     assert!(!cluster.allocation.resizing);
 }
 
@@ -187,8 +186,7 @@ async fn an_instance_that_cannot_be_terminated_holds_up_nothing_else() {
     stage.scale("c", &manual(0, "requeue")).await.unwrap();
     stage.run(10).await;
     assert_eq!(nodes(&stage).await.len(), 1, "the other one is removed");
-    let (cluster, _) =
-        stage.world.control.clusters.get(&names(), &Name::new("c")).await.unwrap();
+    let (cluster, _) = stage.world.control.clusters.get(&names(), &Name::new("c")).await.unwrap();
     assert_eq!(cluster.errors[0].code, "NodeRemovalFailed", "{:?}", cluster.errors);
     stage.scale("c", &auto(0, 2)).await.unwrap();
     stage.submit(&JobOrder::new("a", "c")).await.unwrap();

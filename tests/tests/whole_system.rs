@@ -148,7 +148,8 @@ async fn a_user_ends_a_running_and_a_queued_job() {
         let started =
             control.jobs.terminate(&path(), &model::Name::new(name)).await.unwrap().unwrap();
         stage.run(8).await;
-        let operation = control.operations.get(&started.operation, started.completed.as_deref()).await.unwrap();
+        let operation =
+            control.operations.get(&started.operation, started.completed.as_deref()).await.unwrap();
         assert!(matches!(operation.state, model::OperationState::Succeeded { .. }), "{name}");
         let JobState::Failed { exit_code, error, .. } = stage.job(name).await.state else {
             panic!("{name} has not failed")
@@ -201,7 +202,8 @@ async fn deleting_a_workspace_takes_everything_along() {
     let control = &stage.world.control;
     let started = control.workspaces.delete(&names()).await.unwrap().unwrap();
     stage.run(30).await;
-    let operation = control.operations.get(&started.operation, started.completed.as_deref()).await.unwrap();
+    let operation =
+        control.operations.get(&started.operation, started.completed.as_deref()).await.unwrap();
     assert!(matches!(operation.state, model::OperationState::Succeeded { .. }));
     let error = control.workspaces.get(&names()).await.unwrap_err();
     assert!(error.to_string().starts_with("WorkspaceNotFound"), "{error}");
@@ -290,10 +292,12 @@ async fn an_operation_can_be_asked_after_for_a_day() {
     let control = &stage.world.control;
     let started = control.jobs.terminate(&path(), &Name::new("a")).await.unwrap().unwrap();
     stage.pass(24 * 3600 * 1000 - 60_000);
-    let operation = control.operations.get(&started.operation, started.completed.as_deref()).await.unwrap();
+    let operation =
+        control.operations.get(&started.operation, started.completed.as_deref()).await.unwrap();
     assert!(matches!(operation.state, model::OperationState::Succeeded { .. }), "{operation:?}");
     stage.pass(120_000);
-    let error = control.operations.get(&started.operation, started.completed.as_deref()).await.unwrap_err();
+    let error =
+        control.operations.get(&started.operation, started.completed.as_deref()).await.unwrap_err();
     assert!(error.to_string().starts_with("OperationNotFound"), "{error}");
 }
 

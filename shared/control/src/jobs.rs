@@ -8,8 +8,8 @@ use crate::workspaces::{self, being_deleted};
 use crate::{Context, Error, experiments, provided};
 use lifecycle::jobs::{self, Pending};
 use model::{
-    Cluster, Experiment, FileServer, Job, JobNames, JobState, MountVolumes, Name, Node, NodeId,
-    Toolkit, Uid, VmSize, Waiting, Workspace, WorkspaceNames,
+    Cluster, ClusterNames, Experiment, FileServer, Job, JobNames, JobState, MountVolumes, Name,
+    Node, NodeId, Toolkit, Uid, VmSize, Waiting, Workspace, WorkspaceNames,
 };
 use table::Page;
 use wire::{ClusterId, JobRequest, ResourceKind};
@@ -233,13 +233,15 @@ impl Jobs {
                 JobState::Failed { started_at: now, ended_at: now, exit_code: None, error }
             }
         };
+        let elsewhere = cluster.names != experiment.names;
+        let workspace = elsewhere.then(|| cluster.names.clone());
         Ok(Job {
             experiment: experiment.uid.clone(),
             names: job_names(experiment, name),
             uid: uid.clone(),
             version: 1,
             cluster: cluster.reference(),
-            cluster_id: wire::ids::id_of_cluster(cluster),
+            cluster_names: ClusterNames { workspace, name: cluster.name.clone() },
             cluster_mounts: cluster
                 .spec
                 .mounts
@@ -248,7 +250,6 @@ impl Jobs {
                 .unwrap_or_default(),
             spec,
             submitted_at: now,
-            etag: self.context.new_uid(),
             state,
             attempts: Vec::new(),
             deletion: None,

@@ -15,8 +15,7 @@ pub struct Job {
     pub uid: Uid,
     pub version: u64,
     pub cluster: ClusterRef,
-    /// The ARM id of the cluster in the service's own spelling.
-    pub cluster_id: String,
+    pub cluster_names: ClusterNames,
     /// What the cluster mounts: output can be read there when the cluster is long gone.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub cluster_mounts: Vec<MountPoint>,
@@ -24,8 +23,6 @@ pub struct Job {
     pub spec: JobSpec,
     /// Also its place among jobs of its priority, for good: a requeue does not lose it.
     pub submitted_at: Timestamp,
-    /// Changes on a user's write only, never with the state.
-    pub etag: Uid,
     pub state: JobState,
     /// The runs that have ended, oldest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -48,6 +45,15 @@ pub struct JobNames {
     pub workspace: WorkspaceNames,
     pub experiment: Name,
     pub job: Name,
+}
+
+/// The names of a job's cluster as its creator spelled them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClusterNames {
+    /// Absent for the job's own workspace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub workspace: Option<WorkspaceNames>,
+    pub name: Name,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -194,6 +200,10 @@ impl Job {
             name: self.names.job.key(),
             uid: self.uid.clone(),
         }
+    }
+
+    pub fn cluster_workspace(&self) -> &WorkspaceNames {
+        self.cluster_names.workspace.as_ref().unwrap_or(&self.names.workspace)
     }
 
     pub fn queue_entry(&self) -> QueueEntry {

@@ -34,8 +34,8 @@ pub use container::{
 pub use error::{Refused, ResourceError};
 pub use id::{AttemptRef, ClusterRef, JobRef, LaunchId, Name, NodeId, Uid, WorkspaceNames};
 pub use job::{
-    AttemptEnd, AttemptRecord, Deletion, Job, JobNames, JobState, QueueEntry, Waiting,
-    WaitingReason,
+    AttemptEnd, AttemptRecord, ClusterNames, Deletion, Job, JobNames, JobState, QueueEntry,
+    Waiting, WaitingReason,
 };
 pub use mount::{
     AzureBlobFileSystem, AzureFileShare, FileServerMount, MountPoint, MountVolumes, UnmanagedMount,

@@ -4,7 +4,9 @@
 //! as they are; only what differs on the wire (secrets, durations, read-only fields) has a type of
 //! its own there.
 
-use crate::{ContainerSettings, MountVolumes, PerformanceCounters, SecretVariable, Toolkit};
+use crate::{
+    ContainerSettings, MountVolumes, PerformanceCounters, SecretVariable, Toolkit, limits,
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -52,6 +54,10 @@ impl Priority {
             Self::Normal => 1,
             Self::Low => 2,
         }
+    }
+
+    fn is_normal(&self) -> bool {
+        *self == Self::Normal
     }
 }
 
@@ -191,8 +197,19 @@ pub struct FileServerSpec {
     pub subnet_id: Option<String>,
 }
 
+/// What a job gets that does not set `maxWallClockTime`. It is left out of the record: a job is read
+/// and written several times, and each started kilobyte is paid for.
+fn longest() -> u64 {
+    limits::MAX_WALL_CLOCK_SECONDS
+}
+
+fn is_longest(seconds: &u64) -> bool {
+    *seconds == longest()
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JobSpec {
+    #[serde(default, skip_serializing_if = "Priority::is_normal")]
     pub priority: Priority,
     pub node_count: u32,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -211,6 +228,7 @@ pub struct JobSpec {
     pub environment: Option<Vec<EnvironmentVariable>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secrets: Option<Vec<SecretVariable>>,
+    #[serde(default = "longest", skip_serializing_if = "is_longest")]
     pub max_wall_clock_seconds: u64,
     /// How often the job runs again when its own command has failed; not at all unless it says so.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -109,7 +109,7 @@ pub fn job(name: &str, node_count: u32) -> Job {
         uid: uid(name),
         version: 1,
         cluster: manual_cluster(0).reference(),
-        cluster_id: String::new(),
+        cluster_names: ClusterNames { workspace: None, name: Name::new("c") },
         cluster_mounts: vec![],
         spec: JobSpec {
             priority: Priority::Normal,
@@ -127,7 +127,6 @@ pub fn job(name: &str, node_count: u32) -> Job {
             max_retries: None,
         },
         submitted_at: NOW,
-        etag: uid("e"),
         state: JobState::Queued { since: NOW },
         attempts: vec![],
         deletion: None,

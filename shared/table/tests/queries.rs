@@ -133,9 +133,8 @@ async fn what_is_too_wide_hides_nothing() {
     let entries: Vec<_> =
         (0..40).map(|time| entry(&format!("j{time}"), 1, time, width(time))).collect();
     commit(&table, |it| entries.iter().for_each(|entry| it.enqueue(&cluster(), entry))).await;
-    let startable = async |ceiling, limit| {
-        table.startable(&cluster(), ceiling, limit).await.unwrap()
-    };
+    let startable =
+        async |ceiling, limit| table.startable(&cluster(), ceiling, limit).await.unwrap();
     assert_eq!(startable(4, 3).await, entries[30..33], "from behind thirty that do not fit");
     assert_eq!(startable(4, 100).await, entries[30..]);
     assert_eq!(startable(5, 2).await, entries[..2]);

@@ -114,7 +114,7 @@ pub fn job() -> Job {
         uid: uid(5),
         version: 1,
         cluster: cluster().reference(),
-        cluster_id: crate::ids::id_of_cluster(&cluster()),
+        cluster_names: ClusterNames { workspace: None, name: cluster().name },
         cluster_mounts: Vec::new(),
         spec: JobSpec {
             priority: Priority::Normal,
@@ -132,7 +132,6 @@ pub fn job() -> Job {
             max_retries: None,
         },
         submitted_at: at(0),
-        etag: uid(6),
         state: JobState::Queued { since: at(0) },
         attempts: Vec::new(),
         deletion: None,

@@ -270,7 +270,7 @@ proptest! {
                 prop_assert!(!shown.contains(SECRET), "{}", shown);
                 let made = request.into_spec(|_| "sealed".to_owned(), |_| Some(uid()));
                 let spec = made.expect("all file servers are there");
-                let job = kept::job(spec, again.cluster.to_string());
+                let job = kept::job(spec, again.cluster.clone());
                 check_answer(&wire::job(&job, Some(&waits())))?;
                 prop_assert!(again.is_same_as(&job));
             }

@@ -267,7 +267,7 @@ fn a_job_answers_everything() {
         let again = request.clone();
         let made = request.into_spec(|_| "sealed".to_owned(), |_| Some(uid()));
         let spec = made.expect("all file servers are there");
-        let job = kept::job(spec, again.cluster.to_string());
+        let job = kept::job(spec, again.cluster.clone());
         assert!(again.is_same_as(&job));
         check_answer(body, wire::job(&job, None));
     });

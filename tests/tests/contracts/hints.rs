@@ -6,7 +6,7 @@ use control::Function;
 use control::ports::{Hints, Ids};
 use control::system::RandomIds;
 use local::LocalHints;
-use model::{ClusterRef, Uid, Target};
+use model::{ClusterRef, Target, Uid};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use tests::moto::Moto;

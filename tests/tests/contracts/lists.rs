@@ -6,8 +6,8 @@ use http::{Method, StatusCode};
 use model::{Job, Name};
 use serde_json::Value;
 use std::collections::BTreeSet;
-use tests::api::{Api, SERVICE_TOKEN};
 use table::Writes;
+use tests::api::{Api, SERVICE_TOKEN};
 use tests::stage::{JobOrder, Stage, manual, path};
 
 const JOBS: usize = 10_000;

@@ -1,8 +1,8 @@
 //! What each operation costs at the table, in DynamoDB's read and write units. A change of these
 //! numbers is a change of the bill: it is to be seen, and meant.
 
-use control::jobs::ExperimentPath;
 use control::Function;
+use control::jobs::ExperimentPath;
 use model::{Cluster, ClusterRef, Name, Node, NodeState, Target, WorkspaceNames};
 use protocol::{AttemptReport, Desired, End, NodePhase, Progress, SyncRequest};
 use serde_json::json;

@@ -46,7 +46,7 @@ impl Call<'_> {
 
     async fn job_body(&self, job: &Job) -> Result<Response, Error> {
         let waiting = self.web.control.jobs.waiting_reason(job).await?;
-        self.resource(&wire::job(job, waiting.as_ref()), &job.etag, job.submitted_at)
+        self.resource(&wire::job(job, waiting.as_ref()), &job.uid, job.submitted_at)
     }
 
     /// A job that has ended already: 200, empty, and no operation.

@@ -222,7 +222,8 @@ impl JobRequest {
         } = self;
         let spec = &existing.spec;
         let secrets = secrets.as_deref().unwrap_or_default();
-        ClusterId::parse(&existing.cluster_id).as_ref() == Some(cluster)
+        cluster.names == *existing.cluster_workspace()
+            && cluster.name == existing.cluster_names.name
             && *priority == spec.priority
             && *node_count == spec.node_count
             && container::same_container(container.as_ref(), spec.container.as_ref())

@@ -147,7 +147,9 @@ pub fn job(job: &Job, waiting: Option<&Waiting>) -> Resource<JobProperties> {
     let properties = JobProperties {
         experiment_name: job.names.experiment.as_str().to_owned(),
         scheduling_priority: spec.priority,
-        cluster: ResourceId { id: job.cluster_id.clone() },
+        cluster: ResourceId {
+            id: ids::cluster_id(job.cluster_workspace(), &job.cluster_names.name),
+        },
         job_output_directory_path_segment: ids::job_output_path_segment(job),
         node_count: spec.node_count,
         mount_volumes: spec.mounts.as_ref().map(MountVolumesBody::from),

@@ -48,15 +48,15 @@ pub fn cluster(spec: ClusterSpec, scale: ScaleSettings) -> Cluster {
         etag: uid(),
         modified_at: Timestamp(0),
         state: Lifecycle::Active,
-        awake: true,
+        scheduled: true,
         planned_nodes: 0,
         allocation: model::Allocation { resizing: false, since: Timestamp(0) },
-        health: model::LaunchHealth::HEALTHY,
+        health: model::Backoff::CLEAR,
         errors: Vec::new(),
     }
 }
 
-pub fn job(spec: JobSpec, cluster_id: String) -> Job {
+pub fn job(spec: JobSpec, cluster: wire::ClusterId) -> Job {
     Job {
         experiment: uid(),
         names: model::JobNames {
@@ -67,11 +67,10 @@ pub fn job(spec: JobSpec, cluster_id: String) -> Job {
         uid: uid(),
         version: 1,
         cluster: model::ClusterRef { workspace: uid(), name: "c".to_owned(), uid: uid() },
-        cluster_id,
+        cluster_names: model::ClusterNames { workspace: Some(cluster.names), name: cluster.name },
         cluster_mounts: Vec::new(),
         spec,
         submitted_at: Timestamp(0),
-        etag: uid(),
         state: JobState::Queued { since: Timestamp(0) },
         attempts: Vec::new(),
         deletion: None,

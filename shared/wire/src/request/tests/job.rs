@@ -52,7 +52,10 @@ fn everything() -> Value {
 #[test]
 fn a_small_request_becomes_a_job() {
     let request = parse(json!({})).unwrap();
-    assert_eq!(request.cluster, ClusterId::parse(&fixtures::job().cluster_id).unwrap());
+    assert_eq!(
+        request.cluster,
+        ClusterId::parse(&crate::ids::id_of_cluster(&fixtures::cluster())).unwrap()
+    );
     assert_eq!(made(request), fixtures::job());
 }
 
@@ -149,7 +152,8 @@ fn the_same_request_again_is_the_same_job() {
         changes[path] = value;
         !parse(changes).unwrap().is_same_as(&first)
     };
-    let spelled_otherwise = fixtures::job().cluster_id.replace("workspaces", "Workspace");
+    let spelled_otherwise =
+        crate::ids::id_of_cluster(&fixtures::cluster()).replace("workspaces", "Workspace");
     assert!(!differs("cluster.id", json!(spelled_otherwise)));
     assert!(differs("cluster.id", json!(spelled_otherwise.replace("gpus", "cpus"))));
     assert!(differs("nodeCount", json!(2)));

@@ -243,8 +243,12 @@ fn execution_info_in_every_state() {
     };
     let states = [
         JobState::Queued { since: at(0) },
-        JobState::Running { since: at(0) },
-        JobState::Terminating { since: at(1), started_at, operations: vec![uid(3)] },
+        JobState::Running { attempt: attempt(at(0)) },
+        JobState::Terminating {
+            since: at(1),
+            attempt: attempt(started_at),
+            operation: Some(uid(3)),
+        },
         JobState::Succeeded { started_at, ended_at },
         failed(Ending::Exited { exit_code: 3 }),
         failed(Ending::Terminated),
@@ -269,11 +273,16 @@ fn execution_info_in_every_state() {
 fn a_job_that_is_being_deleted() {
     let mut deleted = fixtures::job();
     deleted.state =
-        JobState::Terminating { since: at(30), started_at: at(10), operations: vec![uid(3)] };
-    deleted.deletion = Some(uid(3));
+        JobState::Terminating { since: at(30), attempt: attempt(at(10)), operation: None };
+    deleted.deletion = Some(model::Deletion { operation: uid(3), since: at(30) });
     let properties = job(&deleted, None).properties;
     assert_eq!(properties.provisioning_state, "deleting");
     assert_eq!(properties.provisioning_state_transition_time, at(30));
     assert_eq!(properties.execution_state, "terminating");
     assert_eq!(properties.execution_info.map(|info| info.start_time), Some(at(10)));
+}
+
+fn attempt(started_at: Timestamp) -> model::Attempt {
+    let node = NodeId::parse("n").expect("a valid id");
+    model::Attempt::begin(1, vec![(node, "10.0.0.4".to_owned())], started_at)
 }
