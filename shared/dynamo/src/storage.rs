@@ -169,3 +169,28 @@ impl Storage for DynamoDb {
         self.units.consumed()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use aws_sdk_dynamodb::config::{BehaviorVersion, Config};
+
+    /// The embedded engine accepts an empty prefix, so only the request itself tells.
+    #[test]
+    fn an_empty_prefix_is_not_part_of_a_query() {
+        let config = Config::builder().behavior_version(BehaviorVersion::latest()).build();
+        let storage = DynamoDb::new(Client::from_conf(config), "t", Arc::new(|| 0.5));
+        for (prefix, expected, values) in
+            [("", "#pk = :pk", 1), ("a", "#pk = :pk AND begins_with(#sk, :prefix)", 2)]
+        {
+            let range =
+                Range { pk: "p".to_owned(), prefix: prefix.to_owned(), after: None, limit: None };
+            let query = storage.query(&range);
+            assert_eq!(query.get_key_condition_expression().as_deref(), Some(expected));
+            let count = |values: &Option<std::collections::HashMap<_, _>>| {
+                values.as_ref().map(|it| it.len())
+            };
+            assert_eq!(count(query.get_expression_attribute_values()), Some(values));
+        }
+    }
+}

@@ -10,8 +10,9 @@ use server::TableServer;
 use std::sync::Arc;
 use table::contract;
 
-/// No case is excused: the engine differs from DynamoDB in what it lacks (transactions that meet,
-/// throttling, the sweep of expired items), not in what it does.
+/// No case is excused. What the engine does otherwise than DynamoDB is tested elsewhere: it knows no
+/// transactions that meet and no throttling (`repetitions` answers in its place), and it accepts an
+/// empty prefix in a query (a test of `storage` reads the request).
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn dynamo_keeps_the_contract() {
     let server = TableServer::start().await;
