@@ -38,7 +38,7 @@ impl Stack {
             autoscaler: moto.queue("autoscaler").await,
             recovery: moto.queue("recovery").await,
         };
-        let table = Table::new(Arc::new(DynamoDb::new(client, TABLE)));
+        let table = Table::new(Arc::new(DynamoDb::new(client, TABLE, Arc::new(|| 0.5))));
         Self { moto, server, table, keys: Keys::derive(&[7; 32]), urls }
     }
 
