@@ -66,6 +66,13 @@ impl Draft {
         self.cluster.as_mut()?.after.as_mut()
     }
 
+    /// The cluster takes a new version even if nothing else of it changes.
+    pub(crate) fn fence_cluster(&mut self) {
+        if let Some(cluster) = &mut self.cluster {
+            cluster.fenced = true;
+        }
+    }
+
     pub(crate) fn remove_cluster(&mut self) {
         if let Some(cluster) = &mut self.cluster {
             cluster.after = None;
