@@ -29,8 +29,9 @@ impl Draft {
         Self { now, quota, cluster: None, jobs: Vec::new(), nodes: Vec::new(), change }
     }
 
+    /// What was read before stays as it is by now; so do jobs and nodes.
     pub fn read_cluster(&mut self, cluster: Cluster) {
-        self.cluster = Some(Tracked::read(cluster));
+        self.cluster.get_or_insert_with(|| Tracked::read(cluster));
     }
 
     pub fn read_job(&mut self, job: Job) {
