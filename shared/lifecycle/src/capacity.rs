@@ -173,3 +173,6 @@ pub fn is_low_priority(cluster: &Cluster) -> bool {
 }
 
 const GONE: Refused = Refused { what: "cluster", state: "gone", transition: "change" };
+
+#[cfg(test)]
+mod tests;

@@ -164,3 +164,6 @@ pub(crate) fn members(job: &Job) -> Vec<NodeId> {
     let members = job.state.attempt().map(|attempt| attempt.members.as_slice());
     members.unwrap_or_default().iter().map(|member| member.node.clone()).collect()
 }
+
+#[cfg(test)]
+mod tests;

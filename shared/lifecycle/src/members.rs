@@ -148,3 +148,6 @@ fn release(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -198,3 +198,6 @@ impl Resource for Cluster {
         self.scheduled = true;
     }
 }
+
+#[cfg(test)]
+mod tests;
