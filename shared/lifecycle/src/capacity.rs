@@ -32,6 +32,7 @@ pub fn launch(
         let (launch, charge) = (launch.clone(), charge.clone());
         draft.create_node(Node::launching(id, reference.clone(), launch, charge, now));
     }
+    draft.fence_cluster();
     draft.launch(request);
     draft.event(Event::Launching { cluster: name, launch, count });
     Ok(())
@@ -172,3 +173,6 @@ pub fn is_low_priority(cluster: &Cluster) -> bool {
 }
 
 const GONE: Refused = Refused { what: "cluster", state: "gone", transition: "change" };
+
+#[cfg(test)]
+mod tests;

@@ -29,8 +29,9 @@ impl Draft {
         Self { now, quota, cluster: None, jobs: Vec::new(), nodes: Vec::new(), change }
     }
 
+    /// What was read before stays as it is by now; so do jobs and nodes.
     pub fn read_cluster(&mut self, cluster: Cluster) {
-        self.cluster = Some(Tracked::read(cluster));
+        self.cluster.get_or_insert_with(|| Tracked::read(cluster));
     }
 
     pub fn read_job(&mut self, job: Job) {
@@ -64,6 +65,13 @@ impl Draft {
 
     pub fn cluster_mut(&mut self) -> Option<&mut Cluster> {
         self.cluster.as_mut()?.after.as_mut()
+    }
+
+    /// The cluster takes a new version even if nothing else of it changes.
+    pub(crate) fn fence_cluster(&mut self) {
+        if let Some(cluster) = &mut self.cluster {
+            cluster.fenced = true;
+        }
     }
 
     pub(crate) fn remove_cluster(&mut self) {

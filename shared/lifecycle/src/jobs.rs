@@ -97,6 +97,7 @@ pub fn terminate(
     }
     job.terminate(Some(operation.clone()), now)?;
     if job.state.is_final() {
+        hint_queue_of(draft, reference);
         return Ok(Some(Pending::Done));
     }
     begin(draft, reference, &operation);
@@ -114,6 +115,9 @@ pub fn delete(draft: &mut Draft, reference: &JobRef, operation: Uid) -> Result<P
         return Ok(Pending::Operation(deletion.operation.clone()));
     }
     if job.state.attempt().is_none() {
+        if !job.state.is_final() {
+            hint_queue_of(draft, reference);
+        }
         draft.remove_job(reference);
         return Ok(Pending::Done);
     }
@@ -130,6 +134,13 @@ pub fn delete(draft: &mut Draft, reference: &JobRef, operation: Uid) -> Result<P
 pub fn abandon(draft: &mut Draft, reference: &JobRef) -> Result<(), Refused> {
     let now = draft.now;
     draft.job_mut(reference)?.abandon(now)
+}
+
+/// A job that leaves the queue may have held back others: a gang reserves nodes.
+fn hint_queue_of(draft: &mut Draft, reference: &JobRef) {
+    if let Some(cluster) = draft.job(reference).map(|job| job.cluster.clone()) {
+        draft.hint_cluster(Function::Dispatcher, &cluster);
+    }
 }
 
 /// The operation is stored, and the members learn that they are to stop.
@@ -153,3 +164,6 @@ pub(crate) fn members(job: &Job) -> Vec<NodeId> {
     let members = job.state.attempt().map(|attempt| attempt.members.as_slice());
     members.unwrap_or_default().iter().map(|member| member.node.clone()).collect()
 }
+
+#[cfg(test)]
+mod tests;

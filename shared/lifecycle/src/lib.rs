@@ -26,5 +26,10 @@ pub mod report;
 pub mod resources;
 mod tracked;
 
+#[cfg(test)]
+mod properties;
+#[cfg(test)]
+mod testing;
+
 pub use change::{Change, Event, Function, LaunchRequest};
 pub use draft::Draft;

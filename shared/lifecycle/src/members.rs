@@ -73,8 +73,10 @@ pub fn ended(
     if live {
         end_member(draft, attempt, node, ending)?;
     }
+    let occupied = draft.node(node).is_some_and(|it| it.occupant() == Some(attempt));
     release(draft, attempt, node, fate)?;
     if let Ending::NodeFailed { error, .. } = ending
+        && occupied
         && fate == Fate::Free
     {
         let now = draft.now;
@@ -146,3 +148,6 @@ fn release(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

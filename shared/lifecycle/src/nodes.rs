@@ -184,3 +184,6 @@ fn end_occupant(
 pub fn is_launching(state: &NodeState) -> bool {
     matches!(state, NodeState::Launching { .. })
 }
+
+#[cfg(test)]
+mod tests;

@@ -187,3 +187,6 @@ fn resource_error(problem: &Problem) -> ResourceError {
     let Problem { code, message, details } = problem.clone();
     ResourceError { code, message, details }
 }
+
+#[cfg(test)]
+mod tests;

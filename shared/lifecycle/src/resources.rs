@@ -5,8 +5,8 @@
 use crate::change::Function;
 use crate::draft::Draft;
 use model::{
-    Cluster, Experiment, FileServer, FileServerState, Lifecycle, Operation, ResourceGroup, Target,
-    Timestamp, Uid, Workspace,
+    Cluster, Experiment, FileServer, FileServerState, Lifecycle, Operation, ResourceError,
+    ResourceGroup, Target, Timestamp, Uid, Workspace,
 };
 use table::Versioned;
 
@@ -21,6 +21,11 @@ pub trait Resource: Versioned {
     fn deletion(&self) -> Option<(Uid, Timestamp)>;
 
     fn mark_deleting(&mut self, operation: Uid, since: Timestamp);
+
+    /// The operation of a creation that is not complete, and since when.
+    fn creation(&self) -> Option<(Uid, Timestamp)> {
+        None
+    }
 }
 
 /// Marks the resource. Returns the operation that completes with its removal; a repetition joins
@@ -37,6 +42,11 @@ pub fn begin_deletion<R: Resource>(draft: &mut Draft, resource: &R, operation: U
     draft.writes().replace(resource, &deleting);
     draft.writes().schedule(&target);
     draft.put_operation(&started);
+    if let Some((creation, since)) = resource.creation() {
+        let creation = Operation::started(creation, resource.operation_key(), since);
+        let error = ResourceError::new("Canceled", "The resource was deleted before it was ready");
+        draft.put_operation(&creation.failed(error, now));
+    }
     let functions: &[Function] = match target {
         Target::Cluster { .. } => &[Function::Dispatcher, Function::Autoscaler],
         Target::FileServer { .. }
@@ -159,6 +169,15 @@ impl Resource for FileServer {
     fn mark_deleting(&mut self, operation: Uid, since: Timestamp) {
         self.state = FileServerState::Deleting { operation, since };
     }
+
+    fn creation(&self) -> Option<(Uid, Timestamp)> {
+        match &self.state {
+            FileServerState::Creating { operation, since } => Some((operation.clone(), *since)),
+            FileServerState::Ready { .. }
+            | FileServerState::Failed { .. }
+            | FileServerState::Deleting { .. } => None,
+        }
+    }
 }
 
 impl Resource for Cluster {
@@ -179,3 +198,6 @@ impl Resource for Cluster {
         self.scheduled = true;
     }
 }
+
+#[cfg(test)]
+mod tests;

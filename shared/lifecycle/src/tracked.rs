@@ -6,15 +6,18 @@ use table::Writes;
 pub(crate) struct Tracked<T> {
     pub before: Option<T>,
     pub after: Option<T>,
+    /// Written even if it did not change: its next version orders the change before others that
+    /// were planned on the same one.
+    pub fenced: bool,
 }
 
 impl<T: Clone + PartialEq> Tracked<T> {
     pub(crate) fn read(record: T) -> Self {
-        Self { before: Some(record.clone()), after: Some(record) }
+        Self { before: Some(record.clone()), after: Some(record), fenced: false }
     }
 
     pub(crate) fn created(record: T) -> Self {
-        Self { before: None, after: Some(record) }
+        Self { before: None, after: Some(record), fenced: false }
     }
 
     /// The record as it is now, or as it was if it was removed.
@@ -32,7 +35,7 @@ where
         (None, None) => {}
         (None, Some(new)) => writes.create(new),
         (Some(old), None) => writes.remove(old),
-        (Some(old), Some(new)) if old == new => {}
+        (Some(old), Some(new)) if old == new && !it.fenced => {}
         (Some(old), Some(new)) => writes.replace(old, new),
     }
 }

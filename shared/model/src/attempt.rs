@@ -123,20 +123,19 @@ impl Ending {
         }
     }
 
-    /// Something that the attempt did by itself on a node, as opposed to what was done to it.
-    fn is_own_doing(&self) -> bool {
+    /// What the attempt did by itself on a node counts more than that it ran for too long, and that
+    /// more than anything that was done to it.
+    fn rank(&self) -> u8 {
         match self {
-            Self::Exited { .. }
-            | Self::PreparationFailed { .. }
-            | Self::NotProvided { .. }
-            | Self::WallClockExceeded => true,
+            Self::Exited { .. } | Self::PreparationFailed { .. } | Self::NotProvided { .. } => 2,
+            Self::WallClockExceeded => 1,
             Self::NodeFailed { .. }
             | Self::Terminated
             | Self::ClusterDeleted
             | Self::ShrunkAway { .. }
             | Self::Displaced { .. }
             | Self::Interrupted { .. }
-            | Self::NodeLost { .. } => false,
+            | Self::NodeLost { .. } => 0,
         }
     }
 
@@ -287,7 +286,7 @@ impl Attempt {
 /// its success counts.
 fn outranks(later: &Ending, present: &Ending, alone: bool) -> bool {
     let conclusive = alone || *later == Ending::Exited { exit_code: 0 };
-    later.is_own_doing() && !present.is_own_doing() && conclusive
+    later.rank() > present.rank() && conclusive
 }
 
 #[cfg(test)]
@@ -325,6 +324,12 @@ mod tests {
             check(1, exited(3), planned, &exited(3));
         }
         check(1, interrupted(), lost(), &interrupted());
+        check(1, Ending::Terminated, Ending::WallClockExceeded, &Ending::WallClockExceeded);
+        check(1, Ending::WallClockExceeded, Ending::Terminated, &Ending::WallClockExceeded);
+        // The control plane stops what ran too long as far as it knows.
+        check(1, Ending::WallClockExceeded, exited(0), &exited(0));
+        check(1, Ending::WallClockExceeded, exited(3), &exited(3));
+        check(2, Ending::WallClockExceeded, exited(3), &Ending::WallClockExceeded);
         check(1, exited(0), exited(3), &exited(0));
     }
 

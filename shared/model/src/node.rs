@@ -156,7 +156,7 @@ impl Node {
             NodeState::Launching { .. } => {
                 let deadline = now.plus_seconds(limits::PREPARE_DEADLINE_SECONDS);
                 self.state = NodeState::Preparing { machine, deadline };
-                self.seen_at = now;
+                self.seen_at = self.seen_at.max(now);
                 Ok(self)
             }
             _ => Err(self.refuse("take a machine")),

@@ -14,10 +14,12 @@ pub(super) fn plan(
         ScaleSettings::Manual { .. } => Vec::new(),
         ScaleSettings::AutoScale { .. } => expired_nodes(snapshot, wanted, settings, now),
     };
-    let gone = actions.len() as u32;
-    let staying = snapshot.nodes.iter().filter(|node| !node.is_leaving()).count() as u32;
-    let excess = (staying - gone).saturating_sub(snapshot.cluster.scale.ceiling());
-    actions.extend(give_up(snapshot, excess as usize));
+    let gone = |node: &Node| actions.iter().any(|action| leaves(action, node));
+    let staying: Vec<&Node> =
+        snapshot.nodes.iter().filter(|node| !node.is_leaving() && !gone(node)).collect();
+    let excess = staying.len().saturating_sub(snapshot.cluster.scale.ceiling() as usize);
+    let given_up = give_up(staying, snapshot.cluster.scale.deallocation(), excess);
+    actions.extend(given_up);
     actions
 }
 
@@ -53,7 +55,7 @@ fn expired_nodes(
 
 /// Above the ceiling: what serves least goes first, and of the busy nodes the one whose job loses
 /// least.
-fn give_up(snapshot: &CapacitySnapshot, excess: usize) -> Vec<Action> {
+fn give_up(mut staying: Vec<&Node>, option: NodeDeallocation, excess: usize) -> Vec<Action> {
     let rank = |node: &Node| match &node.state {
         NodeState::Unusable { .. } => (0, 0),
         NodeState::Launching { .. } => (1, 0),
@@ -62,11 +64,8 @@ fn give_up(snapshot: &CapacitySnapshot, excess: usize) -> Vec<Action> {
         NodeState::Running { since, .. } => (4, -since.0),
         NodeState::Leaving { .. } => (5, 0),
     };
-    let mut candidates: Vec<&Node> =
-        snapshot.nodes.iter().filter(|node| !node.is_leaving()).collect();
-    candidates.sort_by(|a, b| (rank(a), &a.id).cmp(&(rank(b), &b.id)));
-    let option = snapshot.cluster.scale.deallocation();
-    candidates.into_iter().take(excess).map(|node| deallocate(node, option)).collect()
+    staying.sort_by(|a, b| (rank(a), &a.id).cmp(&(rank(b), &b.id)));
+    staying.into_iter().take(excess).map(|node| deallocate(node, option)).collect()
 }
 
 fn deallocate(node: &Node, option: NodeDeallocation) -> Action {
@@ -83,6 +82,10 @@ fn deallocate(node: &Node, option: NodeDeallocation) -> Action {
             leave(node, LeaveReason::Shrink, Some(Ending::ShrunkAway { node: id }))
         }
     }
+}
+
+fn leaves(action: &Action, node: &Node) -> bool {
+    matches!(action, Action::Leave { node: leaving, .. } if *leaving == node.id)
 }
 
 fn leave(node: &Node, reason: LeaveReason, ending: Option<Ending>) -> Action {

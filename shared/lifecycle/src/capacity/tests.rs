@@ -1,0 +1,302 @@
+//! The size of a cluster and its books, each case as the change it leads to.
+
+use super::*;
+use crate::testing::*;
+use insta::assert_snapshot;
+use model::{Backoff, FileServerMount, LeaveReason, MountVolumes, Quota, ScaleSettings};
+
+fn with(cluster: Cluster, nodes: Vec<Node>) -> Fixture {
+    Fixture::of(cluster, vec![], nodes)
+}
+
+fn launched_nodes(fixture: &Fixture, planned_nodes: u32) -> String {
+    fixture.react(|draft| launch(draft, uid("l"), node_ids([0, 1]), planned_nodes))
+}
+
+#[test]
+fn a_launch_records_its_nodes_and_counts_them() {
+    assert_snapshot!(launched_nodes(&with(manual_cluster(2), vec![]), 2), @r#"
+    replace cluster c: planned 2, resizing @60
+    create node n0: launching by @960
+    create node n1: launching by @960
+    count meter dedicated +2 if CountAtMost(998)
+    count meter dedicated D +2 if CountAtMost(998)
+    launch l for c: n0 n1 as ["STANDARD_D1"] Dedicated
+    log launch c l 2
+    "#);
+}
+
+#[test]
+fn a_launch_counts_the_largest_size_that_it_may_get() {
+    let mut cluster = manual_cluster(2);
+    cluster.spec.vm_size = "STANDARD_NC6".into();
+    cluster.spec.vm_priority = VmPriority::LowPriority;
+    cluster.spec.extensions.alternate_vm_sizes = Some(vec!["STANDARD_NC24".into()]);
+    cluster.allocation = Allocation { resizing: true, since: NOW };
+    assert!(is_low_priority(&cluster) && !is_low_priority(&manual_cluster(0)));
+    assert_snapshot!(launched_nodes(&with(cluster, vec![]), 5), @r#"
+    replace cluster c: planned 5, resizing @0
+    create node n0: launching by @960
+    create node n1: launching by @960
+    count meter lowpriority +48 if CountAtMost(952)
+    count meter lowpriority NC +48 if CountAtMost(952)
+    launch l for c: n0 n1 as ["STANDARD_NC6", "STANDARD_NC24"] LowPriority
+    log launch c l 2
+    "#);
+}
+
+/// Two plans made on one version of the cluster must not both grow it, even where the launch
+/// changes nothing that the cluster shows.
+#[test]
+fn a_launch_writes_the_cluster_always() {
+    let mut cluster = manual_cluster(2);
+    (cluster.planned_nodes, cluster.allocation.resizing) = (2, true);
+    let fixture = with(cluster, vec![]);
+    let plan = |numbers: [usize; 2], id: &str| {
+        let mut draft = fixture.draft();
+        launch(&mut draft, uid(id), node_ids(numbers), 2).unwrap();
+        draft.finish()
+    };
+    let (first, second) = (plan([0, 1], "first"), plan([2, 3], "second"));
+    fixture.commit(&first).unwrap();
+    assert!(fixture.commit(&second).unwrap_err().is_conflict());
+}
+
+#[test]
+fn a_launch_beyond_the_quota_is_a_conflict() {
+    let mut fixture = with(manual_cluster(2), vec![]);
+    for (cores, fits) in [(1, false), (2, true)] {
+        fixture.quota = Quota { cores, ..Quota::DEFAULT };
+        let mut draft = fixture.draft();
+        launch(&mut draft, uid("l"), node_ids([0, 1]), 2).unwrap();
+        let committed = fixture.commit(&draft.finish());
+        assert_eq!(committed.is_ok(), fits, "{cores}: {committed:?}");
+    }
+    let mut draft = fixture.draft();
+    launch(&mut draft, uid("second"), node_ids([2]), 3).unwrap();
+    assert!(fixture.commit(&draft.finish()).unwrap_err().is_conflict(), "2 of 2 are used");
+}
+
+#[test]
+fn a_launch_is_asked_for_again_to_the_letter() {
+    let fixture = with(manual_cluster(2), vec![]);
+    let mut draft = fixture.draft();
+    launch(&mut draft, uid("l"), node_ids([0, 1]), 2).unwrap();
+    let change = draft.finish();
+    fixture.commit(&change).unwrap();
+    let mut again = fixture.draft();
+    relaunch(&mut again, uid("l"), node_ids([0, 1])).unwrap();
+    let again = again.finish();
+    assert_eq!(again.launches, change.launches);
+    assert!(again.writes.is_empty());
+}
+
+#[test]
+fn the_answer_of_a_launch_names_instances_and_withdraws_the_rest() {
+    let leaving = launching(2, "l").leave(LeaveReason::TooSlow, NOW).unwrap();
+    let nodes = vec![launching(0, "l"), launching(1, "l"), leaving];
+    let fixture = with(manual_cluster(3), nodes);
+    let answer = || {
+        fixture.react(|draft| {
+            launched(draft, &node_id(0), machine(0));
+            launched(draft, &node_id(2), machine(2));
+            launched(draft, &node_id(7), machine(7));
+            withdrawn(draft, &node_ids([0, 1, 2, 7]), error("NoCapacity"));
+            Ok(())
+        })
+    };
+    assert_snapshot!(answer(), @r"
+    replace cluster c: planned 0, steady @0, launch failed 1x, not before @65, errors NoCapacity[]
+    replace node n0: preparing i-0 by @3660
+    put inst i-0
+    remove node n1
+    count meter dedicated -1 if CountAtLeast(1)
+    count meter dedicated D -1 if CountAtLeast(1)
+    log removed n1
+    ");
+    assert_snapshot!(answer(), @"replace cluster c: planned 0, steady @0, launch failed 2x, not before @70, errors NoCapacity[]");
+}
+
+#[test]
+fn failures_are_shown_newest_first_each_once() {
+    let fixture = with(manual_cluster(0), vec![]);
+    let record = |code| {
+        fixture.react(|draft| {
+            record_failure(draft, error(code));
+            Ok(())
+        })
+    };
+    record("A");
+    record("B");
+    assert_snapshot!(record("A"), @"replace cluster c: planned 0, steady @0, launch failed 3x, not before @80, errors A[] B[]");
+    let show = |code| {
+        fixture.react(|draft| {
+            show_error(draft, error(code));
+            Ok(())
+        })
+    };
+    assert_snapshot!(show("A"), @"nothing");
+    assert_snapshot!(show("B"), @"replace cluster c: planned 0, steady @0, launch failed 3x, not before @80, errors B[] A[]");
+}
+
+#[test]
+fn the_allocation_changes_when_it_does() {
+    let fixture = with(manual_cluster(0), vec![]);
+    let set = |resizing, nodes| {
+        fixture.react(|draft| {
+            set_allocation(draft, resizing, nodes);
+            Ok(())
+        })
+    };
+    assert_snapshot!(set(true, 3), @"replace cluster c: planned 3, resizing @60");
+    assert_snapshot!(set(true, 3), @"nothing");
+    assert_snapshot!(set(true, 2), @"replace cluster c: planned 2, resizing @60");
+    assert_snapshot!(set(false, 2), @"replace cluster c: planned 2, steady @60");
+}
+
+#[test]
+fn a_cluster_that_is_scheduled_is_listed() {
+    let fixture = with(manual_cluster(0), vec![]);
+    let set = |scheduled| {
+        fixture.react(|draft| {
+            set_scheduled(draft, scheduled);
+            Ok(())
+        })
+    };
+    assert_snapshot!(set(false), @"replace cluster c: planned 0, steady @0, dormant");
+    assert_snapshot!(fixture.react(unschedule), @r"
+    check cluster c unchanged { version: 2, seen_at: none }
+    delete target c
+    ");
+    assert_snapshot!(set(true), @r"
+    replace cluster c: planned 0, steady @0
+    put target c
+    ");
+    assert_snapshot!(set(true), @"nothing");
+}
+
+#[test]
+fn what_is_scheduled_meanwhile_is_not_unscheduled() {
+    let mut dormant = manual_cluster(0);
+    dormant.scheduled = false;
+    let fixture = with(dormant, vec![]);
+    let mut late = fixture.draft();
+    unschedule(&mut late).unwrap();
+    fixture.react(|draft| {
+        set_scheduled(draft, true);
+        Ok(())
+    });
+    assert!(fixture.commit(&late.finish()).unwrap_err().is_conflict());
+}
+
+#[test]
+fn a_deleted_cluster_gives_back_everything() {
+    let mut cluster = deleting(manual_cluster(0));
+    let mount = |server: &str, path: &str| FileServerMount {
+        id: String::new(),
+        uid: uid(server),
+        source_directory: None,
+        relative_mount_path: path.into(),
+        mount_options: None,
+    };
+    let file_servers = vec![mount("a", "p"), mount("b", "q"), mount("a", "r")];
+    cluster.spec.mounts = Some(MountVolumes { file_servers, ..MountVolumes::default() });
+    let fixture = Fixture::empty();
+    assert_snapshot!(
+        fixture.react(|draft| {
+            draft.create_cluster(cluster.clone());
+            Ok(())
+        }),
+        @r"
+    create cluster c: planned 0, steady @0, deleted by op @0
+    put mount c
+    put mount c
+    put target c
+    count meter clusters +1 if CountAtMost(199)
+    "
+    );
+    assert_snapshot!(fixture.react(finish_deletion), @r"
+    put operation op: @0 of s$g$w$c succeeded @60
+    remove cluster c
+    delete target c
+    delete mount c
+    delete mount c
+    count meter clusters -1 if CountAtLeast(1)
+    log deleted c
+    ");
+    assert_snapshot!(fixture.react(finish_deletion), @"refused: a cluster that is gone cannot change");
+    assert_snapshot!(with(manual_cluster(0), vec![]).react(finish_deletion), @"nothing");
+}
+
+fn resized_to(cluster: Cluster, count: u32, staying: u32) -> String {
+    let fixture = with(cluster, vec![]);
+    fixture.react(|draft| {
+        let set = |cluster: &mut Cluster| cluster.scale = manual_cluster(count).scale;
+        resized(draft, set, staying)
+    })
+}
+
+#[test]
+fn a_new_size_is_tried_at_once() {
+    let mut cluster = manual_cluster(0);
+    cluster.health = Backoff::CLEAR.failed(NOW);
+    cluster.scheduled = false;
+    assert_snapshot!(resized_to(cluster, 2, 0), @r"
+    replace cluster c: planned 0, resizing @60
+    put target c
+    hint Dispatcher c
+    hint Autoscaler c
+    ");
+    assert_snapshot!(resized_to(manual_cluster(2), 2, 2), @r"
+    replace cluster c: planned 0, steady @0
+    hint Dispatcher c
+    hint Autoscaler c
+    ");
+    assert_snapshot!(resized_to(manual_cluster(2), 1, 2), @r"
+    replace cluster c: planned 0, resizing @60
+    hint Dispatcher c
+    hint Autoscaler c
+    ");
+    let mut resizing = manual_cluster(2);
+    resizing.allocation.resizing = true;
+    assert_snapshot!(resized_to(resizing, 1, 2), @r"
+    replace cluster c: planned 0, resizing @0
+    hint Dispatcher c
+    hint Autoscaler c
+    ");
+}
+
+#[test]
+fn any_number_of_nodes_within_the_settings_is_settled() {
+    for (staying, settled) in [(0, false), (1, true), (2, true), (3, true), (4, false)] {
+        let fixture = with(auto_cluster(0, 0), vec![]);
+        fixture.react(|draft| {
+            let scale = ScaleSettings::AutoScale {
+                minimum_node_count: 1,
+                maximum_node_count: 3,
+                initial_node_count: 0,
+            };
+            resized(draft, |cluster| cluster.scale = scale, staying)
+        });
+        let cluster = fixture.cluster().unwrap();
+        assert_eq!(!cluster.allocation.resizing, settled, "{staying}");
+        assert_eq!(cluster.modified_at, LATER);
+    }
+}
+
+#[test]
+fn nothing_happens_without_the_cluster() {
+    let fixture = Fixture::empty();
+    assert_snapshot!(launched_nodes(&fixture, 2), @"refused: a cluster that is gone cannot change");
+    assert_snapshot!(fixture.react(|draft| relaunch(draft, uid("l"), vec![])), @"refused: a cluster that is gone cannot change");
+    assert_snapshot!(fixture.react(unschedule), @"refused: a cluster that is gone cannot change");
+    assert_snapshot!(fixture.react(|draft| resized(draft, |_| {}, 0)), @"refused: a cluster that is gone cannot change");
+    let nothing = fixture.react(|draft| {
+        record_failure(draft, error("A"));
+        show_error(draft, error("A"));
+        set_allocation(draft, true, 1);
+        set_scheduled(draft, true);
+        Ok(())
+    });
+    assert_snapshot!(nothing, @"nothing");
+}

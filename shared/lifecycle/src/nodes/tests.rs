@@ -1,0 +1,276 @@
+//! What becomes of nodes, each case as the change it leads to.
+
+use super::*;
+use crate::testing::*;
+use insta::assert_snapshot;
+use model::{Cluster, Node};
+
+fn with(node: Node) -> Fixture {
+    Fixture::of(manual_cluster(1), vec![], vec![node])
+}
+
+fn busy() -> Fixture {
+    let (job, nodes) = gang("a", &[0]);
+    Fixture::of(manual_cluster(1), vec![job], nodes)
+}
+
+fn preparing() -> Node {
+    launching(0, "l").launched(machine(0), NOW).unwrap()
+}
+
+fn struggling() -> Cluster {
+    let mut cluster = manual_cluster(1);
+    cluster.health = Backoff::CLEAR.failed(NOW).failed(NOW);
+    cluster
+}
+
+#[test]
+fn a_launching_node_gets_its_instance_once() {
+    let fixture = with(launching(0, "l"));
+    let register = || fixture.react(|draft| register(draft, &node_id(0), machine(0)));
+    assert_snapshot!(register(), @r"
+    replace node n0: preparing i-0 by @3660
+    put inst i-0
+    ");
+    assert_snapshot!(register(), @"refused: a node that is preparing cannot take a machine");
+}
+
+#[test]
+fn a_node_is_never_seen_earlier_than_before() {
+    let mut node = launching(0, "l");
+    node.seen_at = LATER.plus_seconds(5);
+    let fixture = with(node);
+    fixture.react(|draft| register(draft, &node_id(0), machine(0)));
+    assert_eq!(fixture.node(0).seen_at, LATER.plus_seconds(5));
+    let fixture = with(launching(0, "l"));
+    fixture.react(|draft| register(draft, &node_id(0), machine(0)));
+    assert_eq!(fixture.node(0).seen_at, LATER);
+}
+
+#[test]
+fn a_ready_node_takes_jobs_and_ends_the_backoff_in_the_same_change() {
+    let fixture = Fixture::of(struggling(), vec![], vec![preparing()]);
+    let ready = || fixture.react(|draft| ready(draft, &node_id(0)));
+    assert_snapshot!(ready(), @r"
+    replace cluster c: planned 0, steady @0
+    replace node n0: idle @60
+    put idle n0
+    hint Dispatcher c
+    log idle n0
+    ");
+    assert_snapshot!(ready(), @"refused: a node that is idle cannot become idle");
+    assert_snapshot!(with(preparing()).react(|draft| super::ready(draft, &node_id(0))), @r"
+    replace node n0: idle @60
+    put idle n0
+    hint Dispatcher c
+    log idle n0
+    ");
+}
+
+#[test]
+fn a_node_that_failed_is_shown_on_its_cluster() {
+    let fixture = with(preparing());
+    let failed = || fixture.react(|draft| failed(draft, &node_id(0), &error("MountFailed")));
+    assert_snapshot!(failed(), @r"
+    replace cluster c: planned 0, steady @0, launch failed 1x, not before @65, errors MountFailed[n0]
+    replace node n0: unusable MountFailed[] @60
+    hint Autoscaler c
+    log failed n0 MountFailed[]
+    ");
+    assert_snapshot!(failed(), @"refused: a node that is unusable cannot become unusable");
+}
+
+#[test]
+fn a_node_leaves_with_or_without_the_end_of_its_job() {
+    let leave = |fixture: &Fixture, reason, ending: Option<&Ending>| {
+        fixture.react(|draft| leave(draft, &node_id(0), reason, ending))
+    };
+    let displaced = Ending::Displaced { node: node_id(0) };
+    let fixture = busy();
+    assert_snapshot!(leave(&fixture, LeaveReason::ShrinkWhenDone, None), @r"
+    replace node n0: leaving ShrinkWhenDone by @604860 with a#1
+    hint Autoscaler c
+    notify n0
+    log leaving n0 ShrinkWhenDone
+    ");
+    assert_snapshot!(leave(&fixture, LeaveReason::Shrink, Some(&displaced)), @r"
+    replace job a: running #1 on n0 (ending Displaced n0 @60 in 10 s)
+    replace node n0: leaving Shrink by @70 with a#1
+    hint Autoscaler c
+    notify n0
+    log leaving n0 Shrink
+    log ending a#1 Displaced n0
+    ");
+    assert_snapshot!(leave(&fixture, LeaveReason::TooSlow, Some(&displaced)), @"refused: a node that is leaving cannot leave again");
+    assert_snapshot!(leave(&fixture, LeaveReason::Lost, None), @r"
+    replace node n0: leaving Lost by @70 with a#1
+    hint Autoscaler c
+    notify n0
+    log leaving n0 Lost
+    ");
+    let fixture = with(idle(0, NOW));
+    assert_snapshot!(leave(&fixture, LeaveReason::ClusterDeleted, None), @r"
+    replace node n0: leaving ClusterDeleted by @70
+    delete idle n0
+    hint Autoscaler c
+    notify n0
+    log leaving n0 ClusterDeleted
+    ");
+    assert_snapshot!(leave(&with(launching(0, "l")), LeaveReason::Interrupted, None), @r"
+    replace node n0: leaving Interrupted by @180
+    hint Autoscaler c
+    notify n0
+    log leaving n0 Interrupted
+    ");
+    let nobody = Fixture::of(manual_cluster(0), vec![], vec![]);
+    assert_snapshot!(leave(&nobody, LeaveReason::Shrink, None), @"refused: a node that is gone cannot change");
+}
+
+#[test]
+fn part_of_a_notice_is_kept_for_the_report() {
+    let reserve = [0, 4, 5, 9, 10, 120].map(flush_reserve_seconds);
+    assert_eq!(reserve, [0, 0, 1, 1, 2, 2]);
+}
+
+#[test]
+fn an_interruption_requeues_its_job_within_the_notice() {
+    let fixture = busy();
+    let interrupted = |seconds| fixture.react(|draft| interrupted(draft, &node_id(0), seconds));
+    assert_snapshot!(interrupted(120), @r"
+    replace job a: running #1 on n0 (ending Interrupted n0 @60 in 118 s)
+    replace node n0: leaving Interrupted by @180 with a#1
+    hint Autoscaler c
+    notify n0
+    log leaving n0 Interrupted
+    log ending a#1 Interrupted n0
+    ");
+    assert_snapshot!(interrupted(120), @"nothing");
+    assert_snapshot!(interrupted(30), @"nothing");
+}
+
+#[test]
+fn an_interruption_of_a_node_without_a_job() {
+    let interrupted =
+        |fixture: &Fixture| fixture.react(|draft| interrupted(draft, &node_id(0), 120));
+    assert_snapshot!(interrupted(&with(idle(0, NOW))), @r"
+    replace node n0: leaving Interrupted by @180
+    delete idle n0
+    hint Autoscaler c
+    notify n0
+    log leaving n0 Interrupted
+    ");
+    assert_snapshot!(interrupted(&Fixture::of(manual_cluster(0), vec![], vec![])), @"nothing");
+    let lost = idle(0, NOW).leave(LeaveReason::Lost, NOW).unwrap();
+    assert_snapshot!(interrupted(&with(lost)), @"nothing");
+}
+
+#[test]
+fn an_interruption_ends_what_was_to_run_to_completion_on_a_leaving_node() {
+    let (job, mut nodes) = gang("a", &[0]);
+    nodes[0] = nodes[0].clone().leave(LeaveReason::ShrinkWhenDone, NOW).unwrap();
+    let fixture = Fixture::of(manual_cluster(1), vec![job], nodes);
+    assert_snapshot!(fixture.react(|draft| interrupted(draft, &node_id(0), 120)), @r"
+    replace job a: running #1 on n0 (ending Interrupted n0 @60 in 118 s)
+    replace node n0: leaving Interrupted by @180 with a#1
+    hint Autoscaler c
+    notify n0
+    log leaving n0 Interrupted
+    log ending a#1 Interrupted n0
+    ");
+}
+
+#[test]
+fn a_node_whose_agent_has_left_is_removed_soon() {
+    let left = |fixture: &Fixture| {
+        fixture.react(|draft| {
+            left(draft, &node_id(0));
+            Ok(())
+        })
+    };
+    let fixture = with(idle(0, NOW));
+    assert_snapshot!(left(&fixture), @r"
+    replace node n0: leaving Interrupted by @60
+    delete idle n0
+    hint Autoscaler c
+    notify n0
+    log leaving n0 Interrupted
+    ");
+    assert_snapshot!(left(&fixture), @"hint Autoscaler c");
+    assert_snapshot!(left(&Fixture::of(manual_cluster(0), vec![], vec![])), @"nothing");
+}
+
+#[test]
+fn a_removed_node_gives_back_what_it_used() {
+    let remove = |fixture: &Fixture| fixture.react(|draft| removed(draft, &node_id(0)));
+    let fixture = with(idle(0, NOW).leave(LeaveReason::Shrink, NOW).unwrap());
+    assert_snapshot!(remove(&fixture), @r"
+    remove node n0
+    delete inst i-0
+    count meter dedicated -1 if CountAtLeast(1)
+    count meter dedicated D -1 if CountAtLeast(1)
+    hint Autoscaler c
+    log removed n0
+    ");
+    assert_snapshot!(remove(&fixture), @"nothing");
+    assert_snapshot!(remove(&with(idle(0, NOW))), @r"
+    remove node n0
+    delete idle n0
+    delete inst i-0
+    count meter dedicated -1 if CountAtLeast(1)
+    count meter dedicated D -1 if CountAtLeast(1)
+    hint Autoscaler c
+    log removed n0
+    ");
+    assert_snapshot!(remove(&with(launching(0, "l"))), @r"
+    remove node n0
+    count meter dedicated -1 if CountAtLeast(1)
+    count meter dedicated D -1 if CountAtLeast(1)
+    hint Autoscaler c
+    log removed n0
+    ");
+}
+
+#[test]
+fn a_removed_node_ends_what_ran_on_it() {
+    let (job, mut nodes) = gang("a", &[0, 1]);
+    nodes[0] = nodes[0].clone().leave(LeaveReason::Lost, NOW).unwrap();
+    let fixture = Fixture::of(manual_cluster(2), vec![job], nodes);
+    assert_snapshot!(fixture.react(|draft| removed(draft, &node_id(0))), @r"
+    replace job a: running #1 on n0- n1 (ending NodeLost n0 (its machine has ended) @60 in 10 s)
+    remove node n0
+    delete inst i-0
+    count meter dedicated -1 if CountAtLeast(1)
+    count meter dedicated D -1 if CountAtLeast(1)
+    hint Autoscaler c
+    notify n1
+    log member ended a#1 n0
+    log removed n0
+    ");
+    assert_snapshot!(busy().react(|draft| removed(draft, &node_id(0))), @r"
+    replace job a: queued @60; #1 n0 NodeLost n0 (its machine has ended) @60
+    create queue 1 a
+    remove node n0
+    delete inst i-0
+    count meter dedicated -1 if CountAtLeast(1)
+    count meter dedicated D -1 if CountAtLeast(1)
+    hint Dispatcher c
+    hint Autoscaler c
+    log member ended a#1 n0
+    log attempt ended a#1 queued
+    log removed n0
+    ");
+}
+
+#[test]
+fn a_removal_that_failed_waits_and_is_shown_once() {
+    let fixture = with(idle(0, NOW).leave(LeaveReason::Shrink, NOW).unwrap());
+    let fail = || fixture.react(|draft| removal_failed(draft, &node_id(0), &error("Denied")));
+    assert_snapshot!(fail(), @r"
+    replace cluster c: planned 0, steady @0, errors Denied[n0]
+    replace node n0: leaving Shrink by @0, removal failed 1x, not before @65
+    ");
+    assert_snapshot!(fail(), @"replace node n0: leaving Shrink by @0, removal failed 2x, not before @70");
+    let nobody = Fixture::of(manual_cluster(0), vec![], vec![]);
+    let failed = nobody.react(|draft| removal_failed(draft, &node_id(0), &error("Denied")));
+    assert_snapshot!(failed, @"refused: a node that is gone cannot change");
+}

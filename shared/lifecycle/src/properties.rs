@@ -1,0 +1,432 @@
+//! Properties of any sequence of reactions and decisions on any records: the table stays consistent
+//! (checked by [`Fixture`] after every commit, with one write of each item and at most 100), a
+//! repetition changes nothing, what has ended stays as it is, and when agents do what is wanted of
+//! them everything comes to its end.
+
+use crate::actions::FreshIds;
+use crate::change::Function;
+use crate::report::{self, Wanted};
+use crate::testing::*;
+use crate::{Change, Draft, capacity, jobs, nodes, resources};
+use model::*;
+use proptest::prelude::*;
+use protocol::{End, NodePhase, Progress, SyncRequest};
+use scheduler::{Action, dispatch};
+use table::Memory;
+
+/// One thing that happens. Numbers choose among what there is.
+#[derive(Clone, Debug)]
+enum Step {
+    Submit {
+        width: u32,
+        retries: u32,
+        at_once: bool,
+    },
+    Terminate(usize),
+    Delete(usize),
+    Report {
+        node: usize,
+        phase: NodePhase,
+        progress: Option<Progress>,
+        notice: Option<u64>,
+    },
+    Interrupt(usize, u64),
+    Leave(usize, LeaveReason, Option<usize>),
+    EndAttempt(usize, usize),
+    Remove(usize),
+    RemovalFailed(usize),
+    Launch(u32),
+    /// So many of those that are launching come up, the others are refused.
+    Answer(usize),
+    Dispatch,
+    Capacity,
+    Resize(u32),
+    DeleteCluster,
+    Wait(u64),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let which = 0usize..6;
+    let submit = (1u32..4, 0u32..2, any::<bool>())
+        .prop_map(|(width, retries, at_once)| Step::Submit { width, retries, at_once });
+    let report = (which.clone(), phase(), proptest::option::of(progress()), notice());
+    let report = report.prop_map(|(node, phase, progress, notice)| Step::Report {
+        node,
+        phase,
+        progress,
+        notice,
+    });
+    let leave = (which.clone(), reason(), proptest::option::of(0usize..12));
+    prop_oneof![
+        4 => submit,
+        1 => which.clone().prop_map(Step::Terminate),
+        1 => which.clone().prop_map(Step::Delete),
+        12 => report,
+        1 => (which.clone(), 0u64..130).prop_map(|(node, seconds)| Step::Interrupt(node, seconds)),
+        2 => leave.prop_map(|(node, reason, ending)| Step::Leave(node, reason, ending)),
+        1 => (which.clone(), 0usize..12).prop_map(|(job, ending)| Step::EndAttempt(job, ending)),
+        1 => which.clone().prop_map(Step::Remove),
+        1 => which.clone().prop_map(Step::RemovalFailed),
+        2 => (1u32..4).prop_map(Step::Launch),
+        2 => which.prop_map(Step::Answer),
+        4 => Just(Step::Dispatch),
+        2 => Just(Step::Capacity),
+        1 => (0u32..5).prop_map(Step::Resize),
+        1 => proptest::bool::weighted(0.2).prop_map(|it| if it { Step::DeleteCluster } else { Step::Dispatch }),
+        2 => (1u64..400).prop_map(Step::Wait),
+    ]
+}
+
+fn phase() -> impl Strategy<Value = NodePhase> {
+    prop_oneof![
+        2 => Just(NodePhase::Preparing),
+        8 => Just(NodePhase::Ready),
+        1 => Just(NodePhase::Failed { problem: problem() }),
+        1 => Just(NodePhase::Left),
+    ]
+}
+
+fn progress() -> impl Strategy<Value = Progress> {
+    prop_oneof![
+        Just(Progress::Prepared),
+        Just(Progress::Running),
+        prop_oneof![
+            Just(End::Exited { exit_code: 0 }),
+            Just(End::Exited { exit_code: 1 }),
+            Just(End::PreparationFailed { exit_code: 1 }),
+            Just(End::NotProvided { problem: problem() }),
+            Just(End::NodeFailed { problem: problem() }),
+            Just(End::WallClockExceeded),
+            Just(End::Stopped),
+            Just(End::Interrupted),
+            Just(End::Lost { reason: "r".into() }),
+        ]
+        .prop_map(has_ended),
+    ]
+}
+
+fn notice() -> impl Strategy<Value = Option<u64>> {
+    prop_oneof![9 => Just(None), 1 => (0u64..130).prop_map(Some)]
+}
+
+fn reason() -> impl Strategy<Value = LeaveReason> {
+    prop_oneof![
+        Just(LeaveReason::Shrink),
+        Just(LeaveReason::ShrinkWhenDone),
+        Just(LeaveReason::Interrupted),
+        Just(LeaveReason::Lost),
+        Just(LeaveReason::TooSlow),
+        Just(LeaveReason::ClusterDeleted),
+    ]
+}
+
+/// The records, and the numbers that were given to jobs and nodes so far.
+struct World {
+    fixture: Fixture,
+    jobs: usize,
+    nodes: usize,
+}
+
+impl World {
+    fn new() -> Self {
+        // Sizes are tested where they are largest.
+        let fixture = Fixture::on(Memory::unmeasured());
+        fixture.create(|draft| draft.create_cluster(auto_cluster(0, 4)));
+        Self { fixture, jobs: 0, nodes: 0 }
+    }
+
+    fn nth_job(&self, index: usize) -> Option<Job> {
+        let jobs = self.fixture.jobs();
+        (!jobs.is_empty()).then(|| jobs[index % jobs.len()].clone())
+    }
+
+    fn nth_node(&self, index: usize) -> Option<Node> {
+        let nodes = self.fixture.nodes();
+        (!nodes.is_empty()).then(|| nodes[index % nodes.len()].clone())
+    }
+
+    /// Applied twice; the second time nothing is written.
+    fn twice(&self, reaction: impl Fn(&mut Draft) -> Result<(), Refused>) {
+        if self.fixture.try_react(&reaction).is_ok() {
+            let again = self.fixture.try_react(&reaction);
+            assert!(again.is_err() || again.is_ok_and(|change| change.writes.is_empty()));
+        }
+    }
+
+    fn take(&mut self, step: &Step) {
+        match step {
+            Step::Submit { width, retries, at_once } => self.submit(*width, *retries, *at_once),
+            Step::Terminate(index) => self.each_job(*index, |draft, job| {
+                jobs::terminate(draft, &job.reference(), uid("op")).map(drop)
+            }),
+            Step::Delete(index) => self.each_job(*index, |draft, job| {
+                jobs::delete(draft, &job.reference(), uid("e")).map(drop)
+            }),
+            Step::Report { node, phase, progress, notice } => {
+                self.report(*node, phase, progress.as_ref(), *notice);
+            }
+            Step::Interrupt(index, seconds) => {
+                self.each_node(*index, |draft, node| nodes::interrupted(draft, &node.id, *seconds))
+            }
+            Step::Leave(index, reason, ending) => {
+                let Some(node) = self.nth_node(*index) else { return };
+                let ending = ending.map(|ending| endings(&node.id)[ending].clone());
+                self.action(&Action::Leave { node: node.id, reason: *reason, ending });
+            }
+            Step::EndAttempt(index, ending) => self.each_job(*index, |draft, job| {
+                let Some(attempt) = job.live_attempt() else { return Ok(()) };
+                let ending = endings(&node_id(0))[*ending].clone();
+                let grace_seconds = limits::STOP_GRACE_SECONDS;
+                let end = Action::EndAttempt { attempt, ending, grace_seconds };
+                crate::actions::apply(draft, &end, None)
+            }),
+            Step::Remove(index) => {
+                self.each_node(*index, |draft, node| nodes::removed(draft, &node.id));
+            }
+            Step::RemovalFailed(index) => {
+                let Some(node) = self.nth_node(*index) else { return };
+                let failed =
+                    |draft: &mut Draft| nodes::removal_failed(draft, &node.id, &error("Denied"));
+                self.fixture.try_react(failed).expect("the node exists");
+            }
+            Step::Launch(count) => {
+                let planned_nodes = self.nodes as u32 + count;
+                self.action(&Action::Launch { count: *count, planned_nodes });
+            }
+            Step::Answer(up) => self.answer(*up),
+            Step::Dispatch => self.dispatch(),
+            Step::Capacity => self.capacity(),
+            Step::Resize(count) => {
+                let set = |cluster: &mut Cluster| cluster.scale = manual_cluster(*count).scale;
+                let staying = self.fixture.nodes().len() as u32;
+                let _ = self.fixture.try_react(|draft| capacity::resized(draft, set, staying));
+            }
+            Step::DeleteCluster => {
+                let Some(cluster) = self.fixture.cluster() else { return };
+                let delete = |draft: &mut Draft| {
+                    resources::begin_deletion(draft, &cluster, uid("op"));
+                    Ok(())
+                };
+                self.fixture.try_react(delete).expect("it exists");
+            }
+            Step::Wait(seconds) => self.fixture.now = self.fixture.now.plus_seconds(*seconds),
+        }
+    }
+
+    fn each_job(&self, index: usize, reaction: impl Fn(&mut Draft, &Job) -> Result<(), Refused>) {
+        if let Some(job) = self.nth_job(index) {
+            self.twice(|draft| reaction(draft, &job));
+        }
+    }
+
+    fn each_node(&self, index: usize, reaction: impl Fn(&mut Draft, &Node) -> Result<(), Refused>) {
+        if let Some(node) = self.nth_node(index) {
+            self.twice(|draft| reaction(draft, &node));
+        }
+    }
+
+    fn submit(&mut self, width: u32, retries: u32, at_once: bool) {
+        let cluster = self.fixture.cluster().filter(|cluster| !cluster.is_deleting());
+        let Some(cluster) = cluster else { return };
+        let mut new = job(&format!("j{}", self.jobs), width);
+        new.spec.max_retries = Some(retries);
+        new.submitted_at = self.fixture.now;
+        self.jobs += 1;
+        let idle = if at_once { self.fixture.idle_nodes() } else { Vec::new() };
+        let idle: Vec<NodeId> = idle.into_iter().take(width as usize).collect();
+        let mut draft = Draft::new(self.fixture.now, self.fixture.quota);
+        let read = self.fixture.nodes().into_iter().filter(|node| idle.contains(&node.id));
+        read.for_each(|node| draft.read_node(node));
+        jobs::submit(&mut draft, new, &cluster, &idle).expect("the nodes are idle");
+        self.fixture.committed(draft);
+    }
+
+    /// As the agent of that node; reports are about what the node runs, or about nothing there is.
+    fn report(
+        &self,
+        index: usize,
+        phase: &NodePhase,
+        progress: Option<&Progress>,
+        notice: Option<u64>,
+    ) {
+        let Some(node) = self.nth_node(index) else { return };
+        let unknown = AttemptRef { job: job_ref("a"), number: 1 };
+        let attempt = node.occupant().unwrap_or(&unknown);
+        let report = progress.map(|progress| protocol::AttemptReport {
+            key: report::attempt_key(attempt),
+            progress: progress.clone(),
+            needs_assignment: false,
+        });
+        let number = number_of(&node);
+        let request = SyncRequest {
+            attempt: report,
+            interruption_notice_seconds: notice,
+            ..request(number, phase.clone())
+        };
+        self.fixture.observe(number, &request).expect("every request can be taken in");
+        let again = self.fixture.observe(number, &request).expect("likewise");
+        assert!(again.writes.is_empty(), "a repetition writes nothing: {again:?}");
+    }
+
+    fn action(&mut self, action: &Action) -> Option<Change> {
+        let fresh = match action {
+            Action::Launch { count, .. } => {
+                let first = self.nodes;
+                self.nodes += *count as usize;
+                let nodes = node_ids(first..self.nodes);
+                Some(FreshIds { launch: uid(&format!("l{first}")), nodes })
+            }
+            _ => None,
+        };
+        let applied = self.fixture.apply(action, fresh);
+        if let (Ok(_), Action::Start { .. } | Action::Leave { .. } | Action::EndAttempt { .. }) =
+            (&applied, action)
+        {
+            let again = self.fixture.apply(action, None);
+            assert!(again.is_err() || again.is_ok_and(|change| change.writes.is_empty()));
+        }
+        applied.ok()
+    }
+
+    fn answer(&mut self, up: usize) {
+        let nodes = self.fixture.nodes().into_iter();
+        let waiting: Vec<Node> = nodes.filter(|node| nodes::is_launching(&node.state)).collect();
+        let (launched, refused) = waiting.split_at(up.min(waiting.len()));
+        let refused: Vec<NodeId> = refused.iter().map(|node| node.id.clone()).collect();
+        let answer = |draft: &mut Draft| {
+            for node in launched {
+                capacity::launched(draft, &node.id, machine(number_of(node)));
+            }
+            if !refused.is_empty() {
+                capacity::withdrawn(draft, &refused, error("NoCapacity"));
+            }
+            Ok(())
+        };
+        self.fixture.try_react(answer).expect("an answer is always taken");
+    }
+
+    fn dispatch(&mut self) {
+        let Some(cluster) = self.fixture.cluster() else { return };
+        let snapshot = dispatch::DispatchSnapshot {
+            cluster,
+            queue: self.fixture.queue(),
+            idle: self.fixture.idle_nodes(),
+            running: dispatch::busy_until(&self.fixture.nodes()),
+        };
+        for action in dispatch::plan(&snapshot, self.fixture.now) {
+            assert!(self.action(&action).is_some(), "nothing came between: {action:?}");
+        }
+    }
+
+    fn capacity(&mut self) {
+        let plan = self.fixture.capacity_plan(300);
+        for action in &plan {
+            let applied = self.action(action).is_some();
+            // The last member may have ended with a step before.
+            let ends = matches!(action, Action::EndAttempt { .. });
+            assert!(applied || ends, "nothing came between: {action:?} of {plan:?}");
+        }
+    }
+}
+
+fn number_of(node: &Node) -> usize {
+    node.id.as_str()[1..].parse().expect("a node of the builders")
+}
+
+/// What has ended stays as it is: a final job until it is removed, the record of an attempt.
+fn check_history(before: &[Job], after: &[Job]) {
+    for old in before {
+        let Some(new) = after.iter().find(|job| job.uid == old.uid) else { continue };
+        assert!(new.attempts.starts_with(&old.attempts), "{old:?} {new:?}");
+        assert!(!old.state.is_final() || new.state == old.state, "{old:?} {new:?}");
+        assert_eq!(new.queue_entry(), old.queue_entry(), "a job keeps its place");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn records_stay_consistent_and_come_to_their_end(
+        steps in proptest::collection::vec(step(), 1..60),
+    ) {
+        let mut world = World::new();
+        for step in &steps {
+            let before = world.fixture.jobs();
+            world.take(step);
+            check_history(&before, &world.fixture.jobs());
+        }
+        world.come_to_the_end();
+    }
+}
+
+impl World {
+    /// Agents do what is wanted of them, plans are carried out: nothing is left to do in the end.
+    fn come_to_the_end(&mut self) {
+        if self.fixture.cluster().is_some_and(|cluster| !cluster.is_deleting()) {
+            let scale = auto_cluster(0, 4).scale;
+            let resize =
+                |draft: &mut Draft| capacity::resized(draft, |cluster| cluster.scale = scale, 0);
+            self.fixture.try_react(resize).expect("the cluster exists");
+        }
+        for _ in 0..100 {
+            if self.fixture.scheduled().is_empty() {
+                break;
+            }
+            self.fixture.now = self.fixture.now.plus_seconds(60);
+            self.dispatch();
+            self.capacity();
+            self.answer(usize::MAX);
+            for node in self.fixture.nodes() {
+                self.obey(&node);
+            }
+        }
+        let left = self.fixture.stored();
+        assert_eq!(self.fixture.nodes(), [], "{left}");
+        assert!(self.fixture.jobs().iter().all(|job| job.state.is_final()), "{left}");
+        assert!(!left.contains("in progress"), "{left}");
+        assert!(self.fixture.scheduled().is_empty(), "{left}");
+    }
+
+    fn obey(&self, node: &Node) {
+        let occupant = node.occupant().map(|attempt| self.fixture.job_of(attempt));
+        let number = number_of(node);
+        let master = |attempt: &AttemptRef| {
+            let job = self.fixture.job_of(attempt);
+            job.attempt(attempt).is_some_and(|live| live.members[0].node == node.id)
+        };
+        let about = |attempt: &AttemptRef, progress| {
+            let key = report::attempt_key(attempt);
+            let report = protocol::AttemptReport { key, progress, needs_assignment: false };
+            SyncRequest { attempt: Some(report), ..request(number, NodePhase::Ready) }
+        };
+        let request = match report::wanted(node, occupant.as_ref(), self.fixture.now) {
+            Wanted::Prepare | Wanted::Nothing => request(number, NodePhase::Ready),
+            Wanted::Run { attempt, start: false } => about(&attempt, Progress::Prepared),
+            Wanted::Run { attempt, start: true } if master(&attempt) => {
+                about(&attempt, has_ended(End::Exited { exit_code: 0 }))
+            }
+            Wanted::Run { attempt, start: true } => about(&attempt, Progress::Running),
+            Wanted::Stop { attempt, .. } => about(&attempt, has_ended(End::Stopped)),
+            Wanted::Leave => request(number, NodePhase::Left),
+        };
+        self.fixture.observe(number, &request).expect("every request can be taken in");
+    }
+}
+
+/// A gang is freed by the wake-up of everyone whose orders change.
+#[test]
+fn a_change_of_a_gang_notifies_its_members() {
+    let (job, nodes) = gang("a", &[0, 1]);
+    let fixture = Fixture::of(manual_cluster(2), vec![job], nodes);
+    let end = Action::EndAttempt {
+        attempt: AttemptRef { job: job_ref("a"), number: 1 },
+        ending: Ending::WallClockExceeded,
+        grace_seconds: 1,
+    };
+    let change = fixture.apply(&end, None).unwrap();
+    assert_eq!(change.notify.into_iter().collect::<Vec<_>>(), node_ids([0, 1]));
+    let remove = fixture.apply(&Action::Remove { node: node_id(0) }, None).unwrap();
+    assert_eq!(remove.notify.into_iter().collect::<Vec<_>>(), node_ids([1]));
+    assert!(remove.hints.iter().any(|(function, _)| *function == Function::Autoscaler));
+}

@@ -1,0 +1,304 @@
+//! Requests of agents, each case as the change it leads to, given only the records that the
+//! request concerns.
+
+use super::*;
+use crate::testing::*;
+use insta::assert_snapshot;
+use model::Backoff;
+
+fn with(node: Node) -> Fixture {
+    Fixture::of(manual_cluster(1), vec![], vec![node])
+}
+
+fn preparing() -> Node {
+    launching(0, "l").launched(machine(0), NOW).unwrap()
+}
+
+/// The nodes of these numbers run "a"; the one that reports was heard of just now.
+fn busy(numbers: &[usize]) -> Fixture {
+    let (job, mut nodes) = gang("a", numbers);
+    nodes.iter_mut().for_each(|node| node.seen_at = LATER);
+    Fixture::of(manual_cluster(2), vec![job], nodes)
+}
+
+#[test]
+fn the_first_request_of_a_launching_node_registers_it() {
+    let mut cluster = manual_cluster(1);
+    cluster.health = Backoff::CLEAR.failed(NOW);
+    let fixture = || Fixture::of(cluster.clone(), vec![], vec![launching(0, "l")]);
+    assert_snapshot!(fixture().observed(0, &request(0, NodePhase::Preparing)), @r"
+    replace node n0: preparing i-0 by @3660
+    put inst i-0
+    ");
+    let fixture = fixture();
+    assert_snapshot!(fixture.observed(0, &request(0, NodePhase::Ready)), @r"
+    replace cluster c: planned 0, steady @0
+    replace node n0: idle @60
+    put idle n0
+    put inst i-0
+    hint Dispatcher c
+    log idle n0
+    ");
+    assert_snapshot!(fixture.observed(0, &request(0, NodePhase::Ready)), @"nothing");
+    let failed = NodePhase::Failed { problem: problem() };
+    assert_snapshot!(with(preparing()).observed(0, &request(0, failed.clone())), @r"
+    replace cluster c: planned 0, steady @0, launch failed 1x, not before @65, errors DiskFull[n0]
+    replace node n0: unusable DiskFull[] @60
+    hint Autoscaler c
+    log failed n0 DiskFull[]
+    ");
+    assert_snapshot!(fixture.observed(0, &request(0, failed)), @"nothing");
+}
+
+#[test]
+fn a_heartbeat_is_written_when_half_of_it_has_passed_and_never_backwards() {
+    let node = |seconds_ago: i64| {
+        let mut node = idle(0, NOW);
+        node.seen_at = Timestamp(LATER.0 - 1000 * seconds_ago);
+        with(node)
+    };
+    let ready = request(0, NodePhase::Ready);
+    assert_snapshot!(node(4).observed(0, &ready), @"nothing");
+    assert_snapshot!(node(5).observed(0, &ready), @"seen node n0 @60");
+    assert_snapshot!(node(-5).observed(0, &ready), @"nothing");
+    let fixture = node(5);
+    fixture.observed(0, &ready);
+    assert_eq!(fixture.node(0).seen_at, LATER);
+}
+
+/// A node that was read before a heartbeat must not take the time back with another write.
+#[test]
+fn a_write_planned_before_a_heartbeat_is_a_conflict() {
+    let fixture = with(idle(0, NOW));
+    let mut late = fixture.draft();
+    nodes::mark_interrupted(&mut late, &node_id(0), 120);
+    fixture.observed(0, &request(0, NodePhase::Ready));
+    assert!(fixture.commit(&late.finish()).unwrap_err().is_conflict());
+}
+
+#[test]
+fn progress_of_a_gang() {
+    let fixture = busy(&[0, 1]);
+    assert_snapshot!(fixture.observed(1, &reports(1, "a", Progress::Preparing)), @"nothing");
+    assert_snapshot!(fixture.observed(1, &reports(1, "a", Progress::Prepared)), @"replace job a: running #1 on n0 n1+ (preparing)");
+    assert_snapshot!(fixture.observed(1, &reports(1, "a", Progress::Prepared)), @"nothing");
+    assert_snapshot!(fixture.observed(0, &reports(0, "a", Progress::Prepared)), @r"
+    replace job a: running #1 on n0+ n1+ (runs)
+    notify n0 n1
+    ");
+    assert_snapshot!(fixture.observed(0, &reports(0, "a", Progress::Running)), @"nothing");
+}
+
+#[test]
+fn what_is_reported_of_another_attempt_is_ignored() {
+    let exited = || has_ended(End::Exited { exit_code: 0 });
+    let mut older = reports(0, "a", exited());
+    older.attempt.as_mut().unwrap().key.number = 2;
+    assert_snapshot!(busy(&[0]).observed(0, &older), @"nothing");
+    assert_snapshot!(busy(&[0]).observed(0, &reports(0, "b", exited())), @"nothing");
+    let mut idle = idle(0, NOW);
+    idle.seen_at = LATER;
+    assert_snapshot!(with(idle).observed(0, &reports(0, "a", exited())), @"nothing");
+}
+
+/// How the attempt is recorded to have ended.
+#[test]
+fn every_end_that_a_node_can_report() {
+    let ends = [
+        End::Exited { exit_code: 0 },
+        End::Exited { exit_code: 3 },
+        End::PreparationFailed { exit_code: 4 },
+        End::NotProvided { problem: problem() },
+        End::NodeFailed { problem: problem() },
+        End::WallClockExceeded,
+        End::Stopped,
+        End::Interrupted,
+        End::Lost { reason: "killed".into() },
+    ];
+    let recorded = |end: End| {
+        let fixture = busy(&[0]);
+        let change = fixture.observe(0, &reports(0, "a", has_ended(end.clone()))).unwrap();
+        assert!(change.writes.len() <= 5);
+        let again = fixture.observe(0, &reports(0, "a", has_ended(end))).unwrap();
+        assert_eq!(again, Default::default(), "a repetition changes nothing");
+        fixture.stored().lines().filter(|line| line.starts_with("job")).collect::<String>()
+    };
+    assert_snapshot!(ends.map(recorded).join("\n"), @r"
+    job a: succeeded @0-@60; #1 n0 Exited 0 @60
+    job a: failed with 3 JobFailed @0-@60; #1 n0 Exited 3 @60
+    job a: failed with 4 JobPreparationFailed @0-@60; #1 n0 PreparationFailed 4 @60
+    job a: failed with -1 DiskFull @0-@60; #1 n0 NotProvided DiskFull @60
+    job a: queued @60; #1 n0 NodeFailed n0 DiskFull @60
+    job a: failed JobMaxWallClockTimeExceeded @0-@60; #1 n0 WallClockExceeded @60
+    job a: queued @60; #1 n0 NodeLost n0 (it stopped the job) @60
+    job a: queued @60; #1 n0 Interrupted n0 @60
+    job a: queued @60; #1 n0 NodeLost n0 (killed) @60
+    ");
+}
+
+#[test]
+fn a_node_that_could_not_run_a_job_is_unusable_and_shown() {
+    let failed = has_ended(End::NodeFailed { problem: problem() });
+    assert_snapshot!(busy(&[0]).observed(0, &reports(0, "a", failed)), @r"
+    replace cluster c: planned 0, steady @0, launch failed 1x, not before @65, errors DiskFull[n0]
+    replace job a: queued @60; #1 n0 NodeFailed n0 DiskFull @60
+    create queue 1 a
+    replace node n0: unusable DiskFull[] @60
+    hint Dispatcher c
+    hint Autoscaler c
+    log member ended a#1 n0
+    log attempt ended a#1 queued
+    log failed n0 DiskFull[]
+    ");
+}
+
+#[test]
+fn a_notice_interrupts_the_job_once() {
+    let fixture = busy(&[0]);
+    let running = with_notice(reports(0, "a", Progress::Running), 100);
+    assert_snapshot!(fixture.observed(0, &running), @r"
+    replace job a: running #1 on n0 (ending Interrupted n0 @60 in 98 s)
+    replace node n0: leaving Interrupted by @160 with a#1
+    hint Autoscaler c
+    notify n0
+    log leaving n0 Interrupted
+    log ending a#1 Interrupted n0
+    ");
+    assert_snapshot!(fixture.observed(0, &running), @"nothing");
+    let interrupted = has_ended(End::Interrupted);
+    let last = with_notice(reports(0, "a", interrupted), 40);
+    assert_snapshot!(fixture.observed(0, &last), @r"
+    replace job a: queued @60; #1 n0 Interrupted n0 @60
+    create queue 1 a
+    replace node n0: leaving Interrupted by @160
+    hint Dispatcher c
+    hint Autoscaler c
+    log member ended a#1 n0
+    log attempt ended a#1 queued
+    ");
+    assert_snapshot!(fixture.observed(0, &last), @"nothing");
+}
+
+#[test]
+fn what_ended_by_itself_before_the_notice_counts() {
+    let exited = || has_ended(End::Exited { exit_code: 0 });
+    let request = with_notice(reports(0, "a", exited()), 100);
+    assert_snapshot!(busy(&[0]).observed(0, &request), @r"
+    replace job a: succeeded @0-@60; #1 n0 Exited 0 @60
+    replace node n0: leaving Interrupted by @160
+    hint Autoscaler c
+    notify n0
+    log leaving n0 Interrupted
+    log member ended a#1 n0
+    log attempt ended a#1 succeeded
+    ");
+    let fixture = busy(&[0]);
+    fixture.react(|draft| nodes::interrupted(draft, &node_id(0), 100));
+    assert_snapshot!(fixture.observed(0, &reports(0, "a", exited())), @r"
+    replace job a: succeeded @0-@60; #1 n0 Exited 0 @60
+    replace node n0: leaving Interrupted by @160
+    hint Autoscaler c
+    log member ended a#1 n0
+    log attempt ended a#1 succeeded
+    ");
+}
+
+#[test]
+fn a_notice_to_a_leaving_node_takes_no_more_time_than_it_had() {
+    let fixture = busy(&[0]);
+    fixture.react(|draft| nodes::leave(draft, &node_id(0), LeaveReason::Lost, None));
+    let stored = fixture.node(0);
+    fixture.observed(0, &with_notice(reports(0, "a", Progress::Running), 100));
+    assert_eq!(fixture.node(0), stored);
+}
+
+#[test]
+fn the_final_report_of_an_agent() {
+    let mut node = idle(0, NOW);
+    node.seen_at = LATER;
+    let fixture = with(node);
+    assert_snapshot!(fixture.observed(0, &request(0, NodePhase::Left)), @r"
+    replace node n0: leaving Interrupted by @60
+    delete idle n0
+    hint Autoscaler c
+    notify n0
+    log leaving n0 Interrupted
+    ");
+    assert_snapshot!(fixture.observed(0, &request(0, NodePhase::Left)), @"hint Autoscaler c");
+    assert_snapshot!(busy(&[0]).observed(0, &request(0, NodePhase::Left)), @r"
+    replace node n0: leaving Interrupted by @60 with a#1
+    hint Autoscaler c
+    notify n0
+    log leaving n0 Interrupted
+    ");
+}
+
+#[test]
+fn what_a_request_concerns() {
+    let failed = || reports(0, "a", has_ended(End::NodeFailed { problem: problem() }));
+    let failed_phase = NodePhase::Failed { problem: problem() };
+    let ready = || request(0, NodePhase::Ready);
+    let leaving = idle(0, NOW).leave(LeaveReason::Shrink, NOW).unwrap();
+    let mut unusable = preparing().failed(error("A"), NOW).unwrap();
+    unusable.seen_at = LATER;
+    let cases = [
+        (launching(0, "l"), ready(), (false, true)),
+        (preparing(), ready(), (false, true)),
+        (preparing(), request(0, failed_phase.clone()), (false, true)),
+        (preparing(), request(0, NodePhase::Preparing), (false, false)),
+        (preparing(), request(0, NodePhase::Left), (false, false)),
+        (idle(0, NOW), ready(), (false, false)),
+        (idle(0, NOW), request(0, failed_phase), (false, false)),
+        (unusable, ready(), (false, false)),
+        (leaving, ready(), (false, false)),
+        (running(0, "a"), ready(), (true, false)),
+        (running(0, "a"), failed(), (true, true)),
+        (running(0, "a"), reports(0, "a", has_ended(End::Stopped)), (true, false)),
+    ];
+    for (node, request, (occupant, cluster)) in cases {
+        let expected = Concerned { occupant, cluster };
+        assert_eq!(concerned(&node, &request), expected, "{node:?} {request:?}");
+    }
+}
+
+#[test]
+fn what_is_wanted_of_a_node() {
+    let (job, nodes) = gang("a", &[0, 1]);
+    let attempt = job.live_attempt().unwrap();
+    let check = |node: &Node, job: Option<&Job>, expected: Wanted| {
+        assert_eq!(wanted(node, job, LATER), expected, "{node:?}");
+    };
+    check(&preparing(), None, Wanted::Prepare);
+    check(&launching(0, "l"), None, Wanted::Nothing);
+    check(&idle(0, NOW), None, Wanted::Nothing);
+    check(&preparing().failed(error("A"), NOW).unwrap(), None, Wanted::Nothing);
+    let run = |start| Wanted::Run { attempt: attempt.clone(), start };
+    check(&nodes[0], Some(&job), run(false));
+    check(&nodes[0], None, Wanted::Nothing);
+    let mut prepared = job.clone();
+    assert!(prepared.member_prepared(&node_id(0)) && prepared.member_prepared(&node_id(1)));
+    check(&nodes[0], Some(&prepared), run(true));
+    let mut other = job.clone();
+    other.uid = uid("b");
+    check(&nodes[0], Some(&other), Wanted::Nothing);
+
+    let mut ending = job.clone();
+    ending.end_attempt(Ending::Terminated, 100, NOW);
+    let stop = |grace_seconds| Wanted::Stop { attempt: attempt.clone(), grace_seconds };
+    check(&nodes[0], Some(&ending), stop(40));
+    let late = wanted(&nodes[0], Some(&ending), LATER.plus_seconds(60));
+    assert_eq!(late, stop(0), "no grace is left");
+    for reason in [
+        LeaveReason::Shrink,
+        LeaveReason::ShrinkWhenDone,
+        LeaveReason::Interrupted,
+        LeaveReason::TooSlow,
+        LeaveReason::ClusterDeleted,
+    ] {
+        let leaving = nodes[0].clone().leave(reason, NOW).unwrap();
+        check(&leaving, Some(&ending), stop(40));
+        check(&leaving.released(&attempt, NOW).unwrap(), Some(&ending), Wanted::Leave);
+    }
+    let lost = nodes[0].clone().leave(LeaveReason::Lost, NOW).unwrap();
+    check(&lost, Some(&ending), Wanted::Leave);
+}

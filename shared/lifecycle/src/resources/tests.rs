@@ -1,0 +1,237 @@
+//! The deletion of every kind of resource, as the change it leads to.
+
+use super::*;
+use crate::testing::*;
+use insta::assert_snapshot;
+use model::{FileServerSpec, Name, UserAccount};
+
+fn resource_group() -> ResourceGroup {
+    ResourceGroup {
+        subscription: Name::new("S"),
+        name: Name::new("G"),
+        uid: uid("g"),
+        version: 1,
+        location: "here".into(),
+        tags: None,
+        created_at: NOW,
+        lifecycle: Lifecycle::Active,
+    }
+}
+
+fn workspace() -> Workspace {
+    Workspace {
+        names: names(),
+        uid: uid("w"),
+        version: 1,
+        location: "here".into(),
+        tags: None,
+        created_at: NOW,
+        etag: uid("e"),
+        modified_at: NOW,
+        lifecycle: Lifecycle::Active,
+    }
+}
+
+fn experiment() -> Experiment {
+    Experiment {
+        workspace: uid("w"),
+        names: names(),
+        name: Name::new("X"),
+        uid: uid("x"),
+        version: 1,
+        created_at: NOW,
+        etag: uid("e"),
+        modified_at: NOW,
+        lifecycle: Lifecycle::Active,
+    }
+}
+
+fn file_server(state: FileServerState) -> FileServer {
+    FileServer {
+        workspace: uid("w"),
+        names: names(),
+        name: Name::new("F"),
+        uid: uid("d"),
+        version: 1,
+        spec: FileServerSpec {
+            vm_size: "STANDARD_D1".into(),
+            public_ips_to_allow: None,
+            user_account: UserAccount {
+                admin_user_name: "u".into(),
+                admin_user_ssh_public_key: None,
+            },
+            disk_size_in_gb: 1,
+            disk_count: 1,
+            caching_type: "none".into(),
+            storage_account_type: "Standard_LRS".into(),
+            subnet_id: None,
+        },
+        created_at: NOW,
+        etag: uid("e"),
+        modified_at: NOW,
+        state,
+    }
+}
+
+fn ready() -> FileServer {
+    file_server(FileServerState::Ready { since: NOW })
+}
+
+/// The record is stored, its deletion begins, begins again, and finishes; the first and the last
+/// change are returned.
+fn deletion<R: Resource + std::fmt::Debug>(resource: &R) -> String {
+    let fixture = Fixture::empty();
+    fixture.create(|draft| draft.writes().create(resource));
+    let mut deleting = resource.clone();
+    deleting.mark_deleting(uid("first"), LATER);
+    let begun = fixture.react(|draft| Ok(begin_deletion(draft, resource, uid("first"))));
+    let deleting = deleting.at_version(resource.version() + 1);
+    let again = fixture.react(|draft| Ok(begin_deletion(draft, &deleting, uid("second"))));
+    assert_eq!(again, "answers first", "a repetition joins the first");
+    let finish = |resource: &R| {
+        fixture.react(|draft| {
+            finish_deletion(draft, resource);
+            Ok(())
+        })
+    };
+    assert_eq!(finish(resource), "nothing", "it is not being deleted");
+    format!("{begun}\n-\n{}", finish(&deleting))
+}
+
+#[test]
+fn resource_groups() {
+    assert_snapshot!(deletion(&resource_group()), @r"
+    answers first
+    replace rg g
+    put target g
+    put operation first: @60 of S$G in progress
+    hint Recovery g
+    -
+    put operation first: @60 of S$G succeeded @60
+    remove rg g
+    delete target g
+    ");
+}
+
+#[test]
+fn workspaces() {
+    assert_snapshot!(deletion(&workspace()), @r"
+    answers first
+    replace ws g w
+    put target w
+    put operation first: @60 of s$g$w in progress
+    hint Recovery w
+    -
+    put operation first: @60 of s$g$w succeeded @60
+    remove ws g w
+    delete target w
+    ");
+}
+
+#[test]
+fn experiments() {
+    assert_snapshot!(deletion(&experiment()), @r"
+    answers first
+    replace exp x
+    put target x
+    put operation first: @60 of s$g$w$X in progress
+    hint Recovery x
+    -
+    put operation first: @60 of s$g$w$X succeeded @60
+    remove exp x
+    delete target x
+    ");
+}
+
+#[test]
+fn file_servers() {
+    assert_snapshot!(deletion(&ready()), @r"
+    answers first
+    replace fs f
+    put target d
+    put operation first: @60 of s$g$w$F in progress
+    hint Recovery d
+    -
+    put operation first: @60 of s$g$w$F succeeded @60
+    remove fs f
+    delete target d
+    ");
+    let failed = file_server(FileServerState::Failed { since: NOW });
+    assert_eq!(deletion(&failed), deletion(&ready()));
+}
+
+/// Whoever waits for its creation learns that it does not come.
+#[test]
+fn the_creation_of_a_file_server_that_is_deleted_has_failed() {
+    let creating = FileServerState::Creating { operation: uid("op"), since: NOW };
+    assert_snapshot!(deletion(&file_server(creating)), @r"
+    answers first
+    replace fs f
+    put target d
+    put operation first: @60 of s$g$w$F in progress
+    put operation op: @0 of s$g$w$F failed Canceled @60
+    hint Recovery d
+    -
+    put operation first: @60 of s$g$w$F succeeded @60
+    remove fs f
+    delete target d
+    ");
+}
+
+#[test]
+fn clusters_are_marked_and_finished_by_the_autoscaler() {
+    let cluster = manual_cluster(0);
+    let fixture = Fixture::of(cluster.clone(), vec![], vec![]);
+    let begun = fixture.react(|draft| Ok(begin_deletion(draft, &cluster, uid("first"))));
+    assert_snapshot!(begun, @r"
+    answers first
+    replace cluster c: planned 0, steady @0, deleted by first @60
+    put target c
+    put operation first: @60 of s$g$w$c in progress
+    hint Dispatcher c
+    hint Autoscaler c
+    ");
+    let again = fixture
+        .react(|draft| Ok(begin_deletion(draft, &fixture.cluster().unwrap(), uid("second"))));
+    assert_eq!(again, "answers first");
+    assert_snapshot!(fixture.react(crate::capacity::finish_deletion), @r"
+    put operation first: @60 of s$g$w$c succeeded @60
+    remove cluster c
+    delete target c
+    count meter clusters -1 if CountAtLeast(1)
+    log deleted c
+    ");
+}
+
+#[test]
+fn nothing_is_created_below_what_is_being_deleted() {
+    let fixture = Fixture::empty();
+    let (group, workspace, experiment, server) =
+        (resource_group(), workspace(), experiment(), ready());
+    let requires = [
+        |draft: &mut Draft| draft.writes().require_resource_group(&resource_group()),
+        |draft: &mut Draft| draft.writes().require_workspace(&super::tests::workspace()),
+        |draft: &mut Draft| draft.writes().require_experiment(&super::tests::experiment()),
+        |draft: &mut Draft| draft.writes().require_file_server(&ready()),
+    ];
+    let held = || {
+        requires.map(|require| {
+            let mut draft = fixture.draft();
+            require(&mut draft);
+            fixture.commit(&draft.finish()).is_ok()
+        })
+    };
+    assert_eq!(held(), [false; 4], "they do not exist");
+    fixture.create(|draft| {
+        draft.writes().create(&group);
+        draft.writes().create(&workspace);
+        draft.writes().create(&experiment);
+        draft.writes().create(&server);
+    });
+    assert_eq!(held(), [true; 4]);
+    fixture.react(|draft| Ok(begin_deletion(draft, &group, uid("first"))));
+    fixture.react(|draft| Ok(begin_deletion(draft, &workspace, uid("first"))));
+    fixture.react(|draft| Ok(begin_deletion(draft, &experiment, uid("first"))));
+    fixture.react(|draft| Ok(begin_deletion(draft, &server, uid("first"))));
+    assert_eq!(held(), [false; 4]);
+}

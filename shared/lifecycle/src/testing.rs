@@ -1,0 +1,298 @@
+//! The vocabulary of the tests of reactions: a [`Fixture`] keeps records in a table in memory,
+//! applies a reaction to what it reads there, commits the change and renders it as short lines.
+//!
+//! After every commit the table must be consistent: what is derived from records (queue, idle
+//! markers, owners of instances, usage, mounts) is as if the records had just been created, and a
+//! node is occupied exactly if a live attempt has a member on it that has not ended.
+
+mod consistency;
+mod render;
+
+use crate::actions::{self, FreshIds};
+use crate::{Change, Draft, report};
+use futures::executor::block_on;
+use model::{
+    AttemptRef, Cluster, ClusterRef, Ending, Job, Machine, Node, NodeId, QueueEntry, Quota,
+    Refused, Target, Timestamp,
+};
+use protocol::{AttemptReport, End, NodePhase, Problem, Progress, SyncRequest};
+pub use scheduler::builders::*;
+use scheduler::{Action, capacity};
+use std::fmt::Debug;
+use std::sync::Arc;
+use table::{Memory, Table};
+
+/// When reactions happen: 60 s after the records of the builders were made.
+pub const LATER: Timestamp = Timestamp(NOW.0 + 60_000);
+
+#[derive(Debug)]
+pub struct Fixture {
+    memory: Arc<Memory>,
+    pub table: Table,
+    pub now: Timestamp,
+    pub quota: Quota,
+}
+
+impl Fixture {
+    /// Keeps every limit of the table.
+    pub fn empty() -> Self {
+        Self::on(Memory::new())
+    }
+
+    pub fn on(memory: Memory) -> Self {
+        let memory = Arc::new(memory);
+        let table = Table::new(memory.clone());
+        Self { memory, table, now: LATER, quota: Quota::DEFAULT }
+    }
+
+    /// With these records, and all that goes with them.
+    pub fn of(cluster: Cluster, jobs: Vec<Job>, nodes: Vec<Node>) -> Self {
+        let fixture = Self::empty();
+        fixture.create(|draft| draft.create_cluster(cluster));
+        for job in jobs {
+            fixture.create(|draft| draft.create_job(job));
+        }
+        for node in nodes {
+            fixture.create(|draft| draft.create_node(node));
+        }
+        fixture
+    }
+
+    pub fn create(&self, create: impl FnOnce(&mut Draft)) {
+        let mut draft = Draft::new(self.now, Quota { clusters: u32::MAX, cores: u32::MAX });
+        create(&mut draft);
+        self.commit(&draft.finish()).expect("a new record");
+    }
+
+    pub fn cluster_ref() -> ClusterRef {
+        manual_cluster(0).reference()
+    }
+
+    pub fn cluster(&self) -> Option<Cluster> {
+        block_on(self.table.cluster(&Self::cluster_ref())).expect("memory")
+    }
+
+    pub fn jobs(&self) -> Vec<Job> {
+        block_on(self.table.jobs(&uid("x"), None, 1000)).expect("memory").items
+    }
+
+    pub fn nodes(&self) -> Vec<Node> {
+        block_on(self.table.nodes(&Self::cluster_ref())).expect("memory")
+    }
+
+    pub fn job(&self, name: &str) -> Job {
+        block_on(self.table.job(&job_ref(name))).expect("memory").expect("a job of that name")
+    }
+
+    pub fn node(&self, number: usize) -> Node {
+        let found = block_on(self.table.node(&Self::cluster_ref(), &node_id(number)));
+        found.expect("memory").expect("a node of that number")
+    }
+
+    pub fn job_of(&self, attempt: &AttemptRef) -> Job {
+        block_on(self.table.job(&attempt.job)).expect("memory").expect("the occupant's job")
+    }
+
+    pub fn queue(&self) -> Vec<QueueEntry> {
+        block_on(self.table.startable(&Self::cluster_ref(), u32::MAX, 1000)).expect("memory")
+    }
+
+    pub fn idle_nodes(&self) -> Vec<NodeId> {
+        block_on(self.table.idle_nodes(&Self::cluster_ref(), 1000)).expect("memory")
+    }
+
+    pub fn scheduled(&self) -> Vec<Target> {
+        block_on(self.table.scheduled()).expect("memory")
+    }
+
+    /// A draft of everything that is stored.
+    pub fn draft(&self) -> Draft {
+        let mut draft = Draft::new(self.now, self.quota);
+        self.cluster().into_iter().for_each(|cluster| draft.read_cluster(cluster));
+        self.jobs().into_iter().for_each(|job| draft.read_job(job));
+        self.nodes().into_iter().for_each(|node| draft.read_node(node));
+        draft
+    }
+
+    pub fn commit(&self, change: &Change) -> Result<(), table::Error> {
+        block_on(self.table.commit(change.writes.clone()))
+    }
+
+    /// Applies a reaction to everything that is stored and commits what it led to.
+    ///
+    /// # Errors
+    /// When the reaction refuses.
+    #[track_caller]
+    pub fn try_react<T>(
+        &self,
+        reaction: impl FnOnce(&mut Draft) -> Result<T, Refused>,
+    ) -> Result<Change, Refused> {
+        let mut draft = self.draft();
+        reaction(&mut draft)?;
+        Ok(self.settle(draft))
+    }
+
+    /// Likewise, rendered.
+    #[track_caller]
+    pub fn react<T: Debug>(
+        &self,
+        reaction: impl FnOnce(&mut Draft) -> Result<T, Refused>,
+    ) -> String {
+        let mut draft = self.draft();
+        match reaction(&mut draft) {
+            Ok(value) => render::outcome(&value, &self.settle(draft)),
+            Err(refused) => format!("refused: {refused}"),
+        }
+    }
+
+    /// A step of a plan, given only the records that it says it concerns.
+    pub fn apply(&self, action: &Action, fresh: Option<FreshIds>) -> Result<Change, Refused> {
+        let concerned = actions::concerned(action);
+        let mut draft = Draft::new(self.now, self.quota);
+        self.cluster().into_iter().for_each(|cluster| draft.read_cluster(cluster));
+        let nodes: Vec<Node> =
+            self.nodes().into_iter().filter(|node| concerned.nodes.contains(&node.id)).collect();
+        let occupant = nodes.first().and_then(|node| node.occupant()).map(|it| it.job.clone());
+        let jobs = concerned.job.into_iter().chain(occupant.filter(|_| concerned.occupant));
+        for job in jobs {
+            block_on(self.table.job(&job)).expect("memory").into_iter().for_each(|job| {
+                draft.read_job(job);
+            });
+        }
+        nodes.into_iter().for_each(|node| draft.read_node(node));
+        actions::apply(&mut draft, action, fresh)?;
+        Ok(self.settle(draft))
+    }
+
+    /// A request of an agent, given only the records that it says it concerns.
+    pub fn observe(&self, number: usize, request: &SyncRequest) -> Result<Change, Refused> {
+        let node = self.node(number);
+        let concerned = report::concerned(&node, request);
+        let mut draft = Draft::new(self.now, self.quota);
+        if concerned.cluster {
+            self.cluster().into_iter().for_each(|cluster| draft.read_cluster(cluster));
+        }
+        if let Some(attempt) = node.occupant().filter(|_| concerned.occupant) {
+            let job = block_on(self.table.job(&attempt.job)).expect("memory");
+            job.into_iter().for_each(|job| draft.read_job(job));
+        }
+        draft.read_node(node);
+        report::observe(&mut draft, &node_id(number), request)?;
+        Ok(self.settle(draft))
+    }
+
+    /// Commits a draft and renders what it led to.
+    #[track_caller]
+    pub fn committed(&self, draft: Draft) -> String {
+        render::outcome(&(), &self.settle(draft))
+    }
+
+    #[track_caller]
+    pub fn observed(&self, number: usize, request: &SyncRequest) -> String {
+        match self.observe(number, request) {
+            Ok(change) => render::outcome(&(), &change),
+            Err(refused) => format!("refused: {refused}"),
+        }
+    }
+
+    #[track_caller]
+    pub fn applied(&self, action: &Action) -> String {
+        match self.apply(action, None) {
+            Ok(change) => render::outcome(&(), &change),
+            Err(refused) => format!("refused: {refused}"),
+        }
+    }
+
+    /// The jobs, nodes, cluster and operations that are stored, a line each.
+    pub fn stored(&self) -> String {
+        render::items(&self.memory.items())
+    }
+
+    #[track_caller]
+    fn settle(&self, draft: Draft) -> Change {
+        let change = draft.finish();
+        self.commit(&change).unwrap_or_else(|error| panic!("{error}: {change:#?}"));
+        if !change.writes.is_empty() {
+            consistency::check(self);
+        }
+        change
+    }
+
+    /// Everything that is stored, item by item.
+    pub fn items(&self) -> Vec<table::Item> {
+        self.memory.items()
+    }
+
+    /// What the autoscaler would decide now.
+    pub fn capacity_plan(&self, idle_seconds: u64) -> Vec<Action> {
+        let Some(cluster) = self.cluster() else { return Vec::new() };
+        let snapshot = capacity::CapacitySnapshot {
+            cluster,
+            blocked: false,
+            nodes: self.nodes(),
+            queued: self.queue().iter().map(|entry| entry.node_count).collect(),
+            quota_left: 100,
+            strays: vec![],
+        };
+        capacity::plan(&snapshot, capacity::CapacitySettings { idle_seconds }, self.now)
+    }
+}
+
+/// A gang in the state of its job, and the nodes that run it.
+pub fn gang(name: &str, numbers: &[usize]) -> (Job, Vec<Node>) {
+    let nodes = numbers.iter().map(|number| running(*number, name)).collect();
+    (running_job(name, numbers, 3600), nodes)
+}
+
+/// A request of the node of that number without news.
+pub fn request(number: usize, phase: NodePhase) -> SyncRequest {
+    let Machine { instance, address } = machine(number);
+    SyncRequest { instance, address, phase, attempt: None, interruption_notice_seconds: None }
+}
+
+/// A request of a ready node that reports on the first attempt of a job.
+pub fn reports(number: usize, job: &str, progress: Progress) -> SyncRequest {
+    let attempt = model::AttemptRef { job: job_ref(job), number: 1 };
+    let key = report::attempt_key(&attempt);
+    let report = AttemptReport { key, progress, needs_assignment: false };
+    SyncRequest { attempt: Some(report), ..request(number, NodePhase::Ready) }
+}
+
+pub fn has_ended(end: End) -> Progress {
+    Progress::Ended { end }
+}
+
+pub fn with_notice(request: SyncRequest, seconds: u64) -> SyncRequest {
+    SyncRequest { interruption_notice_seconds: Some(seconds), ..request }
+}
+
+pub fn problem() -> Problem {
+    Problem { code: "DiskFull".into(), message: "no space".into(), details: vec![] }
+}
+
+pub fn error(code: &str) -> model::ResourceError {
+    model::ResourceError::new(code, "m")
+}
+
+/// Every reason that an attempt can end for.
+pub fn endings(node: &NodeId) -> Vec<Ending> {
+    let node = || node.clone();
+    vec![
+        Ending::Exited { exit_code: 0 },
+        Ending::Exited { exit_code: 3 },
+        Ending::PreparationFailed { exit_code: 4 },
+        Ending::NotProvided { error: error("NoMount") },
+        Ending::NodeFailed { node: node(), error: error("DiskFull") },
+        Ending::WallClockExceeded,
+        Ending::Terminated,
+        Ending::ClusterDeleted,
+        Ending::ShrunkAway { node: node() },
+        Ending::Displaced { node: node() },
+        Ending::Interrupted { node: node() },
+        Ending::NodeLost { node: node(), reason: "r".into() },
+    ]
+}
+
+pub fn node_ids(numbers: impl IntoIterator<Item = usize>) -> Vec<NodeId> {
+    numbers.into_iter().map(node_id).collect()
+}

@@ -1,0 +1,75 @@
+//! What must hold of the table after every commit.
+
+use super::Fixture;
+use crate::Draft;
+use model::{MemberProgress, Quota, Uid};
+use std::collections::BTreeMap;
+use table::{Body, Key, WriteKind};
+
+#[track_caller]
+pub fn check(fixture: &Fixture) {
+    derived_items(fixture);
+    occupation(fixture);
+    schedule(fixture);
+}
+
+/// The derived items are those that go with the same records when they are created.
+#[track_caller]
+fn derived_items(fixture: &Fixture) {
+    let mut draft = Draft::new(fixture.now, Quota { clusters: u32::MAX, cores: u32::MAX });
+    fixture.cluster().into_iter().for_each(|it| draft.create_cluster(it));
+    fixture.jobs().into_iter().for_each(|it| draft.create_job(it));
+    fixture.nodes().into_iter().for_each(|it| draft.create_node(it));
+    let mut expected = BTreeMap::new();
+    for write in draft.finish().writes.into_vec() {
+        match write.kind {
+            WriteKind::Put { body, .. } => record(&mut expected, write.key, None, &body),
+            WriteKind::Add(count) => record(&mut expected, write.key, Some(count), &Body::None),
+            other => panic!("creation writes {other:?}"),
+        }
+    }
+    let mut stored = BTreeMap::new();
+    for item in fixture.items() {
+        record(&mut stored, item.key, item.attributes.count, &item.body);
+    }
+    assert_eq!(stored, expected, "items derived from the records");
+}
+
+fn record(found: &mut BTreeMap<Key, String>, key: Key, count: Option<i64>, body: &Body) {
+    let (pk, sk) = (&key.pk, &key.sk);
+    let of_cluster = sk.starts_with("queue#") || sk.starts_with("idle#");
+    let of_others = ["inst#", "usage#", "fs#"].iter().any(|prefix| pk.starts_with(prefix));
+    // A counter that went back to 0 stays.
+    if (of_cluster || of_others) && count != Some(0) {
+        found.insert(key, format!("{count:?} {body:?}"));
+    }
+}
+
+#[track_caller]
+fn occupation(fixture: &Fixture) {
+    let (jobs, nodes) = (fixture.jobs(), fixture.nodes());
+    let mut of_jobs = Vec::new();
+    for job in &jobs {
+        let Some(attempt) = job.state.attempt() else { continue };
+        assert!(!attempt.has_ended_everywhere(), "a live attempt that has ended: {attempt:?}");
+        let reference = attempt.reference(&job.reference());
+        let present = attempt.members.iter().filter(|it| it.progress != MemberProgress::Ended);
+        of_jobs.extend(present.map(|member| (member.node.clone(), reference.clone())));
+    }
+    let occupied = |node: &model::Node| Some((node.id.clone(), node.occupant()?.clone()));
+    let mut of_nodes: Vec<_> = nodes.iter().filter_map(occupied).collect();
+    of_jobs.sort_unstable();
+    of_nodes.sort_unstable();
+    assert_eq!(of_jobs, of_nodes, "members that have not ended, and occupants of nodes");
+}
+
+/// Whatever is scheduled is on the list.
+#[track_caller]
+fn schedule(fixture: &Fixture) {
+    let Some(cluster) = fixture.cluster().filter(|cluster| cluster.scheduled) else { return };
+    let listed = |uid: &Uid| {
+        let sk = format!("target#{uid}");
+        fixture.items().iter().any(|item| item.key.sk == sk)
+    };
+    assert!(listed(&cluster.uid), "a scheduled cluster is listed");
+}

@@ -1,0 +1,248 @@
+//! Changes as short lines. Times are seconds after the builders' `NOW`, as `@60`; ids are the
+//! names they were made from.
+
+use super::{NOW, uid};
+use crate::{Change, Event};
+use model::{
+    Attempt, AttemptPhase, AttemptRef, Backoff, Cluster, Ending, Job, JobState, Lifecycle,
+    MemberProgress, Node, NodeId, NodeState, Operation, OperationState, ResourceError, Timestamp,
+};
+use std::fmt::Debug;
+use table::{Body, Condition, Item, Write, WriteKind};
+
+pub fn outcome<T: Debug>(value: &T, change: &Change) -> String {
+    let mut lines = Vec::new();
+    let value = format!("{value:?}");
+    if value != "()" {
+        lines.push(format!("answers {value}"));
+    }
+    lines.extend(change.writes.clone().into_vec().iter().map(write));
+    for (function, target) in &change.hints {
+        lines.push(format!("hint {function:?} {}", target.uid()));
+    }
+    if !change.notify.is_empty() {
+        lines.push(format!("notify {}", list(&change.notify)));
+    }
+    for request in &change.launches {
+        let sizes = std::iter::once(&request.vm_size).chain(&request.alternate_vm_sizes);
+        let sizes: Vec<&str> = sizes.map(String::as_str).collect();
+        let (launch, nodes) = (&request.launch, list(&request.nodes));
+        let (cluster, priority) = (&request.cluster.name, request.priority);
+        lines.push(format!("launch {launch} for {cluster}: {nodes} as {sizes:?} {priority:?}"));
+    }
+    lines.extend(change.events.iter().map(event));
+    if lines.is_empty() {
+        lines.push("nothing".to_owned());
+    }
+    readable(&lines.join("\n"))
+}
+
+/// Records and operations, a line each.
+pub fn items(items: &[Item]) -> String {
+    let known = |item: &&Item| !described(&item.body).is_empty();
+    let line = |item: &Item| format!("{}{}", place(&item.key), described(&item.body));
+    let mut lines: Vec<String> = items.iter().filter(known).map(line).collect();
+    lines.sort_unstable();
+    readable(&lines.join("\n"))
+}
+
+/// The names that tests give to ids.
+fn readable(text: &str) -> String {
+    let mut text = text.to_owned();
+    for name in ["a", "b", "c", "d", "w", "x", "l", "g", "s", "first", "second", "op", "e"] {
+        text = text.replace(uid(name).as_str(), name);
+    }
+    text.replace("Uid(\"", "").replace("\")", "")
+}
+
+fn write(write: &Write) -> String {
+    let place = place(&write.key);
+    match (&write.kind, &write.condition) {
+        (WriteKind::Put { body, .. }, condition) => {
+            let verb = match condition {
+                Condition::Absent => "create",
+                Condition::Unchanged { .. } => "replace",
+                Condition::Always => "put",
+                other => panic!("a put under {other:?}"),
+            };
+            format!("{verb} {place}{}", described(body))
+        }
+        (WriteKind::Delete, Condition::Always) => format!("delete {place}"),
+        (WriteKind::Delete, Condition::Present) => format!("delete {place}, which exists"),
+        (WriteKind::Delete, Condition::Unchanged { .. }) => format!("remove {place}"),
+        (WriteKind::Add(more), condition) => format!("count {place} {more:+} if {condition:?}"),
+        (WriteKind::Seen(time), _) => format!("seen {place} {}", at(Timestamp(*time))),
+        (kind, condition) => format!("{kind:?} {place} {condition:?}").to_lowercase(),
+    }
+}
+
+fn place(key: &table::Key) -> String {
+    match key.sk.split('#').collect::<Vec<_>>().as_slice() {
+        ["queue", rank, _, job] => format!("queue {rank} {job}"),
+        ["op"] | ["node"] => key.pk.replacen("op#", "operation ", 1).replacen('#', " ", 1),
+        parts => parts.join(" "),
+    }
+}
+
+fn described(body: &Body) -> String {
+    let state = body.read::<Job>().map(|it| job(&it));
+    let state = state.or_else(|_| body.read::<Node>().map(|it| node(&it)));
+    let state = state.or_else(|_| body.read::<Cluster>().map(|it| cluster(&it)));
+    let state = state.or_else(|_| body.read::<Operation>().map(|it| operation(&it)));
+    state.map_or_else(|_| String::new(), |state| format!(": {state}"))
+}
+
+fn job(job: &Job) -> String {
+    let mut text = match &job.state {
+        JobState::Queued { since } => format!("queued {}", at(*since)),
+        JobState::Running { attempt: it } => format!("running {}", attempt(it)),
+        JobState::Terminating { since, attempt: it, operation } => {
+            let operation = operation.as_ref().map_or("-", |operation| operation.as_str());
+            format!("terminating {} for {operation} {}", at(*since), attempt(it))
+        }
+        JobState::Succeeded { started_at, ended_at } => {
+            format!("succeeded {}-{}", at(*started_at), at(*ended_at))
+        }
+        JobState::Failed { started_at, ended_at, exit_code, error } => {
+            let code = exit_code.map_or(String::new(), |code| format!(" with {code}"));
+            format!("failed{code} {} {}-{}", error.code, at(*started_at), at(*ended_at))
+        }
+    };
+    for record in &job.attempts {
+        let end =
+            record.ended.as_ref().map(|end| format!("{} {}", ending(&end.ending), at(end.at)));
+        text +=
+            &format!("; #{} {} {}", record.number, list(&record.nodes), end.unwrap_or_default());
+    }
+    if let Some(deletion) = &job.deletion {
+        text += &format!("; deleted by {} {}", deletion.operation, at(deletion.since));
+    }
+    text
+}
+
+fn attempt(attempt: &Attempt) -> String {
+    let member = |member: &model::Member| match member.progress {
+        MemberProgress::Assigned => member.node.to_string(),
+        MemberProgress::Prepared => format!("{}+", member.node),
+        MemberProgress::Ended => format!("{}-", member.node),
+    };
+    let members: Vec<String> = attempt.members.iter().map(member).collect();
+    let phase = match &attempt.phase {
+        AttemptPhase::Preparing => "preparing".to_owned(),
+        AttemptPhase::Running => "runs".to_owned(),
+        AttemptPhase::Ending { ending: reason, since, grace_seconds } => {
+            format!("ending {} {} in {grace_seconds} s", ending(reason), at(*since))
+        }
+    };
+    format!("#{} on {} ({phase})", attempt.number, members.join(" "))
+}
+
+fn ending(ending: &Ending) -> String {
+    match ending {
+        Ending::Exited { exit_code } => format!("Exited {exit_code}"),
+        Ending::PreparationFailed { exit_code } => format!("PreparationFailed {exit_code}"),
+        Ending::NotProvided { error } => format!("NotProvided {}", error.code),
+        Ending::NodeFailed { node, error } => format!("NodeFailed {node} {}", error.code),
+        Ending::WallClockExceeded => "WallClockExceeded".to_owned(),
+        Ending::Terminated => "Terminated".to_owned(),
+        Ending::ClusterDeleted => "ClusterDeleted".to_owned(),
+        Ending::ShrunkAway { node } => format!("ShrunkAway {node}"),
+        Ending::Displaced { node } => format!("Displaced {node}"),
+        Ending::Interrupted { node } => format!("Interrupted {node}"),
+        Ending::NodeLost { node, reason } => format!("NodeLost {node} ({reason})"),
+    }
+}
+
+fn node(node: &Node) -> String {
+    let state = match &node.state {
+        NodeState::Launching { deadline } => format!("launching by {}", at(*deadline)),
+        NodeState::Preparing { machine, deadline } => {
+            format!("preparing {} by {}", machine.instance, at(*deadline))
+        }
+        NodeState::Idle { since, .. } => format!("idle {}", at(*since)),
+        NodeState::Running { attempt, since, ends_by, .. } => {
+            format!("runs {} {} to {}", run(attempt), at(*since), at(*ends_by))
+        }
+        NodeState::Leaving { occupant, reason, deadline, .. } => {
+            let occupant =
+                occupant.as_ref().map_or(String::new(), |it| format!(" with {}", run(it)));
+            format!("leaving {reason:?} by {}{occupant}", at(*deadline))
+        }
+        NodeState::Unusable { since, error, .. } => {
+            format!("unusable {} {}", error_text(error), at(*since))
+        }
+    };
+    format!("{state}{}", backoff("removal", &node.removal))
+}
+
+fn cluster(cluster: &Cluster) -> String {
+    let mut text = format!("planned {}", cluster.planned_nodes);
+    text += if cluster.allocation.resizing { ", resizing " } else { ", steady " };
+    text += &at(cluster.allocation.since);
+    text += if cluster.scheduled { "" } else { ", dormant" };
+    text += &backoff("launch", &cluster.health);
+    let errors: Vec<String> = cluster.errors.iter().map(error_text).collect();
+    if !errors.is_empty() {
+        text += &format!(", errors {}", errors.join(" "));
+    }
+    if let Lifecycle::Deleting { operation, since } = &cluster.state {
+        text += &format!(", deleted by {operation} {}", at(*since));
+    }
+    text
+}
+
+fn error_text(error: &ResourceError) -> String {
+    let details: Vec<&str> = error.details.iter().map(|(_, value)| value.as_str()).collect();
+    format!("{}[{}]", error.code, details.join(","))
+}
+
+fn backoff(what: &str, backoff: &Backoff) -> String {
+    match backoff.failures {
+        0 => String::new(),
+        failures => format!(", {what} failed {failures}x, not before {}", at(backoff.not_before)),
+    }
+}
+
+fn operation(operation: &Operation) -> String {
+    let state = match &operation.state {
+        OperationState::InProgress => "in progress".to_owned(),
+        OperationState::Succeeded { ended_at } => format!("succeeded {}", at(*ended_at)),
+        OperationState::Failed { ended_at, error } => {
+            format!("failed {} {}", error.code, at(*ended_at))
+        }
+    };
+    format!("{} of {} {state}", at(operation.started_at), operation.resource)
+}
+
+fn event(event: &Event) -> String {
+    match event {
+        Event::JobStarted { attempt, nodes } => {
+            format!("log started {} {}", run(attempt), list(nodes))
+        }
+        Event::AttemptEnding { attempt, ending: reason } => {
+            format!("log ending {} {}", run(attempt), ending(reason))
+        }
+        Event::MemberEnded { attempt, node } => format!("log member ended {} {node}", run(attempt)),
+        Event::JobEnded { attempt, state } => format!("log attempt ended {} {state}", run(attempt)),
+        Event::Launching { cluster, launch, count } => {
+            format!("log launch {cluster} {launch} {count}")
+        }
+        Event::NodeIdle { node } => format!("log idle {node}"),
+        Event::NodeFailed { node, error } => format!("log failed {node} {}", error_text(error)),
+        Event::NodeLeaving { node, reason } => format!("log leaving {node} {reason:?}"),
+        Event::NodeRemoved { node } => format!("log removed {node}"),
+        Event::ClusterDeleted { cluster } => format!("log deleted {cluster}"),
+    }
+}
+
+fn run(attempt: &AttemptRef) -> String {
+    format!("{}#{}", attempt.job.name, attempt.number)
+}
+
+fn list<'a>(nodes: impl IntoIterator<Item = &'a NodeId>) -> String {
+    nodes.into_iter().map(NodeId::as_str).collect::<Vec<_>>().join(" ")
+}
+
+fn at(time: Timestamp) -> String {
+    format!("@{}", (time.0 - NOW.0) / 1000)
+}
