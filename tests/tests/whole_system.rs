@@ -335,11 +335,8 @@ async fn a_file_server_that_cannot_be_provisioned_says_so_and_can_be_tried_again
     stage.run(5).await;
     let state = control.operations.get(&again, None).await.unwrap().state;
     assert!(matches!(state, model::OperationState::Succeeded { .. }), "{state:?}");
-    assert!(
-        control
-            .file_server_directory(&control.file_servers.get(&names(), &name).await.unwrap().uid)
-            .is_dir()
-    );
+    let uid = control.file_servers.get(&names(), &name).await.unwrap().uid;
+    assert!(root.join(uid.as_str()).is_dir());
 }
 
 #[tokio::test(start_paused = true)]
