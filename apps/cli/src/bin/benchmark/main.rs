@@ -16,6 +16,7 @@ mod service;
 use anyhow::{Context as _, Result};
 use clap::Parser as _;
 use options::Options;
+use std::path::Path;
 use std::process::ExitCode;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -38,24 +39,29 @@ fn main() -> ExitCode {
 async fn run(options: Options) -> Result<ExitCode> {
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot wait for signals")?;
     let mut terminate = signal(SignalKind::terminate()).context("cannot wait for signals")?;
-    tokio::select! {
-        outcome = measure(options) => outcome.map(|()| ExitCode::SUCCESS),
-        _ = interrupt.recv() => Ok(ExitCode::from(130)),
-        _ = terminate.recv() => Ok(ExitCode::from(143)),
-    }
-}
-
-async fn measure(options: Options) -> Result<()> {
     let json = options.json.clone();
     let setup = options.into_setup()?;
     let mut report = report::Report::new(&setup)?;
     eprintln!("{}", report.heading());
-    measures::all(&setup, &mut report).await?;
-    report.finish();
+    let outcome = tokio::select! {
+        outcome = measures::all(&setup, &mut report) => outcome.map(|()| ExitCode::SUCCESS),
+        _ = interrupt.recv() => Ok(ExitCode::from(130)),
+        _ = terminate.recv() => Ok(ExitCode::from(143)),
+    };
+    // Also after a failure or Ctrl-C: what was measured until then holds.
+    report.finish(outcome.as_ref().is_ok_and(|code| *code == ExitCode::SUCCESS));
+    show(&report, json.as_deref())?;
+    outcome
+}
+
+fn show(report: &report::Report, json: Option<&Path>) -> Result<()> {
+    if report.is_empty() {
+        return Ok(());
+    }
     println!("{}", report.table());
     if let Some(path) = json {
         let text = format!("{:#}\n", report.json());
-        std::fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
+        std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))?;
     }
     Ok(())
 }

@@ -132,8 +132,17 @@ impl Report {
         }
     }
 
-    pub fn finish(&mut self) {
+    /// Nothing is added from here on. A figure of an incomplete run may lack rounds, and the other
+    /// side of its last one.
+    pub fn finish(&mut self, complete: bool) {
         self.load_after = Some(machine::load_average());
+        if !complete {
+            self.warnings.push("the run was not complete".to_owned());
+        }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.figures.is_empty()
     }
 
     pub fn table(&self) -> String {
@@ -145,7 +154,11 @@ impl Report {
             others.median(),
             others.highest()
         );
-        format!("{}\n{load}\n{others}\n\n{}", self.binary, table(&self.figures))
+        let mut heading = format!("{}\n{load}\n{others}\n", self.binary);
+        for warning in &self.warnings {
+            heading += &format!("warning: {warning}\n");
+        }
+        format!("{heading}\n{}", table(&self.figures))
     }
 
     pub fn json(&self) -> Value {
