@@ -158,7 +158,6 @@ async fn measure_reads(writing: bool) -> Outcome<()> {
         let found = store.get(&key("exp#0".to_owned(), format!("job#{:06}", next()))).await?;
         assert!(found.is_some());
         count += 1;
-        tokio::task::yield_now().await;
     }
     println!("{:>6} gets/s{suffix}", count / SECONDS);
     let (mut count, mut items) = (0, 0);
@@ -169,7 +168,6 @@ async fn measure_reads(writing: bool) -> Outcome<()> {
             Range { pk: "exp#0".to_owned(), prefix: "job#".to_owned(), after, limit: Some(20) };
         items += store.range(&range).await?.len() as u64;
         count += 1;
-        tokio::task::yield_now().await;
     }
     println!("{:>6} ranges/s of {} items{suffix}", count / SECONDS, items / count);
     if let Some(writer) = writer {

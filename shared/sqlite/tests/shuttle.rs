@@ -34,7 +34,6 @@ struct Notes {
 struct Fake {
     notes: Notes,
     max_group: usize,
-    fails_at: Option<usize>,
 }
 
 impl Disk for Fake {
@@ -48,10 +47,6 @@ impl Disk for Fake {
         thread::yield_now();
         let mut flushed = self.notes.flushed.lock().unwrap();
         let first = flushed.len();
-        if self.fails_at.is_some_and(|place| first + group.len() > place) {
-            drop(flushed);
-            panic!("the disk is gone");
-        }
         flushed.extend(group);
         (first..flushed.len()).collect()
     }
@@ -76,7 +71,7 @@ fn explore(scenario: impl Fn() + Send + Sync + Clone + 'static) {
 fn start(capacity: u32, max_group: usize) -> (Arc<Requests>, Notes, thread::JoinHandle<()>) {
     let queue = Arc::new(Queue::new(capacity, max_group));
     let notes = Notes::default();
-    let mut disk = Fake { notes: notes.clone(), max_group, fails_at: None };
+    let mut disk = Fake { notes: notes.clone(), max_group };
     let writer = {
         let queue = Arc::clone(&queue);
         thread::spawn(move || queue.run(&mut disk))
