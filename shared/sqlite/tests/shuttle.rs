@@ -191,6 +191,26 @@ fn a_closed_queue_is_drained_and_takes_nothing_more() {
     });
 }
 
+#[test]
+fn what_entered_before_the_end_is_flushed() {
+    explore(|| {
+        let (queue, notes, writer) = start(8, 2);
+        block_on(async {
+            let mut all: Vec<_> =
+                (0..5).map(|number| Box::pin(queue.submit((0, number), 1))).collect();
+            for submission in &mut all {
+                let _ = futures::poll!(submission.as_mut());
+            }
+            queue.close();
+            for submission in all {
+                submission.await.unwrap();
+            }
+        });
+        writer.join().unwrap();
+        assert_eq!(notes.flushed.lock().unwrap().len(), 5);
+    });
+}
+
 /// What is in the queue is written although nobody waits for it; what waits for room is not, and
 /// takes no room with it.
 #[test]
