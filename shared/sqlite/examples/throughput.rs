@@ -173,7 +173,7 @@ async fn measure_reads(writing: bool) -> Outcome<()> {
     if let Some(writer) = writer {
         let mut taken = writer.await??;
         taken.sort();
-        let count = taken.len() as u64 / 2 / SECONDS;
+        let count = taken.len() as u64 / 3 / SECONDS;
         println!(
             "{count:>6} commits/s by one writer beside them, p50 {} us",
             taken[taken.len() / 2].as_micros()
