@@ -1,22 +1,17 @@
-//! The one table of the service: keys, items, conditions.
+//! Storage on DynamoDB, the only crate that names its SDK.
 //!
-//! The rules of this crate: items are found by key or by a range of sort keys, never by a scan;
-//! every write carries the version it was planned on; what changes together is one transaction.
+//! The rules of this crate: reads are strongly consistent; a commit of one write is a plain request,
+//! at half the price of a transaction; a request is only repeated when the repetition cannot be
+//! carried out twice.
 
+mod attributes;
+mod commit;
 mod error;
-mod key;
-mod queries;
-mod record;
+mod expression;
+mod pauses;
 mod schema;
-mod table;
-mod transaction;
-mod units;
+mod storage;
 
-pub use error::Error;
-pub use key::IdleMarker;
-pub use queries::Page;
-pub use record::InstanceOwner;
+pub use pauses::Jitter;
 pub use schema::{create_table_if_missing, schema};
-pub use table::Table;
-pub use transaction::Transaction;
-pub use units::{Consumed, Units};
+pub use storage::DynamoDb;

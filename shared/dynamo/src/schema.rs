@@ -1,17 +1,14 @@
 //! The shape of the table: a partition key, a sort key, a time to live. Nothing else.
 
-use crate::Error;
+use crate::attributes::{EXPIRES_AT, PARTITION, SORT};
 use crate::error::from_sdk;
-use crate::key::{PARTITION, SORT};
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::operation::create_table::CreateTableInput;
 use aws_sdk_dynamodb::types::{
     AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType,
     TimeToLiveSpecification,
 };
-
-/// The attribute that holds when an item expires, in seconds since 1970.
-pub(crate) const EXPIRES_AT: &str = "expires_at";
+use table::Error;
 
 /// The definition that the stack's template repeats for AWS.
 pub fn schema(table: &str) -> CreateTableInput {
@@ -40,7 +37,7 @@ pub fn schema(table: &str) -> CreateTableInput {
         .expect("the schema is complete")
 }
 
-/// For one machine and for tests; on AWS the stack's template creates the table.
+/// For tests; on AWS the stack's template creates the table.
 ///
 /// # Errors
 /// Whatever the table reports; a table that exists already is fine.

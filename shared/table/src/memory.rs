@@ -163,7 +163,10 @@ fn apply(partitions: &mut Partitions, write: Write) {
 }
 
 /// What a write leaves of what was stored.
-fn changed(stored: Option<(Attributes, Body)>, kind: WriteKind) -> Option<(Attributes, Body)> {
+pub(crate) fn changed(
+    stored: Option<(Attributes, Body)>,
+    kind: WriteKind,
+) -> Option<(Attributes, Body)> {
     match kind {
         WriteKind::Check => stored,
         WriteKind::Put { attributes, body } => Some((attributes, body)),

@@ -9,6 +9,8 @@ mod concurrency;
 mod conditions;
 mod effects;
 mod fixture;
+#[cfg(feature = "histories")]
+pub mod histories;
 mod limits;
 mod range_pages;
 mod ranges;

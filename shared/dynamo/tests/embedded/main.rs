@@ -1,0 +1,20 @@
+//! Storage on DynamoDB against an embedded engine behind a socket, as another process reaches it.
+
+mod faults;
+mod histories;
+mod repetitions;
+mod schema;
+mod server;
+
+use server::TableServer;
+use std::sync::Arc;
+use table::contract;
+
+/// No case is excused. What the engine does otherwise than DynamoDB is tested elsewhere: it knows no
+/// transactions that meet and no throttling (`repetitions` answers in its place), and it accepts an
+/// empty prefix in a query (a test of `storage` reads the request).
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn dynamo_keeps_the_contract() {
+    let server = TableServer::start().await;
+    contract::run_all(Arc::new(server.storage().await), "dynamo", &[]).await;
+}
