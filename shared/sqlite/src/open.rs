@@ -21,8 +21,9 @@ const MODE: u32 = 0o600;
 /// Only another process that has the file open makes a connection wait.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Cached pages of the writer. Nobody else writes, so they stay valid.
-const WRITER_CACHE_KIB: i64 = 8 * 1024;
+/// Cached pages of the writer. Nobody else writes, so they stay valid; a miss is a copy from the
+/// cache of the kernel.
+const WRITER_CACHE_KIB: i64 = 2 * 1024;
 
 /// Cached pages of a reader, which every commit makes invalid.
 const READER_CACHE_KIB: i64 = 512;

@@ -7,8 +7,9 @@ use rusqlite::{Connection, Result, Row};
 use std::sync::Arc;
 use table::{Attributes, Body, Item, Key};
 
-/// The schema. A rowid table: its rows of up to 4 KB stay on one page, where a table clustered by
-/// key would move bodies above 1 KB to a page of their own.
+/// The schema. A rowid table with SQLite's usual page of 4 KiB: clustered by key (`WITHOUT ROWID`),
+/// bodies above 1 KB would go to pages of their own. Measured, commits of the service write 26 KB
+/// of log each in this shape and 36 KB clustered, twice that with pages of 8 KiB.
 pub(crate) const SCHEMA: &str = "
     CREATE TABLE items (
         pk TEXT NOT NULL,

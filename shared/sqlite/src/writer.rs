@@ -140,6 +140,7 @@ fn carry_out(connection: &Connection, request: &Request) -> rusqlite::Result<Ans
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::queue::Queue;
     use table::{Attributes, Body, Condition, Key, Write, WriteKind};
 
     fn put(sk: &str, bytes: usize) -> Request {
@@ -150,6 +151,32 @@ mod tests {
         let key = Key { pk: "p".to_owned(), sk: sk.to_owned() };
         let writes = vec![Write { key, kind, condition: Condition::Absent }];
         Request::Commit(Commit { writes, sizes: vec![bytes] })
+    }
+
+    struct Broken;
+
+    impl Disk for Broken {
+        type Request = ();
+        type Answer = ();
+
+        fn write(&mut self, _group: &[()]) -> Vec<()> {
+            panic!("a defect");
+        }
+
+        fn maintain(&mut self) {}
+    }
+
+    #[tokio::test]
+    async fn a_writer_that_panics_leaves_nobody_waiting() {
+        let queue = Arc::new(Queue::new(10, 1));
+        let writer = {
+            let queue = Arc::clone(&queue);
+            std::thread::spawn(move || queue.run(&mut Broken))
+        };
+        let all = futures::future::join_all((0..20).map(|_| queue.submit((), 1)));
+        assert!(all.await.iter().all(Result::is_err), "in the group, queued, and waiting for room");
+        assert!(writer.join().is_err());
+        assert!(queue.submit((), 1).await.is_err());
     }
 
     /// One member of a group does not fit; those around it do not notice.
