@@ -143,7 +143,7 @@ async fn deliver(control: &Control, function: Function, target: &Target) -> bool
 mod tests {
     use super::*;
 
-    fn wake(byte: u8) -> Target {
+    fn target(byte: u8) -> Target {
         let uid = Uid::from_bytes([byte; 16]);
         Target::Experiment { workspace: uid.clone(), name: "e".into(), uid }
     }
