@@ -414,3 +414,6 @@ impl AttemptRecord {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
