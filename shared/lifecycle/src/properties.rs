@@ -13,7 +13,7 @@ use crate::{Change, Draft, capacity, jobs, nodes, resources};
 use model::*;
 use proptest::prelude::*;
 use protocol::{End, NodePhase, Progress, SyncRequest};
-use scheduler::{Action, dispatch};
+use scheduler::{Action, dispatch, recovery};
 use steps::{Step, step};
 use table::Memory;
 
@@ -89,6 +89,7 @@ impl Harness {
             Step::Answer(up) => self.answer(*up),
             Step::Dispatch => self.dispatch(),
             Step::Capacity => self.capacity(),
+            Step::Recover(gone) => self.recover(*gone),
             Step::Resize(count) => self.resize(*count),
             Step::DeleteCluster => self.delete_cluster(),
             Step::Wait(seconds) => self.fixture.now = self.fixture.now.plus_seconds(*seconds),
@@ -233,6 +234,28 @@ impl Harness {
     }
 }
 
+impl Harness {
+    fn recover(&mut self, gone: Option<usize>) {
+        let Some(cluster) = self.fixture.cluster() else { return };
+        let gone = gone.and_then(|index| self.nth_node(index)).map(|node| node.id);
+        let nodes = self.fixture.nodes();
+        let found = |node: &Node| {
+            let instance = node.machine()?.instance.clone();
+            let running = Some(&node.id) != gone.as_ref();
+            Some(recovery::FoundMachine { instance, launch: node.launch.clone(), running })
+        };
+        let machines = Some(nodes.iter().filter_map(found).collect());
+        let jobs = self.fixture.jobs();
+        let listening_since = Timestamp(0);
+        let snapshot =
+            recovery::RecoverySnapshot { cluster, nodes, jobs, machines, listening_since };
+        // A node may be given up by several policies: the first step does it.
+        for action in recovery::plan(&snapshot, self.fixture.now) {
+            self.action(&action);
+        }
+    }
+}
+
 fn number_of(node: &Node) -> usize {
     node.id.as_str()[1..].parse().expect("a node of the builders")
 }
@@ -280,6 +303,7 @@ impl Harness {
             self.fixture.now = self.fixture.now.plus_seconds(60);
             self.dispatch();
             self.capacity();
+            self.recover(None);
             self.answer(usize::MAX);
             for node in self.fixture.nodes() {
                 self.obey(&node);

@@ -369,6 +369,8 @@ mod tests {
         let mut gang = attempt(2);
         assert_eq!(gang.phase, AttemptPhase::Preparing);
         assert!(gang.member_prepared(&node(1)));
+        let progress = gang.members.iter().map(|member| member.progress).collect::<Vec<_>>();
+        assert_eq!(progress, [MemberProgress::Assigned, MemberProgress::Prepared]);
         assert!(!gang.member_prepared(&node(1)), "a repetition changes nothing");
         assert_eq!(gang.phase, AttemptPhase::Preparing);
         assert!(gang.member_prepared(&node(0)));

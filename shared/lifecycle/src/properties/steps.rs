@@ -31,6 +31,8 @@ pub enum Step {
     Answer(usize),
     Dispatch,
     Capacity,
+    /// With the instance of that node shown as ended, if that is one.
+    Recover(Option<usize>),
     Resize(u32),
     DeleteCluster,
     Wait(u64),
@@ -62,6 +64,7 @@ pub fn step() -> impl Strategy<Value = Step> {
         2 => which.prop_map(Step::Answer),
         4 => Just(Step::Dispatch),
         2 => Just(Step::Capacity),
+        2 => proptest::option::of(0usize..6).prop_map(Step::Recover),
         1 => (0u32..5).prop_map(Step::Resize),
         1 => proptest::bool::weighted(0.2).prop_map(delete_or_dispatch),
         2 => (1u64..400).prop_map(Step::Wait),
