@@ -104,3 +104,6 @@ pub fn apply(draft: &mut Draft, action: &Action, fresh: Option<FreshIds>) -> Res
         Action::FinishDeletion => capacity::finish_deletion(draft),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -298,3 +298,6 @@ fn write_node(writes: &mut Writes, usage: &mut Usage, it: &Tracked<Node>) {
         (Some(_), Some(_)) | (None, None) => {}
     }
 }
+
+#[cfg(test)]
+mod tests;

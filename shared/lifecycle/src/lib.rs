@@ -27,6 +27,8 @@ pub mod resources;
 mod tracked;
 
 #[cfg(test)]
+mod bounds;
+#[cfg(test)]
 mod properties;
 #[cfg(test)]
 mod testing;

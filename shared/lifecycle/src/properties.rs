@@ -3,6 +3,8 @@
 //! repetition changes nothing, what has ended stays as it is, and when agents do what is wanted of
 //! them everything comes to its end.
 
+mod steps;
+
 use crate::actions::FreshIds;
 use crate::change::Function;
 use crate::report::{self, Wanted};
@@ -11,123 +13,18 @@ use crate::{Change, Draft, capacity, jobs, nodes, resources};
 use model::*;
 use proptest::prelude::*;
 use protocol::{End, NodePhase, Progress, SyncRequest};
-use scheduler::{Action, dispatch};
+use scheduler::{Action, dispatch, recovery};
+use steps::{Step, step};
 use table::Memory;
 
-/// One thing that happens. Numbers choose among what there is.
-#[derive(Clone, Debug)]
-enum Step {
-    Submit {
-        width: u32,
-        retries: u32,
-        at_once: bool,
-    },
-    Terminate(usize),
-    Delete(usize),
-    Report {
-        node: usize,
-        phase: NodePhase,
-        progress: Option<Progress>,
-        notice: Option<u64>,
-    },
-    Interrupt(usize, u64),
-    Leave(usize, LeaveReason, Option<usize>),
-    EndAttempt(usize, usize),
-    Remove(usize),
-    RemovalFailed(usize),
-    Launch(u32),
-    /// So many of those that are launching come up, the others are refused.
-    Answer(usize),
-    Dispatch,
-    Capacity,
-    Resize(u32),
-    DeleteCluster,
-    Wait(u64),
-}
-
-fn step() -> impl Strategy<Value = Step> {
-    let which = 0usize..6;
-    let submit = (1u32..4, 0u32..2, any::<bool>())
-        .prop_map(|(width, retries, at_once)| Step::Submit { width, retries, at_once });
-    let report = (which.clone(), phase(), proptest::option::of(progress()), notice());
-    let report = report.prop_map(|(node, phase, progress, notice)| Step::Report {
-        node,
-        phase,
-        progress,
-        notice,
-    });
-    let leave = (which.clone(), reason(), proptest::option::of(0usize..12));
-    prop_oneof![
-        4 => submit,
-        1 => which.clone().prop_map(Step::Terminate),
-        1 => which.clone().prop_map(Step::Delete),
-        12 => report,
-        1 => (which.clone(), 0u64..130).prop_map(|(node, seconds)| Step::Interrupt(node, seconds)),
-        2 => leave.prop_map(|(node, reason, ending)| Step::Leave(node, reason, ending)),
-        1 => (which.clone(), 0usize..12).prop_map(|(job, ending)| Step::EndAttempt(job, ending)),
-        1 => which.clone().prop_map(Step::Remove),
-        1 => which.clone().prop_map(Step::RemovalFailed),
-        2 => (1u32..4).prop_map(Step::Launch),
-        2 => which.prop_map(Step::Answer),
-        4 => Just(Step::Dispatch),
-        2 => Just(Step::Capacity),
-        1 => (0u32..5).prop_map(Step::Resize),
-        1 => proptest::bool::weighted(0.2).prop_map(|it| if it { Step::DeleteCluster } else { Step::Dispatch }),
-        2 => (1u64..400).prop_map(Step::Wait),
-    ]
-}
-
-fn phase() -> impl Strategy<Value = NodePhase> {
-    prop_oneof![
-        2 => Just(NodePhase::Preparing),
-        8 => Just(NodePhase::Ready),
-        1 => Just(NodePhase::Failed { problem: problem() }),
-        1 => Just(NodePhase::Left),
-    ]
-}
-
-fn progress() -> impl Strategy<Value = Progress> {
-    prop_oneof![
-        Just(Progress::Prepared),
-        Just(Progress::Running),
-        prop_oneof![
-            Just(End::Exited { exit_code: 0 }),
-            Just(End::Exited { exit_code: 1 }),
-            Just(End::PreparationFailed { exit_code: 1 }),
-            Just(End::NotProvided { problem: problem() }),
-            Just(End::NodeFailed { problem: problem() }),
-            Just(End::WallClockExceeded),
-            Just(End::Stopped),
-            Just(End::Interrupted),
-            Just(End::Lost { reason: "r".into() }),
-        ]
-        .prop_map(has_ended),
-    ]
-}
-
-fn notice() -> impl Strategy<Value = Option<u64>> {
-    prop_oneof![9 => Just(None), 1 => (0u64..130).prop_map(Some)]
-}
-
-fn reason() -> impl Strategy<Value = LeaveReason> {
-    prop_oneof![
-        Just(LeaveReason::Shrink),
-        Just(LeaveReason::ShrinkWhenDone),
-        Just(LeaveReason::Interrupted),
-        Just(LeaveReason::Lost),
-        Just(LeaveReason::TooSlow),
-        Just(LeaveReason::ClusterDeleted),
-    ]
-}
-
 /// The records, and the numbers that were given to jobs and nodes so far.
-struct World {
+struct Harness {
     fixture: Fixture,
     jobs: usize,
     nodes: usize,
 }
 
-impl World {
+impl Harness {
     fn new() -> Self {
         // Sizes are tested where they are largest.
         let fixture = Fixture::on(Memory::unmeasured());
@@ -168,11 +65,7 @@ impl World {
             Step::Interrupt(index, seconds) => {
                 self.each_node(*index, |draft, node| nodes::interrupted(draft, &node.id, *seconds))
             }
-            Step::Leave(index, reason, ending) => {
-                let Some(node) = self.nth_node(*index) else { return };
-                let ending = ending.map(|ending| endings(&node.id)[ending].clone());
-                self.action(&Action::Leave { node: node.id, reason: *reason, ending });
-            }
+            Step::Leave(index, reason, ending) => self.leave(*index, *reason, *ending),
             Step::EndAttempt(index, ending) => self.each_job(*index, |draft, job| {
                 let Some(attempt) = job.live_attempt() else { return Ok(()) };
                 let ending = endings(&node_id(0))[*ending].clone();
@@ -196,21 +89,33 @@ impl World {
             Step::Answer(up) => self.answer(*up),
             Step::Dispatch => self.dispatch(),
             Step::Capacity => self.capacity(),
-            Step::Resize(count) => {
-                let set = |cluster: &mut Cluster| cluster.scale = manual_cluster(*count).scale;
-                let staying = self.fixture.nodes().len() as u32;
-                let _ = self.fixture.try_react(|draft| capacity::resized(draft, set, staying));
-            }
-            Step::DeleteCluster => {
-                let Some(cluster) = self.fixture.cluster() else { return };
-                let delete = |draft: &mut Draft| {
-                    resources::begin_deletion(draft, &cluster, uid("op"));
-                    Ok(())
-                };
-                self.fixture.try_react(delete).expect("it exists");
-            }
+            Step::Recover(gone) => self.recover(*gone),
+            Step::Resize(count) => self.resize(*count),
+            Step::DeleteCluster => self.delete_cluster(),
             Step::Wait(seconds) => self.fixture.now = self.fixture.now.plus_seconds(*seconds),
         }
+    }
+
+    fn leave(&mut self, index: usize, reason: LeaveReason, ending: Option<usize>) {
+        let Some(node) = self.nth_node(index) else { return };
+        let ending = ending.map(|ending| endings(&node.id)[ending].clone());
+        self.action(&Action::Leave { node: node.id, reason, ending });
+    }
+
+    fn resize(&self, count: u32) {
+        let set = |cluster: &mut Cluster| cluster.scale = manual_cluster(count).scale;
+        let staying = self.fixture.nodes().len() as u32;
+        // Refused: it is gone.
+        let _ = self.fixture.try_react(|draft| capacity::resized(draft, set, staying));
+    }
+
+    fn delete_cluster(&self) {
+        let Some(cluster) = self.fixture.cluster() else { return };
+        let delete = |draft: &mut Draft| {
+            resources::begin_deletion(draft, &cluster, uid("op"));
+            Ok(())
+        };
+        self.fixture.try_react(delete).expect("it exists");
     }
 
     fn each_job(&self, index: usize, reaction: impl Fn(&mut Draft, &Job) -> Result<(), Refused>) {
@@ -329,6 +234,28 @@ impl World {
     }
 }
 
+impl Harness {
+    fn recover(&mut self, gone: Option<usize>) {
+        let Some(cluster) = self.fixture.cluster() else { return };
+        let gone = gone.and_then(|index| self.nth_node(index)).map(|node| node.id);
+        let nodes = self.fixture.nodes();
+        let found = |node: &Node| {
+            let instance = node.machine()?.instance.clone();
+            let running = Some(&node.id) != gone.as_ref();
+            Some(recovery::FoundMachine { instance, launch: node.launch.clone(), running })
+        };
+        let machines = Some(nodes.iter().filter_map(found).collect());
+        let jobs = self.fixture.jobs();
+        let listening_since = Timestamp(0);
+        let snapshot =
+            recovery::RecoverySnapshot { cluster, nodes, jobs, machines, listening_since };
+        // A node may be given up by several policies: the first step does it.
+        for action in recovery::plan(&snapshot, self.fixture.now) {
+            self.action(&action);
+        }
+    }
+}
+
 fn number_of(node: &Node) -> usize {
     node.id.as_str()[1..].parse().expect("a node of the builders")
 }
@@ -350,19 +277,19 @@ proptest! {
     fn records_stay_consistent_and_come_to_their_end(
         steps in proptest::collection::vec(step(), 1..60),
     ) {
-        let mut world = World::new();
+        let mut harness = Harness::new();
         for step in &steps {
-            let before = world.fixture.jobs();
-            world.take(step);
-            check_history(&before, &world.fixture.jobs());
+            let before = harness.fixture.jobs();
+            harness.take(step);
+            check_history(&before, &harness.fixture.jobs());
         }
-        world.come_to_the_end();
+        harness.drain();
     }
 }
 
-impl World {
+impl Harness {
     /// Agents do what is wanted of them, plans are carried out: nothing is left to do in the end.
-    fn come_to_the_end(&mut self) {
+    fn drain(&mut self) {
         if self.fixture.cluster().is_some_and(|cluster| !cluster.is_deleting()) {
             let scale = auto_cluster(0, 4).scale;
             let resize =
@@ -376,6 +303,7 @@ impl World {
             self.fixture.now = self.fixture.now.plus_seconds(60);
             self.dispatch();
             self.capacity();
+            self.recover(None);
             self.answer(usize::MAX);
             for node in self.fixture.nodes() {
                 self.obey(&node);

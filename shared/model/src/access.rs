@@ -151,6 +151,26 @@ mod tests {
     }
 
     #[test]
+    fn scopes_have_keys_below_their_subscription() {
+        let names = WorkspaceNames {
+            subscription: Name::new("S"),
+            resource_group: Name::new("G"),
+            workspace: Name::new("W"),
+        };
+        let group = Scope::resource_group(names.subscription.clone(), names.resource_group.clone());
+        let keys = [Scope::subscription(names.subscription.clone()), group, Scope::from(&names)];
+        assert_eq!(keys.map(|scope| scope.key()), ["/", "g/", "g/w"]);
+    }
+
+    /// Azure, "Azure built-in roles".
+    #[test]
+    fn roles_have_the_definitions_of_azure() {
+        let shown = Role::ALL.map(|role| (role.name(), &role.definition()[..8]));
+        let expected = [("Reader", "acdd72a7"), ("Contributor", "b24988ac"), ("Owner", "8e3af657")];
+        assert_eq!(shown, expected);
+    }
+
+    #[test]
     fn roles_include_each_other() {
         assert!(Role::Owner > Role::Contributor && Role::Contributor > Role::Reader);
     }

@@ -334,10 +334,43 @@ mod tests {
     }
 
     #[test]
+    fn members_end_one_by_one() {
+        let mut gang = attempt(2);
+        assert_eq!(gang.node_count(), 2);
+        assert_eq!(gang.member(&node(1)).map(|it| &it.node), Some(&node(1)));
+        assert_eq!(gang.member(&node(2)), None);
+        assert!(!gang.is_ending());
+        assert_eq!(gang.ending_deadline(), None);
+        gang.end(Ending::Terminated, 7, NOW);
+        gang.end(Ending::ClusterDeleted, 9, NOW.plus_seconds(1));
+        assert!(gang.is_ending());
+        let deadline = NOW.plus_seconds(7 + limits::STOP_REPORT_SECONDS);
+        assert_eq!(gang.ending_deadline(), Some(deadline), "the first request counts");
+        for (number, over) in [(0, false), (0, false), (1, true)] {
+            gang.member_ended(&node(number));
+            assert_eq!(gang.has_ended_everywhere(), over);
+        }
+        assert!(!gang.member_prepared(&node(0)), "it has ended");
+    }
+
+    #[test]
+    fn own_failures_are_those_of_the_command() {
+        assert!(Ending::Exited { exit_code: 1 }.is_own_failure());
+        assert!(Ending::PreparationFailed { exit_code: 1 }.is_own_failure());
+        assert!(!Ending::Exited { exit_code: 0 }.is_own_failure());
+        assert!(!Ending::WallClockExceeded.is_own_failure());
+        let error = ResourceError::new("C", "m");
+        let verdict = Ending::NotProvided { error: error.clone() }.verdict();
+        assert_eq!(verdict, Verdict::Failed { exit_code: Some(-1), error });
+    }
+
+    #[test]
     fn a_gang_runs_when_every_member_is_prepared() {
         let mut gang = attempt(2);
         assert_eq!(gang.phase, AttemptPhase::Preparing);
         assert!(gang.member_prepared(&node(1)));
+        let progress = gang.members.iter().map(|member| member.progress).collect::<Vec<_>>();
+        assert_eq!(progress, [MemberProgress::Assigned, MemberProgress::Prepared]);
         assert!(!gang.member_prepared(&node(1)), "a repetition changes nothing");
         assert_eq!(gang.phase, AttemptPhase::Preparing);
         assert!(gang.member_prepared(&node(0)));

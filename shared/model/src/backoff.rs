@@ -35,3 +35,25 @@ impl Backoff {
         Self { failures, since, not_before: now.plus_seconds(seconds) }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_pause_doubles_up_to_its_limit() {
+        let mut backoff = Backoff::CLEAR;
+        assert!(backoff.is_clear());
+        let mut pauses = Vec::new();
+        for failure in 0..20 {
+            let now = Timestamp(1_000_000 * (failure + 1));
+            backoff = backoff.failed(now);
+            assert!(!backoff.is_clear());
+            assert_eq!(backoff.since, Timestamp(1_000_000), "the first failure");
+            pauses.push(backoff.not_before.seconds_since(now));
+        }
+        assert_eq!(backoff.failures, 20);
+        assert_eq!(pauses[..9], [5, 10, 20, 40, 80, 160, 320, 600, 600]);
+        assert_eq!(pauses[19], limits::BACKOFF_LONGEST_SECONDS);
+    }
+}

@@ -74,3 +74,32 @@ impl<S> PerformanceCounters<S> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_are_mapped_and_the_rest_is_kept() {
+        let credentials = Some(RegistryCredentials { username: "u".into(), password: 1 });
+        let container = ContainerSettings {
+            image_source_registry: ImageSourceRegistry {
+                server_url: Some("s".into()),
+                image: "i".into(),
+                credentials,
+            },
+            shm_size: Some("1g".into()),
+        };
+        let mapped = container.clone().map_password(|secret| secret + 1);
+        let credentials = mapped.image_source_registry.credentials.as_ref().unwrap();
+        assert_eq!((credentials.username.as_str(), credentials.password), ("u", 2));
+        assert_eq!(mapped.map_password(|secret| secret - 1), container);
+
+        let component = ResourceId { id: "/c".into() };
+        let app_insights_reference = AppInsights { component, instrumentation_key: 1 };
+        let counters = PerformanceCounters { app_insights_reference };
+        let mapped = counters.clone().map_key(|secret| secret + 1);
+        assert_eq!(mapped.app_insights_reference.instrumentation_key, 2);
+        assert_eq!(mapped.map_key(|secret| secret - 1), counters);
+    }
+}

@@ -31,3 +31,16 @@ pub struct Refused {
     pub state: &'static str,
     pub transition: &'static str,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn details_are_added() {
+        let error = ResourceError::new("C", "m").with_detail("a", "1").with_detail("b", "2");
+        let details: Vec<String> = error.details.iter().map(|(k, v)| format!("{k}={v}")).collect();
+        assert_eq!((error.code.as_str(), error.message.as_str()), ("C", "m"));
+        assert_eq!(details, ["a=1", "b=2"]);
+    }
+}

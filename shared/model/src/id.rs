@@ -147,3 +147,53 @@ impl fmt::Display for NodeId {
 /// One request for machines, whatever their number: the idempotency token of the launch, and the
 /// tag on everything it brings up.
 pub type LaunchId = Uid;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn uids_are_uuids_in_lower_case() {
+        let text = "01234567-89AB-4DEF-8123-456789ABCDEF";
+        let uid = Uid::parse(text).unwrap();
+        assert_eq!(uid.as_str(), text.to_lowercase());
+        assert_eq!(Uid::parse("cluster"), None);
+        let (one, two) = (Uid::from_bytes([1; 16]), Uid::from_bytes([2; 16]));
+        assert_ne!(one, two);
+        assert_eq!(Uid::parse(one.as_str()), Some(one));
+    }
+
+    #[test]
+    fn names_are_shown_as_they_were_given_and_found_without_regard_to_case() {
+        let name = Name::new("MyCluster");
+        assert_eq!((name.as_str(), name.key().as_str()), ("MyCluster", "mycluster"));
+        assert_eq!(name, Name::new("mycluster"));
+        assert_ne!(name, Name::new("mycluster2"));
+    }
+
+    #[test]
+    fn operations_name_their_resource() {
+        let names = WorkspaceNames {
+            subscription: Name::new("S"),
+            resource_group: Name::new("G"),
+            workspace: Name::new("W"),
+        };
+        assert_eq!(names.operation_key(), "S$G$W");
+        assert_eq!(names.child_operation_key(&Name::new("C")), "S$G$W$C");
+    }
+
+    #[test]
+    fn node_ids_can_stand_in_a_path() {
+        let unique = Uid::parse("01234567-89ab-4def-8123-456789abcdef").unwrap();
+        let dedicated = NodeId::new(&unique, false);
+        assert_eq!(dedicated.as_str(), "tvm-0123456789ab4def");
+        assert_eq!(NodeId::new(&unique, true).as_str(), "tvm-0123456789ab4def-p");
+        assert_eq!(NodeId::parse(dedicated.as_str()), Some(dedicated));
+        let longest = "n".repeat(64);
+        assert!(NodeId::parse(&longest).is_some());
+        let too_long = "n".repeat(65);
+        for text in ["", "a/b", "..", "a b", "é", &too_long] {
+            assert_eq!(NodeId::parse(text), None, "{text:?}");
+        }
+    }
+}

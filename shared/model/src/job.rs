@@ -424,3 +424,6 @@ impl AttemptRecord {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

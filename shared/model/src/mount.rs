@@ -124,3 +124,30 @@ impl<C> AzureBlobFileSystem<C> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mounts() -> MountVolumes {
+        let mount = FileServerMount {
+            id: "/id".into(),
+            uid: Uid::from_bytes([1; 16]),
+            source_directory: Some("data".into()),
+            relative_mount_path: "nfs".into(),
+            mount_options: None,
+        };
+        MountVolumes { file_servers: vec![mount], ..MountVolumes::default() }
+    }
+
+    #[test]
+    fn mount_points_say_where_a_file_server_is_found() {
+        let expected = MountPoint {
+            relative_mount_path: "nfs".into(),
+            file_server: Uid::from_bytes([1; 16]),
+            source_directory: Some("data".into()),
+        };
+        assert_eq!(mounts().points(), [expected]);
+        assert!(MountVolumes::default().is_empty() && !mounts().is_empty());
+    }
+}

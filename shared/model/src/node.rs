@@ -251,3 +251,6 @@ impl NodeState {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

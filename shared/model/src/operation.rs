@@ -42,3 +42,30 @@ impl Operation {
         self
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp(5_000);
+    const LATER: Timestamp = Timestamp(65_000);
+
+    fn started() -> Operation {
+        Operation::started(Uid::from_bytes([1; 16]), "s$g$w".into(), NOW)
+    }
+
+    /// It can be polled for a day from its start, then from its end.
+    #[test]
+    fn an_operation_expires_a_day_after_it_ended() {
+        assert_eq!(started().state, OperationState::InProgress);
+        assert_eq!((started().expires_at, started().started_at), (86_405, NOW));
+        let succeeded = started().succeeded(LATER);
+        assert_eq!(succeeded.state, OperationState::Succeeded { ended_at: LATER });
+        assert_eq!((succeeded.expires_at, succeeded.started_at), (86_465, NOW));
+        assert_eq!((succeeded.id, succeeded.resource), (started().id, started().resource));
+        let error = ResourceError::new("C", "m");
+        let failed = started().failed(error.clone(), LATER);
+        assert_eq!(failed.state, OperationState::Failed { ended_at: LATER, error });
+        assert_eq!(failed.expires_at, 86_465);
+    }
+}

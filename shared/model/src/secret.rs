@@ -42,3 +42,18 @@ pub struct SecretVariable {
     #[serde(flatten)]
     pub value: SecretValue,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_reference_may_be_shown() {
+        let reference = KeyVaultSecretReference {
+            source_vault: ResourceId { id: "/vault".into() },
+            secret_url: "https://vault/secret".into(),
+        };
+        assert_eq!(SecretValue::Reference(reference.clone()).reference(), Some(&reference));
+        assert_eq!(SecretValue::Sealed("x".into()).reference(), None);
+    }
+}

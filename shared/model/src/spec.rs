@@ -234,3 +234,39 @@ pub struct JobSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_retries: Option<u32>,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn high_priority_comes_first() {
+        let ranks = [Priority::High, Priority::Normal, Priority::Low].map(Priority::rank);
+        assert_eq!(ranks, [0, 1, 2]);
+    }
+
+    #[test]
+    fn settings_bound_the_number_of_nodes() {
+        let manual = ScaleSettings::Manual {
+            target_node_count: 3,
+            node_deallocation_option: NodeDeallocation::Terminate,
+        };
+        assert_eq!((manual.floor(), manual.ceiling()), (3, 3));
+        assert_eq!(manual.deallocation(), NodeDeallocation::Terminate);
+        let auto = ScaleSettings::AutoScale {
+            minimum_node_count: 2,
+            maximum_node_count: 5,
+            initial_node_count: 4,
+        };
+        assert_eq!((auto.floor(), auto.ceiling()), (2, 5));
+        assert_eq!(auto.deallocation(), NodeDeallocation::Requeue);
+    }
+
+    #[test]
+    fn extensions_that_say_nothing_are_empty() {
+        assert!(ClusterExtensions::default().is_empty());
+        let idle =
+            ClusterExtensions { idle_seconds_before_scale_down: Some(1), alternate_vm_sizes: None };
+        assert!(!idle.is_empty());
+    }
+}

@@ -29,3 +29,24 @@ impl Target {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_target_has_the_id_of_its_resource() {
+        let (uid, workspace) = (Uid::from_bytes([1; 16]), Uid::from_bytes([2; 16]));
+        let name = || "n".to_owned();
+        let cluster = ClusterRef { workspace: workspace.clone(), name: name(), uid: uid.clone() };
+        let (subscription, resource_group) = (name(), name());
+        let targets = [
+            Target::Cluster { cluster },
+            Target::FileServer { workspace: workspace.clone(), name: name(), uid: uid.clone() },
+            Target::Experiment { workspace, name: name(), uid: uid.clone() },
+            Target::Workspace { subscription, resource_group, name: name(), uid: uid.clone() },
+            Target::ResourceGroup { subscription: name(), name: name(), uid: uid.clone() },
+        ];
+        assert!(targets.iter().all(|target| *target.uid() == uid));
+    }
+}

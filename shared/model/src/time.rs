@@ -41,11 +41,10 @@ impl Timestamp {
         Self(self.epoch_seconds() * 1000)
     }
 
+    /// The nearest one that the calendar has.
     fn instant(self) -> jiff::Timestamp {
-        let bounded = self
-            .0
-            .clamp(jiff::Timestamp::MIN.as_millisecond(), jiff::Timestamp::MAX.as_millisecond());
-        jiff::Timestamp::from_millisecond(bounded).expect("clamped to the range of the calendar")
+        let nearest = if self.0 < 0 { jiff::Timestamp::MIN } else { jiff::Timestamp::MAX };
+        jiff::Timestamp::from_millisecond(self.0).unwrap_or(nearest)
     }
 }
 
@@ -108,6 +107,45 @@ mod tests {
         assert_eq!(parse_duration_seconds("P1M"), None);
         assert_eq!(parse_duration_seconds("-PT1S"), None);
         assert_eq!(parse_duration_seconds("7 days please"), None);
+    }
+
+    #[test]
+    fn intervals_between_instants() {
+        let (early, late) = (Timestamp(1_500), Timestamp(4_499));
+        assert_eq!((late.millis_since(early), late.seconds_since(early)), (2_999, 2));
+        assert_eq!((early.millis_since(late), early.seconds_since(late)), (0, 0));
+        assert_eq!(
+            (early.plus_seconds(2), early.plus_millis(2)),
+            (Timestamp(3_500), Timestamp(1_502))
+        );
+        assert_eq!(early.plus_seconds(u64::MAX), Timestamp(i64::MAX));
+        assert_eq!((late.epoch_seconds(), Timestamp(-1).epoch_seconds()), (4, -1));
+        assert_eq!(late.to_whole_seconds(), Timestamp(4_000));
+    }
+
+    #[test]
+    fn instants_beyond_the_calendar_are_its_ends() {
+        assert_eq!(Timestamp(i64::MAX).http_date(), "Thu, 30 Dec 9999 22:00:00 GMT");
+        assert_eq!(Timestamp(i64::MIN).to_string(), "-009999-01-02T01:59:59Z");
+        assert_eq!(Timestamp(-1).to_string(), "1969-12-31T23:59:59.999Z");
+    }
+
+    #[test]
+    fn durations_in_their_shortest_form() {
+        for (seconds, text) in [
+            (0, "PT0S"),
+            (1, "PT1S"),
+            (60, "PT1M"),
+            (3_661, "PT1H1M1S"),
+            (86_400, "P1D"),
+            (86_401, "P1DT1S"),
+            (90_000, "P1DT1H"),
+            (604_800, "P7D"),
+        ] {
+            assert_eq!(format_duration_seconds(seconds), text);
+        }
+        assert_eq!(parse_duration_seconds("P1Y"), None);
+        assert_eq!(parse_duration_seconds("PT0S"), Some(0));
     }
 
     proptest::proptest! {

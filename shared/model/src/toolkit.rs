@@ -194,3 +194,23 @@ pub struct Horovod {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub process_count: Option<u32>,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_those_of_tool_type() {
+        let mpi = CustomMpi { command_line: "m".into(), process_count: None };
+        let names = [
+            Toolkit::custom("c"),
+            Toolkit::Cntk(Cntk::default()),
+            Toolkit::Caffe(Caffe::default()),
+            Toolkit::CustomMpi(mpi),
+        ];
+        let names = names.map(|toolkit| toolkit.name());
+        assert_eq!(names, ["custom", "cntk", "caffe", "custommpi"]);
+        let custom = CustomToolkit { command_line: "c".into() };
+        assert_eq!(Toolkit::custom("c"), Toolkit::Custom(custom));
+    }
+}

@@ -76,3 +76,37 @@ impl Quota {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_priority_and_family_has_a_meter() {
+        let meters: Vec<Meter> = Meter::all().collect();
+        assert_eq!(meters.len(), 1 + 2 * (1 + VmFamily::ALL.len()));
+        assert_eq!(meters[0], Meter::Clusters);
+        assert_eq!(meters[1], Meter::Cores(VmPriority::Dedicated));
+        assert_eq!(meters[2], Meter::FamilyCores(VmPriority::Dedicated, VmFamily::D));
+        assert_eq!(meters[9], Meter::Cores(VmPriority::LowPriority));
+    }
+
+    #[test]
+    fn a_node_counts_for_its_priority_and_its_family() {
+        let account = Account { subscription: Name::new("s"), location: Name::new("l") };
+        let charge = |size| Charge::of(account.clone(), VmPriority::LowPriority, size);
+        let meters: Vec<Meter> = charge("STANDARD_NC24").meters().collect();
+        let cores = Meter::Cores(VmPriority::LowPriority);
+        let family = Meter::FamilyCores(VmPriority::LowPriority, VmFamily::NC);
+        assert_eq!((meters, charge("STANDARD_NC24").cores), (vec![cores, family], 24));
+        assert_eq!(charge("c7i.xlarge").meters().collect::<Vec<_>>(), [cores]);
+    }
+
+    #[test]
+    fn quotas_are_for_clusters_and_for_cores() {
+        let quota = Quota { clusters: 7, cores: 9 };
+        let limits: Vec<u32> = Meter::all().map(|meter| quota.limit(meter)).collect();
+        assert_eq!(limits[0], 7);
+        assert!(limits[1..].iter().all(|limit| *limit == 9));
+    }
+}

@@ -152,6 +152,33 @@ mod tests {
         check("p5.48xlarge", None, 192, 8);
     }
 
+    #[test]
+    fn every_size_of_the_d_series() {
+        let cores = |size: u32| VmSize::of(&format!("STANDARD_D{size}")).cores;
+        assert_eq!([1, 2, 3, 4, 5].map(cores), [1, 2, 4, 8, 16]);
+        assert_eq!([11, 12, 13, 14, 15].map(cores), [2, 4, 8, 16, 20]);
+        let names = VmFamily::ALL.map(VmFamily::name);
+        assert_eq!(names, ["D", "Dv2", "NC", "NCv2", "NCv3", "ND", "NV"]);
+    }
+
+    #[test]
+    fn gpus_of_ec2() {
+        for (name, gpus) in [
+            ("p3.2xlarge", 1),
+            ("p3.16xlarge", 8),
+            ("p4d.24xlarge", 8),
+            ("p5.4xlarge", 1),
+            ("g4dn.xlarge", 1),
+            ("g4dn.12xlarge", 4),
+            ("g4dn.24xlarge", 8),
+            ("g5.12xlarge", 4),
+            ("g6.24xlarge", 4),
+            ("c7i.48xlarge", 0),
+        ] {
+            assert_eq!(VmSize::of(name).gpus, gpus, "{name}");
+        }
+    }
+
     /// Whoever divides by cores or multiplies them gets through.
     #[test]
     fn no_name_has_no_cores_or_more_than_can_be_counted() {

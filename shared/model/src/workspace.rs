@@ -118,3 +118,15 @@ pub enum FileServerState {
         since: Timestamp,
     },
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_being_deleted_is_not_active() {
+        let (operation, since) = (Uid::from_bytes([1; 16]), Timestamp(0));
+        assert!(Lifecycle::Deleting { operation, since }.is_deleting());
+        assert!(!Lifecycle::Active.is_deleting());
+    }
+}

@@ -13,7 +13,7 @@ pub fn uid(text: &str) -> Uid {
 }
 
 pub fn node_id(number: usize) -> NodeId {
-    NodeId::parse(&format!("n{number}")).unwrap()
+    NodeId::parse(&format!("n{number}")).expect("letters and digits")
 }
 
 pub fn names() -> WorkspaceNames {

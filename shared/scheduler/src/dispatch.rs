@@ -160,7 +160,7 @@ const _: () = assert!(limits::BACKFILL_DEPTH > limits::MAX_GANG_NODES as usize);
 mod tests {
     use super::*;
     use crate::builders::{
-        NOW, WallClock, auto_cluster, deleting, manual_cluster, node_id, queued,
+        NOW, WallClock, auto_cluster, deleting, idle, manual_cluster, node_id, queued, running,
     };
 
     /// Names of the jobs that start.
@@ -234,6 +234,51 @@ mod tests {
         assert!(!must_know_running(&cluster, &queue, 0), "nothing to start on");
         assert!(!must_know_running(&cluster, &queue[..1], 2), "nobody could pass");
         assert!(!must_know_running(&cluster, &queue, 4), "everything fits");
+    }
+
+    #[test]
+    fn what_a_job_takes_counts_before_the_next_one() {
+        let cluster = manual_cluster(4);
+        let queue = [queued("a", 2), queued("b", 2), queued("c", 1)];
+        assert!(must_know_running(&cluster, &queue, 3), "b waits, c could pass");
+        assert!(!must_know_running(&cluster, &queue, 2), "a takes all");
+        assert!(!must_know_running(&cluster, &queue, 5), "everything fits");
+        let widest = [queued("all", 4), queued("b", 1)];
+        assert!(must_know_running(&cluster, &widest, 3), "as wide as the maximum");
+        assert!(!must_know_running(&manual_cluster(3), &widest, 3), "too wide to wait for nodes");
+    }
+
+    #[test]
+    fn spare_nodes_are_spent_once() {
+        let long = |name| queued(name, 1).wall_clock(9999);
+        let queue = || vec![queued("gang", 3), long("a"), long("b"), long("c")];
+        check(&snapshot(queue(), 2, &[100, 100]), &["a"]);
+        check(&snapshot(queue(), 2, &[100, 100, 100]), &["a", "b"]);
+    }
+
+    #[test]
+    fn busy_nodes_are_those_that_run() {
+        let leaving = running(1, "b").leave(model::LeaveReason::Shrink, NOW).unwrap();
+        let nodes = [idle(0, NOW), leaving, running(2, "a")];
+        assert_eq!(busy_until(&nodes), [NOW.plus_seconds(3600)]);
+    }
+
+    #[test]
+    fn capacity_is_wanted_while_somebody_waits_below_the_maximum() {
+        let mut snapshot = snapshot(vec![queued("a", 1), queued("b", 1)], 0, &[]);
+        for (maximum, planned, started, wants) in [
+            (2, 1, 0, true),
+            (2, 1, 1, true),
+            (2, 1, 2, false),
+            (2, 2, 0, false),
+            (2, 3, 0, false),
+            (0, 0, 0, false),
+        ] {
+            snapshot.cluster = auto_cluster(0, maximum);
+            snapshot.cluster.planned_nodes = planned;
+            let wanted = wants_capacity(&snapshot, started);
+            assert_eq!(wanted, wants, "{planned} of {maximum}, {started} started");
+        }
     }
 
     #[test]

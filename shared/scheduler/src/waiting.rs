@@ -99,6 +99,16 @@ mod tests {
     }
 
     #[test]
+    fn what_fits_the_settings_waits_for_nodes() {
+        let nodes = |text| (WaitingReason::Nodes, QUEUED_AT, text);
+        let text = "Waits for 2 free node(s) of cluster c, which has 0 of at most 2.";
+        check(&manual_cluster(2), None, 2, nodes(text));
+        let mut tried = auto_cluster(0, 2);
+        tried.health = Backoff { failures: 1, since: NOW, not_before: NOW };
+        check(&tried, None, 2, nodes(text));
+    }
+
+    #[test]
     fn failed_launches_count_from_the_first() {
         let mut cluster = auto_cluster(0, 2);
         let first = Timestamp(NOW.0 - 1000);

@@ -154,3 +154,44 @@ fn number_size(value: i64) -> usize {
     let significant = digits.trim_end_matches('0').len();
     significant.div_ceil(2) + 1 + usize::from(value < 0)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_size_of_an_item_is_names_and_values() {
+        let key = Key { pk: "abc".into(), sk: "de".into() };
+        let item = |attributes, body| Item { key: key.clone(), attributes, body };
+        let size = |attributes, body| item(attributes, body).size().unwrap();
+        let none = Attributes::default;
+        assert_eq!(size(none(), Body::None), 9);
+        assert_eq!(size(none(), Body::text("{}")), 15);
+        assert_eq!(size(none(), Body::of(vec![1, 2])), 9 + "body[1,2]".len());
+        let flags = Attributes { active: Some(true), scheduled: Some(false), ..none() };
+        assert_eq!(size(flags, Body::None), 9 + "active".len() + 1 + "scheduled".len() + 1);
+        let uid = Attributes { uid: Some("u".into()), ..none() };
+        assert_eq!(size(uid, Body::None), 9 + "uidu".len());
+        let numbers = Attributes {
+            version: Some(100),
+            seen_at: Some(-10),
+            expires_at: Some(0),
+            count: Some(1),
+            ..none()
+        };
+        let names = "version".len() + "seen_at".len() + "expires_at".len() + "count".len();
+        assert_eq!(size(numbers, Body::None), 9 + names + 3 + 2 + 2 + 2);
+    }
+
+    #[test]
+    fn a_body_is_the_same_as_text_and_as_value() {
+        let (value, text) = (Body::of(vec![1u32, 2]), Body::text("[1,2]"));
+        assert_eq!(value, text);
+        assert_ne!(value, Body::text("[1]"));
+        for body in [value, text] {
+            assert_eq!(body.read::<Vec<u32>>().unwrap(), [1, 2]);
+            assert!(body.read::<String>().is_err(), "an item of another kind");
+        }
+        assert!(Body::None.read::<u32>().is_err());
+    }
+}

@@ -160,3 +160,52 @@ pub(crate) const SCHEDULED_PARTITION: &str = "scheduled";
 pub(crate) fn scheduled(uid: &Uid) -> Key {
     Key { pk: SCHEDULED_PARTITION.to_owned(), sk: format!("target#{uid}") }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use model::{JobRef, Timestamp};
+
+    fn uid(number: u8) -> Uid {
+        Uid::from_bytes([number; 16])
+    }
+
+    /// The order of sort keys is that of the queue: rank, then time of submission.
+    #[test]
+    fn a_queue_is_in_the_order_of_its_keys() {
+        let place = |rank, time, job| {
+            let entry = QueueEntry {
+                job: JobRef { experiment: uid(1), name: "j".into(), uid: uid(job) },
+                rank,
+                submitted_at: Timestamp(time),
+                node_count: 1,
+                max_wall_clock_seconds: 1,
+            };
+            queue_entry(&uid(2), &entry).sk
+        };
+        let in_order = [
+            place(0, 1_528_318_013_000, 1),
+            place(1, -5, 1),
+            place(1, 999, 9),
+            place(1, 1_528_318_013_000, 1),
+            place(1, 1_528_318_013_000, 2),
+            place(1, 9_999_999_999_999, 1),
+            place(2, 0, 1),
+        ];
+        assert!(in_order.is_sorted(), "{in_order:?}");
+        let mut unique = in_order.to_vec();
+        unique.dedup();
+        assert_eq!(unique.len(), in_order.len());
+    }
+
+    #[test]
+    fn names_are_found_without_regard_to_case() {
+        let name = Name::new;
+        assert_eq!(workspace(&name("S"), &name("G"), &name("W")).sk, "ws#g#w");
+        assert_eq!(resource_group(&name("S"), &name("G")).pk, "sub#s");
+        assert_eq!(child(&uid(1), "cluster", "C").sk, "cluster#c");
+        assert_eq!(job(&uid(1), "J").sk, "job#j");
+        let meters: std::collections::BTreeSet<String> = Meter::all().map(meter_name).collect();
+        assert_eq!(meters.len(), Meter::all().count(), "each has a key of its own");
+    }
+}

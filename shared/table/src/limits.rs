@@ -97,3 +97,52 @@ fn distinct<'a>(keys: impl Iterator<Item = &'a Key>) -> Result<(), Error> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Attributes, Body, Condition};
+
+    fn key(number: usize) -> Key {
+        Key { pk: "p".into(), sk: number.to_string() }
+    }
+
+    /// An item of exactly so many bytes.
+    fn put(number: usize, bytes: usize) -> Write {
+        let key = key(number);
+        let names = "pkskbody".len() + key.pk.len() + key.sk.len();
+        let body = Body::text("x".repeat(bytes - names));
+        let kind = WriteKind::Put { attributes: Attributes::default(), body };
+        Write { key, kind, condition: Condition::Always }
+    }
+
+    #[test]
+    fn a_commit_takes_100_writes_of_different_items() {
+        let writes: Vec<Write> = (0..101).map(|number| put(number, 100)).collect();
+        assert!(check_writes(&writes[..100]).is_ok());
+        assert!(matches!(check_writes(&writes), Err(Error::Invalid(_))));
+        assert!(matches!(check_writes(&[put(1, 100), put(1, 100)]), Err(Error::Invalid(_))));
+    }
+
+    #[test]
+    fn a_read_takes_100_different_keys() {
+        let keys: Vec<Key> = (0..101).map(key).collect();
+        assert!(check_keys(&keys[..100]).is_ok());
+        assert!(matches!(check_keys(&keys), Err(Error::Invalid(_))));
+        assert!(matches!(check_keys(&[key(1), key(1)]), Err(Error::Invalid(_))));
+    }
+
+    #[test]
+    fn items_and_commits_have_a_largest_size() {
+        let delete = Write { kind: WriteKind::Delete, ..put(9, 100) };
+        let sizes = check_sizes(&[put(1, 100), delete, put(2, MAX_ITEM_BYTES)]).unwrap();
+        assert_eq!(sizes, [100, 0, MAX_ITEM_BYTES]);
+        assert!(matches!(check_sizes(&[put(1, MAX_ITEM_BYTES + 1)]), Err(Error::TooLarge(_))));
+        let rest = MAX_COMMIT_BYTES - 10 * MAX_ITEM_BYTES;
+        let mut all: Vec<Write> = (0..10).map(|number| put(number, MAX_ITEM_BYTES)).collect();
+        all.push(put(10, rest));
+        assert_eq!(check_sizes(&all).unwrap().iter().sum::<usize>(), MAX_COMMIT_BYTES);
+        all[10] = put(10, rest + 1);
+        assert!(matches!(check_sizes(&all), Err(Error::Invalid(_))));
+    }
+}

@@ -67,3 +67,29 @@ impl Units {
 fn add(total: &AtomicU64, units: f64) {
     total.fetch_add((units * 10.0).round() as u64, Ordering::Relaxed);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn units_are_charged_per_block_and_twice_in_a_transaction() {
+        let units = Units::default();
+        let mut before = units.consumed();
+        let mut spent = |change: &dyn Fn(&Units)| {
+            change(&units);
+            let now = units.consumed();
+            let spent = (now.read_units - before.read_units, now.write_units - before.write_units);
+            before = now;
+            spent
+        };
+        assert_eq!(spent(&|it| it.read_item(0)), (1.0, 0.0));
+        assert_eq!(spent(&|it| it.read_item(4096)), (1.0, 0.0));
+        assert_eq!(spent(&|it| it.read_range(4097)), (2.0, 0.0));
+        assert_eq!(spent(&|it| it.write_item(0, false)), (0.0, 1.0));
+        assert_eq!(spent(&|it| it.write_item(1024, true)), (0.0, 2.0));
+        assert_eq!(spent(&|it| it.write_item(1025, true)), (0.0, 4.0));
+        assert_eq!(spent(&|it| it.add_reads(0.5)), (0.5, 0.0));
+        assert_eq!(spent(&|it| it.add_writes(2.0)), (0.0, 2.0));
+    }
+}

@@ -87,3 +87,53 @@ impl Condition {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whether each condition holds for an item that is absent, empty, or as given.
+    #[test]
+    fn what_conditions_mean() {
+        let given = Attributes {
+            version: Some(3),
+            uid: Some("u".into()),
+            active: Some(true),
+            scheduled: Some(false),
+            seen_at: Some(10),
+            expires_at: None,
+            count: Some(5),
+        };
+        let scheduled = Attributes { scheduled: Some(true), ..given.clone() };
+        let deleting = Attributes { active: Some(false), ..scheduled.clone() };
+        let unchanged = |version, seen_at| Condition::Unchanged { version, seen_at };
+        let active = |uid: &str| Condition::Active { uid: uid.into() };
+        let listed = |uid: &str| Condition::ActiveAndScheduled { uid: uid.into() };
+        let (yes, no) = (true, false);
+        let cases = [
+            (Condition::Always, [yes, yes, yes, yes, yes]),
+            (Condition::Never, [no, no, no, no, no]),
+            (Condition::Absent, [yes, no, no, no, no]),
+            (Condition::Present, [no, yes, yes, yes, yes]),
+            (unchanged(3, Some(10)), [no, no, yes, yes, yes]),
+            (unchanged(3, Some(9)), [no, no, no, no, no]),
+            (unchanged(3, None), [no, no, no, no, no]),
+            (unchanged(4, Some(10)), [no, no, no, no, no]),
+            (active("u"), [no, no, yes, yes, no]),
+            (active("v"), [no, no, no, no, no]),
+            (listed("u"), [no, no, no, yes, no]),
+            (listed("v"), [no, no, no, no, no]),
+            (Condition::CountAtMost(5), [yes, yes, yes, yes, yes]),
+            (Condition::CountAtMost(4), [yes, yes, no, no, no]),
+            (Condition::CountAtLeast(5), [no, no, yes, yes, yes]),
+            (Condition::CountAtLeast(6), [no, no, no, no, no]),
+            (Condition::SeenBefore(11), [no, no, yes, yes, yes]),
+            (Condition::SeenBefore(10), [no, no, no, no, no]),
+        ];
+        for (condition, expected) in cases {
+            let empty = Attributes::default();
+            let stored = [None, Some(&empty), Some(&given), Some(&scheduled), Some(&deleting)];
+            assert_eq!(stored.map(|it| condition.holds(it)), expected, "{condition:?}");
+        }
+    }
+}

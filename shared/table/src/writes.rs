@@ -188,3 +188,37 @@ fn unchanged<R: Versioned>(record: &R) -> Condition {
     let seen_at = record.attributes().seen_at;
     Condition::Unchanged { version: record.version(), seen_at }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    use model::Name;
+
+    /// A counter never exceeds its limit, nor goes below what was counted.
+    #[test]
+    fn counting_keeps_within_the_limit() {
+        let account = Account { subscription: Name::new("s"), location: Name::new("l") };
+        let write = |change, limit| {
+            let mut writes = Writes::default();
+            writes.count(&account, Meter::Clusters, change, limit);
+            assert_eq!((writes.len(), writes.is_empty()), (1, false));
+            let write = writes.into_vec().remove(0);
+            (write.kind, write.condition)
+        };
+        assert_eq!(write(3, 10), (WriteKind::Add(3), Condition::CountAtMost(7)));
+        assert_eq!(write(10, 10), (WriteKind::Add(10), Condition::CountAtMost(0)));
+        assert_eq!(write(11, 10), (WriteKind::Check, Condition::Never));
+        assert_eq!(write(-3, 10), (WriteKind::Add(-3), Condition::CountAtLeast(3)));
+    }
+
+    #[test]
+    fn writes_are_collected_in_order() {
+        let (mut first, mut second) = (Writes::default(), Writes::default());
+        first.disown_instance("a");
+        second.disown_instance("b");
+        first.extend(second);
+        let keys: Vec<String> = first.into_vec().into_iter().map(|it| it.key.pk).collect();
+        assert_eq!(keys, ["inst#a", "inst#b"]);
+    }
+}

@@ -1,0 +1,159 @@
+//! Steps of a plan, each given only the records that it says it concerns.
+
+use super::*;
+use crate::testing::*;
+use insta::assert_snapshot;
+use model::{AttemptRef, Ending, LeaveReason};
+
+fn attempt() -> AttemptRef {
+    AttemptRef { job: job_ref("a"), number: 1 }
+}
+
+fn leave(ending: Option<Ending>) -> Action {
+    Action::Leave { node: node_id(0), reason: LeaveReason::Shrink, ending }
+}
+
+fn end_attempt() -> Action {
+    Action::EndAttempt { attempt: attempt(), ending: Ending::WallClockExceeded, grace_seconds: 7 }
+}
+
+#[test]
+fn what_each_step_concerns() {
+    let none = Concerned::default;
+    let node = || Concerned { nodes: node_ids([0]), ..none() };
+    let job = || Concerned { job: Some(job_ref("a")), ..none() };
+    let planned = || Concerned { planned_cluster: true, ..none() };
+    let relaunch = Action::Relaunch { launch: uid("l"), nodes: node_ids([0]) };
+    let start = Action::Start { entry: queued("a", 2), nodes: node_ids([0, 1]) };
+    let cases = [
+        (start, Concerned { nodes: node_ids([0, 1]), ..job() }),
+        (Action::Abandon { entry: queued("a", 1) }, job()),
+        (end_attempt(), job()),
+        (leave(None), node()),
+        (leave(Some(Ending::Terminated)), Concerned { occupant: true, ..node() }),
+        (Action::Remove { node: node_id(0) }, Concerned { occupant: true, ..node() }),
+        (Action::Launch { count: 1, planned_nodes: 1 }, planned()),
+        (Action::MarkDormant, planned()),
+        (Action::MarkScheduled, planned()),
+        (Action::Unschedule, planned()),
+        (Action::FinishDeletion, planned()),
+        (relaunch, none()),
+        (Action::TerminateStray { instance: "i".into() }, none()),
+        (Action::RecordFailure { error: error("A") }, none()),
+        (Action::SetAllocation { resizing: true, planned_nodes: 1 }, none()),
+    ];
+    for (action, expected) in cases {
+        assert_eq!(concerned(&action), expected, "{action:?}");
+    }
+}
+
+fn busy() -> Fixture {
+    let (job, nodes) = gang("a", &[0, 1]);
+    Fixture::of(manual_cluster(2), vec![job], nodes)
+}
+
+#[test]
+fn steps_that_concern_a_job() {
+    let nodes = vec![idle(0, NOW), idle(1, NOW)];
+    let fixture = Fixture::of(manual_cluster(2), vec![job("a", 2)], nodes);
+    let start = Action::Start { entry: queued("a", 2), nodes: node_ids([0, 1]) };
+    assert_snapshot!(fixture.applied(&start), @r"
+    replace job a: running #1 on n0 n1 (preparing)
+    delete queue 1 a, which exists
+    replace node n0: runs a#1 @60 to @3660
+    delete idle n0
+    replace node n1: runs a#1 @60 to @3660
+    delete idle n1
+    notify n0 n1
+    log started a#1 n0 n1
+    ");
+    assert_snapshot!(fixture.applied(&start), @"refused: a job that is running cannot start");
+    assert_snapshot!(fixture.applied(&end_attempt()), @r"
+    replace job a: running #1 on n0 n1 (ending WallClockExceeded @60 in 7 s)
+    notify n0 n1
+    log ending a#1 WallClockExceeded
+    ");
+    let waiting = Fixture::of(manual_cluster(2), vec![job("a", 2)], vec![]);
+    let abandon = Action::Abandon { entry: queued("a", 2) };
+    assert_snapshot!(waiting.applied(&abandon), @r"
+    replace job a: failed ClusterDeleted @60-@60
+    delete queue 1 a, which exists
+    ");
+    let nobody = Fixture::of(manual_cluster(2), vec![], vec![]);
+    assert_snapshot!(nobody.applied(&abandon), @"refused: a job that is gone cannot change");
+}
+
+#[test]
+fn steps_that_concern_a_node() {
+    assert_snapshot!(busy().applied(&leave(None)), @r"
+    replace node n0: leaving Shrink by @70 with a#1
+    hint Autoscaler c
+    notify n0
+    log leaving n0 Shrink
+    ");
+    let fixture = busy();
+    let displaced = Ending::Displaced { node: node_id(0) };
+    assert_snapshot!(fixture.applied(&leave(Some(displaced))), @r"
+    replace job a: running #1 on n0 n1 (ending Displaced n0 @60 in 10 s)
+    replace node n0: leaving Shrink by @70 with a#1
+    hint Autoscaler c
+    notify n0 n1
+    log leaving n0 Shrink
+    log ending a#1 Displaced n0
+    ");
+    assert_snapshot!(fixture.applied(&leave(None)), @"refused: a node that is leaving cannot leave again");
+    let remove = Action::Remove { node: node_id(0) };
+    assert_snapshot!(fixture.applied(&remove), @r"
+    replace job a: running #1 on n0- n1 (ending Displaced n0 @60 in 10 s)
+    remove node n0
+    delete inst i-0
+    count meter dedicated -1 if CountAtLeast(1)
+    count meter dedicated D -1 if CountAtLeast(1)
+    hint Autoscaler c
+    notify n1
+    log member ended a#1 n0
+    log removed n0
+    ");
+    assert_snapshot!(fixture.applied(&remove), @"nothing");
+}
+
+#[test]
+fn steps_that_concern_launches() {
+    let fixture = Fixture::of(manual_cluster(2), vec![], vec![]);
+    let action = Action::Launch { count: 2, planned_nodes: 2 };
+    let fresh = FreshIds { launch: uid("l"), nodes: node_ids([0, 1]) };
+    let change = fixture.apply(&action, Some(fresh)).unwrap();
+    assert_eq!(change.launches.len(), 1);
+    assert_snapshot!(fixture.applied(&action), @"refused: a launch that is without ids cannot begin");
+    assert_snapshot!(
+        fixture.applied(&Action::Relaunch { launch: uid("l"), nodes: node_ids([0, 1]) }),
+        @"launch l for c: n0 n1 as [\"STANDARD_D1\"] Dedicated"
+    );
+    assert_snapshot!(fixture.applied(&Action::TerminateStray { instance: "i".into() }), @"nothing");
+    assert_snapshot!(fixture.applied(&Action::RecordFailure { error: error("A") }), @"replace cluster c: planned 2, resizing @60, launch failed 1x, not before @65, errors A[]");
+}
+
+#[test]
+fn steps_that_concern_the_cluster() {
+    let fixture = Fixture::of(manual_cluster(0), vec![], vec![]);
+    let resizing = Action::SetAllocation { resizing: true, planned_nodes: 3 };
+    assert_snapshot!(fixture.applied(&resizing), @"replace cluster c: planned 3, resizing @60");
+    assert_snapshot!(fixture.applied(&Action::MarkDormant), @"replace cluster c: planned 3, resizing @60, dormant");
+    assert_snapshot!(fixture.applied(&Action::Unschedule), @r"
+    check cluster c unchanged { version: 3, seen_at: none }
+    delete target c
+    ");
+    assert_snapshot!(fixture.applied(&Action::MarkScheduled), @r"
+    replace cluster c: planned 3, resizing @60
+    put target c
+    ");
+    let fixture = Fixture::of(deleting(manual_cluster(0)), vec![], vec![]);
+    assert_snapshot!(fixture.applied(&Action::FinishDeletion), @r"
+    put operation op: @0 of s$g$w$c succeeded @60
+    remove cluster c
+    delete target c
+    count meter clusters -1 if CountAtLeast(1)
+    log deleted c
+    ");
+    assert_snapshot!(fixture.applied(&Action::FinishDeletion), @"refused: a cluster that is gone cannot change");
+}

@@ -1,0 +1,71 @@
+//! What a draft keeps of the records that it is given.
+
+use super::*;
+use crate::testing::*;
+
+#[test]
+fn a_record_that_is_read_again_keeps_what_became_of_it() {
+    let (job, mut nodes) = gang("a", &[0]);
+    let (node, cluster) = (nodes.remove(0), manual_cluster(1));
+    let read = |draft: &mut Draft| {
+        draft.read_cluster(cluster.clone());
+        draft.read_job(job.clone());
+        draft.read_node(node.clone());
+    };
+    let mut draft = Draft::new(LATER, Quota::DEFAULT);
+    read(&mut draft);
+    draft.cluster_mut().unwrap().planned_nodes = 7;
+    draft.job_mut(&job.reference()).unwrap().deletion =
+        Some(model::Deletion { operation: uid("op"), since: NOW });
+    draft.remove_node(&node.id);
+    let once = draft.clone().finish();
+    read(&mut draft);
+    assert_eq!(draft.node(&node.id), None, "it is removed");
+    assert_eq!(draft.finish(), once);
+    assert!(once.writes.len() > 2);
+}
+
+#[test]
+fn records_are_told_apart_by_their_ids() {
+    let mut draft = Draft::new(LATER, Quota::DEFAULT);
+    draft.read_job(job("a", 1));
+    draft.read_job(job("b", 1));
+    draft.read_node(idle(0, NOW));
+    draft.read_node(idle(1, NOW));
+    for name in ["a", "b"] {
+        assert_eq!(draft.job(&job_ref(name)).map(Job::reference), Some(job_ref(name)));
+        assert_eq!(draft.job_mut(&job_ref(name)).map(|it| it.reference()), Ok(job_ref(name)));
+    }
+    for number in 0..2 {
+        assert_eq!(draft.node(&node_id(number)).map(|it| &it.id), Some(&node_id(number)));
+    }
+    draft.remove_job(&job_ref("a"));
+    draft.remove_node(&node_id(1));
+    assert!(draft.job(&job_ref("a")).is_none() && draft.job(&job_ref("b")).is_some());
+    assert!(draft.node(&node_id(1)).is_none() && draft.node(&node_id(0)).is_some());
+    assert!(draft.finish().writes.len() > 2);
+}
+
+#[test]
+fn what_was_read_and_did_not_change_is_not_written() {
+    let (job, nodes) = gang("a", &[0, 1]);
+    let fixture = Fixture::of(manual_cluster(2), vec![job], nodes);
+    assert_eq!(fixture.draft().finish(), Change::default());
+}
+
+/// What goes up and down in one change is counted once, or not at all.
+#[test]
+fn usage_is_summed_over_all_nodes() {
+    let fixture = Fixture::of(manual_cluster(2), vec![], vec![idle(0, NOW), idle(1, NOW)]);
+    let mut draft = fixture.draft();
+    draft.remove_node(&node_id(0));
+    draft.create_node(launching(2, "l"));
+    assert!(!format!("{:?}", draft.finish().writes).contains("meter#"));
+    let mut draft = fixture.draft();
+    draft.remove_node(&node_id(0));
+    draft.remove_node(&node_id(1));
+    let change = draft.finish();
+    assert_eq!(format!("{:?}", change.writes).matches("Add(-2)").count(), 2);
+    fixture.commit(&change).unwrap();
+    assert!(fixture.nodes().is_empty());
+}

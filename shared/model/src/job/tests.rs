@@ -1,0 +1,178 @@
+//! Which transition each state of a job allows. What an ending means for its job is tested with the
+//! reactions.
+
+use super::*;
+use crate::{Priority, Toolkit};
+
+const NOW: Timestamp = Timestamp(1_000);
+const LATER: Timestamp = Timestamp(61_000);
+
+fn uid(number: u8) -> Uid {
+    Uid::from_bytes([number; 16])
+}
+
+fn node() -> NodeId {
+    NodeId::parse("n").unwrap()
+}
+
+fn queued() -> Job {
+    let names = WorkspaceNames {
+        subscription: Name::new("S"),
+        resource_group: Name::new("G"),
+        workspace: Name::new("W"),
+    };
+    Job {
+        experiment: uid(1),
+        names: JobNames { workspace: names, experiment: Name::new("X"), job: Name::new("J") },
+        uid: uid(2),
+        version: 1,
+        cluster: ClusterRef { workspace: uid(3), name: "c".into(), uid: uid(4) },
+        cluster_id: String::new(),
+        cluster_mounts: vec![],
+        spec: JobSpec {
+            priority: Priority::Low,
+            node_count: 1,
+            container: None,
+            toolkit: Toolkit::custom("true"),
+            preparation: None,
+            std_out_err_path_prefix: String::new(),
+            mounts: None,
+            input_directories: None,
+            output_directories: None,
+            environment: None,
+            secrets: None,
+            max_wall_clock_seconds: 100,
+            max_retries: None,
+        },
+        submitted_at: Timestamp(7),
+        etag: uid(5),
+        state: JobState::Queued { since: NOW },
+        attempts: vec![],
+        deletion: None,
+    }
+}
+
+fn running() -> Job {
+    let mut job = queued();
+    job.start(vec![(node(), String::new())], NOW).unwrap();
+    job
+}
+
+fn terminating() -> Job {
+    let mut job = running();
+    job.terminate(Some(uid(6)), LATER).unwrap();
+    job
+}
+
+fn ended(exit_code: i32) -> Job {
+    let mut job = running();
+    let attempt = job.live_attempt().unwrap();
+    job.member_ended(&attempt, &node(), Ending::Exited { exit_code }, LATER).unwrap();
+    job
+}
+
+/// In the order of their names below.
+fn states() -> [Job; 5] {
+    [queued(), running(), terminating(), ended(0), ended(3)]
+}
+
+/// The state that a transition leads to, from each state in turn.
+#[track_caller]
+fn check(transition: impl Fn(&mut Job) -> Result<(), Refused>, expected: [&str; 5]) {
+    let outcome = |mut job: Job| {
+        let before = job.clone();
+        match transition(&mut job) {
+            Ok(()) => job.state.name(),
+            Err(refused) => {
+                assert_eq!((refused.what, refused.state), ("job", before.state.name()));
+                assert_eq!(job, before, "a refusal changes nothing");
+                "-"
+            }
+        }
+    };
+    assert_eq!(states().map(outcome), expected);
+}
+
+#[test]
+fn every_state_allows_what_it_should() {
+    check(|_| Ok(()), ["queued", "running", "terminating", "succeeded", "failed"]);
+    check(|it| it.start(vec![(node(), String::new())], LATER), ["running", "-", "-", "-", "-"]);
+    check(|it| it.terminate(None, LATER), ["failed", "terminating", "terminating", "-", "-"]);
+    check(|it| it.abandon(LATER), ["failed", "-", "-", "-", "-"]);
+    let first = AttemptRef { job: queued().reference(), number: 1 };
+    let end = |it: &mut Job| it.member_ended(&first, &node(), Ending::WallClockExceeded, LATER);
+    check(end, ["-", "failed", "failed", "-", "-"]);
+    let second = AttemptRef { number: 2, ..first.clone() };
+    check(|it| it.member_ended(&second, &node(), Ending::Terminated, LATER), ["-"; 5]);
+}
+
+#[test]
+fn what_a_state_tells() {
+    assert_eq!(states().map(|job| job.state.is_final()), [false, false, false, true, true]);
+    assert_eq!(states().map(|job| job.state.since()), [NOW, NOW, LATER, LATER, LATER]);
+    let live = states().map(|job| job.live_attempt().is_some());
+    assert_eq!(live, [false, true, true, false, false]);
+    let started =
+        |job: Job| job.attempt_records().iter().map(|it| it.started_at).collect::<Vec<_>>();
+    assert_eq!(states().map(started), [vec![], vec![NOW], vec![NOW], vec![NOW], vec![NOW]]);
+    let records = |job: Job| (job.attempts.len(), job.attempt_records().len());
+    assert_eq!(states().map(records), [(0, 0), (0, 1), (0, 1), (1, 1), (1, 1)]);
+}
+
+#[test]
+fn the_live_attempt_is_that_of_this_job_and_number() {
+    let job = running();
+    let live = job.live_attempt().unwrap();
+    assert_eq!(job.attempt(&live).map(|it| it.number), Some(1));
+    assert_eq!(job.attempt(&AttemptRef { number: 2, ..live.clone() }), None);
+    let other = JobRef { uid: uid(9), ..live.job.clone() };
+    assert_eq!(job.attempt(&AttemptRef { job: other, ..live }), None);
+    assert_eq!(queued().attempt(&job.live_attempt().unwrap()), None);
+}
+
+#[test]
+fn attempts_are_numbered_in_turn() {
+    let mut job = queued();
+    for number in 1..=3 {
+        job.start(vec![(node(), String::new())], NOW).unwrap();
+        let attempt = job.live_attempt().unwrap();
+        assert_eq!(attempt.number, number);
+        job.member_ended(&attempt, &node(), Ending::Displaced { node: node() }, NOW).unwrap();
+        assert_eq!(job.infrastructure_losses(), number);
+    }
+}
+
+#[test]
+fn a_place_in_the_queue_says_all_that_dispatch_has_to_know() {
+    let expected = QueueEntry {
+        job: JobRef { experiment: uid(1), name: "j".into(), uid: uid(2) },
+        rank: 2,
+        submitted_at: Timestamp(7),
+        node_count: 1,
+        max_wall_clock_seconds: 100,
+    };
+    assert_eq!(queued().queue_entry(), expected);
+    assert_eq!(queued().expected_end(NOW), NOW.plus_seconds(100));
+}
+
+#[test]
+fn operations_complete_with_the_end_of_what_they_wait_for() {
+    let operation = |number, since| {
+        Operation::started(uid(number), "S$G$W$X$J".into(), since).succeeded(Timestamp(90_000))
+    };
+    let completed = |job: &Job| job.completed_operations(Timestamp(90_000));
+    assert_eq!(completed(&queued()), []);
+    assert_eq!(completed(&running()), []);
+    assert_eq!(completed(&terminating()), [operation(6, LATER)]);
+    let mut both = terminating();
+    both.deletion = Some(Deletion { operation: uid(7), since: NOW });
+    assert_eq!(completed(&both), [operation(6, LATER), operation(7, NOW)]);
+}
+
+#[test]
+fn reasons_to_wait_have_codes() {
+    use WaitingReason::{Capacity, Cluster, Nodes, Setting};
+    let codes = [Cluster, Setting, Capacity, Nodes].map(WaitingReason::code);
+    let expected = ["WaitsForCluster", "WaitsForSetting", "WaitsForCapacity", "WaitsForNodes"];
+    assert_eq!(codes, expected);
+}

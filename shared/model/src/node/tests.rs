@@ -1,0 +1,129 @@
+//! Which transition each state of a node allows.
+
+use super::*;
+use crate::{Account, JobRef, Name, Uid, VmPriority};
+
+const NOW: Timestamp = Timestamp(1_000);
+const LATER: Timestamp = Timestamp(61_000);
+
+fn machine() -> Machine {
+    Machine { instance: "i".into(), address: "a".into() }
+}
+
+fn attempt(number: u32) -> AttemptRef {
+    let uid = || Uid::from_bytes([1; 16]);
+    AttemptRef { job: JobRef { experiment: uid(), name: "j".into(), uid: uid() }, number }
+}
+
+fn launching() -> Node {
+    let uid = || Uid::from_bytes([1; 16]);
+    let account = Account { subscription: Name::new("s"), location: Name::new("l") };
+    let charge = Charge::of(account, VmPriority::Dedicated, "STANDARD_D1");
+    let cluster = ClusterRef { workspace: uid(), name: "c".into(), uid: uid() };
+    Node::launching(NodeId::parse("n").unwrap(), cluster, uid(), charge, NOW)
+}
+
+fn preparing() -> Node {
+    launching().launched(machine(), NOW).unwrap()
+}
+
+fn idle() -> Node {
+    preparing().prepared(NOW).unwrap()
+}
+
+fn running() -> Node {
+    idle().assigned(attempt(1), NOW, NOW).unwrap()
+}
+
+fn unusable() -> Node {
+    idle().failed(ResourceError::new("C", "m"), NOW).unwrap()
+}
+
+fn leaving() -> Node {
+    running().leave(LeaveReason::Shrink, NOW).unwrap()
+}
+
+/// In the order of their names below.
+fn states() -> [Node; 6] {
+    [launching(), preparing(), idle(), running(), leaving(), unusable()]
+}
+
+/// The state that a transition leads to, from each state in turn.
+#[track_caller]
+fn check(transition: impl Fn(Node) -> Result<Node, Refused>, expected: [&str; 6]) {
+    let outcome = |node: Node| match transition(node.clone()) {
+        Ok(after) => {
+            assert_eq!((&after.id, after.version), (&node.id, node.version));
+            after.state.name().to_owned()
+        }
+        Err(refused) => {
+            assert_eq!((refused.what, refused.state), ("node", node.state.name()));
+            String::from("-")
+        }
+    };
+    assert_eq!(states().map(outcome), expected);
+}
+
+#[test]
+fn every_state_allows_what_it_should() {
+    let names = ["launching", "preparing", "idle", "running", "leaving", "unusable"];
+    check(Ok, names);
+    check(|it| it.launched(machine(), LATER), ["preparing", "-", "-", "-", "-", "-"]);
+    check(|it| it.prepared(LATER), ["-", "idle", "-", "-", "-", "-"]);
+    let failed = |it: Node| it.failed(ResourceError::new("C", "m"), LATER);
+    check(failed, ["-", "unusable", "unusable", "-", "-", "-"]);
+    let assigned = |it: Node| it.assigned(attempt(1), LATER, LATER);
+    check(assigned, ["-", "-", "running", "-", "-", "-"]);
+    check(|it| it.released(&attempt(1), LATER), ["-", "-", "-", "idle", "leaving", "-"]);
+    check(|it| it.released(&attempt(2), LATER), ["-"; 6]);
+    check(|it| it.leave(LeaveReason::Lost, LATER), ["leaving"; 6]);
+    let again = ["leaving", "leaving", "leaving", "leaving", "-", "leaving"];
+    check(|it| it.leave(LeaveReason::Shrink, LATER), again);
+}
+
+#[test]
+fn a_leaving_node_takes_only_a_more_pressing_reason() {
+    use LeaveReason::{ClusterDeleted, Interrupted, Lost, Shrink, ShrinkWhenDone, TooSlow};
+    let by_urgency = [
+        vec![ShrinkWhenDone],
+        vec![Shrink, TooSlow],
+        vec![ClusterDeleted],
+        vec![Interrupted],
+        vec![Lost],
+    ];
+    for (before, first) in by_urgency.iter().enumerate() {
+        for (after, second) in by_urgency.iter().enumerate() {
+            for (first, second) in first.iter().flat_map(|it| second.iter().map(move |s| (*it, *s)))
+            {
+                let node = running().leave(first, NOW).unwrap().leave(second, LATER);
+                assert_eq!(node.is_ok(), after > before, "{first:?} then {second:?}");
+                let Ok(node) = node else { continue };
+                assert_eq!(node.occupant(), Some(&attempt(1)), "it keeps what it runs");
+                assert_eq!(node.machine(), Some(&machine()));
+            }
+        }
+    }
+}
+
+#[test]
+fn what_a_node_has_and_runs() {
+    let machines = states().map(|node| node.machine().is_some());
+    assert_eq!(machines, [false, true, true, true, true, true]);
+    let occupied = states().map(|node| node.occupant().is_some());
+    assert_eq!(occupied, [false, false, false, true, true, false]);
+    let leaving_now = states().map(|node| node.is_leaving());
+    assert_eq!(leaving_now, [false, false, false, false, true, false]);
+    assert_eq!(leaving().released(&attempt(1), NOW).unwrap().occupant(), None);
+    let launched = launching().leave(LeaveReason::TooSlow, NOW).unwrap();
+    assert_eq!(launched.machine(), None, "it never had one");
+}
+
+#[test]
+fn states_have_deadlines() {
+    let NodeState::Launching { deadline } = launching().state else { panic!() };
+    assert_eq!(deadline, NOW.plus_seconds(limits::LAUNCH_DEADLINE_SECONDS));
+    let node = launching().launched(machine(), LATER).unwrap();
+    assert_eq!((node.created_at, node.seen_at), (NOW, LATER));
+    let NodeState::Preparing { deadline, .. } = node.state else { panic!() };
+    assert_eq!(deadline, LATER.plus_seconds(limits::PREPARE_DEADLINE_SECONDS));
+}

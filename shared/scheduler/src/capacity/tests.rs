@@ -1,0 +1,374 @@
+//! How many nodes there should be, and which ones go: each case as the plan it leads to.
+
+use super::*;
+use crate::builders::*;
+use model::{Backoff, NodeDeallocation};
+
+const IDLE: u64 = 30;
+
+fn check(cluster: Cluster, nodes: Vec<Node>, queued: &[u32], expected: &[Action]) {
+    check_at(NOW, cluster, nodes, queued, expected);
+}
+
+fn check_at(
+    now: Timestamp,
+    cluster: Cluster,
+    nodes: Vec<Node>,
+    queued: &[u32],
+    expected: &[Action],
+) {
+    let queued = queued.to_vec();
+    let snapshot = CapacitySnapshot {
+        cluster,
+        blocked: false,
+        nodes,
+        queued,
+        quota_left: 100,
+        strays: vec![],
+    };
+    assert_eq!(counted(&snapshot, now), expected);
+}
+
+/// The plan without what only keeps the books.
+fn counted(snapshot: &CapacitySnapshot, now: Timestamp) -> Vec<Action> {
+    let mut plan = plan(snapshot, CapacitySettings { idle_seconds: IDLE }, now);
+    plan.retain(|action| !matches!(action, Action::SetAllocation { .. }));
+    plan
+}
+
+#[test]
+fn a_blocked_cluster_launches_nothing_and_becomes_dormant_without_a_queue() {
+    for cluster in [manual_cluster(2), auto_cluster(1, 4)] {
+        let blocked = |queued: &[u32]| CapacitySnapshot {
+            cluster: cluster.clone(),
+            blocked: true,
+            nodes: vec![],
+            queued: queued.to_vec(),
+            quota_left: 100,
+            strays: vec![],
+        };
+        assert_eq!(counted(&blocked(&[1]), NOW), []);
+        assert_eq!(counted(&blocked(&[]), NOW), [Action::MarkDormant]);
+    }
+}
+
+fn leave(number: usize, reason: LeaveReason) -> Action {
+    Action::Leave { node: node_id(number), reason, ending: None }
+}
+
+fn leave_and_end(number: usize, reason: LeaveReason, ending: Ending) -> Action {
+    Action::Leave { node: node_id(number), reason, ending: Some(ending) }
+}
+
+fn launch(count: u32, planned_nodes: u32) -> Action {
+    Action::Launch { count, planned_nodes }
+}
+
+#[test]
+fn demand_is_what_is_queued_beyond_what_is_there() {
+    let nodes = vec![running(0, "a"), idle(1, NOW)];
+    check(auto_cluster(0, 8), nodes, &[1, 2], &[launch(2, 4)]);
+}
+
+#[test]
+fn a_job_wider_than_the_maximum_is_no_demand() {
+    check(auto_cluster(0, 2), vec![], &[3], &[]);
+}
+
+#[test]
+fn leaving_nodes_still_count_against_the_maximum() {
+    let leaving = node(
+        0,
+        NodeState::Leaving {
+            machine: Some(machine(0)),
+            occupant: None,
+            reason: LeaveReason::Shrink,
+            deadline: NOW,
+        },
+    );
+    let expected = [Action::Remove { node: node_id(0) }, launch(1, 2)];
+    check(auto_cluster(0, 2), vec![leaving], &[1, 1], &expected);
+}
+
+#[test]
+fn a_removal_that_failed_waits_and_holds_up_nothing_else() {
+    let mut stuck = idle(0, NOW).leave(LeaveReason::Shrink, NOW).unwrap();
+    stuck.removal = Backoff::CLEAR.failed(NOW);
+    let removable = idle(1, NOW).leave(LeaveReason::Shrink, NOW).unwrap();
+    let remove = |number| Action::Remove { node: node_id(number) };
+    let nodes = || vec![stuck.clone(), removable.clone()];
+    check(auto_cluster(0, 4), nodes(), &[1], &[remove(1), launch(1, 3)]);
+    let later = stuck.removal.not_before;
+    check_at(later, auto_cluster(0, 2), nodes(), &[], &[remove(0), remove(1)]);
+}
+
+#[test]
+fn idle_nodes_leave_after_the_idle_time_and_not_below_the_minimum() {
+    let nodes = || vec![idle(0, NOW), idle(1, NOW)];
+    check_at(NOW.plus_seconds(IDLE - 1), auto_cluster(1, 4), nodes(), &[], &[]);
+    let late = NOW.plus_seconds(IDLE);
+    let expected = [leave(0, LeaveReason::Shrink)];
+    check_at(late, auto_cluster(1, 4), nodes(), &[], &expected);
+}
+
+#[test]
+fn a_cluster_has_an_idle_time_of_its_own() {
+    let mut cluster = auto_cluster(0, 4);
+    cluster.spec.extensions.idle_seconds_before_scale_down = Some(5);
+    let nodes = || vec![idle(0, NOW)];
+    check_at(NOW.plus_seconds(4), cluster.clone(), nodes(), &[], &[]);
+    let expected = [leave(0, LeaveReason::Shrink)];
+    check_at(NOW.plus_seconds(5), cluster, nodes(), &[], &expected);
+}
+
+#[test]
+fn idle_nodes_that_a_gang_collects_stay() {
+    let late = NOW.plus_seconds(10 * IDLE);
+    check_at(late, auto_cluster(0, 3), vec![idle(0, NOW), idle(1, NOW)], &[3], &[launch(1, 3)]);
+}
+
+#[test]
+fn a_manual_target_takes_idle_nodes_first_and_requeues_the_youngest_job() {
+    let mut old = running(1, "old");
+    if let NodeState::Running { since, .. } = &mut old.state {
+        *since = Timestamp(NOW.0 - 5000);
+    }
+    let nodes = vec![running(0, "young"), old, idle(2, NOW)];
+    let expected = [
+        leave(2, LeaveReason::Shrink),
+        leave_and_end(0, LeaveReason::Shrink, Ending::Displaced { node: node_id(0) }),
+    ];
+    check(manual_cluster(1), nodes, &[], &expected);
+}
+
+#[test]
+fn wait_for_job_completion_ends_no_job() {
+    let cluster = cluster(ScaleSettings::Manual {
+        target_node_count: 0,
+        node_deallocation_option: NodeDeallocation::WaitForJobCompletion,
+    });
+    let expected = [leave(0, LeaveReason::ShrinkWhenDone)];
+    check(cluster, vec![running(0, "a")], &[], &expected);
+}
+
+#[test]
+fn launches_pause_after_failures() {
+    let mut cluster = auto_cluster(0, 2);
+    cluster.health = Backoff::CLEAR.failed(NOW);
+    check(cluster.clone(), vec![], &[1], &[]);
+    let after = cluster.health.not_before;
+    check_at(after, cluster, vec![], &[1], &[launch(1, 1)]);
+}
+
+#[test]
+fn the_quota_limits_what_is_launched() {
+    let snapshot = |quota_left| CapacitySnapshot {
+        cluster: auto_cluster(0, 8),
+        blocked: false,
+        nodes: vec![],
+        queued: vec![4],
+        quota_left,
+        strays: vec![],
+    };
+    assert_eq!(counted(&snapshot(3), NOW), [launch(3, 3)]);
+    let refused = Action::RecordFailure { error: core_quota_reached() };
+    assert_eq!(counted(&snapshot(0), NOW), [refused]);
+}
+
+#[test]
+fn dormancy_takes_two_passes() {
+    let mut cluster = auto_cluster(0, 2);
+    check(cluster.clone(), vec![], &[], &[Action::MarkDormant]);
+    cluster.scheduled = false;
+    check(cluster.clone(), vec![], &[], &[Action::Unschedule]);
+    cluster.scale = manual_cluster(0).scale;
+    check(cluster, vec![], &[1], &[Action::MarkScheduled]);
+}
+
+#[test]
+fn a_deleted_cluster_ends_its_jobs_then_its_nodes_then_itself() {
+    let cluster = deleting(auto_cluster(0, 4));
+    let expected = [leave_and_end(0, LeaveReason::ClusterDeleted, Ending::ClusterDeleted)];
+    check(cluster.clone(), vec![running(0, "a")], &[], &expected);
+    let leaving = running(0, "a").leave(LeaveReason::ShrinkWhenDone, NOW).unwrap();
+    let end = Action::EndAttempt {
+        attempt: leaving.occupant().unwrap().clone(),
+        ending: Ending::ClusterDeleted,
+        grace_seconds: limits::STOP_GRACE_SECONDS,
+    };
+    check(cluster.clone(), vec![leaving], &[], &[end]);
+    check(cluster.clone(), vec![], &[1], &[]);
+    check(cluster, vec![], &[], &[Action::FinishDeletion]);
+}
+
+#[test]
+fn a_young_cluster_has_its_initial_nodes() {
+    let mut cluster = auto_cluster(0, 4);
+    cluster.scale = ScaleSettings::AutoScale {
+        minimum_node_count: 0,
+        maximum_node_count: 4,
+        initial_node_count: 2,
+    };
+    check_at(NOW.plus_seconds(IDLE - 1), cluster.clone(), vec![], &[], &[launch(2, 2)]);
+    check_at(NOW.plus_seconds(IDLE), cluster, vec![], &[], &[Action::MarkDormant]);
+}
+
+#[test]
+fn a_cluster_with_stray_instances_is_neither_dormant_nor_gone() {
+    for cluster in [auto_cluster(0, 4), deleting(auto_cluster(0, 4))] {
+        let snapshot = CapacitySnapshot {
+            cluster,
+            blocked: false,
+            nodes: vec![],
+            queued: vec![],
+            quota_left: 100,
+            strays: vec!["i-8".into(), "i-9".into()],
+        };
+        let end = |instance: &str| Action::TerminateStray { instance: instance.into() };
+        assert_eq!(counted(&snapshot, NOW), [end("i-8"), end("i-9")]);
+    }
+}
+
+/// What the plan sets, for a cluster that shows the given.
+#[track_caller]
+fn check_allocation(
+    shown: (bool, u32),
+    nodes: Vec<Node>,
+    queued: &[u32],
+    expected: Option<(bool, u32)>,
+) {
+    let mut cluster = auto_cluster(0, 4);
+    (cluster.allocation.resizing, cluster.planned_nodes) = shown;
+    let queued = queued.to_vec();
+    let snapshot = CapacitySnapshot {
+        cluster,
+        blocked: false,
+        nodes,
+        queued,
+        quota_left: 100,
+        strays: vec![],
+    };
+    let plan = plan(&snapshot, CapacitySettings { idle_seconds: IDLE }, NOW.plus_seconds(IDLE));
+    let set = plan.iter().find_map(|action| match action {
+        Action::SetAllocation { resizing, planned_nodes } => Some((*resizing, *planned_nodes)),
+        _ => None,
+    });
+    assert_eq!(set, expected, "{plan:?}");
+}
+
+#[test]
+fn the_number_of_nodes_is_settled_when_none_comes_or_goes() {
+    let leaving = || idle(0, NOW).leave(LeaveReason::Shrink, NOW).unwrap();
+    let busy = || vec![running(0, "a")];
+    check_allocation((false, 1), busy(), &[], None);
+    check_allocation((true, 1), busy(), &[], Some((false, 1)));
+    check_allocation((false, 2), busy(), &[], Some((false, 1)));
+    check_allocation((true, 2), busy(), &[], Some((false, 1)));
+    check_allocation((false, 1), vec![leaving()], &[], Some((true, 1)));
+    check_allocation((true, 1), vec![leaving()], &[], None);
+    check_allocation((false, 1), vec![launching(0, "l")], &[1], Some((true, 1)));
+    check_allocation((false, 1), vec![idle(0, NOW)], &[], Some((true, 1)));
+    // A launch sets them itself.
+    check_allocation((false, 0), vec![], &[1], None);
+}
+
+#[test]
+fn unusable_nodes_leave_after_the_idle_time() {
+    let unusable = || {
+        let error = ResourceError::new("A", "a");
+        let machine = machine(0);
+        node(0, NodeState::Unusable { machine, since: NOW, error })
+    };
+    check_at(NOW.plus_seconds(IDLE - 1), auto_cluster(1, 1), vec![unusable()], &[], &[]);
+    let late = NOW.plus_seconds(IDLE);
+    let expected = [leave(0, LeaveReason::Shrink)];
+    check_at(late, auto_cluster(1, 1), vec![unusable()], &[], &expected);
+}
+
+/// Those that leave because they were idle for long are not chosen again.
+#[test]
+fn nodes_above_the_maximum_leave_in_one_pass_each_once() {
+    let late = NOW.plus_seconds(IDLE);
+    let nodes = vec![idle(0, NOW), idle(1, NOW), idle(2, late), idle(3, late), idle(4, late)];
+    let expected = [0, 1, 2, 3].map(|number| leave(number, LeaveReason::Shrink));
+    check_at(late, auto_cluster(0, 1), nodes, &[1], &expected);
+}
+
+#[test]
+fn what_serves_least_is_given_up_first() {
+    let unusable = idle(0, NOW).failed(ResourceError::new("A", "a"), NOW).unwrap();
+    let preparing = launching(2, "l").launched(machine(2), NOW).unwrap();
+    let longest = idle(3, Timestamp(NOW.0 - 1));
+    let nodes = || {
+        vec![
+            running(5, "a"),
+            idle(4, NOW),
+            longest.clone(),
+            preparing.clone(),
+            launching(1, "l"),
+            unusable.clone(),
+        ]
+    };
+    for target in 1..=6 {
+        let left = 6 - target as usize;
+        let expected: Vec<Action> =
+            (0..left).map(|number| leave(number, LeaveReason::Shrink)).collect();
+        check(manual_cluster(target), nodes(), &[], &expected);
+    }
+}
+
+proptest::proptest! {
+    /// Whatever the state of its nodes: a plan names no node twice, never keeps fewer than the
+    /// minimum of what it has, and never has more than the maximum, launches included.
+    #[test]
+    fn a_plan_keeps_within_the_settings(
+        states in proptest::collection::vec((0u8..6, 0u64..90), 0..9),
+        (minimum, more) in (0u32..4, 0u32..5),
+        queued in proptest::collection::vec(1u32..5, 0..4),
+        quota_left in 0u32..5,
+    ) {
+        let nodes: Vec<Node> = states.iter().enumerate().map(|(number, (kind, ago))| {
+            let since = NOW.plus_seconds(90 - ago);
+            let machine = machine(number);
+            match kind {
+                0 => launching(number, "l"),
+                1 => launching(number, "l").launched(machine, since).unwrap(),
+                2 => idle(number, since),
+                3 => running(number, &format!("j{number}")),
+                4 => idle(number, since).leave(LeaveReason::Shrink, since).unwrap(),
+                _ => idle(number, since).failed(ResourceError::new("A", "a"), since).unwrap(),
+            }
+        }).collect();
+        let cluster = auto_cluster(minimum, minimum + more);
+        let snapshot = CapacitySnapshot {
+            cluster,
+            blocked: false,
+            nodes: nodes.clone(),
+            queued,
+            quota_left,
+            strays: vec![],
+        };
+        let plan = counted(&snapshot, NOW.plus_seconds(90));
+        let mut named = std::collections::BTreeSet::new();
+        let mut launched = 0;
+        for action in &plan {
+            match action {
+                Action::Leave { node, .. } | Action::Remove { node } => {
+                    proptest::prop_assert!(named.insert(node.clone()), "{plan:?}");
+                }
+                Action::Launch { count, .. } => launched += count,
+                _ => {}
+            }
+        }
+        let maximum = minimum + more;
+        let present = nodes.len() as u32;
+        proptest::prop_assert!(launched == 0 || present + launched <= maximum, "{plan:?}");
+        proptest::prop_assert!(launched <= quota_left);
+        let stays = |node: &&Node| !node.is_leaving() && !named.contains(&node.id);
+        let staying: Vec<&Node> = nodes.iter().filter(stays).collect();
+        proptest::prop_assert!(staying.len() as u32 <= maximum, "{plan:?}");
+        let usable_before = nodes.iter().filter(|node| usable(node)).count() as u32;
+        let usable_after = staying.iter().filter(|node| usable(node)).count() as u32;
+        proptest::prop_assert!(usable_after >= usable_before.min(minimum), "{plan:?}");
+    }
+}

@@ -1,0 +1,214 @@
+//! What is overdue, lost or left over: each case as the plan it leads to.
+
+use super::*;
+use crate::builders::*;
+
+fn snapshot(nodes: Vec<Node>, jobs: Vec<Job>) -> RecoverySnapshot {
+    let found = |node: &Node| {
+        node.machine().map(|machine| FoundMachine {
+            instance: machine.instance.clone(),
+            launch: node.launch.clone(),
+            running: true,
+        })
+    };
+    let machines = Some(nodes.iter().filter_map(found).collect());
+    let listening_since = Timestamp(0);
+    RecoverySnapshot { cluster: manual_cluster(4), nodes, jobs, machines, listening_since }
+}
+
+fn lost(number: usize, ending: Option<Ending>) -> Action {
+    Action::Leave { node: node_id(number), reason: LeaveReason::Lost, ending }
+}
+
+#[track_caller]
+fn check(snapshot: &RecoverySnapshot, seconds: u64, expected: &[Action]) {
+    assert_eq!(plan(snapshot, NOW.plus_seconds(seconds)), expected);
+}
+
+/// A node that runs "a", and the job whose state records it.
+fn busy() -> (Node, Job) {
+    (running(0, "a"), running_job("a", &[0], 100))
+}
+
+#[test]
+fn an_instance_that_ended_takes_its_attempt_along() {
+    let (node, job) = busy();
+    let mut snapshot = snapshot(vec![node], vec![job]);
+    check(&snapshot, 1, &[]);
+    snapshot.machines.as_mut().unwrap()[0].running = false;
+    let ending = Ending::NodeLost { node: node_id(0), reason: "its machine has ended".into() };
+    check(&snapshot, 1, &[lost(0, Some(ending))]);
+}
+
+#[test]
+fn a_silent_node_is_kept_while_its_instance_may_run() {
+    let mut snapshot = snapshot(vec![idle(0, NOW)], vec![]);
+    let lease_over = limits::LEASE_SECONDS + 1;
+    check(&snapshot, lease_over, &[]);
+    check(&snapshot, limits::SILENCE_SECONDS, &[]);
+    check(&snapshot, limits::SILENCE_SECONDS + 1, &[lost(0, None)]);
+    snapshot.machines = None;
+    check(&snapshot, lease_over, &[]);
+    snapshot.machines = Some(vec![]);
+    check(&snapshot, limits::LEASE_SECONDS, &[]);
+    check(&snapshot, lease_over, &[lost(0, None)]);
+}
+
+#[test]
+fn many_silent_nodes_are_our_own_outage() {
+    let lease_over = limits::LEASE_SECONDS + 1;
+    let mut nodes: Vec<Node> = (0..8).map(|number| idle(number, NOW)).collect();
+    for node in &mut nodes[2..] {
+        node.seen_at = NOW.plus_seconds(lease_over);
+    }
+    let mut snapshot = snapshot(nodes, vec![]);
+    snapshot.machines = Some(vec![]);
+    check(&snapshot, lease_over, &[lost(0, None), lost(1, None)]);
+    snapshot.nodes[2].seen_at = NOW;
+    check(&snapshot, lease_over, &[]);
+    let machine = snapshot.nodes[0].machine().unwrap().instance.clone();
+    let launch = snapshot.nodes[0].launch.clone();
+    snapshot.machines = Some(vec![FoundMachine { instance: machine, launch, running: false }]);
+    check(&snapshot, lease_over, &[lost(0, None)]);
+}
+
+#[test]
+fn no_lease_runs_out_while_nobody_listens() {
+    let mut snapshot = snapshot(vec![idle(0, NOW)], vec![]);
+    snapshot.machines = Some(vec![]);
+    let restart = 10 * limits::LEASE_SECONDS;
+    snapshot.listening_since = NOW.plus_seconds(restart);
+    check(&snapshot, restart + limits::LEASE_SECONDS, &[]);
+    check(&snapshot, restart + limits::LEASE_SECONDS + 1, &[lost(0, None)]);
+}
+
+#[test]
+fn a_launch_is_asked_for_again_and_given_up_in_the_end() {
+    let snapshot = snapshot(vec![launching(0, "l")], vec![]);
+    check(&snapshot, RELAUNCH_SECONDS - 1, &[]);
+    let again = Action::Relaunch { launch: uid("l"), nodes: vec![node_id(0)] };
+    check(&snapshot, RELAUNCH_SECONDS, std::slice::from_ref(&again));
+    check(&snapshot, limits::LAUNCH_DEADLINE_SECONDS - 1, &[again]);
+    let plan = plan(&snapshot, NOW.plus_seconds(limits::LAUNCH_DEADLINE_SECONDS));
+    let slow = Action::Leave { node: node_id(0), reason: LeaveReason::TooSlow, ending: None };
+    assert_eq!(plan[0], slow);
+    assert!(
+        matches!(&plan[1], Action::RecordFailure { error } if error.code == "NodeLaunchTimeout")
+    );
+    assert_eq!(plan.len(), 2);
+}
+
+#[test]
+fn an_attempt_over_its_wall_clock_is_ended_and_then_its_node_given_up() {
+    let (mut node, job) = busy();
+    let late = 100 + limits::WALL_CLOCK_SLACK_SECONDS;
+    node.seen_at = NOW.plus_seconds(late);
+    let mut snapshot = snapshot(vec![node], vec![job]);
+    check(&snapshot, late - 1, &[]);
+    let ending = Ending::WallClockExceeded;
+    let grace_seconds = limits::STOP_GRACE_SECONDS;
+    let attempt = snapshot.jobs[0].live_attempt().unwrap();
+    let end = Action::EndAttempt { attempt, ending: ending.clone(), grace_seconds };
+    check(&snapshot, late, &[end]);
+    snapshot.jobs[0].end_attempt(ending, 10, NOW.plus_seconds(late));
+    let overdue = late + 10 + limits::STOP_REPORT_SECONDS;
+    check(&snapshot, overdue - 1, &[]);
+    check(&snapshot, overdue, &[lost(0, None)]);
+    snapshot.listening_since = NOW.plus_seconds(overdue - limits::LEASE_SECONDS);
+    check(&snapshot, overdue, &[]);
+}
+
+#[test]
+fn an_instance_without_a_node_is_terminated_unless_its_launch_is_in_progress() {
+    let stray = FoundMachine { instance: "i-9".into(), launch: uid("other"), running: true };
+    let mut snapshot = snapshot(vec![], vec![]);
+    snapshot.machines = Some(vec![stray]);
+    check(&snapshot, 1, &[Action::TerminateStray { instance: "i-9".into() }]);
+    snapshot.nodes = vec![launching(0, "other")];
+    check(&snapshot, 1, &[]);
+}
+
+#[test]
+fn a_node_within_its_lease_does_not_count_as_silent() {
+    let lease_over = limits::LEASE_SECONDS + 1;
+    let mut nodes: Vec<Node> = (0..8).map(|number| idle(number, NOW)).collect();
+    for node in &mut nodes[2..] {
+        node.seen_at = NOW.plus_seconds(1);
+    }
+    let mut snapshot = snapshot(nodes, vec![]);
+    snapshot.machines = Some(vec![]);
+    check(&snapshot, lease_over, &[lost(0, None), lost(1, None)]);
+}
+
+#[test]
+fn a_single_silent_node_is_no_mass() {
+    let mut snapshot = snapshot(vec![idle(0, NOW)], vec![]);
+    snapshot.machines = Some(vec![]);
+    check(&snapshot, limits::LEASE_SECONDS + 1, &[lost(0, None)]);
+}
+
+/// An interrupted node whose agent does not report the end is lost when its notice is over, and the
+/// report had its time.
+#[test]
+fn an_interrupted_node_is_lost_after_its_notice() {
+    let (node, mut job) = busy();
+    job.end_attempt(Ending::Interrupted { node: node_id(0) }, 3600, NOW);
+    let notice = 200;
+    let deadline = NOW.plus_seconds(notice);
+    let leaving = node.leave(LeaveReason::Interrupted, deadline).unwrap();
+    let mut snapshot = snapshot(vec![leaving.clone()], vec![job]);
+    let over = notice + limits::STOP_REPORT_SECONDS;
+    let ending = Ending::NodeLost { node: node_id(0), reason: "its notice is over".into() };
+    let lost = [lost(0, Some(ending))];
+    check(&snapshot, over - 1, &[]);
+    check(&snapshot, over, &lost);
+
+    let listening = over - limits::LEASE_SECONDS;
+    snapshot.listening_since = NOW.plus_seconds(listening);
+    check(&snapshot, over, &[]);
+    check(&snapshot, over + 1, &lost);
+
+    let attempt = leaving.occupant().unwrap().clone();
+    snapshot.nodes = vec![leaving.released(&attempt, NOW).unwrap()];
+    check(&snapshot, over + 1, &[]);
+}
+
+#[test]
+fn a_wall_clock_is_not_held_against_a_node_that_could_not_be_heard() {
+    let (mut node, job) = busy();
+    let late = 100 + limits::WALL_CLOCK_SLACK_SECONDS;
+    node.seen_at = NOW.plus_seconds(late);
+    let mut snapshot = snapshot(vec![node], vec![job]);
+    snapshot.listening_since = NOW.plus_seconds(late - limits::LEASE_SECONDS);
+    check(&snapshot, late, &[]);
+    assert_eq!(plan(&snapshot, NOW.plus_seconds(late + 1)).len(), 1);
+}
+
+#[test]
+fn only_members_that_have_not_ended_are_overdue() {
+    let mut job = running_job("a", &[0, 1, 2], 100);
+    job.end_attempt(Ending::Terminated, 10, NOW);
+    let attempt = job.live_attempt().unwrap();
+    job.member_ended(&attempt, &node_id(0), Ending::Terminated, NOW).unwrap();
+    let overdue = 10 + limits::STOP_REPORT_SECONDS;
+    let mut nodes = vec![idle(0, NOW), running(1, "a"), running(2, "a")];
+    nodes[2] = nodes[2].clone().leave(LeaveReason::Lost, NOW).unwrap();
+    let mut snapshot = snapshot(nodes, vec![job]);
+    snapshot.machines = None;
+    check(&snapshot, overdue - 1, &[]);
+    check(&snapshot, overdue, &[lost(1, None)]);
+    snapshot.nodes.remove(1);
+    check(&snapshot, overdue, &[]);
+}
+
+#[test]
+fn an_instance_of_another_node_is_not_its_own() {
+    let found = |instance: &str, running| FoundMachine {
+        instance: instance.into(),
+        launch: uid("l"),
+        running,
+    };
+    let mut snapshot = snapshot(vec![idle(0, NOW)], vec![]);
+    snapshot.machines = Some(vec![found("i-0", true), found("i-7", true), found("i-8", false)]);
+    check(&snapshot, 1, &[Action::TerminateStray { instance: "i-7".into() }]);
+}
