@@ -5,8 +5,8 @@
 use crate::change::Function;
 use crate::draft::Draft;
 use model::{
-    Cluster, Experiment, FileServer, FileServerState, Lifecycle, Operation, ResourceGroup, Target,
-    Timestamp, Uid, Workspace,
+    Cluster, Experiment, FileServer, FileServerState, Lifecycle, Operation, ResourceError,
+    ResourceGroup, Target, Timestamp, Uid, Workspace,
 };
 use table::Versioned;
 
@@ -21,6 +21,11 @@ pub trait Resource: Versioned {
     fn deletion(&self) -> Option<(Uid, Timestamp)>;
 
     fn mark_deleting(&mut self, operation: Uid, since: Timestamp);
+
+    /// The operation, if there is one, that can complete no more once the deletion begins.
+    fn superseded(&self, _now: Timestamp) -> Option<Operation> {
+        None
+    }
 }
 
 /// Marks the resource. Returns the operation that completes with its removal; a repetition joins
@@ -37,6 +42,9 @@ pub fn begin_deletion<R: Resource>(draft: &mut Draft, resource: &R, operation: U
     draft.writes().replace(resource, &deleting);
     draft.writes().schedule(&target);
     draft.put_operation(&started);
+    if let Some(superseded) = resource.superseded(now) {
+        draft.put_operation(&superseded);
+    }
     let functions: &[Function] = match target {
         Target::Cluster { .. } => &[Function::Dispatcher, Function::Autoscaler],
         Target::FileServer { .. }
@@ -158,6 +166,15 @@ impl Resource for FileServer {
 
     fn mark_deleting(&mut self, operation: Uid, since: Timestamp) {
         self.state = FileServerState::Deleting { operation, since };
+    }
+
+    /// Its creation, if that is under way, has failed.
+    fn superseded(&self, now: Timestamp) -> Option<Operation> {
+        let FileServerState::Creating { operation, since } = &self.state else { return None };
+        let message = "The file server was deleted before it was provisioned";
+        let error = ResourceError::new("FileServerDeleted", message);
+        let started = Operation::started(operation.clone(), self.operation_key(), *since);
+        Some(started.failed(error, now))
     }
 }
 
