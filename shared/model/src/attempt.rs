@@ -284,10 +284,12 @@ impl Attempt {
 }
 
 /// In a gang a command may fail because a peer was lost before anyone asked it to stop: then only
-/// its success counts.
+/// its success counts. That the wall clock was exceeded may be the plan of the control plane, which
+/// had not heard of the end.
 fn outranks(later: &Ending, present: &Ending, alone: bool) -> bool {
     let conclusive = alone || *later == Ending::Exited { exit_code: 0 };
-    later.is_own_doing() && !present.is_own_doing() && conclusive
+    let planned = !present.is_own_doing() || *present == Ending::WallClockExceeded;
+    later.is_own_doing() && planned && conclusive
 }
 
 #[cfg(test)]
@@ -317,7 +319,9 @@ mod tests {
         let exited = |exit_code| Ending::Exited { exit_code };
         let interrupted = || Ending::Interrupted { node: node(0) };
         let lost = || Ending::NodeLost { node: node(0), reason: String::new() };
-        for planned in [interrupted(), lost(), Ending::Terminated, Ending::ClusterDeleted] {
+        let wall_clock = Ending::WallClockExceeded;
+        let user = [Ending::Terminated, Ending::ClusterDeleted];
+        for planned in [interrupted(), lost(), wall_clock].into_iter().chain(user) {
             check(1, planned.clone(), exited(0), &exited(0));
             check(1, planned.clone(), exited(3), &exited(3));
             check(2, planned.clone(), exited(0), &exited(0));
