@@ -237,7 +237,7 @@ impl Jobs {
             experiment: experiment.uid.clone(),
             names: job_names(experiment, name),
             uid: uid.clone(),
-            version: 1,
+            version: self.context.first_version(),
             cluster: cluster.reference(),
             cluster_id: wire::ids::id_of_cluster(cluster),
             cluster_mounts: cluster
