@@ -32,6 +32,8 @@ pub enum Due {
     CalmEnds,
     /// Faults stop for good.
     Quiet,
+    /// Time to see whether everything has come to its rest.
+    Rest,
 }
 
 #[derive(Debug, Default)]

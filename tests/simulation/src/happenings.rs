@@ -381,6 +381,7 @@ impl History {
             it.agent_dead_until = it.agent_dead_until.min(now + 5000);
             state.agenda.add(now, Due::Agent(number));
         }
+        state.agenda.add(now + 5_000, Due::Rest);
         // In half of the histories every hint is lost from here on.
         state.queues.off = self.scenario.seed % 2 == 0;
         drop(state);
@@ -391,18 +392,19 @@ impl History {
         }
     }
 
-    /// Whether everything has come to its rest; remembers why not.
-    pub fn comes_to_rest(&mut self) -> bool {
-        if !self.tasks.is_empty() && self.tasks.has_others() {
+    /// Ends the history if everything has come to its rest; remembers why not.
+    pub fn come_to_rest(&mut self) {
+        let mut state = self.sim.state();
+        let now = state.now;
+        if self.tasks.has_others() {
             self.unrest = Some("handlers are under way".to_owned());
-            return false;
+            return state.agenda.add(now + 100, Due::Rest);
         }
-        let state = self.sim.state();
         let unrest = state.watch.unrest(&state.cloud, &self.scenario);
         let leftover = || state.watch.leftover(&self.memory.items());
         self.unrest = unrest.or_else(leftover);
         self.over = self.unrest.is_none();
-        self.over
+        state.agenda.add(now + 5_000, Due::Rest);
     }
 }
 

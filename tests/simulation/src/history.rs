@@ -64,6 +64,7 @@ impl History {
             cores: i64::from(scenario.quota_nodes),
             clusters: 200,
             one_clock: !kinds.has(Kind::ClockSkew) && !kinds.has(Kind::ClockJumps),
+            no_pauses: !kinds.has(Kind::Pauses),
         };
         let failing = scenario.place.clusters.iter().filter(|it| it.setup_fails);
         let failing_setups: BTreeSet<String> =
@@ -218,6 +219,7 @@ impl History {
                 state.rates = if self.quiet { Default::default() } else { self.scenario.rates };
             }
             Due::Quiet => self.become_quiet(),
+            Due::Rest => self.come_to_rest(),
         }
     }
 
@@ -320,9 +322,6 @@ impl History {
             state.agenda.add(now + interval, Due::Visit(function));
             now
         };
-        if function == 0 && self.quiet && self.comes_to_rest() {
-            return;
-        }
         let process = self.process_of(function);
         let control = Arc::clone(&self.controls[process]);
         let handler: Handler = match self.quiet && self.sim.state().queues.off {

@@ -289,7 +289,8 @@ fn fault(kind: Kind, mode: Mode, rng: &mut StdRng) -> Option<What> {
         Kind::AgentRestarts => What::RestartAgent { instance, seconds },
         Kind::Partitions => What::Partition { instance, seconds },
         Kind::OldReports => What::OldReport { instance, which: rng.random() },
-        Kind::Pauses => match rng.random_bool(0.5) {
+        // Functions are not suspended together with what runs on the nodes.
+        Kind::Pauses => match rng.random_bool(0.5) && mode == Mode::OneProcess {
             true => What::Suspend { seconds: rng.random_range(20..120) },
             false => What::Freeze { seconds: rng.random_range(5..90) },
         },

@@ -5,6 +5,14 @@ use model::{Cluster, OperationState, Uid};
 use std::collections::{BTreeMap, BTreeSet};
 use table::Write;
 
+impl ClusterView {
+    /// Whether a job is queued that its settings allow to start. Wider ones wait for other settings.
+    pub fn has_startable(&self) -> bool {
+        let ceiling = self.record.scale.ceiling();
+        self.queue.values().any(|it| it.entry.node_count <= ceiling)
+    }
+}
+
 impl Watch {
     pub(super) fn apply_cluster(&mut self, write: &Write, step: u64, touched: &mut Vec<Touched>) {
         let key = (write.key.pk.clone(), write.key.sk.clone());
@@ -44,7 +52,8 @@ impl Watch {
         }
         self.expect_cluster(&record, 1);
         let (nodes, idle, queue) = (BTreeSet::new(), BTreeMap::new(), BTreeMap::new());
-        let view = ClusterView { record, changed: step, nodes, idle, queue };
+        let left_queue = Vec::new();
+        let view = ClusterView { record, changed: step, nodes, idle, queue, left_queue };
         self.clusters.insert(uid.to_owned(), view);
         None
     }
@@ -86,7 +95,7 @@ impl Watch {
         let active = view.record.scheduled
             || view.record.is_deleting()
             || !view.nodes.is_empty()
-            || !view.queue.is_empty();
+            || view.has_startable();
         ensure(!active || self.scheduled.contains_key(uid), || {
             format!("cluster {} has something to do, but is not visited", view.record.name)
         })

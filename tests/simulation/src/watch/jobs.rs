@@ -20,6 +20,11 @@ impl Watch {
         let Some(view) = self.clusters.get_mut(cluster) else { return };
         let new = Kept::put(kind).map(|entry| Queued { entry, since: step });
         let uid = sk.rsplit_once('#').map_or("", |(_, uid)| uid).to_owned();
+        if new.is_none() {
+            view.left_queue.push((step, self.task));
+            let surplus = view.left_queue.len().saturating_sub(8);
+            view.left_queue.drain(..surplus);
+        }
         replace(&mut view.queue, sk, new);
         let job = self.jobs.get(&uid).cloned();
         touched.push(Touched::Job(uid, job));
@@ -59,6 +64,10 @@ impl Watch {
             job.attempts.iter().zip(1..).all(|(record, number)| record.number == number),
             || format!("the attempts of {name} are not numbered one by one"),
         )?;
+        if let Some(attempt) = job.state.attempt() {
+            let key = (uid.to_owned(), attempt.number);
+            self.started.entry(key).or_insert(moment.now);
+        }
         if let Some(old) = old {
             self.check_step(old, &job, moment)?;
         }
@@ -199,11 +208,13 @@ impl Watch {
                     )
                 })?;
             }
-            Ending::WallClockExceeded if self.limits.one_clock => {
-                let ran = truth.and_then(|it| it.started_at).map_or(0, |at| moment.now - at);
+            Ending::WallClockExceeded if self.limits.one_clock && self.limits.no_pauses => {
+                let began = self.started.get(&(job.uid.to_string(), number));
+                let ran = began.map_or(0, |began| moment.now - began);
                 let exceeded = truth.is_some_and(|it| it.exceeded);
-                let limit = job.spec.max_wall_clock_seconds as i64 * 1000;
-                ensure(exceeded || ran >= limit, || {
+                let slack = limits::WALL_CLOCK_SLACK_SECONDS;
+                let limit = (job.spec.max_wall_clock_seconds + slack) as i64 * 1000;
+                ensure(exceeded || ran >= limit - 1000, || {
                     format!("{name} #{number} ran {ran} ms of {limit} and exceeded its wall clock")
                 })?;
                 self.check_not_overruled(job, record, &end.ending, moment)?;

@@ -50,6 +50,10 @@ pub struct Watch {
     finals: BTreeMap<String, Kept<Job>>,
     /// When each node last became idle.
     freed: BTreeMap<String, u64>,
+    /// The task that commits.
+    task: u64,
+    /// When each attempt was recorded as started, by job and number.
+    started: BTreeMap<(String, u32), i64>,
     /// What a removed cluster left, which it must not.
     left_behind: Option<String>,
     pub asked: Asked,
@@ -63,6 +67,8 @@ pub struct Limits {
     pub clusters: i64,
     /// The clocks of all processes agree and never jump.
     pub one_clock: bool,
+    /// Nothing is ever suspended.
+    pub no_pauses: bool,
 }
 
 #[derive(Debug)]
@@ -75,6 +81,8 @@ pub struct ClusterView {
     pub idle: BTreeMap<String, u64>,
     /// By sort key, in order.
     pub queue: BTreeMap<String, Queued>,
+    /// Steps and tasks at which a job left the queue lately.
+    pub left_queue: Vec<(u64, u64)>,
 }
 
 #[derive(Debug)]
@@ -88,6 +96,7 @@ pub struct Moment<'a> {
     pub now: i64,
     /// When the handler began that committed.
     pub began: u64,
+    pub task: u64,
     pub cloud: &'a Cloud,
     pub oracle: &'a Oracle,
 }
@@ -117,10 +126,12 @@ impl State {
             self.note(format!("commit: {}", lines.join("; ")));
         }
         let step = self.step;
+        self.watch.task = self.task;
         let touched = self.watch.apply(writes, step);
         let moment = Moment {
             now: self.now,
             began: self.task_began,
+            task: self.task,
             cloud: &self.cloud,
             oracle: &self.oracle,
         };

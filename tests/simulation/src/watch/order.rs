@@ -1,5 +1,5 @@
-//! The rule of the queue: priority, then age. A job may pass another one only when that one could
-//! not have started on the nodes that were free.
+//! The rule of the queue: priority, then age. A job may pass the head of the queue only when that one
+//! could not have started on the nodes that were free.
 
 use super::{Checked, Moment, Watch, ensure};
 use model::Job;
@@ -9,7 +9,8 @@ impl Watch {
     /// would have fitted on nodes that were free since then, was passed over.
     pub(super) fn check_order(&self, old: &Job, job: &Job, moment: &Moment<'_>) -> Checked {
         let Some(view) = self.clusters.get(job.cluster.uid.as_str()) else { return Ok(()) };
-        if view.changed >= moment.began {
+        let left = |it: &(u64, u64)| it.0 >= moment.began && it.1 != moment.task;
+        if view.changed >= moment.began || view.left_queue.iter().any(left) {
             return Ok(());
         }
         let entry = old.queue_entry();
@@ -17,18 +18,17 @@ impl Watch {
         let taken = self.free_before(job, moment);
         let free = view.idle.values().filter(|since| **since < moment.began).count() + taken;
         let ceiling = view.record.scale.ceiling();
-        for other in view.queue.values() {
-            let it = &other.entry;
-            let earlier = (it.rank, it.submitted_at, it.job.uid.as_str()) < place;
-            let fits = it.node_count as usize <= free && it.node_count <= ceiling;
-            ensure(!(earlier && other.since < moment.began && fits), || {
-                format!(
-                    "job {} started before {}, for which {free} nodes were free",
-                    job.names.job, it.job.name
-                )
-            })?;
-        }
-        Ok(())
+        let startable = |it: &&super::Queued| it.entry.node_count <= ceiling;
+        let Some(head) = view.queue.values().find(startable) else { return Ok(()) };
+        let it = &head.entry;
+        let earlier = (it.rank, it.submitted_at, it.job.uid.as_str()) < place;
+        let fits = it.node_count as usize <= free;
+        ensure(!(earlier && head.since < moment.began && fits), || {
+            format!(
+                "job {} started before {}, for which {free} nodes were free",
+                job.names.job, it.job.name
+            )
+        })
     }
 
     /// How many of the nodes that the job took had been free since before the handler began. A node

@@ -115,7 +115,7 @@ impl Watch {
         if !enough {
             return Some(format!("{name} has {present} nodes for {:?}", cluster.scale));
         }
-        let dormant = present == 0 && view.queue.is_empty() && cluster.scale.floor() == 0;
+        let dormant = present == 0 && !view.has_startable() && cluster.scale.floor() == 0;
         (dormant && (cluster.scheduled || self.scheduled.contains_key(cluster.uid.as_str())))
             .then(|| format!("{name} could be dormant"))
     }
@@ -143,7 +143,10 @@ impl Watch {
                 "cl" => self.clusters.contains_key(owner),
                 "exp" => self.experiments.values().any(|it| it.uid.as_str() == owner),
                 "ws" => self.workspaces.values().any(|it| it.uid.as_str() == owner),
-                "fs" => self.file_servers.values().any(|it| it.uid.as_str() == owner),
+                // A workspace that is deleted takes its file servers along, mounted or not.
+                "fs" => self.mounts.iter().any(|(server, cluster)| {
+                    server == owner && self.clusters.contains_key(cluster)
+                }),
                 "sub" if sk.starts_with("ws#") => self.has_group(pk, sk),
                 _ => true,
             }
