@@ -76,6 +76,10 @@ impl Tasks {
         self.tasks.get(&task).map(|it| it.began)
     }
 
+    pub fn is_empty(&self) -> bool {
+        self.tasks.is_empty()
+    }
+
     /// Whether something other than requests of agents, which may be held, is under way.
     pub fn has_others(&self) -> bool {
         self.tasks.values().any(|it| !matches!(it.purpose, Purpose::Sync(_)))

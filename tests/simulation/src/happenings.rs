@@ -193,7 +193,7 @@ impl History {
         let (call, delay, request_number) = {
             let mut state = self.sim.state();
             let state = &mut *state;
-            let (now, holds) = (state.now, state.holds);
+            let (now, holds) = (state.now, state.holds && !self.quiet);
             let State { cloud, oracle, .. } = &mut *state;
             let it = &mut cloud.instances[number];
             if !it.running {
@@ -310,8 +310,11 @@ impl History {
         it.in_flight = None;
         match outcome {
             Ok(response) => {
-                let pause = (response.ask_again_millis as i64).max(self.heartbeat_millis());
-                it.next_request_at = now + if holds && !self.quiet { 100 } else { pause };
+                // An answer that was held comes when its time is over.
+                let held = holds && now - sent_at >= HOLD_MILLIS;
+                let pause = if holds { 1500 } else { response.ask_again_millis as i64 };
+                let pause = if held { 100 } else { pause.max(self.heartbeat_millis()) };
+                it.next_request_at = now + if self.quiet { 18_000 } else { pause };
                 let ended = it.agent.carry_out(response.desired, now, number, oracle);
                 if let Some((key, end)) = ended {
                     oracle.acknowledged(&key, end);
@@ -329,7 +332,10 @@ impl History {
     }
 
     fn heartbeat_millis(&self) -> i64 {
-        if self.quiet { 15_000 } else { self.scenario.heartbeat_millis }
+        match self.scenario.mode {
+            Mode::OneProcess => 0,
+            Mode::Functions => self.scenario.heartbeat_millis,
+        }
     }
 
     pub fn answered(&mut self, request: usize, outcome: Result<Answer, Error>) {
@@ -373,6 +379,7 @@ impl History {
         let mut state = self.sim.state();
         let now = state.now;
         state.rates = Rates::default();
+        state.directories.unblock();
         state.choices.become_mild();
         (state.storage_down, state.cloud.down, state.bad_nodes) = (false, false, false);
         for number in 0..state.cloud.instances.len() {
@@ -394,6 +401,9 @@ impl History {
 
     /// Ends the history if everything has come to its rest; remembers why not.
     pub fn come_to_rest(&mut self) {
+        // The process runs, though its schedule is visited less often than it would be.
+        let context = &self.controls[0].context;
+        context.listening.since(context.now());
         let mut state = self.sim.state();
         let now = state.now;
         if self.tasks.has_others() {
@@ -402,7 +412,8 @@ impl History {
         }
         let unrest = state.watch.unrest(&state.cloud, &self.scenario);
         let leftover = || state.watch.leftover(&self.memory.items());
-        self.unrest = unrest.or_else(leftover);
+        let directories = || state.directories.unrest(&state.watch.ready_servers());
+        self.unrest = unrest.or_else(leftover).or_else(directories);
         self.over = self.unrest.is_none();
         state.agenda.add(now + 5_000, Due::Rest);
     }

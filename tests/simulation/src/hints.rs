@@ -45,6 +45,10 @@ struct Queue {
 }
 
 impl Queues {
+    pub fn is_empty(&self) -> bool {
+        self.queues.iter().all(|it| it.waiting.is_empty() && it.locked.is_empty())
+    }
+
     /// The queues of one process end with it.
     pub fn clear(&mut self) {
         self.queues = Default::default();

@@ -3,6 +3,7 @@
 use crate::agenda::{Agenda, Due};
 use crate::choices::Choices;
 use crate::cloud::{Cloud, SimMachines};
+use crate::directories::Directories;
 use crate::executor::{Done, Handler, Purpose, SyncCall, Tasks};
 use crate::faults::Kind;
 use crate::hints::{FUNCTIONS, Queues, SimHints};
@@ -48,6 +49,7 @@ pub struct History {
     /// Requests of users, each with how often it was sent.
     pub requests: Vec<(What, u32)>,
     pub quiet: bool,
+    healthy: bool,
     pub over: bool,
     /// The service does nothing until then.
     pub frozen_until: i64,
@@ -74,6 +76,9 @@ impl History {
         watch.asked.failing_setups = failing_setups;
         let mut cloud = Cloud::default();
         cloud.limit = scenario.instances;
+        let mut directories = Directories::default();
+        directories.root = root.to_owned();
+        directories.rate = if kinds.has(Kind::Directories) { 500 } else { 0 };
         let state = State {
             now: 0,
             clock_offset: 0,
@@ -81,6 +86,8 @@ impl History {
             rates: scenario.rates,
             storage_down: false,
             bad_nodes: kinds.has(Kind::BadNodes),
+            directories,
+            changed: false,
             agenda: Agenda::default(),
             cloud,
             queues: Queues::default(),
@@ -104,6 +111,7 @@ impl History {
             root: root.to_owned(),
             requests: Vec::new(),
             quiet: false,
+            healthy: scenario.is_healthy(),
             over: false,
             frozen_until: 0,
             unrest: None,
@@ -166,6 +174,7 @@ impl History {
         while !self.over {
             let Some(due) = self.next_due() else { return Err("nothing is due any more".into()) };
             self.take(due);
+            self.check_promptness()?;
             let mut state = self.sim.state();
             if let Some(violation) = state.oracle.violation.take().or(state.violation.take()) {
                 return Err(violation);
@@ -179,6 +188,20 @@ impl History {
             }
         }
         Ok(())
+    }
+
+    /// In a healthy environment nothing waits for the schedule.
+    fn check_promptness(&self) -> Result<(), String> {
+        if !self.healthy || !self.tasks.is_empty() {
+            return Ok(());
+        }
+        let mut state = self.sim.state();
+        if !state.changed || !state.queues.is_empty() || self.quiet {
+            return Ok(());
+        }
+        state.changed = false;
+        let stalled = state.watch.stalled(&self.scenario, self.sim.service_time());
+        stalled.map_or(Ok(()), |what| Err(format!("stalled: {what}")))
     }
 
     fn next_due(&mut self) -> Option<Due> {
@@ -314,11 +337,7 @@ impl History {
         let now = {
             let mut state = self.sim.state();
             let now = state.now;
-            let interval = match (self.quiet, self.scenario.mode) {
-                (true, Mode::OneProcess) => 8_000,
-                (true, Mode::Functions) => 20_000,
-                (false, _) => self.scenario.schedule_millis,
-            };
+            let interval = if self.quiet { 20_000 } else { self.scenario.schedule_millis };
             state.agenda.add(now + interval, Due::Visit(function));
             now
         };

@@ -11,6 +11,7 @@ mod agent;
 mod choices;
 mod cloud;
 mod describe;
+mod directories;
 mod executor;
 mod faults;
 mod happenings;

@@ -4,6 +4,7 @@
 use crate::agenda::{Agenda, Due};
 use crate::choices::Choices;
 use crate::cloud::Cloud;
+use crate::directories::Directories;
 use crate::faults::Rates;
 use crate::hints::Queues;
 use crate::oracle::Oracle;
@@ -40,6 +41,9 @@ pub struct State {
     pub rates: Rates,
     pub storage_down: bool,
     pub bad_nodes: bool,
+    pub directories: Directories,
+    /// Something was committed since it was last asked whether anything is stalled.
+    pub changed: bool,
     pub agenda: Agenda,
     pub cloud: Cloud,
     pub queues: Queues,

@@ -6,6 +6,7 @@ mod jobs;
 mod kept;
 mod nodes;
 mod order;
+pub mod prompt;
 mod resources;
 pub mod rest;
 
@@ -125,6 +126,8 @@ impl State {
             let lines: Vec<String> = writes.iter().filter_map(crate::describe::write).collect();
             self.note(format!("commit: {}", lines.join("; ")));
         }
+        writes.iter().for_each(|write| self.note_directory(write));
+        self.changed = true;
         let step = self.step;
         self.watch.task = self.task;
         let touched = self.watch.apply(writes, step);

@@ -121,12 +121,20 @@ impl Watch {
     }
 
     /// Cores of the priority of a cluster in its region.
-    fn cores(&self, view: &ClusterView) -> i64 {
+    pub(super) fn cores(&self, view: &ClusterView) -> i64 {
         let charge = view.record.charge();
         let same = |it: &&super::Kept<model::Node>| {
             it.charge.account == charge.account && it.charge.priority == charge.priority
         };
         self.nodes.values().filter(same).map(|it| i64::from(it.charge.cores)).sum()
+    }
+
+    /// File servers that have a directory.
+    pub fn ready_servers(&self) -> std::collections::BTreeSet<&str> {
+        let ready = |it: &&super::Kept<model::FileServer>| {
+            matches!(it.state, FileServerState::Ready { .. })
+        };
+        self.file_servers.values().filter(ready).map(|it| it.uid.as_str()).collect()
     }
 
     fn schedule_unrest(&self) -> Option<String> {
