@@ -29,6 +29,7 @@ pub enum Due {
     /// An outage or a calm time ends.
     StorageIsBack,
     CloudIsBack,
+    CalmChecked,
     CalmEnds,
     /// Faults stop for good.
     Quiet,

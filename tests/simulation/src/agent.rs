@@ -268,7 +268,7 @@ impl Agent {
                     if let Some(assignment) = assignment.filter(|it| fits(it))
                         && self.setup == Setup::Done
                     {
-                        oracle.begun(&key, instance, now);
+                        oracle.begun(&key, instance);
                         let until = now + self.prepare_millis / 4;
                         self.attempt = Some(Present::begin(&assignment, start, now, until));
                     }

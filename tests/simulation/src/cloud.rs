@@ -34,6 +34,9 @@ pub struct Instance {
     pub ending: bool,
     /// Listings do not show it before.
     visible_at: i64,
+    /// How long they show it as running after its end.
+    lag: i64,
+    ended_at: i64,
     pub agent: Agent,
     /// The agent's process is gone until then.
     pub agent_dead_until: i64,
@@ -78,7 +81,7 @@ impl State {
         if !instance.running {
             return;
         }
-        instance.running = false;
+        (instance.running, instance.ended_at) = (false, self.now);
         if let Some(present) = &instance.agent.attempt {
             self.oracle.gone(&present.key, number);
         }
@@ -118,6 +121,8 @@ impl State {
             running: true,
             ending: false,
             visible_at: now + lag,
+            lag,
+            ended_at: -lag,
             agent: Agent::new(prepare_millis, setup_fails, bad),
             agent_dead_until: now + boot,
             partitioned_until: 0,
@@ -191,7 +196,7 @@ impl Machines for SimMachines {
             let machine = FoundMachine {
                 instance: instance.name.clone(),
                 launch: instance.launch.clone(),
-                running: instance.running,
+                running: instance.running || now < instance.ended_at + instance.lag,
             };
             if state.choices.chance(rate) {
                 // Missing, or there twice.

@@ -34,7 +34,11 @@ impl History {
                 self.outage(*seconds, Due::CloudIsBack, |state| state.cloud.down = true);
             }
             What::Calm { seconds } => {
-                self.outage(*seconds, Due::CalmEnds, |state| state.rates = Rates::default());
+                self.outage(*seconds, Due::CalmEnds, |state| {
+                    state.rates = Rates::default();
+                    let checked_at = state.now + i64::from(*seconds) * 1000 - 10_000;
+                    state.agenda.add(checked_at, Due::CalmChecked);
+                });
             }
             What::Freeze { seconds } => self.freeze(*seconds),
             What::Suspend { seconds } => self.jump(i64::from(*seconds) * 1000),
@@ -317,7 +321,7 @@ impl History {
                 it.next_request_at = now + if self.quiet { 18_000 } else { pause };
                 let ended = it.agent.carry_out(response.desired, now, number, oracle);
                 if let Some((key, end)) = ended {
-                    oracle.acknowledged(&key, end);
+                    oracle.acknowledged(&key, number, end);
                 }
             }
             Err(error) => {

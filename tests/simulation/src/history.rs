@@ -53,7 +53,9 @@ pub struct History {
     pub over: bool,
     /// The service does nothing until then.
     pub frozen_until: i64,
-    /// When the hints of a calm time must have been followed.
+    /// What could have gone on shortly before the end of a calm time.
+    stalled: Option<String>,
+    /// What had not come to its rest when it was last asked.
     pub unrest: Option<String>,
 }
 
@@ -114,6 +116,7 @@ impl History {
             healthy: scenario.is_healthy(),
             over: false,
             frozen_until: 0,
+            stalled: None,
             unrest: None,
             scenario,
         };
@@ -190,6 +193,20 @@ impl History {
         Ok(())
     }
 
+    fn stalled_now(&self) -> Option<String> {
+        self.sim.state().watch.stalled(&self.scenario, self.sim.service_time())
+    }
+
+    /// Nothing disturbed for a while: what could go on all that time is stuck.
+    fn end_calm(&mut self) {
+        let (before, now) = (self.stalled.take(), self.stalled_now());
+        let mut state = self.sim.state();
+        if let Some(what) = before.filter(|it| now.as_ref() == Some(it)) {
+            state.violate(format!("stuck in a calm time: {what}"));
+        }
+        state.rates = if self.quiet { Default::default() } else { self.scenario.rates };
+    }
+
     /// In a healthy environment nothing waits for the schedule.
     fn check_promptness(&self) -> Result<(), String> {
         if !self.healthy || !self.tasks.is_empty() {
@@ -237,10 +254,8 @@ impl History {
             Due::Visit(function) => self.visit(function),
             Due::StorageIsBack => self.sim.state().storage_down = false,
             Due::CloudIsBack => self.sim.state().cloud.down = false,
-            Due::CalmEnds => {
-                let mut state = self.sim.state();
-                state.rates = if self.quiet { Default::default() } else { self.scenario.rates };
-            }
+            Due::CalmChecked => self.stalled = self.stalled_now(),
+            Due::CalmEnds => self.end_calm(),
             Due::Quiet => self.become_quiet(),
             Due::Rest => self.come_to_rest(),
         }

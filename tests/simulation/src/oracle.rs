@@ -12,6 +12,8 @@ pub struct Oracle {
     pub attempts: BTreeMap<AttemptId, Truth>,
     /// Numbers of the attempts of each job of which processes exist, with the instances.
     live: BTreeMap<String, BTreeSet<(u32, usize)>>,
+    /// Instances of which the service knows that they cannot run jobs.
+    pub failed: BTreeSet<usize>,
     /// The first rule that was broken.
     pub violation: Option<String>,
 }
@@ -36,8 +38,7 @@ pub fn attempt_id(key: &AttemptKey) -> AttemptId {
 
 impl Oracle {
     /// The first process of a member is about to run.
-    pub fn begun(&mut self, key: &AttemptKey, instance: usize, now: i64) {
-        let _ = now;
+    pub fn begun(&mut self, key: &AttemptKey, instance: usize) {
         let live = self.live.entry(key.job_uid.clone()).or_default();
         let other = live.iter().find(|(number, _)| *number != key.number);
         if let Some((number, other)) = other {
@@ -81,7 +82,10 @@ impl Oracle {
         self.attempts.entry(attempt_id(key)).or_default().exceeded = true;
     }
 
-    pub fn acknowledged(&mut self, key: &AttemptKey, end: End) {
+    pub fn acknowledged(&mut self, key: &AttemptKey, instance: usize, end: End) {
+        if matches!(end, End::NodeFailed { .. }) {
+            self.failed.insert(instance);
+        }
         self.attempts.entry(attempt_id(key)).or_default().acknowledged.push(end);
     }
 

@@ -176,11 +176,31 @@ pub fn draw(place: &Place, kinds: Kinds, mode: Mode, end: i64, rng: &mut StdRng)
             }
         }
         if minutes >= 5 && rng.random_bool(0.5) {
-            let at = rng.random_range(30_000..end - 200_000);
-            events.push(Event { at, what: What::Calm { seconds: 180 } });
+            let at = rng.random_range(30_000..end - 250_000);
+            calm(&mut events, at);
         }
     }
     events
+}
+
+/// Nothing disturbs for three minutes. What disturbed before has ended, or does so at once, and users
+/// rest in the end.
+fn calm(events: &mut Vec<Event>, at: i64) {
+    let end = at + 240_000;
+    let disturbs = |it: &Event| {
+        let lasts = match it.what {
+            What::StorageOutage { seconds }
+            | What::CloudOutage { seconds }
+            | What::Freeze { seconds }
+            | What::RestartAgent { seconds, .. }
+            | What::Partition { seconds, .. } => i64::from(seconds) * 1000,
+            _ => 0,
+        };
+        let is_fault = it.what.kind().is_some();
+        is_fault && it.at + lasts > at && it.at < end || it.at > at + 100_000 && it.at < end
+    };
+    events.retain(|it| !disturbs(it));
+    events.push(Event { at, what: What::Calm { seconds: 240 } });
 }
 
 fn user_action(place: &Place, jobs: &mut u32, rng: &mut StdRng) -> What {

@@ -94,6 +94,9 @@ impl Watch {
         for queued in view.queue.values() {
             let needed = queued.entry.node_count;
             if needed > cluster.scale.ceiling() {
+                if !self.says_setting(view, &queued.entry) {
+                    return Some(format!("job {} is not told why it waits", queued.entry.job.name));
+                }
                 continue;
             }
             let manual = matches!(cluster.scale, ScaleSettings::Manual { .. });
@@ -118,6 +121,13 @@ impl Watch {
         let dormant = present == 0 && !view.has_startable() && cluster.scale.floor() == 0;
         (dormant && (cluster.scheduled || self.scheduled.contains_key(cluster.uid.as_str())))
             .then(|| format!("{name} could be dormant"))
+    }
+
+    /// The stated reason is the true one.
+    fn says_setting(&self, view: &ClusterView, entry: &model::QueueEntry) -> bool {
+        let now = view.record.modified_at;
+        let waiting = scheduler::waiting::explain(&view.record, None, entry, now, now);
+        waiting.reason == model::WaitingReason::Setting
     }
 
     /// Cores of the priority of a cluster in its region.
