@@ -145,7 +145,7 @@ impl Clusters {
             name: name.clone(),
             uid: uid.clone(),
             location: Name::new(workspace.location.as_str()),
-            version: 1,
+            version: self.context.first_version(),
             spec,
             scale,
             created_at: now,

@@ -67,6 +67,12 @@ impl Context {
         self.ids.uid()
     }
 
+    /// The version of a new record. Another record may have had its key before: a slow writer that
+    /// still has that one must not take this one for it, so versions go on from the time.
+    pub fn first_version(&self) -> u64 {
+        u64::try_from(self.now().0).unwrap_or_default().max(1)
+    }
+
     pub fn draft(&self) -> Draft {
         Draft::new(self.now(), self.settings.quota)
     }

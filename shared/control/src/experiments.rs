@@ -55,7 +55,7 @@ impl Experiments {
                 names: workspace.names.clone(),
                 name: name.clone(),
                 uid: uid.clone(),
-                version: 1,
+                version: self.context.first_version(),
                 created_at: now,
                 etag: etag.clone(),
                 modified_at: now,

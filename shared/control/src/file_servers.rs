@@ -166,7 +166,7 @@ impl FileServers {
             names: workspace.names.clone(),
             name: name.clone(),
             uid: uid.clone(),
-            version: 1,
+            version: self.context.first_version(),
             spec: FileServerSpec { subnet_id, ..spec.clone() },
             created_at: now,
             etag: self.context.new_uid(),

@@ -239,7 +239,7 @@ impl Jobs {
             experiment: experiment.uid.clone(),
             names: job_names(experiment, name),
             uid: uid.clone(),
-            version: 1,
+            version: self.context.first_version(),
             cluster: cluster.reference(),
             cluster_names: ClusterNames { workspace, name: cluster.name.clone() },
             cluster_mounts: cluster

@@ -178,7 +178,7 @@ fn new(
         subscription: subscription.clone(),
         name: name.clone(),
         uid: uid.clone(),
-        version: 1,
+        version: context.first_version(),
         location: location.to_owned(),
         tags: None,
         created_at: context.now(),

@@ -1,6 +1,7 @@
 //! Who may do what: role assignments, and the decision on a request.
 
 use crate::context::replan;
+use crate::workspaces::being_deleted;
 use crate::{ApiError, Context, Error, Kind};
 use model::{Principal, Role, RoleAssignment, Scope, Uid, limits};
 use table::Writes;
@@ -72,12 +73,34 @@ impl Roles {
                 created_at: now,
             };
             let mut writes = Writes::default();
+            self.require_open(&mut writes, scope).await?;
             writes.grant(&assignment);
             self.context.table.commit(writes).await?;
             tracing::info!(principal = %assignment.principal, role = assignment.role.name(), ?scope, "granted");
             Ok(assignment)
         })
         .await
+    }
+
+    /// Nothing is granted on what is being deleted: its grants go with it, and a later one would
+    /// stay for whatever gets that name.
+    async fn require_open(&self, writes: &mut Writes, scope: &Scope) -> Result<(), Error> {
+        let (table, subscription) = (&self.context.table, &scope.subscription);
+        let Some(group) = &scope.resource_group else { return Ok(()) };
+        if let Some(name) = &scope.workspace {
+            if let Some(workspace) = table.workspace(subscription, group, name).await? {
+                if workspace.lifecycle.is_deleting() {
+                    return Err(being_deleted("workspace", name));
+                }
+                writes.require_workspace(&workspace);
+            }
+        } else if let Some(found) = table.resource_group(subscription, group).await? {
+            if found.lifecycle.is_deleting() {
+                return Err(being_deleted("resource group", group));
+            }
+            writes.require_resource_group(&found);
+        }
+        Ok(())
     }
 
     pub async fn get(&self, scope: &Scope, id: &Uid) -> Result<RoleAssignment, Error> {

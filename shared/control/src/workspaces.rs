@@ -64,7 +64,7 @@ impl Workspaces {
             let workspace = Workspace {
                 names: names.clone(),
                 uid: uid.clone(),
-                version: 1,
+                version: self.context.first_version(),
                 location: request.location.clone(),
                 tags: request.tags.clone(),
                 created_at: now,

@@ -21,12 +21,18 @@ pub fn launch(
 ) -> Result<(), Refused> {
     let now = draft.now;
     let cluster = draft.cluster_mut().ok_or(GONE)?;
+    let before = cluster.clone();
     cluster.planned_nodes = planned_nodes;
     if !cluster.allocation.resizing {
         cluster.allocation = Allocation { resizing: true, since: now };
     }
+    let unchanged = *cluster == before;
     let (reference, charge, name) = (cluster.reference(), cluster.charge(), cluster.name.clone());
     let request = launch_request(cluster, launch.clone(), nodes.clone());
+    if unchanged {
+        // Written all the same: another plan on this version must not add nodes too.
+        draft.writes().replace(&before, &before);
+    }
     let count = u32::try_from(nodes.len()).expect("bounded by limits::MAX_NODES_PER_LAUNCH");
     for id in nodes {
         let (launch, charge) = (launch.clone(), charge.clone());

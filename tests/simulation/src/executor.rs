@@ -1,0 +1,141 @@
+//! The handlers that are under way. One is polled at a time, until its next call; a process that
+//! crashes drops all of its handlers wherever they are.
+
+use control::Error;
+use model::Target;
+use protocol::{SyncRequest, SyncResponse};
+use std::collections::BTreeMap;
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
+
+use crate::users::Answer;
+
+/// What a handler leads to.
+#[derive(Debug)]
+pub enum Done {
+    Request {
+        request: usize,
+        outcome: Result<Answer, Error>,
+    },
+    Sync {
+        instance: usize,
+        number: u64,
+        sent_at: i64,
+        outcome: Result<SyncResponse, Error>,
+    },
+    /// Nobody waits for the answer.
+    Repetition,
+    Hint {
+        function: usize,
+        target: Target,
+        receipt: u64,
+        outcome: Result<(), Error>,
+    },
+    Visit,
+    Notice {
+        instance: usize,
+        seconds: u64,
+        tries: u32,
+        failed: bool,
+    },
+}
+
+pub type Handler = Pin<Box<dyn Future<Output = Done> + Send>>;
+
+/// What a task is for, as far as others have to know when it is dropped.
+#[derive(Clone, Debug)]
+pub enum Purpose {
+    Request(usize),
+    Sync(usize),
+    Other,
+}
+
+pub struct Task {
+    pub process: usize,
+    pub purpose: Purpose,
+    /// The step at which it was begun.
+    pub began: u64,
+    handler: Handler,
+}
+
+/// Tasks by number; numbers start at 1.
+#[derive(Default)]
+pub struct Tasks {
+    tasks: BTreeMap<u64, Task>,
+    added: u64,
+}
+
+impl Tasks {
+    pub fn add(&mut self, process: usize, purpose: Purpose, began: u64, handler: Handler) -> u64 {
+        self.added += 1;
+        self.tasks.insert(self.added, Task { process, purpose, began, handler });
+        self.added
+    }
+
+    pub fn began(&self, task: u64) -> Option<u64> {
+        self.tasks.get(&task).map(|it| it.began)
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.tasks.is_empty()
+    }
+
+    /// Whether something other than requests of agents, which may be held, is under way.
+    pub fn has_others(&self) -> bool {
+        self.tasks.values().any(|it| !matches!(it.purpose, Purpose::Sync(_)))
+    }
+
+    /// Goes on until the next call. `None` while it waits for that.
+    pub fn poll(&mut self, number: u64) -> Option<Done> {
+        let task = self.tasks.get_mut(&number)?;
+        let mut context = Context::from_waker(Waker::noop());
+        match task.handler.as_mut().poll(&mut context) {
+            Poll::Pending => None,
+            Poll::Ready(done) => {
+                self.tasks.remove(&number);
+                Some(done)
+            }
+        }
+    }
+
+    pub fn drop_task(&mut self, number: u64) {
+        self.tasks.remove(&number);
+    }
+
+    /// The process ends: answers what its tasks were for.
+    pub fn crash(&mut self, process: usize) -> Vec<Purpose> {
+        let ended: Vec<u64> =
+            self.tasks.iter().filter(|(_, it)| it.process == process).map(|(it, _)| *it).collect();
+        ended.iter().filter_map(|it| self.tasks.remove(it)).map(|it| it.purpose).collect()
+    }
+}
+
+/// A request of an agent: held, where requests can be held, until there is news.
+pub struct SyncCall {
+    pub cluster: model::ClusterRef,
+    pub node: model::NodeId,
+    pub request: SyncRequest,
+    pub hold_until: Option<i64>,
+}
+
+impl SyncCall {
+    /// # Errors
+    /// Those of the service.
+    pub async fn send(
+        &self,
+        control: &control::Control,
+        sim: &crate::sim::Sim,
+    ) -> Result<SyncResponse, Error> {
+        let Self { cluster, node, request, hold_until } = self;
+        let mut response = control.nodes.sync(cluster, node, request).await?;
+        let Some(until) = hold_until else { return Ok(response) };
+        while !control::nodes::is_news(request, &response.desired) {
+            sim.hold(node.clone(), *until).await;
+            if sim.state().now >= *until {
+                break;
+            }
+            response = control.nodes.current(cluster, node, request).await?;
+        }
+        Ok(response)
+    }
+}

@@ -1,0 +1,127 @@
+//! Makes a failing history short: fewer kinds of faults, fewer events, milder choices, as long as it
+//! still breaks a rule of the same kind.
+
+use crate::faults::Kind;
+use crate::run::{Failure, Played, play_scenario};
+use crate::scenario::{Mode, Options, Scenario};
+use std::path::Path;
+
+/// A short history that still fails.
+#[derive(Debug)]
+pub struct Shrunk {
+    pub scenario: Scenario,
+    pub failure: Failure,
+    pub trace: Vec<String>,
+    /// How many histories were played for it.
+    pub tries: u32,
+}
+
+struct Search<'a> {
+    scenario: Scenario,
+    tape: Vec<u32>,
+    failure: Failure,
+    root: &'a Path,
+    tries: u32,
+}
+
+/// `None` when the seed does not fail.
+pub fn shrink(seed: u64, options: Options, root: &Path) -> Option<Shrunk> {
+    let scenario = Scenario::draw(seed, options);
+    let Played { failure, tape, .. } = play_scenario(&scenario, None, false, root);
+    let mut search = Search { scenario, tape, failure: failure?, root, tries: 1 };
+    loop {
+        let before = (search.scenario.events.len(), search.disturbances());
+        search.drop_kinds();
+        search.drop_events();
+        search.soften_choices();
+        if (search.scenario.events.len(), search.disturbances()) == before {
+            break;
+        }
+    }
+    let played = play_scenario(&search.scenario, Some(search.tape.clone()), true, root);
+    let Search { scenario, failure, tries, .. } = search;
+    Some(Shrunk { scenario, failure, trace: played.trace, tries })
+}
+
+/// What a failure is about, without the names and numbers in it.
+fn rule(what: &str) -> String {
+    let words = what
+        .split_whitespace()
+        .filter(|word| word.chars().all(|c| c.is_ascii_alphabetic() || c == ',' || c == ':'));
+    words.take(6).collect::<Vec<_>>().join(" ")
+}
+
+impl Search<'_> {
+    fn disturbances(&self) -> usize {
+        self.tape.iter().filter(|choice| **choice > 0).count()
+    }
+
+    fn still_fails(&mut self, scenario: Scenario, tape: Vec<u32>) -> bool {
+        self.tries += 1;
+        let played = play_scenario(&scenario, Some(tape), false, self.root);
+        let same = |it: &Failure| rule(&it.what) == rule(&self.failure.what);
+        match played.failure {
+            Some(failure) if same(&failure) => {
+                (self.scenario, self.tape, self.failure) = (scenario, played.tape, failure);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    fn drop_kinds(&mut self) {
+        for kind in Kind::ALL {
+            if self.scenario.kinds.has(kind) {
+                let scenario = self.scenario.without(kind);
+                // The choices of a shorter history are others: both are tried.
+                let tape = self.tape.clone();
+                if !self.still_fails(scenario.clone(), tape) {
+                    self.still_fails(scenario, Vec::new());
+                }
+            }
+        }
+        if self.scenario.mode == Mode::OneProcess {
+            let scenario = Scenario { deletes_all: false, ..self.scenario.clone() };
+            self.still_fails(scenario, self.tape.clone());
+        }
+    }
+
+    /// Larger spans first.
+    fn drop_events(&mut self) {
+        let mut span = self.scenario.events.len() / 2;
+        while span > 0 {
+            let mut start = 0;
+            while start < self.scenario.events.len() {
+                let mut scenario = self.scenario.clone();
+                let end = (start + span).min(scenario.events.len());
+                scenario.events.drain(start..end);
+                if !self.still_fails(scenario, self.tape.clone()) {
+                    start += span;
+                }
+            }
+            span /= 2;
+        }
+    }
+
+    /// The mildest choices in place of those that were drawn.
+    fn soften_choices(&mut self) {
+        if self.still_fails(self.scenario.clone(), Vec::new()) {
+            return;
+        }
+        let mut span = self.tape.len() / 2;
+        while span > 0 && self.tries < 6000 {
+            let mut start = 0;
+            while start < self.tape.len() {
+                let end = (start + span).min(self.tape.len());
+                let mut tape = self.tape.clone();
+                let disturbing = tape[start..end].iter().any(|choice| *choice > 0);
+                tape[start..end].fill(0);
+                if disturbing {
+                    self.still_fails(self.scenario.clone(), tape);
+                }
+                start += span;
+            }
+            span /= 2;
+        }
+    }
+}

@@ -1,0 +1,48 @@
+//! What happened, for the person who reads a failing history. Off unless asked for: lines are only
+//! formatted when they are kept.
+
+use table::Key;
+
+#[derive(Debug, Default)]
+pub struct Trace {
+    lines: Option<Vec<String>>,
+}
+
+impl Trace {
+    pub fn kept() -> Self {
+        Self { lines: Some(Vec::new()) }
+    }
+
+    pub fn on(&self) -> bool {
+        self.lines.is_some()
+    }
+
+    pub fn add(&mut self, now: i64, task: u64, line: String) {
+        if let Some(lines) = &mut self.lines {
+            let (seconds, millis) = (now / 1000, now % 1000);
+            let by = if task == 0 { String::new() } else { format!("#{task}") };
+            lines.push(format!("{seconds:6}.{millis:03} {by:>6} {line}"));
+        }
+    }
+
+    pub fn take(&mut self) -> Vec<String> {
+        self.lines.take().unwrap_or_default()
+    }
+}
+
+/// The sort key tells more; the partitions of operations and instances are named by what they hold.
+pub fn key(key: &Key) -> String {
+    match key.sk.as_str() {
+        "op" | "node" => short(&key.pk),
+        sk => short(sk),
+    }
+}
+
+/// Uids at a readable length.
+pub fn short(text: &str) -> String {
+    let is_uid = |part: &str| part.len() == 36 && part.matches('-').count() == 4;
+    let parts = text.split('#').map(|part| if is_uid(part) { &part[..6] } else { part });
+    let mut text = parts.collect::<Vec<_>>().join("#");
+    text.truncate(70);
+    text
+}

@@ -1,0 +1,172 @@
+//! Rules about nodes: one attempt at a time, markers and owners that agree, never more than allowed,
+//! and nothing removed that still runs.
+
+use super::{Checked, Kept, Moment, Touched, Watch, ensure, replace};
+use model::{Charge, LeaveReason, MemberProgress, Node, NodeState, VmPriority, limits};
+use table::WriteKind;
+
+/// What reports and clocks may be late, beyond the lease.
+const SLACK_MILLIS: i64 = 2_000;
+
+impl Watch {
+    pub(super) fn apply_node(
+        &mut self,
+        cluster: &str,
+        id: &str,
+        kind: &WriteKind,
+        touched: &mut Vec<Touched>,
+    ) {
+        let new: Option<Kept<Node>> = Kept::put(kind);
+        if let Some(node) = &new
+            && matches!(node.state, NodeState::Launching { .. })
+        {
+            self.intended.insert(id.to_owned(), node.launch.clone());
+        }
+        if let Some(view) = self.clusters.get_mut(cluster) {
+            match &new {
+                Some(_) => view.nodes.insert(id.to_owned()),
+                None => view.nodes.remove(id),
+            };
+        }
+        let charge = new.as_ref().map(|it| it.charge.clone());
+        let old = replace(&mut self.nodes, id, new);
+        match (&old, charge) {
+            (None, Some(charge)) => self.expect_charge(&charge, 1),
+            (Some(old), None) => self.expect_charge(&old.charge.clone(), -1),
+            _ => {}
+        }
+        touched.push(Touched::Node(id.to_owned(), old));
+    }
+
+    fn expect_charge(&mut self, charge: &Charge, sign: i64) {
+        let account = &charge.account;
+        let partition = format!("usage#{}#{}", account.subscription.key(), account.location.key());
+        let priority = match charge.priority {
+            VmPriority::Dedicated => "dedicated",
+            VmPriority::LowPriority => "lowpriority",
+        };
+        let cores = sign * i64::from(charge.cores);
+        self.expect_count(&partition, priority, cores);
+        if let Some(family) = charge.family {
+            self.expect_count(&partition, &format!("{priority}#{}", family.name()), cores);
+        }
+    }
+
+    pub(super) fn apply_idle(
+        &mut self,
+        cluster: &str,
+        id: &str,
+        kind: &WriteKind,
+        step: u64,
+        touched: &mut Vec<Touched>,
+    ) {
+        if !matches!(kind, WriteKind::Delete) {
+            self.freed.insert(id.to_owned(), step);
+        }
+        if let Some(view) = self.clusters.get_mut(cluster) {
+            match kind {
+                WriteKind::Delete => view.idle.remove(id),
+                _ => view.idle.insert(id.to_owned(), step),
+            };
+        }
+        touched.push(Touched::Node(id.to_owned(), self.nodes.get(id).cloned()));
+    }
+
+    pub(super) fn check_node(
+        &self,
+        id: &str,
+        old: Option<&Kept<Node>>,
+        moment: &Moment<'_>,
+    ) -> Checked {
+        let Some(node) = self.nodes.get(id) else { return self.check_node_gone(id, old, moment) };
+        let cluster = node.cluster.uid.as_str();
+        let view = self.clusters.get(cluster);
+        let view = view.ok_or_else(|| format!("node {id} has no cluster"))?;
+        let idle = matches!(node.state, NodeState::Idle { .. });
+        let marked = view.idle.contains_key(id);
+        ensure(idle == marked, || {
+            format!("node {id} is {} but marked idle: {marked}", node.state.name())
+        })?;
+        if let Some(machine) = node.machine() {
+            let owner = self.owners.get(&machine.instance);
+            ensure(owner.is_some_and(|it| it.node == node.id), || {
+                format!("instance {} of node {id} has the owner {owner:?}", machine.instance)
+            })?;
+        }
+        if let Some(attempt) = node.occupant() {
+            let job = self.jobs.get(attempt.job.uid.as_str());
+            let member = job.and_then(|job| job.attempt(attempt)?.member(&node.id));
+            let runs = member.is_some_and(|it| it.progress != MemberProgress::Ended);
+            ensure(runs, || {
+                format!("node {id} is occupied by {attempt:?}, which is not live there")
+            })?;
+        }
+        match old {
+            None => {
+                let ceiling = view.record.scale.ceiling() as usize;
+                ensure(view.nodes.len() <= ceiling && !view.record.is_deleting(), || {
+                    format!(
+                        "cluster {} has {} nodes of {ceiling}",
+                        view.record.name,
+                        view.nodes.len()
+                    )
+                })
+            }
+            Some(old) => self.check_transition(old, node, moment),
+        }?;
+        self.check_scheduled(cluster)
+    }
+
+    fn check_transition(&self, old: &Node, node: &Node, moment: &Moment<'_>) -> Checked {
+        let id = &node.id;
+        ensure(!old.is_leaving() || node.is_leaving(), || {
+            format!("node {id} was leaving and is {} again", node.state.name())
+        })?;
+        let lost =
+            |it: &Node| matches!(it.state, NodeState::Leaving { reason: LeaveReason::Lost, .. });
+        if lost(node) && !lost(old) && self.limits.one_clock {
+            return self.check_loss(old, moment);
+        }
+        Ok(())
+    }
+
+    /// A node is given up only when its instance has ended, when it was silent for its lease, or
+    /// when what it was to end is overdue.
+    fn check_loss(&self, node: &Node, moment: &Moment<'_>) -> Checked {
+        let Some(machine) = node.machine() else { return Ok(()) };
+        let Some(instance) = moment.cloud.get(&machine.instance) else { return Ok(()) };
+        let silent = moment.now - instance.heard_at;
+        let lease = limits::LEASE_SECONDS as i64 * 1000 - SLACK_MILLIS;
+        let ending = node.occupant().is_some_and(|attempt| {
+            let job = self.jobs.get(attempt.job.uid.as_str());
+            job.and_then(|job| job.attempt(attempt)).is_some_and(|it| it.is_ending())
+        });
+        let noticed =
+            matches!(node.state, NodeState::Leaving { reason: LeaveReason::Interrupted, .. });
+        ensure(!instance.running || silent >= lease || ending || noticed, || {
+            format!(
+                "node {} is given up, but {} runs and was heard {silent} ms ago",
+                node.id, instance.name
+            )
+        })
+    }
+
+    fn check_node_gone(&self, id: &str, old: Option<&Kept<Node>>, moment: &Moment<'_>) -> Checked {
+        let marked = self.clusters.values().any(|view| view.idle.contains_key(id));
+        ensure(!marked, || format!("node {id} is gone but marked idle"))?;
+        let Some(old) = old else { return Ok(()) };
+        if let Some(attempt) = old.occupant() {
+            let job = self.jobs.get(attempt.job.uid.as_str());
+            let member = job.and_then(|job| job.attempt(attempt)?.member(&old.id));
+            ensure(member.is_none_or(|it| it.progress == MemberProgress::Ended), || {
+                format!("node {id} is gone, but {attempt:?} is live on it")
+            })?;
+        }
+        let Some(machine) = old.machine() else { return Ok(()) };
+        ensure(!self.owners.contains_key(&machine.instance), || {
+            format!("node {id} is gone, but still owns {}", machine.instance)
+        })?;
+        let running = moment.cloud.get(&machine.instance).is_some_and(|it| it.running);
+        ensure(!running, || format!("node {id} is gone, but {} runs", machine.instance))
+    }
+}
