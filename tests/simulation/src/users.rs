@@ -102,12 +102,12 @@ impl Asked {
     /// A job failed: for an exit code, or because of something that somebody asked for.
     pub fn justifies(&self, job: &Job) -> Result<(), String> {
         let JobState::Failed { error, .. } = &job.state else { return Ok(()) };
-        let id = ClusterId::parse(&job.cluster_id);
-        let cluster = |it: &ClusterId| format!("{}/{}", workspace_path(&it.names), it.name.key());
+        let (names, name) = (job.cluster_workspace(), &job.cluster_names.name);
+        let cluster = format!("{}/{}", workspace_path(names), name.key());
         let justified = match error.code.as_str() {
             "JobTerminated" => self.terminates_job(&job.names),
-            "ClusterDeleted" => id.is_some_and(|it| self.deletes_cluster(&it.names, &it.name)),
-            "JobNodeDeallocated" => id.is_some_and(|it| self.shrunk.contains(&cluster(&it))),
+            "ClusterDeleted" => self.deletes_cluster(names, name),
+            "JobNodeDeallocated" => self.shrunk.contains(&cluster),
             _ => true,
         };
         match justified {

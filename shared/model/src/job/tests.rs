@@ -27,7 +27,7 @@ fn queued() -> Job {
         uid: uid(2),
         version: 1,
         cluster: ClusterRef { workspace: uid(3), name: "c".into(), uid: uid(4) },
-        cluster_id: String::new(),
+        cluster_names: crate::ClusterNames { workspace: None, name: Name::new("c") },
         cluster_mounts: vec![],
         spec: JobSpec {
             priority: Priority::Low,
@@ -45,7 +45,6 @@ fn queued() -> Job {
             max_retries: None,
         },
         submitted_at: Timestamp(7),
-        etag: uid(5),
         state: JobState::Queued { since: NOW },
         attempts: vec![],
         deletion: None,
