@@ -71,6 +71,7 @@ fn add(total: &AtomicU64, units: f64) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{Condition, Key};
 
     #[test]
     fn units_are_charged_per_block_and_twice_in_a_transaction() {
@@ -86,9 +87,16 @@ mod tests {
         assert_eq!(spent(&|it| it.read_item(0)), (1.0, 0.0));
         assert_eq!(spent(&|it| it.read_item(4096)), (1.0, 0.0));
         assert_eq!(spent(&|it| it.read_range(4097)), (2.0, 0.0));
-        assert_eq!(spent(&|it| it.write_item(0, false)), (0.0, 1.0));
-        assert_eq!(spent(&|it| it.write_item(1024, true)), (0.0, 2.0));
-        assert_eq!(spent(&|it| it.write_item(1025, true)), (0.0, 4.0));
+        let write = |kind| {
+            let key = Key { pk: "p".to_owned(), sk: "s".to_owned() };
+            Write { key, kind, condition: Condition::Always }
+        };
+        let (delete, check) = (write(WriteKind::Delete), write(WriteKind::Check));
+        let (one, two) = ([delete.clone()], [delete, check.clone()]);
+        assert_eq!(spent(&|it| it.commit(&one, &[0])), (0.0, 1.0));
+        assert_eq!(spent(&|it| it.commit(&two, &[1024, 0])), (0.0, 4.0));
+        assert_eq!(spent(&|it| it.commit(&two, &[1025, 0])), (0.0, 6.0));
+        assert_eq!(spent(&|it| it.commit(std::slice::from_ref(&check), &[4096])), (1.0, 0.0));
         assert_eq!(spent(&|it| it.add_reads(0.5)), (0.5, 0.0));
         assert_eq!(spent(&|it| it.add_writes(2.0)), (0.0, 2.0));
     }

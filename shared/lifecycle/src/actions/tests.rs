@@ -22,7 +22,8 @@ fn what_each_step_concerns() {
     let none = Concerned::default;
     let node = || Concerned { nodes: node_ids([0]), ..none() };
     let job = || Concerned { job: Some(job_ref("a")), ..none() };
-    let planned = || Concerned { planned_cluster: true, ..none() };
+    let planned = || Concerned { cluster: ClusterRead::Planned, ..none() };
+    let fresh = || Concerned { cluster: ClusterRead::Fresh, ..none() };
     let relaunch = Action::Relaunch { launch: uid("l"), nodes: node_ids([0]) };
     let start = Action::Start { entry: queued("a", 2), nodes: node_ids([0, 1]) };
     let cases = [
@@ -37,10 +38,10 @@ fn what_each_step_concerns() {
         (Action::MarkScheduled, planned()),
         (Action::Unschedule, planned()),
         (Action::FinishDeletion, planned()),
-        (relaunch, none()),
+        (relaunch, fresh()),
         (Action::TerminateStray { instance: "i".into() }, none()),
-        (Action::RecordFailure { error: error("A") }, none()),
-        (Action::SetAllocation { resizing: true, planned_nodes: 1 }, none()),
+        (Action::RecordFailure { error: error("A") }, fresh()),
+        (Action::SetAllocation { resizing: true, planned_nodes: 1 }, fresh()),
     ];
     for (action, expected) in cases {
         assert_eq!(concerned(&action), expected, "{action:?}");
