@@ -29,7 +29,7 @@ async fn scale(context: &Context, reference: &ClusterRef) -> Result<(), Error> {
         if plan.is_empty() || before.as_ref() == Some(&plan) {
             return Ok(());
         }
-        let progress = execute(context, &snapshot.cluster, plan.clone()).await?;
+        let progress = execute(context, &snapshot.cluster, &snapshot.nodes, plan.clone()).await?;
         before = (progress == Progress::Complete).then_some(plan);
     }
     Ok(())

@@ -27,7 +27,7 @@ async fn dispatch(context: &Context, reference: &ClusterRef) -> Result<(), Error
         let plan = dispatch::plan(&snapshot, context.now());
         let used: usize = plan.iter().map(Action::nodes_started).sum();
         let (started, planned) = (plan.len() as u32, !plan.is_empty());
-        if execute(context, &snapshot.cluster, plan).await? == Progress::Stale {
+        if execute(context, &snapshot.cluster, &[], plan).await? == Progress::Stale {
             continue;
         }
         if !planned || (used > 0 && used == snapshot.idle.len()) {

@@ -8,7 +8,7 @@ use crate::context::replan;
 use crate::{Context, Error};
 use lifecycle::actions::{self, ClusterRead, FreshIds};
 use lifecycle::{Draft, LaunchRequest, capacity, nodes};
-use model::{Cluster, ClusterRef, Machine, NodeId, ResourceError};
+use model::{Cluster, ClusterRef, Machine, Node, NodeId, ResourceError};
 use scheduler::Action;
 
 /// What became of a plan.
@@ -19,16 +19,19 @@ pub(crate) enum Progress {
     Stale,
 }
 
+/// `cluster` and `nodes` are the records that the plan was made on.
+///
 /// # Errors
 /// What the table reports; a failing action is recorded instead.
 pub(crate) async fn execute(
     context: &Context,
     cluster: &Cluster,
+    nodes: &[Node],
     plan: Vec<Action>,
 ) -> Result<Progress, Error> {
     for action in plan {
         tracing::debug!(cluster = %cluster.name, ?action, "carrying out");
-        match Box::pin(carry_out(context, cluster, &action)).await {
+        match Box::pin(carry_out(context, cluster, nodes, &action)).await {
             Ok(()) => {}
             Err(error) if error.is_conflict() => return Ok(Progress::Stale),
             Err(error) if error.is_systemic() => return Err(error),
@@ -38,7 +41,12 @@ pub(crate) async fn execute(
     Ok(Progress::Complete)
 }
 
-async fn carry_out(context: &Context, cluster: &Cluster, action: &Action) -> Result<(), Error> {
+async fn carry_out(
+    context: &Context,
+    cluster: &Cluster,
+    nodes: &[Node],
+    action: &Action,
+) -> Result<(), Error> {
     match action {
         Action::Remove { node } => return remove(context, cluster, node).await,
         Action::TerminateStray { instance } => {
@@ -49,7 +57,7 @@ async fn carry_out(context: &Context, cluster: &Cluster, action: &Action) -> Res
         }
         _ => {}
     }
-    let mut draft = read_for(context, cluster, action).await?;
+    let mut draft = read_for(context, cluster, nodes, action).await?;
     let fresh = fresh_ids(context, cluster, action);
     actions::apply(&mut draft, action, fresh)?;
     for request in context.commit(draft).await? {
@@ -58,8 +66,14 @@ async fn carry_out(context: &Context, cluster: &Cluster, action: &Action) -> Res
     Ok(())
 }
 
-/// Everything that the action concerns, as it is now.
-async fn read_for(context: &Context, cluster: &Cluster, action: &Action) -> Result<Draft, Error> {
+/// Everything that the action concerns, as it is now. A node that is to leave is the one that was
+/// planned on: it may have been heard, or have taken another job, since.
+async fn read_for(
+    context: &Context,
+    cluster: &Cluster,
+    planned: &[Node],
+    action: &Action,
+) -> Result<Draft, Error> {
     let reference = cluster.reference();
     let concerned = actions::concerned(action);
     let mut draft = context.draft();
@@ -73,7 +87,11 @@ async fn read_for(context: &Context, cluster: &Cluster, action: &Action) -> Resu
         }
     }
     let mut jobs = Vec::from_iter(concerned.job);
-    for node in context.table.nodes_named(&reference, &concerned.nodes).await? {
+    let nodes = match action {
+        Action::Leave { node, .. } => planned.iter().filter(|it| it.id == *node).cloned().collect(),
+        _ => context.table.nodes_named(&reference, &concerned.nodes).await?,
+    };
+    for node in nodes {
         jobs.extend(node.occupant().filter(|_| concerned.occupant).map(|it| it.job.clone()));
         draft.read_node(node);
     }

@@ -275,6 +275,8 @@ fn settle_found(context: &Context, draft: &mut Draft, server: &FileServer) -> Re
             }
         }
         FileServerState::Ready { .. } | FileServerState::Failed { .. } => {
+            // Only as it is: a deletion that begins meanwhile is to be visited.
+            draft.writes().require_unchanged(server);
             draft.writes().unschedule(&server.uid);
         }
         FileServerState::Deleting { .. } => {

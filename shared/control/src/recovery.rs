@@ -36,7 +36,7 @@ async fn recover(context: &Context, reference: &ClusterRef) -> Result<(), Error>
         if plan.is_empty() || before.as_ref() == Some(&plan) {
             return Ok(());
         }
-        let progress = execute(context, &snapshot.cluster, plan.clone()).await?;
+        let progress = execute(context, &snapshot.cluster, &snapshot.nodes, plan.clone()).await?;
         before = (progress == Progress::Complete).then_some(plan);
         let target = Target::Cluster { cluster: reference.clone() };
         context.hint(Function::Autoscaler, &target).await;

@@ -23,6 +23,8 @@ pub fn launch(
     let cluster = draft.cluster_mut().ok_or(GONE)?;
     let before = cluster.clone();
     cluster.planned_nodes = planned_nodes;
+    // Its nodes are to be looked after, whatever made a late plan grow a dormant cluster.
+    cluster.scheduled = true;
     if !cluster.allocation.resizing {
         cluster.allocation = Allocation { resizing: true, since: now };
     }

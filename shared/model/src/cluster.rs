@@ -80,3 +80,84 @@ impl Cluster {
         self.errors.truncate(limits::MAX_CLUSTER_ERRORS);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{ClusterExtensions, NodeDeallocation, UserAccount, VmPriority};
+
+    fn cluster() -> Cluster {
+        let uid = || Uid::from_bytes([1; 16]);
+        let names = WorkspaceNames {
+            subscription: Name::new("S"),
+            resource_group: Name::new("G"),
+            workspace: Name::new("W"),
+        };
+        let account = UserAccount { admin_user_name: "u".into(), admin_user_ssh_public_key: None };
+        let spec = ClusterSpec {
+            vm_size: "STANDARD_NC6".into(),
+            vm_priority: VmPriority::Dedicated,
+            image: serde_json::Value::Null,
+            user_account: account,
+            setup_task: None,
+            mounts: None,
+            performance_counters: None,
+            subnet_id: None,
+            extensions: ClusterExtensions::default(),
+        };
+        Cluster {
+            workspace: uid(),
+            names,
+            name: Name::new("C"),
+            uid: uid(),
+            location: Name::new("here"),
+            version: 1,
+            spec,
+            scale: ScaleSettings::Manual {
+                target_node_count: 0,
+                node_deallocation_option: NodeDeallocation::Requeue,
+            },
+            created_at: Timestamp(0),
+            etag: uid(),
+            modified_at: Timestamp(0),
+            state: Lifecycle::Active,
+            scheduled: true,
+            planned_nodes: 0,
+            allocation: Allocation { resizing: false, since: Timestamp(0) },
+            health: Backoff::CLEAR,
+            errors: vec![],
+        }
+    }
+
+    #[test]
+    fn a_node_counts_as_the_largest_size_that_it_may_have() {
+        let mut cluster = cluster();
+        assert_eq!((cluster.charge().cores, cluster.charge().account), (6, cluster.account()));
+        let sizes = ["STANDARD_NC12", "STANDARD_NC24", "STANDARD_D1"].map(str::to_owned);
+        cluster.spec.extensions.alternate_vm_sizes = Some(sizes.to_vec());
+        assert_eq!(cluster.charge().cores, 24);
+    }
+
+    #[test]
+    fn errors_are_kept_newest_first_each_once() {
+        let mut cluster = cluster();
+        let error = |number: usize| ResourceError::new("C", number.to_string());
+        for number in [1, 2, 1] {
+            cluster.record_error(error(number));
+        }
+        assert_eq!(cluster.errors, [error(1), error(2)]);
+        (3..20).for_each(|number| cluster.record_error(error(number)));
+        assert_eq!(cluster.errors.len(), limits::MAX_CLUSTER_ERRORS);
+        assert_eq!(cluster.errors[0], error(19));
+    }
+
+    #[test]
+    fn a_cluster_that_is_being_deleted_says_so() {
+        let mut cluster = cluster();
+        assert!(!cluster.is_deleting());
+        let operation = Uid::from_bytes([2; 16]);
+        cluster.state = Lifecycle::Deleting { operation, since: Timestamp(0) };
+        assert!(cluster.is_deleting());
+        assert_eq!(cluster.reference().name, "c");
+    }
+}

@@ -13,7 +13,7 @@ pub struct Choices {
 
 #[derive(Debug)]
 enum Source {
-    Seed(StdRng),
+    Seed(Box<StdRng>),
     Tape(Vec<u32>),
     /// From here on nothing disturbs.
     Mild,
@@ -21,7 +21,7 @@ enum Source {
 
 impl Choices {
     pub fn from_seed(seed: u64) -> Self {
-        Self { source: Source::Seed(StdRng::seed_from_u64(seed)), tape: Vec::new() }
+        Self { source: Source::Seed(Box::new(StdRng::seed_from_u64(seed))), tape: Vec::new() }
     }
 
     /// What is on the tape; behind its end the mildest choices.

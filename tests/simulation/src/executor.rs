@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
-use crate::users::Answer;
+use crate::requests::Answer;
 
 /// What a handler leads to.
 #[derive(Debug)]

@@ -2,21 +2,15 @@
 //! and the end of all faults.
 
 use crate::agenda::Due;
-use crate::agent::NEVER;
 use crate::executor::{Done, Purpose, SyncCall};
 use crate::faults::Rates;
 use crate::history::History;
+use crate::requests::Answer;
 use crate::scenario::Mode;
 use crate::script::What;
 use crate::sim::State;
-use crate::users::Answer;
 use control::{Error, Kind as ErrorKind};
-use protocol::SyncResponse;
 use std::sync::Arc;
-
-/// How long an agent waits for an answer that is not held.
-const REQUEST_MILLIS: i64 = 15_000;
-const HOLD_MILLIS: i64 = 8_000;
 
 /// How often a user's client sends a request again.
 const MAX_TRIES: u32 = 6;
@@ -192,156 +186,6 @@ impl History {
         self.spawn(process, Purpose::Other, at, handler);
     }
 
-    pub fn agent_timer(&mut self, number: usize) {
-        let mut dropped = None;
-        let (call, delay, request_number) = {
-            let mut state = self.sim.state();
-            let state = &mut *state;
-            let (now, holds) = (state.now, state.holds && !self.quiet);
-            let State { cloud, oracle, .. } = &mut *state;
-            let it = &mut cloud.instances[number];
-            if !it.running {
-                return;
-            }
-            it.agent.pass_time(now, number, oracle);
-            if now < it.agent_dead_until {
-                let at = it.agent_dead_until.min(it.agent.next_change()).max(now + 1);
-                state.agenda.add(at, Due::Agent(number));
-                return;
-            }
-            if it.agent.exits(now) {
-                let shuts_down = self.scenario.mode == Mode::OneProcess || !it.ending;
-                if shuts_down {
-                    state.end_instance(number);
-                }
-                return;
-            }
-            if it.in_flight.is_some_and(|(_, until)| now >= until) {
-                it.in_flight = None;
-                it.next_request_at = now;
-            }
-            let sends = it.agent.news || (it.in_flight.is_none() && now >= it.next_request_at);
-            if !sends {
-                let next = match it.in_flight {
-                    Some((_, until)) => until,
-                    None => it.next_request_at,
-                };
-                let at = next.min(it.agent.next_change());
-                if at != it.timer || at <= now {
-                    it.timer = at.max(now + 1);
-                    let at = it.timer;
-                    state.agenda.add(at, Due::Agent(number));
-                }
-                return;
-            }
-            if it.in_flight.is_some() {
-                dropped = it.task.take();
-            }
-            it.agent.news = false;
-            it.requests += 1;
-            let hold_until = holds.then_some(now + HOLD_MILLIS);
-            let until = now + REQUEST_MILLIS;
-            it.in_flight = Some((it.requests, until));
-            let request = it.agent.observe(&it.name, &it.address, now);
-            if it.reported.len() < 12 {
-                it.reported.push(request.clone());
-            } else {
-                it.reported[it.requests as usize % 12] = request.clone();
-            }
-            let (cluster, node) = (it.cluster.clone(), it.node.clone());
-            let request_number = it.requests;
-            let cut = now < it.partitioned_until;
-            let at = until.min(it.agent.next_change()).max(now + 1);
-            it.timer = at;
-            state.agenda.add(at, Due::Agent(number));
-            let rate = state.rates.network;
-            if cut || state.choices.chance(rate) {
-                return;
-            }
-            let delay = if rate > 0 { i64::from(state.choices.below(400)) } else { 2 };
-            (SyncCall { cluster, node, request, hold_until }, delay, request_number)
-        };
-        if let Some(task) = dropped
-            && self.sim.state().choices.chance(400)
-        {
-            // The connection is closed: the handler ends wherever it is.
-            self.tasks.drop_task(task);
-        }
-        let task = self.send_sync(number, request_number, call, delay);
-        self.sim.state().cloud.instances[number].task = Some(task);
-    }
-
-    pub fn agent_answered(
-        &mut self,
-        number: usize,
-        request: u64,
-        sent_at: i64,
-        outcome: Result<SyncResponse, Error>,
-    ) {
-        let mut state = self.sim.state();
-        let state = &mut *state;
-        let (now, holds) = (state.now, state.holds);
-        let rate = state.rates.network;
-        let lost = state.choices.chance(rate);
-        if state.trace.on() {
-            let it = &state.cloud.instances[number];
-            let heard = match &outcome {
-                Ok(response) => crate::describe::desired(&response.desired),
-                Err(error) => error.chain(),
-            };
-            let current = it.in_flight.map(|(known, _)| known) == Some(request);
-            let report = it.reported.last().map(crate::describe::request).unwrap_or_default();
-            let line = format!(
-                "i-{number} {} request {request} (now {report}) answered: {heard}; in time {current}, lost {lost}",
-                it.node
-            );
-            state.note(line);
-        }
-        let State { cloud, oracle, .. } = &mut *state;
-        let it = &mut cloud.instances[number];
-        if outcome.is_ok() {
-            it.heard_at = it.heard_at.max(sent_at);
-        }
-        let current = it.in_flight.is_some_and(|(known, _)| known == request);
-        if !it.running
-            || !current
-            || lost
-            || now < it.partitioned_until
-            || now < it.agent_dead_until
-        {
-            return;
-        }
-        it.in_flight = None;
-        match outcome {
-            Ok(response) => {
-                // An answer that was held comes when its time is over.
-                let held = holds && now - sent_at >= HOLD_MILLIS;
-                let pause = if holds { 1500 } else { response.ask_again_millis as i64 };
-                let pause = if held { 100 } else { pause.max(self.heartbeat_millis()) };
-                it.next_request_at = now + if self.quiet { 18_000 } else { pause };
-                let ended = it.agent.carry_out(response.desired, now, number, oracle);
-                if let Some((key, end)) = ended {
-                    oracle.acknowledged(&key, number, end);
-                }
-            }
-            Err(error) => {
-                it.next_request_at = now + 3000;
-                if is_gone(&error) {
-                    it.agent.unknown(now, oracle);
-                }
-            }
-        }
-        it.timer = NEVER;
-        state.agenda.add(now, Due::Agent(number));
-    }
-
-    fn heartbeat_millis(&self) -> i64 {
-        match self.scenario.mode {
-            Mode::OneProcess => 0,
-            Mode::Functions => self.scenario.heartbeat_millis,
-        }
-    }
-
     pub fn answered(&mut self, request: usize, outcome: Result<Answer, Error>) {
         let (what, tries) = self.requests[request].clone();
         let mut state = self.sim.state();
@@ -394,7 +238,7 @@ impl History {
         }
         state.agenda.add(now + 5_000, Due::Rest);
         // In half of the histories every hint is lost from here on.
-        state.queues.off = self.scenario.seed % 2 == 0;
+        state.queues.off = self.scenario.seed.is_multiple_of(2);
         drop(state);
         if self.scenario.deletes_all {
             for workspace in 0..self.scenario.place.workspaces.len() {
@@ -421,10 +265,6 @@ impl History {
         self.over = self.unrest.is_none();
         state.agenda.add(now + 5_000, Due::Rest);
     }
-}
-
-fn is_gone(error: &Error) -> bool {
-    matches!(error, Error::Api(error) if error.kind == ErrorKind::Gone)
 }
 
 /// Made in any order: what it needs may not be there yet.

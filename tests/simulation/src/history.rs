@@ -4,7 +4,7 @@ use crate::agenda::{Agenda, Due};
 use crate::choices::Choices;
 use crate::cloud::{Cloud, SimMachines};
 use crate::directories::Directories;
-use crate::executor::{Done, Handler, Purpose, SyncCall, Tasks};
+use crate::executor::{Done, Handler, Purpose, Tasks};
 use crate::faults::Kind;
 use crate::hints::{FUNCTIONS, Queues, SimHints};
 use crate::oracle::Oracle;
@@ -13,7 +13,6 @@ use crate::script::What;
 use crate::sim::{SeededIds, Sim, SimClock, State};
 use crate::storage::SimStorage;
 use crate::trace::Trace;
-use crate::users;
 use crate::watch::{Limits, Watch};
 use control::keys::Keys;
 use control::listening::Listening;
@@ -312,110 +311,4 @@ impl History {
             state.note(line());
         }
     }
-
-    /// A process of the API.
-    pub fn api(&self) -> usize {
-        let chosen = self.sim.state().choices.below(2) as usize;
-        chosen.min(self.controls.len() - 1)
-    }
-
-    /// A process of a function.
-    fn process_of(&self, function: usize) -> usize {
-        let chosen = self.sim.state().choices.below(2) as usize;
-        (2 + 2 * function + chosen) % self.controls.len()
-    }
-
-    fn deliver(&mut self, function: usize) {
-        loop {
-            let mut state = self.sim.state();
-            let Some((target, receipt)) = state.take_hint(function) else { return };
-            let now = state.now;
-            if state.trace.on() {
-                state.note(format!(
-                    "deliver {:?} {}",
-                    FUNCTIONS[function],
-                    crate::describe::target(&target)
-                ));
-            }
-            drop(state);
-            let process = self.process_of(function);
-            let control = Arc::clone(&self.controls[process]);
-            let handler = Box::pin(async move {
-                let outcome = control.reconcile(FUNCTIONS[function], &target).await;
-                Done::Hint { function, target, receipt, outcome }
-            });
-            self.spawn(process, Purpose::Other, now, handler);
-        }
-    }
-
-    fn visit(&mut self, function: usize) {
-        let now = {
-            let mut state = self.sim.state();
-            let now = state.now;
-            let interval = if self.quiet { 20_000 } else { self.scenario.schedule_millis };
-            state.agenda.add(now + interval, Due::Visit(function));
-            now
-        };
-        let process = self.process_of(function);
-        let control = Arc::clone(&self.controls[process]);
-        let handler: Handler = match self.quiet && self.sim.state().queues.off {
-            // Every hint is lost: the schedule itself does the work.
-            true => Box::pin(async move {
-                let _ = visit_directly(&control, function).await;
-                Done::Visit
-            }),
-            false => Box::pin(async move {
-                let visited = control::schedule::visit(&control.context, FUNCTIONS[function]);
-                let _ = visited.await;
-                Done::Visit
-            }),
-        };
-        self.spawn(process, Purpose::Other, now, handler);
-    }
-
-    pub fn send_sync(&mut self, instance: usize, number: u64, call: SyncCall, delay: i64) -> u64 {
-        let process = self.api();
-        let (control, sim) = (Arc::clone(&self.controls[process]), Arc::clone(&self.sim));
-        let handler = Box::pin(async move {
-            let sent_at = sim.state().now;
-            let outcome = call.send(&control, &sim).await;
-            match number {
-                0 => Done::Repetition,
-                _ => Done::Sync { instance, number, sent_at, outcome },
-            }
-        });
-        let at = self.sim.state().now + delay;
-        self.spawn(process, Purpose::Sync(instance), at, handler)
-    }
-
-    fn send_request(&mut self, request: usize) {
-        let process = self.api();
-        let (what, tries) = &mut self.requests[request];
-        *tries += 1;
-        let what = what.clone();
-        let (control, scenario) = (Arc::clone(&self.controls[process]), Arc::clone(&self.scenario));
-        let now = {
-            let mut state = self.sim.state();
-            state.watch.asked.note(&scenario.place, &what);
-            if state.trace.on() {
-                state.note(format!("user: {what:?}"));
-            }
-            state.now
-        };
-        let handler = Box::pin(async move {
-            let outcome = users::carry_out(&control, &scenario.place, &what).await;
-            Done::Request { request, outcome }
-        });
-        self.spawn(process, Purpose::Request(request), now, handler);
-    }
-}
-
-/// A visit that needs no hints.
-async fn visit_directly(control: &Control, function: usize) -> Result<(), control::Error> {
-    let context = &control.context;
-    context.listening.since(context.now());
-    for target in context.table.scheduled().await? {
-        control.reconcile(FUNCTIONS[function], &target).await?;
-    }
-    Ok(())
 }

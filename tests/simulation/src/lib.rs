@@ -8,6 +8,8 @@
 
 mod agenda;
 mod agent;
+mod attempt;
+mod calls;
 mod choices;
 mod cloud;
 mod describe;
@@ -15,9 +17,11 @@ mod directories;
 mod executor;
 mod faults;
 mod happenings;
+mod heartbeats;
 mod hints;
 mod history;
 mod oracle;
+mod requests;
 mod run;
 pub mod scenario;
 mod script;

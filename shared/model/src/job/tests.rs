@@ -175,3 +175,78 @@ fn reasons_to_wait_have_codes() {
     let expected = ["WaitsForCluster", "WaitsForSetting", "WaitsForCapacity", "WaitsForNodes"];
     assert_eq!(codes, expected);
 }
+
+/// A job that ran once for each of these endings, as far as it was queued again.
+fn after(max_retries: Option<u32>, endings: &[Ending]) -> Job {
+    let mut job = queued();
+    job.spec.max_retries = max_retries;
+    for ending in endings {
+        job.start(vec![(node(), String::new())], NOW).expect("it is queued again");
+        let attempt = job.live_attempt().unwrap();
+        job.member_ended(&attempt, &node(), ending.clone(), LATER).unwrap();
+    }
+    job
+}
+
+#[test]
+fn own_failures_are_tried_again_as_often_as_asked_for() {
+    let failed = || Ending::Exited { exit_code: 3 };
+    let lost = || Ending::Interrupted { node: node() };
+    for (max_retries, endings, expected) in [
+        (None, vec![failed()], "failed"),
+        (Some(0), vec![failed()], "failed"),
+        (Some(1), vec![failed()], "queued"),
+        (Some(1), vec![lost(), lost(), failed()], "queued"),
+        (Some(1), vec![failed(), lost(), failed()], "failed"),
+        (Some(1), vec![Ending::WallClockExceeded], "failed"),
+        (Some(1), vec![failed(), Ending::Exited { exit_code: 0 }], "succeeded"),
+    ] {
+        assert_eq!(after(max_retries, &endings).state.name(), expected, "{endings:?}");
+    }
+}
+
+#[test]
+fn a_terminated_job_does_not_run_again() {
+    for ending in [Ending::Exited { exit_code: 3 }, Ending::Displaced { node: node() }] {
+        let mut job = terminating();
+        job.spec.max_retries = Some(5);
+        let attempt = job.live_attempt().unwrap();
+        job.member_ended(&attempt, &node(), ending, LATER).unwrap();
+        assert_eq!(job.state.name(), "failed");
+    }
+}
+
+#[test]
+fn losses_and_node_failures_are_bounded() {
+    let lost = Ending::NodeLost { node: node(), reason: String::new() };
+    let most = limits::MAX_INFRASTRUCTURE_LOSSES as usize;
+    assert_eq!(after(None, &vec![lost.clone(); most]).state.name(), "queued");
+    let once_more = after(None, &vec![lost.clone(); most + 1]);
+    let JobState::Failed { error, .. } = once_more.state else { panic!() };
+    assert_eq!(error.code, "JobLostTooOften");
+
+    let cause = ResourceError::new("DiskFull", "full");
+    let failure = Ending::NodeFailed { node: node(), error: cause.clone() };
+    let most = limits::MAX_NODE_FAILURES;
+    let mut endings = vec![failure.clone(); most - 1];
+    endings.extend(vec![lost.clone(); 5]);
+    assert_eq!(after(None, &endings).state.name(), "queued", "losses are not node failures");
+    endings.push(failure);
+    let JobState::Failed { error, exit_code, .. } = after(None, &endings).state else { panic!() };
+    assert_eq!((error, exit_code), (cause, None));
+}
+
+#[test]
+fn what_the_live_attempt_is_told_reaches_it() {
+    let mut gang = queued();
+    let members = ["n", "m"].map(|name| (NodeId::parse(name).unwrap(), String::new()));
+    gang.start(members.to_vec(), NOW).unwrap();
+    assert!(gang.member_prepared(&node()));
+    assert!(!gang.member_prepared(&node()));
+    gang.end_attempt(Ending::WallClockExceeded, 1, NOW);
+    assert_eq!(gang.state.attempt().unwrap().ending(), Some(&Ending::WallClockExceeded));
+    let mut waiting = queued();
+    waiting.end_attempt(Ending::WallClockExceeded, 1, NOW);
+    assert_eq!(waiting, queued(), "nothing runs");
+    assert!(!waiting.member_prepared(&node()));
+}

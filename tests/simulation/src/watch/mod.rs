@@ -111,6 +111,7 @@ enum Touched {
     Resource(resources::Gone),
     Counter((String, String)),
     Role(String),
+    Scheduled(String),
 }
 
 type Checked = Result<(), String>;
@@ -193,6 +194,7 @@ impl Watch {
             }
             ("scheduled", _) => {
                 replace(&mut self.scheduled, name, Kept::put(kind));
+                touched.push(Touched::Scheduled(name.to_owned()));
             }
             ("fs", "mount") => {
                 let pair = (owner.to_owned(), name.to_owned());
@@ -215,6 +217,7 @@ impl Watch {
                 Touched::Resource(gone) => self.check_gone(gone)?,
                 Touched::Counter(key) => self.check_counter(key)?,
                 Touched::Role(key) => self.check_role(key)?,
+                Touched::Scheduled(uid) => self.check_visited(uid)?,
             }
         }
         Ok(())

@@ -100,6 +100,24 @@ impl Watch {
         }
     }
 
+    /// What is being created or deleted step by step is visited by the schedule.
+    pub(super) fn check_visited(&self, uid: &str) -> Checked {
+        self.check_scheduled(uid)?;
+        let same = |it: &Uid| it.as_str() == uid;
+        let server = self.file_servers.values().find(|it| same(&it.uid)).is_some_and(|it| {
+            matches!(it.state, FileServerState::Creating { .. } | FileServerState::Deleting { .. })
+        });
+        let deleting = |it: &Lifecycle| it.is_deleting();
+        let group = self.groups.values().any(|it| same(&it.uid) && deleting(&it.lifecycle));
+        let workspace = self.workspaces.values().any(|it| same(&it.uid) && deleting(&it.lifecycle));
+        let experiment =
+            self.experiments.values().any(|it| same(&it.uid) && deleting(&it.lifecycle));
+        let active = server || group || workspace || experiment;
+        ensure(!active || self.scheduled.contains_key(uid), || {
+            format!("resource {uid} is being created or deleted, but is not visited")
+        })
+    }
+
     /// A later resource of that name would inherit it.
     fn check_no_grant(&self, scope: &Scope) -> Checked {
         let grant = self.roles.values().find(|it| it.scope == *scope);

@@ -3,9 +3,9 @@
 
 use super::{ClusterView, Watch};
 use crate::cloud::Cloud;
+use crate::requests::Answer;
 use crate::scenario::{Place, Scenario};
 use crate::script::What;
-use crate::users::Answer;
 use model::{FileServerState, JobState, NodeState, OperationState, ScaleSettings};
 use table::Item;
 

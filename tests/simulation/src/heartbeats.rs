@@ -1,0 +1,166 @@
+//! The timers of agents: what each reports when, and what becomes of the answer.
+
+use crate::agenda::Due;
+use crate::agent::NEVER;
+use crate::executor::SyncCall;
+use crate::history::History;
+use crate::scenario::Mode;
+use crate::sim::State;
+use control::{Error, Kind as ErrorKind};
+use protocol::SyncResponse;
+
+/// How long an agent waits for an answer that is not held.
+const REQUEST_MILLIS: i64 = 15_000;
+const HOLD_MILLIS: i64 = 8_000;
+
+impl History {
+    pub fn agent_timer(&mut self, number: usize) {
+        let Some((request_number, call, dropped)) = self.next_request(number) else { return };
+        let mut state = self.sim.state();
+        let now = state.now;
+        let rate = state.rates.network;
+        let cut = now < state.cloud.instances[number].partitioned_until;
+        if cut || state.choices.chance(rate) {
+            return;
+        }
+        let delay = if rate > 0 { i64::from(state.choices.below(400)) } else { 2 };
+        // The connection of the request before is closed: its handler may end wherever it is.
+        let ends = dropped.filter(|_| state.choices.chance(400));
+        drop(state);
+        if let Some(task) = ends {
+            self.tasks.drop_task(task);
+        }
+        let task = self.send_sync(number, request_number, call, delay);
+        self.sim.state().cloud.instances[number].task = Some(task);
+    }
+
+    /// What the agent sends now, if it does, with its number, and the handler of the request that it
+    /// takes back. Sets the timer.
+    fn next_request(&mut self, number: usize) -> Option<(u64, SyncCall, Option<u64>)> {
+        let mut state = self.sim.state();
+        let state = &mut *state;
+        let (now, holds) = (state.now, state.holds && !self.quiet);
+        let State { cloud, oracle, .. } = &mut *state;
+        let it = &mut cloud.instances[number];
+        if !it.running {
+            return None;
+        }
+        it.agent.pass_time(now, number, oracle);
+        if now < it.agent_dead_until {
+            let at = it.agent_dead_until.min(it.agent.next_change()).max(now + 1);
+            state.agenda.add(at, Due::Agent(number));
+            return None;
+        }
+        if it.agent.exits(now) {
+            if self.scenario.mode == Mode::OneProcess || !it.ending {
+                state.end_instance(number);
+            }
+            return None;
+        }
+        if it.in_flight.is_some_and(|(_, until)| now >= until) {
+            it.in_flight = None;
+            it.next_request_at = now;
+        }
+        if !it.agent.news && (it.in_flight.is_some() || now < it.next_request_at) {
+            let next = it.in_flight.map_or(it.next_request_at, |(_, until)| until);
+            let at = next.min(it.agent.next_change());
+            if at != it.timer || at <= now {
+                it.timer = at.max(now + 1);
+                let at = it.timer;
+                state.agenda.add(at, Due::Agent(number));
+            }
+            return None;
+        }
+        let dropped = it.in_flight.and_then(|_| it.task.take());
+        it.agent.news = false;
+        it.requests += 1;
+        let until = now + REQUEST_MILLIS;
+        it.in_flight = Some((it.requests, until));
+        let request = it.agent.observe(&it.name, &it.address, now);
+        match it.reported.len() {
+            0..12 => it.reported.push(request.clone()),
+            _ => it.reported[it.requests as usize % 12] = request.clone(),
+        }
+        let (cluster, node) = (it.cluster.clone(), it.node.clone());
+        let hold_until = holds.then_some(now + HOLD_MILLIS);
+        it.timer = until.min(it.agent.next_change()).max(now + 1);
+        let (at, request_number) = (it.timer, it.requests);
+        state.agenda.add(at, Due::Agent(number));
+        Some((request_number, SyncCall { cluster, node, request, hold_until }, dropped))
+    }
+
+    pub fn agent_answered(
+        &mut self,
+        number: usize,
+        request: u64,
+        sent_at: i64,
+        outcome: Result<SyncResponse, Error>,
+    ) {
+        let mut state = self.sim.state();
+        let state = &mut *state;
+        let (now, holds) = (state.now, state.holds);
+        let rate = state.rates.network;
+        let lost = state.choices.chance(rate);
+        if state.trace.on() {
+            let it = &state.cloud.instances[number];
+            let heard = match &outcome {
+                Ok(response) => crate::describe::desired(&response.desired),
+                Err(error) => error.chain(),
+            };
+            let current = it.in_flight.map(|(known, _)| known) == Some(request);
+            let report = it.reported.last().map(crate::describe::request).unwrap_or_default();
+            let line = format!(
+                "i-{number} {} request {request} (now {report}) answered: {heard}; in time {current}, lost {lost}",
+                it.node
+            );
+            state.note(line);
+        }
+        let State { cloud, oracle, .. } = &mut *state;
+        let it = &mut cloud.instances[number];
+        if outcome.is_ok() {
+            it.heard_at = it.heard_at.max(sent_at);
+        }
+        let current = it.in_flight.is_some_and(|(known, _)| known == request);
+        if !it.running
+            || !current
+            || lost
+            || now < it.partitioned_until
+            || now < it.agent_dead_until
+        {
+            return;
+        }
+        it.in_flight = None;
+        match outcome {
+            Ok(response) => {
+                // An answer that was held comes when its time is over.
+                let held = holds && now - sent_at >= HOLD_MILLIS;
+                let pause = if holds { 1500 } else { response.ask_again_millis as i64 };
+                let pause = if held { 100 } else { pause.max(self.heartbeat_millis()) };
+                it.next_request_at = now + if self.quiet { 18_000 } else { pause };
+                let ended = it.agent.carry_out(response.desired, now, number, oracle);
+                if let Some((key, end)) = ended {
+                    oracle.acknowledged(&key, number, end);
+                }
+            }
+            Err(error) => {
+                it.next_request_at = now + 3000;
+                if is_gone(&error) {
+                    it.agent.unknown(now, oracle);
+                }
+            }
+        }
+        it.timer = NEVER;
+        state.agenda.add(now, Due::Agent(number));
+    }
+
+    fn heartbeat_millis(&self) -> i64 {
+        match self.scenario.mode {
+            Mode::OneProcess => 0,
+            Mode::Functions => self.scenario.heartbeat_millis,
+        }
+    }
+}
+
+fn is_gone(error: &Error) -> bool {
+    matches!(error, Error::Api(error) if error.kind == ErrorKind::Gone)
+}
