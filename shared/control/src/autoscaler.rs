@@ -35,17 +35,18 @@ async fn scale(context: &Context, reference: &ClusterRef) -> Result<(), Error> {
     Ok(())
 }
 
-/// The cluster is read first: see [`CapacitySnapshot`].
+/// The cluster is read first: see [`CapacitySnapshot`]. The nodes are read before the queue: a job
+/// that loses its node in between is queued by then.
 async fn snapshot(
     context: &Context,
     reference: &ClusterRef,
 ) -> Result<Option<CapacitySnapshot>, Error> {
     let Some(cluster) = context.table.cluster(reference).await? else { return Ok(None) };
     let ceiling = if cluster.is_deleting() { u32::MAX } else { cluster.scale.ceiling() };
+    let nodes = context.table.nodes(reference).await?;
     let depth = limits::MAX_NODES_PER_CLUSTER as usize;
     let queue = context.table.startable(reference, ceiling, depth).await?;
     let queued = queue.into_iter().map(|entry| entry.node_count).collect();
-    let nodes = context.table.nodes(reference).await?;
     let strays = match nodes.is_empty() {
         true => running_instances(context, reference).await?,
         false => Vec::new(),

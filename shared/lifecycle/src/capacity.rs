@@ -21,25 +21,20 @@ pub fn launch(
 ) -> Result<(), Refused> {
     let now = draft.now;
     let cluster = draft.cluster_mut().ok_or(GONE)?;
-    let before = cluster.clone();
     cluster.planned_nodes = planned_nodes;
     // Its nodes are to be looked after, whatever made a late plan grow a dormant cluster.
     cluster.scheduled = true;
     if !cluster.allocation.resizing {
         cluster.allocation = Allocation { resizing: true, since: now };
     }
-    let unchanged = *cluster == before;
     let (reference, charge, name) = (cluster.reference(), cluster.charge(), cluster.name.clone());
     let request = launch_request(cluster, launch.clone(), nodes.clone());
-    if unchanged {
-        // Written all the same: another plan on this version must not add nodes too.
-        draft.writes().replace(&before, &before);
-    }
     let count = u32::try_from(nodes.len()).expect("bounded by limits::MAX_NODES_PER_LAUNCH");
     for id in nodes {
         let (launch, charge) = (launch.clone(), charge.clone());
         draft.create_node(Node::launching(id, reference.clone(), launch, charge, now));
     }
+    // Written in any case: another plan on this version must not add nodes too.
     draft.fence_cluster();
     draft.launch(request);
     draft.event(Event::Launching { cluster: name, launch, count });

@@ -180,7 +180,7 @@ mod tests {
             ..none()
         };
         let names = "version".len() + "seen_at".len() + "expires_at".len() + "count".len();
-        assert_eq!(size(numbers, Body::None), 9 + names + 3 + 2 + 2 + 2);
+        assert_eq!(size(numbers, Body::None), 9 + names + 2 + 3 + 1 + 2);
     }
 
     #[test]

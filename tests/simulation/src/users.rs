@@ -4,7 +4,6 @@ use crate::scenario::Place;
 use crate::script::What;
 use model::{Job, JobNames, JobState, Name, NodeDeallocation, WorkspaceNames};
 use std::collections::BTreeSet;
-use wire::ClusterId;
 
 /// Everything that was ever asked for, by path.
 #[derive(Debug, Default)]
