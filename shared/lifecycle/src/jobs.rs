@@ -95,8 +95,11 @@ pub fn terminate(
     if let JobState::Terminating { operation: Some(known), .. } = &job.state {
         return Ok(Some(Pending::Operation(known.clone())));
     }
+    let cluster = job.cluster.clone();
     job.terminate(Some(operation.clone()), now)?;
     if job.state.is_final() {
+        // It was queued: others may have waited behind it.
+        draft.hint_cluster(Function::Dispatcher, &cluster);
         return Ok(Some(Pending::Done));
     }
     begin(draft, reference, &operation);
@@ -114,7 +117,11 @@ pub fn delete(draft: &mut Draft, reference: &JobRef, operation: Uid) -> Result<P
         return Ok(Pending::Operation(deletion.operation.clone()));
     }
     if job.state.attempt().is_none() {
+        let waited_for = (!job.state.is_final()).then(|| job.cluster.clone());
         draft.remove_job(reference);
+        if let Some(cluster) = waited_for {
+            draft.hint_cluster(Function::Dispatcher, &cluster);
+        }
         return Ok(Pending::Done);
     }
     job.terminate(None, now)?;
