@@ -104,7 +104,7 @@ impl State {
         let number = self.cloud.instances.len();
         let now = self.now;
         let boot = 500 + i64::from(self.choices.below(20)) * 1000;
-        let lag = if self.choices.chance(self.rates.listing) { 90_000 } else { 0 };
+        let lag = if self.choices.chance(self.rates.listing) { 40_000 } else { 0 };
         let prepare_millis = [200, 2000, 15_000][self.choices.below(3) as usize];
         let setup_fails = self.watch.setup_fails(&request.cluster.uid) && self.choices.chance(500);
         let bad = self.bad_nodes && self.choices.chance(250);

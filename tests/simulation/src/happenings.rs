@@ -100,7 +100,7 @@ impl History {
         let millis = i64::from(seconds) * 1000;
         self.frozen_until = self.frozen_until.max(state.now + millis);
         // A lease does not run while nobody listens; a short pause is not told from a slow service.
-        if seconds >= 20 {
+        if seconds >= 20 && self.scenario.mode == Mode::OneProcess {
             state.cloud.instances.iter_mut().for_each(|it| it.heard_at += millis);
         }
     }
