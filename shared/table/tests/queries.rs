@@ -1,8 +1,6 @@
 //! The typed queries and writes of the table, on the storage in memory. What storage itself must do
 //! is the contract suite's.
 
-#![expect(clippy::unwrap_used, reason = "a panic with the error is what a test has to say")]
-
 use model::{
     ClusterRef, JobRef, Lifecycle, Meter, Name, Node, NodeId, QueueEntry, Timestamp, Uid,
     Workspace, WorkspaceNames,

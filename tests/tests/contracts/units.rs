@@ -15,37 +15,37 @@ const EXPECTED: &str = "\
 PUT workspace                            2     6
 PUT experiment                           2     4
 schedule, everything at rest             3     0
-PUT cluster                              3    10
-launch of 4 nodes                       17    32
-schedule, 4 idle nodes                  13     0
+PUT cluster                              3     8
+launch of 4 nodes                       17    31
+schedule, 4 idle nodes                  12     0
 agent, nothing new                       1     0
 agent, sign of life                      1     1
-PUT job of 1                             4    10
-dispatch of a job of 1                   8    10
-agent 0 gets its assignment              3     0
-agent 0 is prepared                      3     0
+PUT job of 1                             7     8
+dispatch of a job of 1                   3     0
+agent 0 gets its assignment              2     0
+agent 0 is prepared                      2     0
 agent 0 runs, nothing new                2     0
-agent 0 reports the end                  5     8
-what follows from the end                3     0
+agent 0 reports the end                  3     6
+what follows from the end                0     0
 GET job                                  3     0
-PUT job of 4                             4    10
-dispatch of a job of 4                   8    22
-agent 0 gets its assignment              3     0
-agent 1 gets its assignment              3     0
-agent 2 gets its assignment              3     0
-agent 3 gets its assignment              3     0
-agent 0 is prepared                      3     2
-agent 1 is prepared                      3     2
-agent 2 is prepared                      3     2
-agent 3 is prepared                      3     2
+PUT job of 4                            10    22
+dispatch of a job of 4                   2     0
+agent 0 gets its assignment              2     0
+agent 1 gets its assignment              2     0
+agent 2 gets its assignment              2     0
+agent 3 gets its assignment              2     0
+agent 0 is prepared                      2     2
+agent 1 is prepared                      2     2
+agent 2 is prepared                      2     2
+agent 3 is prepared                      2     2
 agent 0 runs, nothing new                2     0
-agent 0 reports the end                  4     6
-agent 1 reports the end                  4     6
-agent 2 reports the end                  4     6
-agent 3 reports the end                  5    10
-what follows from the end                3     0
+agent 0 reports the end                  3     8
+agent 1 reports the end                  3     8
+agent 2 reports the end                  3     8
+agent 3 reports the end                  3     8
+what follows from the end                0     0
 GET job                                  3     0
-dispatch of the first of 50 jobs         8    22
+dispatch of the first of 50 jobs         2     0
 dispatch, all nodes busy                 2     0
 ";
 

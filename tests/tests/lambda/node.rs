@@ -4,7 +4,7 @@ use crate::api::{Api, Caller};
 use crate::stack::Stack;
 use control::ports::{Clock, Ids};
 use control::system::{RandomIds, SystemClock};
-use model::{ClusterRef, Node, NodeId};
+use model::{ClusterRef, Machine, Node, NodeId, NodeState};
 use protocol::{
     AttemptKey, AttemptReport, Desired, NodePhase, Progress, SyncRequest, SyncResponse,
 };
@@ -17,23 +17,41 @@ pub struct TestNode {
 }
 
 impl TestNode {
-    /// The intent of a launch, as if EC2 had been asked for the machine.
+    /// The intent of a launch, as if EC2 had been asked for the instance.
     pub async fn launching(stack: &Stack, cluster: &str) -> Self {
+        Self::recorded(stack, cluster, |node| node).await
+    }
+
+    /// A node that takes jobs.
+    pub async fn idle(stack: &Stack, cluster: &str) -> Self {
+        let machine = Machine { instance: "i-0".to_owned(), address: "10.0.0.4".to_owned() };
+        let now = SystemClock.now();
+        let ready = |node: Node| {
+            let launched = node.launched(machine, now).expect("it is launching");
+            launched.prepared(now).expect("it is preparing")
+        };
+        Self::recorded(stack, cluster, ready).await
+    }
+
+    async fn recorded(stack: &Stack, cluster: &str, become_: impl FnOnce(Node) -> Node) -> Self {
         let before = stack.cluster(cluster).await;
         let mut cluster = before.clone();
         cluster.planned_nodes += 1;
         let reference = cluster.reference();
         let id = NodeId::new(&RandomIds.uid(), false);
-        let node = Node::launching(
+        let node = become_(Node::launching(
             id.clone(),
             reference.clone(),
             RandomIds.uid(),
             cluster.charge(),
             SystemClock.now(),
-        );
+        ));
         let mut writes = Writes::default();
         writes.replace(&before, &cluster);
         writes.create(&node);
+        if matches!(node.state, NodeState::Idle { .. }) {
+            writes.mark_idle(&reference, &id);
+        }
         stack.table.commit(writes).await.expect("nobody else writes here");
         let ClusterRef { workspace, name, uid } = &reference;
         Self {
