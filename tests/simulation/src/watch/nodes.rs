@@ -122,6 +122,15 @@ impl Watch {
         ensure(!old.is_leaving() || node.is_leaving(), || {
             format!("node {id} was leaving and is {} again", node.state.name())
         })?;
+        ensure(old.seen_at <= node.seen_at || !self.limits.one_clock, || {
+            format!("node {id} was seen at {}, and now at {}", old.seen_at, node.seen_at)
+        })?;
+        let runs = |it: &Node| matches!(it.state, NodeState::Running { .. });
+        if runs(node) && !runs(old) {
+            let instance = moment.cloud.of_node(id);
+            let failed = instance.is_some_and(|it| moment.oracle.failed.contains(&it));
+            ensure(!failed, || format!("node {id} takes a job, though it could not run one"))?;
+        }
         let lost =
             |it: &Node| matches!(it.state, NodeState::Leaving { reason: LeaveReason::Lost, .. });
         if lost(node) && !lost(old) && self.limits.one_clock {

@@ -35,7 +35,8 @@ impl Watch {
         if let Some(head) = startable.next()
             && head.entry.node_count as usize <= view.idle.len()
         {
-            return Some(format!("job {} could start in {name}", head.entry.job.name));
+            let (job, since) = (&head.entry.job.name, head.since);
+            return Some(format!("job {job} could start in {name}, queued at step {since}"));
         }
         let staying = nodes().filter(|it| !it.is_leaving()).count() as u32;
         if let ScaleSettings::Manual { target_node_count, .. } = cluster.scale
