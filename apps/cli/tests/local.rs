@@ -84,6 +84,8 @@ fn batchai(data_dir: &Path) -> Command {
         command.env_remove(name);
     }
     command
+        // A job's shell reads ~/.bashrc; what is in the user's is no part of the test.
+        .env("HOME", data_dir)
         .env("BATCHAI_DATA_DIR", data_dir.join("data"))
         .env("BATCHAI_RESOURCE_GROUP", "g")
         .env("BATCHAI_WORKSPACE", "w")

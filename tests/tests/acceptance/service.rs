@@ -162,6 +162,8 @@ pub fn program(data_dir: &Path) -> Command {
     for name in ["BATCHAI_ENDPOINT", "BATCHAI_TOKEN", "BATCHAI_SUBSCRIPTION", "BATCHAI_LOG"] {
         command.env_remove(name);
     }
+    // A job's shell reads ~/.bashrc; what is in the user's is no part of the test.
+    command.env("HOME", data_dir.parent().unwrap_or(data_dir));
     command.arg("--data-dir").arg(data_dir);
     command
 }
