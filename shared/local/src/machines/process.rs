@@ -82,6 +82,8 @@ fn signal_agent(record: &Record, signal: Signal) {
 /// Kills the agent and everything that descends from it or carries the node's mark, until nothing
 /// is left.
 pub fn kill_node(record: &Record) {
+    // The agent first: it would report a command that is killed here as one that failed.
+    signal_agent(record, Signal::KILL);
     let deadline = Instant::now() + LONGEST_KILL;
     loop {
         let all = processes::all();
