@@ -35,7 +35,8 @@ async fn scale(context: &Context, reference: &ClusterRef) -> Result<(), Error> {
     Ok(())
 }
 
-/// The cluster is read first: see [`CapacitySnapshot`].
+/// The cluster is read first: see [`CapacitySnapshot`]. The queue is read last: a job whose last node
+/// is removed meanwhile returns to it, and must not be missed in both.
 async fn snapshot(
     context: &Context,
     reference: &ClusterRef,
@@ -43,9 +44,9 @@ async fn snapshot(
     let Some(cluster) = context.table.cluster(reference).await? else { return Ok(None) };
     let ceiling = if cluster.is_deleting() { u32::MAX } else { cluster.scale.ceiling() };
     let depth = limits::MAX_NODES_PER_CLUSTER as usize;
+    let nodes = context.table.nodes(reference).await?;
     let queue = context.table.startable(reference, ceiling, depth).await?;
     let queued = queue.into_iter().map(|entry| entry.node_count).collect();
-    let nodes = context.table.nodes(reference).await?;
     let strays = match nodes.is_empty() {
         true => running_instances(context, reference).await?,
         false => Vec::new(),
