@@ -95,17 +95,32 @@ impl Nodes {
         let was_idle = is_idle(&node);
         draft.read_node(node.clone());
         report::observe(&mut draft, id, request)?;
+        let mut nobody_waited = false;
         if !was_idle && draft.node(id).is_some_and(is_idle) {
             let queued_again = before.is_some_and(|job| {
                 let after = draft.job(&job.reference());
                 after.is_some_and(|job| matches!(job.state, JobState::Queued { .. }))
             });
-            self.give_next_job(&mut draft, cluster, id, compose && !queued_again).await?;
+            let compose = compose && !queued_again;
+            nobody_waited = !self.give_next_job(&mut draft, cluster, id, compose).await?;
         }
         let node = draft.node(id).cloned().unwrap_or(node);
         let job = node.occupant().and_then(|attempt| draft.job(&attempt.job)).cloned();
         self.context.commit(draft).await?;
+        if nobody_waited {
+            self.hint_if_queued(cluster).await;
+        }
         Ok((node, job))
+    }
+
+    /// A job that was queued after the queue had been read, and before the node was free, was seen
+    /// by nobody. The schedule comes to it too, if this fails.
+    async fn hint_if_queued(&self, cluster: &ClusterRef) {
+        let queue = self.context.table.startable(cluster, u32::MAX, 1).await;
+        if queue.is_ok_and(|queue| !queue.is_empty()) {
+            let target = Target::Cluster { cluster: cluster.clone() };
+            self.context.hint(Function::Dispatcher, &target).await;
+        }
     }
 
     /// The head of the queue starts on a node that has just become free, in the commit that frees
@@ -116,9 +131,9 @@ impl Nodes {
         cluster: &ClusterRef,
         id: &NodeId,
         compose: bool,
-    ) -> Result<(), Error> {
+    ) -> Result<bool, Error> {
         let queue = self.context.table.startable(cluster, u32::MAX, 1).await?;
-        let Some(head) = queue.first() else { return Ok(()) };
+        let Some(head) = queue.first() else { return Ok(false) };
         let job = match compose && head.node_count == 1 {
             true => self.context.table.job(&head.job).await?,
             false => None,
@@ -132,7 +147,7 @@ impl Nodes {
                 draft.hint(Function::Dispatcher, Target::Cluster { cluster: cluster.clone() });
             }
         }
-        Ok(())
+        Ok(true)
     }
 
     async fn answer(

@@ -47,7 +47,9 @@ impl History {
         }
         it.agent.pass_time(now, number, oracle);
         if now < it.agent_dead_until {
-            let at = it.agent_dead_until.min(it.agent.next_change()).max(now + 1);
+            // What is due already waits for the agent.
+            let next = it.agent.next_change();
+            let at = if next > now { next.min(it.agent_dead_until) } else { it.agent_dead_until };
             state.agenda.add(at, Due::Agent(number));
             return None;
         }

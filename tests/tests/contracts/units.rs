@@ -25,7 +25,7 @@ dispatch of a job of 1                   3     0
 agent 0 gets its assignment              2     0
 agent 0 is prepared                      2     0
 agent 0 runs, nothing new                2     0
-agent 0 reports the end                  3     6
+agent 0 reports the end                  4     6
 what follows from the end                0     0
 GET job                                  3     0
 PUT job of 4                            10    22
@@ -39,10 +39,10 @@ agent 1 is prepared                      2     2
 agent 2 is prepared                      2     2
 agent 3 is prepared                      2     2
 agent 0 runs, nothing new                2     0
-agent 0 reports the end                  3     8
-agent 1 reports the end                  3     8
-agent 2 reports the end                  3     8
-agent 3 reports the end                  3     8
+agent 0 reports the end                  4     8
+agent 1 reports the end                  4     8
+agent 2 reports the end                  4     8
+agent 3 reports the end                  4     8
 what follows from the end                0     0
 GET job                                  3     0
 dispatch of the first of 50 jobs         2     0

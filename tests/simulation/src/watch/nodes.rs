@@ -5,8 +5,8 @@ use super::{Checked, Kept, Moment, Touched, Watch, ensure, replace};
 use model::{Charge, LeaveReason, MemberProgress, Node, NodeState, VmPriority, limits};
 use table::WriteKind;
 
-/// What reports and clocks may be late, beyond the lease.
-const SLACK_MILLIS: i64 = 2_000;
+/// A report is not noted within half a heartbeat of the one before, and takes a call or two.
+const SLACK_MILLIS: i64 = limits::HEARTBEAT_SECONDS as i64 * 500 + 2_500;
 
 impl Watch {
     pub(super) fn apply_node(
