@@ -143,6 +143,7 @@ fn unprivileged(control: &ControlPlane) -> Node {
         }
         let readable = control.endpoint_file.parent().unwrap();
         fs::set_permissions(readable, PermissionsExt::from_mode(0o755)).unwrap();
+        node.use_own_program();
         node.start_agent_as(control, |agent| {
             agent.uid(NOBODY).gid(NOBODY);
         });

@@ -14,6 +14,7 @@ pub struct Node {
     pub id: String,
     place: tempfile::TempDir,
     root: PathBuf,
+    program: PathBuf,
     /// Where the file server of the tests lies; shared by the nodes of a gang.
     pub file_server: PathBuf,
     agent: Option<Child>,
@@ -40,7 +41,8 @@ impl Node {
         setup(&mut wanted);
         control.register(id, wanted);
         let root = fs::canonicalize(place.path()).unwrap().join("root");
-        Self { id: id.into(), place, root, file_server, agent: None, jobs: Vec::new() }
+        let program = env!("CARGO_BIN_EXE_batchai-agent").into();
+        Self { id: id.into(), place, root, program, file_server, agent: None, jobs: Vec::new() }
     }
 
     pub fn root(&self) -> PathBuf {
@@ -49,6 +51,14 @@ impl Node {
 
     pub fn use_root_of(&mut self, other: &Node) {
         self.root = other.root();
+    }
+
+    /// Runs the agent from this node's own directory: another user may be unable to reach where it was
+    /// built. Copied by another process, so that no child of this one holds the copy open for writing.
+    pub fn use_own_program(&mut self) {
+        let copy = self.place.path().join("batchai-agent");
+        assert!(Command::new("cp").arg(&self.program).arg(&copy).status().unwrap().success());
+        self.program = copy;
     }
 
     /// The directory that everything of this node lies in.
@@ -71,7 +81,7 @@ impl Node {
             .create(true)
             .open(self.place.path().join("agent.log"))
             .unwrap();
-        let mut agent = Command::new(env!("CARGO_BIN_EXE_batchai-agent"));
+        let mut agent = Command::new(&self.program);
         agent
             .arg("agent")
             .arg("--endpoint-file")
