@@ -167,6 +167,11 @@ pub fn draw(place: &Place, kinds: Kinds, mode: Mode, end: i64, rng: &mut StdRng)
         };
         events.push(Event { at, what: user_action(place, &mut jobs, rng) });
     }
+    if rng.random_bool(0.25) {
+        let at = rng.random_range(3000..end);
+        let recreation = recreation(at, place, &mut jobs, rng);
+        events.extend(recreation.into_iter().filter(|event| event.at < end));
+    }
     let faults: Vec<Kind> = kinds.iter().collect();
     if !faults.is_empty() {
         for _ in 0..rng.random_range(0..=4 + 4 * minutes.min(8)) {
@@ -178,6 +183,44 @@ pub fn draw(place: &Place, kinds: Kinds, mode: Mode, end: i64, rng: &mut StdRng)
         if minutes >= 5 && rng.random_bool(0.5) {
             let at = rng.random_range(30_000..end - 250_000);
             calm(&mut events, at);
+        }
+    }
+    events
+}
+
+/// Users delete something and create it again, as soon as they are let: another record gets the key of
+/// the former one, which slow writers still know.
+fn recreation(at: i64, place: &Place, jobs: &mut u32, rng: &mut StdRng) -> Vec<Event> {
+    let mut events = Vec::new();
+    let cluster = rng.random_range(0..place.clusters.len());
+    let experiment = rng.random_range(0..place.experiments.len());
+    let is_cluster = rng.random_bool(0.6);
+    for _ in 0..rng.random_range(1..5) {
+        let at = (at + rng.random_range(-2000..20_000)).max(3000);
+        let what = match rng.random_bool(0.7) {
+            true => {
+                *jobs += 1;
+                What::Submit(order(place, *jobs, experiment, cluster, rng))
+            }
+            false => What::Resize { cluster, scale: scale(rng) },
+        };
+        events.push(Event { at, what });
+    }
+    let mut later = at;
+    for _ in 0..rng.random_range(1..4) {
+        let delete = match is_cluster {
+            true => What::DeleteCluster(cluster),
+            false => What::DeleteExperiment(experiment),
+        };
+        events.push(Event { at: later, what: delete });
+        // Refused while the deletion is in progress.
+        for _ in 0..3 {
+            later += [100, 1000, 5000, 20_000][rng.random_range(0..4)];
+            let create = match is_cluster {
+                true => What::PutCluster(cluster, scale(rng)),
+                false => What::PutExperiment(experiment),
+            };
+            events.push(Event { at: later, what: create });
         }
     }
     events

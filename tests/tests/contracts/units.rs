@@ -54,6 +54,7 @@ async fn every_operation_costs_what_it_is_known_to_cost() {
     let mut bill = Bill::open().await;
     bill.one_job(1).await;
     bill.one_job(4).await;
+    bill.saturated().await;
     bill.a_long_queue().await;
     assert_eq!(bill.lines, EXPECTED, "the bill has changed:\n{}", bill.lines);
 }
@@ -184,6 +185,29 @@ impl Bill {
             it.control.jobs.get(&path(), &Name::new(&name)).await.unwrap();
         })
         .await;
+    }
+
+    /// All nodes are busy and jobs wait: each job is one submission, and one report that brings the
+    /// next assignment along.
+    async fn saturated(&mut self) {
+        for number in 0..6 {
+            submit(&self.world, &format!("s{number}"), 1).await;
+        }
+        self.count("PUT job of 1, nodes busy", async |it| submit(it, "s6", 1).await).await;
+        let node = self.nodes().await.swap_remove(0);
+        let Desired::Run { key, .. } = says(&self.world, &node, NodePhase::Ready, None).await else {
+            panic!("{node:?} is idle although jobs wait");
+        };
+        let progress = Progress::Ended { end: End::Exited { exit_code: 0 } };
+        let report = Some(AttemptReport { key, progress, needs_assignment: false });
+        self.count("its node's report of an end", async |it| {
+            match says(it, &node, NodePhase::Ready, report).await {
+                Desired::Run { start: true, assignment: Some(_), .. } => {}
+                other => panic!("it is to run the next job, not {other:?}"),
+            }
+        })
+        .await;
+        self.count("what follows from both", World::deliver_all).await;
     }
 
     /// A decision costs what it changes, not what waits: the same with fifty jobs in the queue.
