@@ -9,6 +9,7 @@ mod answer;
 mod arm;
 mod files;
 mod nodes;
+mod sync;
 mod waits;
 
 pub use access::Access;

@@ -51,19 +51,15 @@ async fn held(
     observed: &SyncRequest,
     longest: Duration,
 ) -> Result<SyncResponse, Error> {
-    let until = tokio::time::Instant::now() + longest;
+    let nodes = &web.control.nodes;
     let Some(waits) = web.waits.as_ref().filter(|_| !longest.is_zero()) else {
-        return web.control.nodes.sync(cluster, node, observed).await;
+        return nodes.sync(cluster, node, observed).await;
     };
-    // Registered before the state is read: a notification in between is not lost.
-    let wait = waits.begin(node);
-    let mut response = web.control.nodes.sync(cluster, node, observed).await?;
-    while !is_news(observed, &response.desired) {
-        if tokio::time::timeout_at(until, wait.notified()).await.is_err() {
-            break;
-        }
-        response = web.control.nodes.current(cluster, node, observed).await?;
-    }
+    let limit = tokio::time::sleep(longest);
+    let first = nodes.sync(cluster, node, observed);
+    let again = || nodes.current(cluster, node, observed);
+    let news = |response: &SyncResponse| is_news(observed, &response.desired);
+    let mut response = waits.hold(node, limit, first, again, news).await?;
     // Having been held, it may ask again at once.
     if !is_news(observed, &response.desired) {
         response.ask_again_millis = 0;

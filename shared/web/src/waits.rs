@@ -1,83 +1,132 @@
 //! Held requests: agents that wait for news, and the notification that there may be some.
+//!
+//! A notification reaches every request that is held for the node at that moment, from before its
+//! first read of the state on. One mutex guards all of it: what is notified, who waits, who left.
 
+use super::sync::{Mutex, MutexGuard, PoisonError};
 use model::NodeId;
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use tokio::sync::Notify;
+use std::collections::BTreeMap;
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, Waker};
 
-/// One entry per node of which a request is being held.
 #[derive(Debug, Default)]
 pub struct Waits {
-    nodes: Mutex<HashMap<NodeId, Arc<Notify>>>,
+    held: Mutex<Held>,
 }
 
-/// A request that is being held. Begun before the state is read, so that no notification is lost.
-#[derive(Debug)]
-pub struct Wait<'a> {
-    waits: &'a Waits,
-    node: NodeId,
-    notify: Arc<Notify>,
+#[derive(Debug, Default)]
+struct Held {
+    /// By node and number. One node has several while its agent has given up on an older request
+    /// whose connection is not known to be closed.
+    requests: BTreeMap<(NodeId, u64), Request>,
+    /// How many requests there have been: the number of the next one.
+    begun: u64,
+}
+
+#[derive(Debug, Default)]
+struct Request {
+    /// A notification came since the last read of the state began.
+    notified: bool,
+    waker: Option<Waker>,
 }
 
 impl Waits {
-    pub fn begin(&self, node: &NodeId) -> Wait<'_> {
-        let notify = Arc::clone(self.nodes().entry(node.clone()).or_default());
-        Wait { waits: self, node: node.clone(), notify }
-    }
-
-    /// Wakes the request that waits now, if any. A later one reads the state itself.
-    pub fn notify(&self, node: &NodeId) {
-        if let Some(notify) = self.nodes().get(node) {
-            notify.notify_one();
+    /// Holds a request: reads the state, and again after each notification, until there is news or
+    /// `limit` ends. Answers what was read last.
+    ///
+    /// # Errors
+    /// Those of the reads.
+    pub async fn hold<T, E, F>(
+        &self,
+        node: &NodeId,
+        limit: impl Future<Output = ()>,
+        first: impl Future<Output = Result<T, E>>,
+        mut again: impl FnMut() -> F,
+        is_news: impl Fn(&T) -> bool,
+    ) -> Result<T, E>
+    where
+        F: Future<Output = Result<T, E>>,
+    {
+        // Registered before the state is read: a notification in between is not lost.
+        let wait = self.begin(node);
+        let mut limit = pin!(limit);
+        let mut state = first.await?;
+        while !is_news(&state) && wait.is_notified_before(limit.as_mut()).await {
+            state = again().await?;
         }
+        Ok(state)
     }
 
-    /// How many nodes have a request that is being held.
+    /// Wakes every request that is held for the node. A later one reads the state itself.
+    pub fn notify(&self, node: &NodeId) {
+        let mut wakers = Vec::new();
+        let mut held = self.lock();
+        let all = (node.clone(), u64::MIN)..=(node.clone(), u64::MAX);
+        for (_, request) in held.requests.range_mut(all) {
+            request.notified = true;
+            wakers.extend(request.waker.take());
+        }
+        drop(held);
+        wakers.into_iter().for_each(Waker::wake);
+    }
+
+    /// How many requests are being held.
     pub fn len(&self) -> usize {
-        self.nodes().len()
+        self.lock().requests.len()
     }
 
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    fn nodes(&self) -> MutexGuard<'_, HashMap<NodeId, Arc<Notify>>> {
-        self.nodes.lock().unwrap_or_else(PoisonError::into_inner)
+    fn begin(&self, node: &NodeId) -> Wait<'_> {
+        let mut held = self.lock();
+        held.begun += 1;
+        let key = (node.clone(), held.begun);
+        held.requests.insert(key.clone(), Request::default());
+        drop(held);
+        Wait { waits: self, key }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Held> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
+/// A request that is being held, until it is dropped: answered, or its connection is closed.
+struct Wait<'a> {
+    waits: &'a Waits,
+    key: (NodeId, u64),
+}
+
 impl Wait<'_> {
-    pub async fn notified(&self) {
-        self.notify.notified().await;
+    /// Waits for a notification; `false` when `limit` ended first.
+    async fn is_notified_before(&self, mut limit: Pin<&mut impl Future<Output = ()>>) -> bool {
+        poll_fn(|context| {
+            // First, so that a stream of notifications cannot hold the request beyond it.
+            if limit.as_mut().poll(context).is_ready() {
+                return Poll::Ready(false);
+            }
+            self.poll_notified(context).map(|()| true)
+        })
+        .await
+    }
+
+    fn poll_notified(&self, context: &Context<'_>) -> Poll<()> {
+        let mut held = self.waits.lock();
+        // It is there for as long as this is.
+        let Some(request) = held.requests.get_mut(&self.key) else { return Poll::Ready(()) };
+        if std::mem::take(&mut request.notified) {
+            return Poll::Ready(());
+        }
+        request.waker = Some(context.waker().clone());
+        Poll::Pending
     }
 }
 
 impl Drop for Wait<'_> {
     fn drop(&mut self) {
-        let mut nodes = self.waits.nodes();
-        // The map's own and this one: nobody else waits for this node.
-        if Arc::strong_count(&self.notify) <= 2 {
-            nodes.remove(&self.node);
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn a_notification_between_begin_and_wait_is_not_lost_and_nothing_is_left() {
-        let waits = Waits::default();
-        let node = NodeId::parse("n1").expect("a valid id");
-        let (one, two) = (waits.begin(&node), waits.begin(&node));
-        waits.notify(&node);
-        one.notified().await;
-        drop(one);
-        assert_eq!(waits.len(), 1, "another request still waits");
-        drop(two);
-        assert!(waits.is_empty());
-        waits.notify(&node);
-        assert!(waits.is_empty(), "nobody waits");
+        self.waits.lock().requests.remove(&self.key);
     }
 }
