@@ -4,18 +4,21 @@
 //! | on AWS | here |
 //! | --- | --- |
 //! | DynamoDB | SQLite, one file |
-//! | SQS FIFO queues | [`queue`]: in process, with the same rules |
+//! | SQS FIFO queues | [`hints`]: in process, with the same rules |
 //! | EventBridge schedule | [`schedule`] |
 //! | EC2 instances | [`machines`]: agent processes, each with its own loopback address |
 
 mod data_dir;
+mod hints;
 mod interrupt;
 mod machines;
 mod queue;
 mod schedule;
 mod service;
+mod sync;
 
+pub use hints::LocalHints;
 pub use machines::{MachineOptions, ProcessMachines};
 pub use model::Quota;
-pub use queue::LocalHints;
+pub use queue::Message;
 pub use service::{Options, Service, StartError};

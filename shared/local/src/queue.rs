@@ -1,166 +1,179 @@
-//! Hints in this process, by the rules of SQS FIFO: one message of a target at a time, in order;
-//! what fails is handed out again after a while; what is queued already is not added twice. Lost
-//! with the process: the schedule visits every target.
+//! A queue of messages in this process, by the rules of SQS FIFO: one message of a target at a
+//! time, in order, those of different targets side by side. What is queued already is not added
+//! twice. A failed message is repeated after a pause, during which its target stays locked and its
+//! worker goes on.
+//!
+//! One mutex guards all of it: messages, locks, and who waits for them. For every message that
+//! becomes free a worker is woken, if one is idle. Messages are lost with the process.
 
-use async_trait::async_trait;
-use control::ports::{Hints, PortError};
-use control::{Control, Function};
-use model::{NodeId, Target, Uid};
-use std::collections::{BTreeSet, HashMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
-use tokio::sync::Notify;
-use web::Waits;
+use super::sync::{Mutex, MutexGuard, PoisonError};
+use model::{Target, Uid};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::future::poll_fn;
+use std::task::{Poll, Waker};
 
-/// After how long a failed message is handed out again.
-const VISIBILITY: Duration = Duration::from_secs(1);
-
-/// Messages of one function that are worked on at a time. They are of different targets.
-const CONCURRENCY: usize = 4;
-
-#[derive(Debug, Default)]
-pub struct LocalHints {
-    queues: Mutex<HashMap<Function, Queue>>,
-    added: HashMap<Function, Notify>,
-    waits: Arc<Waits>,
+/// `P` is the pause before a failed message is repeated.
+#[derive(Debug)]
+pub struct Queue<P> {
+    state: Mutex<State<P>>,
 }
 
-#[derive(Debug, Default)]
-struct Queue {
+#[derive(Debug)]
+struct State<P> {
     waiting: VecDeque<Target>,
-    /// Targets of which a message is being worked on.
+    /// Targets of which a message is being handled, or has failed and is to be repeated.
     locked: BTreeSet<Uid>,
+    /// In the order in which they failed: the pauses are of one length.
+    failed: VecDeque<(P, Target)>,
+    /// Workers that wait for a message, by number.
+    idle: BTreeMap<usize, Waker>,
+    /// Set while nothing has failed.
+    repeater: Option<Waker>,
 }
 
-const FUNCTIONS: [Function; 3] = [Function::Dispatcher, Function::Autoscaler, Function::Recovery];
-
-impl LocalHints {
-    pub fn new(waits: Arc<Waits>) -> Self {
-        let added = FUNCTIONS.iter().map(|function| (*function, Notify::new())).collect();
-        Self { queues: Mutex::default(), added, waits }
+impl<P: Future> Queue<P> {
+    pub fn new() -> Self {
+        let state = State {
+            waiting: VecDeque::new(),
+            locked: BTreeSet::new(),
+            failed: VecDeque::new(),
+            idle: BTreeMap::new(),
+            repeater: None,
+        };
+        Self { state: Mutex::new(state) }
     }
 
-    /// The next message whose target is free; the target is locked until [`LocalHints::done`].
-    pub fn take(&self, function: Function) -> Option<Target> {
-        let mut queues = self.queues();
-        let queue = queues.entry(function).or_default();
-        let free = |target: &Target| !queue.locked.contains(target.uid());
-        let position = queue.waiting.iter().position(free)?;
-        let target = queue.waiting.remove(position)?;
-        queue.locked.insert(target.uid().clone());
+    /// A message that is sent while another of its target is being handled comes after that one.
+    pub fn send(&self, target: &Target) {
+        let mut state = self.lock();
+        if !state.waiting.contains(target) {
+            state.waiting.push_back(target.clone());
+            wake_worker(state);
+        }
+    }
+
+    /// The next message whose target is free. Its target is locked until it is dropped.
+    pub fn take(&self) -> Option<Message<'_, P>> {
+        let target = self.lock().take()?;
+        Some(Message { queue: self, target, pause: None })
+    }
+
+    /// Handles messages for ever. A handler that fails answers the pause before the repetition.
+    /// Each worker has a number of its own.
+    pub async fn work<F>(&self, worker: usize, mut handle: impl FnMut(Target) -> F)
+    where
+        F: Future<Output = Result<(), P>>,
+    {
+        loop {
+            let mut message = self.next(worker).await;
+            message.pause = handle(message.target.clone()).await.err();
+        }
+    }
+
+    /// Repeats failed messages for ever. One task per queue runs this.
+    pub async fn repeat(&self) {
+        loop {
+            let (pause, target) = poll_fn(|context| {
+                let mut state = self.lock();
+                if let Some(failed) = state.failed.pop_front() {
+                    return Poll::Ready(failed);
+                }
+                state.repeater = Some(context.waker().clone());
+                Poll::Pending
+            })
+            .await;
+            pause.await;
+            let mut state = self.lock();
+            state.repeat(target);
+            wake_worker(state);
+        }
+    }
+
+    async fn next(&self, worker: usize) -> Message<'_, P> {
+        let _idle = Idle { queue: self, worker };
+        poll_fn(|context| {
+            let mut state = self.lock();
+            if let Some(target) = state.take() {
+                return Poll::Ready(Message { queue: self, target, pause: None });
+            }
+            state.idle.insert(worker, context.waker().clone());
+            Poll::Pending
+        })
+        .await
+    }
+}
+
+impl<P> Queue<P> {
+    fn lock(&self) -> MutexGuard<'_, State<P>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<P> State<P> {
+    /// Where the first message is that can be handled now.
+    fn free(&self) -> Option<usize> {
+        self.waiting.iter().position(|target| !self.locked.contains(target.uid()))
+    }
+
+    fn take(&mut self) -> Option<Target> {
+        let target = self.waiting.remove(self.free()?)?;
+        self.locked.insert(target.uid().clone());
         Some(target)
     }
 
-    /// The message was worked on: its target is free.
-    pub fn done(&self, function: Function, target: &Target) {
-        self.queues().entry(function).or_default().locked.remove(target.uid());
-        self.announce(function);
-    }
-
-    fn add(&self, function: Function, target: &Target) {
-        {
-            let mut queues = self.queues();
-            let queue = queues.entry(function).or_default();
-            if queue.waiting.contains(target) {
-                return;
-            }
-            queue.waiting.push_back(target.clone());
-        }
-        self.announce(function);
-    }
-
-    fn announce(&self, function: Function) {
-        if let Some(added) = self.added.get(&function) {
-            added.notify_one();
-        }
-    }
-
-    async fn next(&self, function: Function) -> Target {
-        loop {
-            if let Some(target) = self.take(function) {
-                // Another worker may find another target free.
-                self.announce(function);
-                return target;
-            }
-            match self.added.get(&function) {
-                Some(added) => added.notified().await,
-                None => std::future::pending().await,
-            }
-        }
-    }
-
-    fn queues(&self) -> MutexGuard<'_, HashMap<Function, Queue>> {
-        self.queues.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Behind the messages of other targets, before later ones of its own.
+    fn repeat(&mut self, target: Target) {
+        self.locked.remove(target.uid());
+        self.waiting.retain(|it| *it != target);
+        let later = self.waiting.iter().position(|it| it.uid() == target.uid());
+        self.waiting.insert(later.unwrap_or(self.waiting.len()), target);
     }
 }
 
-#[async_trait]
-impl Hints for LocalHints {
-    async fn send(&self, function: Function, target: &Target) -> Result<(), PortError> {
-        self.add(function, target);
-        Ok(())
-    }
-
-    fn notify_node(&self, node: &NodeId) {
-        self.waits.notify(node);
+/// Wakes an idle worker if there is a message for it.
+fn wake_worker<P>(mut state: MutexGuard<'_, State<P>>) {
+    let woken = state.free().and_then(|_| state.idle.pop_first());
+    drop(state);
+    if let Some((_, waker)) = woken {
+        waker.wake();
     }
 }
 
-/// Hands messages to the handlers until the tasks are dropped.
-pub fn work(hints: &Arc<LocalHints>, control: &Control) -> tokio::task::JoinSet<()> {
-    let mut workers = tokio::task::JoinSet::new();
-    for function in FUNCTIONS {
-        for _ in 0..CONCURRENCY {
-            let (hints, control) = (Arc::clone(hints), control.clone());
-            workers.spawn(async move {
-                loop {
-                    let target = hints.next(function).await;
-                    let failed = !deliver(&control, function, &target).await;
-                    hints.done(function, &target);
-                    if failed {
-                        tokio::time::sleep(VISIBILITY).await;
-                        hints.add(function, &target);
-                    }
-                }
-            });
-        }
-    }
-    workers
+/// A message that is being handled. When it is dropped its target is free, or locked until the end
+/// of the pause; also when the handler panics or is aborted.
+#[derive(Debug)]
+pub struct Message<'a, P> {
+    queue: &'a Queue<P>,
+    pub target: Target,
+    pause: Option<P>,
 }
 
-/// Whether the message is done with.
-async fn deliver(control: &Control, function: Function, target: &Target) -> bool {
-    match Box::pin(control.reconcile(function, target)).await {
-        Ok(()) => true,
-        Err(error) => {
-            tracing::error!(?function, error = error.chain(), "a hint failed and is repeated");
-            false
+impl<P> Drop for Message<'_, P> {
+    fn drop(&mut self) {
+        let mut state = self.queue.lock();
+        if let Some(pause) = self.pause.take() {
+            state.failed.push_back((pause, self.target.clone()));
+            let repeater = state.repeater.take();
+            drop(state);
+            repeater.into_iter().for_each(Waker::wake);
+        } else {
+            state.locked.remove(self.target.uid());
+            wake_worker(state);
         }
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// A worker that waits for a message. When it ends, having taken one or not, another is woken for
+/// what it leaves.
+struct Idle<'a, P> {
+    queue: &'a Queue<P>,
+    worker: usize,
+}
 
-    fn target(byte: u8) -> Target {
-        let uid = Uid::from_bytes([byte; 16]);
-        Target::Experiment { workspace: uid.clone(), name: "e".into(), uid }
-    }
-
-    #[test]
-    fn a_target_is_worked_on_one_message_at_a_time() {
-        let hints = LocalHints::new(Arc::default());
-        let function = Function::Dispatcher;
-        hints.add(function, &target(1));
-        hints.add(function, &target(1));
-        hints.add(function, &target(2));
-        assert_eq!(hints.take(function), Some(target(1)));
-        hints.add(function, &target(1));
-        assert_eq!(hints.take(function), Some(target(2)));
-        assert_eq!(hints.take(function), None, "the target is locked");
-        hints.done(function, &target(1));
-        assert_eq!(hints.take(function), Some(target(1)), "a hint that came meanwhile is not lost");
-        assert_eq!(hints.take(Function::Recovery), None, "each function has its queue");
+impl<P> Drop for Idle<'_, P> {
+    fn drop(&mut self) {
+        let mut state = self.queue.lock();
+        state.idle.remove(&self.worker);
+        wake_worker(state);
     }
 }

@@ -1,8 +1,8 @@
 //! The service as one process: wires the ports, serves, stops.
 
 use crate::data_dir::DataDir;
+use crate::hints::{self, LocalHints};
 use crate::machines::{MachineOptions, ProcessMachines};
-use crate::queue::{self, LocalHints};
 use crate::{interrupt, schedule};
 use control::keys::Keys;
 use control::listening::Listening;
@@ -117,7 +117,7 @@ impl Service {
         let app = web::app(web, interrupt::routes(Arc::clone(&machines)));
         let server = tokio::spawn(serve(listener, app));
         machines.serve(control.clone());
-        let workers = queue::work(&hints, &control);
+        let workers = hints::work(&hints, &control);
         let tick = Duration::from_millis(options.tick_millis);
         let tasks = vec![
             schedule::start(control.clone(), tick),

@@ -5,11 +5,12 @@ use aws::{QueueUrls, SqsHints};
 use control::Function;
 use control::ports::{Hints, Ids};
 use control::system::RandomIds;
-use local::LocalHints;
+use local::{LocalHints, Message};
 use model::{ClusterRef, Target, Uid};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use tests::moto::Moto;
+use tokio::time::Sleep;
 
 /// Whoever hands hints to the handlers: Lambda's event source mapping, or the local workers.
 #[async_trait]
@@ -22,20 +23,28 @@ trait Consumer: Sync {
     async fn done(&self, function: Function, target: &Target);
 }
 
-struct Local(LocalHints);
+struct Local {
+    hints: &'static LocalHints,
+    /// What is being worked on.
+    taken: Mutex<HashMap<Target, Message<'static, Sleep>>>,
+}
 
 #[async_trait]
 impl Consumer for Local {
     fn hints(&self) -> &dyn Hints {
-        &self.0
+        self.hints
     }
 
     async fn take(&self, function: Function) -> Option<Target> {
-        self.0.take(function)
+        let message = self.hints.take(function)?;
+        let target = message.target.clone();
+        self.taken.lock().expect("not poisoned").insert(target.clone(), message);
+        Some(target)
     }
 
-    async fn done(&self, function: Function, target: &Target) {
-        self.0.done(function, target);
+    async fn done(&self, _function: Function, target: &Target) {
+        let message = self.taken.lock().expect("not poisoned").remove(target);
+        drop(message.expect("taken"));
     }
 }
 
@@ -93,7 +102,8 @@ impl Consumer for Sqs {
 
 #[tokio::test]
 async fn hints_in_process() {
-    check(&Local(LocalHints::new(Arc::default()))).await;
+    let hints = Box::leak(Box::new(LocalHints::new(Arc::default())));
+    check(&Local { hints, taken: Mutex::default() }).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
