@@ -29,9 +29,10 @@ pub fn concerned(node: &Node, request: &SyncRequest) -> Concerned {
         | NodeState::Leaving { .. }
         | NodeState::Unusable { .. } => false,
     };
+    let noticed = request.interruption_notice_seconds.is_some();
     let outcome = match request.phase {
-        NodePhase::Ready | NodePhase::Failed { .. } => preparing,
-        NodePhase::Preparing | NodePhase::Left => false,
+        NodePhase::Ready | NodePhase::Failed { .. } | NodePhase::Left => preparing,
+        NodePhase::Preparing => preparing && noticed,
     };
     // A node that runs something is told what is desired of it, which its job says.
     let occupant = node.occupant().is_some();

@@ -134,6 +134,15 @@ impl Node {
         }
     }
 
+    /// What its cluster shows, and counts against its launches, if the node is lost now: before it
+    /// was ever ready, so that the next one may well end the same way. `reason` continues a sentence.
+    pub fn lost_while_preparing(&self, reason: &str) -> Option<ResourceError> {
+        let NodeState::Preparing { .. } = self.state else { return None };
+        let message = format!("A node was lost while it was being prepared: {reason}");
+        let error = ResourceError::new("NodeLostWhilePreparing", message);
+        Some(error.with_detail("Node", self.id.as_str()))
+    }
+
     /// The attempt that this node runs, or still has to end.
     pub fn occupant(&self) -> Option<&AttemptRef> {
         match &self.state {

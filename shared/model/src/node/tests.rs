@@ -127,3 +127,13 @@ fn states_have_deadlines() {
     let NodeState::Preparing { deadline, .. } = node.state else { panic!() };
     assert_eq!(deadline, LATER.plus_seconds(limits::PREPARE_DEADLINE_SECONDS));
 }
+
+#[test]
+fn only_a_node_that_is_preparing_is_lost_before_it_was_ready() {
+    let lost = states().map(|node| node.lost_while_preparing("r").is_some());
+    assert_eq!(lost, [false, true, false, false, false, false]);
+    let error = preparing().lost_while_preparing("r").unwrap();
+    assert_eq!(error.code, "NodeLostWhilePreparing");
+    assert_eq!(error.message, "A node was lost while it was being prepared: r");
+    assert_eq!(error.details, [("Node".to_owned(), "n".to_owned())]);
+}
