@@ -293,3 +293,27 @@ async fn an_experiment_is_cleared_a_part_at_a_time() {
     assert_eq!(left().await, 0);
     assert!(has_succeeded(&operation(&stage, &started).await));
 }
+
+/// The record of such a job can be written when it is submitted, but not after a few runs.
+#[tokio::test]
+async fn a_job_without_room_for_its_history_is_refused() {
+    let (stage, _) = running_on_one_node(9, "a").await;
+    let submit = async |bytes: usize| {
+        let directory =
+            |number: usize| json!({"id": format!("{number}"), "path": "p".repeat(bytes)});
+        let directories: Vec<_> = (0..limits::MAX_DIRECTORIES).map(directory).collect();
+        let body = json!({"properties": {
+            "cluster": {"id": cluster_id("c")},
+            "nodeCount": 1,
+            "stdOutErrPathPrefix": "$AZ_BATCHAI_MOUNT_ROOT/nfs",
+            "customToolkitSettings": {"commandLine": "true"},
+            "inputDirectories": directories,
+        }});
+        stage.put_job("b", &body).await
+    };
+    let refused = submit(3_900).await.unwrap_err().to_string();
+    assert!(
+        refused.starts_with("RequestTooLarge: The job with the mounts of its cluster takes 39")
+    );
+    submit(2_600).await.unwrap();
+}

@@ -6,7 +6,7 @@ use crate::operations::{Put, Started, done, stored};
 use crate::usages::Usages;
 use crate::workspaces::{self, being_deleted};
 use crate::{Context, Error, Function, provided};
-use lifecycle::{capacity, resources};
+use lifecycle::{capacity, resources, size};
 use model::{
     Allocation, Backoff, Cluster, ClusterState, FileServer, Meter, Name, Node, NodeState,
     ScaleSettings, Uid, Workspace, WorkspaceNames,
@@ -106,6 +106,7 @@ impl Clusters {
             self.refuse_one_cluster_more(&workspace).await?;
             let servers = file_servers::mountable(&self.context, request.file_servers()).await?;
             let cluster = self.new_cluster(&workspace, name, &uid, request, &servers)?;
+            size::check(&cluster)?;
             let mut draft = self.context.draft();
             draft.hint_cluster(Function::Autoscaler, &cluster.reference());
             draft.create_cluster(cluster);

@@ -2,6 +2,7 @@
 //! [`ApiError`] only; everything else is ours and becomes a logged 500.
 
 use crate::ports::PortError;
+use lifecycle::size::TooLarge;
 use model::Refused;
 use wire::{ErrorBody, Violations};
 
@@ -126,6 +127,12 @@ impl From<ApiError> for Error {
 impl From<Violations> for Error {
     fn from(violations: Violations) -> Self {
         ApiError { kind: Kind::BadRequest, body: violations.body() }.into()
+    }
+}
+
+impl From<TooLarge> for Error {
+    fn from(error: TooLarge) -> Self {
+        Self::bad_request("RequestTooLarge", error.to_string())
     }
 }
 

@@ -7,6 +7,7 @@ use crate::operations::{Put, Started, done, pending};
 use crate::workspaces::{self, being_deleted};
 use crate::{Context, Error, experiments, provided};
 use lifecycle::jobs::{self, Pending};
+use lifecycle::size;
 use model::{
     Cluster, ClusterNames, Experiment, FileServer, Job, JobNames, JobState, MountVolumes, Name,
     Node, NodeId, Toolkit, Uid, VmSize, Waiting, Workspace, WorkspaceNames,
@@ -158,6 +159,7 @@ impl Jobs {
         self.refuse_impossible(cluster, request)?;
         let servers = file_servers::mountable(&self.context, request.file_servers()).await?;
         let job = self.new_job(experiment, name, uid, cluster, request, &servers)?;
+        size::check(&job)?;
         let mut draft = self.context.draft();
         draft.writes().require_experiment(experiment);
         for server in servers.iter().filter(|_| !job.state.is_final()) {

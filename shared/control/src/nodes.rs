@@ -4,7 +4,7 @@ use crate::context::replan;
 use crate::{ApiError, Context, Error, Function, Kind};
 use lifecycle::report::{self, Wanted};
 use lifecycle::{Draft, jobs};
-use model::{ClusterRef, Job, JobState, Node, NodeId, NodeState, Target, limits};
+use model::{ClusterRef, Job, JobState, Machine, Node, NodeId, NodeState, Target, limits};
 use protocol::{AttemptReport, Desired, NodePhase, Progress, SyncRequest, SyncResponse};
 
 /// In how many tries a node that becomes free is given the next job in the same commit. Where many
@@ -27,13 +27,18 @@ impl Nodes {
     /// Takes in what the agent observed and answers what is desired.
     ///
     /// # Errors
-    /// `NodeNotFound` (410) when the node is no longer wanted: its agent is to stop.
+    /// `NodeNotFound` (410) when the node is no longer wanted: its agent is to stop. 400 when it
+    /// names no machine.
     pub async fn sync(
         &self,
         cluster: &ClusterRef,
         id: &NodeId,
         request: &SyncRequest,
     ) -> Result<SyncResponse, Error> {
+        if Machine::parse(&request.instance, &request.address).is_none() {
+            let message = "instance must be a plain id, and address an IP address";
+            return Err(Error::bad_request("InvalidNode", message));
+        }
         let mut tries = 0;
         let observed = replan(|| {
             tries += 1;

@@ -98,6 +98,9 @@ async fn interrupt(
     {
         draft.read_job(job);
     }
+    if let Some(cluster) = context.table.cluster(cluster).await? {
+        draft.read_cluster(cluster);
+    }
     draft.read_node(node);
     nodes::interrupted(&mut draft, id, notice_seconds)?;
     context.commit(draft).await?;

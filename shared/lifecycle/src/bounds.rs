@@ -3,11 +3,14 @@
 
 use crate::actions::{self, FreshIds};
 use crate::members::Fate;
+use crate::size::{self, Grows};
 use crate::testing::*;
 use crate::{Change, Draft, capacity, jobs, members, nodes, resources};
 use model::*;
+use protocol::{End, NodePhase, Problem};
 use scheduler::Action;
-use table::limits::{MAX_ITEM_BYTES, MAX_WRITES, check_sizes, check_writes};
+use table::limits::{MAX_ITEM_BYTES, MAX_WRITES, check_sizes, check_writes, size_of};
+use table::{Versioned, Writes};
 
 const GANG: usize = limits::MAX_GANG_NODES as usize;
 
@@ -165,76 +168,170 @@ fn a_cluster_with_the_most_mounts_is_created_and_removed() {
     check(&removed.finish(), limits::MAX_FILE_SERVER_MOUNTS + 4);
 }
 
-/// A spec whose JSON is as large as a request may be, with as many secrets as it may have.
-fn largest_spec() -> JobSpec {
-    let mut spec = job("a", limits::MAX_GANG_NODES).spec;
-    // Sealed, a secret takes a third more, and what it takes to open it.
-    let sealed = "s".repeat((limits::MAX_ENVIRONMENT_BYTES + 64) * 4 / 3);
-    let secret = SecretVariable { name: "S".into(), value: SecretValue::Sealed(sealed) };
-    spec.secrets = Some(vec![secret]);
-    let rest = limits::MAX_BODY_BYTES - limits::MAX_ENVIRONMENT_BYTES;
-    let directory = |number: usize| InputDirectory {
-        id: format!("{number:03}"),
-        path: "p".repeat((rest - limits::MAX_COMMAND_LINE_BYTES) / limits::MAX_DIRECTORIES - 32),
-    };
-    spec.input_directories = Some((0..limits::MAX_DIRECTORIES).map(directory).collect());
-    spec.toolkit = Toolkit::custom("c".repeat(limits::MAX_COMMAND_LINE_BYTES));
-    spec
+const EARLIEST: Timestamp = Timestamp(i64::MIN);
+
+fn error_of(bytes: usize) -> ResourceError {
+    ResourceError::new("C", "m".repeat(bytes)).within(bytes)
 }
 
-/// Whatever happened to it, the record of a job can be written.
-#[test]
-fn a_job_with_the_largest_spec_and_the_longest_history_is_an_item() {
-    let mut largest = job("a", limits::MAX_GANG_NODES);
-    largest.spec = largest_spec();
-    let mount = |number: usize| MountPoint {
-        relative_mount_path: format!("mount-{number}"),
-        file_server: uid("d"),
-        source_directory: Some("d".repeat(100)),
-    };
-    largest.cluster_mounts = (0..limits::MAX_FILE_SERVER_MOUNTS).map(mount).collect();
-    largest.spec.max_retries = Some(limits::MAX_RETRIES);
-    let nodes = || (0..GANG).map(|number| (full_name(number), "100.100.100.100".to_owned()));
-    let mut sizes = Vec::new();
-    for run in 0.. {
-        assert!(largest.start(nodes().collect(), NOW).is_ok());
-        sizes.push(size_of(&largest));
-        let attempt = largest.live_attempt().unwrap();
-        let ending = match run < limits::MAX_RETRIES {
-            true => Ending::Exited { exit_code: -1 },
-            false => Ending::NodeLost { node: full_name(0), reason: "r".repeat(100) },
-        };
+/// Takes as much room as any: a gang, with all its tries.
+fn widest_job(padding: usize) -> Job {
+    let mut widest = job("a", limits::MAX_GANG_NODES);
+    widest.spec.max_retries = Some(limits::MAX_RETRIES);
+    widest.spec.std_out_err_path_prefix = "p".repeat(padding);
+    widest
+}
+
+/// How every run of the longest history ends: own failures, lost nodes, and at last the nodes that
+/// could not run it.
+fn longest_history() -> Vec<Ending> {
+    let node = || full_name(0);
+    let failed = || Ending::PreparationFailed { exit_code: i32::MIN };
+    let reason = || "r".repeat(limits::MAX_REASON_BYTES);
+    let lost = || Ending::NodeLost { node: node(), reason: reason() };
+    let error = || error_of(limits::MAX_REPORTED_ERROR_BYTES);
+    let broken = || Ending::NodeFailed { node: node(), error: error() };
+    let losses = limits::MAX_INFRASTRUCTURE_LOSSES as usize + 1 - limits::MAX_NODE_FAILURES;
+    let mut endings = Vec::new();
+    endings.extend((0..limits::MAX_RETRIES).map(|_| failed()));
+    endings.extend((0..losses).map(|_| lost()));
+    endings.extend((0..limits::MAX_NODE_FAILURES).map(|_| broken()));
+    endings
+}
+
+/// The largest that its record becomes, written after each step.
+fn largest_size(mut job: Job) -> usize {
+    let address = "a".repeat(limits::MAX_ADDRESS_BYTES);
+    let nodes = || (0..GANG).map(|number| (full_name(number), address.clone()));
+    let mut largest = 0;
+    for ending in longest_history() {
+        assert!(job.start(nodes().collect(), EARLIEST).is_ok());
+        let attempt = job.live_attempt().unwrap();
+        let mut ends = job.clone();
+        ends.terminate(Some(uid("op")), EARLIEST).unwrap();
+        ends.deletion = Some(Deletion { operation: uid("op"), since: EARLIEST });
         for (node, _) in nodes() {
-            largest.member_ended(&attempt, &node, ending.clone(), NOW).unwrap();
-        }
-        if largest.state.is_final() {
-            break;
+            ends.member_ended(&attempt, &node, ending.clone(), EARLIEST).unwrap();
+            largest = largest.max(stored_size(&ends));
+            job.member_ended(&attempt, &node, ending.clone(), EARLIEST).unwrap();
+            largest = largest.max(stored_size(&job));
         }
     }
-    sizes.push(size_of(&largest));
+    assert!(job.state.is_final());
     let runs = limits::MAX_RETRIES + limits::MAX_INFRASTRUCTURE_LOSSES + 1;
-    assert_eq!(largest.attempts.len(), runs as usize, "bounded");
-    let size = sizes.into_iter().max().unwrap();
-    let grown = size
-        - size_of(&Job { state: JobState::Queued { since: NOW }, attempts: vec![], ..largest });
-    println!("the largest job has {size} of {MAX_ITEM_BYTES} bytes, of which {grown} are its runs");
-    assert!(size <= MAX_ITEM_BYTES, "{size}");
+    assert_eq!(job.attempts.len(), runs as usize, "bounded");
+    largest
 }
 
-fn size_of(job: &Job) -> usize {
-    let mut change = draft(None, vec![], vec![]);
-    change.create_job(job.clone());
-    let writes = change.finish().writes.into_vec();
-    check_sizes(&writes[..1]).unwrap_or_else(|error| panic!("{error}"))[0]
+/// Of a record after as many writes as there can be; one that is not an item fails the test.
+fn stored_size<R: Versioned>(record: &R) -> usize {
+    let mut writes = Writes::default();
+    writes.create(&record.at_version(u64::MAX));
+    check_sizes(&writes.into_vec()).unwrap_or_else(|error| panic!("{error}"))[0]
 }
 
-/// What an agent reports is cut to a length that the table takes.
+/// The room that is kept is enough, and not much more than that.
+#[track_caller]
+fn check_growth(new: usize, largest: usize, kept: usize) {
+    let grown = largest - new;
+    println!("{new} bytes grow by {grown} of {kept}");
+    assert!(grown <= kept && grown > kept - kept / 10, "{grown} of {kept}");
+}
+
+/// The padding with which a record has just enough room to grow.
+fn padding_to_the_limit<R: Grows>(unpadded: &R) -> usize {
+    MAX_ITEM_BYTES - unpadded.growth_bytes() - size_of(unpadded).unwrap()
+}
+
+/// Whatever happens to it, the record of a job can be written.
 #[test]
-fn a_cluster_with_the_most_errors_is_an_item() {
+fn a_job_that_is_accepted_can_come_to_its_end() {
+    let padding = padding_to_the_limit(&widest_job(0));
+    let job = widest_job(padding);
+    assert_eq!(size::check(&job), Ok(()));
+    let refused = size::check(&widest_job(padding + 1)).unwrap_err().to_string();
+    assert!(refused.starts_with("The job with the mounts of its cluster takes 3"), "{refused}");
+    check_growth(size_of(&job).unwrap(), largest_size(job.clone()), job.growth_bytes());
+}
+
+/// A job of one node that is not tried again leaves less room, so it may be larger.
+#[test]
+fn a_job_keeps_room_for_its_own_history() {
+    let narrow = job("a", 1);
+    assert!(narrow.growth_bytes() * 3 < widest_job(0).growth_bytes());
+    let body = limits::MAX_BODY_BYTES + widest_job(0).growth_bytes() + 32 * 1024;
+    assert!(body < MAX_ITEM_BYTES, "what is not sealed is accepted, with a few mounts");
+}
+
+fn large_cluster(padding: usize) -> Cluster {
     let mut cluster = manual_cluster(0);
+    cluster.spec.user_account.admin_user_name = "p".repeat(padding);
+    cluster
+}
+
+/// Updates and errors can be written, whatever a cluster was created with.
+#[test]
+fn a_cluster_that_is_created_can_be_changed_and_deleted() {
+    let padding = padding_to_the_limit(&large_cluster(0));
+    let cluster = large_cluster(padding);
+    assert_eq!(size::check(&cluster), Ok(()));
+    let refused = size::check(&large_cluster(padding + 1)).unwrap_err().to_string();
+    assert!(refused.starts_with("The cluster takes 3"), "{refused}");
+
+    let mut largest = deleting(cluster.clone());
+    largest.state = ClusterState::Deleting { operation: uid("op"), since: EARLIEST };
+    (largest.modified_at, largest.planned_nodes) = (EARLIEST, u32::MAX);
+    largest.allocation = Allocation { resizing: false, since: EARLIEST };
+    largest.health = Backoff { failures: u32::MAX, since: EARLIEST, not_before: EARLIEST };
+    largest.scale = auto_cluster(u32::MAX, u32::MAX).scale;
+    let sizes = vec!["s".repeat(limits::MAX_VM_SIZE_BYTES); limits::MAX_ALTERNATE_VM_SIZES];
+    largest.spec.extensions = ClusterExtensions {
+        idle_seconds_before_scale_down: Some(u32::MAX),
+        alternate_vm_sizes: Some(sizes),
+    };
     for number in 0..1000 {
-        cluster.record_error(ResourceError::new("C", format!("{number}")));
+        let mut error = error_of(2 * limits::MAX_ERROR_BYTES);
+        error.code = number.to_string();
+        largest.record_error(error);
     }
-    assert_eq!(cluster.errors.len(), limits::MAX_CLUSTER_ERRORS);
-    assert_eq!(cluster.errors[0].message, "999");
+    assert_eq!(largest.errors.len(), limits::MAX_CLUSTER_ERRORS);
+    assert_eq!(largest.errors[0].code, "999");
+    check_growth(size_of(&cluster).unwrap(), stored_size(&largest), cluster.growth_bytes());
+}
+
+/// What else users create does not grow: its largest body fits.
+#[test]
+fn the_largest_file_server_and_the_most_tags_are_items() {
+    let text = || "t".repeat(limits::MAX_BODY_BYTES);
+    let tags = || Some([(String::new(), text())].into());
+    stored_size(&Workspace { tags: tags(), ..workspace() });
+    stored_size(&ResourceGroup { tags: tags(), ..resource_group() });
+    let mut server = file_server(FileServerState::Deleting { operation: uid("op"), since: NOW });
+    server.spec.subnet_id = Some(text());
+    stored_size(&server);
+}
+
+/// What an agent reports is cut to what was kept free for it.
+#[test]
+fn reports_without_end_are_cut() {
+    let text = || "\u{1}".repeat(limits::MAX_BODY_BYTES / 8);
+    let details = vec![(text(), text()), ("n".into(), text())];
+    let problem = Problem { code: "C".into(), message: text(), details };
+    let preparing = launching(0, "l").launched(machine(0), NOW).unwrap();
+    let fixture = Fixture::of(manual_cluster(1), vec![], vec![preparing]);
+    let failed = NodePhase::Failed { problem: problem.clone() };
+    fixture.observe(0, &request(0, failed)).unwrap();
+    let NodeState::Unusable { error, .. } = fixture.node(0).state else { panic!("it failed") };
+    assert_eq!(error.clone().within(limits::MAX_REPORTED_ERROR_BYTES), error);
+    assert!(stored_size(&fixture.node(0)) < 2 * limits::MAX_ERROR_BYTES);
+    let shown = fixture.cluster().unwrap().errors.remove(0);
+    assert_eq!(shown, error.with_detail("Node", "n0"), "the node is named");
+
+    for end in [End::NodeFailed { problem }, End::Lost { reason: text() }] {
+        let (job, nodes) = gang("a", &[0]);
+        let room = size_of(&job).unwrap() + 2 * limits::MAX_ERROR_BYTES;
+        let fixture = Fixture::of(manual_cluster(1), vec![job], nodes);
+        fixture.observe(0, &reports(0, "a", has_ended(end))).unwrap();
+        assert!(stored_size(&fixture.job("a")) < room);
+    }
 }

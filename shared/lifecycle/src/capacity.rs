@@ -5,7 +5,7 @@ use crate::draft::Draft;
 use crate::nodes;
 use model::{
     Allocation, Cluster, ClusterState, LaunchId, Machine, Node, NodeId, Operation, Refused,
-    ResourceError, VmPriority,
+    ResourceError, VmPriority, limits,
 };
 
 /// Records the intent to launch nodes of these ids under the version of the cluster that the plan
@@ -81,6 +81,7 @@ pub fn record_failure(draft: &mut Draft, error: ResourceError) {
 
 /// Shown on the cluster, without counting against its launches.
 pub fn show_error(draft: &mut Draft, error: ResourceError) {
+    let error = error.within(limits::MAX_ERROR_BYTES);
     if let Some(cluster) = draft.cluster_mut().filter(|it| it.errors.first() != Some(&error)) {
         cluster.record_error(error);
     }

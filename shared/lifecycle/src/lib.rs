@@ -9,6 +9,7 @@
 //! | [`capacity`] | a launch is recorded, answered, refused; the bookkeeping of a cluster |
 //! | [`report`] | a request of an agent, which is several of these at once |
 //! | [`actions`] | a step of a plan of `scheduler` |
+//! | [`size`] | whether a new record leaves room for all that may be added to it |
 //! | [`resources`] | the deletion of anything that holds other things |
 //!
 //! The rule of this crate: a reaction changes a [`Draft`], the set of records that were read for it;
@@ -24,6 +25,7 @@ pub mod members;
 pub mod nodes;
 pub mod report;
 pub mod resources;
+pub mod size;
 mod tracked;
 
 #[cfg(test)]

@@ -79,8 +79,20 @@ pub fn flush_reserve_seconds(notice_seconds: u64) -> u64 {
 /// The node is being taken away: it gets no further job. One that is known to be leaving keeps its
 /// reason and its deadline.
 pub fn mark_interrupted(draft: &mut Draft, id: &NodeId, notice_seconds: u64) {
+    take_away(draft, id, notice_seconds, "its instance is being interrupted");
+}
+
+/// One that was still preparing counts as a failed launch, whoever took it away: a set-up task that
+/// shuts its machine down looks the same as an interruption, and where capacity is interrupted
+/// before it is ready the next launch fares no better. The first ready node clears the backoff, so a
+/// single interruption costs a few seconds.
+fn take_away(draft: &mut Draft, id: &NodeId, notice_seconds: u64, why: &str) {
+    let failure = draft.node(id).and_then(|node| node.lost_while_preparing(why));
+    let marked = leave_within(draft, id, LeaveReason::Interrupted, notice_seconds);
     // Refused: it leaves already, for a reason as urgent.
-    let _ = leave_within(draft, id, LeaveReason::Interrupted, notice_seconds);
+    if let (Ok(()), Some(failure)) = (marked, failure) {
+        capacity::record_failure(draft, failure);
+    }
 }
 
 /// Its job gets the time that is left, and returns to the queue.
@@ -109,7 +121,7 @@ pub fn left(draft: &mut Draft, id: &NodeId) {
     let Some(node) = draft.node(id) else { return };
     let (leaving, cluster) = (node.is_leaving(), node.cluster.clone());
     if !leaving {
-        mark_interrupted(draft, id, 0);
+        take_away(draft, id, 0, "its agent has left");
     }
     draft.hint_cluster(Function::Autoscaler, &cluster);
 }

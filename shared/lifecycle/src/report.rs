@@ -5,7 +5,7 @@ use crate::members::{self, Fate};
 use crate::nodes;
 use model::{
     AttemptPhase, AttemptRef, Ending, Job, LeaveReason, Machine, Node, NodeId, NodeState, Refused,
-    ResourceError, Timestamp, limits,
+    ResourceError, Timestamp, error::shortened, limits,
 };
 use protocol::{AttemptKey, AttemptReport, End, NodePhase, Problem, Progress, SyncRequest};
 
@@ -29,9 +29,10 @@ pub fn concerned(node: &Node, request: &SyncRequest) -> Concerned {
         | NodeState::Leaving { .. }
         | NodeState::Unusable { .. } => false,
     };
+    let noticed = request.interruption_notice_seconds.is_some();
     let outcome = match request.phase {
-        NodePhase::Ready | NodePhase::Failed { .. } => preparing,
-        NodePhase::Preparing | NodePhase::Left => false,
+        NodePhase::Ready | NodePhase::Failed { .. } | NodePhase::Left => preparing,
+        NodePhase::Preparing => preparing && noticed,
     };
     // A node that runs something is told what is desired of it, which its job says.
     let occupant = node.occupant().is_some();
@@ -168,7 +169,10 @@ fn is_about(id: &AttemptRef, key: &AttemptKey) -> bool {
 /// The reason as the node saw it. When somebody asked it to stop, the reason is written down
 /// already, so the last two only count if that was never written.
 fn ending(end: &End, node: &NodeId) -> Ending {
-    let lost = |reason: &str| Ending::NodeLost { node: node.clone(), reason: reason.to_owned() };
+    let lost = |reason: &str| {
+        let reason = shortened(reason, limits::MAX_REASON_BYTES);
+        Ending::NodeLost { node: node.clone(), reason }
+    };
     match end {
         End::Exited { exit_code } => Ending::Exited { exit_code: *exit_code },
         End::PreparationFailed { exit_code } => Ending::PreparationFailed { exit_code: *exit_code },
@@ -185,7 +189,7 @@ fn ending(end: &End, node: &NodeId) -> Ending {
 
 fn resource_error(problem: &Problem) -> ResourceError {
     let Problem { code, message, details } = problem.clone();
-    ResourceError { code, message, details }
+    ResourceError { code, message, details }.within(limits::MAX_REPORTED_ERROR_BYTES)
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@
 
 mod consistency;
 mod render;
+mod samples;
 
 use crate::actions::{self, FreshIds};
 use crate::{Change, Draft, report};
@@ -16,6 +17,7 @@ use model::{
     Refused, Target, Timestamp,
 };
 use protocol::{AttemptReport, End, NodePhase, Problem, Progress, SyncRequest};
+pub use samples::*;
 pub use scheduler::builders::*;
 use scheduler::{Action, capacity};
 use std::fmt::Debug;

@@ -75,6 +75,7 @@ impl Cluster {
     }
 
     pub fn record_error(&mut self, error: ResourceError) {
+        let error = error.within(limits::MAX_ERROR_BYTES);
         self.errors.retain(|known| *known != error);
         self.errors.insert(0, error);
         self.errors.truncate(limits::MAX_CLUSTER_ERRORS);

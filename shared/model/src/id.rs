@@ -1,5 +1,6 @@
 //! Typed ids and names, and the references that records keep to each other.
 
+use crate::limits;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -128,14 +129,18 @@ impl NodeId {
 
     /// An id that came from outside: letters, digits and `-` only, so that it can stand in a path.
     pub fn parse(text: &str) -> Option<Self> {
-        let plain = |c: char| c.is_ascii_alphanumeric() || c == '-';
-        (!text.is_empty() && text.len() <= 64 && text.chars().all(plain))
-            .then(|| Self(text.to_owned()))
+        is_plain_id(text).then(|| Self(text.to_owned()))
     }
 
     pub fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+/// Letters, digits and `-` only, and not too many.
+pub(crate) fn is_plain_id(text: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || c == '-';
+    (1..=limits::MAX_MACHINE_ID_BYTES).contains(&text.len()) && text.chars().all(plain)
 }
 
 impl fmt::Display for NodeId {

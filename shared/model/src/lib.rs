@@ -9,6 +9,7 @@ pub mod backoff;
 pub mod cluster;
 pub mod container;
 pub mod error;
+mod growth;
 pub mod id;
 pub mod job;
 pub mod limits;

@@ -63,6 +63,24 @@ pub const MAX_NODE_FAILURES: usize = 3;
 /// Errors shown on a cluster, newest first: enough to see a pattern, small enough to store.
 pub const MAX_CLUSTER_ERRORS: usize = 10;
 
+/// An error as it is stored, in bytes of its JSON: a message, and a handful of details such as paths
+/// and what a command printed last. Ten of them stay a small part of a cluster, and the few that a
+/// job keeps a small part of the job. More belongs into a log file.
+pub const MAX_ERROR_BYTES: usize = 2 * 1024;
+
+/// An error as an agent reports it: the service adds which node it was.
+pub const MAX_REPORTED_ERROR_BYTES: usize = MAX_ERROR_BYTES - 128;
+
+/// Why an agent lost what it ran, in bytes of its JSON: kept with every run of a job, so one sentence.
+pub const MAX_REASON_BYTES: usize = 128;
+
+/// An IP address as text: the longest is one of IPv6 that ends like one of IPv4. A job keeps those of
+/// its gang.
+pub const MAX_ADDRESS_BYTES: usize = 45;
+
+/// The id of a node or of an instance. EC2's have 19 characters.
+pub const MAX_MACHINE_ID_BYTES: usize = 64;
+
 /// First and longest pause after failures in a row (launches, preparations, removals).
 pub const BACKOFF_FIRST_SECONDS: u64 = 5;
 pub const BACKOFF_LONGEST_SECONDS: u64 = 600;
@@ -98,7 +116,8 @@ pub const MAX_CLUSTERS_DEFAULT: u32 = 200;
 /// Cores of a region for each priority, when the service is not told otherwise.
 pub const MAX_CORES_DEFAULT: u32 = 1000;
 
-/// Body of a request. DynamoDB takes items of 400 KB; a spec is stored once beside its state.
+/// Body of a request. An item of the table has at most 400 KiB: this leaves a third of it for what is
+/// added later (see `growth`) and for what sealing adds to secrets.
 pub const MAX_BODY_BYTES: usize = 256 * 1024;
 
 /// A command line: the kernel takes 128 KiB for one argument.
@@ -119,6 +138,9 @@ pub const MAX_IP_RANGES: usize = 400;
 
 /// How long a cluster may keep idle nodes beyond demand: a day, since forgotten nodes cost money.
 pub const MAX_IDLE_SECONDS: u32 = 24 * 3600;
+
+/// The name of a machine size: ours and those of the clouds have up to 30 characters.
+pub const MAX_VM_SIZE_BYTES: usize = 64;
 
 /// Machine sizes that a cluster may take instead of its own.
 pub const MAX_ALTERNATE_VM_SIZES: usize = 10;

@@ -5,9 +5,10 @@
 
 use crate::{
     AttemptRef, Backoff, Charge, ClusterRef, LaunchId, NodeId, Refused, ResourceError, Timestamp,
-    limits,
+    id::is_plain_id, limits,
 };
 use serde::{Deserialize, Serialize};
+use std::net::IpAddr;
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Node {
@@ -32,6 +33,16 @@ pub struct Machine {
     pub instance: String,
     /// The private address at which the other nodes of a job reach it.
     pub address: String,
+}
+
+impl Machine {
+    /// What an agent says of its own: a plain id and an IP address, as both are kept with the node
+    /// and with the jobs that it runs.
+    pub fn parse(instance: &str, address: &str) -> Option<Self> {
+        let is_address = address.parse::<IpAddr>().is_ok();
+        let machine = || Self { instance: instance.to_owned(), address: address.to_owned() };
+        (is_address && is_plain_id(instance)).then(machine)
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -132,6 +143,15 @@ impl Node {
             | NodeState::Unusable { machine, .. } => Some(machine),
             NodeState::Leaving { machine, .. } => machine.as_ref(),
         }
+    }
+
+    /// What its cluster shows, and counts against its launches, if the node is lost now: before it
+    /// was ever ready, so that the next one may well end the same way. `reason` continues a sentence.
+    pub fn lost_while_preparing(&self, reason: &str) -> Option<ResourceError> {
+        let NodeState::Preparing { .. } = self.state else { return None };
+        let message = format!("A node was lost while it was being prepared: {reason}");
+        let error = ResourceError::new("NodeLostWhilePreparing", message);
+        Some(error.with_detail("Node", self.id.as_str()))
     }
 
     /// The attempt that this node runs, or still has to end.

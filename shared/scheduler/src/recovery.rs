@@ -69,13 +69,16 @@ fn lost_nodes(snapshot: &RecoverySnapshot, now: Timestamp) -> Vec<Action> {
     let silent = snapshot.nodes.iter().filter(lease_over).count();
     // Many at once: more likely our own outage than theirs.
     let mass = silent > 1 && silent * MASS_FRACTION > snapshot.nodes.len();
-    let leave = |node: &Node| {
-        let reason = loss(snapshot, node, mass, now)?;
+    let mut actions = Vec::new();
+    for node in &snapshot.nodes {
+        let Some(reason) = loss(snapshot, node, mass, now) else { continue };
+        let failure = node.lost_while_preparing(&reason);
         let ending = Ending::NodeLost { node: node.id.clone(), reason };
         let ending = node.occupant().map(|_| ending);
-        Some(Action::Leave { node: node.id.clone(), reason: LeaveReason::Lost, ending })
-    };
-    snapshot.nodes.iter().filter_map(leave).collect()
+        actions.push(Action::Leave { node: node.id.clone(), reason: LeaveReason::Lost, ending });
+        actions.extend(failure.map(|error| Action::RecordFailure { error }));
+    }
+    actions
 }
 
 /// More than one silent node in this many is a mass loss.

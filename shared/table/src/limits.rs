@@ -1,7 +1,7 @@
 //! The limits of DynamoDB (Developer Guide, "Quotas in Amazon DynamoDB"), kept by every
 //! implementation of [`crate::Storage`].
 
-use crate::{Error, Item, Key, Write, WriteKind};
+use crate::{Body, Error, Item, Key, Record, Write, WriteKind};
 use std::collections::BTreeSet;
 
 /// Writes of one transaction.
@@ -69,6 +69,15 @@ pub fn check_sizes(writes: &[Write]) -> Result<Vec<usize>, Error> {
         true => Err(Error::Invalid(format!("{total} bytes in one commit"))),
         false => Ok(sizes),
     }
+}
+
+/// Bytes of a record in the table.
+///
+/// # Errors
+/// When the record has no JSON.
+pub fn size_of<R: Record>(record: &R) -> Result<usize, Error> {
+    let (attributes, body) = (record.attributes(), Body::of(record.clone()));
+    Item { key: record.key(), attributes, body }.size()
 }
 
 /// Checks the lengths of a key.

@@ -274,3 +274,34 @@ fn a_removal_that_failed_waits_and_is_shown_once() {
     let failed = nobody.react(|draft| removal_failed(draft, &node_id(0), &error("Denied")));
     assert_snapshot!(failed, @"refused: a node that is gone cannot change");
 }
+
+/// Else a set-up task that shuts its machine down, or a market that takes every instance before it
+/// is ready, would have nodes launched without a pause.
+#[test]
+fn a_node_that_is_taken_away_while_preparing_counts_as_a_failed_launch_once() {
+    let fixture = with(preparing());
+    let interrupted = || fixture.react(|draft| interrupted(draft, &node_id(0), 120));
+    assert_snapshot!(interrupted(), @r"
+    replace cluster c: planned 0, steady @0, launch failed 1x, not before @65, errors NodeLostWhilePreparing[n0]
+    replace node n0: leaving Interrupted by @180
+    hint Autoscaler c
+    notify n0
+    log leaving n0 Interrupted
+    ");
+    assert_snapshot!(interrupted(), @"nothing");
+    let fixture = with(preparing());
+    let left = || {
+        fixture.react(|draft| {
+            left(draft, &node_id(0));
+            Ok(())
+        })
+    };
+    assert_snapshot!(left(), @r"
+    replace cluster c: planned 0, steady @0, launch failed 1x, not before @65, errors NodeLostWhilePreparing[n0]
+    replace node n0: leaving Interrupted by @60
+    hint Autoscaler c
+    notify n0
+    log leaving n0 Interrupted
+    ");
+    assert_snapshot!(left(), @"hint Autoscaler c");
+}

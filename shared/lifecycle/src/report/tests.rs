@@ -246,7 +246,10 @@ fn what_a_request_concerns() {
         (preparing(), ready(), (false, true)),
         (preparing(), request(0, failed_phase.clone()), (false, true)),
         (preparing(), request(0, NodePhase::Preparing), (false, false)),
-        (preparing(), request(0, NodePhase::Left), (false, false)),
+        (preparing(), with_notice(request(0, NodePhase::Preparing), 120), (false, true)),
+        (preparing(), request(0, NodePhase::Left), (false, true)),
+        (idle(0, NOW), request(0, NodePhase::Left), (false, false)),
+        (idle(0, NOW), with_notice(ready(), 120), (false, false)),
         (idle(0, NOW), ready(), (false, false)),
         (idle(0, NOW), request(0, failed_phase), (false, false)),
         (unusable, ready(), (false, false)),
@@ -301,4 +304,30 @@ fn what_is_wanted_of_a_node() {
     }
     let lost = nodes[0].clone().leave(LeaveReason::Lost, NOW).unwrap();
     check(&lost, Some(&ending), Wanted::Leave);
+}
+
+#[test]
+fn an_agent_that_leaves_or_is_interrupted_while_preparing_counts_as_a_failed_launch() {
+    let observed = |request: SyncRequest| {
+        let fixture = with(preparing());
+        fixture.observed(0, &request);
+        let cluster = fixture.cluster().unwrap();
+        let again = fixture.observed(0, &request);
+        assert!(again == "nothing" || again == "hint Autoscaler c", "{again}");
+        let errors: Vec<String> = cluster.errors.iter().map(|it| it.message.clone()).collect();
+        format!("{} {}", cluster.health.failures, errors.join(", "))
+    };
+    let left = request(0, NodePhase::Left);
+    let notice = |phase| with_notice(request(0, phase), 120);
+    let text = "A node was lost while it was being prepared: its";
+    assert_eq!(observed(left), format!("1 {text} agent has left"));
+    assert_eq!(
+        observed(notice(NodePhase::Preparing)),
+        format!("1 {text} instance is being interrupted")
+    );
+    assert_eq!(
+        observed(notice(NodePhase::Ready)),
+        format!("1 {text} instance is being interrupted")
+    );
+    assert_eq!(observed(request(0, NodePhase::Preparing)), "0 ");
 }

@@ -127,3 +127,28 @@ fn states_have_deadlines() {
     let NodeState::Preparing { deadline, .. } = node.state else { panic!() };
     assert_eq!(deadline, LATER.plus_seconds(limits::PREPARE_DEADLINE_SECONDS));
 }
+
+#[test]
+fn only_a_node_that_is_preparing_is_lost_before_it_was_ready() {
+    let lost = states().map(|node| node.lost_while_preparing("r").is_some());
+    assert_eq!(lost, [false, true, false, false, false, false]);
+    let error = preparing().lost_while_preparing("r").unwrap();
+    assert_eq!(error.code, "NodeLostWhilePreparing");
+    assert_eq!(error.message, "A node was lost while it was being prepared: r");
+    assert_eq!(error.details, [("Node".to_owned(), "n".to_owned())]);
+}
+
+#[test]
+fn a_machine_has_a_plain_id_and_an_address() {
+    let longest = "i".repeat(limits::MAX_MACHINE_ID_BYTES);
+    let address = "1111:2222:3333:4444:5555:6666:100.100.100.100";
+    assert_eq!(address.len(), limits::MAX_ADDRESS_BYTES);
+    let machine = Machine { instance: longest.clone(), address: address.into() };
+    assert_eq!(Machine::parse(&longest, address), Some(machine));
+    for instance in ["", "a/b", "é", "a\"", &format!("{longest}i")] {
+        assert_eq!(Machine::parse(instance, "10.0.0.4"), None, "{instance}");
+    }
+    for address in ["", "host", "10.0.0.4:22", "10.0.0.04", "fe80::1%eth0"] {
+        assert_eq!(Machine::parse("i", address), None, "{address}");
+    }
+}

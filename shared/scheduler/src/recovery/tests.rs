@@ -212,3 +212,22 @@ fn an_instance_of_another_node_is_not_its_own() {
     snapshot.machines = Some(vec![found("i-0", true), found("i-7", true), found("i-8", false)]);
     check(&snapshot, 1, &[Action::TerminateStray { instance: "i-7".into() }]);
 }
+
+/// A set-up task that ends its machine must not have it replaced at once for ever.
+#[test]
+fn a_node_that_is_lost_while_preparing_counts_as_a_failed_launch_once() {
+    let preparing = launching(0, "l").launched(machine(0), NOW).unwrap();
+    let failure = |reason| {
+        let error = preparing.lost_while_preparing(reason).unwrap();
+        [lost(0, None), Action::RecordFailure { error }]
+    };
+    let mut snapshot = snapshot(vec![preparing.clone()], vec![]);
+    check(&snapshot, 1, &[]);
+    snapshot.machines.as_mut().unwrap()[0].running = false;
+    check(&snapshot, 1, &failure("its machine has ended"));
+    snapshot.machines = Some(vec![]);
+    let lease_over = limits::LEASE_SECONDS + 1;
+    check(&snapshot, lease_over, &failure("it was silent for 46 s"));
+    snapshot.nodes[0] = preparing.leave(LeaveReason::Lost, NOW).unwrap();
+    check(&snapshot, lease_over, &[]);
+}
