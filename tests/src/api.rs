@@ -2,9 +2,9 @@
 
 use crate::world::World;
 use axum::Router;
-use axum::body::{Body, to_bytes};
+use axum::body::{Body, Bytes, to_bytes};
 use http::header::{AUTHORIZATION, HOST};
-use http::{Method, Request, StatusCode};
+use http::{Method, Request, Response, StatusCode, request};
 use serde_json::Value;
 use std::sync::Arc;
 use tower::ServiceExt;
@@ -20,7 +20,7 @@ pub struct Api {
 impl Api {
     pub fn of(world: &World) -> Self {
         let access = Arc::new(Access { token: SERVICE_TOKEN.to_owned(), loopback_only: true });
-        let web = Web { control: world.control.clone(), access, waits: None };
+        let web = Web { control: world.control.clone(), access, behind_proxy: true, waits: None };
         Self { app: web::app(web, Router::new()) }
     }
 
@@ -33,14 +33,20 @@ impl Api {
         body: &str,
     ) -> (StatusCode, Value) {
         let path = path.strip_prefix("http://127.0.0.1").unwrap_or(path);
-        let mut request = Request::builder().method(method).uri(path).header(HOST, "127.0.0.1");
+        let mut request = Request::builder().method(method).uri(path);
         if let Some(token) = token {
             request = request.header(AUTHORIZATION, format!("Bearer {token}"));
         }
-        let request = request.body(Body::from(body.to_owned())).expect("a well-formed request");
+        let answer = self.send(request, body.to_owned()).await;
+        (answer.status(), serde_json::from_slice(answer.body()).unwrap_or_default())
+    }
+
+    /// Any request, with its whole answer.
+    pub async fn send(&self, request: request::Builder, body: impl Into<Body>) -> Response<Bytes> {
+        let request = request.header(HOST, "127.0.0.1").body(body.into());
+        let request = request.expect("a well-formed request");
         let answer = self.app.clone().oneshot(request).await.expect("the router answers");
-        let status = answer.status();
-        let bytes = to_bytes(answer.into_body(), usize::MAX).await.expect("a whole body");
-        (status, serde_json::from_slice(&bytes).unwrap_or_default())
+        let (parts, body) = answer.into_parts();
+        Response::from_parts(parts, to_bytes(body, usize::MAX).await.expect("a whole body"))
     }
 }

@@ -5,6 +5,8 @@
 
 #[path = "contracts/hints.rs"]
 mod hints;
+#[path = "contracts/http.rs"]
+mod http;
 #[path = "contracts/lists.rs"]
 mod lists;
 #[path = "contracts/machines.rs"]

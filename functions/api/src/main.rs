@@ -9,5 +9,6 @@ async fn main() -> Result<(), Error> {
     aws::log();
     let control = aws::control().await?;
     let access = Arc::new(Access { token: aws::access()?, loopback_only: false });
-    run(web::app(Web { control, access, waits: None }, axum::Router::new())).await
+    let web = Web { control, access, behind_proxy: true, waits: None };
+    run(web::app(web, axum::Router::new())).await
 }

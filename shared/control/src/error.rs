@@ -90,10 +90,8 @@ impl Error {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     BadRequest,
-    Unauthorized,
     Forbidden,
     NotFound,
-    MethodNotAllowed,
     Conflict,
     Gone,
 }

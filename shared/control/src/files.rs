@@ -7,6 +7,7 @@ use crate::{Context, Error, file_servers};
 use cap_std::ambient_authority;
 use cap_std::fs::{Dir, File, Metadata};
 use model::{Job, MountPoint, MountVolumes, Timestamp, Uid};
+use rustix::io::Errno;
 use std::io::ErrorKind;
 use wire::{FileEntry, OutputFilesQuery};
 
@@ -87,12 +88,16 @@ fn open_root(directory: &std::path::Path) -> std::io::Result<Dir> {
     Dir::open_ambient_dir(directory, ambient_authority())
 }
 
-/// Not there, not a directory, or outside of what may be seen.
+/// Not there, not a directory, outside of what may be seen, or with a name that nothing can have.
 fn is_absent(error: &std::io::Error) -> bool {
     matches!(
         error.kind(),
-        ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::PermissionDenied
-    )
+        ErrorKind::NotFound
+            | ErrorKind::NotADirectory
+            | ErrorKind::PermissionDenied
+            | ErrorKind::InvalidFilename
+            | ErrorKind::InvalidInput
+    ) || Errno::from_io_error(error) == Some(Errno::LOOP)
 }
 
 fn file_entry(

@@ -5,9 +5,11 @@ use base64::Engine;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use chacha20poly1305::aead::Aead;
 use chacha20poly1305::{ChaCha20Poly1305, KeyInit, Nonce};
+use hkdf::Hkdf;
 use hmac::{Hmac, Mac};
 use model::{ClusterRef, NodeId, Uid};
 use sha2::Sha256;
+use subtle::ConstantTimeEq;
 
 type HmacSha256 = Hmac<Sha256>;
 
@@ -20,6 +22,21 @@ pub struct Keys {
     nodes: [u8; 32],
 }
 
+/// What a download link allows: this file, until then, as long as its creator may read the output
+/// files of that workspace.
+#[derive(Clone, Copy, Debug)]
+pub struct Link<'a> {
+    pub file_server: &'a Uid,
+    /// Below the root of the file server.
+    pub path: &'a str,
+    /// Seconds since 1970.
+    pub expires_at: i64,
+    /// The id of a principal, or the fingerprint of the service's own token.
+    pub creator: &'a str,
+    /// `subscription/resource group/workspace`.
+    pub workspace: &'a str,
+}
+
 impl std::fmt::Debug for Keys {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.write_str("Keys")
@@ -28,7 +45,12 @@ impl std::fmt::Debug for Keys {
 
 impl Keys {
     pub fn derive(master: &[u8; 32]) -> Self {
-        let derived = |purpose: &str| mac(master, &[purpose]);
+        let source = Hkdf::<Sha256>::new(None, master);
+        let derived = |purpose: &str| {
+            let mut key = [0; 32];
+            source.expand(purpose.as_bytes(), &mut key).expect("32 bytes are one block");
+            key
+        };
         Self {
             seal: ChaCha20Poly1305::new(&derived("secrets").into()),
             links: derived("links"),
@@ -56,20 +78,20 @@ impl Keys {
         String::from_utf8(plain).map_err(|_| Error::Sealed)
     }
 
-    /// The signature of a download link: this file, until then (seconds since 1970).
-    pub fn sign_link(&self, file_server: &Uid, path: &str, expires_at: i64) -> String {
+    pub fn sign_link(&self, link: &Link<'_>) -> String {
+        let Link { file_server, path, expires_at, creator, workspace } = link;
         let expiry = expires_at.to_string();
-        URL_SAFE_NO_PAD.encode(mac(&self.links, &[file_server.as_str(), path, &expiry]))
+        let parts = ["link", file_server.as_str(), path, &expiry, creator, workspace];
+        URL_SAFE_NO_PAD.encode(mac(&self.links, &parts))
     }
 
-    pub fn is_link_signed(
-        &self,
-        file_server: &Uid,
-        path: &str,
-        expires_at: i64,
-        signature: &str,
-    ) -> bool {
-        same(&self.sign_link(file_server, path, expires_at), signature)
+    pub fn is_link_signed(&self, link: &Link<'_>, signature: &str) -> bool {
+        same(&self.sign_link(link), signature)
+    }
+
+    /// Stands for a token where the token itself must not be shown.
+    pub fn fingerprint(&self, token: &str) -> String {
+        URL_SAFE_NO_PAD.encode(&mac(&self.links, &["fingerprint", token])[..16])
     }
 
     /// The signature of a continuation token: this list, behind this position.
@@ -98,9 +120,7 @@ impl Keys {
 
 /// Compares in a time that does not depend on where the first difference is.
 pub fn same(expected: &str, given: &str) -> bool {
-    let (expected, given) = (expected.as_bytes(), given.as_bytes());
-    let difference = expected.iter().zip(given).fold(0, |sum, (a, b)| sum | (a ^ b));
-    expected.len() == given.len() && difference == 0
+    expected.as_bytes().ct_eq(given.as_bytes()).into()
 }
 
 fn mac(key: &[u8; 32], parts: &[&str]) -> [u8; 32] {
@@ -132,12 +152,26 @@ mod tests {
     }
 
     #[test]
-    fn a_link_holds_for_its_file_and_its_time() {
+    fn a_link_holds_for_what_it_says_and_nothing_else() {
         let keys = Keys::derive(&[1; 32]);
-        let signature = keys.sign_link(&uid(1), "a/b.txt", 100);
-        assert!(keys.is_link_signed(&uid(1), "a/b.txt", 100, &signature));
-        assert!(!keys.is_link_signed(&uid(1), "a/b.txt", 101, &signature));
-        assert!(!keys.is_link_signed(&uid(1), "a/c.txt", 100, &signature));
-        assert!(!keys.is_link_signed(&uid(2), "a/b.txt", 100, &signature));
+        let (server, other) = (uid(1), uid(2));
+        let link = Link {
+            file_server: &server,
+            path: "a/b.txt",
+            expires_at: 100,
+            creator: "c",
+            workspace: "s/g/w",
+        };
+        let signature = keys.sign_link(&link);
+        assert!(keys.is_link_signed(&link, &signature));
+        for changed in [
+            Link { file_server: &other, ..link },
+            Link { path: "a/c.txt", ..link },
+            Link { expires_at: 101, ..link },
+            Link { creator: "d", ..link },
+            Link { workspace: "s/g/v", ..link },
+        ] {
+            assert!(!keys.is_link_signed(&changed, &signature), "{changed:?}");
+        }
     }
 }

@@ -51,8 +51,11 @@ impl DataDir {
     /// The key under which secrets are sealed; made once.
     pub fn master_key(&self) -> Result<[u8; 32], StartError> {
         let path = self.root.join("key");
-        let text = self.kept(&path, || hex(&rand::random::<[u8; 32]>()))?;
-        unhex(&text).ok_or_else(|| StartError::Key { path: path.display().to_string() })
+        let text = self.kept(&path, || hex::encode(rand::random::<[u8; 32]>()))?;
+        let mut key = [0; 32];
+        hex::decode_to_slice(&text, &mut key)
+            .map_err(|_| StartError::Key { path: path.display().to_string() })?;
+        Ok(key)
     }
 
     /// The token of the service: the given one, or one that was made once.
@@ -62,7 +65,7 @@ impl DataDir {
                 self.replace(&self.token_file(), token)?;
                 Ok(token.to_owned())
             }
-            None => self.kept(&self.token_file(), || hex(&rand::random::<[u8; 24]>())),
+            None => self.kept(&self.token_file(), || hex::encode(rand::random::<[u8; 24]>())),
         }
     }
 
@@ -103,19 +106,4 @@ impl DataDir {
 
 fn private_file(path: &Path) -> std::io::Result<File> {
     OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-fn unhex(text: &str) -> Option<[u8; 32]> {
-    let mut bytes = [0; 32];
-    if text.len() != 64 || !text.is_ascii() {
-        return None;
-    }
-    for (index, byte) in bytes.iter_mut().enumerate() {
-        *byte = u8::from_str_radix(&text[2 * index..2 * index + 2], 16).ok()?;
-    }
-    Some(bytes)
 }

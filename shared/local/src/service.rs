@@ -113,7 +113,7 @@ impl Service {
             listening: Arc::new(Listening::from(SystemClock.now())),
         }));
         let access = Arc::new(Access { token, loopback_only: true });
-        let web = Web { control: control.clone(), access, waits: Some(waits) };
+        let web = Web { control: control.clone(), access, behind_proxy: false, waits: Some(waits) };
         let app = web::app(web, interrupt::routes(Arc::clone(&machines)));
         let server = tokio::spawn(serve(listener, app));
         machines.serve(control.clone());

@@ -151,8 +151,11 @@ pub const MAX_RETRIES: u32 = 10;
 /// Entries per page of a list (contract: `maxresults` 1..1000, default 1000).
 pub const MAX_PAGE: u32 = 1000;
 
-/// Download links live 5 to 600 minutes, 60 unless told (contract).
+/// What may be asked for as the lifetime of download links, and the default (contract).
 pub const LINK_MINUTES: (u32, u32, u32) = (5, 600, 60);
+
+/// How long download links live at most: a link is a permission that travels without its owner.
+pub const MAX_LINK_MINUTES: u32 = 60;
 
 /// `Retry-After` of long-running operations, in seconds. Without it the clients wait 30 s.
 pub const RETRY_AFTER_SECONDS: u64 = 1;

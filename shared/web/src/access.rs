@@ -1,11 +1,11 @@
 //! Who may ask: the bearer token, and the host that the request was meant for.
 
-use crate::{Web, answer};
+use crate::{Failure, Web, answer};
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
+use control::Error;
 use control::keys::same;
-use control::{ApiError, Error, Kind};
 use http::header::{AUTHORIZATION, HOST};
 use model::Principal;
 
@@ -19,23 +19,18 @@ pub struct Access {
 }
 
 /// Whose token it is: the service's own, or one that it gave out.
-async fn identify(web: &Web, token: Option<&str>) -> Result<Principal, Error> {
-    let given = token.ok_or_else(unauthorized)?;
+async fn identify(web: &Web, token: Option<&str>) -> Result<Principal, Failure> {
+    let given = token.ok_or(UNAUTHENTICATED)?;
     if same(&web.access.token, given) {
         return Ok(Principal::Service);
     }
     let principal = web.control.tokens.principal_of(given).await?;
-    principal.map(Principal::Known).ok_or_else(unauthorized)
+    principal.map(Principal::Known).ok_or(UNAUTHENTICATED)
 }
 
-pub(crate) fn unauthorized() -> Error {
-    ApiError::new(
-        Kind::Unauthorized,
-        "AuthenticationFailed",
-        "Authentication failed: send a token of the service in the header 'Authorization: Bearer TOKEN'",
-    )
-    .into()
-}
+pub(crate) const UNAUTHENTICATED: Failure = Failure::Unauthenticated(
+    "Authentication failed: send a token of the service in the header 'Authorization: Bearer TOKEN'",
+);
 
 pub(crate) fn bearer(request: &Request) -> Option<&str> {
     let value = request.headers().get(AUTHORIZATION)?.to_str().ok()?;
@@ -55,7 +50,7 @@ pub(crate) async fn require_token(
             request.extensions_mut().insert(principal);
             next.run(request).await
         }
-        Err(refused) => answer::error(refused),
+        Err(refused) => answer::refused(refused),
     }
 }
 
@@ -63,7 +58,7 @@ pub(crate) async fn require_token(
 pub(crate) async fn require_service(request: Request, next: Next) -> Response {
     match request.extensions().get::<Principal>() {
         Some(Principal::Service) => next.run(request).await,
-        Some(Principal::Known(_)) | None => answer::error(Error::forbidden(
+        Some(Principal::Known(_)) | None => answer::refused(Error::forbidden(
             "AuthorizationFailed",
             "This takes the service's own token",
         )),
@@ -79,7 +74,7 @@ pub(crate) async fn check_host(State(web): State<Web>, request: Request, next: N
         "This service answers on loopback addresses only, not as '{}'",
         host.escape_debug()
     );
-    answer::error(Error::forbidden("HostNotAllowed", message))
+    answer::refused(Error::forbidden("HostNotAllowed", message))
 }
 
 fn is_loopback(host: &str) -> bool {

@@ -1,13 +1,16 @@
 //! How answers look: common headers (section 1 of the wire behaviour), error bodies, the one place
 //! where a failure of ours is logged.
 
+use crate::Failure;
 use axum::body::Body;
 use axum::extract::Request;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use control::{ApiError, Error, Kind};
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, EXPIRES, HeaderName, HeaderValue, PRAGMA};
-use http::{HeaderMap, Method, StatusCode};
+use control::{Error, Kind};
+use http::header::{
+    ALLOW, CACHE_CONTROL, CONTENT_TYPE, EXPIRES, HeaderName, HeaderValue, PRAGMA, WWW_AUTHENTICATE,
+};
+use http::{HeaderMap, StatusCode};
 use serde::Serialize;
 use std::any::Any;
 use wire::ErrorBody;
@@ -29,11 +32,36 @@ pub(crate) fn json<T: Serialize>(status: StatusCode, headers: HeaderMap, body: &
 }
 
 /// An answer, or what went wrong instead.
-pub fn respond(outcome: Result<Response, Error>) -> Response {
-    outcome.unwrap_or_else(error)
+pub fn respond(outcome: Result<Response, impl Into<Failure>>) -> Response {
+    outcome.unwrap_or_else(refused)
 }
 
-pub(crate) fn error(failure: Error) -> Response {
+pub(crate) fn refused(failure: impl Into<Failure>) -> Response {
+    let failure = failure.into();
+    let message = failure.to_string();
+    let body = |code| ErrorBody::new(code, message);
+    match failure {
+        Failure::Control(failure) => error(failure),
+        Failure::Unauthenticated(_) => {
+            let headers = header(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            json(StatusCode::UNAUTHORIZED, headers, &body("AuthenticationFailed"))
+        }
+        Failure::MethodNotAllowed { allowed, .. } => {
+            let allowed = HeaderValue::from_str(&allowed.join(", "));
+            let headers = allowed.map(|it| header(ALLOW, it)).unwrap_or_default();
+            json(StatusCode::METHOD_NOT_ALLOWED, headers, &body("MethodNotAllowed"))
+        }
+        Failure::BodyTooLarge => {
+            json(StatusCode::PAYLOAD_TOO_LARGE, HeaderMap::new(), &body("RequestTooLarge"))
+        }
+    }
+}
+
+fn header(name: HeaderName, value: HeaderValue) -> HeaderMap {
+    HeaderMap::from_iter([(name, value)])
+}
+
+fn error(failure: Error) -> Response {
     match failure {
         Error::Api(told) => json(status_of(told.kind), HeaderMap::new(), &told.body),
         ours => match excuse(&ours) {
@@ -46,18 +74,9 @@ pub(crate) fn error(failure: Error) -> Response {
     }
 }
 
-/// 405, with what is allowed.
-pub(crate) fn method_not_allowed(method: &Method, allowed: &[&str]) -> Error {
-    let message =
-        format!("The method {method} is not supported here; use {}", allowed.join(" or "));
-    ApiError::new(Kind::MethodNotAllowed, "MethodNotAllowed", message).into()
-}
-
 fn status_of(kind: Kind) -> StatusCode {
     match kind {
         Kind::BadRequest => StatusCode::BAD_REQUEST,
-        Kind::Unauthorized => StatusCode::UNAUTHORIZED,
-        Kind::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
         Kind::Forbidden => StatusCode::FORBIDDEN,
         Kind::NotFound => StatusCode::NOT_FOUND,
         Kind::Conflict => StatusCode::CONFLICT,

@@ -1,54 +1,85 @@
-//! Signed downloads, whole or in part (section 3.7). The link is the permission: no token is needed.
+//! Signed downloads, whole or in part. The link is the permission, no token is needed; it lasts an
+//! hour at most, and not longer than the role of its creator.
 
 use crate::{Web, answer};
 use axum::body::Body;
 use axum::extract::{Path, Query, State};
 use axum::response::{IntoResponse, Response};
-use cap_std::fs::File;
+use cap_std::fs::{File, Metadata};
+use control::Error;
 use control::files::{FilePlace, modified};
-use control::{Control, Error};
+use control::keys::{Link, same};
 use http::header::{
     ACCEPT_RANGES, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG,
-    HeaderValue, LAST_MODIFIED, RANGE,
+    HeaderValue, IF_RANGE, LAST_MODIFIED, RANGE,
 };
 use http::{HeaderMap, StatusCode};
-use model::{Timestamp, Uid};
+use model::{Name, Principal, Role, Scope, Timestamp, Uid, WorkspaceNames};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 use std::io::{Read, Seek, SeekFrom};
 use tokio::io::AsyncReadExt;
 use tokio_util::io::ReaderStream;
 
-/// Expiry (seconds since 1970) and signature.
+/// The query of a link: see [`Link`].
 #[derive(Debug, Deserialize)]
 pub(crate) struct Signature {
     se: i64,
+    by: String,
+    r#in: String,
     sig: String,
 }
 
-/// The link to a file, good until then.
-pub(crate) fn link(
-    control: &Control,
-    base: &str,
-    place: &FilePlace,
-    expires_at: Timestamp,
-) -> String {
-    let expires_at = expires_at.epoch_seconds();
-    let signature = control.context.keys.sign_link(&place.file_server, &place.path, expires_at);
-    let path: Vec<String> = place.path.split('/').map(percent_encoded).collect();
-    format!("{base}/files/{}/{}?se={expires_at}&sig={signature}", place.file_server, path.join("/"))
+/// Unreserved characters stay as they are (RFC 3986, section 2.3).
+pub(crate) const UNRESERVED: &AsciiSet =
+    &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// Of a link, and of a path in it, the slashes stay too.
+const PATH: &AsciiSet = &UNRESERVED.remove(b'/');
+
+/// What all links of one listing have in common.
+pub(crate) struct Links<'a> {
+    web: &'a Web,
+    base: &'a str,
+    expires_at: i64,
+    creator: String,
+    workspace: String,
 }
 
-fn percent_encoded(segment: &str) -> String {
-    let mut text = String::with_capacity(segment.len());
-    for byte in segment.bytes() {
-        match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
-                text.push(char::from(byte));
-            }
-            _ => text.push_str(&format!("%{byte:02X}")),
-        }
+impl<'a> Links<'a> {
+    pub(crate) fn new(
+        web: &'a Web,
+        base: &'a str,
+        creator: &Principal,
+        names: &WorkspaceNames,
+        expires_at: Timestamp,
+    ) -> Self {
+        let creator = match creator {
+            Principal::Service => web.control.context.keys.fingerprint(&web.access.token),
+            Principal::Known(id) => id.to_string(),
+        };
+        let WorkspaceNames { subscription, resource_group, workspace } = names;
+        let workspace = format!("{subscription}/{resource_group}/{workspace}");
+        Self { web, base, expires_at: expires_at.epoch_seconds(), creator, workspace }
     }
-    text
+
+    pub(crate) fn to(&self, place: &FilePlace) -> String {
+        let Self { web, base, expires_at, creator, workspace } = self;
+        let FilePlace { file_server, path } = place;
+        let expires_at = *expires_at;
+        let signature = web.control.context.keys.sign_link(&Link {
+            file_server,
+            path,
+            expires_at,
+            creator,
+            workspace,
+        });
+        let path = utf8_percent_encode(path, PATH);
+        let workspace = utf8_percent_encode(workspace, PATH);
+        format!(
+            "{base}/files/{file_server}/{path}?se={expires_at}&by={creator}&in={workspace}&sig={signature}"
+        )
+    }
 }
 
 pub(crate) async fn download(
@@ -59,36 +90,66 @@ pub(crate) async fn download(
 ) -> Response {
     let outcome = match signature {
         Ok(Query(signature)) => {
-            download_or_fail(&web.control, &file_server, &path, &signature, &headers)
+            download_or_fail(&web, &file_server, &path, &signature, &headers).await
         }
         Err(_) => Err(not_signed()),
     };
     answer::respond(outcome)
 }
 
+/// The role that the listing of output files takes, which makes the links.
+const LISTING_ROLE: Role = Role::Contributor;
+
 fn not_signed() -> Error {
     Error::forbidden(
         "AuthenticationFailed",
-        "The download link is not valid or has expired; list the output files again for a new one",
+        "The download link is not valid, has expired, or its creator has lost the role; list the output files again for a new one",
     )
 }
 
-fn download_or_fail(
-    control: &Control,
+/// Links end with the rights of whoever created them.
+async fn may_read(web: &Web, signature: &Signature) -> Result<bool, Error> {
+    let Some(creator) = Uid::parse(&signature.by) else {
+        return Ok(same(&web.control.context.keys.fingerprint(&web.access.token), &signature.by));
+    };
+    let mut names = signature.r#in.split('/').map(Name::new);
+    let (Some(subscription), resource_group, workspace) =
+        (names.next(), names.next(), names.next())
+    else {
+        return Ok(false);
+    };
+    let scope = Scope { subscription, resource_group, workspace };
+    web.control.roles.may(&Principal::Known(creator), LISTING_ROLE, &scope).await
+}
+
+async fn download_or_fail(
+    web: &Web,
     file_server: &str,
     path: &str,
     signature: &Signature,
     headers: &HeaderMap,
 ) -> Result<Response, Error> {
     let uid = Uid::parse(file_server).ok_or_else(not_signed)?;
-    let signed = control.context.keys.is_link_signed(&uid, path, signature.se, &signature.sig);
-    if !signed || control.context.now().epoch_seconds() >= signature.se {
+    let control = &web.control;
+    let link = Link {
+        file_server: &uid,
+        path,
+        expires_at: signature.se,
+        creator: &signature.by,
+        workspace: &signature.r#in,
+    };
+    let signed = control.context.keys.is_link_signed(&link, &signature.sig);
+    if !signed
+        || control.context.now().epoch_seconds() >= signature.se
+        || !may_read(web, signature).await?
+    {
         return Err(not_signed());
     }
     let mut file = control.files.open(&uid, path)?;
     let metadata = file.metadata()?;
     let range = match headers.get(RANGE) {
         None => Wanted::Whole,
+        Some(_) if !is_current(headers, &etag(&metadata)) => Wanted::Whole,
         Some(range) => wanted(range.to_str().unwrap_or_default(), metadata.len()),
     };
     let total = metadata.len();
@@ -103,8 +164,7 @@ fn download_or_fail(
     file.seek(SeekFrom::Start(start))?;
     let reader = tokio::fs::File::from_std(file.into_std()).take(end - start);
     let mut response = (status, Body::from_stream(ReaderStream::new(reader))).into_response();
-    let changed = modified(&metadata);
-    describe(response.headers_mut(), start, end, total, status, changed);
+    describe(response.headers_mut(), start, end, status, &metadata);
     Ok(response)
 }
 
@@ -112,9 +172,8 @@ fn describe(
     headers: &mut HeaderMap,
     start: u64,
     end: u64,
-    total: u64,
     status: StatusCode,
-    changed: Timestamp,
+    metadata: &Metadata,
 ) {
     let text = |value: String| HeaderValue::from_str(&value).ok();
     headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
@@ -123,14 +182,14 @@ fn describe(
     // What jobs wrote is never to be shown as a page of this service.
     headers.insert(CONTENT_DISPOSITION, HeaderValue::from_static("attachment"));
     if status == StatusCode::PARTIAL_CONTENT
-        && let Some(range) = text(format!("bytes {start}-{}/{total}", end - 1))
+        && let Some(range) = text(format!("bytes {start}-{}/{}", end - 1, metadata.len()))
     {
         headers.insert(CONTENT_RANGE, range);
     }
-    if let Some(etag) = text(format!("\"{:x}-{total:x}\"", changed.0)) {
+    if let Some(etag) = text(etag(metadata)) {
         headers.insert(ETAG, etag);
     }
-    if let Some(date) = text(changed.http_date()) {
+    if let Some(date) = text(modified(metadata).http_date()) {
         headers.insert(LAST_MODIFIED, date);
     }
 }
@@ -155,27 +214,44 @@ enum Wanted {
     Nothing,
 }
 
-/// One range of bytes (RFC 9110, section 14). A range is never ignored: a client that follows a
-/// file would print it all again.
+/// One range of bytes. What cannot be served as one is ignored: another unit, several ranges, an
+/// invalid range (RFC 9110, sections 14.1.1 and 14.2). A valid one beyond the end never is: a client
+/// that follows a file would get it all again.
 fn wanted(header: &str, total: u64) -> Wanted {
-    let Some((first, last)) =
-        header.trim().strip_prefix("bytes=").and_then(|range| range.split_once('-'))
-    else {
-        return Wanted::Nothing;
-    };
-    let (start, end) = match (first.trim().parse::<u64>(), last.trim()) {
-        (Ok(start), "") => (start, total),
-        (Ok(start), last) => match last.parse::<u64>() {
-            Ok(last) => (start, last.saturating_add(1).min(total)),
-            Err(_) => return Wanted::Nothing,
-        },
-        (Err(_), last) if first.trim().is_empty() => match last.parse::<u64>() {
-            Ok(length) => (total.saturating_sub(length), total),
-            Err(_) => return Wanted::Nothing,
-        },
-        (Err(_), _) => return Wanted::Nothing,
-    };
+    let Some((start, end)) = byte_range(header, total) else { return Wanted::Whole };
     if start < end { Wanted::Part { start, end } } else { Wanted::Nothing }
+}
+
+/// From `start` to before `end`; empty if it is valid but beyond the end.
+fn byte_range(header: &str, total: u64) -> Option<(u64, u64)> {
+    let (unit, ranges) = header.split_once('=')?;
+    let (first, last) = ranges.trim().split_once('-')?;
+    if !unit.trim().eq_ignore_ascii_case("bytes") {
+        return None;
+    }
+    match (first, last) {
+        ("", length) => Some((total.saturating_sub(position(length)?), total)),
+        (first, "") => Some((position(first)?, total)),
+        (first, last) => {
+            let (first, last) = (position(first)?, position(last)?);
+            (first <= last).then_some((first, last.saturating_add(1).min(total)))
+        }
+    }
+}
+
+/// Digits; more of them than fit are a position beyond every file.
+fn position(digits: &str) -> Option<u64> {
+    let valid = !digits.is_empty() && digits.bytes().all(|digit| digit.is_ascii_digit());
+    valid.then(|| digits.parse().unwrap_or(u64::MAX))
+}
+
+/// Whether the file is still the one that the client has a part of (RFC 9110, section 13.1.5).
+fn is_current(headers: &HeaderMap, etag: &str) -> bool {
+    headers.get(IF_RANGE).is_none_or(|known| known.as_bytes() == etag.as_bytes())
+}
+
+fn etag(metadata: &Metadata) -> String {
+    format!("\"{:x}-{:x}\"", modified(metadata).0, metadata.len())
 }
 
 fn is_text(path: &str) -> bool {
@@ -205,6 +281,13 @@ fn incomplete_tail(file: &mut File, start: u64, end: u64) -> Result<u64, Error> 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{Needs, OPERATIONS, Operation};
+
+    #[test]
+    fn a_link_takes_the_role_of_the_listing() {
+        let listing = OPERATIONS.iter().find(|row| row.operation == Operation::JobsListOutputFiles);
+        assert_eq!(listing.map(|row| row.needs), Some(Needs::Role(LISTING_ROLE)));
+    }
 
     #[test]
     fn ranges_of_the_protocol() {
@@ -217,9 +300,19 @@ mod tests {
             ("bytes=-2", 3, part(1, 3)),
             ("bytes=3-", 3, Wanted::Nothing),
             ("bytes=0-", 0, Wanted::Nothing),
-            ("bytes=2-1", 3, Wanted::Nothing),
-            ("bytes=0-0,2-2", 3, Wanted::Nothing),
-            ("lines=0-2", 3, Wanted::Nothing),
+            ("bytes=-0", 3, Wanted::Nothing),
+            ("bytes=99999999999999999999-", 3, Wanted::Nothing),
+            ("bytes=1-99999999999999999999", 3, part(1, 3)),
+            ("Bytes=0-2", 3, part(0, 3)),
+            ("BYTES = 1-", 3, part(1, 3)),
+            ("bytes=5-2", 9, Wanted::Whole),
+            ("bytes=0-0,2-2", 3, Wanted::Whole),
+            ("lines=0-2", 3, Wanted::Whole),
+            ("bytes=+1-2", 3, Wanted::Whole),
+            ("bytes=--1", 3, Wanted::Whole),
+            ("bytes=-", 3, Wanted::Whole),
+            ("bytes", 3, Wanted::Whole),
+            ("", 3, Wanted::Whole),
             ("bytes=18446744073709551615-18446744073709551615", 3, Wanted::Nothing),
         ] {
             assert_eq!(wanted(header, total), expected, "{header} of {total}");

@@ -7,6 +7,7 @@
 mod access;
 mod answer;
 mod arm;
+mod failure;
 mod files;
 mod nodes;
 mod sync;
@@ -15,6 +16,7 @@ mod waits;
 pub use access::Access;
 pub use answer::respond;
 pub use arm::operation::{Needs, OPERATIONS, Operation, Row};
+pub use failure::Failure;
 pub use waits::Waits;
 
 use axum::Router;
@@ -29,6 +31,8 @@ use tower_http::catch_panic::CatchPanicLayer;
 pub struct Web {
     pub control: Control,
     pub access: Arc<Access>,
+    /// Whether a proxy that the deployment controls writes the `X-Forwarded-Proto` of requests.
+    pub behind_proxy: bool,
     /// Where requests of agents can be held; a Lambda function answers at once instead.
     pub waits: Option<Arc<Waits>>,
 }

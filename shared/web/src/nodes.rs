@@ -1,10 +1,10 @@
 //! The agents' endpoint (see the `protocol` crate), with requests held where that is possible.
 
-use crate::{Web, access, answer};
+use crate::{Failure, Web, access, answer};
 use axum::extract::{FromRequest, Json, Path, Request, State};
 use axum::response::Response;
+use control::Error;
 use control::nodes::is_news;
-use control::{ApiError, Error, Kind};
 use http::{HeaderMap, StatusCode};
 use model::{ClusterRef, NodeId, Uid, limits};
 use protocol::{SyncRequest, SyncResponse};
@@ -22,7 +22,7 @@ async fn sync_or_fail(
     web: &Web,
     [workspace, name, uid, node]: [&str; 4],
     request: Request,
-) -> Result<Response, Error> {
+) -> Result<Response, Failure> {
     let malformed = || Error::bad_request("InvalidNode", "The path does not name a node");
     let cluster = ClusterRef {
         workspace: Uid::parse(workspace).ok_or_else(malformed)?,
@@ -32,8 +32,7 @@ async fn sync_or_fail(
     let node = NodeId::parse(node).ok_or_else(malformed)?;
     let token = access::bearer(&request).unwrap_or_default();
     if !web.control.context.keys.is_node_token(&cluster, &node, token) {
-        let message = "The token is not this node's";
-        return Err(ApiError::new(Kind::Unauthorized, "AuthenticationFailed", message).into());
+        return Err(Failure::Unauthenticated("The token is not this node's"));
     }
     let wait = wait_seconds(request.headers());
     let Json(observed): Json<SyncRequest> = Json::from_request(request, &())

@@ -68,7 +68,31 @@ pub(crate) fn schema<T>(read: impl FnOnce(&Fields<'_>) -> Option<T>) -> Value {
     let report = Report { schema: RefCell::new(json!({})), ..Report::default() };
     let body = Place { value: None, path: String::new(), report: &report };
     let _nothing_is_read = body.object().and_then(|fields| read(&fields));
-    report.schema.into_inner()
+    let mut schema = report.schema.into_inner();
+    allow_null(&mut schema);
+    schema
+}
+
+/// `null` stands for an absent field wherever a field may be absent.
+fn allow_null(schema: &mut Value) {
+    let Value::Object(keywords) = schema else { return };
+    let required = keywords.get("required").cloned().unwrap_or_default();
+    let is_required =
+        |name: &str| required.as_array().is_some_and(|names| names.contains(&name.into()));
+    for (keyword, value) in keywords.iter_mut() {
+        match (keyword.as_str(), value) {
+            ("properties", Value::Object(properties)) => {
+                for (name, property) in properties {
+                    allow_null(property);
+                    if !is_required(name) {
+                        *property = json!({ "anyOf": [property.take(), { "type": "null" }] });
+                    }
+                }
+            }
+            ("items" | "additionalProperties", inner) => allow_null(inner),
+            _ => {}
+        }
+    }
 }
 
 impl<'a> Place<'a> {
@@ -162,7 +186,11 @@ impl<'a> Place<'a> {
                 return self.wrong_type(&expected, found);
             }
         };
+        // 1.0 and 1e2 are integers too (JSON Schema, "integer").
+        let float =
+            |number: &f64| number.fract() == 0.0 && (0.0..=f64::from(u32::MAX)).contains(number);
         let whole = number.as_u64().and_then(|number| u32::try_from(number).ok());
+        let whole = whole.or_else(|| number.as_f64().filter(float).map(|number| number as u32));
         let found = whole.filter(|whole| range.contains(whole));
         if found.is_none() {
             self.invalid(&format!(
@@ -298,7 +326,11 @@ fn merge(schema: &mut Value, keywords: Value) {
 }
 
 fn each_required(names: &[&str]) -> Vec<Value> {
-    names.iter().map(|name| json!({ "required": [name] })).collect()
+    let there = |name: &str| {
+        let is_null = json!({ "type": "null" });
+        json!({ "required": [name], "properties": { name: { "not": is_null } } })
+    };
+    names.iter().copied().map(there).collect()
 }
 
 #[cfg(test)]

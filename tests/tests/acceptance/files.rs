@@ -1,8 +1,8 @@
 //! Output files and links to them cannot leave the file server, whatever jobs and callers try.
 
-use super::api::{WORKSPACE, job};
+use super::api::{VERSION, WORKSPACE, job};
 use super::service::Service;
-use control::keys::Keys;
+use control::keys::{Keys, Link};
 use model::Uid;
 use reqwest::Method;
 use serde_json::json;
@@ -110,10 +110,11 @@ async fn links_are_good_for_one_file_and_a_time() {
     assert_eq!(service.send(service.http.get(named("inside"))).await.text, "fine\n");
 
     let (path, query) = link.split_once('?').unwrap();
-    let (se, signature) = query.strip_prefix("se=").unwrap().split_once("&sig=").unwrap();
+    let (se, rest) = query.strip_prefix("se=").unwrap().split_once('&').unwrap();
+    let (whose, signature) = rest.split_once("&sig=").unwrap();
     let expiry: i64 = se.parse().unwrap();
     let flipped = if signature.starts_with('A') { 'B' } else { 'A' };
-    let with = |se: i64, sig: &str| format!("{path}?se={se}&sig={sig}");
+    let with = |se: i64, sig: &str| format!("{path}?se={se}&{whose}&sig={sig}");
     for tampered in [
         path.to_owned(),
         format!("{path}?se={se}"),
@@ -121,6 +122,8 @@ async fn links_are_good_for_one_file_and_a_time() {
         with(i64::MAX, signature),
         with(expiry, ""),
         with(expiry, &format!("{flipped}{}", &signature[1..])),
+        link.replace("by=", "by=x"),
+        link.replace("in=", "in=x"),
         link.replace("stdout.txt", "stderr.txt"),
         link.replace("stdout.txt", "execution.log"),
         link.replace("stdout.txt", "./stdout.txt"),
@@ -136,8 +139,16 @@ async fn links_are_good_for_one_file_and_a_time() {
     let keys = keys(&service);
     let (server, file) = path.split_once("/files/").unwrap().1.split_once('/').unwrap();
     let server = Uid::parse(server).unwrap();
-    for (se, expected) in [(expiry, 200), (1_530_000_000, 403), (0, 403), (-1, 403)] {
-        let signature = keys.sign_link(&server, file, se);
+    let (creator, workspace) = creator(&service, &keys);
+    for (expires_at, expected) in [(expiry, 200), (1_530_000_000, 403), (0, 403), (-1, 403)] {
+        let link = Link {
+            file_server: &server,
+            path: file,
+            expires_at,
+            creator: &creator,
+            workspace: &workspace,
+        };
+        let (se, signature) = (expires_at, keys.sign_link(&link));
         assert_eq!(status(&service, &with(se, &signature)).await, expected, "se={se}");
     }
 }
@@ -154,6 +165,7 @@ async fn not_even_signed_paths_leave_the_file_server() {
     let segment = job["properties"]["jobOutputDirectoryPathSegment"].as_str().unwrap();
     let inside = format!("{segment}/stdouterr/stdout.txt");
     let until = 4_000_000_000;
+    let (creator, workspace) = creator(&service, &keys);
     let paths = [
         format!("{segment}/stdouterr/escape/passwd"),
         format!("{segment}/stdouterr/passwd"),
@@ -168,15 +180,70 @@ async fn not_even_signed_paths_leave_the_file_server() {
         "%2e%2e/%2e%2e/token".to_owned(),
     ];
     for path in paths.iter().chain([&inside]) {
-        let signature = keys.sign_link(&server, path, until);
+        let link = Link {
+            file_server: &server,
+            path,
+            expires_at: until,
+            creator: &creator,
+            workspace: &workspace,
+        };
+        let signature = keys.sign_link(&link);
         // By hand: an HTTP client would take the dots out of the path.
-        let target = format!("/files/{server}/{path}?se={until}&sig={signature}");
+        let target = format!(
+            "/files/{server}/{path}?se={until}&by={creator}&in={workspace}&sig={signature}"
+        );
         let answer = raw(&service, &target).await;
         let (head, body) = answer.split_once("\r\n\r\n").unwrap();
         let good = head.starts_with("HTTP/1.1 200");
         assert_eq!(good, *path == inside, "{path}: {answer}");
         let secret = body.contains(OUTSIDE) || body.contains(&service.token);
         assert!(!secret, "{path}: {answer}");
+    }
+}
+
+/// By whom, and for which workspace, the service's own token makes links.
+fn creator(service: &Service, keys: &Keys) -> (String, String) {
+    let names: Vec<&str> = WORKSPACE.split('/').collect();
+    (keys.fingerprint(&service.token), format!("{}/{}/{}", names[2], names[4], names[8]))
+}
+
+#[tokio::test]
+async fn a_link_ends_with_the_role_of_its_creator() {
+    let service = with_escapes().await;
+    let batchai = |arguments: &[&str]| {
+        let done = service.batchai(arguments);
+        assert!(done.status.success(), "{arguments:?}: {done:?}");
+        String::from_utf8(done.stdout).unwrap().trim().to_owned()
+    };
+    let link = async |token: &str, minutes: u32| {
+        let url = format!(
+            "{}{WORKSPACE}/experiments/e/jobs/j/listOutputFiles?{VERSION}&outputdirectoryid=stdouterr&linkexpiryinminutes={minutes}",
+            service.endpoint
+        );
+        let answer = service.send(service.http.post(&url).bearer_auth(token)).await;
+        let entries = answer.body()["value"].as_array().unwrap().clone();
+        let entry = entries.iter().find(|entry| entry["name"] == "stdout.txt").unwrap();
+        entry["downloadUrl"].as_str().unwrap().to_owned()
+    };
+    let expiry = |link: &str| -> i64 {
+        let (_, query) = link.split_once("se=").unwrap();
+        query.split_once('&').unwrap().0.parse().unwrap()
+    };
+    for revoked in ["role", "token"] {
+        let alice = batchai(&["token", "create", "alice", "-o", "quiet"]);
+        let grant = ["role", "assign", "contributor", "--to", "alice", "-w", "w", "-o", "quiet"];
+        let assignment = batchai(&grant);
+        let (hour, longest) = (link(&alice, 60).await, link(&alice, 600).await);
+        assert!(expiry(&longest) - expiry(&hour) < 60, "an hour at most");
+        assert_eq!(status(&service, &longest).await, 200);
+        match revoked {
+            "role" => batchai(&["role", "delete", &assignment, "-w", "w"]),
+            _ => batchai(&["token", "revoke", "alice"]),
+        };
+        assert_eq!(status(&service, &longest).await, 403, "after the {revoked} was revoked");
+        if revoked == "role" {
+            batchai(&["token", "revoke", "alice"]);
+        }
     }
 }
 

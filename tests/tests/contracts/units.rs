@@ -45,6 +45,9 @@ agent 2 reports the end                  4     8
 agent 3 reports the end                  4     8
 what follows from the end                0     0
 GET job                                  3     0
+PUT job of 1, nodes busy                 5     8
+its node's report of an end              4     8
+what follows from both                   2     0
 dispatch of the first of 50 jobs         2     0
 dispatch, all nodes busy                 2     0
 ";
@@ -195,7 +198,8 @@ impl Bill {
         }
         self.count("PUT job of 1, nodes busy", async |it| submit(it, "s6", 1).await).await;
         let node = self.nodes().await.swap_remove(0);
-        let Desired::Run { key, .. } = says(&self.world, &node, NodePhase::Ready, None).await else {
+        let Desired::Run { key, .. } = says(&self.world, &node, NodePhase::Ready, None).await
+        else {
             panic!("{node:?} is idle although jobs wait");
         };
         let progress = Progress::Ended { end: End::Exited { exit_code: 0 } };

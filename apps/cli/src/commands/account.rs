@@ -32,7 +32,7 @@ impl AccountArguments {
         if settings.get("adminUserSshPublicKey").is_none_or(Value::is_null)
             && settings.get("adminUserPassword").is_none_or(Value::is_null)
         {
-            settings["adminUserPassword"] = json!(unknown_password()?);
+            settings["adminUserPassword"] = json!(unknown_password());
         }
         Ok(())
     }
@@ -46,8 +46,8 @@ pub fn closed_account() -> Result<Value> {
 }
 
 /// Made for one request, and never shown to anybody.
-fn unknown_password() -> Result<String> {
-    super::random_hex(24)
+fn unknown_password() -> String {
+    hex::encode(rand::random::<[u8; 24]>())
 }
 
 #[cfg(test)]

@@ -22,7 +22,6 @@ use crate::json::Json;
 use crate::output::View;
 use anyhow::{Context as _, Result};
 use clap::Args;
-use std::io::Read as _;
 use std::path::Path;
 
 #[derive(Args)]
@@ -76,15 +75,6 @@ fn read_description(file: &Path) -> Result<serde_json::Value> {
     );
     // What else is in it (`$schema`, `name`) is not for the service.
     Ok(serde_json::json!({ "properties": properties }))
-}
-
-/// So many random bytes, in hexadecimal digits.
-fn random_hex(bytes: usize) -> Result<String> {
-    let mut random = vec![0; bytes];
-    std::fs::File::open("/dev/urandom")
-        .and_then(|mut source| source.read_exact(&mut random))
-        .context("this machine gives no random numbers")?;
-    Ok(random.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 /// After a change: what it looks like now.

@@ -120,7 +120,14 @@ async fn assign(context: &Context, arguments: AssignArguments) -> Result<Exit> {
     let Some(definition) = definition else { bail!("the service does not know the role {wanted}") };
     let body =
         json!({ "properties": { "roleDefinitionId": definition, "principalId": principal } });
-    let made = context.client.put(&assignments.join(&[&random_uuid()?]), &body).await?;
+    let made = context
+        .client
+        .put(
+            &assignments
+                .join(&[&uuid::Builder::from_random_bytes(rand::random()).into_uuid().to_string()]),
+            &body,
+        )
+        .await?;
     let known = Known::of(context).await;
     show(context, vec![made], &known, "")
 }
@@ -181,7 +188,7 @@ fn show(context: &Context, found: Vec<Json>, known: &Known, none: &str) -> Resul
 
 /// The id of the principal that is meant.
 async fn principal(context: &Context, who: &str) -> Result<String> {
-    if uuid_like(who) {
+    if uuid::Uuid::try_parse(who).is_ok() {
         return Ok(who.to_owned());
     }
     for answer in context.client.list(&context.scope.tokens()).await? {
@@ -191,25 +198,4 @@ async fn principal(context: &Context, who: &str) -> Result<String> {
         }
     }
     bail!("there is no token named {who}; `batchai token list` shows them")
-}
-
-fn uuid_like(text: &str) -> bool {
-    text.len() == 36 && text.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-')
-}
-
-fn random_uuid() -> Result<String> {
-    let hex = super::random_hex(16)?;
-    Ok(format!("{}-{}-4{}-8{}-{}", &hex[..8], &hex[8..12], &hex[13..16], &hex[17..20], &hex[20..]))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn assignments_get_a_uuid_of_their_own() {
-        let (one, other) = (random_uuid().unwrap(), random_uuid().unwrap());
-        assert!(uuid_like(&one) && uuid_like(&other) && one != other, "{one} {other}");
-        assert!(!uuid_like("alice"));
-    }
 }

@@ -10,10 +10,7 @@ pub(super) fn plan(
     settings: CapacitySettings,
     now: Timestamp,
 ) -> Vec<Action> {
-    let mut actions = match snapshot.cluster.scale {
-        ScaleSettings::Manual { .. } => Vec::new(),
-        ScaleSettings::AutoScale { .. } => expired_nodes(snapshot, wanted, settings, now),
-    };
+    let mut actions = expired_nodes(snapshot, wanted, settings, now);
     let gone = |node: &Node| actions.iter().any(|action| leaves(action, node));
     let staying: Vec<&Node> =
         snapshot.nodes.iter().filter(|node| !node.is_leaving() && !gone(node)).collect();
@@ -24,7 +21,8 @@ pub(super) fn plan(
 }
 
 /// Automatic scaling: nodes that were idle, or unusable, for the idle time and that demand does not
-/// need. The ones that were idle longest go first.
+/// need. The ones that were idle longest leave first. Manual scaling keeps its nodes, the unusable
+/// ones for inspection too, until a job waits for their place.
 fn expired_nodes(
     snapshot: &CapacitySnapshot,
     wanted: u32,
@@ -33,13 +31,16 @@ fn expired_nodes(
 ) -> Vec<Action> {
     let expired = |since: &Timestamp| now >= since.plus_seconds(settings.idle_seconds);
     let serving = snapshot.nodes.iter().filter(|node| usable(node)).count();
-    let surplus = serving.saturating_sub(wanted as usize);
+    let (surplus, replaces) = match snapshot.cluster.scale {
+        ScaleSettings::Manual { .. } => (0, !snapshot.queued.is_empty()),
+        ScaleSettings::AutoScale { .. } => (serving.saturating_sub(wanted as usize), true),
+    };
     let mut idle: Vec<(Timestamp, &Node)> = Vec::new();
     let mut unusable = Vec::new();
     for node in &snapshot.nodes {
         match &node.state {
             NodeState::Idle { since, .. } if expired(since) => idle.push((*since, node)),
-            NodeState::Unusable { since, .. } if expired(since) => unusable.push(node),
+            NodeState::Unusable { since, .. } if replaces && expired(since) => unusable.push(node),
             NodeState::Launching { .. }
             | NodeState::Preparing { .. }
             | NodeState::Idle { .. }

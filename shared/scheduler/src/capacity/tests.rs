@@ -273,6 +273,17 @@ fn the_number_of_nodes_is_settled_when_none_comes_or_goes() {
 }
 
 #[test]
+fn manual_scaling_keeps_unusable_nodes_until_a_job_waits() {
+    let unusable = || idle(0, NOW).failed(ResourceError::new("A", "a"), NOW).unwrap();
+    let (early, late) = (NOW.plus_seconds(IDLE - 1), NOW.plus_seconds(IDLE));
+    check_at(late, manual_cluster(1), vec![unusable()], &[], &[]);
+    check_at(early, manual_cluster(1), vec![unusable()], &[1], &[]);
+    let expected = [leave(0, LeaveReason::Shrink)];
+    check_at(late, manual_cluster(1), vec![unusable()], &[1], &expected);
+    check_at(late, manual_cluster(1), vec![idle(0, NOW)], &[1], &[]);
+}
+
+#[test]
 fn unusable_nodes_leave_after_the_idle_time() {
     let unusable = || {
         let error = ResourceError::new("A", "a");

@@ -1,12 +1,12 @@
 //! Jobs (sections 3.5 to 3.8).
 
 use super::{Call, clusters};
-use crate::files;
+use crate::files::Links;
 use axum::response::{IntoResponse, Response};
 use control::Error;
 use control::operations::Put;
 use http::StatusCode;
-use model::{Job, Name};
+use model::{Job, Name, limits};
 
 impl Call<'_> {
     pub(crate) async fn jobs(&self) -> Result<Response, Error> {
@@ -63,10 +63,11 @@ impl Call<'_> {
         let query = wire::parse_output_files_query(&self.query)?;
         let after = self.page_start()?;
         let job = self.named_job().await?;
-        let expires_at =
-            control.context.now().plus_seconds(u64::from(query.link_expiry_minutes) * 60);
-        let link = |place: &_| files::link(control, &self.base, place, expires_at);
-        let mut entries = control.files.list(&job, &query, link)?;
+        let minutes = query.link_expiry_minutes.min(limits::MAX_LINK_MINUTES);
+        let expires_at = control.context.now().plus_seconds(u64::from(minutes) * 60);
+        let names = self.route.workspace()?;
+        let links = Links::new(self.web, &self.base, &self.principal, &names, expires_at);
+        let mut entries = control.files.list(&job, &query, |place| links.to(place))?;
         if let Some(after) = after {
             entries.retain(|entry| entry.name > after);
         }

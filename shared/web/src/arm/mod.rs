@@ -15,17 +15,19 @@ mod tokens;
 mod usages;
 mod workspaces;
 
-use crate::{Web, access, answer};
-use axum::body::{Bytes, to_bytes};
+use crate::{Failure, Web, access, answer};
+use axum::body::{Body, Bytes, HttpBody, to_bytes};
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use control::Error;
-use http::header::{ETAG, HOST, HeaderValue, LAST_MODIFIED};
-use http::{HeaderMap, StatusCode};
+use http::header::{CONTENT_LENGTH, ETAG, HOST, HeaderValue, LAST_MODIFIED};
+use http::{HeaderMap, Method, StatusCode};
+use http_body_util::LengthLimitError;
 use model::{Principal, Role, Scope, Timestamp, Uid, WorkspaceNames, limits};
 use operation::{Needs, Operation};
 use route::Route;
 use serde::Serialize;
+use std::error::Error as _;
 
 /// One request, taken apart.
 pub(crate) struct Call<'a> {
@@ -46,10 +48,21 @@ pub(crate) struct Call<'a> {
 const AUTHORIZATION_FAILED: &str = "AuthorizationFailed";
 
 pub(crate) async fn handle(State(web): State<Web>, request: Request) -> Response {
-    answer::respond(handle_or_fail(&web, request).await)
+    let is_head = request.method() == Method::HEAD;
+    let response = answer::respond(handle_or_fail(&web, request).await);
+    if is_head { without_body(response) } else { response }
 }
 
-async fn handle_or_fail(web: &Web, request: Request) -> Result<Response, Error> {
+/// The answer to HEAD: the headers of GET, its length among them.
+fn without_body(response: Response) -> Response {
+    let (mut parts, body) = response.into_parts();
+    if let Some(length) = body.size_hint().exact() {
+        parts.headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
+    }
+    Response::from_parts(parts, Body::empty())
+}
+
+async fn handle_or_fail(web: &Web, request: Request) -> Result<Response, Failure> {
     let (parts, body) = request.into_parts();
     let path = parts.uri.path();
     let route = Route::find(&parts.method, path)?;
@@ -57,22 +70,33 @@ async fn handle_or_fail(web: &Web, request: Request) -> Result<Response, Error> 
         .map(|axum::extract::Query(pairs)| pairs)
         .map_err(|_| Error::bad_request("InvalidQuery", "The query cannot be read"))?;
     check_api_version(path, &query)?;
-    let body = to_bytes(body, limits::MAX_BODY_BYTES).await.map_err(|_| {
-        let message = format!("The body is larger than {} bytes", limits::MAX_BODY_BYTES);
-        Error::bad_request("RequestTooLarge", message)
-    })?;
-    let base = base_url(&parts.headers);
+    let body = read_body(body).await?;
+    let base = base_url(&parts.headers, web.behind_proxy);
     let principal = parts.extensions.get::<Principal>().cloned();
-    let principal = principal.ok_or_else(access::unauthorized)?;
+    let principal = principal.ok_or(access::UNAUTHENTICATED)?;
     let call = Call { web, route, principal, query, base, path, body };
     call.check_role().await?;
-    call.answer().await
+    Ok(call.answer().await?)
 }
 
-/// Behind API Gateway the scheme stands in a header.
-fn base_url(headers: &HeaderMap) -> String {
+async fn read_body(body: Body) -> Result<Bytes, Failure> {
+    to_bytes(body, limits::MAX_BODY_BYTES).await.map_err(|error| {
+        let too_large = error.source().is_some_and(|cause| cause.is::<LengthLimitError>());
+        match too_large {
+            true => Failure::BodyTooLarge,
+            false => Error::bad_request("InvalidRequestContent", "The body is incomplete").into(),
+        }
+    })
+}
+
+/// Scheme and host that the client used. Anybody can write the header for the scheme, so it counts
+/// only where a proxy of the deployment does (API Gateway).
+fn base_url(headers: &HeaderMap, behind_proxy: bool) -> String {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    let scheme = text("x-forwarded-proto").unwrap_or("http");
+    let scheme = match text("x-forwarded-proto") {
+        Some("https") if behind_proxy => "https",
+        _ => "http",
+    };
     format!("{scheme}://{}", text(HOST.as_str()).unwrap_or("127.0.0.1"))
 }
 

@@ -2,10 +2,12 @@
 //! the list that it came from.
 
 use super::Call;
+use crate::files::UNRESERVED;
 use axum::response::Response;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use control::Error;
+use percent_encoding::{AsciiSet, PercentEncode, utf8_percent_encode};
 use serde::Serialize;
 
 const SKIP_TOKEN: &str = "$skiptoken";
@@ -49,7 +51,7 @@ impl Call<'_> {
             query.push((SKIP_TOKEN.to_owned(), token));
             let pairs: Vec<String> = query
                 .iter()
-                .map(|(name, value)| format!("{}={}", plain(name), plain(value)))
+                .map(|(name, value)| format!("{}={}", encoded(name), encoded(value)))
                 .collect();
             format!("{}{}?{}", self.base, self.path, pairs.join("&"))
         });
@@ -61,16 +63,9 @@ impl Call<'_> {
     }
 }
 
-/// Percent-encodes what has a meaning in a query.
-fn plain(text: &str) -> String {
-    let mut encoded = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'$' => {
-                encoded.push(char::from(byte));
-            }
-            _ => encoded.push_str(&format!("%{byte:02X}")),
-        }
-    }
-    encoded
+/// Everything that has a meaning in a query, but for the `$` of the token's own name.
+const QUERY: &AsciiSet = &UNRESERVED.remove(b'$');
+
+fn encoded(text: &str) -> PercentEncode<'_> {
+    utf8_percent_encode(text, QUERY)
 }

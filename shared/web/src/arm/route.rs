@@ -2,7 +2,7 @@
 //! without regard to case (section 1.2).
 
 use super::operation::{OPERATIONS, Row};
-use crate::answer::method_not_allowed;
+use crate::Failure;
 use control::jobs::ExperimentPath;
 use control::{ApiError, Error, Kind};
 use http::Method;
@@ -19,18 +19,22 @@ pub(crate) struct Route<'a> {
 impl<'a> Route<'a> {
     /// # Errors
     /// 404 for a path that the API does not have, 405 for a method that it does not take.
-    pub(crate) fn find(method: &Method, path: &'a str) -> Result<Self, Error> {
-        let mut others = Vec::new();
-        for row in OPERATIONS.iter().filter(|row| is_at(path, row.path)) {
-            if row.method == *method {
-                return Ok(Self { row, path });
-            }
-            others.push(row.method.as_str());
+    pub(crate) fn find(method: &Method, path: &'a str) -> Result<Self, Failure> {
+        let rows: Vec<_> = OPERATIONS.iter().filter(|row| is_at(path, row.path)).collect();
+        let taking = |method: &Method| rows.iter().find(|row| row.method == *method);
+        // HEAD is GET without the body (RFC 9110, section 9.3.2), unless it is an operation itself.
+        let head = || taking(&Method::GET).filter(|_| method == Method::HEAD);
+        if let Some(row) = taking(method).or_else(head) {
+            return Ok(Self { row, path });
         }
-        match others.is_empty() {
-            true => Err(not_found(path)),
-            false => Err(method_not_allowed(method, &others)),
+        if rows.is_empty() {
+            return Err(not_found(path).into());
         }
+        let mut allowed: Vec<_> = rows.iter().map(|row| row.method.as_str()).collect();
+        if allowed.contains(&"GET") && !allowed.contains(&"HEAD") {
+            allowed.push("HEAD");
+        }
+        Err(Failure::MethodNotAllowed { method: method.clone(), allowed })
     }
 
     /// The segment that stands where the row's path has `{name}`, as the client spelled it.
@@ -135,7 +139,8 @@ mod tests {
     fn check(method: Method, path: &str, expected: &str) {
         let found = match Route::find(&method, path) {
             Ok(route) => route.row.id.to_owned(),
-            Err(Error::Api(told)) => told.code().to_owned(),
+            Err(Failure::Control(Error::Api(told))) => told.code().to_owned(),
+            Err(Failure::MethodNotAllowed { allowed, .. }) => allowed.join(", "),
             Err(other) => panic!("{other}"),
         };
         assert_eq!(found, expected, "{method} {path}");
@@ -156,7 +161,9 @@ mod tests {
         check(Method::GET, "/", "ResourceNotFound");
         check(Method::GET, "/subscriptions//resourceGroups/g", "ResourceNotFound");
         check(Method::GET, "/subscriptions/s/resourceGroups/g/else", "ResourceNotFound");
-        check(Method::POST, "/subscriptions/s/resourceGroups/g", "MethodNotAllowed");
+        let group = "/subscriptions/s/resourceGroups/g";
+        check(Method::POST, group, "HEAD, PUT, PATCH, DELETE, GET");
+        check(Method::HEAD, "/subscriptions/s", "Subscriptions_Get");
     }
 
     #[test]
