@@ -142,7 +142,7 @@ fn output_place(job: &Job, query: &OutputFilesQuery) -> Result<FilePlace, Error>
     Ok(place)
 }
 
-/// The message is the one that the service was seen to give (section 1.1).
+/// The message is that of the Batch AI service, the code is ours (docs/contract.md, "Errors").
 fn not_on_a_mount(id: &str) -> Error {
     Error::bad_request(
         "OutputDirectoryNotFound",

@@ -15,7 +15,7 @@ impl Usages {
         Self { context: context.clone() }
     }
 
-    /// All meters of a region (section 3.8), used or not.
+    /// All meters of a region (docs/contract.md, "Quotas and usages"), used or not.
     ///
     /// # Errors
     /// What the table reports.

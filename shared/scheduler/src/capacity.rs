@@ -122,7 +122,7 @@ fn grow(snapshot: &CapacitySnapshot, wanted: u32, now: Timestamp) -> Option<Acti
     }
 }
 
-/// As the service said it (section 3.3).
+/// Code and message of the Batch AI service (docs/contract.md, "Clusters").
 fn core_quota_reached() -> ResourceError {
     ResourceError::new("AccountCoreQuotaReached", "The specified account has reached core quota")
 }

@@ -1,4 +1,5 @@
-//! Signed downloads, whole or in part (section 3.7). The link is the permission: no token is needed.
+//! Signed downloads, whole or in part (docs/contract.md, "Output files"). The link is the
+//! permission: no token is needed.
 
 use crate::{Web, answer};
 use axum::body::Body;

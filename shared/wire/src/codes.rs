@@ -1,5 +1,5 @@
-//! Codes of refused requests. None of the service's own was ever recorded (section 9), so these are
-//! ours, in the style of Azure Resource Manager.
+//! Codes of refused requests. No recording has one of the Batch AI service, so these are ours, in
+//! the style of Azure Resource Manager (docs/contract.md, "Errors").
 
 /// The body is no JSON at all, or not an object.
 pub const INVALID_REQUEST_CONTENT: &str = "InvalidRequestContent";

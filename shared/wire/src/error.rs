@@ -8,7 +8,7 @@ use std::fmt;
 /// Violations that are told one by one; the rest is counted. A body can hold thousands.
 const MAX_LISTED: usize = 20;
 
-/// `CloudError` of the contract (section 1.1).
+/// `CloudError` of the contract (docs/contract.md, "Errors").
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "CloudError")]
 pub struct ErrorBody {
@@ -34,7 +34,8 @@ impl ErrorBody {
         Self { error: ErrorContent { code, message, target: None, details: Vec::new() } }
     }
 
-    /// The 404 of a resource, with the recorded codes and messages (section 1.1).
+    /// The 404 of a resource. Codes and messages are the recorded ones; those of file servers and
+    /// resource groups follow the same form (docs/contract.md, "Errors").
     pub fn not_found(kind: ResourceKind, name: &str) -> Self {
         let (code, noun) = kind.not_found();
         Self::new(code, format!("The specified {noun} {name} is not found"))

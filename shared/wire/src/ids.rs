@@ -1,5 +1,5 @@
 //! ARM ids and types, and the other names that are built from names: operation keys, directories
-//! on shared storage, entity tags (sections 1.2, 2.2, 3.3, 3.5).
+//! on shared storage, entity tags (docs/contract.md, "Names and ids").
 //!
 //! Literal segments of ids are matched without regard to case and written in one spelling.
 
@@ -155,8 +155,8 @@ fn directory(names: &WorkspaceNames) -> String {
     format!("{}/{}/workspaces/{}", names.subscription, names.resource_group, names.workspace)
 }
 
-/// The subnet of a file server that was created without one: the service made a network for it
-/// (section 3.4).
+/// The subnet of a file server that was created without one: the Batch AI service created a network
+/// for it (docs/contract.md, "File servers").
 pub fn own_subnet_id(subscription: &Name, file_server: &Uid) -> String {
     format!(
         "/subscriptions/{subscription}/resourceGroups/fileserverrg-{file_server}/providers/Microsoft.Network/virtualNetworks/{file_server}vnet/subnets/Subnet-1"

@@ -1,4 +1,4 @@
-//! Rules of names in paths and ids (section 1.2).
+//! Rules of names in paths and ids (docs/contract.md, "Names and ids").
 //!
 //! A name also becomes part of directory names on shared storage, so none may be `.` or `..`.
 

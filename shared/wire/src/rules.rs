@@ -9,7 +9,8 @@ use serde_json::json;
 pub(crate) const LARGEST_NUMBER: u32 = i32::MAX.unsigned_abs();
 
 /// Text that came from a user, safe to show in a message: quoted, escaped and cut short. All of it
-/// is ASCII, as an error's message may also become the reason phrase of HTTP (section 1).
+/// is ASCII, as an error's message may also become the reason phrase of HTTP (docs/contract.md,
+/// "Errors").
 pub(crate) fn quoted(text: &str) -> String {
     const LONGEST: usize = 64;
     let shown: String = text.chars().take(LONGEST).collect();
@@ -87,7 +88,8 @@ pub(crate) fn vm_size(place: &Place<'_>) -> Option<String> {
     matching(place, &[&patterns::VM_SIZE])
 }
 
-/// A machine size that clusters may have: not all of Azure's (section 4).
+/// A machine size that clusters may have: not all of Azure's (docs/contract.md, "Quotas and
+/// usages").
 pub(crate) fn cluster_vm_size(place: &Place<'_>) -> Option<String> {
     let size = vm_size(place)?;
     let upper = size.to_ascii_uppercase();

@@ -71,9 +71,9 @@ pub fn responses() -> BTreeMap<String, Value> {
         .collect()
 }
 
-/// What the generator cannot know: a field without a value is absent, never `null` (section 1);
-/// clients are to ignore what they do not know; numbers are those of the contract; and comments in
-/// the code are for those who read the code.
+/// What the generator cannot know: a field without a value is absent, never `null`
+/// (docs/contract.md, "REST conventions"); clients ignore fields that they do not know; integers
+/// have the formats of the contract; comments of the code are not descriptions for users.
 fn simplify(schema: &mut Value) {
     match schema {
         Value::Object(keywords) => {

@@ -1,5 +1,5 @@
-//! Long-running operations (section 2). The names of the two URLs look swapped, but that is what
-//! the service sent.
+//! Long-running operations (docs/contract.md, "Long-running operations"). The names of the two URLs
+//! look swapped, but that is what the service sent.
 
 use super::Call;
 use crate::answer;

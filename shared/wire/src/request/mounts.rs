@@ -1,4 +1,4 @@
-//! `mountVolumes` of clusters and jobs (section 8).
+//! `mountVolumes` of clusters and jobs (docs/contract.md, "Mounts").
 
 use super::secret::{self, GivenSecret};
 use crate::patterns::{self, Pattern};

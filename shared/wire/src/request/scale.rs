@@ -1,4 +1,5 @@
-//! `scaleSettings`: a fixed number of nodes, or a range that follows the queue (section 3.3).
+//! `scaleSettings`: a fixed number of nodes, or a range that follows the queue (docs/contract.md,
+//! "Clusters").
 
 use crate::read::{Fields, Place};
 use crate::rules;

@@ -1,4 +1,5 @@
-//! Jobs: what they were asked to be, and how far they are (sections 3.5 and 3.6).
+//! Jobs: what was requested, and their state of execution (docs/contract.md, "Jobs" and "Execution
+//! states").
 
 use super::mounts::MountVolumesBody;
 use super::parts::{self, BatchAiError, Resource, SecretName};

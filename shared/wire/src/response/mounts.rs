@@ -1,4 +1,4 @@
-//! `mountVolumes` of clusters and jobs, echoed (section 8).
+//! `mountVolumes` of clusters and jobs, echoed (docs/contract.md, "Mounts").
 
 use model::{
     AzureBlobFileSystem, AzureFileShare, FileServerMount, MountVolumes, ResourceId, UnmanagedMount,
