@@ -1,4 +1,5 @@
-//! Keys derived from the one master key: for secrets at rest, for download links, for node tokens.
+//! Keys derived from the one master key: for secrets in the table, for signatures (download links,
+//! continuation tokens, completed operations), for node tokens.
 
 use crate::Error;
 use base64::Engine;

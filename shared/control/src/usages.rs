@@ -1,5 +1,5 @@
-//! What is used of what may be used. It is counted where it changes: in the commits that create and
-//! remove clusters and nodes.
+//! Usages and quotas. Usage is counted where it changes: in the commits that create and remove
+//! clusters and nodes.
 
 use crate::{Context, Error};
 use model::{Account, Charge, Meter, Name};

@@ -17,7 +17,7 @@ use model::{
 #[derive(Clone, Debug)]
 pub struct CapacitySnapshot {
     pub cluster: Cluster,
-    /// Its nodes could not be what was asked for, so it gets none.
+    /// The cluster asks for something that this version cannot provide, so it gets no nodes.
     pub blocked: bool,
     pub nodes: Vec<Node>,
     /// Widths of queued jobs, in order, as far as they can matter.
@@ -127,8 +127,8 @@ fn core_quota_reached() -> ResourceError {
     ResourceError::new("AccountCoreQuotaReached", "The specified account has reached core quota")
 }
 
-/// Nodes whose last job has ended, or that can end it no more. A removal that failed waits for its
-/// backoff.
+/// Leaving nodes that no attempt occupies any more, and lost ones. A removal that failed waits for
+/// its backoff.
 fn removals(nodes: &[Node], now: Timestamp) -> Vec<Action> {
     let removable = |node: &&Node| match &node.state {
         NodeState::Leaving { occupant, reason, .. } => {

@@ -1,8 +1,8 @@
 //! What is overdue, lost or left over.
 //!
-//! Policies are tried in the order of [`plan`]; each is one function. Silence is not death: what the
-//! cloud reports of an instance is final, and a silent node is given up at its lease only when its
-//! instance is not known to run and few others are silent too.
+//! Policies are applied in the order of [`plan`]; each is one function. Silence is not death: what
+//! the cloud reports of an instance is final, and a silent node is lost when its lease ends only if
+//! its instance is not known to run and few others are silent too.
 
 use crate::Action;
 use model::{

@@ -1,5 +1,5 @@
-//! ARM ids and types, and the other names that are built from names: operation keys, directories
-//! on shared storage, entity tags (docs/contract.md, "Names and ids").
+//! ARM ids and types, and what else is built from names and uids: directories on shared storage,
+//! entity tags (docs/contract.md, "Names and ids").
 //!
 //! Literal segments of ids are matched without regard to case and written in one spelling.
 
