@@ -192,8 +192,8 @@ impl Clusters {
         }
     }
 
-    /// Replaces the scale settings as a whole, and so the extensions (docs/contract.md, "Clusters").
-    /// The counts are those before anything follows from the new settings.
+    /// Replaces the scale settings as a whole, and so the extensions (docs/contract.md,
+    /// "Clusters"). The counts are those before anything follows from the new settings.
     ///
     /// # Errors
     /// 404 when there is no such cluster, 409 while it is being deleted.

@@ -30,8 +30,8 @@ pub(crate) async fn clear_experiment(
     for job in page.items {
         waiting |= !remove_job(context, uid, &job.names.job.key()).await?;
     }
-    // When all that is left are jobs that are still ending, the schedule makes the next pass. Jobs on
-    // further pages do not wait for it.
+    // When all that is left are jobs that are still ending, the schedule makes the next pass. Jobs
+    // on further pages do not wait for it.
     if !waiting || page.next.is_some() {
         context.hint(Function::Recovery, &experiment.target()).await;
     }

@@ -2,8 +2,8 @@
 //!
 //! Quotas count cores per family (docs/contract.md, "Quotas and usages"), TensorFlow's workers are
 //! limited by GPUs (docs/contract.md, "Toolkits"). Names of Azure follow
-//! `STANDARD_{family}{cores}{features}[_v{n}]`, those of EC2 `{family}.{multiple}xlarge`, four cores
-//! for each multiple.
+//! `STANDARD_{family}{cores}{features}[_v{n}]`, those of EC2 `{family}.{multiple}xlarge`, four
+//! cores for each multiple.
 
 use serde::{Deserialize, Serialize};
 

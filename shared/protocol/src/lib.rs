@@ -97,8 +97,8 @@ pub enum End {
     Exited { exit_code: i32 },
     /// The job preparation ended with a code other than 0.
     PreparationFailed { exit_code: i32 },
-    /// What the job asks for cannot be had: a mount that fails, a path that leads nowhere or may not
-    /// be written to. Another node would not help.
+    /// What the job asks for cannot be provided: a mount fails, or a path does not exist or is not
+    /// writable. Another node would not help.
     NotProvided { problem: Problem },
     /// The node could not do its own part: its job directory is full or not writable, no process
     /// could be started. The job is not to blame, and may run on another node.

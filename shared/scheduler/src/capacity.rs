@@ -12,7 +12,7 @@ use model::{
     Cluster, Ending, LeaveReason, Node, NodeState, ResourceError, ScaleSettings, Timestamp, limits,
 };
 
-/// What capacity looks at. The cluster is read first and the queue after it: what is submitted
+/// The input of capacity. The cluster is read first and the queue after it: what is submitted
 /// later changes the version of a cluster that becomes dormant.
 #[derive(Clone, Debug)]
 pub struct CapacitySnapshot {

@@ -7,7 +7,7 @@
 use crate::Action;
 use model::{Cluster, Node, NodeId, NodeState, QueueEntry, Timestamp, limits};
 
-/// What dispatch looks at: the head of the queue and the idle markers, not every node.
+/// The input of dispatch: the head of the queue and the idle markers, not every node.
 #[derive(Clone, Debug)]
 pub struct DispatchSnapshot {
     pub cluster: Cluster,

@@ -55,7 +55,8 @@ impl fmt::Display for FileServerId {
 }
 
 /// `/subscriptions/{}/resourceGroups/{}/providers/Microsoft.BatchAI/workspaces/{}/{kind}/{}`.
-/// The singular `workspace` stands in an example of the swagger, from where people copy it.
+/// The singular `workspace` is accepted too: an example of the swagger has it, and users copy it
+/// (docs/contract.md, "Names and ids").
 fn parse_child(text: &str, kind: &str) -> Option<(WorkspaceNames, Name)> {
     let segments: Vec<&str> = text.trim_matches('/').split('/').collect();
     let [
@@ -139,7 +140,7 @@ pub fn job_id(names: &JobNames) -> String {
     format!("{}/jobs/{}", experiment_id(&names.workspace, &names.experiment), names.job)
 }
 
-/// `jobOutputDirectoryPathSegment`: where the output of this very job stands below a path prefix,
+/// `jobOutputDirectoryPathSegment`: the directory of this job's output below a path prefix,
 /// `{sub}/{rg}/workspaces/{ws}/experiments/{exp}/jobs/{job}/{uid}`.
 pub fn job_output_path_segment(job: &Job) -> String {
     let JobNames { workspace: names, experiment, job: name } = &job.names;

@@ -1,4 +1,4 @@
-//! The JSON of Batch AI, API 2018-05-01: what requests may say and what responses look like.
+//! The JSON of Batch AI, API 2018-05-01: the rules of requests and the bodies of responses.
 //!
 //! [`request`] turns the bytes of a body into what `model` works with, and holds every rule that a
 //! request has to keep; [`response`] turns `model` into bodies; [`schema`] describes both. The

@@ -107,7 +107,7 @@ pub(crate) fn cluster_vm_size(place: &Place<'_>) -> Option<String> {
     Some(size)
 }
 
-/// A word out of an enumeration, without regard to case.
+/// A value of an enumeration, compared without regard to case.
 pub(crate) fn one_of<T: Copy>(place: &Place<'_>, choices: &[(&str, T)]) -> Option<T> {
     let words = || choices.iter().map(|(choice, _)| *choice).collect::<Vec<&str>>();
     place.describe(|| json!({ "enum": words() }));
@@ -134,8 +134,8 @@ pub(crate) fn either(fields: &Fields<'_>, one: &str, other: &str) {
     }
 }
 
-/// The items of a list that `read` can read, each with its place; the others have been told to the
-/// report. At most [`limits::MAX_DIRECTORIES`].
+/// The valid items of a list, each with its place; violations of the others are in the report. At
+/// most [`limits::MAX_DIRECTORIES`].
 pub(crate) fn list_of<'a, T>(
     list: &Place<'a>,
     read: impl Fn(&Fields<'a>) -> Option<T>,

@@ -2,9 +2,9 @@
 //! contract's definitions.
 //!
 //! Those of requests are written by the rules themselves (see `read`), those of responses by the
-//! types that are sent. So neither can say anything that the service does not do. What the rules
-//! say in words only (a sum, a comparison of two fields) stands in no schema: a body that fits its
-//! schema can still be refused.
+//! types that are sent. So neither can differ from what the service does. Rules that JSON Schema
+//! cannot express (a sum, a comparison of two fields) are in no schema: a body that fits its schema
+//! can still be refused.
 
 use crate::read;
 use crate::request;
@@ -21,7 +21,7 @@ use std::collections::BTreeMap;
 /// Where components refer to each other.
 const COMPONENTS: &str = "/components/schemas";
 
-/// The bodies of requests. Each stands for itself, without references.
+/// The bodies of requests, each without references to others.
 pub fn requests() -> BTreeMap<&'static str, Value> {
     BTreeMap::from([
         ("WorkspaceCreateParameters", read::schema(request::workspace)),

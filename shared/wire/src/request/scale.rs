@@ -12,7 +12,7 @@ const DEALLOCATION: [(&str, NodeDeallocation); 3] = [
     ("waitforjobcompletion", NodeDeallocation::WaitForJobCompletion),
 ];
 
-/// What a cluster gets that says nothing about its scale: the contract's default target.
+/// The scale of a cluster whose request has no `scaleSettings`: the contract's default target.
 pub(super) const NO_NODES: ScaleSettings = ScaleSettings::Manual {
     target_node_count: 0,
     node_deallocation_option: NodeDeallocation::Requeue,

@@ -140,7 +140,7 @@ pub struct AttemptView {
     pub result: Option<String>,
 }
 
-/// `waiting` says why a queued job does not run yet.
+/// `waiting` is why a queued job does not run yet; it is shown only while the job is queued.
 pub fn job(job: &Job, waiting: Option<&Waiting>) -> Resource<JobProperties> {
     let spec = &job.spec;
     let command = |line: &String| CommandLine { command_line: line.clone() };
