@@ -55,7 +55,7 @@ impl fmt::Display for FileServerId {
 }
 
 /// `/subscriptions/{}/resourceGroups/{}/providers/Microsoft.BatchAI/workspaces/{}/{kind}/{}`.
-/// The singular `workspace` is accepted too: an example of the swagger has it, and users copy it
+/// The singular `workspace` is accepted too: examples of the swagger have it, and users copy them
 /// (docs/contract.md, "Names and ids").
 fn parse_child(text: &str, kind: &str) -> Option<(WorkspaceNames, Name)> {
     let segments: Vec<&str> = text.trim_matches('/').split('/').collect();
@@ -164,7 +164,8 @@ pub fn own_subnet_id(subscription: &Name, file_server: &Uid) -> String {
     )
 }
 
-/// `ETag` in the form that the service used: `"0x8D5CBEE5B1F2C5E"`, with its quotes.
+/// `ETag` in the form of the Batch AI service, `"0x8D5CBF6DC57FB16"`, with its quotes
+/// (docs/contract.md, "REST conventions").
 pub fn etag(uid: &Uid) -> String {
     let digits: String = uid.as_str().chars().filter(|c| *c != '-').take(16).collect();
     format!("\"0x{}\"", digits.to_ascii_uppercase())

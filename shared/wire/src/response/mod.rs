@@ -1,5 +1,5 @@
-//! Response bodies as the Batch AI service sent them: the same fields in the same order. A field
-//! without a value is absent, never `null` (docs/contract.md, "REST conventions").
+//! Response bodies with the fields that the Batch AI service sent. A field without a value is absent,
+//! never `null` (docs/contract.md, "REST conventions").
 //!
 //! What this project adds is under `properties.extensions`, which the official clients
 //! ignore.
