@@ -1,5 +1,5 @@
-//! The environment of a job, and the directories that its variables name (wire-behaviour.md, sections
-//! 5.1 and 6.1). Pure: nothing here looks at the file system.
+//! The environment of a job, and the directories that its variables name (docs/contract.md,
+//! "Directories on nodes" and "Environment variables"). Pure: nothing here reads the file system.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -112,7 +112,7 @@ fn service_variables(
 }
 
 /// One line per node. With one slot a plain `mpirun` starts one process per node, which is the
-/// default of `processCount` (wire-behaviour.md, section 7).
+/// default of `processCount` (docs/contract.md, "Toolkits").
 pub fn host_file(hosts: &[String]) -> String {
     hosts.iter().map(|host| format!("{host} slots=1 max-slots=1\n")).collect()
 }

@@ -114,7 +114,7 @@ impl NotProvided {
 }
 
 /// Codes `NFSMountError` and `UnmanagedFileSystemMountError` follow the pattern of the recorded
-/// `AZFMountError` and `BFSMountError` (wire-behaviour.md, section 3.6); the others are ours.
+/// `AZFMountError` and `BFSMountError` (docs/contract.md, "Errors of jobs"); the others are ours.
 impl From<NotProvided> for Problem {
     fn from(error: NotProvided) -> Problem {
         let message = error.to_string();

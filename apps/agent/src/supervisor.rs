@@ -47,7 +47,7 @@ const KILL_AGAIN_AT_MOST: Duration = Duration::from_millis(200);
 const SHELL: &str = "/bin/bash";
 
 /// Read before the command, although the shell is not interactive: preparations put their
-/// `source .../mpivars.sh` and `export PYTHONPATH` there (wire-behaviour.md, section 5.3). On a line
+/// `source .../mpivars.sh` and `export PYTHONPATH` there (docs/contract.md, "Commands"). On a line
 /// of its own, so that the command stays what it was; `:` so that it begins with `$?` = 0.
 const PROLOGUE: &str = "[ ! -r ~/.bashrc ] || . ~/.bashrc; :\n";
 

@@ -136,7 +136,7 @@ impl Clusters {
             |id| uid_of(servers, id),
             suffix,
         )?;
-        // A cluster is in the subnet of what it mounts (section 3.3).
+        // A cluster is in the subnet of what it mounts (docs/contract.md, "Clusters").
         let of_server = servers.first().and_then(|server| server.spec.subnet_id.clone());
         spec.subnet_id = spec.subnet_id.or(of_server);
         let errors = provided::cluster_problem(&spec).into_iter().collect();
@@ -192,8 +192,8 @@ impl Clusters {
         }
     }
 
-    /// Replaces the scale settings as a whole (section 3.3), and so the extensions. The counts are
-    /// those before anything follows from the new settings.
+    /// Replaces the scale settings as a whole, and so the extensions (docs/contract.md,
+    /// "Clusters"). The counts are those before anything follows from the new settings.
     ///
     /// # Errors
     /// 404 when there is no such cluster, 409 while it is being deleted.

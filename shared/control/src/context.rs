@@ -12,8 +12,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use table::Table;
 
-/// How often a reaction is repeated after others wrote first, before the caller is told so. Each
-/// try reads the newest state, so more tries than writers of one record are never needed.
+/// How often a reaction is repeated after a conflict before it fails with [`Error::Busy`]. Each try
+/// reads the newest state, so it takes as many tries as there are concurrent writers of a record.
 const MAX_TRIES: usize = 20;
 
 /// Shared by all services; a clone is a pointer.
@@ -42,7 +42,7 @@ pub struct Settings {
     pub quota: Quota,
     /// Where the trees of the file servers are, one directory each, named by uid.
     pub file_server_root: PathBuf,
-    /// Whether users are told that directory: only where it is on their own machine.
+    /// Whether responses show that directory: only where it is on the user's own machine.
     pub shows_local_paths: bool,
 }
 
@@ -77,8 +77,8 @@ impl Context {
         Draft::new(self.now(), self.settings.quota)
     }
 
-    /// Commits what became of a draft and announces it. Answers the launches whose intent is now
-    /// recorded: only [`crate::execute`] makes any.
+    /// Commits a draft, then sends its hints and notifications. Returns the launches whose intent
+    /// is now recorded; only the plans of [`crate::execute`] have any.
     ///
     /// # Errors
     /// A conflict when a record changed since it was read: read again, react again.
@@ -105,10 +105,10 @@ impl Context {
     }
 }
 
-/// Repeats a step for as long as somebody else wrote first.
+/// Repeats a step after conflicts, at most [`MAX_TRIES`] times in all.
 ///
 /// # Errors
-/// Those of the step; [`Error::Busy`] when others always wrote first.
+/// Those of the step; [`Error::Busy`] when every try met a conflict.
 pub(crate) async fn replan<T, F>(mut step: impl FnMut() -> F) -> Result<T, Error>
 where
     F: Future<Output = Result<T, Error>>,

@@ -30,14 +30,15 @@ pub(crate) async fn clear_experiment(
     for job in page.items {
         waiting |= !remove_job(context, uid, &job.names.job.key()).await?;
     }
-    // While jobs end, the schedule comes back; their order would hide those behind them.
+    // When all that is left are jobs that are still ending, the schedule makes the next pass. Jobs
+    // on further pages do not wait for it.
     if !waiting || page.next.is_some() {
         context.hint(Function::Recovery, &experiment.target()).await;
     }
     Ok(())
 }
 
-/// Whether the job is gone; one that runs is when its processes have ended.
+/// Whether the job is removed already. A running one is removed when its processes have ended.
 async fn remove_job(context: &Context, experiment: &Uid, name: &str) -> Result<bool, Error> {
     replan(|| async {
         let Some(job) = context.table.job_named(experiment, name).await? else { return Ok(true) };
@@ -114,7 +115,7 @@ pub(crate) async fn clear_resource_group(
     finish(context, &group).await
 }
 
-/// A conflict means that somebody else is at it; the next pass reads again.
+/// A conflict means that another writer was first; the next pass reads again.
 async fn begin<R: Resource>(context: &Context, resource: &R) -> Result<(), Error> {
     if resource.deletion().is_some() {
         return Ok(());

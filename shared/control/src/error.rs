@@ -1,5 +1,6 @@
-//! What can go wrong in the control plane. A 4xx is made by the explicit constructors of
-//! [`ApiError`] only; everything else is ours and becomes a logged 500.
+//! The errors of the control plane. The caller's mistakes are [`ApiError`]s, which only explicit
+//! constructors make. Everything else is ours: it is logged and becomes a 500, except for the
+//! failures of storage that the crate `web` lists (busy, full, too large).
 
 use crate::ports::PortError;
 use lifecycle::size::TooLarge;
@@ -8,14 +9,14 @@ use wire::{ErrorBody, Violations};
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The caller's doing; they are told.
+    /// The caller's mistake, with the body that describes it.
     #[error("{}: {}", .0.code(), .0.message())]
     Api(Box<ApiError>),
     #[error("the table could not be used")]
     Table(#[from] table::Error),
     #[error("the state changed in between")]
     Refused(#[from] Refused),
-    /// Others wrote first, again and again.
+    /// Every try lost against another writer.
     #[error("too many writers of the same record")]
     Busy,
     #[error("a port failed")]
@@ -32,7 +33,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// Somebody else wrote first: read again and plan again.
+    /// Another writer was first: read again and plan again.
     pub fn is_conflict(&self) -> bool {
         match self {
             Self::Table(error) => error.is_conflict(),

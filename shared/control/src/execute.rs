@@ -15,7 +15,7 @@ use scheduler::Action;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Progress {
     Complete,
-    /// The state has moved on and the rest was dropped: time for another plan.
+    /// The state changed meanwhile; the remaining actions were dropped, and a new plan is needed.
     Stale,
 }
 
@@ -66,8 +66,9 @@ async fn carry_out(
     Ok(())
 }
 
-/// Everything that the action concerns, as it is now. A node that is to leave is the one that was
-/// planned on: it may have been heard, or have taken another job, since.
+/// Everything that the action concerns, as it is now; but of a node that is to leave, the record
+/// that the plan was made on. If that node has reported or taken another job since, the commit
+/// conflicts.
 async fn read_for(
     context: &Context,
     cluster: &Cluster,
@@ -110,7 +111,8 @@ fn fresh_ids(context: &Context, cluster: &Cluster, action: &Action) -> Option<Fr
     Some(FreshIds { launch: context.new_uid(), nodes: (0..*count).map(node).collect() })
 }
 
-/// Terminates the instance first. Only when nothing of it runs any more does the node's record go.
+/// Terminates the instance first. The node's record is removed only when nothing of the instance
+/// runs any more.
 async fn remove(context: &Context, cluster: &Cluster, id: &NodeId) -> Result<(), Error> {
     let reference = cluster.reference();
     let Some(node) = context.table.node(&reference, id).await? else { return Ok(()) };

@@ -37,7 +37,7 @@ impl Experiments {
         existing_in(&self.context, &workspace, name).await
     }
 
-    /// Idempotent: an existing experiment is answered as it is (section 3.2).
+    /// Idempotent: an existing experiment is answered as it is (docs/contract.md, "Experiments").
     pub async fn put(&self, names: &WorkspaceNames, name: &Name) -> Result<Experiment, Error> {
         let (uid, etag) = (self.context.new_uid(), self.context.new_uid());
         replan(|| async {

@@ -306,7 +306,7 @@ fn provisioned(
         Err(error) => {
             tracing::error!(file_server = %server.name, %error, "it cannot be provisioned");
             after.state = FileServerState::Failed { since: now };
-            // Code and message that the service was seen to use (section 1.1).
+            // Code and message of the Batch AI service (docs/contract.md, "Errors").
             let (code, message) =
                 ("FileServerProvisioningFailed", "File Server provisioning has failed");
             started.failed(ResourceError::new(code, message), now)

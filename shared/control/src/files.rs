@@ -29,8 +29,11 @@ impl Files {
         Self { context: context.clone() }
     }
 
-    /// One level of an output directory, in byte order of the names, from behind `after` on.
-    /// A directory that is not there (yet) is empty: clients poll this until a file shows up.
+    /// All entries of one directory level, in byte order of their names. A directory that does not
+    /// exist is listed as empty: clients poll it until a file appears.
+    ///
+    /// # Errors
+    /// 400 when the output directory is unknown or not below a mounted file server.
     pub fn list(
         &self,
         job: &Job,
@@ -76,7 +79,7 @@ impl Files {
         };
         let root = open_root(&file_servers::directory(&self.context, file_server))
             .map_err(|_| missing())?;
-        // Looked at before it is opened: to open a pipe is to wait for somebody who writes to it.
+        // Checked before it is opened: opening a pipe blocks until a process writes to it.
         match root.metadata(path) {
             Ok(metadata) if metadata.is_file() => root.open(path).map_err(|_| missing().into()),
             Ok(_) | Err(_) => Err(missing().into()),
@@ -88,7 +91,8 @@ fn open_root(directory: &std::path::Path) -> std::io::Result<Dir> {
     Dir::open_ambient_dir(directory, ambient_authority())
 }
 
-/// Not there, not a directory, outside of what may be seen, or with a name that nothing can have.
+/// Does not exist, is not a directory, leads out of the file server, or has a name that no file can
+/// have.
 fn is_absent(error: &std::io::Error) -> bool {
     matches!(
         error.kind(),
@@ -147,7 +151,7 @@ fn output_place(job: &Job, query: &OutputFilesQuery) -> Result<FilePlace, Error>
     Ok(place)
 }
 
-/// The message is the one that the service was seen to give (section 1.1).
+/// The message is that of the Batch AI service, the code is ours (docs/contract.md, "Errors").
 fn not_on_a_mount(id: &str) -> Error {
     Error::bad_request(
         "OutputDirectoryNotFound",
@@ -175,7 +179,7 @@ fn under_mount(prefix: &str, root: &str, mounts: &[MountPoint]) -> Option<FilePl
     })
 }
 
-/// Joins paths, leaving out what means nothing.
+/// Joins paths and drops empty components and `.`.
 fn join<'a>(parts: impl IntoIterator<Item = &'a str>) -> String {
     let components = parts.into_iter().flat_map(|part| part.split('/'));
     components.filter(|it| !it.is_empty() && *it != ".").collect::<Vec<_>>().join("/")

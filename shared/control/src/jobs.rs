@@ -332,7 +332,8 @@ fn job_names(experiment: &Experiment, name: &Name) -> JobNames {
     }
 }
 
-/// TensorFlow workers share the GPUs of their nodes, one each at least (section 4).
+/// A TensorFlow job has at most one worker per GPU, or per node where nodes have no GPU
+/// (docs/contract.md, "Toolkits").
 fn refuse_crowded_workers(cluster: &Cluster, request: &JobRequest) -> Result<(), Error> {
     let Toolkit::TensorFlow(settings) = &request.toolkit else { return Ok(()) };
     let workers = settings.worker_count.unwrap_or(request.node_count);

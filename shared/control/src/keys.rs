@@ -1,4 +1,5 @@
-//! Keys derived from the one master key: for secrets at rest, for download links, for node tokens.
+//! Keys derived from the one master key: for secrets in the table, for signatures (download links,
+//! continuation tokens, completed operations), for node tokens.
 
 use crate::Error;
 use base64::Engine;
@@ -99,7 +100,7 @@ impl Keys {
         URL_SAFE_NO_PAD.encode(&mac(&self.links, &["page", list, position])[..16])
     }
 
-    /// The signature of an operation that is not stored: its id, and what is to be said of it.
+    /// The signature of an operation that is not stored: its id and its encoded result.
     pub fn sign_operation(&self, id: &Uid, body: &str) -> String {
         URL_SAFE_NO_PAD.encode(&mac(&self.links, &["operation", id.as_str(), body])[..16])
     }

@@ -2,8 +2,8 @@
 //! react, commits the change, and carries out what follows from it.
 //!
 //! The rules of this crate: nothing is decided here that `scheduler`, `lifecycle` or `model` could
-//! decide; every write is conditional; the intent is stored before the effect; a message is never
-//! believed, it only says which state to read.
+//! decide; every write is conditional; the intent is stored before the effect; a hint carries no
+//! state, it only names the target to read.
 
 mod assignment;
 pub mod autoscaler;

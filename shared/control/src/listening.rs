@@ -21,13 +21,14 @@ impl Listening {
         Self(Some(Mutex::new(Times { since: now, alive_at: now })))
     }
 
-    /// Behind an endpoint that does not stop with a process. An outage of that is told by many
-    /// nodes that fall silent at once.
+    /// Behind an endpoint that does not stop with a process. Its outage shows as many nodes that
+    /// are silent at once (see `scheduler::recovery`).
     pub fn always() -> Self {
         Self(None)
     }
 
-    /// Since when nodes have been heard without a pause. A jump of the clock counts as a pause.
+    /// Since when nodes could reach the service without a pause. A forward jump of the clock counts
+    /// as a pause.
     pub fn since(&self, now: Timestamp) -> Timestamp {
         let Some(times) = &self.0 else { return Timestamp(0) };
         let mut times = times.lock().unwrap_or_else(PoisonError::into_inner);

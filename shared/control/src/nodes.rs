@@ -218,7 +218,8 @@ pub fn is_news(request: &SyncRequest, desired: &Desired) -> bool {
     }
 }
 
-/// For agents whose requests cannot be held: soon while something may come, else at the heartbeat.
+/// For agents whose requests cannot be held: every second while the node may get work, every half
+/// heartbeat while it runs some.
 fn ask_again_millis(desired: &Desired) -> u64 {
     match desired {
         Desired::Idle | Desired::Prepare { .. } | Desired::Stop { .. } | Desired::Leave { .. } => {

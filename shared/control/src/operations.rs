@@ -1,8 +1,8 @@
 //! Long-running operations, and what the API's writes answer.
 //!
-//! An operation that is done with the request that started it is not stored: its URL carries all
-//! that there is to say, signed. Only what takes longer (the end of a running job, a deletion, the
-//! provisioning of a file server) is a record, which expires a day after its end.
+//! An operation that completes with the request that started it is not stored: its signed URL has
+//! all of it. Only an operation that takes longer (the end of a running job, a deletion, the
+//! provisioning of a file server) is a record, which expires a day after its last change.
 
 use crate::{ApiError, Context, Error, Kind};
 use base64::Engine;

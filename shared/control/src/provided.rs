@@ -1,8 +1,9 @@
-//! What the API takes, but this version cannot carry out: said at once, in place of waiting for it.
+//! What the API accepts but this version cannot carry out: such a job fails immediately with a
+//! reason, such a cluster shows the reason and gets no nodes.
 
 use model::{ClusterSpec, JobSpec, MountVolumes, ResourceError, SecretVariable, Toolkit};
 
-/// Why such a job can never run.
+/// Why a job with this specification can never run; `None` when it can.
 pub(crate) fn job_problem(spec: &JobSpec) -> Option<ResourceError> {
     let container = spec.container.as_ref().map(|_| {
         ResourceError::new(
@@ -16,7 +17,8 @@ pub(crate) fn job_problem(spec: &JobSpec) -> Option<ResourceError> {
         .or_else(|| secret_problem(spec.secrets.as_deref().unwrap_or_default()))
 }
 
-/// Why such a cluster can never have nodes. Performance counters are no reason: nodes do without.
+/// Why a cluster with this specification can never have nodes; `None` when it can. Performance
+/// counters are stored and have no effect.
 pub(crate) fn cluster_problem(spec: &ClusterSpec) -> Option<ResourceError> {
     let secrets = spec.setup_task.as_ref().map(|task| task.secrets.as_slice());
     mount_problem(spec.mounts.as_ref()).or_else(|| secret_problem(secrets.unwrap_or_default()))

@@ -1,5 +1,5 @@
-//! What is used of what may be used. It is counted where it changes: in the commits that create and
-//! remove clusters and nodes.
+//! Usages and quotas. Usage is counted where it changes: in the commits that create and remove
+//! clusters and nodes.
 
 use crate::{Context, Error};
 use model::{Account, Charge, Meter, Name};
@@ -15,7 +15,7 @@ impl Usages {
         Self { context: context.clone() }
     }
 
-    /// All meters of a region (section 3.8), used or not.
+    /// All meters of a region (docs/contract.md, "Quotas and usages"), used or not.
     ///
     /// # Errors
     /// What the table reports.

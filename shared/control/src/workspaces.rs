@@ -45,7 +45,7 @@ impl Workspaces {
         existing(&self.context, names).await
     }
 
-    /// Idempotent: an existing workspace is answered as it is (section 3.1).
+    /// Idempotent: an existing workspace is answered as it is (docs/contract.md, "Workspaces").
     pub async fn put(
         &self,
         names: &WorkspaceNames,

@@ -15,7 +15,7 @@ pub enum Meter {
 }
 
 impl Meter {
-    /// In the order in which the service lists them (section 3.8).
+    /// In the order in which the service lists them (docs/contract.md, "Quotas and usages").
     pub fn all() -> impl Iterator<Item = Self> {
         let of = |priority| {
             let families = VmFamily::ALL.map(|family| Self::FamilyCores(priority, family));

@@ -1,8 +1,9 @@
 //! Machine sizes: how many cores and GPUs a name stands for.
 //!
-//! Quotas count cores per family (section 3.8 of the wire behaviour), TensorFlow's workers are
-//! limited by GPUs. Names of Azure follow `STANDARD_{family}{cores}{features}[_v{n}]`, those of EC2
-//! `{family}.{multiple}xlarge`, four cores for each multiple.
+//! Quotas count cores per family (docs/contract.md, "Quotas and usages"), TensorFlow's workers are
+//! limited by GPUs (docs/contract.md, "Toolkits"). Names of Azure follow
+//! `STANDARD_{family}{cores}{features}[_v{n}]`, those of EC2 `{family}.{multiple}xlarge`, four
+//! cores for each multiple.
 
 use serde::{Deserialize, Serialize};
 

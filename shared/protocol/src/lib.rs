@@ -1,16 +1,17 @@
-//! What a node's agent and the control plane say to each other, as JSON over one request:
+//! The messages between a node's agent and the control plane, as JSON in one kind of request:
 //! `POST /nodes/v1/{workspace uid}/{cluster name}/{cluster uid}/{node id}/sync`.
 //!
-//! The rule of this protocol: level-triggered. The agent says all that it observes, the answer says
-//! all that is desired, and the agent converges on it. A request may be lost, repeated or late; the
-//! next one tells the same story. With `Prefer: wait=N` the answer may be held for up to N seconds
-//! while nothing is desired that differs from what was observed.
+//! The rule of this protocol: level-triggered. The agent reports all that it observes, the response
+//! has all that is desired, and the agent converges on it. A request may be lost, repeated or late;
+//! the next one has the same content. With `Prefer: wait=N` the response may be held for up to N
+//! seconds while nothing is desired that differs from what was observed.
 //!
 //! A leaf crate: ids are plain strings here, so that the agent needs none of the control plane.
 
 use serde::{Deserialize, Serialize};
 
-/// Header with the node's token: `Authorization: Bearer {token}`.
+/// Environment variable from which the agent reads the node's token. The agent sends the token as
+/// `Authorization: Bearer {token}`.
 pub const TOKEN_VARIABLE: &str = "BATCHAI_NODE_TOKEN";
 
 /// All that the node observes.
@@ -35,13 +36,13 @@ pub struct SyncRequest {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "camelCase")]
 pub enum NodePhase {
-    /// Has not yet been told its setup, or is busy with it.
+    /// Has not received its setup yet, or is executing it.
     Preparing,
     /// Mounts and setup task are done.
     Ready,
     /// Mounts or setup task failed; the node takes no jobs.
     Failed { problem: Problem },
-    /// Everything on the node has ended; the agent's last word.
+    /// Everything on the node has ended; the agent's final report.
     Left,
 }
 
@@ -92,12 +93,12 @@ pub enum Progress {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "camelCase")]
 pub enum End {
-    /// The command ended by itself, before anyone asked it to. Killed by a signal: 128 + signal.
+    /// The command ended before it was asked to stop. Killed by a signal: 128 + signal.
     Exited { exit_code: i32 },
     /// The job preparation ended with a code other than 0.
     PreparationFailed { exit_code: i32 },
-    /// What the job asks for cannot be had: a mount that fails, a path that leads nowhere or may not
-    /// be written to. Another node would not help.
+    /// What the job asks for cannot be provided: a mount fails, or a path does not exist or is not
+    /// writable. Another node would not help.
     NotProvided { problem: Problem },
     /// The node could not do its own part: its job directory is full or not writable, no process
     /// could be started. The job is not to blame, and may run on another node.
@@ -108,7 +109,7 @@ pub enum End {
     Stopped,
     /// Stopped because this machine is being taken away.
     Interrupted,
-    /// What supervised the processes vanished without leaving an exit code; they were killed.
+    /// The supervisor of the processes ended without leaving an exit code; they were killed.
     Lost { reason: String },
 }
 
@@ -117,7 +118,8 @@ pub enum End {
 #[serde(rename_all = "camelCase")]
 pub struct SyncResponse {
     pub desired: Desired,
-    /// When to ask again at the latest. A request that was held counts as asked when it was sent.
+    /// The least time between this request and the next one with the same content, from when this
+    /// one was sent. A request with news is sent at once.
     pub ask_again_millis: u64,
 }
 

@@ -12,12 +12,12 @@ use model::{
     Cluster, Ending, LeaveReason, Node, NodeState, ResourceError, ScaleSettings, Timestamp, limits,
 };
 
-/// What capacity looks at. The cluster is read first and the queue after it: what is submitted
+/// The input of capacity. The cluster is read first and the queue after it: what is submitted
 /// later changes the version of a cluster that becomes dormant.
 #[derive(Clone, Debug)]
 pub struct CapacitySnapshot {
     pub cluster: Cluster,
-    /// Its nodes could not be what was asked for, so it gets none.
+    /// The cluster asks for something that this version cannot provide, so it gets no nodes.
     pub blocked: bool,
     pub nodes: Vec<Node>,
     /// Widths of queued jobs, in order, as far as they can matter.
@@ -122,13 +122,13 @@ fn grow(snapshot: &CapacitySnapshot, wanted: u32, now: Timestamp) -> Option<Acti
     }
 }
 
-/// As the service said it (section 3.3).
+/// Code and message of the Batch AI service (docs/contract.md, "Clusters").
 fn core_quota_reached() -> ResourceError {
     ResourceError::new("AccountCoreQuotaReached", "The specified account has reached core quota")
 }
 
-/// Nodes whose last job has ended, or that can end it no more. A removal that failed waits for its
-/// backoff.
+/// Leaving nodes that no attempt occupies any more, and lost ones. A removal that failed waits for
+/// its backoff.
 fn removals(nodes: &[Node], now: Timestamp) -> Vec<Action> {
     let removable = |node: &&Node| match &node.state {
         NodeState::Leaving { occupant, reason, .. } => {

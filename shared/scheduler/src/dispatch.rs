@@ -7,7 +7,7 @@
 use crate::Action;
 use model::{Cluster, Node, NodeId, NodeState, QueueEntry, Timestamp, limits};
 
-/// What dispatch looks at: the head of the queue and the idle markers, not every node.
+/// The input of dispatch: the head of the queue and the idle markers, not every node.
 #[derive(Clone, Debug)]
 pub struct DispatchSnapshot {
     pub cluster: Cluster,
@@ -48,8 +48,8 @@ pub fn must_know_running(cluster: &Cluster, queue: &[QueueEntry], idle: usize) -
     false
 }
 
-/// How many nodes the head of the queue waits for beyond those that exist or are being launched:
-/// whether the autoscaler has something to do.
+/// Whether the autoscaler should be hinted: jobs stay queued, `started` of them having left the
+/// queue, and the cluster may have more nodes than are planned.
 pub fn wants_capacity(snapshot: &DispatchSnapshot, started: u32) -> bool {
     let waiting = snapshot.queue.len() > started as usize;
     waiting && snapshot.cluster.planned_nodes < snapshot.cluster.scale.ceiling()
@@ -98,8 +98,8 @@ struct Reservation {
 }
 
 impl Reservation {
-    /// Nodes become free when attempts end by their wall clock; nodes that are still to come count
-    /// as free within the time an instance takes to launch, as they may come any moment.
+    /// Busy nodes become free at the wall clock limit of their attempt. Nodes that the cluster may
+    /// still get count as free now, since they may become idle at any moment.
     fn make(
         snapshot: &DispatchSnapshot,
         starts: &[Action],
@@ -128,7 +128,7 @@ impl Reservation {
                 return Self { at: *at, spare };
             }
         }
-        // Not even with every node: what has ended by then cannot matter, so nothing may pass.
+        // Every node together is too few for the head. Nothing may pass it: no job ends by `now`.
         Self { at: now, spare: 0 }
     }
 

@@ -1,8 +1,8 @@
 //! What is overdue, lost or left over.
 //!
-//! Policies are tried in the order of [`plan`]; each is one function. Silence is not death: what the
-//! cloud reports of an instance is final, and a silent node is given up at its lease only when its
-//! instance is not known to run and few others are silent too.
+//! Policies are applied in the order of [`plan`]; each is one function. Silence is not death: what
+//! the cloud reports of an instance is final, and a silent node is lost when its lease ends only if
+//! its instance is not known to run and few others are silent too.
 
 use crate::Action;
 use model::{
@@ -33,7 +33,7 @@ impl RecoverySnapshot {
         self.machines.iter().flatten().find(|found| found.instance == machine.instance)
     }
 
-    /// For how many seconds a node has been silent while it could have been heard.
+    /// For how many seconds a node has been silent while the control plane was reachable.
     fn silence(&self, node: &Node, now: Timestamp) -> u64 {
         now.seconds_since(node.seen_at.max(self.listening_since))
     }
@@ -179,7 +179,8 @@ fn overdue_attempts(snapshot: &RecoverySnapshot, now: Timestamp) -> Vec<Action> 
         .collect()
 }
 
-/// Nodes on which an attempt should long have ended: they are given up, which ends it for certain.
+/// Nodes on which an attempt is overdue to end: they are treated as lost, and the attempt ends when
+/// their instance is confirmed to be terminated.
 fn overdue_endings(snapshot: &RecoverySnapshot, now: Timestamp) -> Vec<Action> {
     let overdue = |attempt: &Attempt| {
         attempt.ending_deadline().is_some_and(|deadline| {

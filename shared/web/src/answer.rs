@@ -1,5 +1,5 @@
-//! How answers look: common headers (section 1 of the wire behaviour), error bodies, the one place
-//! where a failure of ours is logged.
+//! How answers look: common headers (docs/contract.md, "REST conventions"), error bodies, the one
+//! place where a failure of ours is logged.
 
 use crate::Failure;
 use axum::body::Body;

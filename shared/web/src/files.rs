@@ -1,5 +1,5 @@
-//! Signed downloads, whole or in part. The link is the permission, no token is needed; it lasts an
-//! hour at most, and not longer than the role of its creator.
+//! Signed downloads, whole or in part (docs/contract.md, "Output files"). The link is the permission,
+//! no token is needed; it lasts an hour at most, and not longer than the role of its creator.
 
 use crate::{Web, answer};
 use axum::body::Body;

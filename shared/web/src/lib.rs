@@ -1,8 +1,8 @@
 //! The HTTP surface, the same router behind API Gateway and on a loopback port.
 //!
 //! The rules of this crate: a request is checked completely before anything is written; a 4xx comes
-//! from an explicit constructor only; everything else is a 500 with a request id and no detail, and
-//! the detail is logged once, here.
+//! from an explicit constructor, or from storage that refuses a record as too large; everything
+//! else is a 5xx with a request id and no detail, and the detail is logged once, here.
 
 mod access;
 mod answer;

@@ -1,7 +1,7 @@
-//! Codes of refused requests. None of the service's own was ever recorded (section 9), so these are
-//! ours, in the style of Azure Resource Manager.
+//! Codes of refused requests. No recording has one of the Batch AI service, so these are ours, in
+//! the style of Azure Resource Manager (docs/contract.md, "Errors").
 
-/// The body is no JSON at all, or not an object.
+/// The body is not JSON.
 pub const INVALID_REQUEST_CONTENT: &str = "InvalidRequestContent";
 /// A field is missing, of the wrong type, or breaks a rule.
 pub const INVALID_PARAMETER: &str = "InvalidParameter";

@@ -1,22 +1,22 @@
-//! Error bodies, and the violations that a refused request is told about: all of them at once.
+//! Error bodies, and the violations of a refused request: all of them at once.
 
 use crate::codes;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// Violations that are told one by one; the rest is counted. A body can hold thousands.
+/// Violations that are listed; further ones are counted. A body can have thousands.
 const MAX_LISTED: usize = 20;
 
-/// `CloudError` of the contract (section 1.1).
+/// `CloudError` of the contract (docs/contract.md, "Errors").
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "CloudError")]
 pub struct ErrorBody {
     pub error: ErrorContent,
 }
 
-/// `CloudErrorBody` of the contract. The SDK shows `code` and `message` only, so the message says
-/// everything.
+/// `CloudErrorBody` of the contract. The SDK shows `code` and `message` only, so the message
+/// contains all violations.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "CloudErrorBody")]
 pub struct ErrorContent {
@@ -34,7 +34,8 @@ impl ErrorBody {
         Self { error: ErrorContent { code, message, target: None, details: Vec::new() } }
     }
 
-    /// The 404 of a resource, with the recorded codes and messages (section 1.1).
+    /// The 404 of a resource. Codes and messages are the recorded ones; those of file servers and
+    /// resource groups follow the same form (docs/contract.md, "Errors").
     pub fn not_found(kind: ResourceKind, name: &str) -> Self {
         let (code, noun) = kind.not_found();
         Self::new(code, format!("The specified {noun} {name} is not found"))
@@ -72,7 +73,7 @@ pub struct Violation {
     pub code: &'static str,
     /// Path of the field, like `properties.nodeCount`; empty for the body as a whole.
     pub target: String,
-    /// A whole sentence: it names the target and says what to do.
+    /// A whole sentence: the target and the rule that it breaks.
     pub message: String,
 }
 
@@ -112,13 +113,14 @@ impl Violations {
         std::iter::once(&self.first).chain(&self.others)
     }
 
-    /// The code that all share, or the one that says that they differ.
+    /// The code of all violations, or `MultipleErrorsOccurred` when they differ.
     pub fn code(&self) -> &'static str {
         let shared = self.others.iter().all(|other| other.code == self.first.code);
         if shared { self.first.code } else { codes::MULTIPLE_ERRORS }
     }
 
-    /// The body of the 400. A single violation is the error itself; several stand in `details`.
+    /// The body of the 400. A single violation is the error itself; several are listed in
+    /// `details`.
     pub fn body(&self) -> ErrorBody {
         if self.others.is_empty() {
             return ErrorBody { error: self.first.content() };

@@ -1,4 +1,4 @@
-//! Material of the unit tests: resources in typical states, and how tests look at results.
+//! Fixtures of the unit tests: resources in typical states, request bodies, rendered results.
 
 use crate::Violations;
 use model::*;
@@ -14,7 +14,7 @@ pub fn uid(byte: u8) -> Uid {
     Uid::from_bytes([byte; 16])
 }
 
-/// The body as a person reads it. `null` stands in no body (section 1).
+/// The body, indented. No body contains `null` (docs/contract.md, "REST conventions").
 pub fn pretty(body: &impl Serialize) -> String {
     let text = serde_json::to_string_pretty(body).expect("bodies serialize");
     assert!(!text.contains("null"), "{text}");

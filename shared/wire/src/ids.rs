@@ -1,5 +1,5 @@
-//! ARM ids and types, and the other names that are built from names: operation keys, directories
-//! on shared storage, entity tags (sections 1.2, 2.2, 3.3, 3.5).
+//! ARM ids and types, and what else is built from names and uids: directories on shared storage,
+//! entity tags (docs/contract.md, "Names and ids").
 //!
 //! Literal segments of ids are matched without regard to case and written in one spelling.
 
@@ -55,7 +55,8 @@ impl fmt::Display for FileServerId {
 }
 
 /// `/subscriptions/{}/resourceGroups/{}/providers/Microsoft.BatchAI/workspaces/{}/{kind}/{}`.
-/// The singular `workspace` stands in an example of the swagger, from where people copy it.
+/// The singular `workspace` is accepted too: examples of the swagger have it, and users copy them
+/// (docs/contract.md, "Names and ids").
 fn parse_child(text: &str, kind: &str) -> Option<(WorkspaceNames, Name)> {
     let segments: Vec<&str> = text.trim_matches('/').split('/').collect();
     let [
@@ -139,7 +140,7 @@ pub fn job_id(names: &JobNames) -> String {
     format!("{}/jobs/{}", experiment_id(&names.workspace, &names.experiment), names.job)
 }
 
-/// `jobOutputDirectoryPathSegment`: where the output of this very job stands below a path prefix,
+/// `jobOutputDirectoryPathSegment`: the directory of this job's output below a path prefix,
 /// `{sub}/{rg}/workspaces/{ws}/experiments/{exp}/jobs/{job}/{uid}`.
 pub fn job_output_path_segment(job: &Job) -> String {
     let JobNames { workspace: names, experiment, job: name } = &job.names;
@@ -155,15 +156,16 @@ fn directory(names: &WorkspaceNames) -> String {
     format!("{}/{}/workspaces/{}", names.subscription, names.resource_group, names.workspace)
 }
 
-/// The subnet of a file server that was created without one: the service made a network for it
-/// (section 3.4).
+/// The subnet of a file server that was created without one: the Batch AI service created a network
+/// for it (docs/contract.md, "File servers").
 pub fn own_subnet_id(subscription: &Name, file_server: &Uid) -> String {
     format!(
         "/subscriptions/{subscription}/resourceGroups/fileserverrg-{file_server}/providers/Microsoft.Network/virtualNetworks/{file_server}vnet/subnets/Subnet-1"
     )
 }
 
-/// `ETag` in the form that the service used: `"0x8D5CBEE5B1F2C5E"`, with its quotes.
+/// `ETag` in the form of the Batch AI service, `"0x8D5CBF6DC57FB16"`, with its quotes
+/// (docs/contract.md, "REST conventions").
 pub fn etag(uid: &Uid) -> String {
     let digits: String = uid.as_str().chars().filter(|c| *c != '-').take(16).collect();
     format!("\"0x{}\"", digits.to_ascii_uppercase())

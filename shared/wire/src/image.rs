@@ -1,5 +1,5 @@
-//! `virtualMachineConfiguration.imageReference`: echoed, and the same one is used by default as the
-//! service used (section 3.3).
+//! `virtualMachineConfiguration.imageReference`: stored and returned. The default is that of the
+//! Batch AI service (docs/contract.md, "Clusters").
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

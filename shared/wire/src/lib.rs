@@ -1,10 +1,9 @@
-//! The JSON of Batch AI, API 2018-05-01: what requests may say and what responses look like.
+//! The JSON of Batch AI, API 2018-05-01: the rules of requests and the bodies of responses.
 //!
 //! [`request`] turns the bytes of a body into what `model` works with, and holds every rule that a
 //! request has to keep; [`response`] turns `model` into bodies; [`schema`] describes both. The
-//! contract is the swagger of that API version, corrected by what the service was seen to do;
-//! "section n" in this crate's comments is a section of the project's
-//! `reference/wire-behaviour.md`.
+//! contract is the swagger of that API version, corrected by what the service was observed to do:
+//! see `docs/contract.md`.
 //!
 //! The rules of this crate: pure (no clock, no storage, no HTTP), and no secret in anything that it
 //! prints or answers.

@@ -1,4 +1,4 @@
-//! Rules of names in paths and ids (section 1.2).
+//! Rules of names in paths and ids (docs/contract.md, "Names and ids").
 //!
 //! A name also becomes part of directory names on shared storage, so none may be `.` or `..`.
 
@@ -10,7 +10,7 @@ const LONGEST_NAME: usize = 64;
 const LONGEST_DOTTED_NAME: usize = 90;
 
 /// The name of a workspace, cluster, file server, experiment or job: `^[-\w_]+$`, 1 to 64
-/// characters. `target` says which, like `clusterName`.
+/// characters. `target` is the parameter, such as `clusterName`.
 pub fn resource_name(target: &str, text: &str) -> Result<Name, Violation> {
     if is_resource_name(text) {
         return Ok(Name::new(text));

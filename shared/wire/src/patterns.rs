@@ -3,13 +3,13 @@
 use regex_lite::Regex;
 use std::sync::LazyLock;
 
-/// What a text has to look like. The expressions are of the kind that JSON Schema understands too.
+/// A rule for a text, as an expression that is valid in JSON Schema too.
 #[derive(Debug)]
 pub(crate) struct Pattern {
     pub source: &'static str,
-    /// What is told when it does not: goes on from the name of the field.
+    /// The message when the text does not match, continuing after the name of the field.
     pub predicate: &'static str,
-    /// Whether the text is told as well; never where it may be a secret.
+    /// Whether the message shows the text; never where it may contain a secret.
     pub shows_text: bool,
     regex: Regex,
 }
@@ -68,7 +68,7 @@ patterns! {
     STORAGE_CONTAINER = r"^[$]?[A-Za-z0-9_-]{1,63}$",
         "must be the name of a blob container, 1 to 63 letters, digits, dashes or underscores",
         and_shows;
-    /// Addresses are not told: they may come with a signature or a password.
+    /// The message shows no URLs: they may contain a signature or a password.
     FILE_SHARE_URL = r"^https?://[^/?#\s]+/[^/?#\s]+/?$",
         "must be the URL of a file share, https://{account}.file.core.windows.net/{share}",
         silent;

@@ -1,13 +1,14 @@
-//! Reading a JSON body field by field: every reader knows the path of what it reads and tells what
-//! is wrong with it in one report, so that a refused request is told about all its mistakes.
+//! Reading a JSON body field by field: every reader knows the path of what it reads and adds its
+//! violations to one report, so that a refused request lists all its mistakes.
 //!
-//! The same readers describe themselves: without a body, every field counts as there, nothing is
-//! refused, and what is asked of a field is written into a schema. So the schema of a request says
-//! what its rules say.
+//! The same readers describe themselves: without a body, every field counts as present, nothing is
+//! refused, and the rules of each field are written into a schema. So the schema of a request
+//! states the rules that are checked.
 //!
 //! The conventions of this crate: a rule is a function that takes a [`Place`] and returns `None`
-//! after it has told the report why; an object is read whole before anything is given up. Fields
-//! that no rule asks for are ignored, as clients of other API versions send them.
+//! after it has added a violation to the report; all fields of an object are read before the first
+//! `None` is returned. Fields that no rule reads are ignored: clients of other API versions send
+//! them.
 
 use crate::patterns::Pattern;
 use crate::{Violation, Violations, codes, rules};
@@ -22,7 +23,7 @@ pub(crate) struct Report {
     schema: RefCell<Value>,
 }
 
-/// A value of the body, and where it stands.
+/// A value of the body, and its path.
 #[derive(Clone, Debug)]
 pub(crate) struct Place<'a> {
     /// `None` while the readers describe themselves.
@@ -40,7 +41,7 @@ pub(crate) struct Fields<'a> {
     report: &'a Report,
 }
 
-/// Reads a whole body. `read` may return `None` only after it has told the report why.
+/// Reads a whole body. `read` may return `None` only after it has added a violation to the report.
 pub(crate) fn body<T>(
     bytes: &[u8],
     read: impl FnOnce(&Fields<'_>) -> Option<T>,
@@ -160,7 +161,7 @@ impl<'a> Place<'a> {
         }
     }
 
-    /// A text that keeps all patterns; the first one that it breaks is told.
+    /// A text that matches all patterns; the first one that it does not match is reported.
     pub fn matching(&self, patterns: &[&Pattern]) -> Option<&'a str> {
         for pattern in patterns {
             self.describe(|| json!({ "pattern": pattern.source }));
@@ -304,7 +305,8 @@ impl Report {
     }
 }
 
-/// Objects are joined and lists continued; what is said twice in different words has to hold twice.
+/// Merges objects and appends to `required`. A keyword that exists with another value goes into
+/// `allOf`, so that both apply.
 fn merge(schema: &mut Value, keywords: Value) {
     let (Value::Object(schema), Value::Object(keywords)) = (schema, keywords) else { return };
     for (keyword, new) in keywords {

@@ -9,7 +9,8 @@ use serde_json::json;
 pub(crate) const LARGEST_NUMBER: u32 = i32::MAX.unsigned_abs();
 
 /// Text that came from a user, safe to show in a message: quoted, escaped and cut short. All of it
-/// is ASCII, as an error's message may also become the reason phrase of HTTP (section 1).
+/// is ASCII, as an error's message may also become the reason phrase of HTTP (docs/contract.md,
+/// "Errors").
 pub(crate) fn quoted(text: &str) -> String {
     const LONGEST: usize = 64;
     let shown: String = text.chars().take(LONGEST).collect();
@@ -87,7 +88,8 @@ pub(crate) fn vm_size(place: &Place<'_>) -> Option<String> {
     matching(place, &[&patterns::VM_SIZE])
 }
 
-/// A machine size that clusters may have: not all of Azure's (section 4).
+/// A machine size that clusters may have: not all of Azure's (docs/contract.md, "Quotas and
+/// usages").
 pub(crate) fn cluster_vm_size(place: &Place<'_>) -> Option<String> {
     let size = vm_size(place)?;
     let upper = size.to_ascii_uppercase();
@@ -105,7 +107,7 @@ pub(crate) fn cluster_vm_size(place: &Place<'_>) -> Option<String> {
     Some(size)
 }
 
-/// A word out of an enumeration, without regard to case.
+/// A value of an enumeration, compared without regard to case.
 pub(crate) fn one_of<T: Copy>(place: &Place<'_>, choices: &[(&str, T)]) -> Option<T> {
     let words = || choices.iter().map(|(choice, _)| *choice).collect::<Vec<&str>>();
     place.describe(|| json!({ "enum": words() }));
@@ -132,8 +134,8 @@ pub(crate) fn either(fields: &Fields<'_>, one: &str, other: &str) {
     }
 }
 
-/// The items of a list that `read` can read, each with its place; the others have been told to the
-/// report. At most [`limits::MAX_DIRECTORIES`].
+/// The valid items of a list, each with its place; violations of the others are in the report. At
+/// most [`limits::MAX_DIRECTORIES`].
 pub(crate) fn list_of<'a, T>(
     list: &Place<'a>,
     read: impl Fn(&Fields<'a>) -> Option<T>,

@@ -2,9 +2,9 @@
 //! contract's definitions.
 //!
 //! Those of requests are written by the rules themselves (see `read`), those of responses by the
-//! types that are sent. So neither can say anything that the service does not do. What the rules
-//! say in words only (a sum, a comparison of two fields) stands in no schema: a body that fits its
-//! schema can still be refused.
+//! types that are sent. So neither can differ from what the service does. Rules that JSON Schema
+//! cannot express (a sum, a comparison of two fields) are in no schema: a body that fits its schema
+//! can still be refused.
 
 use crate::read;
 use crate::request;
@@ -21,7 +21,7 @@ use std::collections::BTreeMap;
 /// Where components refer to each other.
 const COMPONENTS: &str = "/components/schemas";
 
-/// The bodies of requests. Each stands for itself, without references.
+/// The bodies of requests, each without references to others.
 pub fn requests() -> BTreeMap<&'static str, Value> {
     BTreeMap::from([
         ("WorkspaceCreateParameters", read::schema(request::workspace)),
@@ -71,9 +71,9 @@ pub fn responses() -> BTreeMap<String, Value> {
         .collect()
 }
 
-/// What the generator cannot know: a field without a value is absent, never `null` (section 1);
-/// clients are to ignore what they do not know; numbers are those of the contract; and comments in
-/// the code are for those who read the code.
+/// What the generator cannot know: a field without a value is absent, never `null`
+/// (docs/contract.md, "REST conventions"); clients ignore fields that they do not know; integers
+/// have the formats of the contract; comments of the code are not descriptions for users.
 fn simplify(schema: &mut Value) {
     match schema {
         Value::Object(keywords) => {

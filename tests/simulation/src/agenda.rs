@@ -26,10 +26,12 @@ pub enum Due {
     },
     /// The schedule of a function.
     Visit(usize),
-    /// An outage or a calm time ends.
+    /// An outage ends.
     StorageIsBack,
     CloudIsBack,
+    /// Shortly before the end of a calm time: what could make progress is noted.
     CalmChecked,
+    /// A calm time ends.
     CalmEnds,
     /// Faults stop for good.
     Quiet,

@@ -88,7 +88,7 @@ impl Kinds {
         Kind::ALL.into_iter().filter(move |kind| self.has(*kind))
     }
 
-    /// One history in eight has none, and is held to react promptly.
+    /// One history in eight has none; see [`crate::scenario::Scenario::is_healthy`].
     pub fn draw(rng: &mut StdRng) -> Self {
         if rng.random_ratio(1, 8) {
             return Self::default();

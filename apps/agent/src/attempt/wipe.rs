@@ -1,4 +1,4 @@
-//! Removing what former jobs left in the job temp tree (doc:cli in wire-behaviour.md, section 5.1).
+//! Removing what former jobs left in the job temp tree (docs/contract.md, "Directories on nodes").
 //!
 //! What a former job has in common with the next stays: the directories on the way, renamed if need
 //! be, and the host file. Creating and deleting files is most of what a short job costs, so a series

@@ -314,7 +314,7 @@ impl Machines for ProcessMachines {
     }
 }
 
-/// Code and message as the Batch AI service showed them (section 3.3).
+/// Code and message of the Batch AI service (docs/contract.md, "Clusters").
 fn quota_reached(max_nodes: u32) -> ResourceError {
     ResourceError::new("AccountCoreQuotaReached", "The specified account has reached core quota")
         .with_detail("MaxNodes", max_nodes.to_string())

@@ -1,4 +1,4 @@
-//! Clusters (section 3.3).
+//! Clusters (docs/contract.md, "Clusters").
 
 use super::Call;
 use axum::response::Response;

@@ -1,4 +1,4 @@
-//! Experiments (section 3.2).
+//! Experiments (docs/contract.md, "Experiments").
 
 use super::Call;
 use axum::response::Response;

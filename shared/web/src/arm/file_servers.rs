@@ -1,4 +1,4 @@
-//! File servers (section 3.4).
+//! File servers (docs/contract.md, "File servers").
 
 use super::Call;
 use axum::response::Response;

@@ -1,4 +1,4 @@
-//! Jobs (sections 3.5 to 3.8).
+//! Jobs (docs/contract.md, "Jobs", "Output files" and "Remote login").
 
 use super::{Call, clusters};
 use crate::files::Links;

@@ -1,5 +1,5 @@
-//! Long-running operations (section 2). The names of the two URLs look swapped, but that is what
-//! the service sent.
+//! Long-running operations (docs/contract.md, "Long-running operations"). The names of the two URLs
+//! look swapped, but that is what the service sent.
 
 use super::Call;
 use crate::answer;
@@ -57,7 +57,7 @@ impl Call<'_> {
         self.web.control.operations.get(&id, completed).await
     }
 
-    /// Always 200; the body says how far it is.
+    /// Always 200; the body has the status of the operation.
     pub(crate) async fn operation_result(&self) -> Result<Response, Error> {
         let operation = self.operation().await?;
         let url = format!("{}{}", self.base, self.path);
@@ -66,7 +66,8 @@ impl Call<'_> {
         Ok(answer::json(StatusCode::OK, headers, &wire::operation(&operation, &url)))
     }
 
-    /// 202 while it runs, then 204. (Never recorded: a guess that fits what ARM does.)
+    /// 202 while it runs, then 204. Never recorded: our choice (docs/contract.md, "Long-running
+    /// operations").
     pub(crate) async fn operation_status(&self) -> Result<Response, Error> {
         let operation = self.operation().await?;
         let status = match operation.state {

@@ -1,4 +1,4 @@
-//! The one table of operations: what each is called, where it stands, and the role that it takes.
+//! The one table of operations: the id, method and path of each, and the role that it requires.
 //!
 //! Routing, the check of roles, and the OpenAPI document all read this table, so an operation
 //! without a row cannot be called. Ids and paths are those of the contract's swagger, where it has
@@ -12,8 +12,8 @@ use model::Role;
 pub enum Needs {
     /// This role, in a scope that covers the path's.
     Role(Role),
-    /// To be known; what is answered says nothing about anybody's resources, or is found only by
-    /// an id that cannot be guessed.
+    /// Any valid token: the response contains no resources, or is found only by an id that cannot
+    /// be guessed.
     Token,
     /// The service's own token.
     Service,
@@ -28,11 +28,11 @@ pub struct Row {
     pub method: Method,
     pub path: &'static str,
     pub needs: Needs,
-    /// The component of the OpenAPI document that a body has to look like.
+    /// The component of the OpenAPI document that describes the body of the request.
     pub request: Option<&'static str>,
-    /// Statuses of success, each with the component that its body looks like.
+    /// Statuses of success, each with the component that describes the body of the response.
     pub answers: &'static [(u16, Option<&'static str>)],
-    /// Whether it is a list that is given out page by page.
+    /// Whether it is a list with pages.
     pub paged: bool,
 }
 

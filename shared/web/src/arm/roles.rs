@@ -69,7 +69,7 @@ impl Call<'_> {
     }
 }
 
-/// What stands in quotes behind these words.
+/// The quoted text after `words`.
 fn quoted_after<'a>(filter: &'a str, words: &str) -> Option<&'a str> {
     let (_, rest) = filter.split_once(words)?;
     rest.strip_prefix('\'')?.split_once('\'').map(|(text, _)| text)

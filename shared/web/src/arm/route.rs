@@ -1,5 +1,5 @@
 //! From method and path to an operation and the names in its path. Literal segments are matched
-//! without regard to case (section 1.2).
+//! without regard to case (docs/contract.md, "Names and ids").
 
 use super::operation::{OPERATIONS, Row};
 use crate::Failure;

@@ -1,4 +1,4 @@
-//! Usages (section 3.8).
+//! Usages (docs/contract.md, "Quotas and usages").
 
 use super::Call;
 use axum::response::Response;

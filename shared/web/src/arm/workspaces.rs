@@ -1,4 +1,4 @@
-//! Workspaces (section 3.1).
+//! Workspaces (docs/contract.md, "Workspaces").
 
 use super::Call;
 use axum::response::Response;

@@ -5,8 +5,8 @@ use crate::rules;
 use model::UserAccount;
 use serde_json::json;
 
-/// Reads the required field `userAccountSettings`. The password is checked and then forgotten: it
-/// is never shown (section 3.3), and nothing here lets anyone log in with one.
+/// Reads the required field `userAccountSettings`. The password is checked and dropped: responses
+/// never contain it (docs/contract.md, "Clusters"), and no login here takes a password.
 pub(super) fn user_account(fields: &Fields<'_>) -> Option<UserAccount> {
     let account = fields.required("userAccountSettings")?.object()?;
     let name = account.required("adminUserName").and_then(|place| rules::non_empty(&place));

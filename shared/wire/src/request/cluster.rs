@@ -1,4 +1,4 @@
-//! Creating and scaling clusters (section 3.3).
+//! Creating and scaling clusters (docs/contract.md, "Clusters").
 
 use super::environment::{self, PlainSecret};
 use super::mounts::{self, MountsRequest};

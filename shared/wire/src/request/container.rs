@@ -7,7 +7,7 @@ use model::{
     AppInsights, ContainerSettings, ImageSourceRegistry, PerformanceCounters, RegistryCredentials,
 };
 
-/// Reads the field `containerSettings`; `None` if it is absent, or wrong and told to the report.
+/// Reads the field `containerSettings`; `None` if it is absent or invalid, which is in the report.
 pub(super) fn container_settings(job: &Fields<'_>) -> Option<ContainerSettings<GivenSecret>> {
     let settings = job.optional("containerSettings")?.object()?;
     let registry = settings.required("imageSourceRegistry").and_then(|place| registry(&place));

@@ -55,7 +55,7 @@ fn without_places<T>(entries: Vec<(Place<'_>, T)>) -> Vec<T> {
     entries.into_iter().map(|(_, entry)| entry).collect()
 }
 
-/// The entries of a list that are readable; the others have been told to the report.
+/// The valid entries of a list; violations of the others are in the report.
 fn entries<'a, T>(
     owner: &Fields<'a>,
     list: &str,
@@ -94,7 +94,8 @@ pub(super) fn kept(
     secrets.into_iter().map(kept).collect()
 }
 
-/// Whether a stored list has the same secrets, as far as that can be told.
+/// Whether a stored list has the same secrets: names and references are compared, sealed values
+/// cannot be.
 pub(super) fn same_secrets(requested: &[PlainSecret], stored: &[SecretVariable]) -> bool {
     let same = |(requested, stored): (&PlainSecret, &SecretVariable)| {
         requested.name == stored.name && requested.value.is_same_as(&stored.value)

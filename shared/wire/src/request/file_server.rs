@@ -1,4 +1,4 @@
-//! Creating file servers (section 3.4).
+//! Creating file servers (docs/contract.md, "File servers").
 
 use super::account;
 use crate::read::{self, Fields, Place};

@@ -1,4 +1,4 @@
-//! Creating jobs (section 3.5).
+//! Creating jobs (docs/contract.md, "Jobs").
 
 use super::environment::{self, PlainSecret};
 use super::mounts::{self, MountsRequest};
@@ -15,7 +15,7 @@ use std::collections::HashSet;
 const PRIORITY: [(&str, Priority); 3] =
     [("low", Priority::Low), ("normal", Priority::Normal), ("high", Priority::High)];
 
-/// The id under which the standard output directory is listed (section 3.7).
+/// The id under which the standard output directory is listed (docs/contract.md, "Output files").
 pub(super) const STANDARD_OUTPUT: &str = "stdouterr";
 
 /// `JobCreateParameters` of the contract, with all rules kept and all defaults filled in.

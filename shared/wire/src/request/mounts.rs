@@ -1,4 +1,4 @@
-//! `mountVolumes` of clusters and jobs (section 8).
+//! `mountVolumes` of clusters and jobs (docs/contract.md, "Mounts").
 
 use super::secret::{self, GivenSecret};
 use crate::patterns::{self, Pattern};
@@ -16,7 +16,7 @@ pub struct MountsRequest {
     pub azure_blob_file_systems: Vec<AzureBlobFileSystem<GivenSecret>>,
     pub file_servers: Vec<FileServerMountRequest>,
     pub unmanaged_file_systems: Vec<UnmanagedMount>,
-    /// Where the mounts stand in the body, for violations that are found later.
+    /// Path of the mounts in the body, for violations that are found later.
     path: String,
 }
 
@@ -31,10 +31,10 @@ pub struct FileServerMountRequest {
     pub mount_options: Option<String>,
 }
 
-/// What an Azure file share has unless the request says otherwise.
+/// The default modes of files and directories on an Azure file share.
 const USUAL_MODE: &str = "0777";
 
-/// Reads the field `mountVolumes`; `None` if it is absent, or wrong and told to the report.
+/// Reads the field `mountVolumes`; `None` if it is absent or invalid, which is in the report.
 pub(super) fn mount_volumes(owner: &Fields<'_>) -> Option<MountsRequest> {
     let volumes = owner.optional("mountVolumes")?.object()?;
     // Paths of one level share a root, whatever is mounted there.

@@ -1,5 +1,6 @@
-//! Parameters in the query of lists (sections 3.7 and 3.9). Their names are matched without regard
-//! to case, as the SDK sends them in lower case only.
+//! Query parameters of lists (docs/contract.md, "Lists and paging" and "Output files"). Their names
+//! are matched without regard to case: the swagger and the SDK write them in lower case, other
+//! clients may not.
 
 use super::job::STANDARD_OUTPUT;
 use crate::{Violation, Violations, codes, paths, rules};

@@ -1,4 +1,5 @@
-//! `scaleSettings`: a fixed number of nodes, or a range that follows the queue (section 3.3).
+//! `scaleSettings`: a fixed number of nodes, or a range that follows the queue (docs/contract.md,
+//! "Clusters").
 
 use crate::read::{Fields, Place};
 use crate::rules;
@@ -11,7 +12,7 @@ const DEALLOCATION: [(&str, NodeDeallocation); 3] = [
     ("waitforjobcompletion", NodeDeallocation::WaitForJobCompletion),
 ];
 
-/// What a cluster gets that says nothing about its scale: the contract's default target.
+/// The scale of a cluster whose request has no `scaleSettings`: the contract's default target.
 pub(super) const NO_NODES: ScaleSettings = ScaleSettings::Manual {
     target_node_count: 0,
     node_deallocation_option: NodeDeallocation::Requeue,

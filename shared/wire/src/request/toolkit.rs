@@ -30,7 +30,7 @@ const BLOCKS: [(&str, Reader); 9] = [
     ("horovodSettings", horovod),
 ];
 
-/// Reads the one block of settings that is there; what is wrong with further ones is told too.
+/// Reads the one block of settings; violations in further blocks are reported too.
 pub(super) fn toolkit(properties: &Fields<'_>) -> Option<Toolkit> {
     let given = properties.exactly_one_of(&BLOCKS.map(|(name, _)| name));
     match given.len() {
@@ -217,7 +217,7 @@ fn arguments(settings: &Fields<'_>, name: &str) -> Option<String> {
     rules::arguments(&settings.optional(name)?)
 }
 
-/// How many processes: at least one, if it is said at all.
+/// An optional number of processes, at least one.
 fn count(settings: &Fields<'_>, name: &str) -> Option<u32> {
     settings
         .optional(name)

@@ -1,4 +1,4 @@
-//! Creating and updating workspaces (section 3.1).
+//! Creating and updating workspaces (docs/contract.md, "Workspaces").
 
 use crate::read::{self, Fields, Place};
 use crate::{Violations, patterns, rules};

@@ -98,7 +98,7 @@ fn provider(
 ) -> ProviderBody {
     let resource_type = |resource_type: &&'static str| ResourceTypeBody {
         resource_type,
-        // Any name of a region is taken.
+        // Empty: every name of a region is accepted.
         locations: Vec::new(),
         api_versions: versions.to_vec(),
     };

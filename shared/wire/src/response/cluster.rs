@@ -1,4 +1,4 @@
-//! Clusters, with the state that is derived from their nodes (section 3.3).
+//! Clusters, with the state that is derived from their nodes (docs/contract.md, "Clusters").
 
 use super::mounts::MountVolumesBody;
 use super::parts::{self, BatchAiError, Resource, SetupTaskBody};

@@ -1,4 +1,5 @@
-//! Entries of `listOutputFiles` and `listRemoteLoginInformation` (sections 3.7 and 3.8).
+//! Entries of `listOutputFiles` and `listRemoteLoginInformation` (docs/contract.md, "Output files"
+//! and "Remote login").
 
 use super::parts;
 use model::{NodeId, Timestamp};

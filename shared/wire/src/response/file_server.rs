@@ -1,4 +1,4 @@
-//! File servers (section 3.4).
+//! File servers (docs/contract.md, "File servers").
 
 use super::parts::{self, Resource};
 use crate::ids;
@@ -13,7 +13,7 @@ pub struct FileServerView {
     pub mount_point: String,
     pub public_ip: String,
     pub internal_ip: String,
-    /// Where its files stand on this machine, when the service runs on one.
+    /// Its directory on this machine, when the service runs on one machine.
     pub local_path: Option<String>,
 }
 

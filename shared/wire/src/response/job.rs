@@ -1,4 +1,5 @@
-//! Jobs: what they were asked to be, and how far they are (sections 3.5 and 3.6).
+//! Jobs: what was requested, and their state of execution (docs/contract.md, "Jobs" and "Execution
+//! states").
 
 use super::mounts::MountVolumesBody;
 use super::parts::{self, BatchAiError, Resource, SecretName};
@@ -139,7 +140,7 @@ pub struct AttemptView {
     pub result: Option<String>,
 }
 
-/// `waiting` says why a queued job does not run yet.
+/// `waiting` is why a queued job does not run yet; it is shown only while the job is queued.
 pub fn job(job: &Job, waiting: Option<&Waiting>) -> Resource<JobProperties> {
     let spec = &job.spec;
     let command = |line: &String| CommandLine { command_line: line.clone() };

@@ -1,7 +1,7 @@
-//! Response bodies, as the service was seen to send them: the same fields in the same order, and a
-//! field without a value is absent, never `null` (section 1).
+//! Response bodies with the fields that the Batch AI service sent. A field without a value is absent,
+//! never `null` (docs/contract.md, "REST conventions").
 //!
-//! Whatever this project adds stands under `properties.extensions`, which the official clients
+//! What this project adds is under `properties.extensions`, which the official clients
 //! ignore.
 
 mod arm;

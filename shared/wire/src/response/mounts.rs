@@ -1,4 +1,4 @@
-//! `mountVolumes` of clusters and jobs, echoed (section 8).
+//! `mountVolumes` of clusters and jobs, echoed (docs/contract.md, "Mounts").
 
 use model::{
     AzureBlobFileSystem, AzureFileShare, FileServerMount, MountVolumes, ResourceId, UnmanagedMount,
@@ -32,7 +32,7 @@ pub struct FileServerMountBody {
     pub mount_options: Option<String>,
 }
 
-/// An empty object stands for credentials, however they were given.
+/// Credentials are returned as an empty object, however they were given.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[schemars(rename = "AzureStorageCredentialsInfo")]
 pub struct NoCredentials {}

@@ -1,4 +1,4 @@
-//! Long-running operations, as clients poll them (section 2.2).
+//! Long-running operations, as clients poll them (docs/contract.md, "Long-running operations").
 
 use super::parts;
 use model::{Operation, OperationState, Timestamp};

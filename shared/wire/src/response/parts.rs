@@ -4,7 +4,7 @@ use model::{EnvironmentVariable, Lifecycle, ResourceError, SecretVariable, Times
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Serialize, Serializer};
 
-/// A resource with its id, name and type (section 1.2).
+/// A resource with its id, name and type (docs/contract.md, "Names and ids").
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[schemars(rename = "{P}")]
 pub struct Resource<P> {
@@ -28,7 +28,7 @@ impl<P> Resource<P> {
 }
 
 /// A page of a list. The link to the next page is absolute and has the `api-version`, as clients
-/// request it as it is (section 3.9).
+/// request it as it is (docs/contract.md, "Lists and paging").
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 #[schemars(rename = "{T}ListResult")]

@@ -1,5 +1,6 @@
-//! The operations that the resource provider lists, as the service listed them, spelling included
-//! (section 3.8). They are names of permissions; what this service checks stands with its routes.
+//! The operations of the resource provider as the swagger's example lists them, spelling mistakes
+//! included (docs/contract.md, "Provider operations"). They name permissions that this service does
+//! not check: its roles are in the table of operations of the crate `web`.
 
 use schemars::JsonSchema;
 use serde::Serialize;

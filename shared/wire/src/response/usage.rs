@@ -1,4 +1,4 @@
-//! What is used of what may be used (section 3.8).
+//! Usages and their limits (docs/contract.md, "Quotas and usages").
 
 use model::{Meter, VmPriority};
 use schemars::JsonSchema;

@@ -1,4 +1,4 @@
-//! Workspaces and experiments (sections 3.1 and 3.2).
+//! Workspaces and experiments (docs/contract.md, "Workspaces" and "Experiments").
 
 use super::parts::{self, Resource};
 use crate::ids;

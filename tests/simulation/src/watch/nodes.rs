@@ -139,8 +139,8 @@ impl Watch {
         Ok(())
     }
 
-    /// A node is given up only when its instance has ended, when it was silent for its lease, or
-    /// when what it was to end is overdue.
+    /// A node is lost only when its instance has ended, when it was silent for its lease, when its
+    /// attempt is ending (perhaps overdue), or when it is being interrupted.
     fn check_loss(&self, node: &Node, moment: &Moment<'_>) -> Checked {
         let Some(machine) = node.machine() else { return Ok(()) };
         let Some(instance) = moment.cloud.get(&machine.instance) else { return Ok(()) };

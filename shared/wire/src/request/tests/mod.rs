@@ -1,4 +1,4 @@
-//! The rules of requests, case by case: what is told about which body.
+//! The rules of requests, case by case: the violations of each body.
 
 mod cluster;
 mod file_server;
@@ -6,7 +6,7 @@ mod job;
 
 use crate::{Violation, Violations, codes};
 
-/// All that is told about a body, one line each, with the code unless it is the usual one; `ok` if
+/// All violations of a body, one line each, with the code unless it is the usual one; `ok` if
 /// nothing is wrong.
 fn told<T>(result: Result<T, Violations>) -> String {
     let line = |violation: &Violation| match violation.code {
