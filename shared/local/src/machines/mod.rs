@@ -1,8 +1,8 @@
 //! Machines as processes: each is an agent with its own loopback address and its own root.
 //!
-//! What is known of a machine stands in a file of its own, written before the process is started
-//! and removed after the last of its processes has ended. So it is found again after a crash of the
-//! service, while the agents run on.
+//! What is known of a machine is in a file of its own, written before the agent is started and removed
+//! after the last of its processes has ended. The agent itself is known by its command line. So both
+//! are found again after a crash of the service, whenever it happens, while the agents run on.
 
 mod process;
 mod record;
@@ -11,6 +11,7 @@ use async_trait::async_trait;
 use control::ports::{LaunchOutcome, LaunchRequest, Machines, PortError};
 use control::{Control, Function};
 use model::{ClusterRef, Machine, NodeId, ResourceError, Target};
+use processes::Identity;
 use record::Record;
 use scheduler::recovery::FoundMachine;
 use std::collections::BTreeMap;
@@ -52,7 +53,11 @@ impl ProcessMachines {
     /// Finds the machines of an earlier process of the service.
     pub fn adopt(options: MachineOptions) -> std::io::Result<Arc<Self>> {
         std::fs::create_dir_all(&options.directory)?;
-        let known = Record::read_all(&options.directory)?;
+        let mut known = Record::read_all(&options.directory)?;
+        let mut agents = process::agents();
+        for record in known.values_mut() {
+            record.agent = agents.remove(&record.root(&options.directory));
+        }
         Ok(Arc::new_cyclic(|myself| Self {
             myself: myself.clone(),
             options,
@@ -67,15 +72,18 @@ impl ProcessMachines {
         if self.control.set(control).is_err() {
             return;
         }
-        let adopted: Vec<Record> = self.known().values().cloned().collect();
-        for record in adopted {
+        for record in self.records() {
             let machines = Arc::clone(self);
-            tokio::spawn(async move { machines.watch(record).await });
+            tokio::spawn(async move { machines.go_on(record).await });
         }
     }
 
     fn known(&self) -> MutexGuard<'_, BTreeMap<String, Record>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn records(&self) -> Vec<Record> {
+        self.known().values().cloned().collect()
     }
 
     fn is_stopping(&self) -> bool {
@@ -113,11 +121,12 @@ impl ProcessMachines {
 
     /// Starts the agent, and starts it again when it ends unexpectedly. The machine has ended when
     /// its agent says that it left.
-    async fn run(self: Arc<Self>, mut record: Record) {
+    async fn run(self: Arc<Self>, record: Record) {
         let mut restarts = 0;
         while !self.is_over(&record) {
-            match self.start_agent(&mut record) {
-                Ok(mut child) => match child.wait().await {
+            match self.start_agent(&record) {
+                Ok(None) => break,
+                Ok(Some(mut child)) => match child.wait().await {
                     Ok(status) if status.success() => break,
                     // Ending a machine kills its agent: nothing to warn about.
                     Ok(_) if self.is_over(&record) => break,
@@ -133,40 +142,57 @@ impl ProcessMachines {
                 break;
             }
             tokio::time::sleep(RESTART_PAUSE).await;
+            self.find_agent(&record).await;
+            self.watch(&record).await;
         }
         self.has_ended(&record).await;
     }
 
     /// A machine that was started by an earlier process of the service.
-    async fn watch(self: Arc<Self>, record: Record) {
-        while record.is_alive() && !self.is_over(&record) {
+    async fn go_on(self: Arc<Self>, record: Record) {
+        self.watch(&record).await;
+        self.run(record).await;
+    }
+
+    /// Until the agent that is known, which is not a child of this process, has ended.
+    async fn watch(&self, record: &Record) {
+        let is_alive = || self.known().get(&record.instance).is_some_and(Record::is_alive);
+        while is_alive() && !self.is_over(record) {
             tokio::time::sleep(WATCH_EVERY).await;
         }
-        self.run(record).await;
+    }
+
+    /// Another agent may hold the root: one that an earlier service was just starting when it was
+    /// killed.
+    async fn find_agent(&self, record: &Record) {
+        let root = record.root(&self.options.directory);
+        let found = tokio::task::spawn_blocking(move || process::agents().remove(&root)).await;
+        if let Some(known) = self.known().get_mut(&record.instance) {
+            known.agent = found.unwrap_or_default();
+        }
     }
 
     fn is_over(&self, record: &Record) -> bool {
         self.is_stopping() || self.known().get(&record.instance).is_none_or(|known| known.ended)
     }
 
-    fn start_agent(&self, record: &mut Record) -> std::io::Result<tokio::process::Child> {
+    /// Under the lock, so that a machine that is being ended gets no agent: `None`.
+    fn start_agent(&self, record: &Record) -> std::io::Result<Option<tokio::process::Child>> {
         let token = self
             .control
             .get()
             .map(|control| control.context.keys.node_token(&record.cluster, &record.node))
             .unwrap_or_default();
-        let child = process::start(&self.options, record, &token)?;
-        record.process = child.id().and_then(process::identity);
         let mut known = self.known();
-        // A machine that was ended meanwhile must not come back.
-        match known.get_mut(&record.instance) {
-            Some(entry) if !entry.ended => {
-                entry.process = record.process;
-                record.write(&self.options.directory)?;
-            }
-            Some(_) | None => process::kill_node(record),
+        let Some(known) = known.get_mut(&record.instance).filter(|known| !known.ended) else {
+            return Ok(None);
+        };
+        if self.is_stopping() {
+            return Ok(None);
         }
-        Ok(child)
+        let child = process::start(&self.options, known, &token)?;
+        known.agent = child.id().and_then(|pid| Identity::of(i32::try_from(pid).ok()?));
+        Ok(Some(child))
     }
 
     /// Nothing of it may run on; recovery learns of it at once.
@@ -188,8 +214,8 @@ impl ProcessMachines {
                 tracing::warn!(node = %record.node, %error, "the end of a machine was not noted");
             }
         }
-        let current = self.known().get(&record.instance).cloned().unwrap_or_else(|| record.clone());
-        let killed = tokio::task::spawn_blocking(move || process::kill_node(&current)).await;
+        let (root, node) = (record.root(&self.options.directory), record.node.clone());
+        let killed = tokio::task::spawn_blocking(move || process::kill_node(&root, &node)).await;
         if let Err(error) = killed {
             tracing::error!(%error, "a machine could not be ended");
         }
@@ -237,7 +263,7 @@ impl ProcessMachines {
     /// after the grace is killed.
     pub async fn stop(&self, grace: Duration, hurry: impl Future<Output = ()>) {
         self.stopping.store(true, std::sync::atomic::Ordering::Relaxed);
-        let all: Vec<Record> = self.known().values().cloned().collect();
+        let all = self.records();
         for record in all.iter().filter(|record| record.is_alive()) {
             process::terminate(record);
         }
@@ -329,3 +355,6 @@ fn free_address(known: &BTreeMap<String, Record>) -> String {
         .find(|address| !taken.contains(&address.as_str()))
         .unwrap_or_else(|| "127.0.255.1".to_owned())
 }
+
+#[cfg(test)]
+mod tests;

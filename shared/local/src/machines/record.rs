@@ -1,6 +1,5 @@
 //! What is known of a machine, in a file beside its root.
 
-use super::process;
 use control::ports::LaunchRequest;
 use model::{ClusterRef, LaunchId, Machine, NodeId};
 use processes::Identity;
@@ -18,8 +17,10 @@ pub struct Record {
     pub cluster: ClusterRef,
     pub launch: LaunchId,
     pub address: String,
-    /// The agent; none until it was started for the first time.
-    pub process: Option<Identity>,
+    /// The agent, as far as this service knows it. Not written down: it is found by its command line,
+    /// also when the service that started it was killed in that very moment.
+    #[serde(skip)]
+    pub agent: Option<Identity>,
     pub ended: bool,
     /// The control plane has taken note of its end; only its directory is left.
     #[serde(default)]
@@ -34,7 +35,7 @@ impl Record {
             cluster: request.cluster.clone(),
             launch: request.launch.clone(),
             address,
-            process: None,
+            agent: None,
             ended: false,
             terminated: false,
         }
@@ -45,7 +46,7 @@ impl Record {
     }
 
     pub fn is_alive(&self) -> bool {
-        !self.ended && self.process.is_some_and(process::is_alive)
+        !self.ended && self.agent.is_some_and(Identity::is_alive)
     }
 
     /// The agent's root: the node's own disk.
@@ -125,7 +126,7 @@ mod tests {
             cluster: ClusterRef { workspace: uid(), name: "c".into(), uid: uid() },
             launch: uid(),
             address: "127.0.1.1".into(),
-            process: None,
+            agent: None,
             ended: true,
             terminated: false,
         };
