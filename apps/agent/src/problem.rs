@@ -33,6 +33,8 @@ pub enum Fault {
 pub enum Owner {
     /// The agent: made and used by it alone, below the root of the node.
     Agent,
+    /// Former jobs: what they left there is never the failure of the next one.
+    FormerJobs,
     /// The job, but on the node's own disk, in the directory that the node made for it.
     JobDirectory,
     /// The user: on a file server, or anywhere else.
@@ -45,6 +47,7 @@ impl Owner {
         let errno = Errno::from_io_error(error);
         let is_of_the_node = match self {
             Owner::Agent => !errno.is_some_and(refuses_the_name),
+            Owner::FormerJobs => true,
             Owner::JobDirectory => errno.is_some_and(|it| is_exhaustion(it) || is_disk_failure(it)),
             Owner::User => errno.is_some_and(is_exhaustion),
         };
@@ -166,6 +169,7 @@ mod tests {
         for (errno, expected) in table {
             let owners = [Owner::Agent, Owner::JobDirectory, Owner::User];
             assert_eq!(owners.map(|owner| owner.fault(&errno.into())), expected, "{errno:?}");
+            assert_eq!(Owner::FormerJobs.fault(&errno.into()), Node, "{errno:?}");
         }
         let other = io::Error::other("a mount cannot be removed");
         assert_eq!((Owner::Agent.fault(&other), Owner::User.fault(&other)), (Node, Job));

@@ -142,7 +142,7 @@ impl Site {
             .and_then(|watch| make_room(jobs, &self.paths, frame).map(|()| watch))
             .map_err(NotProvided::storage(
                 "remove what former jobs left on it",
-                Owner::Agent,
+                Owner::FormerJobs,
                 jobs,
             ))?;
         for path in [&self.paths.mounts, &self.paths.shared] {

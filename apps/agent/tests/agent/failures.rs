@@ -166,6 +166,19 @@ fn directories_that_a_job_has_locked_do_not_stop_the_next() {
     assert_eq!(node.read(&next, "stdout.txt"), ".:\nhostfile\nmounts\nshared\n\nshared:\n");
 }
 
+/// Longer than a path may be, for the kernel.
+#[test]
+fn a_deep_tree_that_a_job_has_locked_does_not_stop_the_next() {
+    let control = ControlPlane::start();
+    let mut node = unprivileged(&control);
+    let deep = "d=$(printf 'd%.0s' {1..100}); for i in {1..100}; do mkdir $d; cd -P $d; done; \
+        chmod 555 . ..";
+    assert_eq!(node.run(&control, &Job::new(deep)), End::Exited { exit_code: 0 });
+    let next = Job::new("ls -A").with(|job| job.job = "another".into());
+    assert_eq!(node.run(&control, &next), End::Exited { exit_code: 0 });
+    assert_eq!(node.read(&next, "stdout.txt"), "hostfile\nmounts\nshared\n");
+}
+
 #[test]
 fn leftovers_that_cannot_be_removed_are_the_node_s_failure() {
     let control = ControlPlane::start();

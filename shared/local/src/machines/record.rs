@@ -5,9 +5,7 @@ use model::{ClusterRef, LaunchId, Machine, NodeId};
 use processes::Identity;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::fs::Permissions;
 use std::io::{Error, ErrorKind, Result};
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -66,20 +64,9 @@ impl Record {
         std::fs::rename(draft, home.join("machine.json"))
     }
 
-    /// Removes everything, also what a job left without write permission.
+    /// Removes everything, also what a job left without write permission, or deeper than a path goes.
     pub fn remove(&self, directory: &Path) -> Result<()> {
-        let home = self.home(directory);
-        let outcome = match std::fs::remove_dir_all(&home) {
-            Err(error) if error.kind() == ErrorKind::PermissionDenied => {
-                open_up(&home)?;
-                std::fs::remove_dir_all(&home)
-            }
-            outcome => outcome,
-        };
-        match outcome {
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
-            outcome => outcome,
-        }
+        trees::remove(&self.home(directory))
     }
 
     /// A directory without a complete record is of a launch that was never answered.
@@ -99,22 +86,12 @@ impl Record {
     }
 }
 
-/// Gives the owner all permissions on every directory of a tree. Links are not followed.
-fn open_up(directory: &Path) -> Result<()> {
-    std::fs::set_permissions(directory, Permissions::from_mode(0o700))?;
-    for entry in std::fs::read_dir(directory)? {
-        let entry = entry?;
-        if entry.file_type()?.is_dir() {
-            open_up(&entry.path())?;
-        }
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use model::Uid;
+    use std::fs::Permissions;
+    use std::os::unix::fs::PermissionsExt;
 
     #[test]
     fn a_directory_that_a_job_left_read_only_is_removed() {
@@ -137,9 +114,6 @@ mod tests {
         for path in [&locked, &record.root(directory.path())] {
             std::fs::set_permissions(path, Permissions::from_mode(0o555)).expect("ours");
         }
-        open_up(&record.home(directory.path())).expect("ours");
-        let mode = std::fs::metadata(&locked).expect("it is there").permissions().mode();
-        assert_eq!(mode & 0o777, 0o700);
         record.remove(directory.path()).expect("it can be removed");
         assert!(!record.home(directory.path()).exists());
         record.remove(directory.path()).expect("a repetition does no harm");
