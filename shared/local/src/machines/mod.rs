@@ -44,6 +44,8 @@ pub struct ProcessMachines {
     myself: Weak<Self>,
     options: MachineOptions,
     known: Mutex<BTreeMap<String, Record>>,
+    /// Nodes of which only a directory was found.
+    unknown: Mutex<Vec<NodeId>>,
     control: OnceLock<Control>,
     /// Set while the service stops: nothing is launched or restarted any more.
     stopping: std::sync::atomic::AtomicBool,
@@ -53,15 +55,16 @@ impl ProcessMachines {
     /// Finds the machines of an earlier process of the service.
     pub fn adopt(options: MachineOptions) -> std::io::Result<Arc<Self>> {
         std::fs::create_dir_all(&options.directory)?;
-        let mut known = Record::read_all(&options.directory)?;
+        let (mut known, unknown) = Record::read_all(&options.directory)?;
         let mut agents = process::agents();
         for record in known.values_mut() {
-            record.agent = agents.remove(&record.root(&options.directory));
+            record.agent = agents.remove(&record::root(&options.directory, &record.node));
         }
         Ok(Arc::new_cyclic(|myself| Self {
             myself: myself.clone(),
             options,
             known: Mutex::new(known),
+            unknown: Mutex::new(unknown),
             control: OnceLock::new(),
             stopping: std::sync::atomic::AtomicBool::new(false),
         }))
@@ -82,6 +85,10 @@ impl ProcessMachines {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn unknown(&self) -> MutexGuard<'_, Vec<NodeId>> {
+        self.unknown.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn records(&self) -> Vec<Record> {
         self.known().values().cloned().collect()
     }
@@ -97,7 +104,7 @@ impl ProcessMachines {
         request: &LaunchRequest,
         node: &NodeId,
     ) -> Result<Option<Machine>, PortError> {
-        let instance = format!("local-{node}");
+        let instance = instance_of(node);
         let record = {
             let mut known = self.known();
             if let Some(record) = known.get(&instance) {
@@ -108,7 +115,10 @@ impl ProcessMachines {
                 return Ok(None);
             }
             let record = Record::new(instance.clone(), free_address(&known), request, node);
-            record.write(&self.options.directory).map_err(PortError::other)?;
+            if let Err(error) = record.write(&self.options.directory) {
+                let _ = trees::remove(&record::home(&self.options.directory, node));
+                return Err(PortError::other(error));
+            }
             known.insert(instance, record.clone());
             record
         };
@@ -165,8 +175,8 @@ impl ProcessMachines {
     /// Another agent may hold the root: one that an earlier service was just starting when it was
     /// killed.
     async fn find_agent(&self, record: &Record) {
-        let root = record.root(&self.options.directory);
-        let found = tokio::task::spawn_blocking(move || process::agents().remove(&root)).await;
+        let root = record::root(&self.options.directory, &record.node);
+        let found = blocking(move || Ok(process::agents().remove(&root))).await;
         if let Some(known) = self.known().get_mut(&record.instance) {
             known.agent = found.unwrap_or_default();
         }
@@ -200,39 +210,74 @@ impl ProcessMachines {
         if self.is_stopping() {
             return;
         }
-        self.end(record).await;
+        self.end(&record.instance, &record.node).await;
         let Some(control) = self.control.get() else { return };
         let target = Target::Cluster { cluster: record.cluster.clone() };
         control.context.hint(Function::Recovery, &target).await;
     }
 
-    /// Kills everything of the machine and notes that it ended. Blocks until nothing is left.
-    async fn end(&self, record: &Record) {
-        if let Some(known) = self.known().get_mut(&record.instance) {
-            known.ended = true;
-            if let Err(error) = known.write(&self.options.directory) {
-                tracing::warn!(node = %record.node, %error, "the end of a machine was not noted");
-            }
-        }
-        let (root, node) = (record.root(&self.options.directory), record.node.clone());
-        let killed = tokio::task::spawn_blocking(move || process::kill_node(&root, &node)).await;
-        if let Err(error) = killed {
-            tracing::error!(%error, "a machine could not be ended");
+    /// Notes that the machine ended, and kills everything of it. True when nothing of it runs any more.
+    async fn end(&self, instance: &str, node: &NodeId) -> bool {
+        self.note_end(instance);
+        let (root, node) = (record::root(&self.options.directory, node), node.clone());
+        blocking(move || Ok(process::kill_node(&root, &node))).await.unwrap_or(false)
+    }
+
+    /// Only the first time, and under the lock: nothing is written into a directory that is being
+    /// removed.
+    fn note_end(&self, instance: &str) {
+        let mut known = self.known();
+        let Some(known) = known.get_mut(instance).filter(|known| !known.ended) else { return };
+        known.ended = true;
+        if let Err(error) = known.write(&self.options.directory) {
+            // Its processes decide. The next service finds none of them, and ends it again.
+            tracing::warn!(instance, %error, "the end of a machine was not noted");
         }
     }
 
-    /// Removes directories of machines that were terminated, but could not be removed then.
-    pub fn sweep(&self) {
-        let left: Vec<Record> = self.known().values().filter(|it| it.terminated).cloned().collect();
-        for record in left {
-            match record.remove(&self.options.directory) {
-                Ok(()) => {
-                    self.known().remove(&record.instance);
-                }
-                Err(error) => {
-                    tracing::warn!(node = %record.node, %error, "the directory of a node stays");
-                }
+    /// Ends a machine for good, also one whose record was lost. True when nothing of it runs any more.
+    async fn terminate_one(&self, instance: &str) -> bool {
+        let Some(node) = node_of(instance) else { return true };
+        if !self.end(instance, &node).await {
+            return false;
+        }
+        if let Err(error) = self.remove(instance, &node).await {
+            // It has ended all the same. `sweep` tries again.
+            tracing::warn!(instance, %error, "the directory of a node stays for now");
+            self.note_termination(instance);
+        }
+        true
+    }
+
+    fn note_termination(&self, instance: &str) {
+        let mut known = self.known();
+        let Some(known) = known.get_mut(instance) else { return };
+        known.terminated = true;
+        if let Err(error) = known.write(&self.options.directory) {
+            tracing::warn!(instance, %error, "the termination of a machine was not noted");
+        }
+    }
+
+    /// Removes the directory of a machine that has ended, and forgets it.
+    async fn remove(&self, instance: &str, node: &NodeId) -> std::io::Result<()> {
+        let home = record::home(&self.options.directory, node);
+        blocking(move || trees::remove(&home)).await?;
+        self.known().remove(instance);
+        Ok(())
+    }
+
+    /// Removes directories of machines that were terminated but could not be removed then, and those
+    /// without a record, unless an agent runs there: that one is for the control plane to terminate.
+    pub async fn sweep(&self) {
+        let unknown = std::mem::take(&mut *self.unknown());
+        let agents = blocking(|| Ok(process::agents())).await.unwrap_or_default();
+        for node in unknown {
+            if !agents.contains_key(&record::root(&self.options.directory, &node)) {
+                self.terminate_one(&instance_of(&node)).await;
             }
+        }
+        for record in self.records().into_iter().filter(|record| record.terminated) {
+            self.terminate_one(&record.instance).await;
         }
     }
 
@@ -277,7 +322,7 @@ impl ProcessMachines {
             () = hurry => {}
         }
         for record in &all {
-            self.end(record).await;
+            self.end(&record.instance, &record.node).await;
         }
     }
 }
@@ -318,26 +363,29 @@ impl Machines for ProcessMachines {
         _cluster: &ClusterRef,
         instances: &[String],
     ) -> Result<Vec<String>, PortError> {
+        let mut ended = Vec::new();
         for instance in instances {
-            let record = self.known().get(instance).cloned();
-            let Some(record) = record else { continue };
-            self.end(&record).await;
-            match record.remove(&self.options.directory) {
-                Ok(()) => {
-                    self.known().remove(instance);
-                }
-                // It has ended all the same. `sweep` tries again.
-                Err(error) => {
-                    tracing::warn!(instance, %error, "the directory of a node stays for now");
-                    if let Some(known) = self.known().get_mut(instance) {
-                        known.terminated = true;
-                        known.write(&self.options.directory).map_err(PortError::other)?;
-                    }
-                }
+            if self.terminate_one(instance).await {
+                ended.push(instance.clone());
             }
         }
-        Ok(instances.to_vec())
+        Ok(ended)
     }
+}
+
+/// Work on files and processes that may take long.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> std::io::Result<T> + Send + 'static,
+) -> std::io::Result<T> {
+    tokio::task::spawn_blocking(work).await.map_err(std::io::Error::from).flatten()
+}
+
+fn instance_of(node: &NodeId) -> String {
+    format!("local-{node}")
+}
+
+fn node_of(instance: &str) -> Option<NodeId> {
+    NodeId::parse(instance.strip_prefix("local-")?)
 }
 
 /// Code and message as the Batch AI service showed them (section 3.3).

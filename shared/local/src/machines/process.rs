@@ -1,7 +1,7 @@
 //! The processes of a machine: the agent, and whatever it started.
 
 use super::MachineOptions;
-use super::record::Record;
+use super::record::{self, Record};
 use model::NodeId;
 use processes::{Identity, Process};
 use rustix::process::Signal;
@@ -34,8 +34,8 @@ pub fn start(
         .node_command
         .split_first()
         .ok_or_else(|| std::io::Error::other("no command to start an agent with"))?;
-    let home = record.home(&options.directory);
-    std::fs::create_dir_all(record.root(&options.directory))?;
+    let home = record::home(&options.directory, &record.node);
+    std::fs::create_dir_all(record::root(&options.directory, &record.node))?;
     let log = OpenOptions::new().create(true).append(true).open(home.join("agent.log"))?;
     let mut command = tokio::process::Command::new(program);
     command
@@ -49,7 +49,7 @@ pub fn start(
         .args(["--instance", &record.instance])
         .args(["--address", &record.address])
         .arg(ROOT_OPTION)
-        .arg(record.root(&options.directory))
+        .arg(record::root(&options.directory, &record.node))
         .env("BATCHAI_NODE_TOKEN", token)
         .env_remove("BATCHAI_TOKEN")
         .stdin(Stdio::null())
@@ -65,7 +65,7 @@ pub fn terminate(record: &Record) {
 
 /// The agent reads how long it has and gives its job that time.
 pub fn give_notice(options: &MachineOptions, record: &Record, seconds: u64) {
-    let notice = record.root(&options.directory).join("interruption");
+    let notice = record::root(&options.directory, &record.node).join("interruption");
     let text = serde_json::json!({ "noticeSeconds": seconds }).to_string();
     if let Err(error) = std::fs::write(notice, text) {
         tracing::warn!(node = %record.node, %error, "the notice could not be written");

@@ -47,75 +47,51 @@ impl Record {
         !self.ended && self.agent.is_some_and(Identity::is_alive)
     }
 
-    /// The agent's root: the node's own disk.
-    pub fn root(&self, directory: &Path) -> PathBuf {
-        self.home(directory).join("root")
-    }
-
-    pub fn home(&self, directory: &Path) -> PathBuf {
-        directory.join(self.node.as_str())
-    }
-
     pub fn write(&self, directory: &Path) -> Result<()> {
-        let home = self.home(directory);
+        let home = home(directory, &self.node);
         std::fs::create_dir_all(&home)?;
         let draft = home.join("machine.new");
         std::fs::write(&draft, serde_json::to_vec(self)?)?;
         std::fs::rename(draft, home.join("machine.json"))
     }
 
-    /// Removes everything, also what a job left without write permission, or deeper than a path goes.
-    pub fn remove(&self, directory: &Path) -> Result<()> {
-        trees::remove(&self.home(directory))
-    }
-
-    /// A directory without a complete record is of a launch that was never answered.
-    pub fn read_all(directory: &Path) -> Result<BTreeMap<String, Self>> {
+    /// The machines that are recorded, and the nodes of which there is only a directory: their launch
+    /// was never answered, or what it was is lost.
+    pub fn read_all(directory: &Path) -> Result<(BTreeMap<String, Self>, Vec<NodeId>)> {
         let mut records = BTreeMap::new();
+        let mut unknown = Vec::new();
         for entry in std::fs::read_dir(directory)? {
-            let path = entry?.path().join("machine.json");
-            let record: Self = match std::fs::read(&path) {
-                Ok(bytes) => serde_json::from_slice(&bytes)
-                    .map_err(|error| Error::other(format!("{}: {error}", path.display())))?,
-                Err(error) if error.kind() == ErrorKind::NotFound => continue,
+            let entry = entry?;
+            let path = entry.path().join("machine.json");
+            let record = match std::fs::read(&path) {
+                Ok(bytes) => serde_json::from_slice::<Self>(&bytes).map_err(Error::from),
+                Err(error) if is_absent(&error) => Err(error),
                 Err(error) => return Err(error),
             };
-            records.insert(record.instance.clone(), record);
+            match record {
+                Ok(record) => {
+                    records.insert(record.instance.clone(), record);
+                }
+                Err(error) => {
+                    tracing::warn!(path = %path.display(), %error, "no record of a machine");
+                    unknown.extend(entry.file_name().to_str().and_then(NodeId::parse));
+                }
+            }
         }
-        Ok(records)
+        Ok((records, unknown))
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use model::Uid;
-    use std::fs::Permissions;
-    use std::os::unix::fs::PermissionsExt;
+fn is_absent(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)
+}
 
-    #[test]
-    fn a_directory_that_a_job_left_read_only_is_removed() {
-        let directory = tempfile::tempdir().expect("a directory");
-        let uid = || Uid::from_bytes([1; 16]);
-        let record = Record {
-            instance: "local-n".into(),
-            node: NodeId::parse("n").expect("a valid id"),
-            cluster: ClusterRef { workspace: uid(), name: "c".into(), uid: uid() },
-            launch: uid(),
-            address: "127.0.1.1".into(),
-            agent: None,
-            ended: true,
-            terminated: false,
-        };
-        record.write(directory.path()).expect("it can be written");
-        let locked = record.root(directory.path()).join("a/b");
-        std::fs::create_dir_all(&locked).expect("it can be made");
-        std::fs::write(locked.join("file"), "x").expect("it can be written");
-        for path in [&locked, &record.root(directory.path())] {
-            std::fs::set_permissions(path, Permissions::from_mode(0o555)).expect("ours");
-        }
-        record.remove(directory.path()).expect("it can be removed");
-        assert!(!record.home(directory.path()).exists());
-        record.remove(directory.path()).expect("a repetition does no harm");
-    }
+/// The agent's root: the node's own disk.
+pub fn root(directory: &Path, node: &NodeId) -> PathBuf {
+    home(directory, node).join("root")
+}
+
+/// Everything of a machine.
+pub fn home(directory: &Path, node: &NodeId) -> PathBuf {
+    directory.join(node.as_str())
 }

@@ -183,3 +183,70 @@ async fn an_agent_that_shows_up_later_is_left_alone() {
     fixture.terminate(&machines).await;
     assert_eq!(fixture.agents().len(), 0);
 }
+
+#[tokio::test]
+async fn nothing_is_written_for_a_machine_that_has_ended() {
+    let fixture = Fixture::new(1);
+    let machines = fixture.launch().await;
+    let record = machines.records().remove(0);
+    assert!(machines.end(&record.instance, &record.node).await);
+    std::fs::remove_dir_all(fixture.home(0)).unwrap();
+    // The one that looks after the machine notices its end late.
+    machines.has_ended(&record).await;
+    assert!(machines.start_agent(&record).unwrap().is_none());
+    assert!(!fixture.home(0).exists());
+}
+
+#[tokio::test]
+async fn a_directory_without_a_record_is_swept() {
+    let fixture = Fixture::new(1);
+    std::fs::create_dir_all(fixture.home(0)).unwrap();
+    std::fs::write(fixture.home(0).join("agent.log"), "").unwrap();
+    std::fs::create_dir(fixture.machines().join("of the user")).unwrap();
+    let machines = fixture.adopt();
+    machines.sweep().await;
+    assert!(!fixture.home(0).exists());
+    assert!(fixture.machines().join("of the user").exists());
+}
+
+#[test]
+fn a_machine_whose_record_a_job_removed_can_be_terminated() {
+    let fixture = Fixture::new(2);
+    let spoil = async || {
+        let machines = fixture.launch().await;
+        std::fs::remove_file(fixture.home(0).join("machine.json")).unwrap();
+        std::fs::write(fixture.home(1).join("machine.json"), "{").unwrap();
+        drop(machines);
+    };
+    let first_life = tokio::runtime::Runtime::new().unwrap();
+    first_life.block_on(spoil());
+    first_life.shutdown_background();
+    tokio::runtime::Runtime::new().unwrap().block_on(async {
+        let machines = fixture.adopt();
+        machines.sweep().await;
+        assert_eq!(fixture.agents().len(), 2, "they may be needed");
+        assert_eq!(fixture.terminate(&machines).await, fixture.instances());
+        assert_eq!((fixture.agents().len(), fixture.jobs()), (0, 0));
+        assert!(!fixture.home(0).exists() && !fixture.home(1).exists());
+    });
+}
+
+/// Immutable files exist where this is run by root, and where the file system has them.
+#[tokio::test]
+async fn a_machine_has_ended_even_if_that_cannot_be_noted() {
+    let fixture = Fixture::new(1);
+    let machines = fixture.launch().await;
+    let change = |attribute| {
+        let mut command = std::process::Command::new("chattr");
+        command.arg(attribute).arg(fixture.home(0)).output().is_ok_and(|it| it.status.success())
+    };
+    if !change("+i") {
+        return;
+    }
+    let ended = fixture.terminate(&machines).await;
+    assert!(change("-i"));
+    assert_eq!(ended, fixture.instances());
+    assert_eq!((fixture.agents().len(), fixture.jobs()), (0, 0));
+    machines.sweep().await;
+    assert!(!fixture.home(0).exists());
+}
