@@ -6,6 +6,7 @@
 
 mod process;
 mod record;
+mod restarts;
 
 use async_trait::async_trait;
 use control::ports::{LaunchOutcome, LaunchRequest, Machines, PortError};
@@ -13,12 +14,13 @@ use control::{Control, Function};
 use model::{ClusterRef, Machine, NodeId, ResourceError, Target};
 use processes::Identity;
 use record::Record;
+use restarts::Restarts;
 use scheduler::recovery::FoundMachine;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 #[derive(Clone, Debug)]
 pub struct MachineOptions {
@@ -31,8 +33,6 @@ pub struct MachineOptions {
     pub max_nodes: u32,
 }
 
-/// An agent that ended unexpectedly is started again, as an init system would, but not for ever.
-const RESTARTS: u32 = 5;
 const RESTART_PAUSE: Duration = Duration::from_millis(200);
 
 /// How often machines that are not children of this process (they outlived an earlier one) are
@@ -132,8 +132,9 @@ impl ProcessMachines {
     /// Starts the agent, and starts it again when it ends unexpectedly. The machine has ended when
     /// its agent says that it left.
     async fn run(self: Arc<Self>, record: Record) {
-        let mut restarts = 0;
+        let mut restarts = Restarts::default();
         while !self.is_over(&record) {
+            let started = Instant::now();
             match self.start_agent(&record) {
                 Ok(None) => break,
                 Ok(Some(mut child)) => match child.wait().await {
@@ -147,8 +148,7 @@ impl ProcessMachines {
                     tracing::error!(node = %record.node, %error, "an agent could not be started");
                 }
             }
-            restarts += 1;
-            if restarts > RESTARTS {
+            if !restarts.may_follow(started.elapsed()) {
                 break;
             }
             tokio::time::sleep(RESTART_PAUSE).await;

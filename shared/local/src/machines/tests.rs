@@ -3,7 +3,6 @@
 use super::*;
 use model::{LaunchId, Uid, VmPriority};
 use std::os::unix::fs::PermissionsExt;
-use std::time::Instant;
 
 /// What takes milliseconds on an idle computer.
 const PATIENCE: Duration = Duration::from_secs(20);
