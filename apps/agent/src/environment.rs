@@ -159,6 +159,7 @@ mod tests {
 
     fn environment(assignment: &Assignment) -> Result<JobEnvironment, PathError> {
         let host = Host {
+            disk_patience: std::time::Duration::ZERO,
             root: "/r".into(),
             node_id: "n1".into(),
             cluster_uid: "c".into(),

@@ -21,7 +21,15 @@ impl ExecutionLog {
     /// Appends to the file at `path` from now on, beginning with the lines that wait.
     pub fn open(&mut self, path: &Path) -> io::Result<()> {
         let mut file = OpenOptions::new().append(true).create(true).open(path)?;
-        file.write_all(self.waiting.as_bytes())?;
+        let length = file.metadata()?.len();
+        if let Err(error) = file.write_all(self.waiting.as_bytes()) {
+            // Half a heading would be taken for the log of an earlier attempt.
+            let _ = file.set_len(length);
+            if length == 0 {
+                let _ = std::fs::remove_file(path);
+            }
+            return Err(error);
+        }
         self.waiting.clear();
         self.file = Some(file);
         Ok(())

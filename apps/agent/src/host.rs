@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use protocol::{Assignment, AttemptKey};
 
@@ -45,6 +46,8 @@ pub struct Host {
     pub root: PathBuf,
     pub node_id: String,
     pub cluster_uid: String,
+    /// For how long a disk that takes nothing is tried before that is the node's failure.
+    pub disk_patience: Duration,
     /// What user processes begin with.
     pub inherited: Vec<(String, String)>,
     pub supervisors: Supervisors,

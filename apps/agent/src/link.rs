@@ -244,6 +244,7 @@ mod tests {
             token: "t".into(),
             root: "/".into(),
             unwanted_after: Duration::ZERO,
+            disk_patience: Duration::ZERO,
             inherited: Vec::new(),
         };
         let link = Link::new(&options).unwrap();

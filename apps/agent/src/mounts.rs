@@ -29,7 +29,7 @@ pub enum MountError {
     Unmanaged { at: String, reason: String },
     /// Before it came to the mount itself.
     #[error("The node could not prepare the mount path {at}")]
-    MountPath { at: String, reason: String },
+    MountPath { at: String, reason: String, fault: Fault },
 }
 
 impl MountError {
@@ -44,14 +44,14 @@ impl MountError {
     pub fn fault(&self) -> Fault {
         match self {
             MountError::FileServer { .. } | MountError::Unmanaged { .. } => Fault::Job,
-            MountError::MountPath { .. } => Fault::Node,
+            MountError::MountPath { fault, .. } => *fault,
         }
     }
 
     pub fn details(&self) -> Vec<(String, String)> {
         let (MountError::FileServer { at, reason }
         | MountError::Unmanaged { at, reason }
-        | MountError::MountPath { at, reason }) = self;
+        | MountError::MountPath { at, reason, .. }) = self;
         vec![detail("MountPath", at), detail("Reason", reason)]
     }
 }
@@ -166,20 +166,22 @@ impl Failure {
     fn of(self, mount: &Mount, error: impl FnOnce(String, String) -> MountError) -> MountError {
         let at = mount.relative_mount_path.clone();
         match self {
-            Failure::Own(source) if is_own(&source) => {
-                MountError::MountPath { at, reason: source.to_string() }
-            }
-            Failure::Own(source) => error(at, source.to_string()),
+            Failure::Own(source) => match fault_at_mount_path(&source) {
+                Fault::Job => error(at, source.to_string()),
+                fault => MountError::MountPath { at, reason: source.to_string(), fault },
+            },
             Failure::OfTheMount(reason) => error(at, reason),
         }
     }
 }
 
 /// A mount path that is taken by another mount of the same job is not the node's failure.
-fn is_own(error: &io::Error) -> bool {
+fn fault_at_mount_path(error: &io::Error) -> Fault {
     use io::ErrorKind::{AlreadyExists, DirectoryNotEmpty, NotADirectory};
-    let is_taken = matches!(error.kind(), AlreadyExists | DirectoryNotEmpty | NotADirectory);
-    !is_taken && Owner::Agent.fault(error) == Fault::Node
+    match error.kind() {
+        AlreadyExists | DirectoryNotEmpty | NotADirectory => Fault::Job,
+        _ => Owner::Agent.fault(error),
+    }
 }
 
 impl From<io::Error> for Failure {

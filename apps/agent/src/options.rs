@@ -9,12 +9,16 @@ use crate::host::PASSED_ON;
 /// The arguments of `batchai agent`; the token comes in `BATCHAI_NODE_TOKEN`.
 pub const USAGE: &str = "(--endpoint URL | --endpoint-file FILE) --workspace UID \
     --cluster-name NAME --cluster-uid UID --node ID --instance ID --address IP --root DIRECTORY \
-    [--unwanted-after SECONDS]";
+    [--unwanted-after SECONDS] [--disk-patience SECONDS]";
 
 /// For how long a node that the control plane does not know goes on, unless told otherwise. Longer
 /// than a control plane takes to restart or to fail over, short enough to be no waste. An eighth of it
 /// is longer than the agent waits between two tries, so that only pauses of the agent do not count.
 pub const UNWANTED_AFTER: Duration = Duration::from_secs(60);
+
+/// For how long a full disk may take to get room, unless told otherwise. Less than the control plane
+/// grants a job beyond its wall-clock time.
+pub const DISK_PATIENCE: Duration = Duration::from_secs(30);
 
 /// Where the control plane is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,6 +48,8 @@ pub struct AgentOptions {
     pub root: PathBuf,
     /// How long `NodeNotFound` must be the answer before the node takes itself away.
     pub unwanted_after: Duration,
+    /// How long a disk that is full or does not work is tried before the node has failed.
+    pub disk_patience: Duration,
     /// What jobs inherit from the agent's own environment: `PATH`, `HOME` and the like.
     pub inherited: Vec<(String, String)>,
 }
@@ -79,13 +85,8 @@ impl AgentOptions {
             (None, Some(file)) => EndpointSource::File(file.into()),
             _ => return Err(OptionsError::Missing("one of --endpoint and --endpoint-file")),
         };
-        let unwanted_after = match given.take("--unwanted-after") {
-            None => UNWANTED_AFTER,
-            Some(value) => value
-                .parse()
-                .map(Duration::from_secs)
-                .map_err(|_| OptionsError::Invalid { name: "--unwanted-after", value })?,
-        };
+        let unwanted_after = given.seconds("--unwanted-after")?.unwrap_or(UNWANTED_AFTER);
+        let disk_patience = given.seconds("--disk-patience")?.unwrap_or(DISK_PATIENCE);
         let options = Self {
             endpoint,
             workspace_uid: given.need("--workspace")?,
@@ -98,6 +99,7 @@ impl AgentOptions {
                 .ok_or(OptionsError::Missing("the variable BATCHAI_NODE_TOKEN"))?,
             root: given.need("--root")?.into(),
             unwanted_after,
+            disk_patience,
             inherited: PASSED_ON
                 .iter()
                 .filter_map(|name| Some(((*name).to_owned(), variable(name)?)))
@@ -137,6 +139,14 @@ impl Given {
     fn take(&mut self, name: &str) -> Option<String> {
         let position = self.0.iter().position(|(given, _)| given == name)?;
         Some(self.0.remove(position).1)
+    }
+
+    fn seconds(&mut self, name: &'static str) -> Result<Option<Duration>, OptionsError> {
+        let Some(value) = self.take(name) else { return Ok(None) };
+        match value.parse() {
+            Ok(seconds) => Ok(Some(Duration::from_secs(seconds))),
+            Err(_) => Err(OptionsError::Invalid { name, value }),
+        }
     }
 
     fn need(&mut self, name: &'static str) -> Result<String, OptionsError> {

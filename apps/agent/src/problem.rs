@@ -1,10 +1,10 @@
 //! What could not be provided, whose failure that is, and the form in which a user sees it.
 //!
 //! The rule: what the agent does for itself, in directories that it alone owns, is the node's failure
-//! when it goes wrong. What the job names (paths, mounts, its command) is the job's, however the error
-//! reads: a full file server is full on every node. Two exceptions follow from what an error means:
-//! a name that no file system takes is the job's, and a process that runs out of descriptors or memory
-//! is the node's.
+//! when it goes wrong. What the job names (paths, mounts, its command) is the job's. Three exceptions
+//! follow from what an error means: a name that no file system takes is the job's, a process that runs
+//! out of descriptors or memory is the node's, and a disk that takes nothing gets some time before it
+//! is the node's, whosever it is.
 
 use std::io;
 use std::path::PathBuf;
@@ -25,6 +25,8 @@ pub enum Fault {
     Job,
     /// The node: the job may run on another one.
     Node,
+    /// A disk that is full or does not work: it may recover. If it does not, the node's.
+    Disk,
 }
 
 /// To whom a path belongs.
@@ -33,6 +35,8 @@ pub enum Fault {
 pub enum Owner {
     /// The agent: made and used by it alone, below the root of the node.
     Agent,
+    /// The node, whatever the names: what former jobs left there, or the agent's own processes.
+    Node,
     /// The job, but on the node's own disk, in the directory that the node made for it.
     JobDirectory,
     /// The user: on a file server, or anywhere else.
@@ -43,10 +47,13 @@ impl Owner {
     /// Whose failure `error` is, met at a path of this owner.
     pub fn fault(self, error: &io::Error) -> Fault {
         let errno = Errno::from_io_error(error);
+        if errno.is_some_and(is_disk_failure) {
+            return Fault::Disk;
+        }
         let is_of_the_node = match self {
             Owner::Agent => !errno.is_some_and(refuses_the_name),
-            Owner::JobDirectory => errno.is_some_and(|it| is_exhaustion(it) || is_disk_failure(it)),
-            Owner::User => errno.is_some_and(is_exhaustion),
+            Owner::Node => true,
+            Owner::JobDirectory | Owner::User => errno.is_some_and(is_exhaustion),
         };
         if is_of_the_node { Fault::Node } else { Fault::Job }
     }
@@ -142,7 +149,7 @@ mod tests {
 
     #[test]
     fn the_owner_of_a_path_and_the_error_decide_whose_failure_it_is() {
-        use Fault::{Job, Node};
+        use Fault::{Disk, Job, Node};
         // At a path of the agent, in the directory of the job, at a path of the user.
         let table = [
             (Errno::ACCESS, [Node, Job, Job]),
@@ -152,10 +159,10 @@ mod tests {
             (Errno::NOTEMPTY, [Node, Job, Job]),
             (Errno::BUSY, [Node, Job, Job]),
             (Errno::WOULDBLOCK, [Node, Job, Job]),
-            (Errno::ROFS, [Node, Node, Job]),
-            (Errno::NOSPC, [Node, Node, Job]),
-            (Errno::DQUOT, [Node, Node, Job]),
-            (Errno::IO, [Node, Node, Job]),
+            (Errno::ROFS, [Disk, Disk, Disk]),
+            (Errno::NOSPC, [Disk, Disk, Disk]),
+            (Errno::DQUOT, [Disk, Disk, Disk]),
+            (Errno::IO, [Disk, Disk, Disk]),
             (Errno::STALE, [Node, Job, Job]),
             (Errno::MFILE, [Node, Node, Node]),
             (Errno::NFILE, [Node, Node, Node]),
@@ -166,6 +173,7 @@ mod tests {
         for (errno, expected) in table {
             let owners = [Owner::Agent, Owner::JobDirectory, Owner::User];
             assert_eq!(owners.map(|owner| owner.fault(&errno.into())), expected, "{errno:?}");
+            assert_ne!(Owner::Node.fault(&errno.into()), Job, "{errno:?}");
         }
         let other = io::Error::other("a mount cannot be removed");
         assert_eq!((Owner::Agent.fault(&other), Owner::User.fault(&other)), (Node, Job));

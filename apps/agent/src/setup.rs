@@ -28,6 +28,10 @@ use crate::system::orders::Orders;
 use crate::system::slot::{Slot, unique_id};
 use crate::system::supervised::{Found, Supervised, Verdict};
 
+/// A setup task whose result is unknown because its supervisor was killed is run again. As often as
+/// this: it may be the task itself that kills it.
+const LOST_TASKS: u32 = 2;
+
 /// What a restarted agent finds of a setup. Without secrets and commands.
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -35,6 +39,9 @@ struct Remembered {
     mount_paths: Vec<String>,
     /// Id under which the setup task was begun.
     task: Option<String>,
+    /// How often its result was lost with its supervisor.
+    #[serde(default)]
+    lost_tasks: u32,
     /// Set when all is done, to the boot for which it was: a restarted machine has lost its mounts
     /// and services, and the setup task is to run "when allocated or rebooted".
     complete_for: Option<String>,
@@ -138,38 +145,55 @@ impl<'a> Task<'a> {
             Owner::User,
             path,
         ))?;
-        let supervised = match Self::begun(host, remembered) {
-            Some(found) => found,
-            None => {
-                log.line("Setup task started");
-                Found::Running(self.start(host, remembered)?)
+        let outcome = loop {
+            let verdict = self.verdict(host, orders, &mut log, remembered)?;
+            let outcome = self.judge(host, &verdict);
+            let is_lost = outcome.is_err() && matches!(verdict, Verdict::Vanished { .. });
+            let is_wanted = orders.wanted().ending.is_none();
+            if !is_lost || !is_wanted || remembered.lost_tasks == LOST_TASKS {
+                break outcome;
             }
+            log.line(
+                "The process that supervised the setup task was killed: the task is run again",
+            );
+            remembered.lost_tasks += 1;
+            remembered.task = None;
         };
-        let verdict = match supervised {
-            Found::Over(verdict) => verdict,
-            Found::Running(supervised) => Minder::new(orders, None, None)
-                .outlast(&host.supervisors, supervised, |_, _| {
-                    log.line("Ending the setup task: the node leaves")
-                })
-                .map_err(NotProvided::storage(
-                    "look after the setup task",
-                    Owner::Agent,
-                    &self.output,
-                ))?,
-        };
-        let outcome = self.judge(host, verdict);
         match &outcome {
             Ok(()) => log.line("Setup task ended with exit code 0"),
             Err(problem) => log.line(format_args!("Setup task failed: {:?}", problem.details)),
         }
         // The result of a task that failed is no result for the next try.
-        remembered.task = None;
+        (remembered.task, remembered.lost_tasks) = (None, 0);
         remember(host, remembered)?;
         outcome
     }
 
-    fn judge(&self, host: &Host, verdict: Verdict) -> Result<(), Problem> {
-        let (exit_code, reason) = match &verdict {
+    /// How the task went that was begun, or is begun now.
+    fn verdict(
+        &self,
+        host: &Host,
+        orders: &Orders,
+        log: &mut ExecutionLog,
+        remembered: &mut Remembered,
+    ) -> Result<Verdict, NotProvided> {
+        let supervised = match Self::begun(host, remembered) {
+            Some(Found::Over(verdict)) => return Ok(verdict),
+            Some(Found::Running(supervised)) => supervised,
+            None => {
+                log.line("Setup task started");
+                self.start(host, remembered)?
+            }
+        };
+        Minder::new(orders, None, None)
+            .outlast(&host.supervisors, supervised, |_, _| {
+                log.line("Ending the setup task: the node leaves")
+            })
+            .map_err(NotProvided::storage("look after the setup task", Owner::Agent, &self.output))
+    }
+
+    fn judge(&self, host: &Host, verdict: &Verdict) -> Result<(), Problem> {
+        let (exit_code, reason) = match verdict {
             Verdict::Exited { exit_code: 0, asked: false } => return Ok(()),
             Verdict::Exited { exit_code, asked: false } => {
                 (Some(*exit_code), "it ended with a non-zero exit code")
@@ -178,7 +202,7 @@ impl<'a> Task<'a> {
             Verdict::NotStarted { reason, .. } => (None, reason.as_str()),
             Verdict::Vanished { .. } => (None, "the process that supervised it was killed"),
         };
-        let claim = match &verdict {
+        let claim = match verdict {
             Verdict::Vanished { claim, .. } => Some(claim),
             _ => None,
         };

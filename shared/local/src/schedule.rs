@@ -37,7 +37,7 @@ pub fn start_sweeping(
         let mut ticks = tokio::time::interval(SWEEP_EVERY);
         loop {
             ticks.tick().await;
-            machines.sweep();
+            machines.sweep().await;
             loop {
                 match storage.sweep(control.context.now()).await {
                     Ok(removed) if removed == SWEEP_ITEMS => {}

@@ -5,7 +5,7 @@
 pub const MAX_NODES_PER_CLUSTER: u32 = 100;
 
 /// Nodes of one job: a gang starts in one transaction of at most 100 items, with two per node
-/// (the node and its idle marker) and three for the job (itself, its queue entry, the attempt).
+/// (the node and its idle marker), the job, its queue entry, and one to spare.
 pub const MAX_GANG_NODES: u32 = 48;
 
 /// A job runs a week at most, counted from the start of running (quota of the Batch AI service),

@@ -1,13 +1,15 @@
 //! Processes as `/proc` shows them. All answers are a moment old: callers loop until they are sure.
 
 use std::collections::{HashMap, HashSet};
+use std::ffi::{OsStr, OsString};
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 
 use rustix::process::{Pid, Signal};
 use serde::{Deserialize, Serialize};
 
 /// A process beyond doubt: its id, and when it was started, as ids are used again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Identity {
     pub pid: i32,
     /// Clock ticks between the start of the machine and that of the process.
@@ -16,8 +18,12 @@ pub struct Identity {
 
 impl Identity {
     pub fn of(pid: i32) -> Option<Self> {
-        let process = Process::read(pid)?;
-        Some(Self { pid, started: process.started })
+        Process::read(pid).map(|process| process.identity())
+    }
+
+    /// Whether the process has not ended yet.
+    pub fn is_alive(self) -> bool {
+        Process::read(self.pid).is_some_and(|it| it.identity() == self && it.is_alive())
     }
 }
 
@@ -50,6 +56,10 @@ impl Process {
             session: field(6)?.parse().ok()?,
             started: field(22)?.parse().ok()?,
         })
+    }
+
+    pub fn identity(&self) -> Identity {
+        Identity { pid: self.pid, started: self.started }
     }
 
     pub fn is_alive(&self) -> bool {
@@ -104,6 +114,14 @@ pub fn variable_of(pid: i32, name: &str) -> Option<String> {
     })
 }
 
+/// The argument that follows `option` on the command line of a process.
+pub fn option_of(pid: i32, option: &str) -> Option<OsString> {
+    let line = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
+    let mut arguments = line.split(|byte| *byte == 0);
+    arguments.find(|argument| *argument == option.as_bytes())?;
+    arguments.next().map(|value| OsStr::from_bytes(value).to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -137,5 +155,19 @@ mod tests {
         assert!(all().iter().any(|process| process.pid == own));
         assert!(variable_of(own, "PATH").is_some());
         assert_eq!(variable_of(own, "PAT"), None);
+    }
+
+    #[test]
+    fn an_option_is_followed_by_its_value() {
+        let arguments = ["-c", "sleep 60; :", "sh", "--root", "/a b"];
+        let mut child = std::process::Command::new("sh").args(arguments).spawn().unwrap();
+        let pid = i32::try_from(child.id()).unwrap();
+        assert_eq!(option_of(pid, "--root"), Some("/a b".into()));
+        assert_eq!(option_of(pid, "--roo"), None);
+        let identity = Identity::of(pid).unwrap();
+        assert!(identity.is_alive());
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(!identity.is_alive());
     }
 }

@@ -10,7 +10,7 @@ use super::earlier::Earlier;
 use super::memory::{Frame, Mark};
 use super::wipe::make_room;
 use crate::environment::{JobEnvironment, host_file};
-use crate::execution_log::{ExecutionLog, heading};
+use crate::execution_log::ExecutionLog;
 use crate::host::{Host, JobPaths, MARKER};
 use crate::mounts::MountRoot;
 use crate::paths::plain;
@@ -40,7 +40,6 @@ impl Site {
         log: &mut ExecutionLog,
         give_up: &dyn Fn() -> bool,
     ) -> Result<(), NotProvided> {
-        log.line(heading(assignment.key.number, &assignment.job, &assignment.node_id));
         self.make_temp(host, assignment)?;
         // Before the mounts where that is possible, so that a mount that fails is in the log.
         if !self.logs_are_on_a_mount_of_the_job() {
@@ -142,7 +141,7 @@ impl Site {
             .and_then(|watch| make_room(jobs, &self.paths, frame).map(|()| watch))
             .map_err(NotProvided::storage(
                 "remove what former jobs left on it",
-                Owner::Agent,
+                Owner::Node,
                 jobs,
             ))?;
         for path in [&self.paths.mounts, &self.paths.shared] {

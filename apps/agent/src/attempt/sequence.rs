@@ -7,14 +7,14 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use protocol::{End, Progress};
+use protocol::{Assignment, End, Progress};
 
 use super::journal::{Journal, Stage, State};
 use super::provide::Site;
 use super::words::{describe, summary};
 use super::{Begin, Outcome};
-use crate::clock::Uptime;
-use crate::execution_log::ExecutionLog;
+use crate::clock::{Countdown, Uptime};
+use crate::execution_log::{ExecutionLog, heading};
 use crate::host::Host;
 use crate::problem::{Fault, NotProvided, Owner};
 use crate::supervisor::{Leftovers, Request};
@@ -72,33 +72,61 @@ impl<'a> Sequence<'a> {
         let mut sequence = Self { host, orders, report, journal, state, ending, site, log };
         let outcome = match sequence.steps(entry) {
             Ok(exit_code) => Outcome::Ended(End::Exited { exit_code }),
-            Err(outcome) => outcome,
+            Err(stop) => stop.into(),
         };
         sequence.clean_up(&outcome);
         outcome
     }
 
     /// The exit code of the command, if it came so far and ended by itself.
-    fn steps(&mut self, entry: Option<Stage>) -> Result<i32, Outcome> {
+    fn steps(&mut self, entry: Option<Stage>) -> Result<i32, Stop> {
         match entry {
-            None => self.provide()?,
+            None => {
+                let Assignment { key, job, node_id, .. } = &self.state.assignment;
+                self.log.line(heading(key.number, job, node_id));
+                self.patiently(false, |it, _| it.provide())?;
+            }
             Some(_) => self.reopen(),
         }
         if matches!(entry, None | Some(Stage::Preparation)) {
-            self.prepare(entry.is_some())?;
+            self.patiently(entry.is_some(), Self::prepare)?;
             self.wait_for_start()?;
             if entry.is_some() && self.state.needs_assignment() {
                 self.wait_for_assignment()?;
             }
         }
         if self.state.assignment.rank == 0 {
-            self.command(entry == Some(Stage::Command))
+            self.patiently(entry == Some(Stage::Command), Self::command)
         } else {
-            Err(self.sit_by())
+            Err(self.sit_by().into())
         }
     }
 
-    fn provide(&mut self) -> Result<(), Outcome> {
+    /// Takes a step, and again for some time while a disk takes nothing: it may be full on every node,
+    /// and jobs do not fail for what passes. `begun`: an earlier life of the agent began it.
+    fn patiently<T>(
+        &mut self,
+        mut begun: bool,
+        step: impl Fn(&mut Self, bool) -> Result<T, Stop>,
+    ) -> Result<T, Stop> {
+        let mut patience = Countdown::new(self.host.disk_patience);
+        loop {
+            match step(self, begun) {
+                Err(Stop::NotProvided(error)) if error.fault() == Fault::Disk => {
+                    self.unless_ended()?;
+                    if patience.is_over() {
+                        return Err(error.into());
+                    }
+                    tracing::warn!(%error, "a disk takes nothing: this is tried again");
+                }
+                taken => return taken,
+            }
+            begun = false;
+            self.orders.wait(None, Some(Uptime::now().after(patience.next_step())));
+        }
+    }
+
+    fn provide(&mut self) -> Result<(), Stop> {
         let orders = self.orders;
         let give_up = || orders.wanted().ending.is_some();
         let provided =
@@ -117,7 +145,7 @@ impl<'a> Sequence<'a> {
         self.log.line("The node's agent was restarted; the attempt goes on");
     }
 
-    fn prepare(&mut self, begun: bool) -> Result<(), Outcome> {
+    fn prepare(&mut self, begun: bool) -> Result<(), Stop> {
         let Some(command_line) = self.state.assignment.preparation_command_line.clone() else {
             return Ok(());
         };
@@ -133,7 +161,7 @@ impl<'a> Sequence<'a> {
         self.log.line(format_args!("Job preparation ended with exit code {exit_code}"));
         match exit_code {
             0 => Ok(()),
-            exit_code => Err(Outcome::Ended(End::PreparationFailed { exit_code })),
+            exit_code => Err(Outcome::Ended(End::PreparationFailed { exit_code }).into()),
         }
     }
 
@@ -154,7 +182,7 @@ impl<'a> Sequence<'a> {
     }
 
     /// The secrets of the job, which an earlier life of this agent took with it.
-    fn wait_for_assignment(&mut self) -> Result<(), Outcome> {
+    fn wait_for_assignment(&mut self) -> Result<(), Stop> {
         loop {
             self.unless_ended()?;
             if let Some(assignment) = self.orders.take_assignment() {
@@ -174,7 +202,7 @@ impl<'a> Sequence<'a> {
         Ok(())
     }
 
-    fn command(&mut self, begun: bool) -> Result<i32, Outcome> {
+    fn command(&mut self, begun: bool) -> Result<i32, Stop> {
         let supervised = if begun {
             self.find(COMMAND)?
         } else {
@@ -223,7 +251,7 @@ impl<'a> Sequence<'a> {
         slot: &str,
         command_line: &str,
         output: [PathBuf; 2],
-    ) -> Result<Found, Outcome> {
+    ) -> Result<Found, NotProvided> {
         self.state.stage = stage;
         self.state.slot_id = unique_id();
         self.state.first_process_at.get_or_insert_with(Uptime::now);
@@ -242,7 +270,7 @@ impl<'a> Sequence<'a> {
         match self.host.supervisors.start(&request) {
             Ok(supervised) => Ok(Found::Running(supervised)),
             // It never came to the command.
-            Err(error) => Err(not_started(error.to_string(), Fault::Node)),
+            Err(error) => Err(not_started(error.to_string(), Owner::Node.fault(&error))),
         }
     }
 
@@ -252,12 +280,12 @@ impl<'a> Sequence<'a> {
     }
 
     /// The exit code of something that ended by itself; anything else ends the attempt.
-    fn outlast(&mut self, found: Found, what: &str) -> Result<i32, Outcome> {
+    fn outlast(&mut self, found: Found, what: &str) -> Result<i32, Stop> {
         let mut minder = Minder::new(self.orders, self.limit(), self.ending);
         let (key, journal, log) = (&self.state.assignment.key, &self.journal, &mut self.log);
         let outlasted = match found {
             // An agent that came back found that it had never begun: as if nothing had been.
-            Found::Over(Verdict::NeverBegan) => return Err(Outcome::Dropped),
+            Found::Over(Verdict::NeverBegan) => return Err(Outcome::Dropped.into()),
             Found::Over(verdict) => Ok(verdict),
             Found::Running(supervised) => {
                 minder.outlast(&self.host.supervisors, supervised, |signal, ending| {
@@ -278,16 +306,16 @@ impl<'a> Sequence<'a> {
     }
 
     /// What ended by itself before it was signalled stays that, whatever was wanted of it meanwhile.
-    fn judge(&mut self, verdict: Verdict) -> Result<i32, Outcome> {
+    fn judge(&mut self, verdict: Verdict) -> Result<i32, Stop> {
         if self.ending.is_some_and(|ending| ending.cause == Cause::Fenced) {
-            return Err(Outcome::Dropped);
+            return Err(Outcome::Dropped.into());
         }
         let asked = match verdict {
             Verdict::Exited { exit_code, asked: false }
             | Verdict::Vanished {
                 ended: Some(Record::Exited { exit_code, asked: false }), ..
             } => return Ok(exit_code),
-            Verdict::NotStarted { reason, fault } => return Err(not_started(reason, fault)),
+            Verdict::NotStarted { reason, fault } => return Err(not_started(reason, fault).into()),
             Verdict::Exited { .. } => true,
             Verdict::Vanished { .. } | Verdict::NeverBegan => false,
         };
@@ -296,11 +324,11 @@ impl<'a> Sequence<'a> {
             self.orders.wait(None, Some(Uptime::now().after(SHUTDOWN_SPREAD)));
             self.ending = self.orders.wanted().ending;
         }
-        match self.ending {
-            Some(ending) => Err(ending.cause.into()),
-            None if asked => Err(lost("someone else told the job to end")),
-            None => Err(lost("the process that supervised the job was killed")),
-        }
+        Err(Stop::Over(match self.ending {
+            Some(ending) => ending.cause.into(),
+            None if asked => lost("someone else told the job to end"),
+            None => lost("the process that supervised the job was killed"),
+        }))
     }
 
     /// What runs and cannot be looked after must not run on.
@@ -339,11 +367,38 @@ impl<'a> Sequence<'a> {
     }
 }
 
+/// Why the steps end early.
+enum Stop {
+    Over(Outcome),
+    NotProvided(NotProvided),
+}
+
+impl From<Outcome> for Stop {
+    fn from(outcome: Outcome) -> Self {
+        Stop::Over(outcome)
+    }
+}
+
+impl From<NotProvided> for Stop {
+    fn from(error: NotProvided) -> Self {
+        Stop::NotProvided(error)
+    }
+}
+
+impl From<Stop> for Outcome {
+    fn from(stop: Stop) -> Self {
+        match stop {
+            Stop::Over(outcome) => outcome,
+            Stop::NotProvided(error) => error.into(),
+        }
+    }
+}
+
 impl From<NotProvided> for Outcome {
     fn from(error: NotProvided) -> Self {
         Outcome::Ended(match error.fault() {
             Fault::Job => End::NotProvided { problem: error.into() },
-            Fault::Node => End::NodeFailed { problem: error.into() },
+            Fault::Node | Fault::Disk => End::NodeFailed { problem: error.into() },
         })
     }
 }
@@ -352,8 +407,8 @@ fn cannot_remember(error: io::Error) -> NotProvided {
     NotProvided::storage("remember the attempt", Owner::Agent, "agent")(error)
 }
 
-fn not_started(reason: String, fault: Fault) -> Outcome {
-    NotProvided::Start { what: "job", reason, fault }.into()
+fn not_started(reason: String, fault: Fault) -> NotProvided {
+    NotProvided::Start { what: "job", reason, fault }
 }
 
 fn lost(reason: &str) -> Outcome {

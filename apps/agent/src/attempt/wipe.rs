@@ -4,7 +4,7 @@
 //! be, and the host file. Creating and deleting files is most of what a short job costs, so a series
 //! of them should do hardly any. Nothing is reused that a job has changed: see [`is_as_made`].
 //! A directory that a job has locked (mode 555, say) is opened before it is removed: it belongs to the
-//! same user as the agent, unless the agent may do anything anyway.
+//! same user as the agent, unless the agent may do anything anyway. A tree may be of any depth ([`trees`]).
 
 use std::fs::{self, DirEntry, Metadata, Permissions};
 use std::io;
@@ -45,7 +45,7 @@ pub fn make_room(jobs: &Path, job: &JobPaths, known: Option<&Frame>) -> io::Resu
         }
         match fs::symlink_metadata(part) {
             Ok(data) if is_as_made(&data, &model) => retain(part, |_, _| false)?,
-            _ => remove(part)?,
+            _ => trees::remove(part)?,
         }
     }
     retain(&job.temp, |entry, data| {
@@ -63,7 +63,7 @@ fn narrow(directory: &Path, wanted: &Path, model: &Metadata) -> io::Result<bool>
         |path: &Path| fs::symlink_metadata(path).is_ok_and(|data| is_as_made(&data, model));
     let mut is_there = serves(wanted);
     if !is_there {
-        remove(wanted)?;
+        trees::remove(wanted)?;
         let entries = fs::read_dir(directory)?.collect::<io::Result<Vec<_>>>()?;
         if let Some(other) = entries.iter().map(DirEntry::path).find(|path| serves(path)) {
             fs::rename(other, wanted)?;
@@ -99,26 +99,10 @@ fn retain(directory: &Path, keep: impl Fn(&DirEntry, &Metadata) -> bool) -> io::
     for entry in fs::read_dir(directory)? {
         let entry = entry?;
         if !keep(&entry, &entry.metadata()?) {
-            remove(&entry.path())?;
+            trees::remove(&entry.path())?;
         }
     }
     Ok(())
-}
-
-/// Removes whatever lies at `path`, if anything does. Symbolic links are removed, never followed.
-fn remove(path: &Path) -> io::Result<()> {
-    match fs::symlink_metadata(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(error) => Err(error),
-        Ok(data) if data.is_dir() => match fs::remove_dir_all(path) {
-            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-                open_up_all(path)?;
-                fs::remove_dir_all(path)
-            }
-            outcome => outcome,
-        },
-        Ok(_) => fs::remove_file(path),
-    }
 }
 
 /// Lets the owner read and change a directory; false if that was so already.
@@ -128,21 +112,6 @@ fn open_up(directory: &Path, data: &Metadata) -> io::Result<bool> {
         fs::set_permissions(directory, Permissions::from_mode(data.mode() | OWNER_ALL))?;
     }
     Ok(is_locked)
-}
-
-/// The same for all below. Every process of the job is gone, so nothing turns into a link meanwhile.
-fn open_up_all(directory: &Path) -> io::Result<()> {
-    let mut pending = vec![directory.to_owned()];
-    while let Some(next) = pending.pop() {
-        open_up(&next, &fs::symlink_metadata(&next)?)?;
-        for entry in fs::read_dir(next)? {
-            let entry = entry?;
-            if entry.file_type()?.is_dir() {
-                pending.push(entry.path());
-            }
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use protocol::{End, Problem};
 
@@ -90,15 +91,17 @@ fn a_node_that_cannot_remember_what_it_runs_does_not_run_it() {
 }
 
 #[test]
-fn a_full_disk_is_the_node_s_failure_and_a_full_file_server_is_not() {
+fn a_full_disk_is_the_node_s_failure_whosever_it_is() {
     let control = ControlPlane::start();
     let mut node = Node::new(&control, "node", |_| {});
     let Some(disk) = SmallDisk::at(node.root()) else { return };
     node.start_agent(&control);
     control.wait_until_idle(&node.id);
     disk.fill();
+    let begun = Instant::now();
     let problem = node_failed(node.run(&control, &Job::new("true")));
     assert!(reason(&problem).contains("No space left"), "{problem:?}");
+    assert!(begun.elapsed() > Duration::from_millis(900), "not at once: {:?}", begun.elapsed());
     // The same below a prefix of the job that leads into its directory on the node.
     disk.make_room();
     assert_runs(&mut node, &control);
@@ -111,12 +114,34 @@ fn a_full_disk_is_the_node_s_failure_and_a_full_file_server_is_not() {
 
     let Some(server) = SmallDisk::at(node.file_server.clone()) else { return };
     server.fill();
-    match node.run(&control, &Job::new("true")) {
-        End::NotProvided { problem } => assert!(reason(&problem).contains("No space left")),
-        other => panic!("{other:?}"),
-    }
+    let problem = node_failed(node.run(&control, &Job::new("true")));
+    assert!(reason(&problem).contains("No space left"), "{problem:?}");
     server.make_room();
     assert_runs(&mut node, &control);
+}
+
+#[test]
+fn a_job_waits_on_its_node_for_room_on_a_full_file_server() {
+    let control = ControlPlane::start();
+    let mut node = Node::ready(&control);
+    let Some(server) = SmallDisk::at(node.file_server.clone()) else { return };
+    assert_runs(&mut node, &control);
+    // Room for nothing; for its directories; for its execution log; for one of its outputs.
+    for files in [0, 2, 3, 4] {
+        server.fill();
+        for number in 0..files {
+            fs::remove_file(server.0.join(format!("filler/{number}"))).unwrap();
+        }
+        let job = Job::new("exit 3");
+        node.begin(&control, &job);
+        std::thread::sleep(Duration::from_millis(300));
+        server.make_room();
+        let end = control.end_of(&node.id, &job.key());
+        assert_eq!(end, End::Exited { exit_code: 3 }, "room for {files}");
+        control.wait_until_idle(&node.id);
+        let log = node.read(&job, "execution.log");
+        assert_eq!(log.matches("Attempt 1 of job").count(), 1, "{log}");
+    }
 }
 
 #[test]
@@ -164,6 +189,19 @@ fn directories_that_a_job_has_locked_do_not_stop_the_next() {
     assert_eq!(node.run(&control, &Job::new(lock)), End::Exited { exit_code: 0 });
     assert_eq!(node.run(&control, &next), End::Exited { exit_code: 0 });
     assert_eq!(node.read(&next, "stdout.txt"), ".:\nhostfile\nmounts\nshared\n\nshared:\n");
+}
+
+/// Longer than a path may be, for the kernel.
+#[test]
+fn a_deep_tree_that_a_job_has_locked_does_not_stop_the_next() {
+    let control = ControlPlane::start();
+    let mut node = unprivileged(&control);
+    let deep = "d=$(printf 'd%.0s' {1..100}); for i in {1..100}; do mkdir $d; cd -P $d; done; \
+        chmod 555 . ..";
+    assert_eq!(node.run(&control, &Job::new(deep)), End::Exited { exit_code: 0 });
+    let next = Job::new("ls -A").with(|job| job.job = "another".into());
+    assert_eq!(node.run(&control, &next), End::Exited { exit_code: 0 });
+    assert_eq!(node.read(&next, "stdout.txt"), "hostfile\nmounts\nshared\n");
 }
 
 #[test]

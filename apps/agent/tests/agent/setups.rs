@@ -100,6 +100,31 @@ fn a_setup_that_is_under_way_survives_its_agent() {
 }
 
 #[test]
+fn a_setup_task_that_is_killed_with_its_supervisor_is_run_again() {
+    let control = ControlPlane::start();
+    let mut node = Node::new(&control, "node", |setup| {
+        let kill = "echo killed > $AZ_BATCHAI_MOUNT_ROOT/nfs/killed; kill -9 $PPID $$";
+        let once = format!("echo run; test -e $AZ_BATCHAI_MOUNT_ROOT/nfs/killed || {{ {kill}; }}");
+        setup.setup_task = Some(setup_task(&once));
+    });
+    node.start_agent(&control);
+    assert_eq!(control.wait_for_phase("node"), NodePhase::Ready);
+    assert_eq!(output(&node, "stdout-node.txt"), "run\nrun\n");
+}
+
+#[test]
+fn a_setup_task_that_kills_its_supervisor_each_time_fails() {
+    let control = ControlPlane::start();
+    let mut node = Node::new(&control, "node", |setup| {
+        setup.setup_task = Some(setup_task("echo run; kill -9 $PPID; sleep 1000"));
+    });
+    node.start_agent(&control);
+    let NodePhase::Failed { problem } = control.wait_for_phase("node") else { panic!() };
+    assert_eq!(problem.code, "SetupTaskFailed");
+    assert_eq!(output(&node, "stdout-node.txt"), "run\nrun\nrun\n");
+}
+
+#[test]
 fn a_setup_that_is_cut_short_by_leaving_has_not_failed() {
     let control = ControlPlane::start();
     let mut node = Node::new(&control, "node", |setup| {

@@ -1,23 +1,26 @@
 //! Machines as processes: each is an agent with its own loopback address and its own root.
 //!
-//! What is known of a machine stands in a file of its own, written before the process is started
-//! and removed after the last of its processes has ended. So it is found again after a crash of the
-//! service, while the agents run on.
+//! What is known of a machine is in a file of its own, written before the agent is started and removed
+//! after the last of its processes has ended. The agent itself is known by its command line. So both
+//! are found again after a crash of the service, whenever it happens, while the agents run on.
 
 mod process;
 mod record;
+mod restarts;
 
 use async_trait::async_trait;
 use control::ports::{LaunchOutcome, LaunchRequest, Machines, PortError};
 use control::{Control, Function};
 use model::{ClusterRef, Machine, NodeId, ResourceError, Target};
+use processes::Identity;
 use record::Record;
+use restarts::Restarts;
 use scheduler::recovery::FoundMachine;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 #[derive(Clone, Debug)]
 pub struct MachineOptions {
@@ -30,8 +33,6 @@ pub struct MachineOptions {
     pub max_nodes: u32,
 }
 
-/// An agent that ended unexpectedly is started again, as an init system would, but not for ever.
-const RESTARTS: u32 = 5;
 const RESTART_PAUSE: Duration = Duration::from_millis(200);
 
 /// How often machines that are not children of this process (they outlived an earlier one) are
@@ -43,6 +44,8 @@ pub struct ProcessMachines {
     myself: Weak<Self>,
     options: MachineOptions,
     known: Mutex<BTreeMap<String, Record>>,
+    /// Nodes of which only a directory was found.
+    unknown: Mutex<Vec<NodeId>>,
     control: OnceLock<Control>,
     /// Set while the service stops: nothing is launched or restarted any more.
     stopping: std::sync::atomic::AtomicBool,
@@ -52,11 +55,16 @@ impl ProcessMachines {
     /// Finds the machines of an earlier process of the service.
     pub fn adopt(options: MachineOptions) -> std::io::Result<Arc<Self>> {
         std::fs::create_dir_all(&options.directory)?;
-        let known = Record::read_all(&options.directory)?;
+        let (mut known, unknown) = Record::read_all(&options.directory)?;
+        let mut agents = process::agents();
+        for record in known.values_mut() {
+            record.agent = agents.remove(&record::root(&options.directory, &record.node));
+        }
         Ok(Arc::new_cyclic(|myself| Self {
             myself: myself.clone(),
             options,
             known: Mutex::new(known),
+            unknown: Mutex::new(unknown),
             control: OnceLock::new(),
             stopping: std::sync::atomic::AtomicBool::new(false),
         }))
@@ -67,15 +75,22 @@ impl ProcessMachines {
         if self.control.set(control).is_err() {
             return;
         }
-        let adopted: Vec<Record> = self.known().values().cloned().collect();
-        for record in adopted {
+        for record in self.records() {
             let machines = Arc::clone(self);
-            tokio::spawn(async move { machines.watch(record).await });
+            tokio::spawn(async move { machines.go_on(record).await });
         }
     }
 
     fn known(&self) -> MutexGuard<'_, BTreeMap<String, Record>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn unknown(&self) -> MutexGuard<'_, Vec<NodeId>> {
+        self.unknown.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn records(&self) -> Vec<Record> {
+        self.known().values().cloned().collect()
     }
 
     fn is_stopping(&self) -> bool {
@@ -89,7 +104,7 @@ impl ProcessMachines {
         request: &LaunchRequest,
         node: &NodeId,
     ) -> Result<Option<Machine>, PortError> {
-        let instance = format!("local-{node}");
+        let instance = instance_of(node);
         let record = {
             let mut known = self.known();
             if let Some(record) = known.get(&instance) {
@@ -100,7 +115,10 @@ impl ProcessMachines {
                 return Ok(None);
             }
             let record = Record::new(instance.clone(), free_address(&known), request, node);
-            record.write(&self.options.directory).map_err(PortError::other)?;
+            if let Err(error) = record.write(&self.options.directory) {
+                let _ = trees::remove(&record::home(&self.options.directory, node));
+                return Err(PortError::other(error));
+            }
             known.insert(instance, record.clone());
             record
         };
@@ -113,11 +131,13 @@ impl ProcessMachines {
 
     /// Starts the agent, and starts it again when it ends unexpectedly. The machine has ended when
     /// its agent says that it left.
-    async fn run(self: Arc<Self>, mut record: Record) {
-        let mut restarts = 0;
+    async fn run(self: Arc<Self>, record: Record) {
+        let mut restarts = Restarts::default();
         while !self.is_over(&record) {
-            match self.start_agent(&mut record) {
-                Ok(mut child) => match child.wait().await {
+            let started = Instant::now();
+            match self.start_agent(&record) {
+                Ok(None) => break,
+                Ok(Some(mut child)) => match child.wait().await {
                     Ok(status) if status.success() => break,
                     // Ending a machine kills its agent: nothing to warn about.
                     Ok(_) if self.is_over(&record) => break,
@@ -128,45 +148,61 @@ impl ProcessMachines {
                     tracing::error!(node = %record.node, %error, "an agent could not be started");
                 }
             }
-            restarts += 1;
-            if restarts > RESTARTS {
+            if !restarts.may_follow(started.elapsed()) {
                 break;
             }
             tokio::time::sleep(RESTART_PAUSE).await;
+            self.find_agent(&record).await;
+            self.watch(&record).await;
         }
         self.has_ended(&record).await;
     }
 
     /// A machine that was started by an earlier process of the service.
-    async fn watch(self: Arc<Self>, record: Record) {
-        while record.is_alive() && !self.is_over(&record) {
+    async fn go_on(self: Arc<Self>, record: Record) {
+        self.watch(&record).await;
+        self.run(record).await;
+    }
+
+    /// Until the agent that is known, which is not a child of this process, has ended.
+    async fn watch(&self, record: &Record) {
+        let is_alive = || self.known().get(&record.instance).is_some_and(Record::is_alive);
+        while is_alive() && !self.is_over(record) {
             tokio::time::sleep(WATCH_EVERY).await;
         }
-        self.run(record).await;
+    }
+
+    /// Another agent may hold the root: one that an earlier service was just starting when it was
+    /// killed.
+    async fn find_agent(&self, record: &Record) {
+        let root = record::root(&self.options.directory, &record.node);
+        let found = blocking(move || Ok(process::agents().remove(&root))).await;
+        if let Some(known) = self.known().get_mut(&record.instance) {
+            known.agent = found.unwrap_or_default();
+        }
     }
 
     fn is_over(&self, record: &Record) -> bool {
         self.is_stopping() || self.known().get(&record.instance).is_none_or(|known| known.ended)
     }
 
-    fn start_agent(&self, record: &mut Record) -> std::io::Result<tokio::process::Child> {
+    /// Under the lock, so that a machine that is being ended gets no agent: `None`.
+    fn start_agent(&self, record: &Record) -> std::io::Result<Option<tokio::process::Child>> {
         let token = self
             .control
             .get()
             .map(|control| control.context.keys.node_token(&record.cluster, &record.node))
             .unwrap_or_default();
-        let child = process::start(&self.options, record, &token)?;
-        record.process = child.id().and_then(process::identity);
         let mut known = self.known();
-        // A machine that was ended meanwhile must not come back.
-        match known.get_mut(&record.instance) {
-            Some(entry) if !entry.ended => {
-                entry.process = record.process;
-                record.write(&self.options.directory)?;
-            }
-            Some(_) | None => process::kill_node(record),
+        let Some(known) = known.get_mut(&record.instance).filter(|known| !known.ended) else {
+            return Ok(None);
+        };
+        if self.is_stopping() {
+            return Ok(None);
         }
-        Ok(child)
+        let child = process::start(&self.options, known, &token)?;
+        known.agent = child.id().and_then(|pid| Identity::of(i32::try_from(pid).ok()?));
+        Ok(Some(child))
     }
 
     /// Nothing of it may run on; recovery learns of it at once.
@@ -174,39 +210,74 @@ impl ProcessMachines {
         if self.is_stopping() {
             return;
         }
-        self.end(record).await;
+        self.end(&record.instance, &record.node).await;
         let Some(control) = self.control.get() else { return };
         let target = Target::Cluster { cluster: record.cluster.clone() };
         control.context.hint(Function::Recovery, &target).await;
     }
 
-    /// Kills everything of the machine and notes that it ended. Blocks until nothing is left.
-    async fn end(&self, record: &Record) {
-        if let Some(known) = self.known().get_mut(&record.instance) {
-            known.ended = true;
-            if let Err(error) = known.write(&self.options.directory) {
-                tracing::warn!(node = %record.node, %error, "the end of a machine was not noted");
-            }
-        }
-        let current = self.known().get(&record.instance).cloned().unwrap_or_else(|| record.clone());
-        let killed = tokio::task::spawn_blocking(move || process::kill_node(&current)).await;
-        if let Err(error) = killed {
-            tracing::error!(%error, "a machine could not be ended");
+    /// Notes that the machine ended, and kills everything of it. True when nothing of it runs any more.
+    async fn end(&self, instance: &str, node: &NodeId) -> bool {
+        self.note_end(instance);
+        let (root, node) = (record::root(&self.options.directory, node), node.clone());
+        blocking(move || Ok(process::kill_node(&root, &node))).await.unwrap_or(false)
+    }
+
+    /// Only the first time, and under the lock: nothing is written into a directory that is being
+    /// removed.
+    fn note_end(&self, instance: &str) {
+        let mut known = self.known();
+        let Some(known) = known.get_mut(instance).filter(|known| !known.ended) else { return };
+        known.ended = true;
+        if let Err(error) = known.write(&self.options.directory) {
+            // Its processes decide. The next service finds none of them, and ends it again.
+            tracing::warn!(instance, %error, "the end of a machine was not noted");
         }
     }
 
-    /// Removes directories of machines that were terminated, but could not be removed then.
-    pub fn sweep(&self) {
-        let left: Vec<Record> = self.known().values().filter(|it| it.terminated).cloned().collect();
-        for record in left {
-            match record.remove(&self.options.directory) {
-                Ok(()) => {
-                    self.known().remove(&record.instance);
-                }
-                Err(error) => {
-                    tracing::warn!(node = %record.node, %error, "the directory of a node stays");
-                }
+    /// Ends a machine for good, also one whose record was lost. True when nothing of it runs any more.
+    async fn terminate_one(&self, instance: &str) -> bool {
+        let Some(node) = node_of(instance) else { return true };
+        if !self.end(instance, &node).await {
+            return false;
+        }
+        if let Err(error) = self.remove(instance, &node).await {
+            // It has ended all the same. `sweep` tries again.
+            tracing::warn!(instance, %error, "the directory of a node stays for now");
+            self.note_termination(instance);
+        }
+        true
+    }
+
+    fn note_termination(&self, instance: &str) {
+        let mut known = self.known();
+        let Some(known) = known.get_mut(instance) else { return };
+        known.terminated = true;
+        if let Err(error) = known.write(&self.options.directory) {
+            tracing::warn!(instance, %error, "the termination of a machine was not noted");
+        }
+    }
+
+    /// Removes the directory of a machine that has ended, and forgets it.
+    async fn remove(&self, instance: &str, node: &NodeId) -> std::io::Result<()> {
+        let home = record::home(&self.options.directory, node);
+        blocking(move || trees::remove(&home)).await?;
+        self.known().remove(instance);
+        Ok(())
+    }
+
+    /// Removes directories of machines that were terminated but could not be removed then, and those
+    /// without a record, unless an agent runs there: that one is for the control plane to terminate.
+    pub async fn sweep(&self) {
+        let unknown = std::mem::take(&mut *self.unknown());
+        let agents = blocking(|| Ok(process::agents())).await.unwrap_or_default();
+        for node in unknown {
+            if !agents.contains_key(&record::root(&self.options.directory, &node)) {
+                self.terminate_one(&instance_of(&node)).await;
             }
+        }
+        for record in self.records().into_iter().filter(|record| record.terminated) {
+            self.terminate_one(&record.instance).await;
         }
     }
 
@@ -237,7 +308,7 @@ impl ProcessMachines {
     /// after the grace is killed.
     pub async fn stop(&self, grace: Duration, hurry: impl Future<Output = ()>) {
         self.stopping.store(true, std::sync::atomic::Ordering::Relaxed);
-        let all: Vec<Record> = self.known().values().cloned().collect();
+        let all = self.records();
         for record in all.iter().filter(|record| record.is_alive()) {
             process::terminate(record);
         }
@@ -251,7 +322,7 @@ impl ProcessMachines {
             () = hurry => {}
         }
         for record in &all {
-            self.end(record).await;
+            self.end(&record.instance, &record.node).await;
         }
     }
 }
@@ -292,26 +363,29 @@ impl Machines for ProcessMachines {
         _cluster: &ClusterRef,
         instances: &[String],
     ) -> Result<Vec<String>, PortError> {
+        let mut ended = Vec::new();
         for instance in instances {
-            let record = self.known().get(instance).cloned();
-            let Some(record) = record else { continue };
-            self.end(&record).await;
-            match record.remove(&self.options.directory) {
-                Ok(()) => {
-                    self.known().remove(instance);
-                }
-                // It has ended all the same. `sweep` tries again.
-                Err(error) => {
-                    tracing::warn!(instance, %error, "the directory of a node stays for now");
-                    if let Some(known) = self.known().get_mut(instance) {
-                        known.terminated = true;
-                        known.write(&self.options.directory).map_err(PortError::other)?;
-                    }
-                }
+            if self.terminate_one(instance).await {
+                ended.push(instance.clone());
             }
         }
-        Ok(instances.to_vec())
+        Ok(ended)
     }
+}
+
+/// Work on files and processes that may take long.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> std::io::Result<T> + Send + 'static,
+) -> std::io::Result<T> {
+    tokio::task::spawn_blocking(work).await.map_err(std::io::Error::from).flatten()
+}
+
+fn instance_of(node: &NodeId) -> String {
+    format!("local-{node}")
+}
+
+fn node_of(instance: &str) -> Option<NodeId> {
+    NodeId::parse(instance.strip_prefix("local-")?)
 }
 
 /// Code and message of the Batch AI service (docs/contract.md, "Clusters").
@@ -329,3 +403,6 @@ fn free_address(known: &BTreeMap<String, Record>) -> String {
         .find(|address| !taken.contains(&address.as_str()))
         .unwrap_or_else(|| "127.0.255.1".to_owned())
 }
+
+#[cfg(test)]
+mod tests;

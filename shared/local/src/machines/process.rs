@@ -1,26 +1,27 @@
 //! The processes of a machine: the agent, and whatever it started.
 
 use super::MachineOptions;
-use super::record::Record;
+use super::record::{self, Record};
+use model::NodeId;
 use processes::{Identity, Process};
 use rustix::process::Signal;
+use std::collections::{HashMap, HashSet};
 use std::fs::OpenOptions;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
+
+/// The argument of an agent that says which machine it is.
+const ROOT_OPTION: &str = "--root";
 
 /// Carried by every process that a node's users start (see the agent's environment).
 const NODE_VARIABLE: &str = "AZ_BATCHAI_NODE_ID";
 
+/// An agent that hangs in the kernel does not keep the rest alive for longer than this.
+const AGENT_FIRST: Duration = Duration::from_secs(2);
+
 /// A process that cannot be killed for so long hangs in the kernel; waiting does not help.
 const LONGEST_KILL: Duration = Duration::from_secs(10);
-
-pub fn identity(pid: u32) -> Option<Identity> {
-    Identity::of(i32::try_from(pid).ok()?)
-}
-
-pub fn is_alive(id: Identity) -> bool {
-    Process::read(id.pid).is_some_and(|it| it.started == id.started && it.is_alive())
-}
 
 /// Starts the agent in a session of its own: a Ctrl-C at the terminal is for the service, which
 /// then gives its nodes notice.
@@ -33,8 +34,8 @@ pub fn start(
         .node_command
         .split_first()
         .ok_or_else(|| std::io::Error::other("no command to start an agent with"))?;
-    let home = record.home(&options.directory);
-    std::fs::create_dir_all(record.root(&options.directory))?;
+    let home = record::home(&options.directory, &record.node);
+    std::fs::create_dir_all(record::root(&options.directory, &record.node))?;
     let log = OpenOptions::new().create(true).append(true).open(home.join("agent.log"))?;
     let mut command = tokio::process::Command::new(program);
     command
@@ -47,8 +48,8 @@ pub fn start(
         .args(["--node", record.node.as_str()])
         .args(["--instance", &record.instance])
         .args(["--address", &record.address])
-        .arg("--root")
-        .arg(record.root(&options.directory))
+        .arg(ROOT_OPTION)
+        .arg(record::root(&options.directory, &record.node))
         .env("BATCHAI_NODE_TOKEN", token)
         .env_remove("BATCHAI_TOKEN")
         .stdin(Stdio::null())
@@ -64,7 +65,7 @@ pub fn terminate(record: &Record) {
 
 /// The agent reads how long it has and gives its job that time.
 pub fn give_notice(options: &MachineOptions, record: &Record, seconds: u64) {
-    let notice = record.root(&options.directory).join("interruption");
+    let notice = record::root(&options.directory, &record.node).join("interruption");
     let text = serde_json::json!({ "noticeSeconds": seconds }).to_string();
     if let Err(error) = std::fs::write(notice, text) {
         tracing::warn!(node = %record.node, %error, "the notice could not be written");
@@ -72,41 +73,57 @@ pub fn give_notice(options: &MachineOptions, record: &Record, seconds: u64) {
     signal_agent(record, Signal::USR2);
 }
 
+/// All agents that run, by their roots.
+pub fn agents() -> HashMap<PathBuf, Identity> {
+    let agents = processes::all().into_iter().filter(Process::is_alive);
+    agents.filter_map(|process| Some((root_of(&process)?, process.identity()))).collect()
+}
+
+/// The root of a process that is an agent. It is named after the node and lies in the data directory,
+/// so it tells an agent from those of every other node and service.
+fn root_of(process: &Process) -> Option<PathBuf> {
+    processes::option_of(process.pid, ROOT_OPTION).map(PathBuf::from)
+}
+
 fn signal_agent(record: &Record, signal: Signal) {
-    let Some(id) = record.process.filter(|id| is_alive(*id)) else { return };
+    let Some(id) = record.agent.filter(|id| id.is_alive()) else { return };
     if let Some(process) = Process::read(id.pid) {
         process.signal(signal);
     }
 }
 
-/// Kills the agent and everything that descends from it or carries the node's mark, until nothing
-/// is left.
-pub fn kill_node(record: &Record) {
-    // The agent first: it would report a command that is killed here as one that failed.
-    signal_agent(record, Signal::KILL);
-    let deadline = Instant::now() + LONGEST_KILL;
+/// Kills the agents in `root`, everything that descends from them and whatever carries the node's
+/// mark, until nothing is left. False when something could not be killed.
+pub fn kill_node(root: &Path, node: &NodeId) -> bool {
+    let begun = Instant::now();
+    // What loses its parent on the way still belongs to the node.
+    let mut found = HashSet::new();
     loop {
         let all = processes::all();
-        let left = processes::with_descendants(&all, |process| belongs(process, record));
+        let is_agent = |process: &Process| root_of(process).is_some_and(|it| it == root);
+        let belongs = |process: &Process| {
+            found.contains(&process.identity()) || is_agent(process) || is_marked(process, node)
+        };
+        let left = processes::with_descendants(&all, belongs);
         let left: Vec<_> = left.into_iter().filter(Process::is_alive).collect();
         if left.is_empty() {
-            return;
+            return true;
         }
-        if Instant::now() > deadline {
-            tracing::error!(node = %record.node, left = left.len(), "processes cannot be killed");
-            return;
+        if begun.elapsed() > LONGEST_KILL {
+            tracing::error!(%node, left = left.len(), "processes cannot be killed");
+            return false;
         }
-        for process in left {
+        found.extend(left.iter().map(Process::identity));
+        // The agent first: it would report a command that is killed here as one that failed.
+        let agents: Vec<_> = left.iter().copied().filter(is_agent).collect();
+        let alone = !agents.is_empty() && begun.elapsed() < AGENT_FIRST;
+        for process in if alone { agents } else { left } {
             process.signal(Signal::KILL);
         }
         std::thread::sleep(Duration::from_millis(2));
     }
 }
 
-fn belongs(process: &Process, record: &Record) -> bool {
-    let is_agent =
-        record.process.is_some_and(|id| id.pid == process.pid && id.started == process.started);
-    is_agent
-        || processes::variable_of(process.pid, NODE_VARIABLE).as_deref()
-            == Some(record.node.as_str())
+fn is_marked(process: &Process, node: &NodeId) -> bool {
+    processes::variable_of(process.pid, NODE_VARIABLE).as_deref() == Some(node.as_str())
 }

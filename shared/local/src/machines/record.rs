@@ -1,14 +1,11 @@
 //! What is known of a machine, in a file beside its root.
 
-use super::process;
 use control::ports::LaunchRequest;
 use model::{ClusterRef, LaunchId, Machine, NodeId};
 use processes::Identity;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::fs::Permissions;
 use std::io::{Error, ErrorKind, Result};
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -18,8 +15,10 @@ pub struct Record {
     pub cluster: ClusterRef,
     pub launch: LaunchId,
     pub address: String,
-    /// The agent; none until it was started for the first time.
-    pub process: Option<Identity>,
+    /// The agent, as far as this service knows it. Not written down: it is found by its command line,
+    /// also when the service that started it was killed in that very moment.
+    #[serde(skip)]
+    pub agent: Option<Identity>,
     pub ended: bool,
     /// The control plane has taken note of its end; only its directory is left.
     #[serde(default)]
@@ -34,7 +33,7 @@ impl Record {
             cluster: request.cluster.clone(),
             launch: request.launch.clone(),
             address,
-            process: None,
+            agent: None,
             ended: false,
             terminated: false,
         }
@@ -45,102 +44,54 @@ impl Record {
     }
 
     pub fn is_alive(&self) -> bool {
-        !self.ended && self.process.is_some_and(process::is_alive)
-    }
-
-    /// The agent's root: the node's own disk.
-    pub fn root(&self, directory: &Path) -> PathBuf {
-        self.home(directory).join("root")
-    }
-
-    pub fn home(&self, directory: &Path) -> PathBuf {
-        directory.join(self.node.as_str())
+        !self.ended && self.agent.is_some_and(Identity::is_alive)
     }
 
     pub fn write(&self, directory: &Path) -> Result<()> {
-        let home = self.home(directory);
+        let home = home(directory, &self.node);
         std::fs::create_dir_all(&home)?;
         let draft = home.join("machine.new");
         std::fs::write(&draft, serde_json::to_vec(self)?)?;
         std::fs::rename(draft, home.join("machine.json"))
     }
 
-    /// Removes everything, also what a job left without write permission.
-    pub fn remove(&self, directory: &Path) -> Result<()> {
-        let home = self.home(directory);
-        let outcome = match std::fs::remove_dir_all(&home) {
-            Err(error) if error.kind() == ErrorKind::PermissionDenied => {
-                open_up(&home)?;
-                std::fs::remove_dir_all(&home)
-            }
-            outcome => outcome,
-        };
-        match outcome {
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
-            outcome => outcome,
-        }
-    }
-
-    /// A directory without a complete record is of a launch that was never answered.
-    pub fn read_all(directory: &Path) -> Result<BTreeMap<String, Self>> {
+    /// The machines that are recorded, and the nodes of which there is only a directory: their launch
+    /// was never answered, or what it was is lost.
+    pub fn read_all(directory: &Path) -> Result<(BTreeMap<String, Self>, Vec<NodeId>)> {
         let mut records = BTreeMap::new();
+        let mut unknown = Vec::new();
         for entry in std::fs::read_dir(directory)? {
-            let path = entry?.path().join("machine.json");
-            let record: Self = match std::fs::read(&path) {
-                Ok(bytes) => serde_json::from_slice(&bytes)
-                    .map_err(|error| Error::other(format!("{}: {error}", path.display())))?,
-                Err(error) if error.kind() == ErrorKind::NotFound => continue,
+            let entry = entry?;
+            let path = entry.path().join("machine.json");
+            let record = match std::fs::read(&path) {
+                Ok(bytes) => serde_json::from_slice::<Self>(&bytes).map_err(Error::from),
+                Err(error) if is_absent(&error) => Err(error),
                 Err(error) => return Err(error),
             };
-            records.insert(record.instance.clone(), record);
+            match record {
+                Ok(record) => {
+                    records.insert(record.instance.clone(), record);
+                }
+                Err(error) => {
+                    tracing::warn!(path = %path.display(), %error, "no record of a machine");
+                    unknown.extend(entry.file_name().to_str().and_then(NodeId::parse));
+                }
+            }
         }
-        Ok(records)
+        Ok((records, unknown))
     }
 }
 
-/// Gives the owner all permissions on every directory of a tree. Links are not followed.
-fn open_up(directory: &Path) -> Result<()> {
-    std::fs::set_permissions(directory, Permissions::from_mode(0o700))?;
-    for entry in std::fs::read_dir(directory)? {
-        let entry = entry?;
-        if entry.file_type()?.is_dir() {
-            open_up(&entry.path())?;
-        }
-    }
-    Ok(())
+fn is_absent(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use model::Uid;
+/// The agent's root: the node's own disk.
+pub fn root(directory: &Path, node: &NodeId) -> PathBuf {
+    home(directory, node).join("root")
+}
 
-    #[test]
-    fn a_directory_that_a_job_left_read_only_is_removed() {
-        let directory = tempfile::tempdir().expect("a directory");
-        let uid = || Uid::from_bytes([1; 16]);
-        let record = Record {
-            instance: "local-n".into(),
-            node: NodeId::parse("n").expect("a valid id"),
-            cluster: ClusterRef { workspace: uid(), name: "c".into(), uid: uid() },
-            launch: uid(),
-            address: "127.0.1.1".into(),
-            process: None,
-            ended: true,
-            terminated: false,
-        };
-        record.write(directory.path()).expect("it can be written");
-        let locked = record.root(directory.path()).join("a/b");
-        std::fs::create_dir_all(&locked).expect("it can be made");
-        std::fs::write(locked.join("file"), "x").expect("it can be written");
-        for path in [&locked, &record.root(directory.path())] {
-            std::fs::set_permissions(path, Permissions::from_mode(0o555)).expect("ours");
-        }
-        open_up(&record.home(directory.path())).expect("ours");
-        let mode = std::fs::metadata(&locked).expect("it is there").permissions().mode();
-        assert_eq!(mode & 0o777, 0o700);
-        record.remove(directory.path()).expect("it can be removed");
-        assert!(!record.home(directory.path()).exists());
-        record.remove(directory.path()).expect("a repetition does no harm");
-    }
+/// Everything of a machine.
+pub fn home(directory: &Path, node: &NodeId) -> PathBuf {
+    directory.join(node.as_str())
 }

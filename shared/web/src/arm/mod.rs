@@ -39,7 +39,7 @@ pub(crate) struct Call<'a> {
     pub query: Vec<(String, String)>,
     /// Scheme and host as the client wrote them: URLs in answers must be absolute.
     pub base: String,
-    /// Path and query without the continuation token.
+    /// Path without the query.
     pub path: &'a str,
     pub body: Bytes,
 }
