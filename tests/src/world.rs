@@ -3,6 +3,7 @@
 
 use crate::fleet::machines::FakeMachines;
 use async_trait::async_trait;
+use control::directories::DiskDirectories;
 use control::keys::Keys;
 use control::listening::Listening;
 use control::ports::{Clock, Hints, Ids, PortError};
@@ -88,6 +89,7 @@ impl World {
         let control = Control::new(Context::new(Parts {
             table: Table::new(Arc::new(Memory::new())),
             machines: Arc::clone(&machines) as _,
+            directories: Arc::new(DiskDirectories { root: directory.path().to_owned() }),
             hints: Arc::clone(&hints) as _,
             clock: Arc::clone(&clock) as _,
             ids: Arc::new(SeededIds(Mutex::new(StdRng::seed_from_u64(seed)))),

@@ -207,6 +207,7 @@ async fn a_suspend_loses_no_job() {
     let control = Control::new(Context::new(Parts {
         table: parts.table.clone(),
         machines: Arc::clone(&parts.machines),
+        directories: Arc::clone(&parts.directories),
         hints: Arc::clone(&parts.hints),
         clock: Arc::clone(&parts.clock),
         ids: Arc::clone(&parts.ids),

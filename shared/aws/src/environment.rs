@@ -2,6 +2,7 @@
 //! start.
 
 use crate::{NoMachines, QueueUrls, SqsHints};
+use control::directories::DiskDirectories;
 use control::keys::Keys;
 use control::listening::Listening;
 use control::ports::Ids;
@@ -49,11 +50,13 @@ pub async fn control() -> Result<Control, EnvironmentError> {
     };
     let ids: Arc<dyn Ids> = Arc::new(RandomIds);
     let root = optional("FILE_SYSTEM_ROOT").unwrap_or_else(|| "/mnt/batchai".to_owned());
+    let root = PathBuf::from(root);
     let client = aws_sdk_dynamodb::Client::new(&config);
     let storage = DynamoDb::new(client, required("TABLE_NAME")?, Arc::new(rand::random));
     Ok(Control::new(Context::new(Parts {
         table: Table::new(Arc::new(storage)),
         machines: Arc::new(NoMachines),
+        directories: Arc::new(DiskDirectories { root: root.clone() }),
         hints: Arc::new(SqsHints::new(aws_sdk_sqs::Client::new(&config), urls, Arc::clone(&ids))),
         clock: Arc::new(SystemClock),
         ids,
@@ -65,7 +68,7 @@ pub async fn control() -> Result<Control, EnvironmentError> {
                 clusters: small_number("MAX_CLUSTERS", Quota::DEFAULT.clusters)?,
                 cores: small_number("MAX_CORES", Quota::DEFAULT.cores)?,
             },
-            file_server_root: PathBuf::from(root),
+            file_server_root: root,
             shows_local_paths: false,
         },
         listening: Arc::new(Listening::always()),

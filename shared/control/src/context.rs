@@ -3,10 +3,10 @@
 
 use crate::keys::Keys;
 use crate::listening::Listening;
-use crate::ports::{Clock, Hints, Ids, Machines};
+use crate::ports::{Clock, Directories, Hints, Ids, Machines};
 use crate::{Error, Function};
 use lifecycle::{Change, Draft, Event, LaunchRequest};
-use model::{Quota, Target, Timestamp, Uid};
+use model::{Quota, Target, Timestamp, Uid, limits};
 use std::ops::Deref;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -14,7 +14,10 @@ use table::Table;
 
 /// How often a reaction is repeated after a conflict before it fails with [`Error::Busy`]. Each try
 /// reads the newest state, so it takes as many tries as there are concurrent writers of a record.
-const MAX_TRIES: usize = 20;
+///
+/// Of each round of writers one succeeds: this is enough for every node of a cluster and as many
+/// callers at the same time.
+const MAX_TRIES: usize = 2 * limits::MAX_NODES_PER_CLUSTER as usize;
 
 /// Shared by all services; a clone is a pointer.
 #[derive(Clone)]
@@ -24,6 +27,7 @@ pub struct Context(Arc<Parts>);
 pub struct Parts {
     pub table: Table,
     pub machines: Arc<dyn Machines>,
+    pub directories: Arc<dyn Directories>,
     pub hints: Arc<dyn Hints>,
     pub clock: Arc<dyn Clock>,
     pub ids: Arc<dyn Ids>,
@@ -146,5 +150,40 @@ fn log(event: &Event) {
         Event::NodeLeaving { node, reason } => tracing::info!(%node, ?reason, "leaving"),
         Event::NodeRemoved { node } => tracing::info!(%node, "removed"),
         Event::ClusterDeleted { cluster } => tracing::info!(%cluster, "deleted"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::cell::Cell;
+    use std::pin::pin;
+    use std::task::{Poll, Waker};
+
+    /// The outcome of a step that fails on so many conflicts before it succeeds.
+    fn outcome(conflicts: usize) -> Result<(), Error> {
+        let left = Cell::new(conflicts);
+        let step = || {
+            let conflict = left.get() > 0;
+            left.set(left.get().saturating_sub(1));
+            async move {
+                match conflict {
+                    true => Err(table::Error::Conflict { failed: Vec::new() }.into()),
+                    false => Ok(()),
+                }
+            }
+        };
+        let mut repeated = pin!(replan(step));
+        match repeated.as_mut().poll(&mut std::task::Context::from_waker(Waker::noop())) {
+            Poll::Ready(outcome) => outcome,
+            Poll::Pending => panic!("nothing is awaited"),
+        }
+    }
+
+    #[test]
+    fn a_record_may_have_as_many_writers_as_a_cluster_has_nodes() {
+        outcome(0).unwrap();
+        outcome(limits::MAX_NODES_PER_CLUSTER as usize).unwrap();
+        assert!(matches!(outcome(MAX_TRIES), Err(Error::Busy)));
     }
 }

@@ -19,7 +19,7 @@ pub enum Error {
     /// Every try lost against another writer.
     #[error("too many writers of the same record")]
     Busy,
-    #[error("a port failed")]
+    #[error(transparent)]
     Port(#[from] PortError),
     #[error("a file could not be used")]
     Io(#[from] std::io::Error),

@@ -2,13 +2,14 @@
 
 use crate::context::replan;
 use crate::operations::{Put, Started, stored};
+use crate::ports::PortError;
 use crate::workspaces::{self, being_deleted};
 use crate::{Context, Error, Function};
 use lifecycle::Draft;
 use lifecycle::resources::{self, Resource};
 use model::{
-    FileServer, FileServerSpec, FileServerState, Name, Operation, ResourceError, Timestamp, Uid,
-    Workspace, WorkspaceNames, limits,
+    Backoff, FileServer, FileServerSpec, FileServerState, Name, Operation, ResourceError,
+    Timestamp, Uid, Workspace, WorkspaceNames, limits,
 };
 use std::path::PathBuf;
 use table::Page;
@@ -172,6 +173,8 @@ impl FileServers {
             etag: self.context.new_uid(),
             modified_at: now,
             state: FileServerState::Creating { operation: operation.clone(), since: now },
+            removal: Backoff::CLEAR,
+            error: None,
         }
     }
 
@@ -243,7 +246,7 @@ fn provision_again(draft: &mut Draft, failed: &FileServer, operation: Uid) {
 /// The next step of a file server that is being created or deleted: its directory, then its record.
 ///
 /// # Errors
-/// When the directory cannot be made or removed; tried again until the deadline of a creation.
+/// When the directory cannot be made; tried again until the deadline of a creation.
 pub(crate) async fn settle(
     context: &Context,
     workspace: &Uid,
@@ -254,7 +257,7 @@ pub(crate) async fn settle(
         let found = context.table.file_server(workspace, name).await?;
         let mut draft = context.draft();
         match found.filter(|server| server.uid == *uid) {
-            Some(server) => settle_found(context, &mut draft, &server)?,
+            Some(server) => settle_found(context, &mut draft, &server).await?,
             None => draft.writes().unschedule(uid),
         }
         context.commit(draft).await?;
@@ -263,11 +266,15 @@ pub(crate) async fn settle(
     .await
 }
 
-fn settle_found(context: &Context, draft: &mut Draft, server: &FileServer) -> Result<(), Error> {
-    let (directory, now) = (directory(context, &server.uid), draft.now);
+async fn settle_found(
+    context: &Context,
+    draft: &mut Draft,
+    server: &FileServer,
+) -> Result<(), Error> {
+    let now = draft.now;
     match &server.state {
         FileServerState::Creating { operation, since } => {
-            let outcome = std::fs::create_dir_all(&directory);
+            let outcome = context.directories.create(&server.uid).await;
             let late = now.seconds_since(*since) >= limits::FILE_SERVER_DEADLINE_SECONDS;
             match outcome {
                 Err(error) if !late => return Err(error.into()),
@@ -279,10 +286,16 @@ fn settle_found(context: &Context, draft: &mut Draft, server: &FileServer) -> Re
             draft.writes().require_unchanged(server);
             draft.writes().unschedule(&server.uid);
         }
-        FileServerState::Deleting { .. } => {
-            remove_tree(&directory)?;
-            resources::finish_deletion(draft, server);
-        }
+        // Visited by the schedule until the pause is over.
+        FileServerState::Deleting { .. } if now < server.removal.not_before => {}
+        FileServerState::Deleting { .. } => match context.directories.remove(&server.uid).await {
+            Ok(()) => resources::finish_deletion(draft, server),
+            Err(error) => {
+                tracing::warn!(file_server = %server.name, %error, "its files cannot be removed");
+                let error = ResourceError::new("FileRemovalFailed", error.to_string());
+                resources::removal_failed(draft, server, error);
+            }
+        },
     }
     Ok(())
 }
@@ -293,7 +306,7 @@ fn provisioned(
     server: &FileServer,
     operation: &Uid,
     since: Timestamp,
-    outcome: std::io::Result<()>,
+    outcome: Result<(), PortError>,
 ) {
     let now = draft.now;
     let mut after = server.clone();
@@ -315,13 +328,6 @@ fn provisioned(
     draft.writes().replace(server, &after);
     draft.put_operation(&ended);
     draft.writes().unschedule(&server.uid);
-}
-
-fn remove_tree(directory: &std::path::Path) -> std::io::Result<()> {
-    match std::fs::remove_dir_all(directory) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
-        outcome => outcome,
-    }
 }
 
 /// A PUT of something else under a name that is taken.

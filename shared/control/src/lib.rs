@@ -10,6 +10,7 @@ pub mod autoscaler;
 pub mod clusters;
 mod context;
 pub mod deletion;
+pub mod directories;
 pub mod dispatcher;
 mod error;
 mod execute;

@@ -28,6 +28,17 @@ pub trait Hints: Send + Sync {
     fn notify_node(&self, node: &NodeId);
 }
 
+/// The directory trees of file servers, on a disk of this machine or on EFS. Each call may take
+/// minutes: trees are large.
+#[async_trait]
+pub trait Directories: Send + Sync {
+    /// Makes the tree of a file server. One that is there stays as it is.
+    async fn create(&self, file_server: &Uid) -> Result<(), PortError>;
+
+    /// Removes it with all that is in it. One that is not there is removed already.
+    async fn remove(&self, file_server: &Uid) -> Result<(), PortError>;
+}
+
 /// Instances for nodes: EC2 instances, or processes.
 #[async_trait]
 pub trait Machines: Send + Sync {
@@ -66,7 +77,7 @@ pub enum PortError {
     Throttled(#[source] Box<dyn std::error::Error + Send + Sync>),
     #[error("not permitted")]
     Denied(#[source] Box<dyn std::error::Error + Send + Sync>),
-    #[error("failed: {0}")]
+    #[error("{0}")]
     Other(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 

@@ -4,6 +4,7 @@ use crate::data_dir::DataDir;
 use crate::hints::{self, LocalHints};
 use crate::machines::{MachineOptions, ProcessMachines};
 use crate::{interrupt, schedule};
+use control::directories::DiskDirectories;
 use control::keys::Keys;
 use control::listening::Listening;
 use control::ports::Clock;
@@ -99,6 +100,7 @@ impl Service {
         let control = Control::new(Context::new(Parts {
             table: Table::new(Arc::clone(&storage) as _),
             machines: Arc::clone(&machines) as _,
+            directories: Arc::new(DiskDirectories { root: data_dir.file_servers() }),
             hints: Arc::clone(&hints) as _,
             clock: Arc::new(SystemClock),
             ids: Arc::new(RandomIds),

@@ -1,7 +1,7 @@
 //! Resource groups, workspaces, experiments and file servers: what holds other things and has
 //! little state itself.
 
-use crate::{FileServerSpec, Name, Timestamp, Uid, WorkspaceNames};
+use crate::{Backoff, FileServerSpec, Name, ResourceError, Timestamp, Uid, WorkspaceNames};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -86,6 +86,12 @@ pub struct FileServer {
     pub etag: Uid,
     pub modified_at: Timestamp,
     pub state: FileServerState,
+    /// Of its directory tree, while it is being deleted.
+    #[serde(default, skip_serializing_if = "Backoff::is_clear")]
+    pub removal: Backoff,
+    /// Why its directory tree could not be removed at the last try.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<ResourceError>,
 }
 
 /// A cluster that mounts a file server, of whatever workspace: the server stays as long as it does.

@@ -159,6 +159,8 @@ pub fn file_server() -> FileServer {
         etag: uid(8),
         modified_at: at(0),
         state: FileServerState::Creating { operation: uid(10), since: at(0) },
+        removal: Backoff::CLEAR,
+        error: None,
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::agenda::{Agenda, Due};
 use crate::choices::Choices;
 use crate::cloud::{Cloud, SimMachines};
-use crate::directories::Directories;
+use crate::directories::{Directories, SimDirectories};
 use crate::executor::{Done, Handler, Purpose, Tasks};
 use crate::faults::Kind;
 use crate::hints::{FUNCTIONS, Queues, SimHints};
@@ -20,7 +20,7 @@ use control::ports::Ids;
 use control::{Context, Control, Parts, Settings};
 use model::{Quota, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, LazyLock};
 use table::{Memory, Table};
 
@@ -44,7 +44,6 @@ pub struct History {
     pub tasks: Tasks,
     pub controls: Vec<Arc<Control>>,
     ids: Arc<dyn Ids>,
-    root: PathBuf,
     /// Requests of users, each with how often it was sent.
     pub requests: Vec<(What, u32)>,
     pub quiet: bool,
@@ -61,7 +60,7 @@ pub struct History {
 static KEYS: LazyLock<Arc<Keys>> = LazyLock::new(|| Arc::new(Keys::derive(&[7; 32])));
 
 impl History {
-    pub fn new(scenario: Arc<Scenario>, choices: Choices, trace: Trace, root: &Path) -> Self {
+    pub fn new(scenario: Arc<Scenario>, choices: Choices, trace: Trace) -> Self {
         let kinds = scenario.kinds;
         let limits = Limits {
             cores: i64::from(scenario.quota_nodes),
@@ -78,7 +77,6 @@ impl History {
         let mut cloud = Cloud::default();
         cloud.limit = scenario.instances;
         let mut directories = Directories::default();
-        directories.root = root.to_owned();
         directories.rate = if kinds.has(Kind::Directories) { 500 } else { 0 };
         let state = State {
             now: 0,
@@ -109,7 +107,6 @@ impl History {
             memory: Arc::new(Memory::unmeasured()),
             tasks: Tasks::default(),
             controls: Vec::new(),
-            root: root.to_owned(),
             requests: Vec::new(),
             quiet: false,
             healthy: scenario.is_healthy(),
@@ -153,6 +150,7 @@ impl History {
         Arc::new(Control::new(Context::new(Parts {
             table: Table::new(Arc::new(storage)),
             machines: Arc::new(SimMachines(Arc::clone(&self.sim))),
+            directories: Arc::new(SimDirectories(Arc::clone(&self.sim))),
             hints: Arc::new(SimHints(Arc::clone(&self.sim))),
             clock: Arc::new(SimClock { sim: Arc::clone(&self.sim), skew_millis }),
             ids: Arc::clone(&self.ids),
@@ -161,7 +159,7 @@ impl History {
                 idle_seconds: IDLE_SECONDS,
                 max_nodes: 8,
                 quota: Quota { clusters: 200, cores: scenario.quota_nodes },
-                file_server_root: self.root.clone(),
+                file_server_root: PathBuf::new(),
                 shows_local_paths: false,
             },
             listening: Arc::new(listening),

@@ -32,5 +32,5 @@ mod trace;
 mod users;
 mod watch;
 
-pub use run::{Failure, Played, directory, play, play_all, play_scenario};
+pub use run::{Failure, Played, play, play_all, play_scenario};
 pub use scenario::{Options, Scenario};

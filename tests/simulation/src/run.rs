@@ -5,7 +5,6 @@ use crate::history::History;
 use crate::scenario::{Options, Scenario};
 use crate::trace::Trace;
 use std::ops::Range;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -36,18 +35,13 @@ pub struct Played {
 }
 
 /// Plays one scenario. Equal arguments give equal histories.
-pub fn play_scenario(
-    scenario: &Scenario,
-    tape: Option<Vec<u32>>,
-    traced: bool,
-    root: &Path,
-) -> Played {
+pub fn play_scenario(scenario: &Scenario, tape: Option<Vec<u32>>, traced: bool) -> Played {
     let choices = match tape {
         None => Choices::from_seed(scenario.seed),
         Some(tape) => Choices::from_tape(tape),
     };
     let trace = if traced { Trace::kept() } else { Trace::default() };
-    let mut history = History::new(Arc::new(scenario.clone()), choices, trace, root);
+    let mut history = History::new(Arc::new(scenario.clone()), choices, trace);
     let outcome = history.play();
     let mut state = history.sim.state();
     let failure = outcome.err().map(|what| Failure { seed: scenario.seed, at: state.now, what });
@@ -57,18 +51,7 @@ pub fn play_scenario(
 
 /// The history of a seed.
 pub fn play(seed: u64, options: Options) -> Option<Failure> {
-    let root = directory();
-    play_scenario(&Scenario::draw(seed, options), None, false, root.path()).failure
-}
-
-/// Where the directories of file servers are: in memory, if the machine has such a file system.
-pub fn directory() -> tempfile::TempDir {
-    let in_memory = PathBuf::from("/dev/shm");
-    let made = match in_memory.is_dir() {
-        true => tempfile::tempdir_in(in_memory),
-        false => tempfile::tempdir(),
-    };
-    made.expect("a directory for temporary files")
+    play_scenario(&Scenario::draw(seed, options), None, false).failure
 }
 
 /// Plays seeds on all cores until one fails. Answers the failure of the lowest seed that was met, and
@@ -77,14 +60,14 @@ pub fn play_all(seeds: Range<u64>, options: Options) -> (Option<Failure>, u64) {
     let cores = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
     let (next, stop) = (AtomicU64::new(seeds.start), AtomicBool::new(false));
     let work = || {
-        let (root, mut played) = (directory(), 0);
+        let mut played = 0;
         while !stop.load(Ordering::Relaxed) {
             let seed = next.fetch_add(1, Ordering::Relaxed);
             if seed >= seeds.end {
                 break;
             }
             let scenario = Scenario::draw(seed, options);
-            let outcome = play_scenario(&scenario, None, false, root.path());
+            let outcome = play_scenario(&scenario, None, false);
             played += 1;
             if outcome.failure.is_some() {
                 stop.store(true, Ordering::Relaxed);

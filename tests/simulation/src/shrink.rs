@@ -4,7 +4,6 @@
 use crate::faults::Kind;
 use crate::run::{Failure, Played, play_scenario};
 use crate::scenario::{Mode, Options, Scenario};
-use std::path::Path;
 
 /// A short history that still fails.
 #[derive(Debug)]
@@ -16,19 +15,18 @@ pub struct Shrunk {
     pub tries: u32,
 }
 
-struct Search<'a> {
+struct Search {
     scenario: Scenario,
     tape: Vec<u32>,
     failure: Failure,
-    root: &'a Path,
     tries: u32,
 }
 
 /// `None` when the seed does not fail.
-pub fn shrink(seed: u64, options: Options, root: &Path) -> Option<Shrunk> {
+pub fn shrink(seed: u64, options: Options) -> Option<Shrunk> {
     let scenario = Scenario::draw(seed, options);
-    let Played { failure, tape, .. } = play_scenario(&scenario, None, false, root);
-    let mut search = Search { scenario, tape, failure: failure?, root, tries: 1 };
+    let Played { failure, tape, .. } = play_scenario(&scenario, None, false);
+    let mut search = Search { scenario, tape, failure: failure?, tries: 1 };
     loop {
         let before = (search.scenario.events.len(), search.disturbances());
         search.drop_kinds();
@@ -38,7 +36,7 @@ pub fn shrink(seed: u64, options: Options, root: &Path) -> Option<Shrunk> {
             break;
         }
     }
-    let played = play_scenario(&search.scenario, Some(search.tape.clone()), true, root);
+    let played = play_scenario(&search.scenario, Some(search.tape.clone()), true);
     let Search { scenario, failure, tries, .. } = search;
     Some(Shrunk { scenario, failure, trace: played.trace, tries })
 }
@@ -51,14 +49,14 @@ fn rule(what: &str) -> String {
     words.take(6).collect::<Vec<_>>().join(" ")
 }
 
-impl Search<'_> {
+impl Search {
     fn disturbances(&self) -> usize {
         self.tape.iter().filter(|choice| **choice > 0).count()
     }
 
     fn still_fails(&mut self, scenario: Scenario, tape: Vec<u32>) -> bool {
         self.tries += 1;
-        let played = play_scenario(&scenario, Some(tape), false, self.root);
+        let played = play_scenario(&scenario, Some(tape), false);
         let same = |it: &Failure| rule(&it.what) == rule(&self.failure.what);
         match played.failure {
             Some(failure) if same(&failure) => {

@@ -68,5 +68,7 @@ pub fn file_server(state: FileServerState) -> FileServer {
         etag: uid("e"),
         modified_at: NOW,
         state,
+        removal: Backoff::CLEAR,
+        error: None,
     }
 }

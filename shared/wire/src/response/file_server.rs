@@ -74,7 +74,21 @@ pub struct MountSettings {
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct FileServerExtensions {
-    pub local_path: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub local_path: Option<String>,
+    /// Why its files could not be removed at the last try; its deletion goes on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deletion_error: Option<DeletionError>,
+}
+
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct DeletionError {
+    pub code: String,
+    pub message: String,
+    #[serde(serialize_with = "parts::instant")]
+    #[schemars(schema_with = "parts::date_time")]
+    pub next_try: Timestamp,
 }
 
 pub fn file_server(server: &FileServer, view: &FileServerView) -> Resource<FileServerProperties> {
@@ -107,10 +121,21 @@ pub fn file_server(server: &FileServer, view: &FileServerView) -> Resource<FileS
         },
         subnet: spec.subnet_id.clone().map(|id| ResourceId { id }),
         mount_settings: usable.then(mount_settings),
-        extensions: view.local_path.clone().map(|local_path| FileServerExtensions { local_path }),
+        extensions: extensions(server, view),
     };
     let id = ids::file_server_id(&server.names, &server.name);
     Resource::child(id, &server.name, ids::FILE_SERVER_TYPE, properties)
+}
+
+fn extensions(server: &FileServer, view: &FileServerView) -> Option<FileServerExtensions> {
+    let deletion_error = server.error.clone().map(|error| DeletionError {
+        code: error.code,
+        message: error.message,
+        next_try: server.removal.not_before,
+    });
+    let local_path = view.local_path.clone();
+    let there = local_path.is_some() || deletion_error.is_some();
+    there.then_some(FileServerExtensions { local_path, deletion_error })
 }
 
 #[cfg(test)]

@@ -53,9 +53,8 @@ fn many(options: Options, arguments: &Arguments) -> ExitCode {
 }
 
 fn one(seed: u64, options: Options, arguments: &Arguments) -> ExitCode {
-    let root = simulation::directory();
     if arguments.shrink {
-        let Some(shrunk) = shrink::shrink(seed, options, root.path()) else {
+        let Some(shrunk) = shrink::shrink(seed, options) else {
             println!("seed {seed} does not fail");
             return ExitCode::SUCCESS;
         };
@@ -65,7 +64,7 @@ fn one(seed: u64, options: Options, arguments: &Arguments) -> ExitCode {
         return ExitCode::FAILURE;
     }
     let scenario = Scenario::draw(seed, options);
-    let played = play_scenario(&scenario, None, arguments.trace, root.path());
+    let played = play_scenario(&scenario, None, arguments.trace);
     if arguments.trace {
         print_scenario(&scenario);
         played.trace.iter().for_each(|line| println!("{line}"));
