@@ -161,7 +161,8 @@ fn a_cluster_with_the_most_mounts_is_created_and_removed() {
     check(&change, limits::MAX_FILE_SERVER_MOUNTS + 3);
 
     let mut marked = draft(None, vec![], vec![]);
-    resources::begin_deletion(&mut marked, &manual_cluster(0), uid("op"));
+    let dormant = Cluster { scheduled: false, ..manual_cluster(0) };
+    resources::begin_deletion(&mut marked, &dormant, uid("op"));
     check(&marked.finish(), 3);
     let mut removed = draft(Some(cluster), vec![], vec![]);
     actions::apply(&mut removed, &Action::FinishDeletion, None).unwrap();

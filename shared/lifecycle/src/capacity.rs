@@ -2,10 +2,10 @@
 
 use crate::change::{Event, Function, LaunchRequest};
 use crate::draft::Draft;
-use crate::nodes;
+use crate::{nodes, resources};
 use model::{
-    Allocation, Cluster, ClusterState, LaunchId, Machine, Node, NodeId, Operation, Refused,
-    ResourceError, VmPriority, limits,
+    Allocation, Cluster, LaunchId, Machine, Node, NodeId, Refused, ResourceError, VmPriority,
+    limits,
 };
 
 /// Records the intent to launch nodes of these ids under the version of the cluster that the plan
@@ -123,14 +123,8 @@ pub fn unschedule(draft: &mut Draft) -> Result<(), Refused> {
 /// # Errors
 /// When the cluster was not read.
 pub fn finish_deletion(draft: &mut Draft) -> Result<(), Refused> {
-    let cluster = draft.cluster().ok_or(GONE)?;
-    let ClusterState::Deleting { operation, since } = &cluster.state else { return Ok(()) };
-    let key = cluster.names.child_operation_key(&cluster.name);
-    let done = Operation::started(operation.clone(), key, *since).succeeded(draft.now);
-    let name = cluster.name.clone();
-    draft.put_operation(&done);
-    draft.remove_cluster();
-    draft.event(Event::ClusterDeleted { cluster: name });
+    let cluster = draft.cluster().ok_or(GONE)?.clone();
+    resources::finish_deletion(draft, &cluster);
     Ok(())
 }
 

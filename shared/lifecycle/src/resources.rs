@@ -2,7 +2,7 @@
 //! operation completes with that; the schedule visits it until nothing is left below it; then the
 //! record goes.
 
-use crate::change::Function;
+use crate::change::{Event, Function};
 use crate::draft::Draft;
 use model::{
     Cluster, Experiment, FileServer, FileServerState, Lifecycle, Operation, ResourceError,
@@ -22,6 +22,20 @@ pub trait Resource: Versioned {
 
     fn mark_deleting(&mut self, operation: Uid, since: Timestamp);
 
+    /// The record says that it is being deleted, and the schedule visits it.
+    fn write_deleting(&self, draft: &mut Draft, operation: Uid) {
+        let mut deleting = self.clone();
+        deleting.mark_deleting(operation, draft.now);
+        draft.writes().replace(self, &deleting);
+        draft.writes().schedule(&self.target());
+    }
+
+    /// The record goes, with all that goes with it.
+    fn write_removed(&self, draft: &mut Draft) {
+        draft.writes().remove(self);
+        draft.writes().unschedule(self.target().uid());
+    }
+
     /// The operation of a creation that is not complete, and since when.
     fn creation(&self) -> Option<(Uid, Timestamp)> {
         None
@@ -35,12 +49,9 @@ pub fn begin_deletion<R: Resource>(draft: &mut Draft, resource: &R, operation: U
         return known;
     }
     let now = draft.now;
-    let mut deleting = resource.clone();
-    deleting.mark_deleting(operation.clone(), now);
     let target = resource.target();
     let started = Operation::started(operation.clone(), resource.operation_key(), now);
-    draft.writes().replace(resource, &deleting);
-    draft.writes().schedule(&target);
+    resource.write_deleting(draft, operation.clone());
     draft.put_operation(&started);
     if let Some((creation, since)) = resource.creation() {
         let creation = Operation::started(creation, resource.operation_key(), since);
@@ -66,8 +77,7 @@ pub fn finish_deletion<R: Resource>(draft: &mut Draft, resource: &R) {
     let now = draft.now;
     let done = Operation::started(operation, resource.operation_key(), since).succeeded(now);
     draft.put_operation(&done);
-    draft.writes().remove(resource);
-    draft.writes().unschedule(resource.target().uid());
+    resource.write_removed(draft);
 }
 
 /// The files of a file server could not be removed: tried again later, and shown meanwhile.
@@ -204,6 +214,23 @@ impl Resource for Cluster {
     fn mark_deleting(&mut self, operation: Uid, since: Timestamp) {
         self.state = Lifecycle::Deleting { operation, since };
         self.scheduled = true;
+    }
+
+    // A draft writes a cluster with what is derived from it: who mounts its file servers, its place on
+    // the list of the schedule, the meter.
+
+    fn write_deleting(&self, draft: &mut Draft, operation: Uid) {
+        let now = draft.now;
+        draft.read_cluster(self.clone());
+        if let Some(cluster) = draft.cluster_mut() {
+            cluster.mark_deleting(operation, now);
+        }
+    }
+
+    fn write_removed(&self, draft: &mut Draft) {
+        draft.read_cluster(self.clone());
+        draft.remove_cluster();
+        draft.event(Event::ClusterDeleted { cluster: self.name.clone() });
     }
 }
 

@@ -3,6 +3,7 @@
 use super::*;
 use crate::testing::*;
 use insta::assert_snapshot;
+use model::{FileServerMount, MountVolumes};
 
 fn ready() -> FileServer {
     file_server(FileServerState::Ready { since: NOW })
@@ -13,6 +14,10 @@ fn ready() -> FileServer {
 fn deletion<R: Resource + std::fmt::Debug>(resource: &R) -> String {
     let fixture = Fixture::empty();
     fixture.create(|draft| draft.writes().create(resource));
+    deletion_from(&fixture, resource)
+}
+
+fn deletion_from<R: Resource + std::fmt::Debug>(fixture: &Fixture, resource: &R) -> String {
     let mut deleting = resource.clone();
     deleting.mark_deleting(uid("first"), LATER);
     let begun = fixture.react(|draft| Ok(begin_deletion(draft, resource, uid("first"))));
@@ -109,28 +114,44 @@ fn the_creation_of_a_file_server_that_is_deleted_has_failed() {
     ");
 }
 
+/// What is derived from a cluster goes with it, whichever way its deletion begins and finishes.
 #[test]
-fn clusters_are_marked_and_finished_by_the_autoscaler() {
-    let cluster = manual_cluster(0);
+fn clusters() {
+    let mut cluster = manual_cluster(0);
+    let mount = FileServerMount {
+        id: String::new(),
+        uid: uid("d"),
+        source_directory: None,
+        relative_mount_path: "p".into(),
+        mount_options: None,
+    };
+    let file_servers = vec![mount];
+    cluster.spec.mounts = Some(MountVolumes { file_servers, ..MountVolumes::default() });
     let fixture = Fixture::of(cluster.clone(), vec![], vec![]);
-    let begun = fixture.react(|draft| Ok(begin_deletion(draft, &cluster, uid("first"))));
-    assert_snapshot!(begun, @r"
+    assert_snapshot!(deletion_from(&fixture, &cluster), @r"
     answers first
-    replace cluster c: planned 0, steady @0, deleted by first @60
-    put target c
     put operation first: @60 of s$g$w$c in progress
+    replace cluster c: planned 0, steady @0, deleted by first @60
     hint Dispatcher c
     hint Autoscaler c
-    ");
-    let again = fixture
-        .react(|draft| Ok(begin_deletion(draft, &fixture.cluster().unwrap(), uid("second"))));
-    assert_eq!(again, "answers first");
-    assert_snapshot!(fixture.react(crate::capacity::finish_deletion), @r"
+    -
     put operation first: @60 of s$g$w$c succeeded @60
     remove cluster c
     delete target c
+    delete mount c
     count meter clusters -1 if CountAtLeast(1)
     log deleted c
+    ");
+    cluster.scheduled = false;
+    let dormant = Fixture::of(cluster.clone(), vec![], vec![]);
+    let begun = dormant.react(|draft| Ok(begin_deletion(draft, &cluster, uid("first"))));
+    assert_snapshot!(begun, @r"
+    answers first
+    put operation first: @60 of s$g$w$c in progress
+    replace cluster c: planned 0, steady @0, deleted by first @60
+    put target c
+    hint Dispatcher c
+    hint Autoscaler c
     ");
 }
 
