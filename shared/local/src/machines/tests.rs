@@ -168,7 +168,7 @@ async fn an_agent_dies_before_its_job() {
 async fn an_agent_that_shows_up_later_is_left_alone() {
     let fixture = Fixture::new(1);
     let machines = fixture.launch().await;
-    let other = std::process::Command::new("/bin/sh")
+    let mut other = std::process::Command::new("/bin/sh")
         .arg(fixture.directory.path().join("agent.sh"))
         .args(["--node", fixture.request.nodes[0].as_str(), "--root"])
         .arg(fixture.home(0).join("root"))
@@ -178,10 +178,10 @@ async fn an_agent_that_shows_up_later_is_left_alone() {
     eventually("two agents", || fixture.agents().len() == 2).await;
     processes::Process::read(own.pid).unwrap().signal(rustix::process::Signal::KILL);
     tokio::time::sleep(2 * RESTART_PAUSE).await;
-    let other = i32::try_from(other.id()).unwrap();
-    assert_eq!(fixture.agents(), [other]);
+    assert_eq!(fixture.agents(), [i32::try_from(other.id()).unwrap()]);
     fixture.terminate(&machines).await;
     assert_eq!(fixture.agents().len(), 0);
+    other.wait().unwrap();
 }
 
 #[tokio::test]
