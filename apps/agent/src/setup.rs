@@ -153,7 +153,9 @@ impl<'a> Task<'a> {
             if !is_lost || !is_wanted || remembered.lost_tasks == LOST_TASKS {
                 break outcome;
             }
-            log.line("The process that supervised the setup task was killed: the task is run again");
+            log.line(
+                "The process that supervised the setup task was killed: the task is run again",
+            );
             remembered.lost_tasks += 1;
             remembered.task = None;
         };
