@@ -32,7 +32,8 @@ impl Fixture {
         std::fs::set_permissions(&agent, PermissionsExt::from_mode(0o755)).unwrap();
         let uid = Uid::from_bytes;
         // Of this test alone: processes are found by it.
-        let node = |number| NodeId::new(&uid(rand::random::<[u8; 16]>().map(|it| it ^ number)), true);
+        let node =
+            |number| NodeId::new(&uid(rand::random::<[u8; 16]>().map(|it| it ^ number)), true);
         let request = LaunchRequest {
             cluster: ClusterRef { workspace: uid([1; 16]), name: "c".into(), uid: uid([2; 16]) },
             launch: LaunchId::from_bytes([3; 16]),
@@ -110,7 +111,7 @@ impl Fixture {
 impl Drop for Fixture {
     fn drop(&mut self) {
         for (index, node) in self.request.nodes.iter().enumerate() {
-            process::kill_node(&self.home(index).join("root"), node);
+            process::kill_node(&self.home(index).join("root"), node, None);
         }
     }
 }
@@ -167,7 +168,7 @@ async fn an_agent_dies_before_its_job() {
 async fn an_agent_that_shows_up_later_is_left_alone() {
     let fixture = Fixture::new(1);
     let machines = fixture.launch().await;
-    let other = std::process::Command::new("/bin/sh")
+    let mut other = std::process::Command::new("/bin/sh")
         .arg(fixture.directory.path().join("agent.sh"))
         .args(["--node", fixture.request.nodes[0].as_str(), "--root"])
         .arg(fixture.home(0).join("root"))
@@ -177,9 +178,9 @@ async fn an_agent_that_shows_up_later_is_left_alone() {
     eventually("two agents", || fixture.agents().len() == 2).await;
     processes::Process::read(own.pid).unwrap().signal(rustix::process::Signal::KILL);
     tokio::time::sleep(2 * RESTART_PAUSE).await;
-    let other = i32::try_from(other.id()).unwrap();
-    assert_eq!(fixture.agents(), [other]);
+    assert_eq!(fixture.agents(), [i32::try_from(other.id()).unwrap()]);
     fixture.terminate(&machines).await;
+    other.wait().unwrap();
     assert_eq!(fixture.agents().len(), 0);
 }
 
