@@ -162,6 +162,8 @@ mod tests {
         let arguments = ["-c", "sleep 60; :", "sh", "--root", "/a b"];
         let mut child = std::process::Command::new("sh").args(arguments).spawn().unwrap();
         let pid = i32::try_from(child.id()).unwrap();
+        // For a moment after it was started a process shows no command line.
+        while fs::read(format!("/proc/{pid}/cmdline")).unwrap().is_empty() {}
         assert_eq!(option_of(pid, "--root"), Some("/a b".into()));
         assert_eq!(option_of(pid, "--roo"), None);
         let identity = Identity::of(pid).unwrap();

@@ -220,7 +220,8 @@ impl ProcessMachines {
     async fn end(&self, instance: &str, node: &NodeId) -> bool {
         self.note_end(instance);
         let (root, node) = (record::root(&self.options.directory, node), node.clone());
-        blocking(move || Ok(process::kill_node(&root, &node))).await.unwrap_or(false)
+        let agent = self.known().get(instance).and_then(|known| known.agent);
+        blocking(move || Ok(process::kill_node(&root, &node, agent))).await.unwrap_or(false)
     }
 
     /// Only the first time, and under the lock: nothing is written into a directory that is being

@@ -93,14 +93,17 @@ fn signal_agent(record: &Record, signal: Signal) {
 }
 
 /// Kills the agents in `root`, everything that descends from them and whatever carries the node's
-/// mark, until nothing is left. False when something could not be killed.
-pub fn kill_node(root: &Path, node: &NodeId) -> bool {
+/// mark, until nothing is left. False when something could not be killed. `agent`: the one that is
+/// known, as a process that was just started shows no command line for a moment.
+pub fn kill_node(root: &Path, node: &NodeId, agent: Option<Identity>) -> bool {
     let begun = Instant::now();
     // What loses its parent on the way still belongs to the node.
     let mut found = HashSet::new();
     loop {
         let all = processes::all();
-        let is_agent = |process: &Process| root_of(process).is_some_and(|it| it == root);
+        let is_agent = |process: &Process| {
+            agent == Some(process.identity()) || root_of(process).is_some_and(|it| it == root)
+        };
         let belongs = |process: &Process| {
             found.contains(&process.identity()) || is_agent(process) || is_marked(process, node)
         };

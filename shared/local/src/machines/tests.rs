@@ -111,7 +111,7 @@ impl Fixture {
 impl Drop for Fixture {
     fn drop(&mut self) {
         for (index, node) in self.request.nodes.iter().enumerate() {
-            process::kill_node(&self.home(index).join("root"), node);
+            process::kill_node(&self.home(index).join("root"), node, None);
         }
     }
 }
@@ -180,6 +180,7 @@ async fn an_agent_that_shows_up_later_is_left_alone() {
     tokio::time::sleep(2 * RESTART_PAUSE).await;
     assert_eq!(fixture.agents(), [i32::try_from(other.id()).unwrap()]);
     fixture.terminate(&machines).await;
+    other.wait().unwrap();
     assert_eq!(fixture.agents().len(), 0);
     other.wait().unwrap();
 }
