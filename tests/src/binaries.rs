@@ -7,8 +7,8 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::LazyLock;
 
-/// All of them together. One package at a time, cargo would choose other features of what they
-/// share than it did for the tests, and build all of that again.
+/// Together with everything else. For less, cargo would choose other features of what they share than
+/// it did for the tests, and build all of that again.
 static BUILT: LazyLock<HashMap<String, PathBuf>> = LazyLock::new(build);
 
 /// The program of that name, up to date with its sources.
@@ -23,7 +23,7 @@ fn build() -> HashMap<String, PathBuf> {
     let mut command = Command::new(env!("CARGO"));
     command
         .current_dir(env!("CARGO_MANIFEST_DIR"))
-        .args(["build", "--workspace", "--bins"])
+        .args(["build", "--workspace", "--all-targets"])
         // Where a program is, is said by cargo: the target directory may be anywhere.
         .args(["--message-format", "json-render-diagnostics"])
         .stderr(Stdio::inherit());
@@ -38,6 +38,10 @@ fn build() -> HashMap<String, PathBuf> {
 
 fn executable(line: &str) -> Option<(String, PathBuf)> {
     let message: Value = serde_json::from_str(line).ok()?;
+    // A program has the same name as its unit tests.
+    if message["profile"]["test"] == true || message["target"]["kind"][0] != "bin" {
+        return None;
+    }
     let path = PathBuf::from(message["executable"].as_str()?);
     Some((message["target"]["name"].as_str()?.to_owned(), path))
 }

@@ -237,12 +237,12 @@ async fn a_link_ends_with_the_role_of_its_creator() {
         assert!(expiry(&longest) - expiry(&hour) < 60, "an hour at most");
         assert_eq!(status(&service, &longest).await, 200);
         match revoked {
-            "role" => batchai(&["role", "delete", &assignment, "-w", "w"]),
-            _ => batchai(&["token", "revoke", "alice"]),
+            "role" => batchai(&["role", "delete", &assignment, "-w", "w", "-y"]),
+            _ => batchai(&["token", "revoke", "alice", "-y"]),
         };
         assert_eq!(status(&service, &longest).await, 403, "after the {revoked} was revoked");
         if revoked == "role" {
-            batchai(&["token", "revoke", "alice"]);
+            batchai(&["token", "revoke", "alice", "-y"]);
         }
     }
 }

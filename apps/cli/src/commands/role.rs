@@ -120,14 +120,8 @@ async fn assign(context: &Context, arguments: AssignArguments) -> Result<Exit> {
     let Some(definition) = definition else { bail!("the service does not know the role {wanted}") };
     let body =
         json!({ "properties": { "roleDefinitionId": definition, "principalId": principal } });
-    let made = context
-        .client
-        .put(
-            &assignments
-                .join(&[&uuid::Builder::from_random_bytes(rand::random()).into_uuid().to_string()]),
-            &body,
-        )
-        .await?;
+    let id = uuid::Builder::from_random_bytes(rand::random()).into_uuid().to_string();
+    let made = context.client.put(&assignments.join(&[&id]), &body).await?;
     let known = Known::of(context).await;
     show(context, vec![made], &known, "")
 }
