@@ -1,7 +1,8 @@
 //! The autoscaler: brings the number of nodes to what is wanted, and removes what leaves.
 
 use crate::execute::{Progress, execute};
-use crate::{Context, Error, provided};
+use crate::{Context, Error};
+use lifecycle::provided;
 use model::{ClusterRef, Target, limits};
 use scheduler::capacity::{self, CapacitySettings, CapacitySnapshot};
 

@@ -1,18 +1,17 @@
 //! Clusters: what users ask of them; their nodes are the autoscaler's.
 
 use crate::context::replan;
-use crate::file_servers::{self, exists};
 use crate::operations::{Put, Started, done, stored};
-use crate::usages::Usages;
-use crate::workspaces::{self, being_deleted};
-use crate::{Context, Error, Function, provided};
-use lifecycle::{capacity, resources, size};
+use crate::usages::count;
+use crate::{Context, Error, file_servers, workspaces};
+use lifecycle::clusters::{self, NewCluster, Update};
+use lifecycle::creation::{Met, meet, require_open};
+use lifecycle::resources;
 use model::{
-    Allocation, Backoff, Cluster, ClusterState, FileServer, Meter, Name, Node, NodeState,
-    ScaleSettings, Uid, Workspace, WorkspaceNames,
+    Cluster, FileServer, Meter, Name, Node, ScaleSettings, Uid, Workspace, WorkspaceNames,
 };
 use table::Page;
-use wire::{ClusterRequest, ClusterUpdate, FileServerId, NodeCounts, ResourceKind, Usage};
+use wire::{ClusterRequest, ClusterUpdate, FileServerId, NodeCounts, ResourceKind};
 
 #[derive(Clone)]
 pub struct Clusters {
@@ -65,7 +64,7 @@ impl Clusters {
     /// What the table reports.
     pub async fn with_counts(&self, mut cluster: Cluster) -> Result<(Cluster, NodeCounts), Error> {
         let nodes = self.nodes(&cluster).await?;
-        cluster.allocation.resizing |= nodes.iter().any(is_moving);
+        cluster.allocation.resizing |= nodes.iter().any(Node::is_moving);
         Ok((cluster, NodeCounts::of(&nodes)))
     }
 
@@ -85,111 +84,45 @@ impl Clusters {
         name: &Name,
         request: &ClusterRequest,
     ) -> Result<Put<Cluster>, Error> {
-        let (uid, operation) = (self.context.new_uid(), self.context.new_uid());
+        let (fresh, operation) = (self.context.fresh(), self.context.new_uid());
         replan(|| async {
-            let workspace = workspaces::open(&self.context, names).await?;
+            let workspace = workspaces::existing(&self.context, names).await?;
+            require_open(&workspace)?;
             let accepted = || {
                 let key = workspace.names.child_operation_key(name);
                 let started = done(&self.context, operation.clone(), &workspace.location, &key);
                 Ok(Put::Accepted(started))
             };
-            match self.context.table.cluster_named(&workspace.uid, name.as_str()).await? {
-                Some(found) if found.uid == uid => return accepted(),
-                Some(found) if found.is_deleting() => return Err(being_deleted("cluster", name)),
-                Some(found) if request.is_same_as(&found) => {
-                    return Ok(Put::Unchanged(Box::new(found)));
-                }
-                Some(_) => return Err(exists("ClusterExists", "cluster", name)),
-                None => {}
+            let found = self.context.table.cluster_named(&workspace.uid, name.as_str()).await?;
+            match meet(found, &fresh.uid, |found| request.is_same_as(found))? {
+                Met::Own(_) => return accepted(),
+                Met::Same(found) => return Ok(Put::Unchanged(Box::new(found))),
+                Met::Nothing => {}
             }
-            self.refuse_beyond_quota(request.scale)?;
-            self.refuse_one_cluster_more(&workspace).await?;
+            self.require_room(&workspace, request.scale).await?;
             let servers = file_servers::mountable(&self.context, request.file_servers()).await?;
-            let cluster = self.new_cluster(&workspace, name, &uid, request, &servers)?;
-            size::check(&cluster)?;
+            let suffix = wire::ids::setup_output_path_suffix(&workspace.names, name, &fresh.uid);
+            let (spec, scale) = request.clone().into_spec(
+                |secret| self.context.keys.seal(secret, &self.context.new_uid()),
+                |id| uid_of(&servers, id),
+                suffix,
+            )?;
+            let new = NewCluster { name: name.clone(), spec, scale };
             let mut draft = self.context.draft();
-            draft.hint_cluster(Function::Autoscaler, &cluster.reference());
-            draft.create_cluster(cluster);
-            draft.writes().require_workspace(&workspace);
-            for server in &servers {
-                // Written too, so that whoever deletes it meanwhile reads again.
-                draft.writes().replace(server, server);
-            }
+            clusters::create(&mut draft, &workspace, &servers, new, fresh.clone())?;
             self.context.commit(draft).await?;
             accepted()
         })
         .await
     }
 
-    fn new_cluster(
-        &self,
-        workspace: &Workspace,
-        name: &Name,
-        uid: &Uid,
-        request: &ClusterRequest,
-        servers: &[FileServer],
-    ) -> Result<Cluster, Error> {
-        let now = self.context.now();
-        let suffix = wire::ids::setup_output_path_suffix(&workspace.names, name, uid);
-        let (mut spec, scale) = request.clone().into_spec(
-            |secret| self.context.keys.seal(secret, &self.context.new_uid()),
-            |id| uid_of(servers, id),
-            suffix,
-        )?;
-        // A cluster is in the subnet of what it mounts (docs/contract.md, "Clusters").
-        let of_server = servers.first().and_then(|server| server.spec.subnet_id.clone());
-        spec.subnet_id = spec.subnet_id.or(of_server);
-        let errors = provided::cluster_problem(&spec).into_iter().collect();
-        Ok(Cluster {
-            workspace: workspace.uid.clone(),
-            names: workspace.names.clone(),
-            name: name.clone(),
-            uid: uid.clone(),
-            location: Name::new(workspace.location.as_str()),
-            version: self.context.first_version(),
-            spec,
-            scale,
-            created_at: now,
-            etag: self.context.new_uid(),
-            modified_at: now,
-            state: ClusterState::Active,
-            scheduled: true,
-            planned_nodes: 0,
-            allocation: Allocation { resizing: true, since: now },
-            health: Backoff::CLEAR,
-            errors,
-        })
-    }
-
-    /// What could never be reached is refused, not waited for.
-    fn refuse_beyond_quota(&self, scale: ScaleSettings) -> Result<(), Error> {
-        let (ceiling, limit) = (scale.ceiling(), self.context.settings.max_nodes);
-        if ceiling <= limit {
-            return Ok(());
-        }
-        Err(Error::bad_request(
-            "QuotaExceeded",
-            format!(
-                "The cluster may have up to {ceiling} nodes, but this service runs at most {limit}; ask for fewer, or raise the limit of the service (--max-nodes)"
-            ),
-        ))
-    }
-
-    async fn refuse_one_cluster_more(&self, workspace: &Workspace) -> Result<(), Error> {
-        let location = Name::new(workspace.location.as_str());
-        let usages =
-            Usages::new(&self.context).list(&workspace.names.subscription, &location).await?;
-        let full = |usage: &&Usage| usage.meter == Meter::Clusters && usage.current >= usage.limit;
-        match usages.iter().find(full) {
-            None => Ok(()),
-            Some(usage) => Err(Error::conflict(
-                "QuotaExceeded",
-                format!(
-                    "There are {} clusters in {location}, which is the most there can be; delete one first, or raise the limit of the service (--max-clusters)",
-                    usage.current
-                ),
-            )),
-        }
+    /// Whether the service and its quota take such a cluster.
+    async fn require_room(&self, workspace: &Workspace, scale: ScaleSettings) -> Result<(), Error> {
+        let settings = &self.context.settings;
+        clusters::require_reachable(scale, settings.max_nodes)?;
+        let (subscription, location) = (&workspace.names.subscription, &workspace.location);
+        let count = count(&self.context, subscription, location, Meter::Clusters).await?;
+        Ok(clusters::require_one_more(count, &settings.quota, workspace)?)
     }
 
     /// Replaces the scale settings as a whole, and so the extensions (docs/contract.md,
@@ -204,31 +137,20 @@ impl Clusters {
         update: ClusterUpdate,
     ) -> Result<(Cluster, NodeCounts), Error> {
         if let Some(scale) = update.scale {
-            self.refuse_beyond_quota(scale)?;
+            clusters::require_reachable(scale, self.context.settings.max_nodes)?;
         }
         let etag = self.context.new_uid();
         replan(|| async {
             let cluster = existing(&self.context, names, name).await?;
-            if cluster.is_deleting() {
-                return Err(being_deleted("cluster", name));
-            }
             let nodes = self.nodes(&cluster).await?;
-            let staying = nodes.iter().filter(|node| !node.is_leaving()).count();
-            let staying = u32::try_from(staying).unwrap_or(u32::MAX);
             let mut draft = self.context.draft();
             draft.read_cluster(cluster.clone());
-            let change = |cluster: &mut Cluster| {
-                cluster.scale = update.scale.unwrap_or(cluster.scale);
-                if let Some(extensions) = &update.extensions {
-                    cluster.spec.extensions = extensions.clone();
-                }
-                cluster.etag = etag.clone();
-            };
-            capacity::resized(&mut draft, change, staying)?;
-            let mut resized = draft.cluster().cloned().unwrap_or(cluster);
+            let update = Update { scale: update.scale, extensions: update.extensions.clone() };
+            clusters::update(&mut draft, update, &nodes, etag.clone())?;
+            let mut updated = draft.cluster().cloned().unwrap_or(cluster);
             self.context.commit(draft).await?;
-            resized.allocation.resizing |= nodes.iter().any(is_moving);
-            Ok((resized, NodeCounts::of(&nodes)))
+            updated.allocation.resizing |= nodes.iter().any(Node::is_moving);
+            Ok((updated, NodeCounts::of(&nodes)))
         })
         .await
     }
@@ -265,17 +187,6 @@ impl Clusters {
             Ok(Some(stored(operation, &workspace.location)))
         })
         .await
-    }
-}
-
-/// Coming or leaving: the number of nodes is not settled.
-fn is_moving(node: &Node) -> bool {
-    match node.state {
-        NodeState::Launching { .. } | NodeState::Leaving { .. } => true,
-        NodeState::Preparing { .. }
-        | NodeState::Idle { .. }
-        | NodeState::Running { .. }
-        | NodeState::Unusable { .. } => false,
     }
 }
 

@@ -5,6 +5,7 @@ use crate::keys::Keys;
 use crate::listening::Listening;
 use crate::ports::{Clock, Directories, Hints, Ids, Machines};
 use crate::{Error, Function};
+use lifecycle::creation::Fresh;
 use lifecycle::{Change, Draft, Event, LaunchRequest};
 use model::{Quota, Target, Timestamp, Uid, limits};
 use std::ops::Deref;
@@ -71,10 +72,8 @@ impl Context {
         self.ids.uid()
     }
 
-    /// The version of a new record. Another record may have had its key before: a slow writer that
-    /// still has that one must not take this one for it, so versions go on from the time.
-    pub fn first_version(&self) -> u64 {
-        u64::try_from(self.now().0).unwrap_or_default().max(1)
+    pub fn fresh(&self) -> Fresh {
+        Fresh { uid: self.new_uid(), etag: self.new_uid() }
     }
 
     pub fn draft(&self) -> Draft {

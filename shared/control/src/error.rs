@@ -3,7 +3,7 @@
 //! failures of storage that the crate `web` lists (busy, full, too large).
 
 use crate::ports::PortError;
-use lifecycle::size::TooLarge;
+use lifecycle::refusal::{Noun, Refusal};
 use model::Refused;
 use wire::{ErrorBody, Violations};
 
@@ -129,9 +129,45 @@ impl From<Violations> for Error {
     }
 }
 
-impl From<TooLarge> for Error {
-    fn from(error: TooLarge) -> Self {
-        Self::bad_request("RequestTooLarge", error.to_string())
+impl From<Refusal> for Error {
+    fn from(refusal: Refusal) -> Self {
+        let message = refusal.to_string();
+        match refusal {
+            Refusal::Stale(refused) => refused.into(),
+            Refusal::TooLarge(_) => Self::bad_request("RequestTooLarge", message),
+            Refusal::ClusterBeyondNodes { .. }
+            | Refusal::JobBeyondNodes { .. }
+            | Refusal::JobBeyondCores { .. } => Self::bad_request("QuotaExceeded", message),
+            Refusal::TooManyClusters { .. } => Self::conflict("QuotaExceeded", message),
+            Refusal::BeingDeleted { .. } => Self::conflict("ResourceBeingDeleted", message),
+            Refusal::Exists { noun, .. } => Self::conflict(exists(noun), message),
+            Refusal::InAnotherRegion { .. } => {
+                Self::conflict("InvalidResourceGroupLocation", message)
+            }
+            Refusal::FileServerInCreation { .. } | Refusal::FileServerFailed { .. } => {
+                Self::conflict("FileServerNotReady", message)
+            }
+            Refusal::RoleAssignmentDiffers => {
+                Self::conflict("RoleAssignmentUpdateNotPermitted", message)
+            }
+            Refusal::RoleAssignmentExists { .. } => Self::conflict("RoleAssignmentExists", message),
+            Refusal::TooManyRoleAssignments { .. } => {
+                Self::conflict("RoleAssignmentLimitExceeded", message)
+            }
+            Refusal::TokenExists { .. } => Self::conflict("TokenExists", message),
+            Refusal::TooManyTokens { .. } => Self::conflict("TokenLimitExceeded", message),
+        }
+    }
+}
+
+fn exists(noun: Noun) -> &'static str {
+    match noun {
+        Noun::ResourceGroup => "ResourceGroupExists",
+        Noun::Workspace => "WorkspaceExists",
+        Noun::Experiment => "ExperimentExists",
+        Noun::FileServer => "FileServerExists",
+        Noun::Cluster => "ClusterExists",
+        Noun::Job => "JobExists",
     }
 }
 

@@ -2,11 +2,11 @@
 
 use crate::context::replan;
 use crate::operations::{Started, stored};
-use crate::workspaces::{self, being_deleted};
-use crate::{Context, Error};
+use crate::{Context, Error, workspaces};
 use lifecycle::resources;
-use model::{Experiment, Lifecycle, Name, Workspace, WorkspaceNames};
-use table::{Page, Writes};
+use lifecycle::workspaces::put_experiment;
+use model::{Experiment, Name, Workspace, WorkspaceNames};
+use table::Page;
 use wire::ResourceKind;
 
 #[derive(Clone)]
@@ -39,32 +39,13 @@ impl Experiments {
 
     /// Idempotent: an existing experiment is answered as it is (docs/contract.md, "Experiments").
     pub async fn put(&self, names: &WorkspaceNames, name: &Name) -> Result<Experiment, Error> {
-        let (uid, etag) = (self.context.new_uid(), self.context.new_uid());
+        let fresh = self.context.fresh();
         replan(|| async {
-            let workspace = workspaces::open(&self.context, names).await?;
-            match self.context.table.experiment(&workspace.uid, name.as_str()).await? {
-                Some(found) if found.lifecycle.is_deleting() => {
-                    return Err(being_deleted("experiment", name));
-                }
-                Some(found) => return Ok(found),
-                None => {}
-            }
-            let now = self.context.now();
-            let experiment = Experiment {
-                workspace: workspace.uid.clone(),
-                names: workspace.names.clone(),
-                name: name.clone(),
-                uid: uid.clone(),
-                version: self.context.first_version(),
-                created_at: now,
-                etag: etag.clone(),
-                modified_at: now,
-                lifecycle: Lifecycle::Active,
-            };
-            let mut writes = Writes::default();
-            writes.require_workspace(&workspace);
-            writes.create(&experiment);
-            self.context.table.commit(writes).await?;
+            let workspace = workspaces::existing(&self.context, names).await?;
+            let found = self.context.table.experiment(&workspace.uid, name.as_str()).await?;
+            let (mut draft, fresh) = (self.context.draft(), fresh.clone());
+            let experiment = put_experiment(&mut draft, &workspace, found, name, fresh)?;
+            self.context.commit(draft).await?;
             Ok(experiment)
         })
         .await

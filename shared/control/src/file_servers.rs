@@ -2,14 +2,13 @@
 
 use crate::context::replan;
 use crate::operations::{Put, Started, stored};
-use crate::ports::PortError;
-use crate::workspaces::{self, being_deleted};
-use crate::{Context, Error, Function};
-use lifecycle::Draft;
-use lifecycle::resources::{self, Resource};
+use crate::{Context, Error, workspaces};
+use lifecycle::file_servers::{
+    NewFileServer, Put as Outcome, provisioned, put, removal_failed, require_ready, settled,
+};
+use lifecycle::{Draft, resources};
 use model::{
-    Backoff, FileServer, FileServerSpec, FileServerState, Name, Operation, ResourceError,
-    Timestamp, Uid, Workspace, WorkspaceNames, limits,
+    FileServer, FileServerSpec, FileServerState, Name, ResourceError, Uid, WorkspaceNames, limits,
 };
 use std::path::PathBuf;
 use table::Page;
@@ -48,7 +47,7 @@ pub(crate) async fn mountable(
     let mut servers: Vec<FileServer> = Vec::new();
     for id in ids {
         let server = existing(context, &id.names, &id.name).await?;
-        refuse_unready(&server)?;
+        require_ready(&server)?;
         if !servers.iter().any(|known| known.uid == server.uid) {
             servers.push(server);
         }
@@ -61,24 +60,6 @@ pub(crate) async fn mountable(
         }
     }
     Ok(servers)
-}
-
-fn refuse_unready(server: &FileServer) -> Result<(), Error> {
-    let name = &server.name;
-    match server.state {
-        FileServerState::Ready { .. } => Ok(()),
-        FileServerState::Creating { .. } => Err(Error::conflict(
-            "FileServerNotReady",
-            format!("The specified file server {name} is still being created"),
-        )),
-        FileServerState::Failed { .. } => Err(Error::conflict(
-            "FileServerNotReady",
-            format!(
-                "The specified file server {name} could not be provisioned; create it again, or delete it"
-            ),
-        )),
-        FileServerState::Deleting { .. } => Err(being_deleted("file server", name)),
-    }
 }
 
 impl FileServers {
@@ -115,67 +96,25 @@ impl FileServers {
         name: &Name,
         spec: &FileServerSpec,
     ) -> Result<Put<FileServer>, Error> {
-        let (uid, operation) = (self.context.new_uid(), self.context.new_uid());
+        let (fresh, operation) = (self.context.fresh(), self.context.new_uid());
         replan(|| async {
-            let workspace = workspaces::open(&self.context, names).await?;
+            let workspace = workspaces::existing(&self.context, names).await?;
             let found = self.context.table.file_server(&workspace.uid, name.as_str()).await?;
-            let accepted = |operation| Ok(Put::Accepted(stored(operation, &workspace.location)));
-            let mut draft = self.context.draft();
-            match found {
-                Some(found) if found.uid == uid => {
-                    if let FileServerState::Creating { operation, .. } = found.state {
-                        return accepted(operation);
-                    }
-                    return Ok(Put::Unchanged(Box::new(found)));
-                }
-                Some(found) if matches!(found.state, FileServerState::Deleting { .. }) => {
-                    return Err(being_deleted("file server", name));
-                }
-                Some(found) if wire::is_same_file_server(spec, &found) => {
-                    let FileServerState::Failed { .. } = found.state else {
-                        return Ok(Put::Unchanged(Box::new(found)));
-                    };
-                    provision_again(&mut draft, &found, operation.clone());
-                }
-                Some(_) => return Err(exists("FileServerExists", "file server", name)),
-                None => {
-                    let server = self.new_server(&workspace, name, spec, &uid, &operation);
-                    draft.writes().require_workspace(&workspace);
-                    draft.writes().create(&server);
-                    provision(&mut draft, &server, operation.clone());
-                }
-            }
+            let is_same = found.as_ref().is_some_and(|it| wire::is_same_file_server(spec, it));
+            let own = || wire::ids::own_subnet_id(&workspace.names.subscription, &fresh.uid);
+            let subnet_id = Some(spec.subnet_id.clone().unwrap_or_else(own));
+            let spec = FileServerSpec { subnet_id, ..spec.clone() };
+            let new = NewFileServer { name: name.clone(), spec };
+            let (mut draft, found) = (self.context.draft(), (found, is_same));
+            let (fresh, operation) = (fresh.clone(), operation.clone());
+            let what = put(&mut draft, &workspace, found, new, fresh, operation)?;
             self.context.commit(draft).await?;
-            accepted(operation.clone())
+            Ok(match what {
+                Outcome::Provisioning(id) => Put::Accepted(stored(id, &workspace.location)),
+                Outcome::Unchanged(found) => Put::Unchanged(found),
+            })
         })
         .await
-    }
-
-    fn new_server(
-        &self,
-        workspace: &Workspace,
-        name: &Name,
-        spec: &FileServerSpec,
-        uid: &Uid,
-        operation: &Uid,
-    ) -> FileServer {
-        let now = self.context.now();
-        let own = || wire::ids::own_subnet_id(&workspace.names.subscription, uid);
-        let subnet_id = spec.subnet_id.clone().or_else(|| Some(own()));
-        FileServer {
-            workspace: workspace.uid.clone(),
-            names: workspace.names.clone(),
-            name: name.clone(),
-            uid: uid.clone(),
-            version: self.context.first_version(),
-            spec: FileServerSpec { subnet_id, ..spec.clone() },
-            created_at: now,
-            etag: self.context.new_uid(),
-            modified_at: now,
-            state: FileServerState::Creating { operation: operation.clone(), since: now },
-            removal: Backoff::CLEAR,
-            error: None,
-        }
     }
 
     /// # Errors
@@ -228,21 +167,6 @@ impl FileServers {
     }
 }
 
-/// Its operation begins, and recovery makes the directory.
-fn provision(draft: &mut Draft, server: &FileServer, operation: Uid) {
-    let started = Operation::started(operation, server.operation_key(), draft.now);
-    draft.put_operation(&started);
-    draft.writes().schedule(&server.target());
-    draft.hint(Function::Recovery, server.target());
-}
-
-fn provision_again(draft: &mut Draft, failed: &FileServer, operation: Uid) {
-    let mut server = failed.clone();
-    server.state = FileServerState::Creating { operation: operation.clone(), since: draft.now };
-    draft.writes().replace(failed, &server);
-    provision(draft, &server, operation);
-}
-
 /// The next step of a file server that is being created or deleted: its directory, then its record.
 ///
 /// # Errors
@@ -273,19 +197,16 @@ async fn settle_found(
 ) -> Result<(), Error> {
     let now = draft.now;
     match &server.state {
-        FileServerState::Creating { operation, since } => {
-            let outcome = context.directories.create(&server.uid).await;
-            let late = now.seconds_since(*since) >= limits::FILE_SERVER_DEADLINE_SECONDS;
-            match outcome {
-                Err(error) if !late => return Err(error.into()),
-                outcome => provisioned(draft, server, operation, *since, outcome),
+        FileServerState::Creating { .. } => {
+            let made = context.directories.create(&server.uid).await;
+            if !provisioned(draft, server, made.is_ok()) {
+                return Ok(made?);
+            }
+            if let Err(error) = made {
+                tracing::error!(file_server = %server.name, %error, "it cannot be provisioned");
             }
         }
-        FileServerState::Ready { .. } | FileServerState::Failed { .. } => {
-            // Only as it is: a deletion that begins meanwhile is to be visited.
-            draft.writes().require_unchanged(server);
-            draft.writes().unschedule(&server.uid);
-        }
+        FileServerState::Ready { .. } | FileServerState::Failed { .. } => settled(draft, server),
         // Visited by the schedule until the pause is over.
         FileServerState::Deleting { .. } if now < server.removal.not_before => {}
         FileServerState::Deleting { .. } => match context.directories.remove(&server.uid).await {
@@ -293,49 +214,9 @@ async fn settle_found(
             Err(error) => {
                 tracing::warn!(file_server = %server.name, %error, "its files cannot be removed");
                 let error = ResourceError::new("FileRemovalFailed", error.to_string());
-                resources::removal_failed(draft, server, error);
+                removal_failed(draft, server, error);
             }
         },
     }
     Ok(())
-}
-
-/// The operation of a creation ends; when it has failed, it says so inside its 200.
-fn provisioned(
-    draft: &mut Draft,
-    server: &FileServer,
-    operation: &Uid,
-    since: Timestamp,
-    outcome: Result<(), PortError>,
-) {
-    let now = draft.now;
-    let mut after = server.clone();
-    let started = Operation::started(operation.clone(), server.operation_key(), since);
-    let ended = match outcome {
-        Ok(()) => {
-            after.state = FileServerState::Ready { since: now };
-            started.succeeded(now)
-        }
-        Err(error) => {
-            tracing::error!(file_server = %server.name, %error, "it cannot be provisioned");
-            after.state = FileServerState::Failed { since: now };
-            // Code and message of the Batch AI service (docs/contract.md, "Errors").
-            let (code, message) =
-                ("FileServerProvisioningFailed", "File Server provisioning has failed");
-            started.failed(ResourceError::new(code, message), now)
-        }
-    };
-    draft.writes().replace(server, &after);
-    draft.put_operation(&ended);
-    draft.writes().unschedule(&server.uid);
-}
-
-/// A PUT of something else under a name that is taken.
-pub(crate) fn exists(code: &str, what: &str, name: &Name) -> Error {
-    Error::conflict(
-        code,
-        format!(
-            "The specified {what} {name} exists already with other properties; delete it first or choose another name"
-        ),
-    )
 }

@@ -2,15 +2,14 @@
 
 use crate::clusters::{self, uid_of};
 use crate::context::replan;
-use crate::file_servers::{self, exists};
 use crate::operations::{Put, Started, done, pending};
-use crate::workspaces::{self, being_deleted};
-use crate::{Context, Error, experiments, provided};
+use crate::{Context, Error, experiments, file_servers, workspaces};
+use lifecycle::creation::{Met, meet, require_open};
 use lifecycle::jobs::{self, Pending};
-use lifecycle::size;
+use lifecycle::provided;
+use lifecycle::submission::{self, NewJob, require_possible};
 use model::{
-    Cluster, ClusterNames, Experiment, FileServer, Job, JobNames, JobState, MountVolumes, Name,
-    Node, NodeId, Toolkit, Uid, VmSize, Waiting, Workspace, WorkspaceNames,
+    Cluster, Experiment, Job, JobState, Name, Node, NodeId, Uid, Waiting, Workspace, WorkspaceNames,
 };
 use table::Page;
 use wire::{ClusterId, JobRequest, ResourceKind};
@@ -113,23 +112,17 @@ impl Jobs {
     ) -> Result<Put<Job>, Error> {
         let (workspace, experiment) = self.place(path).await?;
         let accepted = || {
-            let names = job_names(&experiment, name);
+            let names = submission::job_names(&experiment, name);
             let (location, key) = (&workspace.location, names.operation_key());
             Ok(Put::Accepted(done(&self.context, operation.clone(), location, &key)))
         };
-        match self.context.table.job_named(&experiment.uid, name.as_str()).await? {
-            // An earlier try of this very request succeeded, though its answer was lost.
-            Some(found) if found.uid == *uid => return accepted(),
-            Some(found) if found.deletion.is_some() => return Err(being_deleted("job", name)),
-            Some(found) if request.is_same_as(&found) => {
-                return Ok(Put::Unchanged(Box::new(found)));
-            }
-            Some(_) => return Err(exists("JobExists", "job", name)),
-            None => {}
+        let found = self.context.table.job_named(&experiment.uid, name.as_str()).await?;
+        match meet(found, uid, |found| request.is_same_as(found))? {
+            Met::Own(_) => return accepted(),
+            Met::Same(found) => return Ok(Put::Unchanged(Box::new(found))),
+            Met::Nothing => {}
         }
-        if experiment.lifecycle.is_deleting() {
-            return Err(being_deleted("experiment", &path.experiment));
-        }
+        require_open(&experiment)?;
         let cluster = self.cluster_for(&workspace, &request.cluster).await?;
         self.submit(&cluster, &experiment, name, uid, request, direct).await?;
         accepted()
@@ -141,10 +134,8 @@ impl Jobs {
             true => clusters::existing_in(&self.context, workspace, &id.name).await?,
             false => clusters::existing(&self.context, &id.names, &id.name).await?,
         };
-        match cluster.is_deleting() {
-            true => Err(being_deleted("cluster", &cluster.name)),
-            false => Ok(cluster),
-        }
+        require_open(&cluster)?;
+        Ok(cluster)
     }
 
     async fn submit(
@@ -156,24 +147,22 @@ impl Jobs {
         request: &JobRequest,
         direct: bool,
     ) -> Result<(), Error> {
-        self.refuse_impossible(cluster, request)?;
+        let settings = &self.context.settings;
+        require_possible(cluster, request.node_count, settings.max_nodes, &settings.quota)?;
+        request.check_workers(&cluster.spec.vm_size)?;
         let servers = file_servers::mountable(&self.context, request.file_servers()).await?;
-        let job = self.new_job(experiment, name, uid, cluster, request, &servers)?;
-        size::check(&job)?;
+        let spec = request.clone().into_spec(
+            |secret| self.context.keys.seal(secret, &self.context.new_uid()),
+            |id| uid_of(&servers, id),
+        )?;
         let mut draft = self.context.draft();
-        draft.writes().require_experiment(experiment);
-        for server in servers.iter().filter(|_| !job.state.is_final()) {
-            draft.writes().require_file_server(server);
-        }
-        let free = match direct && !job.state.is_final() {
+        let new = NewJob { name: name.clone(), uid: uid.clone(), spec };
+        let job = submission::accept(&draft, experiment, cluster, new)?;
+        let idle = match direct && !job.state.is_final() {
             true => self.free_nodes(cluster, request.node_count as usize).await?,
             false => Vec::new(),
         };
-        let ids: Vec<NodeId> = free.iter().map(|node| node.id.clone()).collect();
-        for node in free {
-            draft.read_node(node);
-        }
-        jobs::submit(&mut draft, job, cluster, &ids)?;
+        submission::submit(&mut draft, experiment, cluster, &servers, idle, job)?;
         self.context.commit(draft).await?;
         Ok(())
     }
@@ -194,68 +183,6 @@ impl Jobs {
         }
         let nodes = self.context.table.nodes_named(&reference, &idle).await?;
         Ok(if nodes.len() == needed { nodes } else { Vec::new() })
-    }
-
-    /// A job that no setting of its cluster could ever let run.
-    fn refuse_impossible(&self, cluster: &Cluster, request: &JobRequest) -> Result<(), Error> {
-        let refused = |message| Err(Error::bad_request("QuotaExceeded", message));
-        let (wanted, limit) = (request.node_count, self.context.settings.max_nodes);
-        if wanted > limit {
-            return refused(format!(
-                "The job needs {wanted} nodes at once, but this service runs at most {limit}; ask for fewer, or raise the limit of the service (--max-nodes)"
-            ));
-        }
-        let (cores, limit) =
-            (wanted.saturating_mul(cluster.charge().cores), self.context.settings.quota.cores);
-        if cores > limit {
-            return refused(format!(
-                "The job needs {cores} cores at once, but the quota is {limit}; ask for fewer nodes or smaller ones, or raise the limit of the service (--max-cores)"
-            ));
-        }
-        refuse_crowded_workers(cluster, request)
-    }
-
-    fn new_job(
-        &self,
-        experiment: &Experiment,
-        name: &Name,
-        uid: &Uid,
-        cluster: &Cluster,
-        request: &JobRequest,
-        servers: &[FileServer],
-    ) -> Result<Job, Error> {
-        let now = self.context.now();
-        let spec = request.clone().into_spec(
-            |secret| self.context.keys.seal(secret, &self.context.new_uid()),
-            |id| uid_of(servers, id),
-        )?;
-        let state = match provided::job_problem(&spec) {
-            None => JobState::Queued { since: now },
-            Some(error) => {
-                JobState::Failed { started_at: now, ended_at: now, exit_code: None, error }
-            }
-        };
-        let elsewhere = cluster.names != experiment.names;
-        let workspace = elsewhere.then(|| cluster.names.clone());
-        Ok(Job {
-            experiment: experiment.uid.clone(),
-            names: job_names(experiment, name),
-            uid: uid.clone(),
-            version: self.context.first_version(),
-            cluster: cluster.reference(),
-            cluster_names: ClusterNames { workspace, name: cluster.name.clone() },
-            cluster_mounts: cluster
-                .spec
-                .mounts
-                .as_ref()
-                .map(MountVolumes::points)
-                .unwrap_or_default(),
-            spec,
-            submitted_at: now,
-            state,
-            attempts: Vec::new(),
-            deletion: None,
-        })
     }
 
     /// Ends a job that has not ended. `None` when it has: then there is nothing to wait for.
@@ -322,30 +249,4 @@ pub(crate) async fn delete_found(
     let what = jobs::delete(&mut draft, &reference, operation)?;
     context.commit(draft).await?;
     Ok(what)
-}
-
-fn job_names(experiment: &Experiment, name: &Name) -> JobNames {
-    JobNames {
-        workspace: experiment.names.clone(),
-        experiment: experiment.name.clone(),
-        job: name.clone(),
-    }
-}
-
-/// A TensorFlow job has at most one worker per GPU, or per node where nodes have no GPU
-/// (docs/contract.md, "Toolkits").
-fn refuse_crowded_workers(cluster: &Cluster, request: &JobRequest) -> Result<(), Error> {
-    let Toolkit::TensorFlow(settings) = &request.toolkit else { return Ok(()) };
-    let workers = settings.worker_count.unwrap_or(request.node_count);
-    let most = request.node_count * VmSize::of(&cluster.spec.vm_size).gpus.max(1);
-    if workers <= most {
-        return Ok(());
-    }
-    let target = "properties.tensorFlowSettings.workerCount";
-    let predicate = format!(
-        "must be at most {most}, the number of GPUs of {} node(s) of size {}, but is {workers}",
-        request.node_count, cluster.spec.vm_size
-    );
-    let violation = wire::Violation::new(wire::codes::INVALID_PARAMETER, target, &predicate);
-    Err(wire::Violations::from(violation).into())
 }

@@ -23,7 +23,6 @@ pub mod listening;
 pub mod nodes;
 pub mod operations;
 pub mod ports;
-mod provided;
 pub mod recovery;
 pub mod resource_groups;
 pub mod roles;

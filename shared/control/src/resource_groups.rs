@@ -5,12 +5,12 @@
 
 use crate::context::replan;
 use crate::operations::{Started, stored};
-use crate::workspaces::being_deleted;
 use crate::{Context, Error, Function};
 use lifecycle::resources::{self, Resource};
-use model::{Lifecycle, Name, ResourceGroup, Subscription, Uid, WorkspaceNames};
+use lifecycle::workspaces::{NewGroup, put_group, tag_group};
+use model::{Name, ResourceGroup, Subscription, WorkspaceNames};
 use std::collections::BTreeMap;
-use table::{Page, Writes};
+use table::Page;
 use wire::{ResourceGroupRequest, ResourceKind};
 
 /// What a PUT of a resource group did.
@@ -57,30 +57,18 @@ impl ResourceGroups {
     ) -> Result<PutGroup, Error> {
         let uid = self.context.new_uid();
         replan(|| async {
-            let found = open(&self.context, subscription, name).await?;
-            let Some(mut group) = found else {
-                let group = new(&self.context, subscription, name, &request.location, &uid);
-                let group = ResourceGroup { tags: request.tags.clone(), ..group };
-                let mut writes = Writes::default();
-                create(&mut writes, &group);
-                self.context.table.commit(writes).await?;
-                return Ok(PutGroup::Created(group));
+            let found = self.context.table.resource_group(subscription, name).await?;
+            let new = NewGroup {
+                subscription: subscription.clone(),
+                name: name.clone(),
+                location: request.location.clone(),
+                tags: request.tags.clone(),
             };
-            if !group.location.eq_ignore_ascii_case(&request.location) {
-                let message = format!(
-                    "The resource group {name} is in {} and cannot move to {}; use another name, or delete it first",
-                    group.location, request.location
-                );
-                return Err(Error::conflict("InvalidResourceGroupLocation", message));
-            }
-            // An earlier try of this very request succeeded, though its answer was lost.
-            let created = group.uid == uid;
-            if group.tags != request.tags {
-                let before = group.clone();
-                group.tags = request.tags.clone();
-                self.replace(&before, &group).await?;
-            }
-            Ok(if created { PutGroup::Created(group) } else { PutGroup::Updated(group) })
+            let mut draft = self.context.draft();
+            let group = put_group(&mut draft, found, new, uid.clone())?;
+            self.context.commit(draft).await?;
+            // Its own uid: created by this try, or by an earlier one whose answer was lost.
+            Ok(if group.uid == uid { PutGroup::Created(group) } else { PutGroup::Updated(group) })
         })
         .await
     }
@@ -93,13 +81,9 @@ impl ResourceGroups {
         tags: Option<BTreeMap<String, String>>,
     ) -> Result<ResourceGroup, Error> {
         replan(|| async {
-            let missing = || Error::not_found(ResourceKind::ResourceGroup, name.as_str());
-            let mut group = open(&self.context, subscription, name).await?.ok_or_else(missing)?;
-            if let Some(tags) = &tags {
-                let before = group.clone();
-                group.tags = Some(tags.clone());
-                self.replace(&before, &group).await?;
-            }
+            let (found, mut draft) = (self.get(subscription, name).await?, self.context.draft());
+            let group = tag_group(&mut draft, found, tags.clone())?;
+            self.context.commit(draft).await?;
             Ok(group)
         })
         .await
@@ -118,42 +102,6 @@ impl ResourceGroups {
         })
         .await
     }
-
-    async fn replace(&self, before: &ResourceGroup, after: &ResourceGroup) -> Result<(), Error> {
-        let mut writes = Writes::default();
-        writes.replace(before, after);
-        Ok(self.context.table.commit(writes).await?)
-    }
-}
-
-/// The group, if there is one; something may still be created in it.
-async fn open(
-    context: &Context,
-    subscription: &Name,
-    name: &Name,
-) -> Result<Option<ResourceGroup>, Error> {
-    match context.table.resource_group(subscription, name).await? {
-        Some(group) if group.lifecycle.is_deleting() => Err(being_deleted("resource group", name)),
-        found => Ok(found),
-    }
-}
-
-/// Makes sure that the group is there, and stays, when the writes are carried out.
-pub(crate) async fn require(
-    context: &Context,
-    writes: &mut Writes,
-    subscription: &Name,
-    name: &Name,
-    location: &str,
-) -> Result<(), Error> {
-    match open(context, subscription, name).await? {
-        Some(group) => writes.require_resource_group(&group),
-        None => {
-            let uid = context.new_uid();
-            create(writes, &new(context, subscription, name, location, &uid));
-        }
-    }
-    Ok(())
 }
 
 /// A workspace is gone: its group may wait for that.
@@ -165,28 +113,4 @@ pub(crate) async fn hint(context: &Context, names: &WorkspaceNames) -> Result<()
         context.hint(Function::Recovery, &group.target()).await;
     }
     Ok(())
-}
-
-fn new(
-    context: &Context,
-    subscription: &Name,
-    name: &Name,
-    location: &str,
-    uid: &Uid,
-) -> ResourceGroup {
-    ResourceGroup {
-        subscription: subscription.clone(),
-        name: name.clone(),
-        uid: uid.clone(),
-        version: context.first_version(),
-        location: location.to_owned(),
-        tags: None,
-        created_at: context.now(),
-        lifecycle: Lifecycle::Active,
-    }
-}
-
-fn create(writes: &mut Writes, group: &ResourceGroup) {
-    writes.create(group);
-    writes.know_subscription(&Subscription { id: group.subscription.clone() });
 }

@@ -1,9 +1,9 @@
 //! Who may do what: role assignments, and the decision on a request.
 
 use crate::context::replan;
-use crate::workspaces::being_deleted;
 use crate::{ApiError, Context, Error, Kind};
-use model::{Principal, Role, RoleAssignment, Scope, Uid, limits};
+use lifecycle::grants::{Place, grant};
+use model::{Principal, Role, RoleAssignment, Scope, Uid};
 use table::Writes;
 use wire::RoleAssignmentRequest;
 
@@ -39,68 +39,37 @@ impl Roles {
         let now = self.context.now();
         replan(|| async {
             let all = self.context.table.role_assignments(&scope.subscription).await?;
-            let is_same = |it: &RoleAssignment| {
-                it.principal == request.principal && it.role == request.role
-            };
-            if let Some(found) = all.iter().find(|it| it.id == *id && it.scope == *scope) {
-                return match is_same(found) {
-                    true => Ok(found.clone()),
-                    false => Err(Error::conflict(
-                        "RoleAssignmentUpdateNotPermitted",
-                        "A role assignment cannot be changed; delete it and create another one",
-                    )),
-                };
-            }
-            if let Some(found) = all.iter().find(|it| is_same(it) && it.scope == *scope) {
-                let message = format!(
-                    "The principal has this role in this scope already, by the assignment {}",
-                    found.id
-                );
-                return Err(Error::conflict("RoleAssignmentExists", message));
-            }
-            if all.len() >= limits::MAX_ROLE_ASSIGNMENTS {
-                let message = format!(
-                    "The subscription has {} role assignments, which is the most there can be; delete some first",
-                    all.len()
-                );
-                return Err(Error::conflict("RoleAssignmentLimitExceeded", message));
-            }
-            let assignment = RoleAssignment {
+            let place = self.place(scope).await?;
+            let new = RoleAssignment {
                 id: id.clone(),
                 scope: scope.clone(),
                 principal: request.principal.clone(),
                 role: request.role,
                 created_at: now,
             };
-            let mut writes = Writes::default();
-            self.require_open(&mut writes, scope).await?;
-            writes.grant(&assignment);
-            self.context.table.commit(writes).await?;
-            tracing::info!(principal = %assignment.principal, role = assignment.role.name(), ?scope, "granted");
+            let mut draft = self.context.draft();
+            let assignment = grant(&mut draft, &all, place.as_ref(), new)?;
+            self.context.commit(draft).await?;
+            if !all.contains(&assignment) {
+                tracing::info!(principal = %assignment.principal, role = assignment.role.name(), ?scope, "granted");
+            }
             Ok(assignment)
         })
         .await
     }
 
-    /// Nothing is granted on what is being deleted: its grants go with it, and a later one would
-    /// stay for whatever gets that name.
-    async fn require_open(&self, writes: &mut Writes, scope: &Scope) -> Result<(), Error> {
+    /// What the scope names, where it exists.
+    async fn place(&self, scope: &Scope) -> Result<Option<Place>, Error> {
         let (table, subscription) = (&self.context.table, &scope.subscription);
-        let Some(group) = &scope.resource_group else { return Ok(()) };
-        if let Some(name) = &scope.workspace {
-            if let Some(workspace) = table.workspace(subscription, group, name).await? {
-                if workspace.lifecycle.is_deleting() {
-                    return Err(being_deleted("workspace", name));
-                }
-                writes.require_workspace(&workspace);
+        Ok(match (&scope.resource_group, &scope.workspace) {
+            (Some(group), Some(name)) => {
+                table.workspace(subscription, group, name).await?.map(Place::Workspace)
             }
-        } else if let Some(found) = table.resource_group(subscription, group).await? {
-            if found.lifecycle.is_deleting() {
-                return Err(being_deleted("resource group", group));
+            (Some(group), None) => {
+                table.resource_group(subscription, group).await?.map(Place::ResourceGroup)
             }
-            writes.require_resource_group(&found);
-        }
-        Ok(())
+            (None, _) => None,
+        })
     }
 
     pub async fn get(&self, scope: &Scope, id: &Uid) -> Result<RoleAssignment, Error> {

@@ -7,7 +7,8 @@ use crate::roles::Roles;
 use crate::{ApiError, Context, Error, Kind};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use model::{AccessToken, Uid, limits};
+use lifecycle::grants::give_out;
+use model::{AccessToken, Uid};
 use rand::RngCore;
 use sha2::{Digest, Sha256};
 use table::Writes;
@@ -33,18 +34,6 @@ impl Tokens {
         lifetime_seconds: Option<u64>,
     ) -> Result<(AccessToken, String), Error> {
         let known = self.context.table.tokens().await?;
-        if known.len() >= limits::MAX_TOKENS {
-            let message = format!(
-                "There are {} tokens, which is the most there can be; revoke some first",
-                known.len()
-            );
-            return Err(Error::conflict("TokenLimitExceeded", message));
-        }
-        if known.iter().any(|token| token.name == name) {
-            let message =
-                format!("There is a token named {name} already; revoke it or use another name");
-            return Err(Error::conflict("TokenExists", message));
-        }
         let mut random = [0; RANDOM_BYTES];
         rand::rng().fill_bytes(&mut random);
         let text = format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(random));
@@ -56,9 +45,9 @@ impl Tokens {
             created_at: now,
             expires_at: lifetime_seconds.map(|seconds| now.plus_seconds(seconds)),
         };
-        let mut writes = Writes::default();
-        writes.create(&token);
-        self.context.table.commit(writes).await?;
+        let mut draft = self.context.draft();
+        give_out(&mut draft, &known, &token)?;
+        self.context.commit(draft).await?;
         tracing::info!(name, principal = %token.principal, "a token was created");
         Ok((token, text))
     }

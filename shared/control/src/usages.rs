@@ -22,22 +22,36 @@ impl Usages {
     pub async fn list(&self, subscription: &Name, location: &Name) -> Result<Vec<Usage>, Error> {
         let account = Account { subscription: subscription.clone(), location: location.clone() };
         let counts = self.context.table.usage(&account).await?;
-        let usage = |meter| {
-            let found = counts.iter().find(|(known, _)| *known == meter);
-            let current = found.map_or(0, |(_, count)| *count);
-            Usage { meter, current, limit: self.context.settings.quota.limit(meter) }
+        let usage = |meter| Usage {
+            meter,
+            current: of(&counts, meter),
+            limit: self.context.settings.quota.limit(meter),
         };
         Ok(Meter::all().map(usage).collect())
     }
+}
+
+/// What is used of one meter.
+pub(crate) async fn count(
+    context: &Context,
+    subscription: &Name,
+    location: &str,
+    meter: Meter,
+) -> Result<u32, Error> {
+    let account = Account { subscription: subscription.clone(), location: Name::new(location) };
+    Ok(of(&context.table.usage(&account).await?, meter))
 }
 
 /// How many more nodes of this charge the quota allows now.
 pub(crate) async fn nodes_left(context: &Context, charge: &Charge) -> Result<u32, Error> {
     let counts = context.table.usage(&charge.account).await?;
     let left = charge.meters().map(|meter| {
-        let used = counts.iter().find(|(known, _)| *known == meter);
-        let used = used.map_or(0, |(_, count)| *count);
+        let used = of(&counts, meter);
         context.settings.quota.limit(meter).saturating_sub(used) / charge.cores
     });
     Ok(left.min().unwrap_or(u32::MAX))
+}
+
+fn of(counts: &[(Meter, u32)], meter: Meter) -> u32 {
+    counts.iter().find(|(known, _)| *known == meter).map_or(0, |(_, count)| *count)
 }

@@ -2,11 +2,12 @@
 
 use crate::context::replan;
 use crate::operations::{Started, stored};
-use crate::{Context, Error, resource_groups};
+use crate::{Context, Error};
 use lifecycle::resources;
-use model::{Lifecycle, Name, Workspace, WorkspaceNames};
+use lifecycle::workspaces::{NewWorkspace, put_workspace, tag_workspace};
+use model::{Name, Workspace, WorkspaceNames};
 use std::collections::BTreeMap;
-use table::{Page, Writes};
+use table::Page;
 use wire::{ResourceKind, WorkspaceCreate};
 
 #[derive(Clone)]
@@ -23,15 +24,6 @@ pub(crate) async fn existing(
     let WorkspaceNames { subscription, resource_group, workspace } = names;
     let found = context.table.workspace(subscription, resource_group, workspace).await?;
     found.ok_or_else(|| Error::not_found(ResourceKind::Workspace, workspace.as_str()))
-}
-
-/// The workspace, if something may still be created in it.
-pub(crate) async fn open(context: &Context, names: &WorkspaceNames) -> Result<Workspace, Error> {
-    let workspace = existing(context, names).await?;
-    match workspace.lifecycle {
-        Lifecycle::Active => Ok(workspace),
-        Lifecycle::Deleting { .. } => Err(being_deleted("workspace", &names.workspace)),
-    }
 }
 
 impl Workspaces {
@@ -51,35 +43,20 @@ impl Workspaces {
         names: &WorkspaceNames,
         request: &WorkspaceCreate,
     ) -> Result<Workspace, Error> {
-        let (uid, etag) = (self.context.new_uid(), self.context.new_uid());
+        let (fresh, group_uid) = (self.context.fresh(), self.context.new_uid());
+        let (table, WorkspaceNames { subscription, resource_group, workspace }) =
+            (&self.context.table, names);
         replan(|| async {
-            match self.get(names).await {
-                Err(Error::Api(missing)) if missing.code() == "WorkspaceNotFound" => {}
-                Ok(found) if found.lifecycle.is_deleting() => {
-                    return Err(being_deleted("workspace", &names.workspace));
-                }
-                other => return other,
-            }
-            let now = self.context.now();
-            let workspace = Workspace {
-                names: names.clone(),
-                uid: uid.clone(),
-                version: self.context.first_version(),
-                location: request.location.clone(),
-                tags: request.tags.clone(),
-                created_at: now,
-                etag: etag.clone(),
-                modified_at: now,
-                lifecycle: Lifecycle::Active,
+            let found = table.workspace(subscription, resource_group, workspace).await?;
+            let group = match &found {
+                Some(_) => None,
+                None => table.resource_group(subscription, resource_group).await?,
             };
-            let WorkspaceNames { subscription, resource_group, .. } = names;
-            let location = &workspace.location;
-            let mut writes = Writes::default();
-            writes.create(&workspace);
-            let context = &self.context;
-            resource_groups::require(context, &mut writes, subscription, resource_group, location)
-                .await?;
-            context.table.commit(writes).await?;
+            let (location, tags) = (request.location.clone(), request.tags.clone());
+            let new = NewWorkspace { names: names.clone(), location, tags };
+            let (mut draft, fresh, uid) = (self.context.draft(), fresh.clone(), group_uid.clone());
+            let workspace = put_workspace(&mut draft, found, group, new, fresh, uid)?;
+            self.context.commit(draft).await?;
             Ok(workspace)
         })
         .await
@@ -92,14 +69,10 @@ impl Workspaces {
         tags: Option<BTreeMap<String, String>>,
     ) -> Result<Workspace, Error> {
         replan(|| async {
-            let before = open(&self.context, names).await?;
-            let mut workspace = before.clone();
-            workspace.tags = tags.clone().or(workspace.tags);
-            workspace.etag = self.context.new_uid();
-            workspace.modified_at = self.context.now();
-            let mut writes = Writes::default();
-            writes.replace(&before, &workspace);
-            self.context.table.commit(writes).await?;
+            let found = self.get(names).await?;
+            let (mut draft, etag) = (self.context.draft(), self.context.new_uid());
+            let workspace = tag_workspace(&mut draft, &found, tags.clone(), etag)?;
+            self.context.commit(draft).await?;
             Ok(workspace)
         })
         .await
@@ -133,10 +106,4 @@ impl Workspaces {
         })
         .await
     }
-}
-
-/// The name is taken until the deletion is over.
-pub(crate) fn being_deleted(what: &str, name: &Name) -> Error {
-    let message = format!("The specified {what} {name} is being deleted; wait until that is done");
-    Error::conflict("ResourceBeingDeleted", message)
 }

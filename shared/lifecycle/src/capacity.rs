@@ -1,6 +1,6 @@
 //! The size of a cluster and its books: launches, failures, allocation, dormancy.
 
-use crate::change::{Event, Function, LaunchRequest};
+use crate::change::{Event, LaunchRequest};
 use crate::draft::Draft;
 use crate::{nodes, resources};
 use model::{
@@ -128,31 +128,6 @@ pub fn finish_deletion(draft: &mut Draft) -> Result<(), Refused> {
     Ok(())
 }
 
-/// The user sets another size or other extensions: tried at once, whatever failed before.
-///
-/// # Errors
-/// When the cluster was not read.
-pub fn resized(
-    draft: &mut Draft,
-    change: impl FnOnce(&mut Cluster),
-    staying: u32,
-) -> Result<(), Refused> {
-    let now = draft.now;
-    let cluster = draft.cluster_mut().ok_or(GONE)?;
-    change(cluster);
-    cluster.modified_at = now;
-    cluster.scheduled = true;
-    cluster.health = model::Backoff::CLEAR;
-    let settled = staying >= cluster.scale.floor() && staying <= cluster.scale.ceiling();
-    if !settled && !cluster.allocation.resizing {
-        cluster.allocation = Allocation { resizing: true, since: now };
-    }
-    let reference = cluster.reference();
-    draft.hint_cluster(Function::Autoscaler, &reference);
-    draft.hint_cluster(Function::Dispatcher, &reference);
-    Ok(())
-}
-
 fn launch_request(cluster: &Cluster, launch: LaunchId, nodes: Vec<NodeId>) -> LaunchRequest {
     let alternates = &cluster.spec.extensions.alternate_vm_sizes;
     LaunchRequest {
@@ -170,7 +145,7 @@ pub fn is_low_priority(cluster: &Cluster) -> bool {
     cluster.spec.vm_priority == VmPriority::LowPriority
 }
 
-const GONE: Refused = Refused { what: "cluster", state: "gone", transition: "change" };
+pub(crate) const GONE: Refused = Refused { what: "cluster", state: "gone", transition: "change" };
 
 #[cfg(test)]
 mod tests;

@@ -29,6 +29,12 @@ impl Draft {
         Self { now, quota, cluster: None, jobs: Vec::new(), nodes: Vec::new(), change }
     }
 
+    /// The version of a new record. Another record may have had its key before: a slow writer that
+    /// still has that one must not take this one for it, so versions go on from the time.
+    pub(crate) fn first_version(&self) -> u64 {
+        u64::try_from(self.now.0).unwrap_or_default().max(1)
+    }
+
     /// What was read before stays as it is by now; so do jobs and nodes.
     pub fn read_cluster(&mut self, cluster: Cluster) {
         self.cluster.get_or_insert_with(|| Tracked::read(cluster));

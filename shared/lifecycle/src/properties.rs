@@ -7,6 +7,7 @@ mod steps;
 
 use crate::actions::FreshIds;
 use crate::change::Function;
+use crate::clusters::{self, Update};
 use crate::report::{self, Wanted};
 use crate::testing::*;
 use crate::{Change, Draft, capacity, jobs, nodes, resources};
@@ -103,10 +104,11 @@ impl Harness {
     }
 
     fn resize(&self, count: u32) {
-        let set = |cluster: &mut Cluster| cluster.scale = manual_cluster(count).scale;
-        let staying = self.fixture.nodes().len() as u32;
+        let scale = Some(manual_cluster(count).scale);
+        let update = Update { scale, ..Update::default() };
+        let nodes = self.fixture.nodes();
         // Refused: it is gone.
-        let _ = self.fixture.try_react(|draft| capacity::resized(draft, set, staying));
+        self.fixture.request(|it| clusters::update(it, update, &nodes, uid("e")));
     }
 
     fn delete_cluster(&self) {
@@ -291,10 +293,10 @@ impl Harness {
     /// Agents do what is wanted of them, plans are carried out: nothing is left to do in the end.
     fn drain(&mut self) {
         if self.fixture.cluster().is_some_and(|cluster| !cluster.is_deleting()) {
-            let scale = auto_cluster(0, 4).scale;
-            let resize =
-                |draft: &mut Draft| capacity::resized(draft, |cluster| cluster.scale = scale, 0);
-            self.fixture.try_react(resize).expect("the cluster exists");
+            let update = Update { scale: Some(auto_cluster(0, 4).scale), ..Update::default() };
+            let resize = |draft: &mut Draft| clusters::update(draft, update, &[], uid("e"));
+            let resized = self.fixture.request(resize);
+            assert!(!resized.starts_with("refused"), "{resized}");
         }
         for _ in 0..100 {
             if self.fixture.scheduled().is_empty() {

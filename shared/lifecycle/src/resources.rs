@@ -6,7 +6,7 @@ use crate::change::{Event, Function};
 use crate::draft::Draft;
 use model::{
     Cluster, Experiment, FileServer, FileServerState, Lifecycle, Operation, ResourceError,
-    ResourceGroup, Target, Timestamp, Uid, Workspace, limits,
+    ResourceGroup, Target, Timestamp, Uid, Workspace,
 };
 use table::Versioned;
 
@@ -78,14 +78,6 @@ pub fn finish_deletion<R: Resource>(draft: &mut Draft, resource: &R) {
     let done = Operation::started(operation, resource.operation_key(), since).succeeded(now);
     draft.put_operation(&done);
     resource.write_removed(draft);
-}
-
-/// The files of a file server could not be removed: tried again later, and shown meanwhile.
-pub fn removal_failed(draft: &mut Draft, server: &FileServer, error: ResourceError) {
-    let mut after = server.clone();
-    after.removal = server.removal.failed(draft.now);
-    after.error = Some(error.within(limits::MAX_ERROR_BYTES));
-    draft.writes().replace(server, &after);
 }
 
 fn deletion_of(lifecycle: &Lifecycle) -> Option<(Uid, Timestamp)> {

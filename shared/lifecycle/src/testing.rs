@@ -10,7 +10,7 @@ mod render;
 mod samples;
 
 use crate::actions::{self, FreshIds};
-use crate::{Change, Draft, report};
+use crate::{Change, Draft, Refusal, report};
 use futures::executor::block_on;
 use model::{
     AttemptRef, Cluster, ClusterRef, Ending, Job, Machine, Node, NodeId, QueueEntry, Quota,
@@ -139,6 +139,15 @@ impl Fixture {
     pub fn react<T: Debug>(
         &self,
         reaction: impl FnOnce(&mut Draft) -> Result<T, Refused>,
+    ) -> String {
+        self.request(|draft| Ok(reaction(draft)?))
+    }
+
+    /// What a user asks for, likewise.
+    #[track_caller]
+    pub fn request<T: Debug>(
+        &self,
+        reaction: impl FnOnce(&mut Draft) -> Result<T, Refusal>,
     ) -> String {
         let mut draft = self.draft();
         match reaction(&mut draft) {

@@ -154,6 +154,17 @@ impl Node {
         Some(error.with_detail("Node", self.id.as_str()))
     }
 
+    /// Coming or leaving: the number of nodes of its cluster is not settled.
+    pub fn is_moving(&self) -> bool {
+        match self.state {
+            NodeState::Launching { .. } | NodeState::Leaving { .. } => true,
+            NodeState::Preparing { .. }
+            | NodeState::Idle { .. }
+            | NodeState::Running { .. }
+            | NodeState::Unusable { .. } => false,
+        }
+    }
+
     /// The attempt that this node runs, or still has to end.
     pub fn occupant(&self) -> Option<&AttemptRef> {
         match &self.state {

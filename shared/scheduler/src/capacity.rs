@@ -146,9 +146,7 @@ fn removals(nodes: &[Node], now: Timestamp) -> Vec<Action> {
 
 /// `steady` means that the number of nodes is settled, not that they are ready.
 fn settle_allocation(snapshot: &CapacitySnapshot, actions: &[Action]) -> Option<Action> {
-    let moving =
-        |node: &Node| matches!(node.state, NodeState::Launching { .. } | NodeState::Leaving { .. });
-    let resizing = snapshot.nodes.iter().any(moving)
+    let resizing = snapshot.nodes.iter().any(Node::is_moving)
         || actions
             .iter()
             .any(|action| matches!(action, Action::Launch { .. } | Action::Leave { .. }));

@@ -3,7 +3,7 @@
 use super::*;
 use crate::testing::*;
 use insta::assert_snapshot;
-use model::{Backoff, FileServerMount, LeaveReason, MountVolumes, Quota, ScaleSettings};
+use model::{FileServerMount, LeaveReason, MountVolumes, Quota};
 
 fn with(cluster: Cluster, nodes: Vec<Node>) -> Fixture {
     Fixture::of(cluster, vec![], nodes)
@@ -228,69 +228,12 @@ fn a_deleted_cluster_gives_back_everything() {
     assert_snapshot!(with(manual_cluster(0), vec![]).react(finish_deletion), @"nothing");
 }
 
-fn resized_to(cluster: Cluster, count: u32, staying: u32) -> String {
-    let fixture = with(cluster, vec![]);
-    fixture.react(|draft| {
-        let set = |cluster: &mut Cluster| cluster.scale = manual_cluster(count).scale;
-        resized(draft, set, staying)
-    })
-}
-
-#[test]
-fn a_new_size_is_tried_at_once() {
-    let mut cluster = manual_cluster(0);
-    cluster.health = Backoff::CLEAR.failed(NOW);
-    cluster.scheduled = false;
-    assert_snapshot!(resized_to(cluster, 2, 0), @r"
-    replace cluster c: planned 0, resizing @60
-    put target c
-    hint Dispatcher c
-    hint Autoscaler c
-    ");
-    assert_snapshot!(resized_to(manual_cluster(2), 2, 2), @r"
-    replace cluster c: planned 0, steady @0
-    hint Dispatcher c
-    hint Autoscaler c
-    ");
-    assert_snapshot!(resized_to(manual_cluster(2), 1, 2), @r"
-    replace cluster c: planned 0, resizing @60
-    hint Dispatcher c
-    hint Autoscaler c
-    ");
-    let mut resizing = manual_cluster(2);
-    resizing.allocation.resizing = true;
-    assert_snapshot!(resized_to(resizing, 1, 2), @r"
-    replace cluster c: planned 0, resizing @0
-    hint Dispatcher c
-    hint Autoscaler c
-    ");
-}
-
-#[test]
-fn any_number_of_nodes_within_the_settings_is_settled() {
-    for (staying, settled) in [(0, false), (1, true), (2, true), (3, true), (4, false)] {
-        let fixture = with(auto_cluster(0, 0), vec![]);
-        fixture.react(|draft| {
-            let scale = ScaleSettings::AutoScale {
-                minimum_node_count: 1,
-                maximum_node_count: 3,
-                initial_node_count: 0,
-            };
-            resized(draft, |cluster| cluster.scale = scale, staying)
-        });
-        let cluster = fixture.cluster().unwrap();
-        assert_eq!(!cluster.allocation.resizing, settled, "{staying}");
-        assert_eq!(cluster.modified_at, LATER);
-    }
-}
-
 #[test]
 fn nothing_happens_without_the_cluster() {
     let fixture = Fixture::empty();
     assert_snapshot!(launched_nodes(&fixture, 2), @"refused: a cluster that is gone cannot change");
     assert_snapshot!(fixture.react(|draft| relaunch(draft, uid("l"), vec![])), @"refused: a cluster that is gone cannot change");
     assert_snapshot!(fixture.react(unschedule), @"refused: a cluster that is gone cannot change");
-    assert_snapshot!(fixture.react(|draft| resized(draft, |_| {}, 0)), @"refused: a cluster that is gone cannot change");
     let nothing = fixture.react(|draft| {
         record_failure(draft, error("A"));
         show_error(draft, error("A"));

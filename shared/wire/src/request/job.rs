@@ -5,10 +5,10 @@ use super::mounts::{self, MountsRequest};
 use super::secret::GivenSecret;
 use super::{container, extensions, toolkit};
 use crate::read::{self, Fields, Place};
-use crate::{ClusterId, FileServerId, Violations, patterns, rules};
+use crate::{ClusterId, FileServerId, Violation, Violations, codes, patterns, rules};
 use model::{
     ContainerSettings, EnvironmentVariable, InputDirectory, Job, JobSpec, OutputDirectory,
-    Priority, Toolkit, Uid, limits, time,
+    Priority, Toolkit, Uid, VmSize, limits, time,
 };
 use std::collections::HashSet;
 
@@ -168,6 +168,23 @@ impl JobRequest {
     /// The file servers that have to be looked up before [`Self::into_spec`].
     pub fn file_servers(&self) -> impl Iterator<Item = &FileServerId> {
         self.mounts.iter().flat_map(|mounts| &mounts.file_servers).map(|mount| &mount.server)
+    }
+
+    /// A TensorFlow job has at most one worker per GPU, or per node where nodes have no GPU
+    /// (docs/contract.md, "Toolkits"). `vm_size` is that of its cluster.
+    pub fn check_workers(&self, vm_size: &str) -> Result<(), Violations> {
+        let Toolkit::TensorFlow(settings) = &self.toolkit else { return Ok(()) };
+        let nodes = self.node_count;
+        let workers = settings.worker_count.unwrap_or(nodes);
+        let most = nodes * VmSize::of(vm_size).gpus.max(1);
+        if workers <= most {
+            return Ok(());
+        }
+        let predicate = format!(
+            "must be at most {most}, the number of GPUs of {nodes} node(s) of size {vm_size}, but is {workers}"
+        );
+        let target = "properties.tensorFlowSettings.workerCount";
+        Err(Violation::new(codes::INVALID_PARAMETER, target, &predicate).into())
     }
 
     /// What the service keeps: secrets sealed, file servers found.

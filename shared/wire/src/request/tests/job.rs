@@ -22,6 +22,34 @@ fn made(request: JobRequest) -> Job {
     Job { spec: spec.unwrap(), ..fixtures::job() }
 }
 
+#[test]
+fn workers_share_the_gpus_of_the_nodes() {
+    let told = |nodes, workers: Value, vm_size| {
+        let settings = json!({ "pythonScriptFilePath": "a.py", "workerCount": workers });
+        let changes = json!({
+            "nodeCount": nodes, "customToolkitSettings": null, "tensorFlowSettings": settings,
+        });
+        match parse(changes).unwrap().check_workers(vm_size) {
+            Ok(()) => "ok".to_owned(),
+            Err(violations) => violations.to_string(),
+        }
+    };
+    let cases = [
+        (2, json!(2), "STANDARD_NC6"),
+        (2, json!(8), "STANDARD_NC24"),
+        (2, json!(2), "STANDARD_D1"),
+        (2, Value::Null, "STANDARD_D1"),
+    ];
+    for (nodes, workers, vm_size) in cases {
+        assert_eq!(told(nodes, workers, vm_size), "ok");
+    }
+    assert_eq!(
+        told(2, json!(9), "STANDARD_NC24"),
+        "properties.tensorFlowSettings.workerCount must be at most 8, the number of GPUs of 2 node(s) of size STANDARD_NC24, but is 9"
+    );
+    assert_eq!(parse(json!({})).unwrap().check_workers("STANDARD_D1"), Ok(()));
+}
+
 fn everything() -> Value {
     json!({
         "schedulingPriority": "High",

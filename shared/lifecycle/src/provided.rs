@@ -4,7 +4,7 @@
 use model::{ClusterSpec, JobSpec, MountVolumes, ResourceError, SecretVariable, Toolkit};
 
 /// Why a job with this specification can never run; `None` when it can.
-pub(crate) fn job_problem(spec: &JobSpec) -> Option<ResourceError> {
+pub fn job_problem(spec: &JobSpec) -> Option<ResourceError> {
     let container = spec.container.as_ref().map(|_| {
         ResourceError::new(
             "ContainersNotProvided",
@@ -19,7 +19,7 @@ pub(crate) fn job_problem(spec: &JobSpec) -> Option<ResourceError> {
 
 /// Why a cluster with this specification can never have nodes; `None` when it can. Performance
 /// counters are stored and have no effect.
-pub(crate) fn cluster_problem(spec: &ClusterSpec) -> Option<ResourceError> {
+pub fn cluster_problem(spec: &ClusterSpec) -> Option<ResourceError> {
     let secrets = spec.setup_task.as_ref().map(|task| task.secrets.as_slice());
     mount_problem(spec.mounts.as_ref()).or_else(|| secret_problem(secrets.unwrap_or_default()))
 }

@@ -1,0 +1,133 @@
+//! Clusters, as users create and change them; their nodes are the autoscaler's.
+
+use crate::capacity;
+use crate::change::Function;
+use crate::creation::{Fresh, require_open};
+use crate::draft::Draft;
+use crate::provided;
+use crate::refusal::Refusal;
+use crate::size;
+use model::{
+    Allocation, Backoff, Cluster, ClusterExtensions, ClusterSpec, ClusterState, FileServer, Name,
+    Node, Quota, ScaleSettings, Uid, Workspace,
+};
+
+/// What a request says of a cluster: secrets sealed, file servers found.
+#[derive(Clone, Debug)]
+pub struct NewCluster {
+    pub name: Name,
+    pub spec: ClusterSpec,
+    pub scale: ScaleSettings,
+}
+
+/// What an update replaces, each as a whole (docs/contract.md, "Clusters").
+#[derive(Clone, Debug, Default)]
+pub struct Update {
+    pub scale: Option<ScaleSettings>,
+    pub extensions: Option<ClusterExtensions>,
+}
+
+/// What could never be reached is refused, not waited for.
+///
+/// # Errors
+/// When the settings allow more nodes than the service runs.
+pub fn require_reachable(scale: ScaleSettings, max_nodes: u32) -> Result<(), Refusal> {
+    let wanted = scale.ceiling();
+    match wanted <= max_nodes {
+        true => Ok(()),
+        false => Err(Refusal::ClusterBeyondNodes { wanted, most: max_nodes }),
+    }
+}
+
+/// `clusters` is the number of those in the region of the workspace. The commit counts again.
+///
+/// # Errors
+/// When there are as many as there can be.
+pub fn require_one_more(
+    clusters: u32,
+    quota: &Quota,
+    workspace: &Workspace,
+) -> Result<(), Refusal> {
+    match clusters < quota.clusters {
+        true => Ok(()),
+        false => {
+            let location = workspace.location.clone();
+            Err(Refusal::TooManyClusters { most: clusters, location })
+        }
+    }
+}
+
+/// Creates a cluster that mounts these file servers; its nodes follow.
+///
+/// # Errors
+/// When its record has no room to grow.
+pub fn create(
+    draft: &mut Draft,
+    workspace: &Workspace,
+    servers: &[FileServer],
+    new: NewCluster,
+    fresh: Fresh,
+) -> Result<(), Refusal> {
+    let NewCluster { name, mut spec, scale } = new;
+    // A cluster is in the subnet of what it mounts (docs/contract.md, "Clusters").
+    let of_server = servers.first().and_then(|server| server.spec.subnet_id.clone());
+    spec.subnet_id = spec.subnet_id.or(of_server);
+    let (now, errors) = (draft.now, provided::cluster_problem(&spec).into_iter().collect());
+    let cluster = Cluster {
+        workspace: workspace.uid.clone(),
+        names: workspace.names.clone(),
+        name,
+        uid: fresh.uid,
+        location: Name::new(workspace.location.as_str()),
+        version: draft.first_version(),
+        spec,
+        scale,
+        created_at: now,
+        etag: fresh.etag,
+        modified_at: now,
+        state: ClusterState::Active,
+        scheduled: true,
+        planned_nodes: 0,
+        allocation: Allocation { resizing: true, since: now },
+        health: Backoff::CLEAR,
+        errors,
+    };
+    size::check(&cluster)?;
+    draft.hint_cluster(Function::Autoscaler, &cluster.reference());
+    draft.create_cluster(cluster);
+    draft.writes().require_workspace(workspace);
+    for server in servers {
+        // Written too, so that whoever deletes it meanwhile reads again.
+        draft.writes().replace(server, server);
+    }
+    Ok(())
+}
+
+/// New settings are tried at once, whatever failed before. `nodes` are those of the cluster.
+///
+/// # Errors
+/// When the cluster is being deleted, or was not read.
+pub fn update(draft: &mut Draft, update: Update, nodes: &[Node], etag: Uid) -> Result<(), Refusal> {
+    let now = draft.now;
+    let cluster = draft.cluster_mut().ok_or(capacity::GONE)?;
+    require_open(cluster)?;
+    cluster.scale = update.scale.unwrap_or(cluster.scale);
+    if let Some(extensions) = update.extensions {
+        cluster.spec.extensions = extensions;
+    }
+    (cluster.etag, cluster.modified_at) = (etag, now);
+    cluster.scheduled = true;
+    cluster.health = Backoff::CLEAR;
+    let staying = nodes.iter().filter(|node| !node.is_leaving()).count();
+    let (floor, ceiling) = (cluster.scale.floor() as usize, cluster.scale.ceiling() as usize);
+    if !(floor..=ceiling).contains(&staying) && !cluster.allocation.resizing {
+        cluster.allocation = Allocation { resizing: true, since: now };
+    }
+    let reference = cluster.reference();
+    draft.hint_cluster(Function::Autoscaler, &reference);
+    draft.hint_cluster(Function::Dispatcher, &reference);
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,146 @@
+//! What the creation of every named resource has in common: what it meets under its name, and that
+//! nothing is created in what is being deleted.
+
+use crate::refusal::{Noun, Refusal};
+use model::{
+    Cluster, Experiment, FileServer, FileServerState, Job, Name, ResourceGroup, Uid, Workspace,
+};
+
+/// Fresh ids of a new resource.
+#[derive(Clone, Debug)]
+pub struct Fresh {
+    pub uid: Uid,
+    pub etag: Uid,
+}
+
+/// Something that users name.
+pub trait Named {
+    const NOUN: Noun;
+
+    fn name(&self) -> &Name;
+    fn uid(&self) -> &Uid;
+    fn is_deleting(&self) -> bool;
+}
+
+/// What a PUT meets under its name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Met<R> {
+    Nothing,
+    /// What an earlier try of this very request created, though its answer was lost.
+    Own(R),
+    /// What it asks for.
+    Same(R),
+}
+
+/// `uid` is the one that the request gives to what it creates.
+///
+/// # Errors
+/// When the name is taken: by something else, or until a deletion is over.
+pub fn meet<R: Named>(
+    found: Option<R>,
+    uid: &Uid,
+    is_same: impl FnOnce(&R) -> bool,
+) -> Result<Met<R>, Refusal> {
+    let Some(found) = found else { return Ok(Met::Nothing) };
+    if found.uid() == uid {
+        return Ok(Met::Own(found));
+    }
+    require_open(&found)?;
+    match is_same(&found) {
+        true => Ok(Met::Same(found)),
+        false => Err(Refusal::Exists { noun: R::NOUN, name: found.name().clone() }),
+    }
+}
+
+/// # Errors
+/// When it is being deleted.
+pub fn require_open<R: Named>(record: &R) -> Result<(), Refusal> {
+    match record.is_deleting() {
+        true => Err(Refusal::BeingDeleted { noun: R::NOUN, name: record.name().clone() }),
+        false => Ok(()),
+    }
+}
+
+macro_rules! named {
+    ($($record:ident: |$it:ident| $name:expr, $is_deleting:expr;)*) => {$(
+        impl Named for $record {
+            const NOUN: Noun = Noun::$record;
+
+            fn name(&self) -> &Name {
+                let $it = self;
+                &$name
+            }
+
+            fn uid(&self) -> &Uid {
+                &self.uid
+            }
+
+            fn is_deleting(&self) -> bool {
+                let $it = self;
+                $is_deleting
+            }
+        }
+    )*};
+}
+
+named! {
+    ResourceGroup: |it| it.name, it.lifecycle.is_deleting();
+    Workspace: |it| it.names.workspace, it.lifecycle.is_deleting();
+    Experiment: |it| it.name, it.lifecycle.is_deleting();
+    FileServer: |it| it.name, matches!(it.state, FileServerState::Deleting { .. });
+    Cluster: |it| it.name, it.state.is_deleting();
+    Job: |it| it.names.job, it.deletion.is_some();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::*;
+
+    fn met(found: Option<Experiment>, is_same: bool) -> String {
+        match meet(found, &uid("own"), |_| is_same) {
+            Ok(Met::Nothing) => "nothing".to_owned(),
+            Ok(Met::Own(_)) => "its own".to_owned(),
+            Ok(Met::Same(_)) => "the same".to_owned(),
+            Err(refusal) => refusal.to_string(),
+        }
+    }
+
+    #[test]
+    fn what_a_put_meets_under_its_name() {
+        let own = |it| Experiment { uid: uid("own"), ..it };
+        let deleting = |it| {
+            let lifecycle = model::Lifecycle::Deleting { operation: uid("op"), since: NOW };
+            Experiment { lifecycle, ..it }
+        };
+        let deleted = "The specified experiment X is being deleted; wait until that is done";
+        let exists = "The specified experiment X exists already with other properties; delete it first or choose another name";
+        let cases = [
+            (None, ["nothing", "nothing"]),
+            (Some(experiment()), [exists, "the same"]),
+            (Some(deleting(experiment())), [deleted, deleted]),
+            (Some(own(experiment())), ["its own", "its own"]),
+            (Some(own(deleting(experiment()))), ["its own", "its own"]),
+        ];
+        for (found, expected) in cases {
+            assert_eq!([false, true].map(|is_same| met(found.clone(), is_same)), expected);
+        }
+    }
+
+    #[test]
+    fn what_is_being_deleted_is_not_open() {
+        let open = |it: Result<(), Refusal>| it.map_err(|refusal| refusal.to_string());
+        let refused =
+            |what| Err(format!("The specified {what} is being deleted; wait until that is done"));
+        assert_eq!(open(require_open(&manual_cluster(0))), Ok(()));
+        assert_eq!(open(require_open(&deleting(manual_cluster(0)))), refused("cluster c"));
+        let mut deleted = job("a", 1);
+        assert_eq!(open(require_open(&deleted)), Ok(()));
+        deleted.deletion = Some(model::Deletion { operation: uid("op"), since: NOW });
+        assert_eq!(open(require_open(&deleted)), refused("job a"));
+        let failed = FileServerState::Failed { since: NOW };
+        assert_eq!(open(require_open(&file_server(failed))), Ok(()));
+        let deleted = FileServerState::Deleting { operation: uid("op"), since: NOW };
+        assert_eq!(open(require_open(&file_server(deleted))), refused("file server F"));
+    }
+}

@@ -1,0 +1,142 @@
+//! File servers: recorded with an operation, provisioned by recovery, mounted once they are ready.
+
+use crate::change::Function;
+use crate::creation::{self, Fresh, Met, require_open};
+use crate::draft::Draft;
+use crate::refusal::Refusal;
+use crate::resources::Resource;
+use model::{
+    Backoff, FileServer, FileServerSpec, FileServerState, Name, Operation, ResourceError, Uid,
+    Workspace, limits,
+};
+
+/// What a request says of a file server, with its subnet.
+#[derive(Clone, Debug)]
+pub struct NewFileServer {
+    pub name: Name,
+    pub spec: FileServerSpec,
+}
+
+/// What a PUT leads to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Put {
+    /// The operation that completes when the directory exists.
+    Provisioning(Uid),
+    Unchanged(Box<FileServer>),
+}
+
+/// Creates a file server; its directory follows. One that could not be provisioned is tried again.
+///
+/// # Errors
+/// When the name is taken by another one, or the workspace is being deleted.
+pub fn put(
+    draft: &mut Draft,
+    workspace: &Workspace,
+    (found, is_same): (Option<FileServer>, bool),
+    new: NewFileServer,
+    fresh: Fresh,
+    operation: Uid,
+) -> Result<Put, Refusal> {
+    require_open(workspace)?;
+    let creating = FileServerState::Creating { operation: operation.clone(), since: draft.now };
+    match creation::meet(found, &fresh.uid, |_| is_same)? {
+        Met::Own(found) => match found.state {
+            FileServerState::Creating { operation, .. } => return Ok(Put::Provisioning(operation)),
+            FileServerState::Ready { .. }
+            | FileServerState::Failed { .. }
+            | FileServerState::Deleting { .. } => return Ok(Put::Unchanged(Box::new(found))),
+        },
+        Met::Same(found) => {
+            let FileServerState::Failed { .. } = found.state else {
+                return Ok(Put::Unchanged(Box::new(found)));
+            };
+            let again = FileServer { state: creating, ..found.clone() };
+            draft.writes().replace(&found, &again);
+            provision(draft, &again, operation.clone());
+        }
+        Met::Nothing => {
+            let server = FileServer {
+                workspace: workspace.uid.clone(),
+                names: workspace.names.clone(),
+                name: new.name,
+                uid: fresh.uid,
+                version: draft.first_version(),
+                spec: new.spec,
+                created_at: draft.now,
+                etag: fresh.etag,
+                modified_at: draft.now,
+                state: creating,
+                removal: Backoff::CLEAR,
+                error: None,
+            };
+            draft.writes().require_workspace(workspace);
+            draft.writes().create(&server);
+            provision(draft, &server, operation.clone());
+        }
+    }
+    Ok(Put::Provisioning(operation))
+}
+
+/// Its operation begins, and recovery makes the directory.
+fn provision(draft: &mut Draft, server: &FileServer, operation: Uid) {
+    let started = Operation::started(operation, server.operation_key(), draft.now);
+    draft.put_operation(&started);
+    draft.writes().schedule(&server.target());
+    draft.hint(Function::Recovery, server.target());
+}
+
+/// The directory of a file server that is being created exists now, or could not be made. `false`
+/// when that is tried again: a failure counts when the deadline is over, and the operation then says
+/// so inside its 200.
+pub fn provisioned(draft: &mut Draft, server: &FileServer, is_made: bool) -> bool {
+    let FileServerState::Creating { operation, since } = &server.state else { return true };
+    let now = draft.now;
+    if !is_made && now.seconds_since(*since) < limits::FILE_SERVER_DEADLINE_SECONDS {
+        return false;
+    }
+    let started = Operation::started(operation.clone(), server.operation_key(), *since);
+    let (state, ended) = match is_made {
+        true => (FileServerState::Ready { since: now }, started.succeeded(now)),
+        false => {
+            // Code and message of the Batch AI service (docs/contract.md, "Errors").
+            let (code, message) =
+                ("FileServerProvisioningFailed", "File Server provisioning has failed");
+            let error = ResourceError::new(code, message);
+            (FileServerState::Failed { since: now }, started.failed(error, now))
+        }
+    };
+    draft.writes().replace(server, &FileServer { state, ..server.clone() });
+    draft.put_operation(&ended);
+    draft.writes().unschedule(&server.uid);
+    true
+}
+
+/// There is nothing left to do for it: the schedule need not visit it. Only as it is: a deletion that
+/// begins meanwhile is to be visited.
+pub fn settled(draft: &mut Draft, server: &FileServer) {
+    draft.writes().require_unchanged(server);
+    draft.writes().unschedule(&server.uid);
+}
+
+/// The files of a file server could not be removed: tried again later, and shown meanwhile.
+pub fn removal_failed(draft: &mut Draft, server: &FileServer, error: ResourceError) {
+    let mut after = server.clone();
+    after.removal = server.removal.failed(draft.now);
+    after.error = Some(error.within(limits::MAX_ERROR_BYTES));
+    draft.writes().replace(server, &after);
+}
+
+/// # Errors
+/// When it cannot be mounted now.
+pub fn require_ready(server: &FileServer) -> Result<(), Refusal> {
+    let name = || server.name.clone();
+    match server.state {
+        FileServerState::Ready { .. } => Ok(()),
+        FileServerState::Creating { .. } => Err(Refusal::FileServerInCreation { name: name() }),
+        FileServerState::Failed { .. } => Err(Refusal::FileServerFailed { name: name() }),
+        FileServerState::Deleting { .. } => require_open(server),
+    }
+}
+
+#[cfg(test)]
+mod tests;

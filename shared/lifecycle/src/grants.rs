@@ -1,0 +1,79 @@
+//! What gives access: role assignments, and the tokens that the service gives out.
+
+use crate::creation::require_open;
+use crate::draft::Draft;
+use crate::refusal::Refusal;
+use model::{AccessToken, ResourceGroup, RoleAssignment, Workspace, limits};
+
+/// What a scope below a subscription names, where it exists.
+#[derive(Clone, Debug)]
+pub enum Place {
+    ResourceGroup(ResourceGroup),
+    Workspace(Workspace),
+}
+
+/// Grants a role; `known` are all assignments of the subscription. The same one again is answered as
+/// it is.
+///
+/// Nothing is granted on what is being deleted: its grants go with it, and a later one would stay for
+/// whatever gets that name.
+///
+/// # Errors
+/// When the id is taken by another assignment, the role is granted already, there are too many, or
+/// the place is being deleted.
+pub fn grant(
+    draft: &mut Draft,
+    known: &[RoleAssignment],
+    place: Option<&Place>,
+    new: RoleAssignment,
+) -> Result<RoleAssignment, Refusal> {
+    let is_same = |it: &&RoleAssignment| it.principal == new.principal && it.role == new.role;
+    let mut here = known.iter().filter(|it| it.scope == new.scope);
+    if let Some(found) = here.clone().find(|it| it.id == new.id) {
+        return match is_same(&found) {
+            true => Ok(found.clone()),
+            false => Err(Refusal::RoleAssignmentDiffers),
+        };
+    }
+    if let Some(found) = here.find(is_same) {
+        return Err(Refusal::RoleAssignmentExists { by: found.id.clone() });
+    }
+    if known.len() >= limits::MAX_ROLE_ASSIGNMENTS {
+        return Err(Refusal::TooManyRoleAssignments { most: known.len() });
+    }
+    match place {
+        Some(Place::Workspace(workspace)) => {
+            require_open(workspace)?;
+            draft.writes().require_workspace(workspace);
+        }
+        Some(Place::ResourceGroup(group)) => {
+            require_open(group)?;
+            draft.writes().require_resource_group(group);
+        }
+        None => {}
+    }
+    draft.writes().grant(&new);
+    Ok(new)
+}
+
+/// Records a token; `known` are all there are.
+///
+/// # Errors
+/// When the name is taken, or there are too many.
+pub fn give_out(
+    draft: &mut Draft,
+    known: &[AccessToken],
+    token: &AccessToken,
+) -> Result<(), Refusal> {
+    if known.len() >= limits::MAX_TOKENS {
+        return Err(Refusal::TooManyTokens { most: known.len() });
+    }
+    if known.iter().any(|it| it.name == token.name) {
+        return Err(Refusal::TokenExists { name: token.name.clone() });
+    }
+    draft.writes().create(token);
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;
