@@ -69,31 +69,7 @@ pub(crate) fn schema<T>(read: impl FnOnce(&Fields<'_>) -> Option<T>) -> Value {
     let report = Report { schema: RefCell::new(json!({})), ..Report::default() };
     let body = Place { value: None, path: String::new(), report: &report };
     let _nothing_is_read = body.object().and_then(|fields| read(&fields));
-    let mut schema = report.schema.into_inner();
-    allow_null(&mut schema);
-    schema
-}
-
-/// `null` stands for an absent field wherever a field may be absent.
-fn allow_null(schema: &mut Value) {
-    let Value::Object(keywords) = schema else { return };
-    let required = keywords.get("required").cloned().unwrap_or_default();
-    let is_required =
-        |name: &str| required.as_array().is_some_and(|names| names.contains(&name.into()));
-    for (keyword, value) in keywords.iter_mut() {
-        match (keyword.as_str(), value) {
-            ("properties", Value::Object(properties)) => {
-                for (name, property) in properties {
-                    allow_null(property);
-                    if !is_required(name) {
-                        *property = json!({ "anyOf": [property.take(), { "type": "null" }] });
-                    }
-                }
-            }
-            ("items" | "additionalProperties", inner) => allow_null(inner),
-            _ => {}
-        }
-    }
+    report.schema.into_inner()
 }
 
 impl<'a> Place<'a> {
@@ -328,11 +304,7 @@ fn merge(schema: &mut Value, keywords: Value) {
 }
 
 fn each_required(names: &[&str]) -> Vec<Value> {
-    let there = |name: &str| {
-        let is_null = json!({ "type": "null" });
-        json!({ "required": [name], "properties": { name: { "not": is_null } } })
-    };
-    names.iter().copied().map(there).collect()
+    names.iter().map(|name| json!({ "required": [name] })).collect()
 }
 
 #[cfg(test)]

@@ -181,6 +181,7 @@ mod tests {
         CustomMpiSettings
         CustomToolkitSettings
         DataDisks
+        DeletionError
         EnvironmentVariable
         EnvironmentVariableWithSecretValue
         ExecutionInfo

@@ -9,12 +9,13 @@ use serde_json::{Map, Value, json};
 use std::sync::LazyLock;
 
 /// What a refused request is answered with, whatever it asked for.
-const REFUSALS: [(u16, &str); 6] = [
+const REFUSALS: [(u16, &str); 7] = [
     (400, "Something is wrong with the request; the error lists all of it"),
     (401, "No token, or none of this service"),
     (403, "The token's roles do not allow this"),
     (404, "There is no such resource"),
     (409, "The resource is in a state that does not allow this, or a quota is reached"),
+    (413, "The body is larger than the service takes"),
     (503, "The service is busy; try again in a moment"),
 ];
 
