@@ -182,7 +182,11 @@ pub(crate) async fn settle(
         let mut draft = context.draft();
         match found.filter(|server| server.uid == *uid) {
             Some(server) => settle_found(context, &mut draft, &server).await?,
-            None => draft.writes().unschedule(uid),
+            None => {
+                // A creation that was slower than the deletion leaves nothing.
+                context.directories.remove(uid).await?;
+                draft.writes().unschedule(uid);
+            }
         }
         context.commit(draft).await?;
         Ok(())
