@@ -129,6 +129,11 @@ fn states_have_deadlines() {
 }
 
 #[test]
+fn a_node_that_comes_or_leaves_is_moving() {
+    assert_eq!(states().map(|node| node.is_moving()), [true, false, false, false, true, false]);
+}
+
+#[test]
 fn only_a_node_that_is_preparing_is_lost_before_it_was_ready() {
     let lost = states().map(|node| node.lost_while_preparing("r").is_some());
     assert_eq!(lost, [false, true, false, false, false, false]);
