@@ -85,7 +85,8 @@ impl Present {
     pub fn next_change(&self) -> i64 {
         let wall = self.first_process_at.saturating_add(self.wall_millis);
         match &self.stage {
-            Stage::Preparing { until } if self.needs_assignment => wall.max(*until),
+            // Nothing happens by itself until it is told again what to prepare.
+            Stage::Preparing { .. } if self.needs_assignment => NEVER,
             Stage::Preparing { until } => *until,
             Stage::Prepared if self.start => 0,
             Stage::Prepared => wall,
