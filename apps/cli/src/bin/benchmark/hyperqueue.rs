@@ -1,6 +1,7 @@
 //! HyperQueue from PyPI in a virtual environment below `target/python`, driven by a Python script of
 //! this project; one process per round.
 
+use crate::scratch::Scratch;
 use anyhow::{Context as _, Result, ensure};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -55,12 +56,12 @@ impl HyperQueue {
         Ok(Self { python, script: workspace.join("tests/python/hyperqueue_driver.py") })
     }
 
-    pub async fn throughput(&self, jobs: usize, scratch: &Path) -> Result<Throughput> {
+    pub async fn throughput(&self, jobs: usize, scratch: &Scratch) -> Result<Throughput> {
         self.run("throughput", jobs, scratch).await
     }
 
     /// Milliseconds from submission to process, in the order of the jobs.
-    pub async fn latency(&self, jobs: usize, scratch: &Path) -> Result<Vec<f64>> {
+    pub async fn latency(&self, jobs: usize, scratch: &Scratch) -> Result<Vec<f64>> {
         let latency: Latency = self.run("latency", jobs, scratch).await?;
         Ok(latency.millis)
     }
@@ -69,17 +70,16 @@ impl HyperQueue {
         &self,
         measurement: &str,
         jobs: usize,
-        scratch: &Path,
+        scratch: &Scratch,
     ) -> Result<T> {
-        let directory =
-            tempfile::Builder::new().prefix("hyperqueue-benchmark-").tempdir_in(scratch)?;
+        let directory = scratch.directory("hyperqueue-")?;
         let output = tokio::process::Command::new(&self.python)
             .arg(&self.script)
             .args([measurement, &jobs.to_string()])
-            .current_dir(directory.path())
-            .env("HOME", directory.path())
+            .current_dir(&directory)
+            .env("HOME", &directory)
             // It leaves the directory of its server behind.
-            .env("TMPDIR", directory.path())
+            .env("TMPDIR", &directory)
             .env("TQDM_DISABLE", "1")
             .env("PYTHONDONTWRITEBYTECODE", "1")
             .stdin(Stdio::null())

@@ -11,6 +11,7 @@ mod processes;
 mod profile;
 mod report;
 mod samples;
+mod scratch;
 mod service;
 
 use anyhow::{Context as _, Result};

@@ -1,6 +1,7 @@
 //! The command line of the benchmark, and the sizes that follow from it.
 
 use crate::hyperqueue::HyperQueue;
+use crate::scratch::Scratch;
 use anyhow::{Context as _, Result, ensure};
 use clap::{Parser, ValueEnum};
 use std::path::PathBuf;
@@ -52,7 +53,7 @@ Examples:
   cargo run --release --bin benchmark -- --only latency --rounds 9 --json latency.json
 
 For --profile the binary needs its symbols; only the last link is repeated for them:
-  cargo rustc --release --bin batchai -- -C strip=none
+  cargo rustc --release --package cli --bin batchai -- -C strip=none
 
 Progress goes to stderr, the table to stdout. HyperQueue is installed from PyPI on first use, below
 target/python. The load of the machine is printed with the figures: close other programs, or give
@@ -76,7 +77,7 @@ pub enum Measurement {
 /// What is measured, on what, and how much of it.
 pub struct Setup {
     pub binary: PathBuf,
-    pub scratch: PathBuf,
+    pub scratch: Scratch,
     /// `None` when it is left out.
     pub hyperqueue: Option<HyperQueue>,
     pub measurements: Vec<Measurement>,
@@ -146,7 +147,7 @@ impl Options {
         };
         Ok(Setup {
             binary,
-            scratch: self.scratch.unwrap_or_else(std::env::temp_dir),
+            scratch: Scratch::new(&self.scratch.unwrap_or_else(std::env::temp_dir))?,
             hyperqueue,
             measurements,
             sizes,

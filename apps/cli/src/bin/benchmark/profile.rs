@@ -135,7 +135,7 @@ impl Shares {
         }
         let unknown = self.own.get("unknown").copied().unwrap_or_default();
         let hint = if unknown * 2 > self.samples {
-            "\nThe binary has no symbols: cargo rustc --release --bin batchai -- -C strip=none"
+            "\nThe binary has no symbols: cargo rustc --release --package cli --bin batchai -- -C strip=none"
         } else {
             ""
         };

@@ -69,13 +69,13 @@ impl Report {
         let changed = std::fs::metadata(&setup.binary)?.modified()?;
         let age = changed.elapsed().unwrap_or_default().as_secs() / 60;
         let mut warnings = Vec::new();
-        if machine::is_in_memory(&setup.scratch) {
-            let directory = setup.scratch.display();
+        if machine::is_in_memory(setup.scratch.path()) {
+            let directory = setup.scratch.path().display();
             warnings.push(format!("{directory} is in memory: nothing is durable; see --scratch"));
         }
         Ok(Self {
             binary: format!("{} (built {age} minutes ago)", setup.binary.display()),
-            scratch: setup.scratch.display().to_string(),
+            scratch: setup.scratch.path().display().to_string(),
             load_before: machine::load_average(),
             load_after: None,
             warnings,

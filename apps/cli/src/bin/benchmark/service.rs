@@ -9,10 +9,9 @@ use hyper::Method;
 use serde_json::Value;
 use std::fs::File;
 use std::os::unix::process::CommandExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
-use tempfile::TempDir;
 
 /// How long anything that is waited for may take.
 const PATIENCE: Duration = Duration::from_secs(300);
@@ -24,26 +23,20 @@ const STOPPING: Duration = Duration::from_secs(15);
 /// service about a hundredth of its time.
 const POLL: Duration = Duration::from_millis(20);
 
-/// Removed with everything in it when the service ends.
-struct Directories {
-    root: TempDir,
-}
-
 pub struct Service {
     child: Child,
     pub access: Access,
-    directories: Directories,
+    root: PathBuf,
 }
 
 impl Service {
     /// Starts the service; returns when it listens.
     pub async fn start(setup: &Setup) -> Result<Self> {
-        let root = tempfile::Builder::new().prefix("batchai-benchmark-").tempdir_in(&setup.scratch);
-        let root = root.with_context(|| format!("cannot write {}", setup.scratch.display()))?;
+        let root = setup.scratch.directory("service-")?;
         // A job's shell reads ~/.bashrc. What the user's costs is not the service's doing.
-        let (home, data) = (root.path().join("home"), root.path().join("data"));
+        let (home, data) = (root.join("home"), root.join("data"));
         std::fs::create_dir(&home)?;
-        let log = File::create(root.path().join("log"))?;
+        let log = File::create(root.join("log"))?;
         let child = Command::new(&setup.binary)
             .args(["local", "--listen", "127.0.0.1:0", "--idle-seconds", "3600"])
             // Its standard input ends with this process, even when this process is killed.
@@ -60,9 +53,9 @@ impl Service {
             .spawn()
             .with_context(|| format!("cannot start {}", setup.binary.display()))?;
         let mut starting = Starting { child: Some(child) };
-        let access = starting.listen(&data, root.path()).await?;
+        let access = starting.listen(&data, &root).await?;
         let child = starting.child.take().context("started above")?;
-        Ok(Self { child, access, directories: Directories { root } })
+        Ok(Self { child, access, root })
     }
 
     /// Starts the service with an experiment `e` and a cluster `c` of that many idle nodes.
@@ -95,9 +88,9 @@ impl Service {
         self.child.id().cast_signed()
     }
 
-    /// A directory for the files of a measurement, gone with the service.
+    /// A directory for the files of a measurement.
     pub fn directory(&self) -> &Path {
-        self.directories.root.path()
+        &self.root
     }
 }
 
