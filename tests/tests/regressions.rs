@@ -27,9 +27,9 @@ fn has_succeeded(operation: &Operation) -> bool {
 }
 
 fn request(node: &Node, attempt: Option<AttemptReport>) -> SyncRequest {
-    let machine = node.machine().expect("it has an instance");
+    let machine = node.instance().expect("it has an instance");
     SyncRequest {
-        instance: machine.instance.clone(),
+        instance: machine.id.clone(),
         address: machine.address.clone(),
         phase: NodePhase::Ready,
         attempt,
@@ -61,7 +61,7 @@ async fn running_on_one_node(seed: u64, job: &str) -> (Stage, Node) {
 #[tokio::test]
 async fn a_command_that_ended_before_the_notice_has_succeeded() {
     let (stage, node) = running_on_one_node(1, "a").await;
-    let instance = node.machine().unwrap().instance.clone();
+    let instance = node.instance().unwrap().id.clone();
     assert!(stage.world.control.interruption(&instance, 120).await.unwrap());
     report_end(&stage, &node, End::Exited { exit_code: 0 }).await;
     let job = stage.job("a").await;
@@ -170,7 +170,7 @@ async fn a_cluster_with_leaving_nodes_is_not_steady() {
     let (updated, _) = clusters.update(&names(), &Name::new("c"), update).await.unwrap();
     assert!(updated.allocation.resizing);
     let node = nodes(&stage).await.remove(0);
-    stage.world.machines.state().stuck.insert(node.machine().unwrap().instance.clone());
+    stage.world.machines.state().stuck.insert(node.instance().unwrap().id.clone());
     stage.run(3).await;
     assert!(nodes(&stage).await[0].is_leaving());
     assert!(clusters.get(&names(), &Name::new("c")).await.unwrap().0.allocation.resizing);
@@ -181,7 +181,7 @@ async fn an_instance_that_cannot_be_terminated_holds_up_nothing_else() {
     let stage = Stage::set(8).await;
     stage.put_cluster("c", &manual(2, "requeue")).await;
     stage.run(4).await;
-    let stuck = nodes(&stage).await.remove(0).machine().unwrap().instance.clone();
+    let stuck = nodes(&stage).await.remove(0).instance().unwrap().id.clone();
     stage.world.machines.state().stuck.insert(stuck.clone());
     stage.scale("c", &manual(0, "requeue")).await.unwrap();
     stage.run(10).await;

@@ -22,7 +22,7 @@ async fn a_cluster_grows_with_its_queue_and_shrinks_to_zero() {
     stage.put_cluster("c", &auto(0, 2)).await;
     stage.run(2).await;
     assert!(nodes(&stage, "c").await.is_empty());
-    assert!(stage.world.table().scheduled().await.unwrap().is_empty(), "it is dormant");
+    assert!(stage.world.table().scheduled_targets().await.unwrap().is_empty(), "it is dormant");
     for name in ["a", "b", "c"] {
         stage.submit(&JobOrder::new(name, "c")).await.unwrap();
     }
@@ -34,7 +34,10 @@ async fn a_cluster_grows_with_its_queue_and_shrinks_to_zero() {
     stage.run(IDLE_SECONDS + 3).await;
     assert!(nodes(&stage, "c").await.is_empty());
     assert!(stage.world.machines.running().is_empty());
-    assert!(stage.world.table().scheduled().await.unwrap().is_empty(), "it is dormant again");
+    assert!(
+        stage.world.table().scheduled_targets().await.unwrap().is_empty(),
+        "it is dormant again"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -208,7 +211,7 @@ async fn deleting_a_workspace_takes_everything_along() {
     let error = control.workspaces.get(&names()).await.unwrap_err();
     assert!(error.to_string().starts_with("WorkspaceNotFound"), "{error}");
     assert!(stage.world.machines.running().is_empty());
-    assert!(stage.world.table().scheduled().await.unwrap().is_empty());
+    assert!(stage.world.table().scheduled_targets().await.unwrap().is_empty());
 }
 
 #[tokio::test(start_paused = true)]
@@ -251,7 +254,10 @@ async fn a_job_that_cannot_be_run_has_failed_at_once() {
     };
     assert_eq!((*started_at, *ended_at), (job.submitted_at, job.submitted_at));
     assert_eq!(error.code, "ToolkitNotProvided");
-    assert!(stage.world.table().scheduled().await.unwrap().is_empty(), "it woke the cluster");
+    assert!(
+        stage.world.table().scheduled_targets().await.unwrap().is_empty(),
+        "it woke the cluster"
+    );
     stage.put_job("j", &body).await.expect("the same again changes nothing");
     stage.run(5).await;
     assert!(nodes(&stage, "c").await.is_empty());
@@ -275,7 +281,7 @@ async fn a_cluster_that_cannot_be_had_says_so_and_gets_no_nodes() {
     let (cluster, _) = control.clusters.get(&names(), &model::Name::new("c")).await.unwrap();
     assert_eq!(cluster.errors[0].code, "MountNotProvided");
     stage.run(5).await;
-    assert!(stage.world.table().scheduled().await.unwrap().is_empty(), "it is dormant");
+    assert!(stage.world.table().scheduled_targets().await.unwrap().is_empty(), "it is dormant");
     stage.submit(&JobOrder::new("j", "c")).await.unwrap();
     stage.run(60).await;
     assert!(nodes(&stage, "c").await.is_empty());
@@ -328,7 +334,7 @@ async fn a_file_server_that_cannot_be_provisioned_says_so_and_can_be_tried_again
     let state = control.operations.get(&operation, None).await.unwrap().state;
     let model::OperationState::Failed { error, .. } = state else { panic!("{state:?}") };
     assert_eq!(error.code, "FileServerProvisioningFailed");
-    assert!(stage.world.table().scheduled().await.unwrap().is_empty());
+    assert!(stage.world.table().scheduled_targets().await.unwrap().is_empty());
 
     std::fs::remove_file(root).unwrap();
     let again = put().await;
