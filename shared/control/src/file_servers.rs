@@ -4,7 +4,7 @@ use crate::context::replan;
 use crate::operations::{Put, Started, stored};
 use crate::{Context, Error, workspaces};
 use lifecycle::file_servers::{
-    NewFileServer, Put as Outcome, provisioned, put, removal_failed, require_ready, settled,
+    NewFileServer, PutResult, provisioned, put, removal_failed, require_ready, settled,
 };
 use lifecycle::{Draft, resources};
 use model::{
@@ -96,7 +96,7 @@ impl FileServers {
         name: &Name,
         spec: &FileServerSpec,
     ) -> Result<Put<FileServer>, Error> {
-        let (fresh, operation) = (self.context.fresh(), self.context.new_uid());
+        let (fresh, operation) = (self.context.new_ids(), self.context.new_uid());
         replan(|| async {
             let workspace = workspaces::existing(&self.context, names).await?;
             let found = self.context.table.file_server(&workspace.uid, name.as_str()).await?;
@@ -110,8 +110,8 @@ impl FileServers {
             let what = put(&mut draft, &workspace, found, new, fresh, operation)?;
             self.context.commit(draft).await?;
             Ok(match what {
-                Outcome::Provisioning(id) => Put::Accepted(stored(id, &workspace.location)),
-                Outcome::Unchanged(found) => Put::Unchanged(found),
+                PutResult::Provisioning(id) => Put::Accepted(stored(id, &workspace.location)),
+                PutResult::Unchanged(found) => Put::Unchanged(found),
             })
         })
         .await
