@@ -2,8 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a panic with the error is what a test has to say")]
 
-use control::listening::Listening;
-use control::{Context, Control, Function, Parts, operations::Started};
+use control::uptime::Uptime;
+use control::{Context, Control, Function, Parts, operations::StartedOperation};
 use model::{
     JobState, LeaveReason, Name, Node, NodeState, Operation, OperationState, Target, limits,
 };
@@ -17,7 +17,7 @@ async fn nodes(stage: &Stage) -> Vec<Node> {
     stage.world.control.clusters.nodes(&found.unwrap().0).await.unwrap()
 }
 
-async fn operation(stage: &Stage, started: &Started) -> Operation {
+async fn operation(stage: &Stage, started: &StartedOperation) -> Operation {
     let operations = &stage.world.control.operations;
     operations.get(&started.operation, started.completed.as_deref()).await.unwrap()
 }
@@ -62,7 +62,7 @@ async fn running_on_one_node(seed: u64, job: &str) -> (Stage, Node) {
 async fn a_command_that_ended_before_the_notice_has_succeeded() {
     let (stage, node) = running_on_one_node(1, "a").await;
     let instance = node.machine().unwrap().instance.clone();
-    assert!(stage.world.control.interruption(&instance, 120).await.unwrap());
+    assert!(stage.world.control.handle_interruption(&instance, 120).await.unwrap());
     report_end(&stage, &node, End::Exited { exit_code: 0 }).await;
     let job = stage.job("a").await;
     assert!(matches!(job.state, JobState::Succeeded { .. }), "{:?}", job.state);
@@ -213,7 +213,7 @@ async fn a_suspend_loses_no_job() {
         ids: Arc::clone(&parts.ids),
         keys: Arc::clone(&parts.keys),
         settings: parts.settings.clone(),
-        listening: Arc::new(Listening::from(world.now())),
+        uptime: Arc::new(Uptime::starting_at(world.now())),
     }));
     let target = Target::Cluster { cluster: node.cluster.clone() };
     world.clock.advance_millis(1000);
