@@ -1,7 +1,7 @@
 //! Clusters: what users ask of them; their nodes are the autoscaler's.
 
 use crate::context::replan;
-use crate::operations::{Put, Started, done, stored};
+use crate::operations::{PutOutcome, StartedOperation, done, stored};
 use crate::usages::count;
 use crate::{Context, Error, file_servers, workspaces};
 use lifecycle::clusters::{self, NewCluster, Update};
@@ -83,7 +83,7 @@ impl Clusters {
         names: &WorkspaceNames,
         name: &Name,
         request: &ClusterRequest,
-    ) -> Result<Put<Cluster>, Error> {
+    ) -> Result<PutOutcome<Cluster>, Error> {
         let (fresh, operation) = (self.context.new_ids(), self.context.new_uid());
         replan(|| async {
             let workspace = workspaces::existing(&self.context, names).await?;
@@ -91,12 +91,12 @@ impl Clusters {
             let accepted = || {
                 let key = workspace.names.child_operation_key(name);
                 let started = done(&self.context, operation.clone(), &workspace.location, &key);
-                Ok(Put::Accepted(started))
+                Ok(PutOutcome::Accepted(started))
             };
             let found = self.context.table.cluster_named(&workspace.uid, name.as_str()).await?;
             match check_name(found, &fresh.uid, |found| request.is_same_as(found))? {
                 Existing::FromRetry(_) => return accepted(),
-                Existing::Identical(found) => return Ok(Put::Unchanged(Box::new(found))),
+                Existing::Identical(found) => return Ok(PutOutcome::Unchanged(Box::new(found))),
                 Existing::None => {}
             }
             self.require_room(&workspace, request.scale).await?;
@@ -175,7 +175,7 @@ impl Clusters {
         &self,
         names: &WorkspaceNames,
         name: &Name,
-    ) -> Result<Option<Started>, Error> {
+    ) -> Result<Option<StartedOperation>, Error> {
         replan(|| async {
             let workspace = workspaces::existing(&self.context, names).await?;
             let found = self.context.table.cluster_named(&workspace.uid, name.as_str()).await?;

@@ -2,8 +2,8 @@
 //! change is committed.
 
 use crate::keys::Keys;
-use crate::listening::Listening;
 use crate::ports::{Clock, Directories, Hints, Ids, Machines};
+use crate::uptime::Uptime;
 use crate::{Error, Function};
 use lifecycle::creation::NewIds;
 use lifecycle::{Change, Draft, Event, LaunchRequest};
@@ -34,7 +34,7 @@ pub struct Parts {
     pub ids: Arc<dyn Ids>,
     pub keys: Arc<Keys>,
     pub settings: Settings,
-    pub listening: Arc<Listening>,
+    pub uptime: Arc<Uptime>,
 }
 
 #[derive(Clone, Debug)]

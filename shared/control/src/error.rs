@@ -89,9 +89,9 @@ impl Error {
 
 /// What the caller did wrong, by HTTP status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    BadRequest,
-    Forbidden,
+pub enum ApiErrorKind {
+    Invalid,
+    Denied,
     NotFound,
     Conflict,
     Gone,
@@ -99,12 +99,12 @@ pub enum Kind {
 
 #[derive(Debug)]
 pub struct ApiError {
-    pub kind: Kind,
+    pub kind: ApiErrorKind,
     pub body: ErrorBody,
 }
 
 impl ApiError {
-    pub fn new(kind: Kind, code: &str, message: impl Into<String>) -> Self {
+    pub fn new(kind: ApiErrorKind, code: &str, message: impl Into<String>) -> Self {
         Self { kind, body: ErrorBody::new(code, message) }
     }
 
@@ -125,7 +125,7 @@ impl From<ApiError> for Error {
 
 impl From<Violations> for Error {
     fn from(violations: Violations) -> Self {
-        ApiError { kind: Kind::BadRequest, body: violations.body() }.into()
+        ApiError { kind: ApiErrorKind::Invalid, body: violations.body() }.into()
     }
 }
 
@@ -134,10 +134,10 @@ impl From<Refusal> for Error {
         let message = refusal.to_string();
         match refusal {
             Refusal::Stale(refused) => refused.into(),
-            Refusal::TooLarge(_) => Self::bad_request("RequestTooLarge", message),
+            Refusal::TooLarge(_) => Self::invalid("RequestTooLarge", message),
             Refusal::ClusterBeyondNodes { .. }
             | Refusal::JobBeyondNodes { .. }
-            | Refusal::JobBeyondCores { .. } => Self::bad_request("QuotaExceeded", message),
+            | Refusal::JobBeyondCores { .. } => Self::invalid("QuotaExceeded", message),
             Refusal::TooManyClusters { .. } => Self::conflict("QuotaExceeded", message),
             Refusal::BeingDeleted { .. } => Self::conflict("ResourceBeingDeleted", message),
             Refusal::Exists { kind, .. } => Self::conflict(exists(kind), message),
@@ -172,23 +172,23 @@ fn exists(kind: ResourceKind) -> &'static str {
 }
 
 impl Error {
-    pub fn bad_request(code: &str, message: impl Into<String>) -> Self {
-        ApiError::new(Kind::BadRequest, code, message).into()
+    pub fn invalid(code: &str, message: impl Into<String>) -> Self {
+        ApiError::new(ApiErrorKind::Invalid, code, message).into()
     }
 
     pub fn not_found(kind: wire::ResourceKind, name: &str) -> Self {
-        ApiError { kind: Kind::NotFound, body: ErrorBody::not_found(kind, name) }.into()
+        ApiError { kind: ApiErrorKind::NotFound, body: ErrorBody::not_found(kind, name) }.into()
     }
 
     pub fn conflict(code: &str, message: impl Into<String>) -> Self {
-        ApiError::new(Kind::Conflict, code, message).into()
+        ApiError::new(ApiErrorKind::Conflict, code, message).into()
     }
 
-    pub fn forbidden(code: &str, message: impl Into<String>) -> Self {
-        ApiError::new(Kind::Forbidden, code, message).into()
+    pub fn denied(code: &str, message: impl Into<String>) -> Self {
+        ApiError::new(ApiErrorKind::Denied, code, message).into()
     }
 
     pub fn gone(code: &str, message: impl Into<String>) -> Self {
-        ApiError::new(Kind::Gone, code, message).into()
+        ApiError::new(ApiErrorKind::Gone, code, message).into()
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::clusters::{self, uid_of};
 use crate::context::replan;
-use crate::operations::{Put, Started, done, pending};
+use crate::operations::{PutOutcome, StartedOperation, done, pending};
 use crate::{Context, Error, experiments, file_servers, workspaces};
 use lifecycle::creation::{Existing, check_name, require_not_deleting};
 use lifecycle::jobs::{self, Completion};
@@ -92,7 +92,7 @@ impl Jobs {
         path: &ExperimentPath,
         name: &Name,
         request: &JobRequest,
-    ) -> Result<Put<Job>, Error> {
+    ) -> Result<PutOutcome<Job>, Error> {
         let (uid, operation) = (self.context.new_uid(), self.context.new_uid());
         let mut tries = 0;
         replan(|| {
@@ -109,17 +109,17 @@ impl Jobs {
         request: &JobRequest,
         [uid, operation]: [&Uid; 2],
         direct: bool,
-    ) -> Result<Put<Job>, Error> {
+    ) -> Result<PutOutcome<Job>, Error> {
         let (workspace, experiment) = self.place(path).await?;
         let accepted = || {
             let names = submission::job_names(&experiment, name);
             let (location, key) = (&workspace.location, names.operation_key());
-            Ok(Put::Accepted(done(&self.context, operation.clone(), location, &key)))
+            Ok(PutOutcome::Accepted(done(&self.context, operation.clone(), location, &key)))
         };
         let found = self.context.table.job_named(&experiment.uid, name.as_str()).await?;
         match check_name(found, uid, |found| request.is_same_as(found))? {
             Existing::FromRetry(_) => return accepted(),
-            Existing::Identical(found) => return Ok(Put::Unchanged(Box::new(found))),
+            Existing::Identical(found) => return Ok(PutOutcome::Unchanged(Box::new(found))),
             Existing::None => {}
         }
         require_not_deleting(&experiment)?;
@@ -193,7 +193,7 @@ impl Jobs {
         &self,
         path: &ExperimentPath,
         name: &Name,
-    ) -> Result<Option<Started>, Error> {
+    ) -> Result<Option<StartedOperation>, Error> {
         let operation = self.context.new_uid();
         replan(|| async {
             let (workspace, experiment) = self.place(path).await?;
@@ -222,7 +222,7 @@ impl Jobs {
         &self,
         path: &ExperimentPath,
         name: &Name,
-    ) -> Result<Option<Started>, Error> {
+    ) -> Result<Option<StartedOperation>, Error> {
         let operation = self.context.new_uid();
         replan(|| async {
             let (workspace, experiment) = self.place(path).await?;

@@ -19,7 +19,6 @@ pub mod file_servers;
 pub mod files;
 pub mod jobs;
 pub mod keys;
-pub mod listening;
 pub mod nodes;
 pub mod operations;
 pub mod ports;
@@ -29,11 +28,12 @@ pub mod roles;
 pub mod schedule;
 pub mod system;
 pub mod tokens;
+pub mod uptime;
 pub mod usages;
 pub mod workspaces;
 
 pub use context::{Context, Parts, Settings};
-pub use error::{ApiError, Error, Kind};
+pub use error::{ApiError, ApiErrorKind, Error};
 pub use lifecycle::Function;
 
 use clusters::Clusters;

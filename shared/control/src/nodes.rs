@@ -1,7 +1,7 @@
 //! The agents' endpoint: what a node reports, and what is desired of it (see the `protocol` crate).
 
 use crate::context::replan;
-use crate::{ApiError, Context, Error, Function, Kind};
+use crate::{ApiError, ApiErrorKind, Context, Error, Function};
 use lifecycle::report::{self, DesiredState};
 use lifecycle::{Draft, jobs};
 use model::{ClusterRef, Instance, Job, JobState, Node, NodeId, NodeState, Target, limits};
@@ -37,7 +37,7 @@ impl Nodes {
     ) -> Result<SyncResponse, Error> {
         if Instance::parse(&request.instance, &request.address).is_none() {
             let message = "instance must be a plain id, and address an IP address";
-            return Err(Error::bad_request("InvalidNode", message));
+            return Err(Error::invalid("InvalidNode", message));
         }
         let mut tries = 0;
         let observed = replan(|| {
@@ -66,7 +66,7 @@ impl Nodes {
     async fn known(&self, cluster: &ClusterRef, id: &NodeId) -> Result<Node, Error> {
         let gone = || {
             let message = format!("Node {id} does not belong to cluster {} any more", cluster.name);
-            ApiError::new(Kind::Gone, "NodeNotFound", message)
+            ApiError::new(ApiErrorKind::Gone, "NodeNotFound", message)
         };
         Ok(self.context.table.node(cluster, id).await?.ok_or_else(gone)?)
     }
@@ -205,7 +205,7 @@ fn is_idle(node: &Node) -> bool {
 
 /// Whether an answer tells the agent something that its request did not show. A request without
 /// news may be held.
-pub fn is_news(request: &SyncRequest, desired: &Desired) -> bool {
+pub fn has_update(request: &SyncRequest, desired: &Desired) -> bool {
     match desired {
         Desired::Idle => request.attempt.is_some(),
         Desired::Run { key, start, .. } => match &request.attempt {

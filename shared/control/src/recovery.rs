@@ -65,7 +65,7 @@ async fn snapshot(
         }
     }
     let jobs = context.table.jobs_named(&running).await?;
-    let listening_since = context.listening.since(context.now());
+    let listening_since = context.uptime.reachable_since(context.now());
     Ok(Some(RecoverySnapshot { cluster, nodes, jobs, instances, listening_since }))
 }
 
@@ -75,7 +75,11 @@ impl Control {
     ///
     /// # Errors
     /// What the table reports; the notice is to be delivered again.
-    pub async fn interruption(&self, instance: &str, notice_seconds: u64) -> Result<bool, Error> {
+    pub async fn handle_interruption(
+        &self,
+        instance: &str,
+        notice_seconds: u64,
+    ) -> Result<bool, Error> {
         let Some(owner) = self.context.table.instance_owner(instance).await? else {
             return Ok(false);
         };

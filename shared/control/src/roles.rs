@@ -1,7 +1,7 @@
 //! Who may do what: role assignments, and the decision on a request.
 
 use crate::context::replan;
-use crate::{ApiError, Context, Error, Kind};
+use crate::{ApiError, ApiErrorKind, Context, Error};
 use lifecycle::grants::{ScopeResource, grant};
 use model::{Principal, Role, RoleAssignment, Scope, Uid};
 use table::Writes;
@@ -76,7 +76,7 @@ impl Roles {
         let found = self.context.table.role_assignment(scope, id).await?;
         let missing = || {
             let message = format!("The role assignment {id} is not found in this scope");
-            ApiError::new(Kind::NotFound, "RoleAssignmentNotFound", message)
+            ApiError::new(ApiErrorKind::NotFound, "RoleAssignmentNotFound", message)
         };
         Ok(found.ok_or_else(missing)?)
     }

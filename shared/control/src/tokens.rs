@@ -4,7 +4,7 @@
 
 use crate::context::replan;
 use crate::roles::Roles;
-use crate::{ApiError, Context, Error, Kind};
+use crate::{ApiError, ApiErrorKind, Context, Error};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use lifecycle::grants::issue_token;
@@ -64,7 +64,7 @@ impl Tokens {
             let tokens = self.context.table.tokens().await?;
             let missing = || {
                 let message = format!("There is no token named {}", name.escape_debug());
-                ApiError::new(Kind::NotFound, "TokenNotFound", message)
+                ApiError::new(ApiErrorKind::NotFound, "TokenNotFound", message)
             };
             let token = tokens.iter().find(|token| token.name == name).ok_or_else(missing)?;
             Roles::new(&self.context).revoke_all_of(&token.principal).await?;
