@@ -314,7 +314,7 @@ fn a_job_that_loses_its_nodes_too_often_fails() {
     }
     let JobState::Failed { error, exit_code, .. } = fixture.job("a").state else { panic!() };
     assert_eq!((error.code.as_str(), exit_code), ("JobLostTooOften", None));
-    assert_snapshot!(error.message, @"The specified job lost its nodes 51 times and is not tried again");
+    assert_snapshot!(error.message, @"The specified job lost its nodes 51 times and is not run again");
     assert_eq!(error.details, [("Reason".to_owned(), "node n0 was lost: r".to_owned())]);
 }
 
