@@ -22,7 +22,10 @@ async fn a_cluster_grows_with_its_queue_and_shrinks_to_zero() {
     harness.put_cluster("c", &auto(0, 2)).await;
     harness.run(2).await;
     assert!(nodes(&harness, "c").await.is_empty());
-    assert!(harness.environment.table().scheduled_targets().await.unwrap().is_empty(), "it is dormant");
+    assert!(
+        harness.environment.table().scheduled_targets().await.unwrap().is_empty(),
+        "it is dormant"
+    );
     for name in ["a", "b", "c"] {
         harness.submit(&JobSpec::new(name, "c")).await.unwrap();
     }
@@ -281,7 +284,10 @@ async fn a_cluster_that_cannot_be_had_says_so_and_gets_no_nodes() {
     let (cluster, _) = control.clusters.get(&names(), &model::Name::new("c")).await.unwrap();
     assert_eq!(cluster.errors[0].code, "MountNotProvided");
     harness.run(5).await;
-    assert!(harness.environment.table().scheduled_targets().await.unwrap().is_empty(), "it is dormant");
+    assert!(
+        harness.environment.table().scheduled_targets().await.unwrap().is_empty(),
+        "it is dormant"
+    );
     harness.submit(&JobSpec::new("j", "c")).await.unwrap();
     harness.run(60).await;
     assert!(nodes(&harness, "c").await.is_empty());

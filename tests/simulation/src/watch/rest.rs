@@ -50,8 +50,7 @@ impl Watch {
     fn instances_unrest(&self, cloud: &Cloud) -> Option<String> {
         for (number, instance) in cloud.running() {
             let owner = self.nodes.get(instance.node.as_str());
-            let owned =
-                owner.and_then(|it| it.instance()).is_some_and(|it| it.id == instance.name);
+            let owned = owner.and_then(|it| it.instance()).is_some_and(|it| it.id == instance.name);
             if !owned {
                 return Some(format!("i-{number} runs without an owner"));
             }
