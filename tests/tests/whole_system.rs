@@ -132,7 +132,7 @@ async fn a_job_that_waits_for_a_setting_says_so_and_starts_when_it_is_changed() 
     harness.run(5).await;
     let job = harness.job("a").await;
     let reason = harness.environment.control.jobs.waiting_reason(&job).await.unwrap().unwrap();
-    assert!(reason.message.starts_with("Waits for a setting"), "{reason:?}");
+    assert!(reason.message.starts_with("Needs "), "{reason:?}");
     harness.scale("c", &auto(0, 1)).await.unwrap();
     harness.run(5).await;
     assert_eq!(state(&harness, "a").await, "succeeded");

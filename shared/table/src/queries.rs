@@ -1,4 +1,6 @@
-//! What the service asks of the table, in its own nouns.
+//! Typed queries of the table.
+//! //!
+//! //! Every query fails with the error of the storage, or if an item cannot be parsed.
 
 use crate::key::{self, IdleMarker};
 use crate::record::{InstanceOwner, Stored};
@@ -9,20 +11,22 @@ use model::{
     Subscription, Target, Uid, Workspace,
 };
 
-/// A page of a list, and where the next one starts.
+/// A page of a list.
 #[derive(Debug)]
 pub struct Page<T> {
+    /// The items, in the order of their keys.
     pub items: Vec<T>,
-    /// Opaque: the position behind the last item, absent at the end.
+    /// The position behind the last item, opaque to clients; `None` at the end of the list.
     pub next: Option<String>,
 }
 
 impl Table {
-    /// Every subscription in which something was created.
+    /// All subscriptions with at least one resource group.
     pub async fn subscriptions(&self) -> Result<Vec<Subscription>, Error> {
         self.all(key::SUBSCRIPTIONS_PARTITION.to_owned(), "sub#", None).await
     }
 
+    /// A resource group by name.
     pub async fn resource_group(
         &self,
         subscription: &Name,
@@ -31,6 +35,7 @@ impl Table {
         self.get(key::resource_group(subscription, name)).await
     }
 
+    /// Resource groups of a subscription, after this position.
     pub async fn resource_groups(
         &self,
         subscription: &Name,
@@ -40,6 +45,7 @@ impl Table {
         self.page(key::subscription_partition(subscription), "rg#", after, limit).await
     }
 
+    /// A role assignment by scope and id.
     pub async fn role_assignment(
         &self,
         scope: &Scope,
@@ -48,7 +54,7 @@ impl Table {
         self.get(key::role_assignment(scope, id)).await
     }
 
-    /// All role assignments in a subscription, on whatever scope.
+    /// All role assignments of a subscription, in any scope.
     pub async fn role_assignments(
         &self,
         subscription: &Name,
@@ -56,13 +62,13 @@ impl Table {
         self.all(key::subscription_partition(subscription), "role#", None).await
     }
 
-    /// Those on exactly this scope.
+    /// The role assignments of exactly this scope.
     pub async fn role_assignments_at(&self, scope: &Scope) -> Result<Vec<RoleAssignment>, Error> {
         let pk = key::subscription_partition(&scope.subscription);
         self.all(pk, &key::role_assignments_at(scope), None).await
     }
 
-    /// What a principal was granted in a subscription.
+    /// The role assignments of a principal in a subscription.
     pub async fn roles_of(
         &self,
         principal: &Uid,
@@ -72,20 +78,22 @@ impl Table {
         self.all(key::principal_partition(principal), &prefix, None).await
     }
 
-    /// What a principal was granted anywhere.
+    /// The role assignments of a principal in all subscriptions.
     pub async fn all_roles_of(&self, principal: &Uid) -> Result<Vec<RoleAssignment>, Error> {
         self.all(key::principal_partition(principal), "role#", None).await
     }
 
+    /// A token by its digest.
     pub async fn token(&self, digest: &str) -> Result<Option<AccessToken>, Error> {
         self.get(key::token(digest)).await
     }
 
+    /// All tokens.
     pub async fn tokens(&self) -> Result<Vec<AccessToken>, Error> {
         self.all(key::TOKENS_PARTITION.to_owned(), "token#", None).await
     }
 
-    /// The meters of a region; one that was never used is missing.
+    /// The meters of a region. Meters that were never used are missing.
     pub async fn usage(&self, account: &Account) -> Result<Vec<(Meter, u32)>, Error> {
         let range = Range {
             pk: key::usage_partition(account),
@@ -102,6 +110,7 @@ impl Table {
         Ok(Meter::all().filter_map(known).collect())
     }
 
+    /// A workspace by name.
     pub async fn workspace(
         &self,
         subscription: &Name,
@@ -111,7 +120,7 @@ impl Table {
         self.get(key::workspace(subscription, group, name)).await
     }
 
-    /// Workspaces of a subscription, or of one resource group of it.
+    /// Workspaces of a subscription or of one of its resource groups, after this position.
     pub async fn workspaces(
         &self,
         subscription: &Name,
@@ -123,6 +132,7 @@ impl Table {
         self.page(key::subscription_partition(subscription), &prefix, after, limit).await
     }
 
+    /// An experiment by name.
     pub async fn experiment(
         &self,
         workspace: &Uid,
@@ -131,6 +141,7 @@ impl Table {
         self.get(key::child(workspace, "exp", name)).await
     }
 
+    /// Experiments of a workspace, after this position.
     pub async fn experiments(
         &self,
         workspace: &Uid,
@@ -140,6 +151,7 @@ impl Table {
         self.page(key::workspace_partition(workspace), "exp#", after, limit).await
     }
 
+    /// A file server by name.
     pub async fn file_server(
         &self,
         workspace: &Uid,
@@ -148,6 +160,7 @@ impl Table {
         self.get(key::child(workspace, "fs", name)).await
     }
 
+    /// File servers of a workspace, after this position.
     pub async fn file_servers(
         &self,
         workspace: &Uid,
@@ -157,7 +170,7 @@ impl Table {
         self.page(key::workspace_partition(workspace), "fs#", after, limit).await
     }
 
-    /// The first cluster, if there is any, that mounts the file server.
+    /// One of the clusters that mount the file server, if there are any.
     pub async fn file_server_user(
         &self,
         file_server: &Uid,
@@ -166,6 +179,7 @@ impl Table {
         Ok(self.all(pk, "mount#", Some(1)).await?.into_iter().next())
     }
 
+    /// A cluster by name.
     pub async fn cluster_named(
         &self,
         workspace: &Uid,
@@ -174,12 +188,13 @@ impl Table {
         self.get(key::child(workspace, "cluster", name)).await
     }
 
-    /// The cluster that is referred to, not a later one of the same name.
+    /// A cluster by reference, not a later one of the same name.
     pub async fn cluster(&self, reference: &ClusterRef) -> Result<Option<Cluster>, Error> {
         let named = self.cluster_named(&reference.workspace, &reference.name).await?;
         Ok(named.filter(|cluster| cluster.uid == reference.uid))
     }
 
+    /// Clusters of a workspace, after this position.
     pub async fn clusters(
         &self,
         workspace: &Uid,
@@ -189,17 +204,18 @@ impl Table {
         self.page(key::workspace_partition(workspace), "cluster#", after, limit).await
     }
 
+    /// A job by name.
     pub async fn job_named(&self, experiment: &Uid, name: &str) -> Result<Option<Job>, Error> {
         self.get(key::job(experiment, name)).await
     }
 
-    /// The job that is referred to, not a later one of the same name.
+    /// A job by reference, not a later one of the same name.
     pub async fn job(&self, reference: &JobRef) -> Result<Option<Job>, Error> {
         let named = self.job_named(&reference.experiment, &reference.name).await?;
         Ok(named.filter(|job| job.uid == reference.uid))
     }
 
-    /// The jobs that are meant, as far as they exist, in no particular order.
+    /// The existing ones of these jobs, in no particular order.
     pub async fn jobs_named(&self, references: &[JobRef]) -> Result<Vec<Job>, Error> {
         let keys: Vec<_> = references.iter().map(|it| key::job(&it.experiment, &it.name)).collect();
         let mut found: Vec<Job> = self.get_many(&keys).await?;
@@ -207,6 +223,7 @@ impl Table {
         Ok(found)
     }
 
+    /// Jobs of an experiment, after this position.
     pub async fn jobs(
         &self,
         experiment: &Uid,
@@ -216,8 +233,8 @@ impl Table {
         self.page(key::experiment_partition(experiment), "job#", after, limit).await
     }
 
-    /// The head of the queue, in order: entries that a cluster of at most `ceiling` nodes could
-    /// start. Wider ones wait for a setting and must not hide what is queued behind them.
+    /// The first `limit` queue entries, in order, that a cluster of at most `ceiling` nodes could
+    /// start. Wider jobs wait for a setting and must not hide the jobs queued behind them.
     pub async fn queue_head(
         &self,
         cluster: &ClusterRef,
@@ -242,6 +259,7 @@ impl Table {
         Ok(found)
     }
 
+    /// Up to `limit` idle nodes of a cluster.
     pub async fn idle_nodes(
         &self,
         cluster: &ClusterRef,
@@ -252,11 +270,12 @@ impl Table {
         Ok(markers.into_iter().map(|marker| marker.node).collect())
     }
 
+    /// A node by id.
     pub async fn node(&self, cluster: &ClusterRef, id: &NodeId) -> Result<Option<Node>, Error> {
         self.get(key::node(&cluster.uid, id)).await
     }
 
-    /// These nodes, as far as they exist, in no particular order.
+    /// The existing ones of these nodes, in no particular order.
     pub async fn nodes_named(
         &self,
         cluster: &ClusterRef,
@@ -266,19 +285,22 @@ impl Table {
         self.get_many(&keys).await
     }
 
+    /// All nodes of a cluster.
     pub async fn nodes(&self, cluster: &ClusterRef) -> Result<Vec<Node>, Error> {
         self.all(key::cluster_partition(&cluster.uid), "node#", None).await
     }
 
+    /// The node of an instance.
     pub async fn instance_owner(&self, instance: &str) -> Result<Option<InstanceOwner>, Error> {
         self.get(key::instance(instance)).await
     }
 
+    /// An operation by id.
     pub async fn operation(&self, id: &Uid) -> Result<Option<Operation>, Error> {
         self.get(key::operation(id)).await
     }
 
-    /// Everything that the schedule visits.
+    /// All targets of the schedule.
     pub async fn scheduled_targets(&self) -> Result<Vec<Target>, Error> {
         self.all(key::SCHEDULED_PARTITION.to_owned(), "target#", None).await
     }
