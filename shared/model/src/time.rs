@@ -1,4 +1,4 @@
-//! Instants, as whole milliseconds since 1970 in UTC, which is the precision of the contract.
+//! Timestamps in whole milliseconds since 1970 in UTC, the precision of the API.
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -10,38 +10,42 @@ use std::fmt;
 pub struct Timestamp(pub i64);
 
 impl Timestamp {
+    /// The time this many seconds later; the largest timestamp on overflow.
     pub fn plus_seconds(self, seconds: u64) -> Self {
         self.plus_millis(seconds.saturating_mul(1000))
     }
 
+    /// The time this many milliseconds later; the largest timestamp on overflow.
     pub fn plus_millis(self, millis: u64) -> Self {
         Self(self.0.saturating_add(i64::try_from(millis).unwrap_or(i64::MAX)))
     }
 
-    /// Milliseconds from `earlier` to `self`, 0 when the clock went backwards.
+    /// Milliseconds from `earlier` to `self`; 0 if the clock went backwards.
     pub fn millis_since(self, earlier: Self) -> u64 {
         u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0)
     }
 
+    /// Whole seconds from `earlier` to `self`; 0 if the clock went backwards.
     pub fn seconds_since(self, earlier: Self) -> u64 {
         self.millis_since(earlier) / 1000
     }
 
+    /// Whole seconds since 1970, rounded down.
     pub fn epoch_seconds(self) -> i64 {
         self.0.div_euclid(1000)
     }
 
-    /// As an HTTP date, for `Last-Modified`.
+    /// The HTTP date, for `Last-Modified`.
     pub fn http_date(self) -> String {
         self.instant().strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()
     }
 
-    /// Whole seconds only, as in file listings.
+    /// The timestamp rounded down to a second, as file listings show it.
     pub fn to_whole_seconds(self) -> Self {
         Self(self.epoch_seconds() * 1000)
     }
 
-    /// The nearest one that the calendar has.
+    /// The nearest instant that the calendar library can represent.
     fn instant(self) -> jiff::Timestamp {
         let nearest = if self.0 < 0 { jiff::Timestamp::MIN } else { jiff::Timestamp::MAX };
         jiff::Timestamp::from_millisecond(self.0).unwrap_or(nearest)
@@ -57,7 +61,7 @@ impl fmt::Display for Timestamp {
 /// The number of days that a span of time can have, in seconds.
 const MAX_DURATION_SECONDS: f64 = 7_304_484.0 * 86_400.0;
 
-/// Seconds of an ISO 8601 duration as the contract sends it (`P7D`, `PT1H30M`, `P1DT12H`).
+/// Parses an ISO 8601 duration of the API (`P7D`, `PT1H30M`, `P1DT12H`) into seconds, rounded up.
 ///
 /// Years and months have no fixed length and are refused, as are negative durations and those that
 /// are longer than the calendar.
@@ -95,7 +99,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn instants_print_as_the_service_printed_them() {
+    fn timestamps_print_as_the_service_printed_them() {
         let second = 1_528_318_013_000;
         assert_eq!(Timestamp(second).to_string(), "2018-06-06T20:46:53Z");
         assert_eq!(Timestamp(second + 30).to_string(), "2018-06-06T20:46:53.03Z");
@@ -104,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn durations_of_the_contract() {
+    fn durations_of_the_api_are_parsed() {
         assert_eq!(parse_duration_seconds("P7D"), Some(604_800));
         assert_eq!(parse_duration_seconds("P1DT12H"), Some(129_600));
         assert_eq!(parse_duration_seconds("PT0.5S"), Some(1));
@@ -118,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn intervals_between_instants() {
+    fn intervals_between_timestamps() {
         let (early, late) = (Timestamp(1_500), Timestamp(4_499));
         assert_eq!((late.millis_since(early), late.seconds_since(early)), (2_999, 2));
         assert_eq!((early.millis_since(late), early.seconds_since(late)), (0, 0));
@@ -132,14 +136,14 @@ mod tests {
     }
 
     #[test]
-    fn instants_beyond_the_calendar_are_its_ends() {
+    fn timestamps_beyond_the_calendar_are_clamped() {
         assert_eq!(Timestamp(i64::MAX).http_date(), "Thu, 30 Dec 9999 22:00:00 GMT");
         assert_eq!(Timestamp(i64::MIN).to_string(), "-009999-01-02T01:59:59Z");
         assert_eq!(Timestamp(-1).to_string(), "1969-12-31T23:59:59.999Z");
     }
 
     #[test]
-    fn durations_in_their_shortest_form() {
+    fn durations_print_in_their_shortest_form() {
         for (seconds, text) in [
             (0, "PT0S"),
             (1, "PT1S"),
@@ -158,7 +162,7 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn a_duration_survives_its_text(seconds in 0u64..10_000_000) {
+        fn a_duration_is_parsed_back_from_its_text(seconds in 0u64..10_000_000) {
             let text = format_duration_seconds(seconds);
             proptest::prop_assert_eq!(parse_duration_seconds(&text), Some(seconds), "{}", text);
         }
