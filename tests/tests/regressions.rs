@@ -39,7 +39,7 @@ fn request(node: &Node, attempt: Option<AttemptReport>) -> SyncRequest {
 
 /// The node reports that what runs there has ended so.
 async fn report_end(stage: &Stage, node: &Node, end: End) -> Desired {
-    let attempt = node.occupant().expect("it runs something");
+    let attempt = node.attempt().expect("it runs something");
     let key = lifecycle::report::attempt_key(attempt);
     let progress = Progress::Ended { end };
     let report = AttemptReport { key, progress, needs_assignment: false };
@@ -54,7 +54,7 @@ async fn running_on_one_node(seed: u64, job: &str) -> (Stage, Node) {
     stage.run(4).await;
     stage.submit(&JobOrder { millis: 600_000, ..JobOrder::new(job, "c") }).await.unwrap();
     let node = nodes(&stage).await.remove(0);
-    assert!(node.occupant().is_some(), "it starts at once on an idle node");
+    assert!(node.attempt().is_some(), "it starts at once on an idle node");
     (stage, node)
 }
 
@@ -143,7 +143,7 @@ async fn a_shrink_ends_node_and_job_together() {
     // One commit after another: none leaves a node without what was asked of its job.
     stage.world.tick().await;
     for node in nodes(&stage).await {
-        let NodeState::Leaving { occupant: Some(attempt), reason, .. } = &node.state else {
+        let NodeState::Leaving { attempt: Some(attempt), reason, .. } = &node.state else {
             panic!("{:?}", node.state)
         };
         assert_eq!(*reason, LeaveReason::Shrink);
@@ -222,7 +222,7 @@ async fn a_suspend_loses_no_job() {
     control.reconcile(Function::Recovery, &target).await.unwrap();
     world.clock.advance_millis(1000);
     control.reconcile(Function::Recovery, &target).await.unwrap();
-    assert!(nodes(&stage).await[0].occupant().is_some(), "it is not given up");
+    assert!(nodes(&stage).await[0].attempt().is_some(), "it is not given up");
     report_end(&stage, &node, End::Exited { exit_code: 0 }).await;
     assert_eq!(stage.job("a").await.attempts.len(), 1);
 }

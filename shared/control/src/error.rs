@@ -3,8 +3,8 @@
 //! failures of storage that the crate `web` lists (busy, full, too large).
 
 use crate::ports::PortError;
-use lifecycle::refusal::{Noun, Refusal};
-use model::Refused;
+use lifecycle::refusal::{Refusal, ResourceKind};
+use model::InvalidTransition;
 use wire::{ErrorBody, Violations};
 
 #[derive(Debug, thiserror::Error)]
@@ -15,7 +15,7 @@ pub enum Error {
     #[error("the table could not be used")]
     Table(#[from] table::Error),
     #[error("the state changed in between")]
-    Refused(#[from] Refused),
+    Stale(#[from] InvalidTransition),
     /// Every try lost against another writer.
     #[error("too many writers of the same record")]
     Busy,
@@ -37,7 +37,7 @@ impl Error {
     pub fn is_conflict(&self) -> bool {
         match self {
             Self::Table(error) => error.is_conflict(),
-            Self::Refused(_) => true,
+            Self::Stale(_) => true,
             Self::Api(_)
             | Self::Busy
             | Self::Port(_)
@@ -63,7 +63,7 @@ impl Error {
             },
             Self::Busy => true,
             Self::Api(_)
-            | Self::Refused(_)
+            | Self::Stale(_)
             | Self::Port(_)
             | Self::Io(_)
             | Self::Json(_)
@@ -140,7 +140,7 @@ impl From<Refusal> for Error {
             | Refusal::JobBeyondCores { .. } => Self::invalid("QuotaExceeded", message),
             Refusal::TooManyClusters { .. } => Self::conflict("QuotaExceeded", message),
             Refusal::BeingDeleted { .. } => Self::conflict("ResourceBeingDeleted", message),
-            Refusal::Exists { noun, .. } => Self::conflict(exists(noun), message),
+            Refusal::Exists { kind, .. } => Self::conflict(exists(kind), message),
             Refusal::InAnotherRegion { .. } => {
                 Self::conflict("InvalidResourceGroupLocation", message)
             }
@@ -160,14 +160,14 @@ impl From<Refusal> for Error {
     }
 }
 
-fn exists(noun: Noun) -> &'static str {
-    match noun {
-        Noun::ResourceGroup => "ResourceGroupExists",
-        Noun::Workspace => "WorkspaceExists",
-        Noun::Experiment => "ExperimentExists",
-        Noun::FileServer => "FileServerExists",
-        Noun::Cluster => "ClusterExists",
-        Noun::Job => "JobExists",
+fn exists(kind: ResourceKind) -> &'static str {
+    match kind {
+        ResourceKind::ResourceGroup => "ResourceGroupExists",
+        ResourceKind::Workspace => "WorkspaceExists",
+        ResourceKind::Experiment => "ExperimentExists",
+        ResourceKind::FileServer => "FileServerExists",
+        ResourceKind::Cluster => "ClusterExists",
+        ResourceKind::Job => "JobExists",
     }
 }
 

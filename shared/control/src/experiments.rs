@@ -39,7 +39,7 @@ impl Experiments {
 
     /// Idempotent: an existing experiment is answered as it is (docs/contract.md, "Experiments").
     pub async fn put(&self, names: &WorkspaceNames, name: &Name) -> Result<Experiment, Error> {
-        let fresh = self.context.fresh();
+        let fresh = self.context.new_ids();
         replan(|| async {
             let workspace = workspaces::existing(&self.context, names).await?;
             let found = self.context.table.experiment(&workspace.uid, name.as_str()).await?;

@@ -5,7 +5,7 @@ use crate::operations::{PutOutcome, StartedOperation, stored};
 use crate::roles::Roles;
 use crate::{Context, Error, workspaces};
 use lifecycle::file_servers::{
-    NewFileServer, Put as Outcome, provisioned, put, removal_failed, require_ready, settled,
+    NewFileServer, PutResult, provisioned, put, removal_failed, require_ready, settled,
 };
 use lifecycle::{Draft, resources};
 use model::{
@@ -99,7 +99,7 @@ impl FileServers {
         name: &Name,
         spec: &FileServerSpec,
     ) -> Result<PutOutcome<FileServer>, Error> {
-        let (fresh, operation) = (self.context.fresh(), self.context.new_uid());
+        let (fresh, operation) = (self.context.new_ids(), self.context.new_uid());
         replan(|| async {
             let workspace = workspaces::existing(&self.context, names).await?;
             let found = self.context.table.file_server(&workspace.uid, name.as_str()).await?;
@@ -113,8 +113,10 @@ impl FileServers {
             let what = put(&mut draft, &workspace, found, new, fresh, operation)?;
             self.context.commit(draft).await?;
             Ok(match what {
-                Outcome::Provisioning(id) => PutOutcome::Accepted(stored(id, &workspace.location)),
-                Outcome::Unchanged(found) => PutOutcome::Unchanged(found),
+                PutResult::Provisioning(id) => {
+                    PutOutcome::Accepted(stored(id, &workspace.location))
+                }
+                PutResult::Unchanged(found) => PutOutcome::Unchanged(found),
             })
         })
         .await

@@ -49,7 +49,7 @@ use tokens::Tokens;
 use usages::Usages;
 use workspaces::Workspaces;
 
-/// The services of the control plane, one for each noun of the API, on one context.
+/// The services of the control plane, one for each resource type of the API, on one context.
 #[derive(Clone)]
 pub struct Control {
     pub context: Context,

@@ -7,7 +7,7 @@
 use crate::{ApiError, ApiErrorKind, Context, Error};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use lifecycle::jobs::Pending;
+use lifecycle::jobs::Completion;
 use model::{Operation, Timestamp, Uid};
 
 #[derive(Clone)]
@@ -91,13 +91,13 @@ pub(crate) fn stored(operation: Uid, location: &str) -> StartedOperation {
 /// Either, as a reaction answered.
 pub(crate) fn pending(
     context: &Context,
-    pending: Pending,
+    pending: Completion,
     operation: Uid,
     location: &str,
     resource: &str,
 ) -> StartedOperation {
     match pending {
-        Pending::Done => done(context, operation, location, resource),
-        Pending::Operation(operation) => stored(operation, location),
+        Completion::Immediate => done(context, operation, location, resource),
+        Completion::Operation(operation) => stored(operation, location),
     }
 }

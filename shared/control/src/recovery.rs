@@ -59,7 +59,7 @@ async fn snapshot(
     let Some(cluster) = context.table.cluster(reference).await? else { return Ok(None) };
     let nodes = context.table.nodes(reference).await?;
     let mut running = Vec::new();
-    for attempt in nodes.iter().filter_map(model::Node::occupant) {
+    for attempt in nodes.iter().filter_map(model::Node::attempt) {
         if !running.contains(&attempt.job) {
             running.push(attempt.job.clone());
         }
@@ -97,7 +97,7 @@ async fn interrupt(
 ) -> Result<(), Error> {
     let Some(node) = context.table.node(cluster, id).await? else { return Ok(()) };
     let mut draft = context.draft();
-    if let Some(attempt) = node.occupant()
+    if let Some(attempt) = node.attempt()
         && let Some(job) = context.table.job(&attempt.job).await?
     {
         draft.read_job(job);

@@ -2,7 +2,7 @@
 
 use crate::context::replan;
 use crate::{ApiError, ApiErrorKind, Context, Error};
-use lifecycle::grants::{Place, grant};
+use lifecycle::grants::{ScopeResource, grant};
 use model::{Principal, Role, RoleAssignment, Scope, Uid};
 use table::Writes;
 use wire::RoleAssignmentRequest;
@@ -59,14 +59,14 @@ impl Roles {
     }
 
     /// What the scope names, where it exists.
-    async fn place(&self, scope: &Scope) -> Result<Option<Place>, Error> {
+    async fn place(&self, scope: &Scope) -> Result<Option<ScopeResource>, Error> {
         let (table, subscription) = (&self.context.table, &scope.subscription);
         Ok(match (&scope.resource_group, &scope.workspace) {
             (Some(group), Some(name)) => {
-                table.workspace(subscription, group, name).await?.map(Place::Workspace)
+                table.workspace(subscription, group, name).await?.map(ScopeResource::Workspace)
             }
             (Some(group), None) => {
-                table.resource_group(subscription, group).await?.map(Place::ResourceGroup)
+                table.resource_group(subscription, group).await?.map(ScopeResource::ResourceGroup)
             }
             (None, _) => None,
         })

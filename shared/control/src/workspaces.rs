@@ -43,7 +43,7 @@ impl Workspaces {
         names: &WorkspaceNames,
         request: &WorkspaceCreate,
     ) -> Result<Workspace, Error> {
-        let (fresh, group_uid) = (self.context.fresh(), self.context.new_uid());
+        let (fresh, group_uid) = (self.context.new_ids(), self.context.new_uid());
         let (table, WorkspaceNames { subscription, resource_group, workspace }) =
             (&self.context.table, names);
         replan(|| async {

@@ -92,7 +92,7 @@ fn excuse(failure: &Error) -> Option<(StatusCode, ErrorBody)> {
         "The service is busy; try again in a moment",
     );
     let (status, code, message) = match failure {
-        Error::Busy | Error::Refused(_) => BUSY,
+        Error::Busy | Error::Stale(_) => BUSY,
         Error::Table(table) => excuse_table(table, BUSY)?,
         Error::Api(_)
         | Error::Port(_)
