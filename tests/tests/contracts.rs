@@ -11,6 +11,8 @@ mod http;
 mod lists;
 #[path = "contracts/machines.rs"]
 mod machines;
+#[path = "contracts/quotas.rs"]
+mod quotas;
 #[path = "contracts/references.rs"]
 mod references;
 #[path = "contracts/roles.rs"]

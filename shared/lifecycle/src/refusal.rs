@@ -36,7 +36,7 @@ pub enum Refusal {
     )]
     JobBeyondNodes { wanted: u32, most: u32 },
     #[error(
-        "The job needs {wanted} cores at once, but the quota is {most}; ask for fewer nodes or smaller ones, or raise the limit of the service (--max-cores)"
+        "The job needs {wanted} cores at once, but the quota is {most}; ask for fewer nodes or smaller ones, or raise the limit of the service (--max-cores, --max-total-cores)"
     )]
     JobBeyondCores { wanted: u32, most: u32 },
     #[error("A role assignment cannot be changed; delete it and create another one")]

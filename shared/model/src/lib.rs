@@ -13,6 +13,7 @@ mod growth;
 pub mod id;
 pub mod job;
 pub mod limits;
+mod location;
 pub mod mount;
 pub mod node;
 pub mod operation;
@@ -38,6 +39,7 @@ pub use job::{
     AttemptEnd, AttemptRecord, ClusterNames, Deletion, Job, JobNames, JobState, QueueEntry,
     Waiting, WaitingReason,
 };
+pub use location::{InvalidLocations, Locations};
 pub use mount::{
     AzureBlobFileSystem, AzureFileShare, FileServerMount, MountPoint, MountVolumes, UnmanagedMount,
 };

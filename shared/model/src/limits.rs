@@ -116,6 +116,10 @@ pub const MAX_CLUSTERS_DEFAULT: u32 = 200;
 /// Cores of a region for each priority, when the service is not told otherwise.
 pub const MAX_CORES_DEFAULT: u32 = 1000;
 
+/// Cores of the whole service, when the service is not told otherwise: one region of one
+/// subscription can reach its limits of both priorities.
+pub const MAX_TOTAL_CORES_DEFAULT: u32 = 2 * MAX_CORES_DEFAULT;
+
 /// Body of a request. An item of the table has at most 400 KiB: this leaves a third of it for what is
 /// added later (see `growth`) and for what sealing adds to secrets.
 pub const MAX_BODY_BYTES: usize = 256 * 1024;

@@ -188,12 +188,8 @@ impl Call<'_> {
 
             Operation::TenantsList => self.ok(&wire::list(vec![wire::tenant()], None)),
             Operation::SubscriptionsList => self.subscriptions().await,
-            Operation::SubscriptionsGet => {
-                self.ok(&wire::subscription(&self.route.subscription()?))
-            }
-            Operation::ProvidersList => {
-                self.ok(&wire::list(wire::providers(&self.route.subscription()?), None))
-            }
+            Operation::SubscriptionsGet => self.subscription().await,
+            Operation::ProvidersList => self.ok(&wire::list(self.known_providers()?, None)),
             Operation::ProvidersGet | Operation::ProvidersRegister => self.provider(),
             Operation::GroupsList => self.resource_groups().await,
             Operation::GroupsCheck => self.check_resource_group().await,
