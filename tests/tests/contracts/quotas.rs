@@ -6,8 +6,8 @@ use http::{Method, StatusCode};
 use model::{Name, NodeState, Role, Scope, WorkspaceNames};
 use serde_json::{Value, json};
 use tests::api::{Api, SERVICE_TOKEN};
-use tests::stage::{Stage, names};
-use tests::world::{CORES_PER_NODE, MAX_NODES};
+use tests::environment::{CORES_PER_NODE, MAX_NODES};
+use tests::harness::{Harness, names};
 
 async fn put(api: &Api, path: &str, token: &str, body: &Value) -> (StatusCode, Value) {
     let path = format!("{path}?api-version=2018-05-01");
@@ -24,8 +24,8 @@ fn workspace(subscription: &str) -> WorkspaceNames {
 
 #[tokio::test]
 async fn unknown_locations_are_refused_with_the_list() {
-    let stage = Stage::set(1).await;
-    let api = Api::of(&stage.world);
+    let harness = Harness::new(1).await;
+    let api = Api::of(&harness.environment);
     let in_group = wire::workspace_id(&WorkspaceNames { workspace: Name::new("new"), ..names() });
     for path in [in_group.as_str(), "/subscriptions/s/resourceGroups/new"] {
         for location in ["mars", "m-a-r-s", "here,there", "her", "there."] {
@@ -48,8 +48,8 @@ async fn unknown_locations_are_refused_with_the_list() {
 /// Its location may have left the list since it was created.
 #[tokio::test]
 async fn an_existing_workspace_is_answered_whatever_the_list_says() {
-    let stage = Stage::set(2).await;
-    let api = Api::of(&stage.world);
+    let harness = Harness::new(2).await;
+    let api = Api::of(&harness.environment);
     let (status, answer) =
         put(&api, &wire::workspace_id(&names()), SERVICE_TOKEN, &json!({"location": "mars"})).await;
     assert_eq!((status, &answer["location"]), (StatusCode::OK, &json!("here")));
@@ -57,9 +57,9 @@ async fn an_existing_workspace_is_answered_whatever_the_list_says() {
 
 #[tokio::test]
 async fn a_provider_lists_the_locations() {
-    let stage = Stage::set(3).await;
+    let harness = Harness::new(3).await;
     let path = "/subscriptions/s/providers/Microsoft.BatchAI";
-    let (_, provider) = get(&Api::of(&stage.world), path, SERVICE_TOKEN).await;
+    let (_, provider) = get(&Api::of(&harness.environment), path, SERVICE_TOKEN).await;
     assert_eq!(provider["resourceTypes"][0]["locations"], json!(["here", "there"]));
 }
 
@@ -81,10 +81,10 @@ async fn answer_to(api: &Api, caller: &Caller, subscription: &str) -> Vec<(Statu
 
 #[tokio::test]
 async fn a_contributor_of_one_subscription_learns_nothing_of_others() {
-    let stage = Stage::set(4).await;
-    let api = Api::of(&stage.world);
+    let harness = Harness::new(4).await;
+    let api = Api::of(&harness.environment);
     let scope = Scope::subscription(Name::new("s"));
-    let contributor = caller(&stage, "contributor", Some(Role::Contributor), scope).await;
+    let contributor = caller(&harness, "contributor", Some(Role::Contributor), scope).await;
     let (path, location) = (wire::workspace_id(&workspace("known")), json!({"location": "here"}));
     let (status, _) = put(&api, &path, SERVICE_TOKEN, &location).await;
     assert_eq!(status, StatusCode::OK);
@@ -101,11 +101,11 @@ async fn a_contributor_of_one_subscription_learns_nothing_of_others() {
 /// A role in a subscription that nobody has made does not make it.
 #[tokio::test]
 async fn only_the_service_makes_a_subscription() {
-    let stage = Stage::set(5).await;
-    let api = Api::of(&stage.world);
+    let harness = Harness::new(5).await;
+    let api = Api::of(&harness.environment);
     // Recorded without a request, as by a version that made no subscription for a grant.
     let scope = Scope::subscription(Name::new("new"));
-    let owner = caller(&stage, "owner", Some(Role::Owner), scope).await;
+    let owner = caller(&harness, "owner", Some(Role::Owner), scope).await;
     let location = json!({"location": "here"});
     let reader = wire::role_definition_id(&Name::new("new"), Role::Reader);
     let principal = "02020202-0202-4202-8202-020202020202";
@@ -128,7 +128,7 @@ async fn only_the_service_makes_a_subscription() {
             "{path}"
         );
     }
-    assert!(stage.world.table().subscription(&Name::new("new")).await.unwrap().is_none());
+    assert!(harness.environment.table().subscription(&Name::new("new")).await.unwrap().is_none());
     // A grant by the service makes it; from then on its owner can use it.
     let (status, _) = put(&api, &requests[2].0, SERVICE_TOKEN, &grant).await;
     assert_eq!(status, StatusCode::CREATED);
@@ -147,18 +147,18 @@ fn cluster(nodes: u32) -> Value {
     }})
 }
 
-async fn launched(stage: &Stage, subscription: &str) -> u32 {
+async fn launched(harness: &Harness, subscription: &str) -> u32 {
     let names = workspace(subscription);
-    let found = stage.world.control.clusters.get(&names, &Name::new("large")).await;
+    let found = harness.environment.control.clusters.get(&names, &Name::new("large")).await;
     let Ok((cluster, _)) = found else { return 0 };
-    let nodes = stage.world.table().nodes(&cluster.reference()).await.unwrap();
+    let nodes = harness.environment.table().nodes(&cluster.reference()).await.unwrap();
     nodes.iter().filter(|it| !matches!(it.state, NodeState::Leaving { .. })).count() as u32
 }
 
 #[tokio::test]
 async fn one_limit_of_cores_stands_above_all_subscriptions() {
-    let stage = Stage::set(6).await;
-    let api = Api::of(&stage.world);
+    let harness = Harness::new(6).await;
+    let api = Api::of(&harness.environment);
     let total = MAX_NODES * CORES_PER_NODE;
     let node = 2 * CORES_PER_NODE;
     for (subscription, nodes) in [("s", 2), ("s2", 2)] {
@@ -167,24 +167,29 @@ async fn one_limit_of_cores_stands_above_all_subscriptions() {
         let path = format!("{workspace}/clusters/large");
         let (status, answer) = put(&api, &path, SERVICE_TOKEN, &cluster(nodes)).await;
         assert_eq!(status, StatusCode::ACCEPTED, "{answer}");
-        stage.world.deliver_all().await;
+        harness.environment.deliver_all().await;
     }
     // Each has a quota of its own that would allow both nodes.
-    assert_eq!((launched(&stage, "s").await, launched(&stage, "s2").await), (2, 1));
-    assert_eq!(stage.world.table().total_cores().await.unwrap(), total);
+    assert_eq!((launched(&harness, "s").await, launched(&harness, "s2").await), (2, 1));
+    assert_eq!(harness.environment.table().total_cores().await.unwrap(), total);
     assert_eq!(total, 3 * node, "the limit is reached");
-    stage.world.tick().await;
-    let (waiting, _) =
-        stage.world.control.clusters.get(&workspace("s2"), &Name::new("large")).await.unwrap();
+    harness.environment.tick().await;
+    let (waiting, _) = harness
+        .environment
+        .control
+        .clusters
+        .get(&workspace("s2"), &Name::new("large"))
+        .await
+        .unwrap();
     assert_eq!(waiting.errors[0].code, "AccountCoreQuotaReached");
 
     let path = format!("{}/clusters/large", wire::workspace_id(&workspace("s")));
     let url = format!("{path}?api-version=2018-05-01");
     api.call(Method::DELETE, &url, Some(SERVICE_TOKEN), "").await;
     for _ in 0..20 {
-        stage.world.clock.advance_millis(10_000);
-        stage.world.tick().await;
+        harness.environment.clock.advance_millis(10_000);
+        harness.environment.tick().await;
     }
-    assert_eq!((launched(&stage, "s").await, launched(&stage, "s2").await), (0, 2));
-    assert_eq!(stage.world.table().total_cores().await.unwrap(), 2 * node);
+    assert_eq!((launched(&harness, "s").await, launched(&harness, "s2").await), (0, 2));
+    assert_eq!(harness.environment.table().total_cores().await.unwrap(), 2 * node);
 }

@@ -7,7 +7,7 @@ use model::{Name, Role, Scope, Uid, WorkspaceNames};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use tests::api::{Api, SERVICE_TOKEN};
-use tests::stage::{Stage, auto, names};
+use tests::harness::{Harness, auto, names};
 use wire::RoleAssignmentRequest;
 
 /// Every field of a request that names something by an id, and what the service does with it. The
@@ -119,15 +119,15 @@ fn foreign() -> [WorkspaceNames; 3] {
 
 /// All workspaces exist, each with a cluster `c`, a file server `nfs` and an experiment `e`.
 struct Fixture {
-    stage: Stage,
+    harness: Harness,
     api: Api,
 }
 
 impl Fixture {
     async fn new(seed: u64) -> Self {
-        let stage = Stage::set(seed).await;
-        let api = Api::of(&stage.world);
-        let fixture = Self { stage, api };
+        let harness = Harness::new(seed).await;
+        let api = Api::of(&harness.environment);
+        let fixture = Self { harness, api };
         let location = json!({"location": "here"});
         for workspace in foreign().iter().chain([&own()]) {
             for (path, body) in [
@@ -138,7 +138,7 @@ impl Fixture {
             ] {
                 let (status, answer) = fixture.put(workspace, path, SERVICE_TOKEN, body).await;
                 assert!(status.is_success(), "{path}: {answer}");
-                fixture.stage.world.deliver_all().await;
+                fixture.harness.environment.deliver_all().await;
             }
         }
         fixture
@@ -157,8 +157,9 @@ impl Fixture {
 
     /// A caller with these roles beside that of a Contributor of [`own`].
     async fn caller(&self, name: &str, roles: &[(Role, WorkspaceNames)]) -> Caller {
-        let control = &self.stage.world.control;
-        let caller = caller(&self.stage, name, Some(Role::Contributor), Scope::from(&own())).await;
+        let control = &self.harness.environment.control;
+        let caller =
+            caller(&self.harness, name, Some(Role::Contributor), Scope::from(&own())).await;
         let principal = control.tokens.principal_of(&caller.token).await.unwrap().unwrap();
         for (index, (role, workspace)) in roles.iter().enumerate() {
             let request = RoleAssignmentRequest { role: *role, principal: principal.clone() };
@@ -217,8 +218,9 @@ async fn a_foreign_id_is_refused_alike_whether_it_exists_or_not() {
         "the answers differ by more than the id that was sent: {answers:?}"
     );
     // Nothing was created.
-    let workspace = fixture.stage.world.control.workspaces.get(&own()).await.unwrap();
-    let clusters = fixture.stage.world.table().clusters(&workspace.uid, None, 9).await.unwrap();
+    let workspace = fixture.harness.environment.control.workspaces.get(&own()).await.unwrap();
+    let clusters =
+        fixture.harness.environment.table().clusters(&workspace.uid, None, 9).await.unwrap();
     assert_eq!(clusters.items.len(), 1);
 }
 
@@ -233,7 +235,7 @@ async fn a_contributor_of_both_workspaces_may_refer_from_one_to_the_other() {
             assert_eq!(status, StatusCode::ACCEPTED, "{body}: {answer}");
             let url = format!("{}{path}?api-version=2018-05-01", wire::workspace_id(&own()));
             fixture.api.call(Method::DELETE, &url, Some(&both.token), "").await;
-            fixture.stage.world.tick().await;
+            fixture.harness.environment.tick().await;
         }
         for (path, body) in requests(&workspace, "missing", "missing") {
             let (status, answer) = fixture.put(&own(), path, &both.token, &body).await;
@@ -261,8 +263,8 @@ async fn ids_that_are_not_resolved_are_only_stored() {
         let (_, stored) = fixture.api.call(Method::GET, &url, Some(&stranger.token), "").await;
         assert_eq!(stored["properties"]["subnet"]["id"], id);
     }
-    let owner = caller(&fixture.stage, "owner", Some(Role::Owner), Scope::from(&own())).await;
-    let control = &fixture.stage.world.control;
+    let owner = caller(&fixture.harness, "owner", Some(Role::Owner), Scope::from(&own())).await;
+    let control = &fixture.harness.environment.control;
     let known = control.tokens.principal_of(&stranger.token).await.unwrap().unwrap();
     for (index, principal) in [known, Uid::from_bytes([77; 16])].into_iter().enumerate() {
         let id = Uid::from_bytes([100 + index as u8; 16]);

@@ -4,7 +4,7 @@ use http::{Method, StatusCode};
 use model::{Name, Role, Scope, Uid};
 use serde_json::Value;
 use tests::api::{Api, SERVICE_TOKEN};
-use tests::stage::{Stage, names};
+use tests::harness::{Harness, names};
 use web::{OPERATIONS, OperationRow, RequiredAccess};
 use wire::RoleAssignmentRequest;
 
@@ -16,8 +16,13 @@ pub(crate) struct Caller {
     scope: Scope,
 }
 
-pub(crate) async fn caller(stage: &Stage, who: &str, role: Option<Role>, scope: Scope) -> Caller {
-    let control = &stage.world.control;
+pub(crate) async fn caller(
+    harness: &Harness,
+    who: &str,
+    role: Option<Role>,
+    scope: Scope,
+) -> Caller {
+    let control = &harness.environment.control;
     let (record, token) = control.tokens.create(who, None).await.unwrap();
     if let Some(role) = role {
         let request = RoleAssignmentRequest { role, principal: record.principal };
@@ -28,24 +33,24 @@ pub(crate) async fn caller(stage: &Stage, who: &str, role: Option<Role>, scope: 
 }
 
 /// One for each role in each kind of scope, and strangers.
-async fn callers(stage: &Stage) -> Vec<Caller> {
+async fn callers(harness: &Harness) -> Vec<Caller> {
     let names = names();
     let scopes = [
         ("subscription", Scope::subscription(names.subscription.clone())),
         ("group", Scope::resource_group(names.subscription.clone(), names.resource_group.clone())),
         ("workspace", Scope::from(&names)),
     ];
-    let mut callers = vec![caller(stage, "stranger", None, Scope::from(&names)).await];
+    let mut callers = vec![caller(harness, "stranger", None, Scope::from(&names)).await];
     for (kind, scope) in scopes {
         for role in Role::ALL {
             let who = format!("{kind}-{}", role.name());
-            callers.push(caller(stage, &who, Some(role), scope.clone()).await);
+            callers.push(caller(harness, &who, Some(role), scope.clone()).await);
         }
     }
     let mut elsewhere = names.clone();
     elsewhere.workspace = Name::new("other");
     let elsewhere = Scope::from(&elsewhere);
-    callers.push(caller(stage, "neighbour", Some(Role::Owner), elsewhere).await);
+    callers.push(caller(harness, "neighbour", Some(Role::Owner), elsewhere).await);
     callers
 }
 
@@ -98,9 +103,9 @@ fn in_order() -> Vec<&'static OperationRow> {
 
 #[tokio::test]
 async fn every_operation_takes_the_role_of_its_row() {
-    let stage = Stage::set(1).await;
-    let api = Api::of(&stage.world);
-    let callers = callers(&stage).await;
+    let harness = Harness::new(1).await;
+    let api = Api::of(&harness.environment);
+    let callers = callers(&harness).await;
     let mut allowed_calls = 0;
     for row in in_order() {
         let path = path(row);
@@ -134,16 +139,16 @@ async fn every_operation_takes_the_role_of_its_row() {
 /// A later workspace of the same name must not inherit who could use the first one.
 #[tokio::test]
 async fn a_grant_ends_with_what_it_was_for() {
-    let stage = Stage::set(2).await;
-    let control = &stage.world.control;
-    let owner = caller(&stage, "owner", Some(Role::Owner), Scope::from(&names())).await;
-    let api = Api::of(&stage.world);
+    let harness = Harness::new(2).await;
+    let control = &harness.environment.control;
+    let owner = caller(&harness, "owner", Some(Role::Owner), Scope::from(&names())).await;
+    let api = Api::of(&harness.environment);
     let workspace = "/subscriptions/s/resourceGroups/g/providers/Microsoft.BatchAI/workspaces/w?api-version=2018-05-01";
     let (status, _) = api.call(Method::DELETE, workspace, Some(&owner.token), "").await;
     assert_eq!(status, StatusCode::ACCEPTED);
     for _ in 0..20 {
-        stage.world.deliver_all().await;
-        stage.world.tick().await;
+        harness.environment.deliver_all().await;
+        harness.environment.tick().await;
     }
     let again = wire::parse_workspace_create(br#"{"location":"here"}"#).unwrap();
     control.workspaces.put(&names(), &again).await.unwrap();
@@ -153,13 +158,13 @@ async fn a_grant_ends_with_what_it_was_for() {
 
 #[tokio::test]
 async fn a_token_ends_when_it_expires() {
-    let stage = Stage::set(3).await;
-    let (_, token) = stage.world.control.tokens.create("brief", Some(60)).await.unwrap();
-    let api = Api::of(&stage.world);
+    let harness = Harness::new(3).await;
+    let (_, token) = harness.environment.control.tokens.create("brief", Some(60)).await.unwrap();
+    let api = Api::of(&harness.environment);
     let path = "/subscriptions/s?api-version=2020-01-01";
     let (status, _) = api.call(Method::GET, path, Some(&token), "").await;
     assert_eq!(status, StatusCode::OK);
-    stage.world.clock.advance_millis(60_000);
+    harness.environment.clock.advance_millis(60_000);
     let (status, _) = api.call(Method::GET, path, Some(&token), "").await;
     assert_eq!(status, StatusCode::UNAUTHORIZED);
 }
