@@ -1,7 +1,7 @@
 //! Instances in memory, behind the real port: launches that come in part, instances that end.
 
 use super::agent::FakeAgent;
-use super::truth::Truth;
+use super::oracle::Oracle;
 use async_trait::async_trait;
 use control::ports::{LaunchOutcome, LaunchRequest, Machines, PortError};
 use model::{ClusterRef, LaunchId, Machine, NodeId, ResourceError};
@@ -18,8 +18,8 @@ pub struct FakeMachines {
 
 pub struct State {
     pub machines: BTreeMap<String, FakeMachine>,
-    pub truth: Truth,
-    dice: StdRng,
+    pub oracle: Oracle,
+    rng: StdRng,
     /// Instances that cannot be terminated.
     pub stuck: BTreeSet<String>,
     /// Chance that a launch is refused in part or in whole, in thousandths.
@@ -39,8 +39,8 @@ impl FakeMachines {
     pub fn new(seed: u64, max_nodes: u32) -> Self {
         let state = State {
             machines: BTreeMap::new(),
-            truth: Truth::default(),
-            dice: StdRng::seed_from_u64(seed ^ 0x3ac41e5),
+            oracle: Oracle::default(),
+            rng: StdRng::seed_from_u64(seed ^ 0x3ac41e5),
             stuck: BTreeSet::new(),
             refuse_per_mille: 0,
         };
@@ -68,7 +68,7 @@ impl State {
         if let Some(machine) = self.machines.get_mut(instance) {
             machine.running = false;
         }
-        self.truth.machine_ended(instance);
+        self.oracle.machine_ended(instance);
     }
 
     fn launch_one(&mut self, request: &LaunchRequest, node: &NodeId) -> Machine {
@@ -99,7 +99,7 @@ impl Machines for FakeMachines {
             let known = state.machines.contains_key(&format!("i-{node}"));
             let full = state.count_running() >= self.max_nodes as usize;
             let refuse = state.refuse_per_mille;
-            if !known && (full || state.dice.random_range(0..1000) < refuse) {
+            if !known && (full || state.rng.random_range(0..1000) < refuse) {
                 outcome.refused = Some(ResourceError::new("NoCapacity", "there are no machines"));
                 continue;
             }
