@@ -86,8 +86,8 @@ pub const BACKOFF_FIRST_SECONDS: u64 = 5;
 pub const BACKOFF_LONGEST_SECONDS: u64 = 600;
 
 /// Nodes per launch: the answer is recorded in one transaction of at most 100 items, with two per
-/// node (the node and the owner of its instance) and up to three when some are withdrawn (the
-/// cluster and two meters), each of which takes one item only.
+/// node (the node and the owner of its instance) and up to four when some are withdrawn (the
+/// cluster and three meters), each of which takes one item only.
 pub const MAX_NODES_PER_LAUNCH: usize = 48;
 
 /// Entries of the queue that one dispatch looks at. Behind a head that waits for nodes, deeper
@@ -173,7 +173,7 @@ const _: () =
 const _: () = assert!(LONG_POLL_SECONDS < HEARTBEAT_SECONDS);
 const _: () =
     assert!(STOP_REPORT_SECONDS > 2 * HEARTBEAT_SECONDS, "a stop is heard at a heartbeat");
-const _: () = assert!(2 * MAX_NODES_PER_LAUNCH + 2 <= 100, "one transaction holds an answer");
+const _: () = assert!(2 * MAX_NODES_PER_LAUNCH + 3 <= 100, "one transaction holds an answer");
 const _: () = assert!(MAX_GANG_NODES * 2 + 3 <= 100, "one transaction starts a gang");
 const _: () = assert!(2 * MAX_FILE_SERVER_MOUNTS + 10 <= 100, "one transaction creates a cluster");
 const _: () = assert!(SILENCE_SECONDS > LEASE_SECONDS && PAUSE_SECONDS < LEASE_SECONDS);

@@ -161,7 +161,7 @@ async fn a_token_ends_when_it_expires() {
     let harness = Harness::new(3).await;
     let (_, token) = harness.environment.control.tokens.create("brief", Some(60)).await.unwrap();
     let api = Api::of(&harness.environment);
-    let path = "/subscriptions/s?api-version=2020-01-01";
+    let path = "/tenants?api-version=2020-01-01";
     let (status, _) = api.call(Method::GET, path, Some(&token), "").await;
     assert_eq!(status, StatusCode::OK);
     harness.environment.clock.advance_millis(60_000);

@@ -206,6 +206,7 @@ fn a_removed_node_gives_back_what_it_used() {
     assert_snapshot!(remove(&fixture), @r"
     remove node n0
     delete inst i-0
+    count meter cores -1 if CountAtLeast(1)
     count meter dedicated -1 if CountAtLeast(1)
     count meter dedicated D -1 if CountAtLeast(1)
     hint Autoscaler c
@@ -239,6 +240,7 @@ fn a_removed_node_ends_what_ran_on_it() {
     replace job a: running #1 on n0- n1 (ending NodeLost n0 (its machine has ended) @60 in 10 s)
     remove node n0
     delete inst i-0
+    count meter cores -1 if CountAtLeast(1)
     count meter dedicated -1 if CountAtLeast(1)
     count meter dedicated D -1 if CountAtLeast(1)
     hint Autoscaler c
