@@ -217,6 +217,7 @@ fn a_removed_node_gives_back_what_it_used() {
     remove node n0
     delete idle n0
     delete inst i-0
+    count meter cores -1 if CountAtLeast(1)
     count meter dedicated -1 if CountAtLeast(1)
     count meter dedicated D -1 if CountAtLeast(1)
     hint Autoscaler c
@@ -224,6 +225,7 @@ fn a_removed_node_gives_back_what_it_used() {
     ");
     assert_snapshot!(remove(&with(launching(0, "l"))), @r"
     remove node n0
+    count meter cores -1 if CountAtLeast(1)
     count meter dedicated -1 if CountAtLeast(1)
     count meter dedicated D -1 if CountAtLeast(1)
     hint Autoscaler c
@@ -253,6 +255,7 @@ fn a_removed_node_ends_what_ran_on_it() {
     create queue 1 a
     remove node n0
     delete inst i-0
+    count meter cores -1 if CountAtLeast(1)
     count meter dedicated -1 if CountAtLeast(1)
     count meter dedicated D -1 if CountAtLeast(1)
     hint Dispatcher c
