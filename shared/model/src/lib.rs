@@ -43,7 +43,7 @@ pub use location::{InvalidLocations, Locations};
 pub use mount::{
     AzureBlobFileSystem, AzureFileShare, FileServerMount, MountPoint, MountVolumes, UnmanagedMount,
 };
-pub use node::{LeaveReason, Machine, Node, NodeState};
+pub use node::{Instance, LeaveReason, Node, NodeState};
 pub use operation::{Operation, OperationState};
 pub use secret::{KeyVaultSecretReference, ResourceId, SecretValue, SecretVariable};
 pub use spec::{

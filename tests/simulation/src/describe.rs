@@ -13,7 +13,7 @@ pub fn write(write: &Write) -> Option<String> {
         WriteKind::Check => return None,
         WriteKind::Delete => format!("-{place}"),
         WriteKind::Add(more) => format!("{place}{more:+}"),
-        WriteKind::Seen(_) => format!("{place} seen"),
+        WriteKind::SetSeenAt(_) => format!("{place} seen"),
         WriteKind::Put { .. } if sk.starts_with("node#") => {
             format!(
                 "{place} = {}",

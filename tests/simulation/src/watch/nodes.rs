@@ -88,10 +88,10 @@ impl Watch {
         ensure(idle == marked, || {
             format!("node {id} is {} but marked idle: {marked}", node.state.name())
         })?;
-        if let Some(machine) = node.machine() {
-            let owner = self.owners.get(&machine.instance);
+        if let Some(machine) = node.instance() {
+            let owner = self.owners.get(&machine.id);
             ensure(owner.is_some_and(|it| it.node == node.id), || {
-                format!("instance {} of node {id} has the owner {owner:?}", machine.instance)
+                format!("instance {} of node {id} has the owner {owner:?}", machine.id)
             })?;
         }
         if let Some(attempt) = node.attempt() {
@@ -143,8 +143,8 @@ impl Watch {
     /// A node is lost only when its instance has ended, when it was silent for its lease, when its
     /// attempt is ending (perhaps overdue), or when it is being interrupted.
     fn check_loss(&self, node: &Node, moment: &Moment<'_>) -> Checked {
-        let Some(machine) = node.machine() else { return Ok(()) };
-        let Some(instance) = moment.cloud.get(&machine.instance) else { return Ok(()) };
+        let Some(machine) = node.instance() else { return Ok(()) };
+        let Some(instance) = moment.cloud.get(&machine.id) else { return Ok(()) };
         let silent = moment.now - instance.heard_at;
         let lease = limits::LEASE_SECONDS as i64 * 1000 - SLACK_MILLIS;
         let ending = node.attempt().is_some_and(|attempt| {
@@ -172,11 +172,11 @@ impl Watch {
                 format!("node {id} is gone, but {attempt:?} is live on it")
             })?;
         }
-        let Some(machine) = old.machine() else { return Ok(()) };
-        ensure(!self.owners.contains_key(&machine.instance), || {
-            format!("node {id} is gone, but still owns {}", machine.instance)
+        let Some(machine) = old.instance() else { return Ok(()) };
+        ensure(!self.owners.contains_key(&machine.id), || {
+            format!("node {id} is gone, but still owns {}", machine.id)
         })?;
-        let running = moment.cloud.get(&machine.instance).is_some_and(|it| it.running);
-        ensure(!running, || format!("node {id} is gone, but {} runs", machine.instance))
+        let running = moment.cloud.get(&machine.id).is_some_and(|it| it.running);
+        ensure(!running, || format!("node {id} is gone, but {} runs", machine.id))
     }
 }
