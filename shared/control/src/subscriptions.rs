@@ -58,7 +58,7 @@ impl Subscriptions {
             Principal::Known(_) => Err(not_found(id)),
             Principal::Service => {
                 let mut writes = Writes::default();
-                writes.know_subscription(&Subscription { id: id.clone() });
+                writes.put_subscription(&Subscription { id: id.clone() });
                 self.context.table.commit(writes).await?;
                 tracing::info!(subscription = %id, "a subscription was created");
                 Ok(())
