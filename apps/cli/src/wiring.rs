@@ -1,6 +1,6 @@
 //! The only file that names the crates `agent` and `local`: what this binary is besides a client.
 
-pub use local::{Options as LocalOptions, Quota, Service as LocalService};
+pub use local::{Locations, Options as LocalOptions, Quota, Service as LocalService};
 
 use std::ffi::OsString;
 use std::process::ExitCode;
