@@ -20,8 +20,12 @@ pub struct Api {
 impl Api {
     pub fn of(environment: &Environment) -> Self {
         let access = Arc::new(Access { token: SERVICE_TOKEN.to_owned(), loopback_only: true });
-        let web =
-            Web { control: environment.control.clone(), access, behind_proxy: true, waits: None };
+        let web = Web {
+            control: environment.control.clone(),
+            access,
+            behind_proxy: true,
+            held_requests: None,
+        };
         Self { app: web::app(web, Router::new()) }
     }
 

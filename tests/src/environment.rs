@@ -5,8 +5,8 @@ use crate::fleet::machines::FakeMachines;
 use async_trait::async_trait;
 use control::directories::DiskDirectories;
 use control::keys::Keys;
-use control::listening::Listening;
 use control::ports::{Clock, Hints, Ids, PortError};
+use control::uptime::Uptime;
 use control::{Context, Control, Function, Parts, Settings, schedule};
 use model::{NodeId, Quota, Target, Timestamp, Uid};
 use rand::rngs::StdRng;
@@ -101,7 +101,7 @@ impl Environment {
                 file_server_root: directory.path().to_owned(),
                 shows_local_paths: false,
             },
-            listening: Arc::new(Listening::always()),
+            uptime: Arc::new(Uptime::always()),
         }));
         Self { control, clock, hints, machines, _directory: directory }
     }

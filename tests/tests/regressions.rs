@@ -2,8 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a panic with the error is what a test has to say")]
 
-use control::listening::Listening;
-use control::{Context, Control, Function, Parts, operations::Started};
+use control::uptime::Uptime;
+use control::{Context, Control, Function, Parts, operations::StartedOperation};
 use model::{
     JobState, LeaveReason, Name, Node, NodeState, Operation, OperationState, Target, limits,
 };
@@ -17,7 +17,7 @@ async fn nodes(harness: &Harness) -> Vec<Node> {
     harness.environment.control.clusters.nodes(&found.unwrap().0).await.unwrap()
 }
 
-async fn operation(harness: &Harness, started: &Started) -> Operation {
+async fn operation(harness: &Harness, started: &StartedOperation) -> Operation {
     let operations = &harness.environment.control.operations;
     operations.get(&started.operation, started.completed.as_deref()).await.unwrap()
 }
@@ -39,7 +39,7 @@ fn request(node: &Node, attempt: Option<AttemptReport>) -> SyncRequest {
 
 /// The node reports that what runs there has ended so.
 async fn report_end(harness: &Harness, node: &Node, end: End) -> Desired {
-    let attempt = node.occupant().expect("it runs something");
+    let attempt = node.attempt().expect("it runs something");
     let key = lifecycle::report::attempt_key(attempt);
     let progress = Progress::Ended { end };
     let report = AttemptReport { key, progress, needs_assignment: false };
@@ -54,7 +54,7 @@ async fn running_on_one_node(seed: u64, job: &str) -> (Harness, Node) {
     harness.run(4).await;
     harness.submit(&JobSpec { millis: 600_000, ..JobSpec::new(job, "c") }).await.unwrap();
     let node = nodes(&harness).await.remove(0);
-    assert!(node.occupant().is_some(), "it starts at once on an idle node");
+    assert!(node.attempt().is_some(), "it starts at once on an idle node");
     (harness, node)
 }
 
@@ -62,7 +62,7 @@ async fn running_on_one_node(seed: u64, job: &str) -> (Harness, Node) {
 async fn a_command_that_ended_before_the_notice_has_succeeded() {
     let (harness, node) = running_on_one_node(1, "a").await;
     let instance = node.machine().unwrap().instance.clone();
-    assert!(harness.environment.control.interruption(&instance, 120).await.unwrap());
+    assert!(harness.environment.control.handle_interruption(&instance, 120).await.unwrap());
     report_end(&harness, &node, End::Exited { exit_code: 0 }).await;
     let job = harness.job("a").await;
     assert!(matches!(job.state, JobState::Succeeded { .. }), "{:?}", job.state);
@@ -145,7 +145,7 @@ async fn a_shrink_ends_node_and_job_together() {
     // One commit after another: none leaves a node without what was asked of its job.
     harness.environment.tick().await;
     for node in nodes(&harness).await {
-        let NodeState::Leaving { occupant: Some(attempt), reason, .. } = &node.state else {
+        let NodeState::Leaving { attempt: Some(attempt), reason, .. } = &node.state else {
             panic!("{:?}", node.state)
         };
         assert_eq!(*reason, LeaveReason::Shrink);
@@ -217,7 +217,7 @@ async fn a_suspend_loses_no_job() {
         ids: Arc::clone(&parts.ids),
         keys: Arc::clone(&parts.keys),
         settings: parts.settings.clone(),
-        listening: Arc::new(Listening::from(environment.now())),
+        uptime: Arc::new(Uptime::starting_at(environment.now())),
     }));
     let target = Target::Cluster { cluster: node.cluster.clone() };
     environment.clock.advance_millis(1000);
@@ -226,7 +226,7 @@ async fn a_suspend_loses_no_job() {
     control.reconcile(Function::Recovery, &target).await.unwrap();
     environment.clock.advance_millis(1000);
     control.reconcile(Function::Recovery, &target).await.unwrap();
-    assert!(nodes(&harness).await[0].occupant().is_some(), "it is not given up");
+    assert!(nodes(&harness).await[0].attempt().is_some(), "it is not given up");
     report_end(&harness, &node, End::Exited { exit_code: 0 }).await;
     assert_eq!(harness.job("a").await.attempts.len(), 1);
 }

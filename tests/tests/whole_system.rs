@@ -323,7 +323,7 @@ async fn a_file_server_that_cannot_be_provisioned_says_so_and_can_be_tried_again
     let spec = wire::parse_file_server_create(body.to_string().as_bytes()).unwrap();
     let name = Name::new("nfs");
     let put = async || match control.file_servers.put(&names(), &name, &spec).await.unwrap() {
-        control::operations::Put::Accepted(started) => started.operation,
+        control::operations::PutOutcome::Accepted(started) => started.operation,
         other => panic!("{other:?}"),
     };
     let operation = put().await;

@@ -2,7 +2,7 @@
 
 use crate::execute::{Progress, execute};
 use crate::{Context, Error};
-use lifecycle::provided;
+use lifecycle::unsupported;
 use model::{ClusterRef, Target, limits};
 use scheduler::capacity::{self, CapacitySettings, CapacitySnapshot};
 
@@ -53,7 +53,7 @@ async fn snapshot(
         false => Vec::new(),
     };
     let quota_left = crate::usages::nodes_left(context, &cluster.charge()).await?;
-    let blocked = provided::cluster_problem(&cluster.spec).is_some();
+    let blocked = unsupported::cluster_problem(&cluster.spec).is_some();
     Ok(Some(CapacitySnapshot { cluster, blocked, nodes, queued, quota_left, strays }))
 }
 

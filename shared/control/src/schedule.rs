@@ -10,7 +10,7 @@ use model::Target;
 /// When the list cannot be read.
 pub async fn visit(context: &Context, function: Function) -> Result<usize, Error> {
     let now = context.now();
-    context.listening.since(now);
+    context.uptime.reachable_since(now);
     let targets = context.table.scheduled().await?;
     let served = targets.iter().filter(|target| serves(function, target));
     let mut hinted = 0;

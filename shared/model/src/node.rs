@@ -4,8 +4,8 @@
 //! for. "Gone" is the absence of the record.
 
 use crate::{
-    AttemptRef, Backoff, Charge, ClusterRef, LaunchId, NodeId, Refused, ResourceError, Timestamp,
-    id::is_plain_id, limits,
+    AttemptRef, Backoff, Charge, ClusterRef, InvalidTransition, LaunchId, NodeId, ResourceError,
+    Timestamp, id::is_plain_id, limits,
 };
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
@@ -66,10 +66,11 @@ pub enum NodeState {
         /// When the attempt ends at the latest, by the wall clock of its job.
         ends_by: Timestamp,
     },
-    /// On its way out. With an occupant it stays until that attempt has ended on it.
+    /// Takes no new job. With an attempt it stays until that attempt has ended on it.
     Leaving {
         machine: Option<Machine>,
-        occupant: Option<AttemptRef>,
+        #[serde(rename = "occupant")]
+        attempt: Option<AttemptRef>,
         reason: LeaveReason,
         deadline: Timestamp,
     },
@@ -166,10 +167,10 @@ impl Node {
     }
 
     /// The attempt that this node runs, or still has to end.
-    pub fn occupant(&self) -> Option<&AttemptRef> {
+    pub fn attempt(&self) -> Option<&AttemptRef> {
         match &self.state {
             NodeState::Running { attempt, .. } => Some(attempt),
-            NodeState::Leaving { occupant, .. } => occupant.as_ref(),
+            NodeState::Leaving { attempt, .. } => attempt.as_ref(),
             NodeState::Launching { .. }
             | NodeState::Preparing { .. }
             | NodeState::Idle { .. }
@@ -182,7 +183,7 @@ impl Node {
     }
 
     /// The machine exists (it answered the launch, or spoke for itself).
-    pub fn launched(mut self, machine: Machine, now: Timestamp) -> Result<Self, Refused> {
+    pub fn launched(mut self, machine: Machine, now: Timestamp) -> Result<Self, InvalidTransition> {
         match self.state {
             NodeState::Launching { .. } => {
                 let deadline = now.plus_seconds(limits::PREPARE_DEADLINE_SECONDS);
@@ -195,7 +196,7 @@ impl Node {
     }
 
     /// Mounts and setup task are done.
-    pub fn prepared(mut self, now: Timestamp) -> Result<Self, Refused> {
+    pub fn prepared(mut self, now: Timestamp) -> Result<Self, InvalidTransition> {
         match self.state {
             NodeState::Preparing { machine, .. } => {
                 self.state = NodeState::Idle { machine, since: now };
@@ -206,7 +207,11 @@ impl Node {
     }
 
     /// Mounts or set-up task failed, or it could not run a job that is no longer on it.
-    pub fn failed(mut self, error: ResourceError, now: Timestamp) -> Result<Self, Refused> {
+    pub fn failed(
+        mut self,
+        error: ResourceError,
+        now: Timestamp,
+    ) -> Result<Self, InvalidTransition> {
         match self.state {
             NodeState::Preparing { machine, .. } | NodeState::Idle { machine, .. } => {
                 self.state = NodeState::Unusable { machine, since: now, error };
@@ -221,7 +226,7 @@ impl Node {
         attempt: AttemptRef,
         ends_by: Timestamp,
         now: Timestamp,
-    ) -> Result<Self, Refused> {
+    ) -> Result<Self, InvalidTransition> {
         match self.state {
             NodeState::Idle { machine, .. } => {
                 self.state = NodeState::Running { machine, attempt, since: now, ends_by };
@@ -232,16 +237,20 @@ impl Node {
     }
 
     /// The attempt has ended on this node: it is free, or free to go.
-    pub fn released(mut self, from: &AttemptRef, now: Timestamp) -> Result<Self, Refused> {
+    pub fn released(
+        mut self,
+        from: &AttemptRef,
+        now: Timestamp,
+    ) -> Result<Self, InvalidTransition> {
         match self.state {
             NodeState::Running { machine, attempt, .. } if attempt == *from => {
                 self.state = NodeState::Idle { machine, since: now };
                 Ok(self)
             }
-            NodeState::Leaving { machine, occupant: Some(occupant), reason, deadline }
-                if occupant == *from =>
+            NodeState::Leaving { machine, attempt: Some(attempt), reason, deadline }
+                if attempt == *from =>
             {
-                self.state = NodeState::Leaving { machine, occupant: None, reason, deadline };
+                self.state = NodeState::Leaving { machine, attempt: None, reason, deadline };
                 Ok(self)
             }
             _ => Err(self.refuse("be released")),
@@ -249,8 +258,12 @@ impl Node {
     }
 
     /// On its way out. A node that already leaves takes only a more pressing reason.
-    pub fn leave(mut self, reason: LeaveReason, deadline: Timestamp) -> Result<Self, Refused> {
-        let (machine, occupant) = match self.state {
+    pub fn leave(
+        mut self,
+        reason: LeaveReason,
+        deadline: Timestamp,
+    ) -> Result<Self, InvalidTransition> {
+        let (machine, attempt) = match self.state {
             NodeState::Launching { .. } => (None, None),
             NodeState::Preparing { machine, .. }
             | NodeState::Idle { machine, .. }
@@ -259,14 +272,14 @@ impl Node {
             NodeState::Leaving { reason: present, .. } if present.urgency() >= reason.urgency() => {
                 return Err(self.refuse("leave again"));
             }
-            NodeState::Leaving { machine, occupant, .. } => (machine, occupant),
+            NodeState::Leaving { machine, attempt, .. } => (machine, attempt),
         };
-        self.state = NodeState::Leaving { machine, occupant, reason, deadline };
+        self.state = NodeState::Leaving { machine, attempt, reason, deadline };
         Ok(self)
     }
 
-    fn refuse(&self, transition: &'static str) -> Refused {
-        Refused { what: "node", state: self.state.name(), transition }
+    fn refuse(&self, transition: &'static str) -> InvalidTransition {
+        InvalidTransition { what: "node", state: self.state.name(), transition }
     }
 }
 

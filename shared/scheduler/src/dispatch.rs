@@ -57,8 +57,8 @@ pub fn wants_capacity(snapshot: &DispatchSnapshot, started: u32) -> bool {
 
 pub fn plan(snapshot: &DispatchSnapshot, now: Timestamp) -> Vec<Action> {
     if snapshot.cluster.is_deleting() {
-        let abandon = |entry: &QueueEntry| Action::Abandon { entry: entry.clone() };
-        return snapshot.queue.iter().map(abandon).collect();
+        let fail_queued = |entry: &QueueEntry| Action::FailQueued { entry: entry.clone() };
+        return snapshot.queue.iter().map(fail_queued).collect();
     }
     let mut idle = snapshot.idle.clone();
     let mut starts = Vec::new();
@@ -285,7 +285,7 @@ mod tests {
     fn a_cluster_that_is_being_deleted_fails_what_is_queued() {
         let mut snapshot = snapshot(vec![queued("a", 1)], 1, &[]);
         snapshot.cluster = deleting(snapshot.cluster);
-        assert_eq!(plan(&snapshot, NOW), vec![Action::Abandon { entry: queued("a", 1) }]);
+        assert_eq!(plan(&snapshot, NOW), vec![Action::FailQueued { entry: queued("a", 1) }]);
     }
 
     proptest::proptest! {

@@ -6,8 +6,8 @@
 
 use crate::Action;
 use model::{
-    Attempt, Cluster, Ending, Job, LaunchId, LeaveReason, MemberProgress, Node, NodeId, NodeState,
-    ResourceError, Timestamp, limits,
+    Attempt, Cluster, EndReason, Job, LaunchId, LeaveReason, MemberProgress, Node, NodeId,
+    NodeState, ResourceError, Timestamp, limits,
 };
 use std::collections::BTreeMap;
 
@@ -73,9 +73,13 @@ fn lost_nodes(snapshot: &RecoverySnapshot, now: Timestamp) -> Vec<Action> {
     for node in &snapshot.nodes {
         let Some(reason) = loss(snapshot, node, mass, now) else { continue };
         let failure = node.lost_while_preparing(&reason);
-        let ending = Ending::NodeLost { node: node.id.clone(), reason };
-        let ending = node.occupant().map(|_| ending);
-        actions.push(Action::Leave { node: node.id.clone(), reason: LeaveReason::Lost, ending });
+        let end_reason = EndReason::NodeLost { node: node.id.clone(), reason };
+        let end_reason = node.attempt().map(|_| end_reason);
+        actions.push(Action::Leave {
+            node: node.id.clone(),
+            reason: LeaveReason::Lost,
+            end_reason,
+        });
         actions.extend(failure.map(|error| Action::RecordFailure { error }));
     }
     actions
@@ -102,10 +106,7 @@ fn loss(snapshot: &RecoverySnapshot, node: &Node, mass: bool, now: Timestamp) ->
     }
     match &node.state {
         NodeState::Leaving {
-            reason: LeaveReason::Interrupted,
-            occupant: Some(_),
-            deadline,
-            ..
+            reason: LeaveReason::Interrupted, attempt: Some(_), deadline, ..
         } if now >= deadline.plus_seconds(limits::STOP_REPORT_SECONDS)
             && now.seconds_since(snapshot.listening_since) > limits::LEASE_SECONDS =>
         {
@@ -137,7 +138,7 @@ fn slow_nodes(snapshot: &RecoverySnapshot, now: Timestamp) -> Vec<Action> {
         if now >= *deadline {
             let message = format!("A node {what} in time and is being replaced");
             let (node_id, reason) = (node.id.clone(), LeaveReason::TooSlow);
-            actions.push(Action::Leave { node: node_id, reason, ending: None });
+            actions.push(Action::Leave { node: node_id, reason, end_reason: None });
             actions.push(Action::RecordFailure {
                 error: ResourceError::new(code, message).with_detail("Node", node.id.as_str()),
             });
@@ -173,7 +174,7 @@ fn overdue_attempts(snapshot: &RecoverySnapshot, now: Timestamp) -> Vec<Action> 
         .filter(|(job, attempt)| listened && !attempt.is_ending() && now >= limit(job, attempt))
         .map(|(job, attempt)| Action::EndAttempt {
             attempt: attempt.reference(&job.reference()),
-            ending: Ending::WallClockExceeded,
+            end_reason: EndReason::WallClockExceeded,
             grace_seconds: limits::STOP_GRACE_SECONDS,
         })
         .collect()
@@ -201,7 +202,7 @@ fn overdue_endings(snapshot: &RecoverySnapshot, now: Timestamp) -> Vec<Action> {
         .map(|member| Action::Leave {
             node: member.node.clone(),
             reason: LeaveReason::Lost,
-            ending: None,
+            end_reason: None,
         })
         .collect()
 }

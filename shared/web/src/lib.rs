@@ -9,15 +9,15 @@ mod answer;
 mod arm;
 mod failure;
 mod files;
+mod held_requests;
 mod nodes;
 mod sync;
-mod waits;
 
 pub use access::Access;
 pub use answer::respond;
-pub use arm::operation::{Needs, OPERATIONS, Operation, Row};
+pub use arm::operation::{OPERATIONS, Operation, OperationRow, RequiredAccess};
 pub use failure::Failure;
-pub use waits::Waits;
+pub use held_requests::HeldRequests;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -34,7 +34,7 @@ pub struct Web {
     /// Whether a proxy that the deployment controls writes the `X-Forwarded-Proto` of requests.
     pub behind_proxy: bool,
     /// Where requests of agents can be held; a Lambda function answers at once instead.
-    pub waits: Option<Arc<Waits>>,
+    pub held_requests: Option<Arc<HeldRequests>>,
 }
 
 /// All routes. `extra` are further ones, for the service's own token only.

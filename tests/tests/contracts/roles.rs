@@ -5,7 +5,7 @@ use model::{Name, Role, Scope, Uid, WorkspaceNames};
 use serde_json::{Value, json};
 use tests::api::{Api, SERVICE_TOKEN};
 use tests::harness::{Harness, auto, cluster_id, names};
-use web::{Needs, OPERATIONS, Row};
+use web::{OPERATIONS, OperationRow, RequiredAccess};
 use wire::RoleAssignmentRequest;
 
 /// A caller with one role in one scope, or none.
@@ -50,7 +50,7 @@ async fn callers(harness: &Harness) -> Vec<Caller> {
 }
 
 /// The path of an operation on what these callers have roles for.
-fn path(row: &Row) -> String {
+fn path(row: &OperationRow) -> String {
     let filled = row
         .path
         .replace("{subscriptionId}", "s")
@@ -64,7 +64,7 @@ fn path(row: &Row) -> String {
 }
 
 /// The scope that an operation's path is about.
-fn scope_of(row: &Row) -> Scope {
+fn scope_of(row: &OperationRow) -> Scope {
     let names = names();
     if row.path.contains("{workspaceName}") {
         Scope::from(&names)
@@ -75,11 +75,11 @@ fn scope_of(row: &Row) -> Scope {
     }
 }
 
-fn is_allowed(row: &Row, caller: &Caller) -> bool {
-    match row.needs {
-        Needs::Token => true,
-        Needs::Service => false,
-        Needs::Role(needed) => {
+fn is_allowed(row: &OperationRow, caller: &Caller) -> bool {
+    match row.requires {
+        RequiredAccess::Token => true,
+        RequiredAccess::Service => false,
+        RequiredAccess::Role(needed) => {
             caller.role.is_some_and(|role| role >= needed) && caller.scope.covers(&scope_of(row))
         }
     }
@@ -90,8 +90,8 @@ fn code(body: &Value) -> &str {
 }
 
 /// What deletes comes last, so that the others find something.
-fn in_order() -> Vec<&'static Row> {
-    let mut rows: Vec<&Row> = OPERATIONS.iter().collect();
+fn in_order() -> Vec<&'static OperationRow> {
+    let mut rows: Vec<&OperationRow> = OPERATIONS.iter().collect();
     rows.sort_by_key(|row| (row.method == Method::DELETE, !row.path.contains("workspaceName")));
     rows
 }

@@ -148,7 +148,7 @@ impl Bill {
         })
         .await;
         let gang: Vec<Node> =
-            self.nodes().await.into_iter().filter(|node| node.occupant().is_some()).collect();
+            self.nodes().await.into_iter().filter(|node| node.attempt().is_some()).collect();
         assert_eq!(gang.len(), width as usize);
         let mut keys = Vec::new();
         for (index, node) in gang.iter().enumerate() {

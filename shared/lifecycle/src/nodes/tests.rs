@@ -82,10 +82,10 @@ fn a_node_that_failed_is_shown_on_its_cluster() {
 
 #[test]
 fn a_node_leaves_with_or_without_the_end_of_its_job() {
-    let leave = |fixture: &Fixture, reason, ending: Option<&Ending>| {
-        fixture.react(|draft| leave(draft, &node_id(0), reason, ending))
+    let leave = |fixture: &Fixture, reason, end_reason: Option<&EndReason>| {
+        fixture.react(|draft| leave(draft, &node_id(0), reason, end_reason))
     };
-    let displaced = Ending::Displaced { node: node_id(0) };
+    let displaced = EndReason::DeallocatedRequeue { node: node_id(0) };
     let fixture = busy();
     assert_snapshot!(leave(&fixture, LeaveReason::ShrinkWhenDone, None), @r"
     replace node n0: leaving ShrinkWhenDone by @604860 with a#1
@@ -94,12 +94,12 @@ fn a_node_leaves_with_or_without_the_end_of_its_job() {
     log leaving n0 ShrinkWhenDone
     ");
     assert_snapshot!(leave(&fixture, LeaveReason::Shrink, Some(&displaced)), @r"
-    replace job a: running #1 on n0 (ending Displaced n0 @60 in 10 s)
+    replace job a: running #1 on n0 (ending DeallocatedRequeue n0 @60 in 10 s)
     replace node n0: leaving Shrink by @70 with a#1
     hint Autoscaler c
     notify n0
     log leaving n0 Shrink
-    log ending a#1 Displaced n0
+    log ending a#1 DeallocatedRequeue n0
     ");
     assert_snapshot!(leave(&fixture, LeaveReason::TooSlow, Some(&displaced)), @"refused: a node that is leaving cannot leave again");
     assert_snapshot!(leave(&fixture, LeaveReason::Lost, None), @r"

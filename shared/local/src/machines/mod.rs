@@ -293,7 +293,7 @@ impl ProcessMachines {
             return true;
         }
         process::give_notice(&self.options, &record, notice_seconds);
-        if let Err(error) = control.interruption(&record.instance, notice_seconds).await {
+        if let Err(error) = control.handle_interruption(&record.instance, notice_seconds).await {
             // As when EventBridge loses a notice: the agent was notified, too.
             tracing::warn!(%error, "the interruption notice was lost");
         }

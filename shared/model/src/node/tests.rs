@@ -50,7 +50,7 @@ fn states() -> [Node; 6] {
 
 /// The state that a transition leads to, from each state in turn.
 #[track_caller]
-fn check(transition: impl Fn(Node) -> Result<Node, Refused>, expected: [&str; 6]) {
+fn check(transition: impl Fn(Node) -> Result<Node, InvalidTransition>, expected: [&str; 6]) {
     let outcome = |node: Node| match transition(node.clone()) {
         Ok(after) => {
             assert_eq!((&after.id, after.version), (&node.id, node.version));
@@ -98,7 +98,7 @@ fn a_leaving_node_takes_only_a_more_pressing_reason() {
                 let node = running().leave(first, NOW).unwrap().leave(second, LATER);
                 assert_eq!(node.is_ok(), after > before, "{first:?} then {second:?}");
                 let Ok(node) = node else { continue };
-                assert_eq!(node.occupant(), Some(&attempt(1)), "it keeps what it runs");
+                assert_eq!(node.attempt(), Some(&attempt(1)), "it keeps what it runs");
                 assert_eq!(node.machine(), Some(&machine()));
             }
         }
@@ -109,11 +109,11 @@ fn a_leaving_node_takes_only_a_more_pressing_reason() {
 fn what_a_node_has_and_runs() {
     let machines = states().map(|node| node.machine().is_some());
     assert_eq!(machines, [false, true, true, true, true, true]);
-    let occupied = states().map(|node| node.occupant().is_some());
+    let occupied = states().map(|node| node.attempt().is_some());
     assert_eq!(occupied, [false, false, false, true, true, false]);
     let leaving_now = states().map(|node| node.is_leaving());
     assert_eq!(leaving_now, [false, false, false, false, true, false]);
-    assert_eq!(leaving().released(&attempt(1), NOW).unwrap().occupant(), None);
+    assert_eq!(leaving().released(&attempt(1), NOW).unwrap().attempt(), None);
     let launched = launching().leave(LeaveReason::TooSlow, NOW).unwrap();
     assert_eq!(launched.machine(), None, "it never had one");
 }

@@ -16,8 +16,8 @@ fn snapshot(nodes: Vec<Node>, jobs: Vec<Job>) -> RecoverySnapshot {
     RecoverySnapshot { cluster: manual_cluster(4), nodes, jobs, machines, listening_since }
 }
 
-fn lost(number: usize, ending: Option<Ending>) -> Action {
-    Action::Leave { node: node_id(number), reason: LeaveReason::Lost, ending }
+fn lost(number: usize, end_reason: Option<EndReason>) -> Action {
+    Action::Leave { node: node_id(number), reason: LeaveReason::Lost, end_reason }
 }
 
 #[track_caller]
@@ -36,8 +36,9 @@ fn an_instance_that_ended_takes_its_attempt_along() {
     let mut snapshot = snapshot(vec![node], vec![job]);
     check(&snapshot, 1, &[]);
     snapshot.machines.as_mut().unwrap()[0].running = false;
-    let ending = Ending::NodeLost { node: node_id(0), reason: "its machine has ended".into() };
-    check(&snapshot, 1, &[lost(0, Some(ending))]);
+    let end_reason =
+        EndReason::NodeLost { node: node_id(0), reason: "its machine has ended".into() };
+    check(&snapshot, 1, &[lost(0, Some(end_reason))]);
 }
 
 #[test]
@@ -90,7 +91,7 @@ fn a_launch_is_asked_for_again_and_given_up_in_the_end() {
     check(&snapshot, RELAUNCH_SECONDS, std::slice::from_ref(&again));
     check(&snapshot, limits::LAUNCH_DEADLINE_SECONDS - 1, &[again]);
     let plan = plan(&snapshot, NOW.plus_seconds(limits::LAUNCH_DEADLINE_SECONDS));
-    let slow = Action::Leave { node: node_id(0), reason: LeaveReason::TooSlow, ending: None };
+    let slow = Action::Leave { node: node_id(0), reason: LeaveReason::TooSlow, end_reason: None };
     assert_eq!(plan[0], slow);
     assert!(
         matches!(&plan[1], Action::RecordFailure { error } if error.code == "NodeLaunchTimeout")
@@ -105,12 +106,12 @@ fn an_attempt_over_its_wall_clock_is_ended_and_then_its_node_given_up() {
     node.seen_at = NOW.plus_seconds(late);
     let mut snapshot = snapshot(vec![node], vec![job]);
     check(&snapshot, late - 1, &[]);
-    let ending = Ending::WallClockExceeded;
+    let end_reason = EndReason::WallClockExceeded;
     let grace_seconds = limits::STOP_GRACE_SECONDS;
     let attempt = snapshot.jobs[0].live_attempt().unwrap();
-    let end = Action::EndAttempt { attempt, ending: ending.clone(), grace_seconds };
+    let end = Action::EndAttempt { attempt, end_reason: end_reason.clone(), grace_seconds };
     check(&snapshot, late, &[end]);
-    snapshot.jobs[0].end_attempt(ending, 10, NOW.plus_seconds(late));
+    snapshot.jobs[0].end_attempt(end_reason, 10, NOW.plus_seconds(late));
     let overdue = late + 10 + limits::STOP_REPORT_SECONDS;
     check(&snapshot, overdue - 1, &[]);
     check(&snapshot, overdue, &[lost(0, None)]);
@@ -152,14 +153,14 @@ fn a_single_silent_node_is_no_mass() {
 #[test]
 fn an_interrupted_node_is_lost_after_its_notice() {
     let (node, mut job) = busy();
-    job.end_attempt(Ending::Interrupted { node: node_id(0) }, 3600, NOW);
+    job.end_attempt(EndReason::Interrupted { node: node_id(0) }, 3600, NOW);
     let notice = 200;
     let deadline = NOW.plus_seconds(notice);
     let leaving = node.leave(LeaveReason::Interrupted, deadline).unwrap();
     let mut snapshot = snapshot(vec![leaving.clone()], vec![job]);
     let over = notice + limits::STOP_REPORT_SECONDS;
-    let ending = Ending::NodeLost { node: node_id(0), reason: "its notice is over".into() };
-    let lost = [lost(0, Some(ending))];
+    let end_reason = EndReason::NodeLost { node: node_id(0), reason: "its notice is over".into() };
+    let lost = [lost(0, Some(end_reason))];
     check(&snapshot, over - 1, &[]);
     check(&snapshot, over, &lost);
 
@@ -168,7 +169,7 @@ fn an_interrupted_node_is_lost_after_its_notice() {
     check(&snapshot, over, &[]);
     check(&snapshot, over + 1, &lost);
 
-    let attempt = leaving.occupant().unwrap().clone();
+    let attempt = leaving.attempt().unwrap().clone();
     snapshot.nodes = vec![leaving.released(&attempt, NOW).unwrap()];
     check(&snapshot, over + 1, &[]);
 }
@@ -187,9 +188,9 @@ fn a_wall_clock_is_not_held_against_a_node_that_could_not_be_heard() {
 #[test]
 fn only_members_that_have_not_ended_are_overdue() {
     let mut job = running_job("a", &[0, 1, 2], 100);
-    job.end_attempt(Ending::Terminated, 10, NOW);
+    job.end_attempt(EndReason::Terminated, 10, NOW);
     let attempt = job.live_attempt().unwrap();
-    job.member_ended(&attempt, &node_id(0), Ending::Terminated, NOW).unwrap();
+    job.member_ended(&attempt, &node_id(0), EndReason::Terminated, NOW).unwrap();
     let overdue = 10 + limits::STOP_REPORT_SECONDS;
     let mut nodes = vec![idle(0, NOW), running(1, "a"), running(2, "a")];
     nodes[2] = nodes[2].clone().leave(LeaveReason::Lost, NOW).unwrap();

@@ -3,7 +3,7 @@
 use super::Call;
 use axum::response::Response;
 use control::Error;
-use control::operations::Put;
+use control::operations::PutOutcome;
 use model::{Cluster, Name, Node};
 use wire::{NodeCounts, RemoteLogin};
 
@@ -39,8 +39,8 @@ impl Call<'_> {
         let request = wire::parse_cluster_create(&self.body)?;
         self.check_links(request.file_servers().map(|server| &server.names)).await?;
         match self.web.control.clusters.put(&names, &name, &request).await? {
-            Put::Accepted(started) => self.accepted(&started),
-            Put::Unchanged(cluster) => {
+            PutOutcome::Accepted(started) => self.accepted(&started),
+            PutOutcome::Unchanged(cluster) => {
                 let (cluster, counts) = self.web.control.clusters.with_counts(*cluster).await?;
                 self.cluster_body(&cluster, &counts)
             }

@@ -421,7 +421,7 @@ mod tests {
     fn nodes_count_from_the_moment_they_have_a_machine() {
         let leaving = |machine| NodeState::Leaving {
             machine,
-            occupant: None,
+            attempt: None,
             reason: LeaveReason::Shrink,
             deadline: at(9),
         };

@@ -93,7 +93,7 @@ impl Watch {
                 format!("instance {} of node {id} has the owner {owner:?}", machine.instance)
             })?;
         }
-        if let Some(attempt) = node.occupant() {
+        if let Some(attempt) = node.attempt() {
             let job = self.jobs.get(attempt.job.uid.as_str());
             let member = job.and_then(|job| job.attempt(attempt)?.member(&node.id));
             let runs = member.is_some_and(|it| it.progress != MemberProgress::Ended);
@@ -146,7 +146,7 @@ impl Watch {
         let Some(instance) = moment.cloud.get(&machine.instance) else { return Ok(()) };
         let silent = moment.now - instance.heard_at;
         let lease = limits::LEASE_SECONDS as i64 * 1000 - SLACK_MILLIS;
-        let ending = node.occupant().is_some_and(|attempt| {
+        let ending = node.attempt().is_some_and(|attempt| {
             let job = self.jobs.get(attempt.job.uid.as_str());
             job.and_then(|job| job.attempt(attempt)).is_some_and(|it| it.is_ending())
         });
@@ -164,7 +164,7 @@ impl Watch {
         let marked = self.clusters.values().any(|view| view.idle.contains_key(id));
         ensure(!marked, || format!("node {id} is gone but marked idle"))?;
         let Some(old) = old else { return Ok(()) };
-        if let Some(attempt) = old.occupant() {
+        if let Some(attempt) = old.attempt() {
             let job = self.jobs.get(attempt.job.uid.as_str());
             let member = job.and_then(|job| job.attempt(attempt)?.member(&old.id));
             ensure(member.is_none_or(|it| it.progress == MemberProgress::Ended), || {
