@@ -27,9 +27,9 @@ fn has_succeeded(operation: &Operation) -> bool {
 }
 
 fn request(node: &Node, attempt: Option<AttemptReport>) -> SyncRequest {
-    let machine = node.machine().expect("it has an instance");
+    let machine = node.instance().expect("it has an instance");
     SyncRequest {
-        instance: machine.instance.clone(),
+        instance: machine.id.clone(),
         address: machine.address.clone(),
         phase: NodePhase::Ready,
         attempt,
@@ -61,7 +61,7 @@ async fn running_on_one_node(seed: u64, job: &str) -> (Harness, Node) {
 #[tokio::test]
 async fn a_command_that_ended_before_the_notice_has_succeeded() {
     let (harness, node) = running_on_one_node(1, "a").await;
-    let instance = node.machine().unwrap().instance.clone();
+    let instance = node.instance().unwrap().id.clone();
     assert!(harness.environment.control.handle_interruption(&instance, 120).await.unwrap());
     report_end(&harness, &node, End::Exited { exit_code: 0 }).await;
     let job = harness.job("a").await;
@@ -173,7 +173,7 @@ async fn a_cluster_with_leaving_nodes_is_not_steady() {
     let (updated, _) = clusters.update(&names(), &Name::new("c"), update).await.unwrap();
     assert!(updated.allocation.resizing);
     let node = nodes(&harness).await.remove(0);
-    harness.environment.machines.state().stuck.insert(node.machine().unwrap().instance.clone());
+    harness.environment.machines.state().stuck.insert(node.instance().unwrap().id.clone());
     harness.run(3).await;
     assert!(nodes(&harness).await[0].is_leaving());
     assert!(clusters.get(&names(), &Name::new("c")).await.unwrap().0.allocation.resizing);
@@ -184,7 +184,7 @@ async fn an_instance_that_cannot_be_terminated_holds_up_nothing_else() {
     let harness = Harness::new(8).await;
     harness.put_cluster("c", &manual(2, "requeue")).await;
     harness.run(4).await;
-    let stuck = nodes(&harness).await.remove(0).machine().unwrap().instance.clone();
+    let stuck = nodes(&harness).await.remove(0).instance().unwrap().id.clone();
     harness.environment.machines.state().stuck.insert(stuck.clone());
     harness.scale("c", &manual(0, "requeue")).await.unwrap();
     harness.run(10).await;

@@ -22,7 +22,7 @@ async fn a_cluster_grows_with_its_queue_and_shrinks_to_zero() {
     harness.put_cluster("c", &auto(0, 2)).await;
     harness.run(2).await;
     assert!(nodes(&harness, "c").await.is_empty());
-    assert!(harness.environment.table().scheduled().await.unwrap().is_empty(), "it is dormant");
+    assert!(harness.environment.table().scheduled_targets().await.unwrap().is_empty(), "it is dormant");
     for name in ["a", "b", "c"] {
         harness.submit(&JobSpec::new(name, "c")).await.unwrap();
     }
@@ -35,7 +35,7 @@ async fn a_cluster_grows_with_its_queue_and_shrinks_to_zero() {
     assert!(nodes(&harness, "c").await.is_empty());
     assert!(harness.environment.machines.running().is_empty());
     assert!(
-        harness.environment.table().scheduled().await.unwrap().is_empty(),
+        harness.environment.table().scheduled_targets().await.unwrap().is_empty(),
         "it is dormant again"
     );
 }
@@ -211,7 +211,7 @@ async fn deleting_a_workspace_takes_everything_along() {
     let error = control.workspaces.get(&names()).await.unwrap_err();
     assert!(error.to_string().starts_with("WorkspaceNotFound"), "{error}");
     assert!(harness.environment.machines.running().is_empty());
-    assert!(harness.environment.table().scheduled().await.unwrap().is_empty());
+    assert!(harness.environment.table().scheduled_targets().await.unwrap().is_empty());
 }
 
 #[tokio::test(start_paused = true)]
@@ -255,7 +255,7 @@ async fn a_job_that_cannot_be_run_has_failed_at_once() {
     assert_eq!((*started_at, *ended_at), (job.submitted_at, job.submitted_at));
     assert_eq!(error.code, "ToolkitNotProvided");
     assert!(
-        harness.environment.table().scheduled().await.unwrap().is_empty(),
+        harness.environment.table().scheduled_targets().await.unwrap().is_empty(),
         "it woke the cluster"
     );
     harness.put_job("j", &body).await.expect("the same again changes nothing");
@@ -281,7 +281,7 @@ async fn a_cluster_that_cannot_be_had_says_so_and_gets_no_nodes() {
     let (cluster, _) = control.clusters.get(&names(), &model::Name::new("c")).await.unwrap();
     assert_eq!(cluster.errors[0].code, "MountNotProvided");
     harness.run(5).await;
-    assert!(harness.environment.table().scheduled().await.unwrap().is_empty(), "it is dormant");
+    assert!(harness.environment.table().scheduled_targets().await.unwrap().is_empty(), "it is dormant");
     harness.submit(&JobSpec::new("j", "c")).await.unwrap();
     harness.run(60).await;
     assert!(nodes(&harness, "c").await.is_empty());
@@ -334,7 +334,7 @@ async fn a_file_server_that_cannot_be_provisioned_says_so_and_can_be_tried_again
     let state = control.operations.get(&operation, None).await.unwrap().state;
     let model::OperationState::Failed { error, .. } = state else { panic!("{state:?}") };
     assert_eq!(error.code, "FileServerProvisioningFailed");
-    assert!(harness.environment.table().scheduled().await.unwrap().is_empty());
+    assert!(harness.environment.table().scheduled_targets().await.unwrap().is_empty());
 
     std::fs::remove_file(root).unwrap();
     let again = put().await;

@@ -46,7 +46,7 @@ async fn snapshot(
     let ceiling = if cluster.is_deleting() { u32::MAX } else { cluster.scale.ceiling() };
     let nodes = context.table.nodes(reference).await?;
     let depth = limits::MAX_NODES_PER_CLUSTER as usize;
-    let queue = context.table.startable(reference, ceiling, depth).await?;
+    let queue = context.table.queue_head(reference, ceiling, depth).await?;
     let queued = queue.into_iter().map(|entry| entry.node_count).collect();
     let strays = match nodes.is_empty() {
         true => running_instances(context, reference).await?,
@@ -63,5 +63,5 @@ async fn running_instances(
     reference: &ClusterRef,
 ) -> Result<Vec<String>, Error> {
     let found = context.machines.find(reference).await?;
-    Ok(found.into_iter().filter(|found| found.running).map(|found| found.instance).collect())
+    Ok(found.into_iter().filter(|found| found.running).map(|found| found.id).collect())
 }

@@ -8,7 +8,7 @@ use crate::context::replan;
 use crate::{Context, Error};
 use lifecycle::actions::{self, ClusterRead, LaunchIds};
 use lifecycle::{Draft, LaunchRequest, capacity, nodes};
-use model::{Cluster, ClusterRef, Machine, Node, NodeId, ResourceError};
+use model::{Cluster, ClusterRef, Instance, Node, NodeId, ResourceError};
 use scheduler::Action;
 
 /// What became of a plan.
@@ -116,8 +116,8 @@ fn launch_ids(context: &Context, cluster: &Cluster, action: &Action) -> Option<L
 async fn remove(context: &Context, cluster: &Cluster, id: &NodeId) -> Result<(), Error> {
     let reference = cluster.reference();
     let Some(node) = context.table.node(&reference, id).await? else { return Ok(()) };
-    if let Some(machine) = node.machine() {
-        let instances = [machine.instance.clone()];
+    if let Some(instance) = node.instance() {
+        let instances = [instance.id.clone()];
         let ended = context.machines.terminate(&reference, &instances).await?;
         if !ended.contains(&instances[0]) {
             return Ok(());
@@ -140,8 +140,8 @@ async fn remove(context: &Context, cluster: &Cluster, id: &NodeId) -> Result<(),
 /// intended; what is unknown stays intended and is asked for again.
 async fn bring_up(context: &Context, request: LaunchRequest) -> Result<(), Error> {
     let outcome = context.machines.launch(&request).await?;
-    for (id, machine) in &outcome.launched {
-        record_instance(context, &request.cluster, id, machine).await?;
+    for (id, instance) in &outcome.launched {
+        record_instance(context, &request.cluster, id, instance).await?;
     }
     let Some(error) = outcome.refused else { return Ok(()) };
     let came = |id: &&NodeId| outcome.launched.iter().all(|(launched, _)| launched != *id);
@@ -166,13 +166,13 @@ async fn record_instance(
     context: &Context,
     cluster: &ClusterRef,
     id: &NodeId,
-    machine: &Machine,
+    instance: &Instance,
 ) -> Result<(), Error> {
     replan(|| async {
         let Some(node) = context.table.node(cluster, id).await? else { return Ok(Vec::new()) };
         let mut draft = context.draft();
         draft.read_node(node);
-        capacity::launched(&mut draft, id, machine.clone());
+        capacity::launched(&mut draft, id, instance.clone());
         context.commit(draft).await
     })
     .await?;

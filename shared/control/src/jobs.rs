@@ -178,7 +178,7 @@ impl Jobs {
             return Ok(Vec::new());
         }
         let ceiling = cluster.scale.ceiling();
-        if !self.context.table.startable(&reference, ceiling, 1).await?.is_empty() {
+        if !self.context.table.queue_head(&reference, ceiling, 1).await?.is_empty() {
             return Ok(Vec::new());
         }
         let nodes = self.context.table.nodes_named(&reference, &idle).await?;

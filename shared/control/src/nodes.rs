@@ -4,7 +4,7 @@ use crate::context::replan;
 use crate::{ApiError, ApiErrorKind, Context, Error, Function};
 use lifecycle::report::{self, DesiredState};
 use lifecycle::{Draft, jobs};
-use model::{ClusterRef, Job, JobState, Machine, Node, NodeId, NodeState, Target, limits};
+use model::{ClusterRef, Instance, Job, JobState, Node, NodeId, NodeState, Target, limits};
 use protocol::{AttemptReport, Desired, NodePhase, Progress, SyncRequest, SyncResponse};
 
 /// In how many tries a node that becomes free is given the next job in the same commit. Where many
@@ -35,7 +35,7 @@ impl Nodes {
         id: &NodeId,
         request: &SyncRequest,
     ) -> Result<SyncResponse, Error> {
-        if Machine::parse(&request.instance, &request.address).is_none() {
+        if Instance::parse(&request.instance, &request.address).is_none() {
             let message = "instance must be a plain id, and address an IP address";
             return Err(Error::invalid("InvalidNode", message));
         }
@@ -121,7 +121,7 @@ impl Nodes {
     /// A job that was queued after the queue had been read, and before the node was free, was seen
     /// by nobody. The schedule comes to it too, if this fails.
     async fn hint_if_queued(&self, cluster: &ClusterRef) {
-        let queue = self.context.table.startable(cluster, u32::MAX, 1).await;
+        let queue = self.context.table.queue_head(cluster, u32::MAX, 1).await;
         if queue.is_ok_and(|queue| !queue.is_empty()) {
             let target = Target::Cluster { cluster: cluster.clone() };
             self.context.hint(Function::Dispatcher, &target).await;
@@ -137,7 +137,7 @@ impl Nodes {
         id: &NodeId,
         compose: bool,
     ) -> Result<bool, Error> {
-        let queue = self.context.table.startable(cluster, u32::MAX, 1).await?;
+        let queue = self.context.table.queue_head(cluster, u32::MAX, 1).await?;
         let Some(head) = queue.first() else { return Ok(false) };
         let job = match compose && head.node_count == 1 {
             true => self.context.table.job(&head.job).await?,

@@ -49,8 +49,8 @@ async fn snapshot(
     context: &Context,
     reference: &ClusterRef,
 ) -> Result<Option<RecoverySnapshot>, Error> {
-    let machines = match context.machines.find(reference).await {
-        Ok(machines) => Some(machines),
+    let instances = match context.machines.find(reference).await {
+        Ok(instances) => Some(instances),
         Err(error) => {
             tracing::warn!(cluster = reference.name, %error, "instances could not be listed");
             None
@@ -66,7 +66,7 @@ async fn snapshot(
     }
     let jobs = context.table.jobs_named(&running).await?;
     let listening_since = context.uptime.reachable_since(context.now());
-    Ok(Some(RecoverySnapshot { cluster, nodes, jobs, machines, listening_since }))
+    Ok(Some(RecoverySnapshot { cluster, nodes, jobs, instances, listening_since }))
 }
 
 impl Control {

@@ -11,7 +11,7 @@ use model::Target;
 pub async fn visit(context: &Context, function: Function) -> Result<usize, Error> {
     let now = context.now();
     context.uptime.reachable_since(now);
-    let targets = context.table.scheduled().await?;
+    let targets = context.table.scheduled_targets().await?;
     let served = targets.iter().filter(|target| serves(function, target));
     let mut hinted = 0;
     for target in served {

@@ -105,7 +105,7 @@ fn the_largest_launch_and_any_answer_to_it() {
     for up in 0..=count {
         let mut answer = draft(Some(cluster.clone()), vec![], (0..count).map(node).collect());
         for (number, id) in ids[..up].iter().enumerate() {
-            capacity::launched(&mut answer, id, machine(number));
+            capacity::launched(&mut answer, id, instance(number));
         }
         if up < count {
             capacity::withdrawn(&mut answer, &ids[up..], error("NoCapacity"));
@@ -118,7 +118,7 @@ fn the_largest_launch_and_any_answer_to_it() {
 #[test]
 fn the_largest_gang_is_asked_to_end_and_ends() {
     let mut nodes = idle_gang();
-    let addresses = |node: &Node| (node.id.clone(), node.machine().unwrap().address.clone());
+    let addresses = |node: &Node| (node.id.clone(), node.instance().unwrap().address.clone());
     let mut gang = job("a", limits::MAX_GANG_NODES);
     gang.start(nodes.iter().map(addresses).collect(), NOW).unwrap();
     let attempt = gang.live_attempt().unwrap();
@@ -332,7 +332,7 @@ fn reports_without_end_are_cut() {
     let text = || "\u{1}".repeat(limits::MAX_BODY_BYTES / 8);
     let details = vec![(text(), text()), ("n".into(), text())];
     let problem = Problem { code: "C".into(), message: text(), details };
-    let preparing = launching(0, "l").launched(machine(0), NOW).unwrap();
+    let preparing = launching(0, "l").launched(instance(0), NOW).unwrap();
     let fixture = Fixture::of(manual_cluster(1), vec![], vec![preparing]);
     let failed = NodePhase::Failed { problem: problem.clone() };
     fixture.observe(0, &request(0, failed)).unwrap();

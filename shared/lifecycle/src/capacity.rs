@@ -4,7 +4,7 @@ use crate::change::{Event, LaunchRequest};
 use crate::draft::Draft;
 use crate::{nodes, resources};
 use model::{
-    Allocation, Cluster, InvalidTransition, LaunchId, Machine, Node, NodeId, ResourceError,
+    Allocation, Cluster, Instance, InvalidTransition, LaunchId, Node, NodeId, ResourceError,
     VmPriority, limits,
 };
 
@@ -57,10 +57,10 @@ pub fn relaunch(
 
 /// Instances came up. A node that registered by itself already, or is unwanted by now, is left as
 /// it is.
-pub fn launched(draft: &mut Draft, id: &NodeId, machine: Machine) {
+pub fn launched(draft: &mut Draft, id: &NodeId, instance: Instance) {
     if draft.node(id).is_some_and(|node| nodes::is_launching(&node.state)) {
         // Refused: it is not launching, which was just ruled out.
-        let _ = nodes::register(draft, id, machine);
+        let _ = nodes::register(draft, id, instance);
     }
 }
 

@@ -276,7 +276,7 @@ fn write_node(writes: &mut Writes, usage: &mut Usage, it: &Tracked<Node>) {
         && *new == (Node { seen_at: new.seen_at, ..old.clone() })
     {
         if new.seen_at > old.seen_at {
-            writes.seen(old, new.seen_at);
+            writes.set_seen_at(old, new.seen_at);
         }
         return;
     }
@@ -289,13 +289,13 @@ fn write_node(writes: &mut Writes, usage: &mut Usage, it: &Tracked<Node>) {
         (true, false) => writes.unmark_idle(cluster, id),
         (true, true) | (false, false) => {}
     }
-    let instance = |node: &Node| Some(node.machine()?.instance.clone());
+    let instance = |node: &Node| Some(node.instance()?.id.clone());
     match (it.before.as_ref().and_then(instance), it.after.as_ref().and_then(instance)) {
         (None, Some(instance)) => {
             let (cluster, node) = (cluster.clone(), id.clone());
-            writes.own_instance(&InstanceOwner { instance, cluster, node });
+            writes.put_instance_owner(&InstanceOwner { instance, cluster, node });
         }
-        (Some(instance), None) => writes.disown_instance(&instance),
+        (Some(instance), None) => writes.delete_instance_owner(&instance),
         (Some(_), Some(_)) | (None, None) => {}
     }
     match (&it.before, &it.after) {

@@ -60,7 +60,7 @@ pub fn start(
     let now = draft.now;
     let mut gang = Vec::with_capacity(nodes.len());
     for id in nodes {
-        let address = draft.node(id).and_then(|node| node.machine()).map(|it| it.address.clone());
+        let address = draft.node(id).and_then(|node| node.instance()).map(|it| it.address.clone());
         gang.push((id.clone(), address.unwrap_or_default()));
     }
     let job = draft.job_mut(&entry.job)?;

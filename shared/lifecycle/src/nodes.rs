@@ -5,7 +5,7 @@ use crate::change::{Event, Function};
 use crate::draft::Draft;
 use crate::members::{self, NodeDisposition};
 use model::{
-    Backoff, EndReason, InvalidTransition, LeaveReason, Machine, NodeId, NodeState, ResourceError,
+    Backoff, EndReason, Instance, InvalidTransition, LeaveReason, NodeId, NodeState, ResourceError,
     limits,
 };
 
@@ -13,9 +13,13 @@ use model::{
 ///
 /// # Errors
 /// When it is not launching any more.
-pub fn register(draft: &mut Draft, id: &NodeId, machine: Machine) -> Result<(), InvalidTransition> {
+pub fn register(
+    draft: &mut Draft,
+    id: &NodeId,
+    instance: Instance,
+) -> Result<(), InvalidTransition> {
     let now = draft.now;
-    draft.change_node(id, |node| node.launched(machine, now))
+    draft.change_node(id, |node| node.launched(instance, now))
 }
 
 /// Mounts and set-up task are done: the node takes jobs. Launches work again.
@@ -149,7 +153,7 @@ pub fn removed(draft: &mut Draft, id: &NodeId) -> Result<(), InvalidTransition> 
     let cluster = node.cluster.clone();
     match node.attempt().cloned() {
         Some(attempt) => {
-            let reason = "its machine has ended".to_owned();
+            let reason = "its instance has ended".to_owned();
             let end_reason = EndReason::NodeLost { node: id.clone(), reason };
             members::ended(draft, &attempt, id, &end_reason, NodeDisposition::Remove)?;
         }

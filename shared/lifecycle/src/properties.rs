@@ -210,7 +210,7 @@ impl Harness {
         let refused: Vec<NodeId> = refused.iter().map(|node| node.id.clone()).collect();
         let answer = |draft: &mut Draft| {
             for node in launched {
-                capacity::launched(draft, &node.id, machine(number_of(node)));
+                capacity::launched(draft, &node.id, instance(number_of(node)));
             }
             if !refused.is_empty() {
                 capacity::withdrawn(draft, &refused, error("NoCapacity"));
@@ -250,15 +250,15 @@ impl Harness {
         let gone = gone.and_then(|index| self.nth_node(index)).map(|node| node.id);
         let nodes = self.fixture.nodes();
         let found = |node: &Node| {
-            let instance = node.machine()?.instance.clone();
+            let id = node.instance()?.id.clone();
             let running = Some(&node.id) != gone.as_ref();
-            Some(recovery::FoundMachine { instance, launch: node.launch.clone(), running })
+            Some(recovery::FoundInstance { id, launch: node.launch.clone(), running })
         };
-        let machines = Some(nodes.iter().filter_map(found).collect());
+        let instances = Some(nodes.iter().filter_map(found).collect());
         let jobs = self.fixture.jobs();
         let listening_since = Timestamp(0);
         let snapshot =
-            recovery::RecoverySnapshot { cluster, nodes, jobs, machines, listening_since };
+            recovery::RecoverySnapshot { cluster, nodes, jobs, instances, listening_since };
         // A node may be given up by several policies: the first step does it.
         for action in recovery::plan(&snapshot, self.fixture.now) {
             self.action(&action);

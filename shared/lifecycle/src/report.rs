@@ -4,7 +4,7 @@ use crate::draft::Draft;
 use crate::members::{self, NodeDisposition};
 use crate::nodes;
 use model::{
-    AttemptPhase, AttemptRef, EndReason, InvalidTransition, Job, LeaveReason, Machine, Node,
+    AttemptPhase, AttemptRef, EndReason, Instance, InvalidTransition, Job, LeaveReason, Node,
     NodeId, NodeState, ResourceError, Timestamp, error::shortened, limits,
 };
 use protocol::{AttemptKey, AttemptReport, End, NodePhase, Problem, Progress, SyncRequest};
@@ -76,9 +76,8 @@ fn note_life(
     let now = draft.now;
     let Some(node) = draft.node(id) else { return Ok(()) };
     if nodes::is_launching(&node.state) {
-        let machine =
-            Machine { instance: request.instance.clone(), address: request.address.clone() };
-        return nodes::register(draft, id, machine);
+        let instance = Instance { id: request.instance.clone(), address: request.address.clone() };
+        return nodes::register(draft, id, instance);
     }
     if now.seconds_since(node.seen_at) < limits::HEARTBEAT_SECONDS / 2 {
         return Ok(());

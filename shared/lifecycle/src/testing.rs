@@ -13,7 +13,7 @@ use crate::actions::{self, LaunchIds};
 use crate::{Change, Draft, Refusal, report};
 use futures::executor::block_on;
 use model::{
-    AttemptRef, Cluster, ClusterRef, EndReason, InvalidTransition, Job, Machine, Node, NodeId,
+    AttemptRef, Cluster, ClusterRef, EndReason, Instance, InvalidTransition, Job, Node, NodeId,
     QueueEntry, Quota, Target, Timestamp,
 };
 use protocol::{AttemptReport, End, NodePhase, Problem, Progress, SyncRequest};
@@ -96,7 +96,7 @@ impl Fixture {
     }
 
     pub fn queue(&self) -> Vec<QueueEntry> {
-        block_on(self.table.startable(&Self::cluster_ref(), u32::MAX, 1000)).expect("memory")
+        block_on(self.table.queue_head(&Self::cluster_ref(), u32::MAX, 1000)).expect("memory")
     }
 
     pub fn idle_nodes(&self) -> Vec<NodeId> {
@@ -104,7 +104,7 @@ impl Fixture {
     }
 
     pub fn scheduled(&self) -> Vec<Target> {
-        block_on(self.table.scheduled()).expect("memory")
+        block_on(self.table.scheduled_targets()).expect("memory")
     }
 
     /// A draft of everything that is stored.
@@ -265,7 +265,7 @@ pub fn gang(name: &str, numbers: &[usize]) -> (Job, Vec<Node>) {
 
 /// A request of the node of that number without news.
 pub fn request(number: usize, phase: NodePhase) -> SyncRequest {
-    let Machine { instance, address } = machine(number);
+    let Instance { id: instance, address } = instance(number);
     SyncRequest { instance, address, phase, attempt: None, interruption_notice_seconds: None }
 }
 

@@ -93,7 +93,7 @@ fn new_group(draft: &Draft, new: NewGroup, uid: Uid) -> ResourceGroup {
 /// A subscription exists as soon as something is created in it.
 fn create_group(draft: &mut Draft, group: &ResourceGroup) {
     draft.writes().create(group);
-    draft.writes().know_subscription(&Subscription { id: group.subscription.clone() });
+    draft.writes().put_subscription(&Subscription { id: group.subscription.clone() });
 }
 
 /// `group` is the workspace's resource group; where there is none it is created too, so that clients

@@ -41,7 +41,7 @@ pub use job::{
 pub use mount::{
     AzureBlobFileSystem, AzureFileShare, FileServerMount, MountPoint, MountVolumes, UnmanagedMount,
 };
-pub use node::{LeaveReason, Machine, Node, NodeState};
+pub use node::{Instance, LeaveReason, Node, NodeState};
 pub use operation::{Operation, OperationState};
 pub use secret::{KeyVaultSecretReference, ResourceId, SecretValue, SecretVariable};
 pub use spec::{

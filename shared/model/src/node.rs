@@ -29,19 +29,20 @@ pub struct Node {
 
 /// What runs the node: an EC2 instance, or an agent process on this machine.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Machine {
-    pub instance: String,
+pub struct Instance {
+    #[serde(rename = "instance")]
+    pub id: String,
     /// The private address at which the other nodes of a job reach it.
     pub address: String,
 }
 
-impl Machine {
+impl Instance {
     /// What an agent says of its own: a plain id and an IP address, as both are kept with the node
     /// and with the jobs that it runs.
-    pub fn parse(instance: &str, address: &str) -> Option<Self> {
+    pub fn parse(id: &str, address: &str) -> Option<Self> {
         let is_address = address.parse::<IpAddr>().is_ok();
-        let machine = || Self { instance: instance.to_owned(), address: address.to_owned() };
-        (is_address && is_plain_id(instance)).then(machine)
+        let instance = || Self { id: id.to_owned(), address: address.to_owned() };
+        (is_address && is_plain_id(id)).then(instance)
     }
 }
 
@@ -52,15 +53,18 @@ pub enum NodeState {
         deadline: Timestamp,
     },
     Preparing {
-        machine: Machine,
+        #[serde(rename = "machine")]
+        instance: Instance,
         deadline: Timestamp,
     },
     Idle {
-        machine: Machine,
+        #[serde(rename = "machine")]
+        instance: Instance,
         since: Timestamp,
     },
     Running {
-        machine: Machine,
+        #[serde(rename = "machine")]
+        instance: Instance,
         attempt: AttemptRef,
         since: Timestamp,
         /// When the attempt ends at the latest, by the wall clock of its job.
@@ -68,14 +72,16 @@ pub enum NodeState {
     },
     /// Takes no new job. With an attempt it stays until that attempt has ended on it.
     Leaving {
-        machine: Option<Machine>,
+        #[serde(rename = "machine")]
+        instance: Option<Instance>,
         #[serde(rename = "occupant")]
         attempt: Option<AttemptRef>,
         reason: LeaveReason,
         deadline: Timestamp,
     },
     Unusable {
-        machine: Machine,
+        #[serde(rename = "machine")]
+        instance: Instance,
         since: Timestamp,
         error: ResourceError,
     },
@@ -135,14 +141,14 @@ impl Node {
         }
     }
 
-    pub fn machine(&self) -> Option<&Machine> {
+    pub fn instance(&self) -> Option<&Instance> {
         match &self.state {
             NodeState::Launching { .. } => None,
-            NodeState::Preparing { machine, .. }
-            | NodeState::Idle { machine, .. }
-            | NodeState::Running { machine, .. }
-            | NodeState::Unusable { machine, .. } => Some(machine),
-            NodeState::Leaving { machine, .. } => machine.as_ref(),
+            NodeState::Preparing { instance, .. }
+            | NodeState::Idle { instance, .. }
+            | NodeState::Running { instance, .. }
+            | NodeState::Unusable { instance, .. } => Some(instance),
+            NodeState::Leaving { instance, .. } => instance.as_ref(),
         }
     }
 
@@ -183,23 +189,27 @@ impl Node {
     }
 
     /// The machine exists (it answered the launch, or spoke for itself).
-    pub fn launched(mut self, machine: Machine, now: Timestamp) -> Result<Self, InvalidTransition> {
+    pub fn launched(
+        mut self,
+        instance: Instance,
+        now: Timestamp,
+    ) -> Result<Self, InvalidTransition> {
         match self.state {
             NodeState::Launching { .. } => {
                 let deadline = now.plus_seconds(limits::PREPARE_DEADLINE_SECONDS);
-                self.state = NodeState::Preparing { machine, deadline };
+                self.state = NodeState::Preparing { instance, deadline };
                 self.seen_at = self.seen_at.max(now);
                 Ok(self)
             }
-            _ => Err(self.refuse("take a machine")),
+            _ => Err(self.refuse("take an instance")),
         }
     }
 
     /// Mounts and setup task are done.
     pub fn prepared(mut self, now: Timestamp) -> Result<Self, InvalidTransition> {
         match self.state {
-            NodeState::Preparing { machine, .. } => {
-                self.state = NodeState::Idle { machine, since: now };
+            NodeState::Preparing { instance, .. } => {
+                self.state = NodeState::Idle { instance, since: now };
                 Ok(self)
             }
             _ => Err(self.refuse("become idle")),
@@ -213,8 +223,8 @@ impl Node {
         now: Timestamp,
     ) -> Result<Self, InvalidTransition> {
         match self.state {
-            NodeState::Preparing { machine, .. } | NodeState::Idle { machine, .. } => {
-                self.state = NodeState::Unusable { machine, since: now, error };
+            NodeState::Preparing { instance, .. } | NodeState::Idle { instance, .. } => {
+                self.state = NodeState::Unusable { instance, since: now, error };
                 Ok(self)
             }
             _ => Err(self.refuse("become unusable")),
@@ -228,8 +238,8 @@ impl Node {
         now: Timestamp,
     ) -> Result<Self, InvalidTransition> {
         match self.state {
-            NodeState::Idle { machine, .. } => {
-                self.state = NodeState::Running { machine, attempt, since: now, ends_by };
+            NodeState::Idle { instance, .. } => {
+                self.state = NodeState::Running { instance, attempt, since: now, ends_by };
                 Ok(self)
             }
             _ => Err(self.refuse("take a job")),
@@ -243,14 +253,14 @@ impl Node {
         now: Timestamp,
     ) -> Result<Self, InvalidTransition> {
         match self.state {
-            NodeState::Running { machine, attempt, .. } if attempt == *from => {
-                self.state = NodeState::Idle { machine, since: now };
+            NodeState::Running { instance, attempt, .. } if attempt == *from => {
+                self.state = NodeState::Idle { instance, since: now };
                 Ok(self)
             }
-            NodeState::Leaving { machine, attempt: Some(attempt), reason, deadline }
+            NodeState::Leaving { instance, attempt: Some(attempt), reason, deadline }
                 if attempt == *from =>
             {
-                self.state = NodeState::Leaving { machine, attempt: None, reason, deadline };
+                self.state = NodeState::Leaving { instance, attempt: None, reason, deadline };
                 Ok(self)
             }
             _ => Err(self.refuse("be released")),
@@ -263,18 +273,18 @@ impl Node {
         reason: LeaveReason,
         deadline: Timestamp,
     ) -> Result<Self, InvalidTransition> {
-        let (machine, attempt) = match self.state {
+        let (instance, attempt) = match self.state {
             NodeState::Launching { .. } => (None, None),
-            NodeState::Preparing { machine, .. }
-            | NodeState::Idle { machine, .. }
-            | NodeState::Unusable { machine, .. } => (Some(machine), None),
-            NodeState::Running { machine, attempt, .. } => (Some(machine), Some(attempt)),
+            NodeState::Preparing { instance, .. }
+            | NodeState::Idle { instance, .. }
+            | NodeState::Unusable { instance, .. } => (Some(instance), None),
+            NodeState::Running { instance, attempt, .. } => (Some(instance), Some(attempt)),
             NodeState::Leaving { reason: present, .. } if present.urgency() >= reason.urgency() => {
                 return Err(self.refuse("leave again"));
             }
-            NodeState::Leaving { machine, attempt, .. } => (machine, attempt),
+            NodeState::Leaving { instance, attempt, .. } => (instance, attempt),
         };
-        self.state = NodeState::Leaving { machine, attempt, reason, deadline };
+        self.state = NodeState::Leaving { instance, attempt, reason, deadline };
         Ok(self)
     }
 

@@ -45,7 +45,7 @@ pub fn plan(
     if snapshot.cluster.is_deleting() {
         return plan_deletion(snapshot, now);
     }
-    let wanted = wanted_nodes(snapshot, settings, now);
+    let wanted = desired_nodes(snapshot, settings, now);
     let mut actions = removals(&snapshot.nodes, now);
     actions.extend(grow(snapshot, wanted, now));
     actions.extend(shrink::plan(snapshot, wanted, settings, now));
@@ -64,7 +64,7 @@ fn strays(snapshot: &CapacitySnapshot) -> Vec<Action> {
 }
 
 /// How many nodes there should be now.
-pub fn wanted_nodes(
+pub fn desired_nodes(
     snapshot: &CapacitySnapshot,
     settings: CapacitySettings,
     now: Timestamp,

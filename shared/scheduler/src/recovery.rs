@@ -18,7 +18,7 @@ pub struct RecoverySnapshot {
     /// The jobs that run on these nodes.
     pub jobs: Vec<Job>,
     /// Instances tagged as this cluster's; `None` when they could not be listed.
-    pub machines: Option<Vec<FoundMachine>>,
+    pub instances: Option<Vec<FoundInstance>>,
     /// Since when nodes can reach the control plane: a lease does not run while nobody listens.
     pub listening_since: Timestamp,
 }
@@ -28,9 +28,9 @@ impl RecoverySnapshot {
         self.jobs.iter().filter_map(|job| Some((job, job.state.attempt()?)))
     }
 
-    fn described(&self, node: &Node) -> Option<&FoundMachine> {
-        let machine = node.machine()?;
-        self.machines.iter().flatten().find(|found| found.instance == machine.instance)
+    fn described(&self, node: &Node) -> Option<&FoundInstance> {
+        let instance = node.instance()?;
+        self.instances.iter().flatten().find(|found| found.id == instance.id)
     }
 
     /// For how many seconds a node has been silent while the control plane was reachable.
@@ -41,8 +41,8 @@ impl RecoverySnapshot {
 
 /// An instance as the cloud describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FoundMachine {
-    pub instance: String,
+pub struct FoundInstance {
+    pub id: String,
     pub launch: LaunchId,
     pub running: bool,
 }
@@ -57,14 +57,14 @@ pub fn plan(snapshot: &RecoverySnapshot, now: Timestamp) -> Vec<Action> {
     actions.extend(unanswered_launches(snapshot, now));
     actions.extend(overdue_attempts(snapshot, now));
     actions.extend(overdue_endings(snapshot, now));
-    actions.extend(stray_machines(snapshot));
+    actions.extend(stray_instances(snapshot));
     actions
 }
 
 /// Nodes whose instance has ended, or that were silent for too long.
 fn lost_nodes(snapshot: &RecoverySnapshot, now: Timestamp) -> Vec<Action> {
     let lease_over = |node: &&Node| {
-        node.machine().is_some() && snapshot.silence(node, now) > limits::LEASE_SECONDS
+        node.instance().is_some() && snapshot.silence(node, now) > limits::LEASE_SECONDS
     };
     let silent = snapshot.nodes.iter().filter(lease_over).count();
     // Many at once: more likely our own outage than theirs.
@@ -92,14 +92,14 @@ fn loss(snapshot: &RecoverySnapshot, node: &Node, mass: bool, now: Timestamp) ->
     if let NodeState::Leaving { reason: LeaveReason::Lost, .. } = node.state {
         return None;
     }
-    node.machine()?;
+    node.instance()?;
     let described = snapshot.described(node);
     if described.is_some_and(|found| !found.running) {
-        return Some("its machine has ended".to_owned());
+        return Some("its instance has ended".to_owned());
     }
     let silent = snapshot.silence(node, now);
     // Not listed at all is no answer either.
-    let may_run = described.is_some() || snapshot.machines.is_none();
+    let may_run = described.is_some() || snapshot.instances.is_none();
     let patience = if may_run || mass { limits::SILENCE_SECONDS } else { limits::LEASE_SECONDS };
     if silent > patience {
         return Some(format!("it was silent for {silent} s"));
@@ -208,19 +208,19 @@ fn overdue_endings(snapshot: &RecoverySnapshot, now: Timestamp) -> Vec<Action> {
 }
 
 /// Machines that no node owns, and that no launch in progress will own.
-fn stray_machines(snapshot: &RecoverySnapshot) -> Vec<Action> {
-    let owned = |found: &FoundMachine| {
-        snapshot.nodes.iter().any(|node| match node.machine() {
-            Some(machine) => machine.instance == found.instance,
+fn stray_instances(snapshot: &RecoverySnapshot) -> Vec<Action> {
+    let owned = |found: &FoundInstance| {
+        snapshot.nodes.iter().any(|node| match node.instance() {
+            Some(instance) => instance.id == found.id,
             None => node.launch == found.launch,
         })
     };
     snapshot
-        .machines
+        .instances
         .iter()
         .flatten()
         .filter(|found| found.running && !owned(found))
-        .map(|found| Action::TerminateStray { instance: found.instance.clone() })
+        .map(|found| Action::TerminateStray { instance: found.id.clone() })
         .collect()
 }
 

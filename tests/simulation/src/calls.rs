@@ -110,7 +110,7 @@ impl History {
 async fn reconcile_scheduled(control: &Control, function: usize) -> Result<(), control::Error> {
     let context = &control.context;
     context.uptime.reachable_since(context.now());
-    for target in context.table.scheduled().await? {
+    for target in context.table.scheduled_targets().await? {
         control.reconcile(FUNCTIONS[function], &target).await?;
     }
     Ok(())

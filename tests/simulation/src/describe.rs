@@ -13,7 +13,7 @@ pub fn write(write: &Write) -> Option<String> {
         WriteKind::Check => return None,
         WriteKind::Delete => format!("-{item}"),
         WriteKind::Add(more) => format!("{item}{more:+}"),
-        WriteKind::Seen(_) => format!("{item} seen"),
+        WriteKind::SetSeenAt(_) => format!("{item} seen"),
         WriteKind::Put { .. } if sk.starts_with("node#") => {
             format!(
                 "{item} = {}",

@@ -4,10 +4,10 @@ use super::agent::FakeAgent;
 use super::oracle::Oracle;
 use async_trait::async_trait;
 use control::ports::{LaunchOutcome, LaunchRequest, Machines, PortError};
-use model::{ClusterRef, LaunchId, Machine, NodeId, ResourceError};
+use model::{ClusterRef, Instance, LaunchId, NodeId, ResourceError};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
-use scheduler::recovery::FoundMachine;
+use scheduler::recovery::FoundInstance;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard};
 
@@ -71,7 +71,7 @@ impl State {
         self.oracle.machine_ended(instance);
     }
 
-    fn launch_one(&mut self, request: &LaunchRequest, node: &NodeId) -> Machine {
+    fn launch_one(&mut self, request: &LaunchRequest, node: &NodeId) -> Instance {
         let instance = format!("i-{node}");
         let number = self.machines.len() + 1;
         let machine = self.machines.entry(instance.clone()).or_insert_with(|| FakeMachine {
@@ -82,7 +82,7 @@ impl State {
             running: true,
             agent: FakeAgent::default(),
         });
-        Machine { instance, address: machine.address.clone() }
+        Instance { id: instance, address: machine.address.clone() }
     }
 
     fn count_running(&self) -> usize {
@@ -108,11 +108,11 @@ impl Machines for FakeMachines {
         Ok(outcome)
     }
 
-    async fn find(&self, cluster: &ClusterRef) -> Result<Vec<FoundMachine>, PortError> {
+    async fn find(&self, cluster: &ClusterRef) -> Result<Vec<FoundInstance>, PortError> {
         let state = self.state();
         let of_cluster = state.machines.iter().filter(|(_, machine)| machine.cluster == *cluster);
-        let found = of_cluster.map(|(instance, machine)| FoundMachine {
-            instance: instance.clone(),
+        let found = of_cluster.map(|(instance, machine)| FoundInstance {
+            id: instance.clone(),
             launch: machine.launch.clone(),
             running: machine.running,
         });

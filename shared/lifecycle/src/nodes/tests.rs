@@ -15,7 +15,7 @@ fn busy() -> Fixture {
 }
 
 fn preparing() -> Node {
-    launching(0, "l").launched(machine(0), NOW).unwrap()
+    launching(0, "l").launched(instance(0), NOW).unwrap()
 }
 
 fn struggling() -> Cluster {
@@ -27,12 +27,12 @@ fn struggling() -> Cluster {
 #[test]
 fn a_launching_node_gets_its_instance_once() {
     let fixture = with(launching(0, "l"));
-    let register = || fixture.react(|draft| register(draft, &node_id(0), machine(0)));
+    let register = || fixture.react(|draft| register(draft, &node_id(0), instance(0)));
     assert_snapshot!(register(), @r"
     replace node n0: preparing i-0 by @3660
     put inst i-0
     ");
-    assert_snapshot!(register(), @"refused: a node that is preparing cannot take a machine");
+    assert_snapshot!(register(), @"refused: a node that is preparing cannot take an instance");
 }
 
 #[test]
@@ -40,10 +40,10 @@ fn a_node_is_never_seen_earlier_than_before() {
     let mut node = launching(0, "l");
     node.seen_at = LATER.plus_seconds(5);
     let fixture = with(node);
-    fixture.react(|draft| register(draft, &node_id(0), machine(0)));
+    fixture.react(|draft| register(draft, &node_id(0), instance(0)));
     assert_eq!(fixture.node(0).seen_at, LATER.plus_seconds(5));
     let fixture = with(launching(0, "l"));
-    fixture.react(|draft| register(draft, &node_id(0), machine(0)));
+    fixture.react(|draft| register(draft, &node_id(0), instance(0)));
     assert_eq!(fixture.node(0).seen_at, LATER);
 }
 
@@ -236,7 +236,7 @@ fn a_removed_node_ends_what_ran_on_it() {
     nodes[0] = nodes[0].clone().leave(LeaveReason::Lost, NOW).unwrap();
     let fixture = Fixture::of(manual_cluster(2), vec![job], nodes);
     assert_snapshot!(fixture.react(|draft| removed(draft, &node_id(0))), @r"
-    replace job a: running #1 on n0- n1 (ending NodeLost n0 (its machine has ended) @60 in 10 s)
+    replace job a: running #1 on n0- n1 (ending NodeLost n0 (its instance has ended) @60 in 10 s)
     remove node n0
     delete inst i-0
     count meter dedicated -1 if CountAtLeast(1)
@@ -247,7 +247,7 @@ fn a_removed_node_ends_what_ran_on_it() {
     log removed n0
     ");
     assert_snapshot!(busy().react(|draft| removed(draft, &node_id(0))), @r"
-    replace job a: queued @60; #1 n0 NodeLost n0 (its machine has ended) @60
+    replace job a: queued @60; #1 n0 NodeLost n0 (its instance has ended) @60
     create queue 1 a
     remove node n0
     delete inst i-0

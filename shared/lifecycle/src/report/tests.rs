@@ -11,7 +11,7 @@ fn with(node: Node) -> Fixture {
 }
 
 fn preparing() -> Node {
-    launching(0, "l").launched(machine(0), NOW).unwrap()
+    launching(0, "l").launched(instance(0), NOW).unwrap()
 }
 
 /// The nodes of these numbers run "a"; the one that reports was heard of just now.

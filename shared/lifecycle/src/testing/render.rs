@@ -71,7 +71,7 @@ fn write(write: &Write) -> String {
         (WriteKind::Delete, Condition::Present) => format!("delete {place}, which exists"),
         (WriteKind::Delete, Condition::Unchanged { .. }) => format!("remove {place}"),
         (WriteKind::Add(more), condition) => format!("count {place} {more:+} if {condition:?}"),
-        (WriteKind::Seen(time), _) => format!("seen {place} {}", at(Timestamp(*time))),
+        (WriteKind::SetSeenAt(time), _) => format!("seen {place} {}", at(Timestamp(*time))),
         (kind, condition) => format!("{kind:?} {place} {condition:?}").to_lowercase(),
     }
 }
@@ -158,8 +158,8 @@ fn end_reason(end_reason: &EndReason) -> String {
 fn node(node: &Node) -> String {
     let state = match &node.state {
         NodeState::Launching { deadline } => format!("launching by {}", at(*deadline)),
-        NodeState::Preparing { machine, deadline } => {
-            format!("preparing {} by {}", machine.instance, at(*deadline))
+        NodeState::Preparing { instance, deadline } => {
+            format!("preparing {} by {}", instance.id, at(*deadline))
         }
         NodeState::Idle { since, .. } => format!("idle {}", at(*since)),
         NodeState::Running { attempt, since, ends_by, .. } => {

@@ -11,11 +11,11 @@ mod restarts;
 use async_trait::async_trait;
 use control::ports::{LaunchOutcome, LaunchRequest, Machines, PortError};
 use control::{Control, Function};
-use model::{ClusterRef, Machine, NodeId, ResourceError, Target};
+use model::{ClusterRef, Instance, NodeId, ResourceError, Target};
 use processes::Identity;
 use record::Record;
 use restarts::Restarts;
-use scheduler::recovery::FoundMachine;
+use scheduler::recovery::FoundInstance;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -103,7 +103,7 @@ impl ProcessMachines {
         &self,
         request: &LaunchRequest,
         node: &NodeId,
-    ) -> Result<Option<Machine>, PortError> {
+    ) -> Result<Option<Instance>, PortError> {
         let instance = instance_of(node);
         let record = {
             let mut known = self.known();
@@ -348,11 +348,11 @@ impl Machines for ProcessMachines {
         Ok(LaunchOutcome { launched, refused })
     }
 
-    async fn find(&self, cluster: &ClusterRef) -> Result<Vec<FoundMachine>, PortError> {
+    async fn find(&self, cluster: &ClusterRef) -> Result<Vec<FoundInstance>, PortError> {
         let known = self.known();
         let of_cluster = known.values().filter(|record| record.cluster == *cluster);
-        let found = |record: &Record| FoundMachine {
-            instance: record.instance.clone(),
+        let found = |record: &Record| FoundInstance {
+            id: record.instance.clone(),
             launch: record.launch.clone(),
             running: !record.ended,
         };

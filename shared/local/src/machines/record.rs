@@ -1,7 +1,7 @@
 //! What is known of a machine, in a file beside its root.
 
 use control::ports::LaunchRequest;
-use model::{ClusterRef, LaunchId, Machine, NodeId};
+use model::{ClusterRef, Instance, LaunchId, NodeId};
 use processes::Identity;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -39,8 +39,8 @@ impl Record {
         }
     }
 
-    pub fn machine(&self) -> Machine {
-        Machine { instance: self.instance.clone(), address: self.address.clone() }
+    pub fn machine(&self) -> Instance {
+        Instance { id: self.instance.clone(), address: self.address.clone() }
     }
 
     pub fn is_alive(&self) -> bool {

@@ -80,7 +80,7 @@ fn leaving_nodes_still_count_against_the_maximum() {
     let leaving = node(
         0,
         NodeState::Leaving {
-            machine: Some(machine(0)),
+            instance: Some(instance(0)),
             attempt: None,
             reason: LeaveReason::Shrink,
             deadline: NOW,
@@ -287,8 +287,8 @@ fn manual_scaling_keeps_unusable_nodes_until_a_job_waits() {
 fn unusable_nodes_leave_after_the_idle_time() {
     let unusable = || {
         let error = ResourceError::new("A", "a");
-        let machine = machine(0);
-        node(0, NodeState::Unusable { machine, since: NOW, error })
+        let instance = instance(0);
+        node(0, NodeState::Unusable { instance, since: NOW, error })
     };
     check_at(NOW.plus_seconds(IDLE - 1), auto_cluster(1, 1), vec![unusable()], &[], &[]);
     let late = NOW.plus_seconds(IDLE);
@@ -308,7 +308,7 @@ fn nodes_above_the_maximum_leave_in_one_pass_each_once() {
 #[test]
 fn what_serves_least_is_given_up_first() {
     let unusable = idle(0, NOW).failed(ResourceError::new("A", "a"), NOW).unwrap();
-    let preparing = launching(2, "l").launched(machine(2), NOW).unwrap();
+    let preparing = launching(2, "l").launched(instance(2), NOW).unwrap();
     let longest = idle(3, Timestamp(NOW.0 - 1));
     let nodes = || {
         vec![
@@ -340,10 +340,10 @@ proptest::proptest! {
     ) {
         let nodes: Vec<Node> = states.iter().enumerate().map(|(number, (kind, ago))| {
             let since = NOW.plus_seconds(90 - ago);
-            let machine = machine(number);
+            let instance = instance(number);
             match kind {
                 0 => launching(number, "l"),
-                1 => launching(number, "l").launched(machine, since).unwrap(),
+                1 => launching(number, "l").launched(instance, since).unwrap(),
                 2 => idle(number, since),
                 3 => running(number, &format!("j{number}")),
                 4 => idle(number, since).leave(LeaveReason::Shrink, since).unwrap(),

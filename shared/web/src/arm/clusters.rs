@@ -71,9 +71,9 @@ impl Call<'_> {
     }
 }
 
-/// Listed as soon as the machine exists.
+/// Listed as soon as the instance exists.
 pub(crate) fn login(node: &Node) -> Option<RemoteLogin> {
-    let machine = node.machine()?;
-    let ip_address = machine.address.clone();
+    let instance = node.instance()?;
+    let ip_address = instance.address.clone();
     Some(RemoteLogin { node_id: node.id.clone(), ip_address, port: SSH_PORT })
 }

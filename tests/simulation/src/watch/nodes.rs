@@ -92,10 +92,10 @@ impl Watch {
         ensure(idle == marked, || {
             format!("node {id} is {}, but its idle marker exists: {marked}", node.state.name())
         })?;
-        if let Some(machine) = node.machine() {
-            let owner = self.owners.get(&machine.instance);
+        if let Some(launched) = node.instance() {
+            let owner = self.owners.get(&launched.id);
             ensure(owner.is_some_and(|it| it.node == node.id), || {
-                format!("instance {} of node {id} has the owner {owner:?}", machine.instance)
+                format!("instance {} of node {id} has the owner {owner:?}", launched.id)
             })?;
         }
         if let Some(attempt) = node.attempt() {
@@ -152,8 +152,8 @@ impl Watch {
     /// A node may be declared lost only if its instance has ended, if it was silent for its lease, if
     /// its attempt is ending (and may be overdue), or if it has an interruption notice.
     fn check_loss(&self, node: &Node, context: &CommitContext<'_>) -> Checked {
-        let Some(machine) = node.machine() else { return Ok(()) };
-        let Some(instance) = context.cloud.get(&machine.instance) else { return Ok(()) };
+        let Some(launched) = node.instance() else { return Ok(()) };
+        let Some(instance) = context.cloud.get(&launched.id) else { return Ok(()) };
         let silent = context.now - instance.last_heard_at;
         let lease = limits::LEASE_SECONDS as i64 * 1000 - SLACK_MILLIS;
         let ending = node.attempt().is_some_and(|attempt| {
@@ -186,11 +186,11 @@ impl Watch {
                 format!("node {id} was removed, but {attempt:?} is live on it")
             })?;
         }
-        let Some(machine) = old.machine() else { return Ok(()) };
-        ensure(!self.owners.contains_key(&machine.instance), || {
-            format!("node {id} was removed, but still owns {}", machine.instance)
+        let Some(launched) = old.instance() else { return Ok(()) };
+        ensure(!self.owners.contains_key(&launched.id), || {
+            format!("node {id} was removed, but still owns {}", launched.id)
         })?;
-        let running = context.cloud.get(&machine.instance).is_some_and(|it| it.running);
-        ensure(!running, || format!("node {id} was removed, but {} is running", machine.instance))
+        let running = context.cloud.get(&launched.id).is_some_and(|it| it.running);
+        ensure(!running, || format!("node {id} was removed, but {} is running", launched.id))
     }
 }
