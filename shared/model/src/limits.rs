@@ -90,15 +90,9 @@ pub const BACKOFF_FIRST_SECONDS: u64 = 5;
 /// Longest pause after consecutive failures.
 pub const BACKOFF_LONGEST_SECONDS: u64 = 600;
 
-<<<<<<< HEAD
 /// Nodes per launch. The answer is recorded in one transaction of at most 100 items: two per node
-/// (the node and the owner of its instance) and up to three when some are withdrawn (the cluster
-/// and two meters). A withdrawn node takes only one item.
-=======
-/// Nodes per launch: the answer is recorded in one transaction of at most 100 items, with two per
-/// node (the node and the owner of its instance) and up to four when some are withdrawn (the
-/// cluster and three meters), each of which takes one item only.
->>>>>>> edge
+/// (the node and the owner of its instance) and up to four when some are withdrawn (the cluster
+/// and three meters). A withdrawn node takes only one item.
 pub const MAX_NODES_PER_LAUNCH: usize = 48;
 
 /// Queue entries that one dispatch reads. Behind a job that waits for nodes, deeper entries rarely
@@ -127,17 +121,12 @@ pub const MAX_CLUSTERS_DEFAULT: u32 = 200;
 /// Default quota of cores per region and priority.
 pub const MAX_CORES_DEFAULT: u32 = 1000;
 
-<<<<<<< HEAD
-/// Body of a request. An item of the table has at most 400 KiB: this leaves a third of it for later
-/// additions (see `growth`) and for the overhead of encrypted secrets.
-=======
-/// Cores of the whole service, when the service is not told otherwise: one region of one
-/// subscription can reach its limits of both priorities.
+/// Default quota of cores of the whole service: one region of one subscription can reach its limits
+/// of both priorities.
 pub const MAX_TOTAL_CORES_DEFAULT: u32 = 2 * MAX_CORES_DEFAULT;
 
-/// Body of a request. An item of the table has at most 400 KiB: this leaves a third of it for what is
-/// added later (see `growth`) and for what sealing adds to secrets.
->>>>>>> edge
+/// Body of a request. An item of the table has at most 400 KiB: this leaves a third of it for later
+/// additions (see `growth`) and for the overhead of encrypted secrets.
 pub const MAX_BODY_BYTES: usize = 256 * 1024;
 
 /// A command line. The kernel accepts 128 KiB for one argument.
@@ -189,17 +178,11 @@ pub const IDLE_SECONDS_DEFAULT: u64 = 300;
 const _: () =
     assert!(LEASE_SECONDS > 3 * HEARTBEAT_SECONDS, "one lost heartbeat must not cost a node");
 const _: () = assert!(LONG_POLL_SECONDS < HEARTBEAT_SECONDS);
-<<<<<<< HEAD
 const _: () = assert!(
     STOP_REPORT_SECONDS > 2 * HEARTBEAT_SECONDS,
     "an agent learns of a stop at a heartbeat"
 );
-const _: () = assert!(2 * MAX_NODES_PER_LAUNCH + 2 <= 100, "one transaction holds an answer");
-=======
-const _: () =
-    assert!(STOP_REPORT_SECONDS > 2 * HEARTBEAT_SECONDS, "a stop is heard at a heartbeat");
 const _: () = assert!(2 * MAX_NODES_PER_LAUNCH + 3 <= 100, "one transaction holds an answer");
->>>>>>> edge
 const _: () = assert!(MAX_GANG_NODES * 2 + 3 <= 100, "one transaction starts a gang");
 const _: () = assert!(2 * MAX_FILE_SERVER_MOUNTS + 10 <= 100, "one transaction creates a cluster");
 const _: () = assert!(SILENCE_SECONDS > LEASE_SECONDS && PAUSE_SECONDS < LEASE_SECONDS);
