@@ -1,4 +1,4 @@
-//! The `batchai` command: it hands over to the node agent, the supervisor, or the command line.
+//! The `batchai` command: it hands over to the node agent, the supervisor, the keeper, or the command line.
 
 mod cli;
 mod client;
@@ -22,10 +22,11 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let mut arguments: Vec<_> = std::env::args_os().collect();
-    // The two hidden commands start once per node and once per job: nothing comes before them.
+    // The hidden commands start once per node and once per job: nothing comes before them.
     match arguments.get(1).and_then(|argument| argument.to_str()) {
         Some("agent") => wiring::agent(arguments.split_off(2)),
         Some("supervise") => wiring::supervisor(arguments.split_off(2)),
+        Some("keep") => wiring::keeper(),
         _ => cli::main(arguments, environment::Environment::read()),
     }
 }

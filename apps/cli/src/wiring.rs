@@ -1,4 +1,4 @@
-//! The only file that names the crates `agent` and `local`: what this binary is besides a client.
+//! The only file that names the crates `agent`, `local` and `processes`: what this binary is besides a client.
 
 pub use local::{Options as LocalOptions, Quota, Service as LocalService};
 
@@ -13,4 +13,9 @@ pub fn agent(arguments: Vec<OsString>) -> ExitCode {
 /// The process between an agent and a job's command.
 pub fn supervisor(arguments: Vec<OsString>) -> ExitCode {
     agent::supervisor_main(arguments)
+}
+
+/// The first process of a machine of `batchai local`.
+pub fn keeper() -> ExitCode {
+    processes::keeper::main()
 }

@@ -18,6 +18,9 @@ const GRACE: Duration = Duration::from_secs(10);
 /// How often it looks after what is not at rest, without being asked.
 const TICK_MILLIS: u64 = 500;
 
+/// This program, also when its file was replaced or lies where another user cannot find it.
+const OWN_PROGRAM: &str = "/proc/self/exe";
+
 /// Run the whole service on this machine
 ///
 /// Clusters are groups of processes here, and file servers directories. Everything is kept in the
@@ -38,6 +41,11 @@ pub struct Arguments {
     /// Most clusters, per subscription and region
     #[arg(long, value_name = "N", default_value_t = Quota::DEFAULT.clusters)]
     max_clusters: u32,
+    /// User (name or id) that nodes and jobs run as; needs root
+    ///
+    /// Without it they run as the user of this service: every job can read its files, the token included.
+    #[arg(long, value_name = "USER")]
+    job_user: Option<String>,
     /// How long a node that nobody needs stays
     #[arg(long, value_name = "N", default_value_t = 30)]
     idle_seconds: u64,
@@ -60,7 +68,6 @@ pub async fn run(
     arguments: Arguments,
 ) -> Result<Exit> {
     let is_default = environment.data_dir.as_ref() == Some(&data_dir);
-    let executable = std::env::current_exe().context("cannot find this program's own file")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot wait for signals")?;
     let mut terminate = signal(SignalKind::terminate()).context("cannot wait for signals")?;
     let service = LocalService::start(LocalOptions {
@@ -71,7 +78,9 @@ pub async fn run(
         token: environment.token,
         idle_seconds: arguments.idle_seconds,
         tick_millis: TICK_MILLIS,
-        node_command: vec![executable.into(), "agent".into()],
+        job_user: arguments.job_user,
+        keeper_command: vec![OWN_PROGRAM.into(), "keep".into()],
+        agent_command: vec![OWN_PROGRAM.into(), "agent".into()],
     })
     .await
     .with_context(|| format!("cannot start the service in {}", data_dir.display()))?;
