@@ -6,6 +6,8 @@ use std::io::{ErrorKind, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+const DATABASE: &str = "batchai.db";
+
 #[derive(Debug)]
 pub struct DataDir {
     root: PathBuf,
@@ -32,26 +34,23 @@ impl DataDir {
         &self.root
     }
 
-    /// The file of the database, which only its owner can read.
-    pub fn database(&self) -> Result<PathBuf, StartError> {
-        let path = self.root.join("batchai.db");
-        let make_private = || -> std::io::Result<()> {
-            // SQLite gives the files beside it the same mode when it creates them.
-            private_file(&path)?;
-            for name in ["batchai.db", "batchai.db-wal", "batchai.db-shm"] {
-                match std::fs::set_permissions(
-                    self.root.join(name),
-                    PermissionsExt::from_mode(0o600),
-                ) {
-                    Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
-                    Ok(()) | Err(_) => {}
+    pub fn database(&self) -> PathBuf {
+        self.root.join(DATABASE)
+    }
+
+    /// Lets only the owner read the files of the database. SQLite gives those that it creates later the mode of the
+    /// first one.
+    pub fn close_database(&self) -> Result<(), StartError> {
+        for suffix in ["", "-wal", "-shm"] {
+            let path = self.root.join(format!("{DATABASE}{suffix}"));
+            match std::fs::set_permissions(&path, PermissionsExt::from_mode(0o600)) {
+                Err(source) if source.kind() != ErrorKind::NotFound => {
+                    return Err(StartError::DataDir { path: path.display().to_string(), source });
                 }
+                Ok(()) | Err(_) => {}
             }
-            Ok(())
-        };
-        make_private()
-            .map_err(|source| StartError::DataDir { path: path.display().to_string(), source })?;
-        Ok(path)
+        }
+        Ok(())
     }
 
     pub fn file_servers(&self) -> PathBuf {

@@ -99,7 +99,8 @@ impl Service {
         let data_dir = DataDir::open(&options.data_dir)?;
         let keys = Keys::derive(&data_dir.master_key()?);
         let token = data_dir.token(options.token.as_deref())?;
-        let storage = Arc::new(Sqlite::open(data_dir.database()?)?);
+        let storage = Arc::new(Sqlite::open(data_dir.database())?);
+        data_dir.close_database()?;
         let unusable = |path: PathBuf| {
             move |source| StartError::DataDir { path: path.display().to_string(), source }
         };

@@ -29,9 +29,8 @@ async fn a_job_of_another_user_reads_nothing_of_the_service() {
     let job = service.job_in("j", "failed").await;
     let exit_code = &job["properties"]["executionInfo"]["exitCode"];
     assert_eq!(*exit_code, 7, "{job:#}");
-    let is_secret = |path: &str| {
-        std::fs::metadata(data_dir.join(path)).unwrap().mode() & 0o077 == 0
-    };
+    let is_secret =
+        |path: &str| std::fs::metadata(data_dir.join(path)).unwrap().mode() & 0o077 == 0;
     for path in ["token", "key", "batchai.db", "batchai.db-wal"] {
         assert!(is_secret(path), "{path} is readable for others");
     }
