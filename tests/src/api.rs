@@ -1,6 +1,6 @@
-//! The REST API of a made-up world, called as HTTP but without a socket.
+//! The REST API of a made-up environment, called as HTTP but without a socket.
 
-use crate::world::World;
+use crate::environment::Environment;
 use axum::Router;
 use axum::body::{Body, Bytes, to_bytes};
 use http::header::{AUTHORIZATION, HOST};
@@ -18,9 +18,14 @@ pub struct Api {
 }
 
 impl Api {
-    pub fn of(world: &World) -> Self {
+    pub fn of(environment: &Environment) -> Self {
         let access = Arc::new(Access { token: SERVICE_TOKEN.to_owned(), loopback_only: true });
-        let web = Web { control: world.control.clone(), access, behind_proxy: true, waits: None };
+        let web = Web {
+            control: environment.control.clone(),
+            access,
+            behind_proxy: true,
+            held_requests: None,
+        };
         Self { app: web::app(web, Router::new()) }
     }
 

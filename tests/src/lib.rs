@@ -3,10 +3,10 @@
 
 pub mod api;
 pub mod binaries;
+pub mod environment;
 pub mod fleet;
+pub mod harness;
 pub mod lambda_runtime;
 pub mod moto;
 pub mod python;
-pub mod stage;
 pub mod table_server;
-pub mod world;

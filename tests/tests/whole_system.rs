@@ -3,55 +3,61 @@
 
 use model::{JobState, Name, NodeState};
 use serde_json::json;
-use tests::stage::{JobOrder, Stage, auto, cluster_id, manual, names, path};
-use tests::world::IDLE_SECONDS;
+use tests::environment::IDLE_SECONDS;
+use tests::harness::{Harness, JobSpec, auto, cluster_id, manual, names, path};
 
-async fn nodes(stage: &Stage, cluster: &str) -> Vec<model::Node> {
-    let control = &stage.world.control;
+async fn nodes(harness: &Harness, cluster: &str) -> Vec<model::Node> {
+    let control = &harness.environment.control;
     let found = control.clusters.get(&names(), &model::Name::new(cluster)).await;
     control.clusters.nodes(&found.expect("it is there").0).await.expect("the table answers")
 }
 
-async fn state(stage: &Stage, job: &str) -> &'static str {
-    stage.job(job).await.state.name()
+async fn state(harness: &Harness, job: &str) -> &'static str {
+    harness.job(job).await.state.name()
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_cluster_grows_with_its_queue_and_shrinks_to_zero() {
-    let stage = Stage::set(1).await;
-    stage.put_cluster("c", &auto(0, 2)).await;
-    stage.run(2).await;
-    assert!(nodes(&stage, "c").await.is_empty());
-    assert!(stage.world.table().scheduled().await.unwrap().is_empty(), "it is dormant");
+    let harness = Harness::new(1).await;
+    harness.put_cluster("c", &auto(0, 2)).await;
+    harness.run(2).await;
+    assert!(nodes(&harness, "c").await.is_empty());
+    assert!(
+        harness.environment.table().scheduled_targets().await.unwrap().is_empty(),
+        "it is dormant"
+    );
     for name in ["a", "b", "c"] {
-        stage.submit(&JobOrder::new(name, "c")).await.unwrap();
+        harness.submit(&JobSpec::new(name, "c")).await.unwrap();
     }
-    stage.run(10).await;
+    harness.run(10).await;
     for name in ["a", "b", "c"] {
-        assert_eq!(state(&stage, name).await, "succeeded");
+        assert_eq!(state(&harness, name).await, "succeeded");
     }
-    assert_eq!(nodes(&stage, "c").await.len(), 2, "idle nodes stay for a while");
-    stage.run(IDLE_SECONDS + 3).await;
-    assert!(nodes(&stage, "c").await.is_empty());
-    assert!(stage.world.machines.running().is_empty());
-    assert!(stage.world.table().scheduled().await.unwrap().is_empty(), "it is dormant again");
+    assert_eq!(nodes(&harness, "c").await.len(), 2, "idle nodes stay for a while");
+    harness.run(IDLE_SECONDS + 3).await;
+    assert!(nodes(&harness, "c").await.is_empty());
+    assert!(harness.environment.machines.running().is_empty());
+    assert!(
+        harness.environment.table().scheduled_targets().await.unwrap().is_empty(),
+        "it is dormant again"
+    );
 }
 
 #[tokio::test(start_paused = true)]
 async fn jobs_start_by_priority_then_age() {
-    let stage = Stage::set(2).await;
-    stage.put_cluster("c", &manual(0, "requeue")).await;
+    let harness = Harness::new(2).await;
+    harness.put_cluster("c", &manual(0, "requeue")).await;
     for (name, priority) in
         [("low", "low"), ("first", "normal"), ("second", "normal"), ("high", "high")]
     {
-        stage.submit(&JobOrder { priority, ..JobOrder::new(name, "c") }).await.unwrap();
-        stage.pass(10);
+        harness.submit(&JobSpec { priority, ..JobSpec::new(name, "c") }).await.unwrap();
+        harness.advance_millis(10);
     }
-    stage.scale("c", &manual(1, "requeue")).await.unwrap();
-    stage.run(20).await;
+    harness.scale("c", &manual(1, "requeue")).await.unwrap();
+    harness.run(20).await;
     let mut starts = Vec::new();
     for name in ["low", "first", "second", "high"] {
-        let job = stage.job(name).await;
+        let job = harness.job(name).await;
         assert_eq!(job.state.name(), "succeeded");
         starts.push((job.attempts[0].started_at, name));
     }
@@ -62,18 +68,18 @@ async fn jobs_start_by_priority_then_age() {
 
 #[tokio::test(start_paused = true)]
 async fn a_lost_machine_sends_its_job_back_and_is_replaced() {
-    let stage = Stage::set(3).await;
-    stage.put_cluster("c", &auto(0, 2)).await;
-    stage
-        .submit(&JobOrder { nodes: 2, millis: 20_000, ..JobOrder::new("gang", "c") })
+    let harness = Harness::new(3).await;
+    harness.put_cluster("c", &auto(0, 2)).await;
+    harness
+        .submit(&JobSpec { nodes: 2, millis: 20_000, ..JobSpec::new("gang", "c") })
         .await
         .unwrap();
-    stage.run(5).await;
-    assert_eq!(state(&stage, "gang").await, "running");
-    let victim = stage.world.machines.running()[1].clone();
-    stage.world.machines.lose(&victim);
-    stage.run(40).await;
-    let job = stage.job("gang").await;
+    harness.run(5).await;
+    assert_eq!(state(&harness, "gang").await, "running");
+    let victim = harness.environment.machines.running()[1].clone();
+    harness.environment.machines.lose(&victim);
+    harness.run(40).await;
+    let job = harness.job("gang").await;
     assert_eq!(job.state.name(), "succeeded");
     assert_eq!(job.attempts.len(), 2);
     assert_eq!(job.infrastructure_losses(), 1);
@@ -81,21 +87,21 @@ async fn a_lost_machine_sends_its_job_back_and_is_replaced() {
 
 #[tokio::test(start_paused = true)]
 async fn a_silent_node_is_given_up_in_the_end() {
-    let stage = Stage::set(4).await;
-    stage.put_cluster("c", &manual(1, "requeue")).await;
-    stage.run(5).await;
-    assert!(matches!(nodes(&stage, "c").await[0].state, NodeState::Idle { .. }));
-    let first = nodes(&stage, "c").await[0].id.clone();
+    let harness = Harness::new(4).await;
+    harness.put_cluster("c", &manual(1, "requeue")).await;
+    harness.run(5).await;
+    assert!(matches!(nodes(&harness, "c").await[0].state, NodeState::Idle { .. }));
+    let first = nodes(&harness, "c").await[0].id.clone();
     // The instance runs, but its agent reports nothing any more.
     for _ in 0..model::limits::SILENCE_SECONDS + 3 {
-        stage.pass(1000);
-        stage.world.tick().await;
+        harness.advance_millis(1000);
+        harness.environment.tick().await;
     }
-    stage.run(5).await;
-    let after = nodes(&stage, "c").await;
+    harness.run(5).await;
+    let after = nodes(&harness, "c").await;
     assert_eq!(after.len(), 1);
     assert_ne!(after[0].id, first);
-    assert_eq!(stage.world.machines.running().len(), 1, "the silent machine was ended");
+    assert_eq!(harness.environment.machines.running().len(), 1, "the silent machine was ended");
 }
 
 #[tokio::test(start_paused = true)]
@@ -105,53 +111,53 @@ async fn shrinking_does_what_the_deallocation_option_says() {
         ("terminate", "failed", 1),
         ("waitforjobcompletion", "succeeded", 1),
     ] {
-        let stage = Stage::set(5).await;
-        stage.put_cluster("c", &manual(1, option)).await;
-        stage.submit(&JobOrder { millis: 10_000, ..JobOrder::new("a", "c") }).await.unwrap();
-        stage.run(5).await;
-        assert_eq!(state(&stage, "a").await, "running");
-        stage.scale("c", &manual(0, option)).await.unwrap();
-        stage.run(15).await;
-        let job = stage.job("a").await;
+        let harness = Harness::new(5).await;
+        harness.put_cluster("c", &manual(1, option)).await;
+        harness.submit(&JobSpec { millis: 10_000, ..JobSpec::new("a", "c") }).await.unwrap();
+        harness.run(5).await;
+        assert_eq!(state(&harness, "a").await, "running");
+        harness.scale("c", &manual(0, option)).await.unwrap();
+        harness.run(15).await;
+        let job = harness.job("a").await;
         assert_eq!((job.state.name(), job.attempts.len()), (expected, attempts), "{option}");
-        assert!(nodes(&stage, "c").await.is_empty(), "{option}");
+        assert!(nodes(&harness, "c").await.is_empty(), "{option}");
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_job_that_waits_for_a_setting_says_so_and_starts_when_it_is_changed() {
-    let stage = Stage::set(6).await;
-    stage.put_cluster("c", &manual(0, "requeue")).await;
-    stage.submit(&JobOrder::new("a", "c")).await.unwrap();
-    stage.run(5).await;
-    let job = stage.job("a").await;
-    let reason = stage.world.control.jobs.waiting_reason(&job).await.unwrap().unwrap();
+    let harness = Harness::new(6).await;
+    harness.put_cluster("c", &manual(0, "requeue")).await;
+    harness.submit(&JobSpec::new("a", "c")).await.unwrap();
+    harness.run(5).await;
+    let job = harness.job("a").await;
+    let reason = harness.environment.control.jobs.waiting_reason(&job).await.unwrap().unwrap();
     assert!(reason.message.starts_with("Waits for a setting"), "{reason:?}");
-    stage.scale("c", &auto(0, 1)).await.unwrap();
-    stage.run(5).await;
-    assert_eq!(state(&stage, "a").await, "succeeded");
+    harness.scale("c", &auto(0, 1)).await.unwrap();
+    harness.run(5).await;
+    assert_eq!(state(&harness, "a").await, "succeeded");
     let error =
-        stage.submit(&JobOrder { nodes: 40, ..JobOrder::new("never", "c") }).await.unwrap_err();
+        harness.submit(&JobSpec { nodes: 40, ..JobSpec::new("never", "c") }).await.unwrap_err();
     assert!(error.to_string().starts_with("QuotaExceeded"), "{error}");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_user_ends_a_running_and_a_queued_job() {
-    let stage = Stage::set(7).await;
-    stage.put_cluster("c", &manual(1, "requeue")).await;
+    let harness = Harness::new(7).await;
+    harness.put_cluster("c", &manual(1, "requeue")).await;
     for name in ["running", "queued"] {
-        stage.submit(&JobOrder { millis: 60_000, ..JobOrder::new(name, "c") }).await.unwrap();
-        stage.run(4).await;
+        harness.submit(&JobSpec { millis: 60_000, ..JobSpec::new(name, "c") }).await.unwrap();
+        harness.run(4).await;
     }
-    let control = &stage.world.control;
+    let control = &harness.environment.control;
     for name in ["running", "queued"] {
         let started =
             control.jobs.terminate(&path(), &model::Name::new(name)).await.unwrap().unwrap();
-        stage.run(8).await;
+        harness.run(8).await;
         let operation =
             control.operations.get(&started.operation, started.completed.as_deref()).await.unwrap();
         assert!(matches!(operation.state, model::OperationState::Succeeded { .. }), "{name}");
-        let JobState::Failed { exit_code, error, .. } = stage.job(name).await.state else {
+        let JobState::Failed { exit_code, error, .. } = harness.job(name).await.state else {
             panic!("{name} has not failed")
         };
         assert_eq!((exit_code, error.code.as_str()), (None, "JobTerminated"));
@@ -161,12 +167,12 @@ async fn a_user_ends_a_running_and_a_queued_job() {
 
 #[tokio::test(start_paused = true)]
 async fn an_attempt_over_its_wall_clock_is_ended_even_if_its_agent_does_not() {
-    let stage = Stage::set(8).await;
-    stage.put_cluster("c", &manual(1, "requeue")).await;
-    let order = JobOrder { millis: 3_600_000, wall_clock: "PT10S", ..JobOrder::new("long", "c") };
-    stage.submit(&order).await.unwrap();
-    stage.run(10 + model::limits::WALL_CLOCK_SLACK_SECONDS + 15).await;
-    let JobState::Failed { error, .. } = stage.job("long").await.state else {
+    let harness = Harness::new(8).await;
+    harness.put_cluster("c", &manual(1, "requeue")).await;
+    let spec = JobSpec { millis: 3_600_000, wall_clock: "PT10S", ..JobSpec::new("long", "c") };
+    harness.submit(&spec).await.unwrap();
+    harness.run(10 + model::limits::WALL_CLOCK_SLACK_SECONDS + 15).await;
+    let JobState::Failed { error, .. } = harness.job("long").await.state else {
         panic!("not failed")
     };
     assert_eq!(error.code, "JobMaxWallClockTimeExceeded");
@@ -174,128 +180,134 @@ async fn an_attempt_over_its_wall_clock_is_ended_even_if_its_agent_does_not() {
 
 #[tokio::test(start_paused = true)]
 async fn launches_that_are_refused_are_shown_and_pause() {
-    let stage = Stage::set(9).await;
-    stage.world.machines.state().refuse_per_mille = 1000;
-    stage.put_cluster("c", &auto(0, 2)).await;
-    stage.submit(&JobOrder::new("a", "c")).await.unwrap();
-    stage.run(60).await;
-    let control = &stage.world.control;
+    let harness = Harness::new(9).await;
+    harness.environment.machines.state().refuse_per_mille = 1000;
+    harness.put_cluster("c", &auto(0, 2)).await;
+    harness.submit(&JobSpec::new("a", "c")).await.unwrap();
+    harness.run(60).await;
+    let control = &harness.environment.control;
     let (cluster, _) = control.clusters.get(&names(), &model::Name::new("c")).await.unwrap();
     assert_eq!(cluster.errors[0].code, "NoCapacity");
     let failures = cluster.health.failures;
     assert!((3..=6).contains(&failures), "pauses double: {failures} failures in a minute");
-    let reason = control.jobs.waiting_reason(&stage.job("a").await).await.unwrap().unwrap();
+    let reason = control.jobs.waiting_reason(&harness.job("a").await).await.unwrap().unwrap();
     assert!(reason.message.starts_with("Waits for capacity"), "{reason:?}");
-    stage.world.machines.state().refuse_per_mille = 0;
-    stage.run(700).await;
-    assert_eq!(state(&stage, "a").await, "succeeded");
+    harness.environment.machines.state().refuse_per_mille = 0;
+    harness.run(700).await;
+    assert_eq!(state(&harness, "a").await, "succeeded");
 }
 
 #[tokio::test(start_paused = true)]
 async fn deleting_a_workspace_takes_everything_along() {
-    let stage = Stage::set(10).await;
-    stage.put_cluster("c", &manual(1, "requeue")).await;
+    let harness = Harness::new(10).await;
+    harness.put_cluster("c", &manual(1, "requeue")).await;
     for name in ["running", "queued"] {
-        stage.submit(&JobOrder { millis: 600_000, ..JobOrder::new(name, "c") }).await.unwrap();
+        harness.submit(&JobSpec { millis: 600_000, ..JobSpec::new(name, "c") }).await.unwrap();
     }
-    stage.run(5).await;
-    let control = &stage.world.control;
+    harness.run(5).await;
+    let control = &harness.environment.control;
     let started = control.workspaces.delete(&names()).await.unwrap().unwrap();
-    stage.run(30).await;
+    harness.run(30).await;
     let operation =
         control.operations.get(&started.operation, started.completed.as_deref()).await.unwrap();
     assert!(matches!(operation.state, model::OperationState::Succeeded { .. }));
     let error = control.workspaces.get(&names()).await.unwrap_err();
     assert!(error.to_string().starts_with("WorkspaceNotFound"), "{error}");
-    assert!(stage.world.machines.running().is_empty());
-    assert!(stage.world.table().scheduled().await.unwrap().is_empty());
+    assert!(harness.environment.machines.running().is_empty());
+    assert!(harness.environment.table().scheduled_targets().await.unwrap().is_empty());
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_failed_job_is_tried_again_as_often_as_it_asks() {
-    let stage = Stage::set(11).await;
-    stage.put_cluster("c", &manual(1, "requeue")).await;
-    let order = JobOrder { exit_code: 3, max_retries: 2, ..JobOrder::new("a", "c") };
-    stage.submit(&order).await.unwrap();
-    stage.run(15).await;
-    let job = stage.job("a").await;
+    let harness = Harness::new(11).await;
+    harness.put_cluster("c", &manual(1, "requeue")).await;
+    let spec = JobSpec { exit_code: 3, max_retries: 2, ..JobSpec::new("a", "c") };
+    harness.submit(&spec).await.unwrap();
+    harness.run(15).await;
+    let job = harness.job("a").await;
     assert!(matches!(job.state, JobState::Failed { exit_code: Some(3), .. }), "{:?}", job.state);
     assert_eq!(job.attempts.len(), 3);
     // What the infrastructure does to a job uses up none of its tries.
-    let order = JobOrder { millis: 5000, max_retries: 1, ..JobOrder { name: "b", ..order } };
-    stage.submit(&order).await.unwrap();
-    stage.run(3).await;
-    let instance = stage.world.machines.running()[0].clone();
-    stage.world.machines.lose(&instance);
-    stage.run(300).await;
-    let job = stage.job("b").await;
+    let spec = JobSpec { millis: 5000, max_retries: 1, ..JobSpec { name: "b", ..spec } };
+    harness.submit(&spec).await.unwrap();
+    harness.run(3).await;
+    let instance = harness.environment.machines.running()[0].clone();
+    harness.environment.machines.lose(&instance);
+    harness.run(300).await;
+    let job = harness.job("b").await;
     assert!(job.state.is_final(), "{:?}", job.state);
     assert_eq!(job.attempts.len(), 3, "one lost, two of its own");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_job_that_cannot_be_run_has_failed_at_once() {
-    let stage = Stage::set(9).await;
-    stage.put_cluster("c", &auto(0, 2)).await;
-    stage.run(2).await;
+    let harness = Harness::new(9).await;
+    harness.put_cluster("c", &auto(0, 2)).await;
+    harness.run(2).await;
     let body = json!({"properties": {
         "cluster": {"id": cluster_id("c")},
         "nodeCount": 1,
         "stdOutErrPathPrefix": "$AZ_BATCHAI_MOUNT_ROOT/nfs",
         "horovodSettings": {"pythonScriptFilePath": "train.py"},
     }});
-    stage.put_job("j", &body).await.unwrap();
-    let job = stage.job("j").await;
+    harness.put_job("j", &body).await.unwrap();
+    let job = harness.job("j").await;
     let JobState::Failed { started_at, ended_at, exit_code: None, error } = &job.state else {
         panic!("{:?}", job.state);
     };
     assert_eq!((*started_at, *ended_at), (job.submitted_at, job.submitted_at));
     assert_eq!(error.code, "ToolkitNotProvided");
-    assert!(stage.world.table().scheduled().await.unwrap().is_empty(), "it woke the cluster");
-    stage.put_job("j", &body).await.expect("the same again changes nothing");
-    stage.run(5).await;
-    assert!(nodes(&stage, "c").await.is_empty());
-    assert_eq!(stage.job("j").await, job);
-    stage.submit(&JobOrder::new("other", "c")).await.unwrap();
-    stage.run(10).await;
-    assert_eq!(state(&stage, "other").await, "succeeded");
+    assert!(
+        harness.environment.table().scheduled_targets().await.unwrap().is_empty(),
+        "it woke the cluster"
+    );
+    harness.put_job("j", &body).await.expect("the same again changes nothing");
+    harness.run(5).await;
+    assert!(nodes(&harness, "c").await.is_empty());
+    assert_eq!(harness.job("j").await, job);
+    harness.submit(&JobSpec::new("other", "c")).await.unwrap();
+    harness.run(10).await;
+    assert_eq!(state(&harness, "other").await, "succeeded");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_cluster_that_cannot_be_had_says_so_and_gets_no_nodes() {
-    let stage = Stage::set(10).await;
+    let harness = Harness::new(10).await;
     let setup = json!({"mountVolumes": {"azureBlobFileSystems": [{
         "accountName": "storage",
         "containerName": "data",
         "credentials": {"accountKey": "k"},
         "relativeMountPath": "data",
     }]}});
-    stage.put_cluster_with("c", &manual(2, "requeue"), &setup).await;
-    let control = &stage.world.control;
+    harness.put_cluster_with("c", &manual(2, "requeue"), &setup).await;
+    let control = &harness.environment.control;
     let (cluster, _) = control.clusters.get(&names(), &model::Name::new("c")).await.unwrap();
     assert_eq!(cluster.errors[0].code, "MountNotProvided");
-    stage.run(5).await;
-    assert!(stage.world.table().scheduled().await.unwrap().is_empty(), "it is dormant");
-    stage.submit(&JobOrder::new("j", "c")).await.unwrap();
-    stage.run(60).await;
-    assert!(nodes(&stage, "c").await.is_empty());
-    let job = stage.job("j").await;
+    harness.run(5).await;
+    assert!(
+        harness.environment.table().scheduled_targets().await.unwrap().is_empty(),
+        "it is dormant"
+    );
+    harness.submit(&JobSpec::new("j", "c")).await.unwrap();
+    harness.run(60).await;
+    assert!(nodes(&harness, "c").await.is_empty());
+    let job = harness.job("j").await;
     let reason = control.jobs.waiting_reason(&job).await.unwrap().expect("it waits");
     assert!(reason.message.contains("MountNotProvided"), "{reason:?}");
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_operation_can_be_asked_after_for_a_day() {
-    let stage = Stage::set(12).await;
-    stage.put_cluster("c", &auto(0, 1)).await;
-    stage.submit(&JobOrder::new("a", "c")).await.unwrap();
-    let control = &stage.world.control;
+    let harness = Harness::new(12).await;
+    harness.put_cluster("c", &auto(0, 1)).await;
+    harness.submit(&JobSpec::new("a", "c")).await.unwrap();
+    let control = &harness.environment.control;
     let started = control.jobs.terminate(&path(), &Name::new("a")).await.unwrap().unwrap();
-    stage.pass(24 * 3600 * 1000 - 60_000);
+    harness.advance_millis(24 * 3600 * 1000 - 60_000);
     let operation =
         control.operations.get(&started.operation, started.completed.as_deref()).await.unwrap();
     assert!(matches!(operation.state, model::OperationState::Succeeded { .. }), "{operation:?}");
-    stage.pass(120_000);
+    harness.advance_millis(120_000);
     let error =
         control.operations.get(&started.operation, started.completed.as_deref()).await.unwrap_err();
     assert!(error.to_string().starts_with("OperationNotFound"), "{error}");
@@ -304,8 +316,8 @@ async fn an_operation_can_be_asked_after_for_a_day() {
 /// Where file servers should be is a file: nothing can be created there.
 #[tokio::test(start_paused = true)]
 async fn a_file_server_that_cannot_be_provisioned_says_so_and_can_be_tried_again() {
-    let stage = Stage::set(13).await;
-    let control = &stage.world.control;
+    let harness = Harness::new(13).await;
+    let control = &harness.environment.control;
     let root = &control.context.settings.file_server_root;
     std::fs::remove_dir(root).unwrap();
     std::fs::write(root, "in the way").unwrap();
@@ -317,22 +329,22 @@ async fn a_file_server_that_cannot_be_provisioned_says_so_and_can_be_tried_again
     let spec = wire::parse_file_server_create(body.to_string().as_bytes()).unwrap();
     let name = Name::new("nfs");
     let put = async || match control.file_servers.put(&names(), &name, &spec).await.unwrap() {
-        control::operations::Put::Accepted(started) => started.operation,
+        control::operations::PutOutcome::Accepted(started) => started.operation,
         other => panic!("{other:?}"),
     };
     let operation = put().await;
-    stage.run(30).await;
+    harness.run(30).await;
     let state = control.operations.get(&operation, None).await.unwrap().state;
     assert!(matches!(state, model::OperationState::InProgress), "{state:?}");
-    stage.run(60).await;
+    harness.run(60).await;
     let state = control.operations.get(&operation, None).await.unwrap().state;
     let model::OperationState::Failed { error, .. } = state else { panic!("{state:?}") };
     assert_eq!(error.code, "FileServerProvisioningFailed");
-    assert!(stage.world.table().scheduled().await.unwrap().is_empty());
+    assert!(harness.environment.table().scheduled_targets().await.unwrap().is_empty());
 
     std::fs::remove_file(root).unwrap();
     let again = put().await;
-    stage.run(5).await;
+    harness.run(5).await;
     let state = control.operations.get(&again, None).await.unwrap().state;
     assert!(matches!(state, model::OperationState::Succeeded { .. }), "{state:?}");
     let uid = control.file_servers.get(&names(), &name).await.unwrap().uid;
@@ -341,8 +353,8 @@ async fn a_file_server_that_cannot_be_provisioned_says_so_and_can_be_tried_again
 
 #[tokio::test(start_paused = true)]
 async fn no_more_tensorflow_workers_than_gpus() {
-    let stage = Stage::set(14).await;
-    stage.put_cluster("c", &auto(0, 2)).await;
+    let harness = Harness::new(14).await;
+    harness.put_cluster("c", &auto(0, 2)).await;
     let job = |workers: u32| {
         json!({"properties": {
             "cluster": {"id": cluster_id("c")},
@@ -351,7 +363,7 @@ async fn no_more_tensorflow_workers_than_gpus() {
             "tensorFlowSettings": {"pythonScriptFilePath": "train.py", "workerCount": workers},
         }})
     };
-    let error = stage.put_job("crowded", &job(3)).await.unwrap_err().to_string();
+    let error = harness.put_job("crowded", &job(3)).await.unwrap_err().to_string();
     assert!(error.contains("workerCount must be at most 2"), "{error}");
-    stage.put_job("fits", &job(2)).await.unwrap();
+    harness.put_job("fits", &job(2)).await.unwrap();
 }

@@ -9,6 +9,6 @@ async fn main() -> Result<(), Error> {
     aws::log();
     let control = aws::control().await?;
     let access = Arc::new(Access { token: aws::access()?, loopback_only: false });
-    let web = Web { control, access, behind_proxy: true, waits: None };
+    let web = Web { control, access, behind_proxy: true, held_requests: None };
     run(web::app(web, axum::Router::new())).await
 }

@@ -4,9 +4,9 @@
 use crate::{NoMachines, QueueUrls, SqsHints};
 use control::directories::DiskDirectories;
 use control::keys::Keys;
-use control::listening::Listening;
 use control::ports::Ids;
 use control::system::{RandomIds, SystemClock};
+use control::uptime::Uptime;
 use control::{Context, Control, Parts, Settings};
 use dynamo::DynamoDb;
 use model::{Quota, limits};
@@ -71,7 +71,7 @@ pub async fn control() -> Result<Control, EnvironmentError> {
             file_server_root: root,
             shows_local_paths: false,
         },
-        listening: Arc::new(Listening::always()),
+        uptime: Arc::new(Uptime::always()),
     })))
 }
 

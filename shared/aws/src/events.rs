@@ -34,7 +34,7 @@ pub async fn handle(
         Trigger::Event(event) if event.detail_type == INTERRUPTION => {
             let text = |name: &str| event.detail.get(name).and_then(Value::as_str);
             let instance = text("instance-id").unwrap_or_default();
-            if !control.interruption(instance, limits::SPOT_NOTICE_SECONDS).await? {
+            if !control.handle_interruption(instance, limits::SPOT_NOTICE_SECONDS).await? {
                 tracing::info!(instance, "a notice for an instance that is not a node");
             }
             Ok(SqsBatchResponse::default())

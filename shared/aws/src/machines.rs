@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use control::ports::{LaunchOutcome, LaunchRequest, Machines, PortError};
 use model::{ClusterRef, ResourceError};
-use scheduler::recovery::FoundMachine;
+use scheduler::recovery::FoundInstance;
 
 #[derive(Debug)]
 pub struct NoMachines;
@@ -18,7 +18,7 @@ impl Machines for NoMachines {
         Ok(LaunchOutcome { launched: Vec::new(), refused: Some(refused) })
     }
 
-    async fn find(&self, _cluster: &ClusterRef) -> Result<Vec<FoundMachine>, PortError> {
+    async fn find(&self, _cluster: &ClusterRef) -> Result<Vec<FoundInstance>, PortError> {
         Ok(Vec::new())
     }
 

@@ -3,8 +3,8 @@
 use crate::{Context, Error, file_servers};
 use lifecycle::report::attempt_key;
 use model::{
-    EnvironmentVariable, Job, MountVolumes, Node, Refused, SecretValue, SecretVariable, Toolkit,
-    limits,
+    EnvironmentVariable, InvalidTransition, Job, MountVolumes, Node, SecretValue, SecretVariable,
+    Toolkit, limits,
 };
 use protocol::{
     Assignment, InputDirectory, Mount, MountSource, NodeSetup, OutputDirectory, SetupTask, Variable,
@@ -58,7 +58,8 @@ pub(crate) fn assignment(context: &Context, node: &Node, job: &Job) -> Result<As
     })
 }
 
-const GONE: Refused = Refused { what: "job", state: "gone", transition: "be assigned" };
+const GONE: InvalidTransition =
+    InvalidTransition { what: "job", state: "gone", transition: "be assigned" };
 
 fn mounts(context: &Context, volumes: Option<&MountVolumes>) -> Vec<Mount> {
     let Some(volumes) = volumes else { return Vec::new() };

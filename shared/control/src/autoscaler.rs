@@ -2,7 +2,7 @@
 
 use crate::execute::{Progress, execute};
 use crate::{Context, Error};
-use lifecycle::provided;
+use lifecycle::unsupported;
 use model::{ClusterRef, Target, limits};
 use scheduler::capacity::{self, CapacitySettings, CapacitySnapshot};
 
@@ -46,14 +46,14 @@ async fn snapshot(
     let ceiling = if cluster.is_deleting() { u32::MAX } else { cluster.scale.ceiling() };
     let nodes = context.table.nodes(reference).await?;
     let depth = limits::MAX_NODES_PER_CLUSTER as usize;
-    let queue = context.table.startable(reference, ceiling, depth).await?;
+    let queue = context.table.queue_head(reference, ceiling, depth).await?;
     let queued = queue.into_iter().map(|entry| entry.node_count).collect();
     let strays = match nodes.is_empty() {
         true => running_instances(context, reference).await?,
         false => Vec::new(),
     };
     let quota_left = crate::usages::nodes_left(context, &cluster.charge()).await?;
-    let blocked = provided::cluster_problem(&cluster.spec).is_some();
+    let blocked = unsupported::cluster_problem(&cluster.spec).is_some();
     Ok(Some(CapacitySnapshot { cluster, blocked, nodes, queued, quota_left, strays }))
 }
 
@@ -63,5 +63,5 @@ async fn running_instances(
     reference: &ClusterRef,
 ) -> Result<Vec<String>, Error> {
     let found = context.machines.find(reference).await?;
-    Ok(found.into_iter().filter(|found| found.running).map(|found| found.instance).collect())
+    Ok(found.into_iter().filter(|found| found.running).map(|found| found.id).collect())
 }

@@ -1,11 +1,11 @@
 //! Clusters: what users ask of them; their nodes are the autoscaler's.
 
 use crate::context::replan;
-use crate::operations::{Put, Started, done, stored};
+use crate::operations::{PutOutcome, StartedOperation, done, stored};
 use crate::usages::count;
 use crate::{Context, Error, file_servers, workspaces};
 use lifecycle::clusters::{self, NewCluster, Update};
-use lifecycle::creation::{Met, meet, require_open};
+use lifecycle::creation::{Existing, check_name, require_not_deleting};
 use lifecycle::resources;
 use model::{
     Cluster, FileServer, Meter, Name, Node, ScaleSettings, Uid, Workspace, WorkspaceNames,
@@ -83,21 +83,21 @@ impl Clusters {
         names: &WorkspaceNames,
         name: &Name,
         request: &ClusterRequest,
-    ) -> Result<Put<Cluster>, Error> {
-        let (fresh, operation) = (self.context.fresh(), self.context.new_uid());
+    ) -> Result<PutOutcome<Cluster>, Error> {
+        let (fresh, operation) = (self.context.new_ids(), self.context.new_uid());
         replan(|| async {
             let workspace = workspaces::existing(&self.context, names).await?;
-            require_open(&workspace)?;
+            require_not_deleting(&workspace)?;
             let accepted = || {
                 let key = workspace.names.child_operation_key(name);
                 let started = done(&self.context, operation.clone(), &workspace.location, &key);
-                Ok(Put::Accepted(started))
+                Ok(PutOutcome::Accepted(started))
             };
             let found = self.context.table.cluster_named(&workspace.uid, name.as_str()).await?;
-            match meet(found, &fresh.uid, |found| request.is_same_as(found))? {
-                Met::Own(_) => return accepted(),
-                Met::Same(found) => return Ok(Put::Unchanged(Box::new(found))),
-                Met::Nothing => {}
+            match check_name(found, &fresh.uid, |found| request.is_same_as(found))? {
+                Existing::FromRetry(_) => return accepted(),
+                Existing::Identical(found) => return Ok(PutOutcome::Unchanged(Box::new(found))),
+                Existing::None => {}
             }
             self.require_room(&workspace, request.scale).await?;
             let servers = file_servers::mountable(&self.context, request.file_servers()).await?;
@@ -175,7 +175,7 @@ impl Clusters {
         &self,
         names: &WorkspaceNames,
         name: &Name,
-    ) -> Result<Option<Started>, Error> {
+    ) -> Result<Option<StartedOperation>, Error> {
         replan(|| async {
             let workspace = workspaces::existing(&self.context, names).await?;
             let found = self.context.table.cluster_named(&workspace.uid, name.as_str()).await?;

@@ -2,10 +2,10 @@
 //! change is committed.
 
 use crate::keys::Keys;
-use crate::listening::Listening;
 use crate::ports::{Clock, Directories, Hints, Ids, Machines};
+use crate::uptime::Uptime;
 use crate::{Error, Function};
-use lifecycle::creation::Fresh;
+use lifecycle::creation::NewIds;
 use lifecycle::{Change, Draft, Event, LaunchRequest};
 use model::{Quota, Target, Timestamp, Uid, limits};
 use std::ops::Deref;
@@ -34,7 +34,7 @@ pub struct Parts {
     pub ids: Arc<dyn Ids>,
     pub keys: Arc<Keys>,
     pub settings: Settings,
-    pub listening: Arc<Listening>,
+    pub uptime: Arc<Uptime>,
 }
 
 #[derive(Clone, Debug)]
@@ -72,8 +72,8 @@ impl Context {
         self.ids.uid()
     }
 
-    pub fn fresh(&self) -> Fresh {
-        Fresh { uid: self.new_uid(), etag: self.new_uid() }
+    pub fn new_ids(&self) -> NewIds {
+        NewIds { uid: self.new_uid(), etag: self.new_uid() }
     }
 
     pub fn draft(&self) -> Draft {
@@ -130,8 +130,8 @@ fn log(event: &Event) {
         Event::JobStarted { attempt, nodes } => {
             tracing::info!(job = attempt.job.name, attempt = attempt.number, ?nodes, "started");
         }
-        Event::AttemptEnding { attempt, ending } => {
-            tracing::info!(job = attempt.job.name, attempt = attempt.number, ?ending, "ending");
+        Event::AttemptEnding { attempt, end_reason } => {
+            tracing::info!(job = attempt.job.name, attempt = attempt.number, ?end_reason, "ending");
         }
         Event::MemberEnded { attempt, node } => {
             tracing::debug!(job = attempt.job.name, attempt = attempt.number, %node, "node done");

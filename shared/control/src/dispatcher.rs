@@ -44,7 +44,7 @@ async fn ask_for_capacity(
     snapshot: &DispatchSnapshot,
     started: u32,
 ) -> Result<(), Error> {
-    if snapshot.cluster.is_deleting() || dispatch::wants_capacity(snapshot, started) {
+    if snapshot.cluster.is_deleting() || dispatch::needs_capacity(snapshot, started) {
         let target = Target::Cluster { cluster: snapshot.cluster.reference() };
         context.hint(Function::Autoscaler, &target).await;
     }
@@ -63,10 +63,10 @@ async fn snapshot(context: &Context, cluster: Cluster) -> Result<Option<Dispatch
         return Ok(None);
     }
     let shallow = if cluster.is_deleting() { limits::BACKFILL_DEPTH } else { idle.len() + 1 };
-    let mut queue = context.table.startable(&reference, ceiling, shallow).await?;
+    let mut queue = context.table.queue_head(&reference, ceiling, shallow).await?;
     let mut running = Vec::new();
-    if dispatch::must_know_running(&cluster, &queue, idle.len()) {
-        queue = context.table.startable(&reference, ceiling, limits::BACKFILL_DEPTH).await?;
+    if dispatch::depends_on_running(&cluster, &queue, idle.len()) {
+        queue = context.table.queue_head(&reference, ceiling, limits::BACKFILL_DEPTH).await?;
         running = dispatch::busy_until(&context.table.nodes(&reference).await?);
     }
     Ok(Some(DispatchSnapshot { cluster, queue, idle, running }))

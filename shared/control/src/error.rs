@@ -3,8 +3,8 @@
 //! failures of storage that the crate `web` lists (busy, full, too large).
 
 use crate::ports::PortError;
-use lifecycle::refusal::{Noun, Refusal};
-use model::Refused;
+use lifecycle::refusal::{Refusal, ResourceKind};
+use model::InvalidTransition;
 use wire::{ErrorBody, Violations};
 
 #[derive(Debug, thiserror::Error)]
@@ -15,7 +15,7 @@ pub enum Error {
     #[error("the table could not be used")]
     Table(#[from] table::Error),
     #[error("the state changed in between")]
-    Refused(#[from] Refused),
+    Stale(#[from] InvalidTransition),
     /// Every try lost against another writer.
     #[error("too many writers of the same record")]
     Busy,
@@ -37,7 +37,7 @@ impl Error {
     pub fn is_conflict(&self) -> bool {
         match self {
             Self::Table(error) => error.is_conflict(),
-            Self::Refused(_) => true,
+            Self::Stale(_) => true,
             Self::Api(_)
             | Self::Busy
             | Self::Port(_)
@@ -63,7 +63,7 @@ impl Error {
             },
             Self::Busy => true,
             Self::Api(_)
-            | Self::Refused(_)
+            | Self::Stale(_)
             | Self::Port(_)
             | Self::Io(_)
             | Self::Json(_)
@@ -89,9 +89,9 @@ impl Error {
 
 /// What the caller did wrong, by HTTP status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    BadRequest,
-    Forbidden,
+pub enum ApiErrorKind {
+    Invalid,
+    Denied,
     NotFound,
     Conflict,
     Gone,
@@ -99,12 +99,12 @@ pub enum Kind {
 
 #[derive(Debug)]
 pub struct ApiError {
-    pub kind: Kind,
+    pub kind: ApiErrorKind,
     pub body: ErrorBody,
 }
 
 impl ApiError {
-    pub fn new(kind: Kind, code: &str, message: impl Into<String>) -> Self {
+    pub fn new(kind: ApiErrorKind, code: &str, message: impl Into<String>) -> Self {
         Self { kind, body: ErrorBody::new(code, message) }
     }
 
@@ -125,7 +125,7 @@ impl From<ApiError> for Error {
 
 impl From<Violations> for Error {
     fn from(violations: Violations) -> Self {
-        ApiError { kind: Kind::BadRequest, body: violations.body() }.into()
+        ApiError { kind: ApiErrorKind::Invalid, body: violations.body() }.into()
     }
 }
 
@@ -134,13 +134,13 @@ impl From<Refusal> for Error {
         let message = refusal.to_string();
         match refusal {
             Refusal::Stale(refused) => refused.into(),
-            Refusal::TooLarge(_) => Self::bad_request("RequestTooLarge", message),
+            Refusal::TooLarge(_) => Self::invalid("RequestTooLarge", message),
             Refusal::ClusterBeyondNodes { .. }
             | Refusal::JobBeyondNodes { .. }
-            | Refusal::JobBeyondCores { .. } => Self::bad_request("QuotaExceeded", message),
+            | Refusal::JobBeyondCores { .. } => Self::invalid("QuotaExceeded", message),
             Refusal::TooManyClusters { .. } => Self::conflict("QuotaExceeded", message),
             Refusal::BeingDeleted { .. } => Self::conflict("ResourceBeingDeleted", message),
-            Refusal::Exists { noun, .. } => Self::conflict(exists(noun), message),
+            Refusal::Exists { kind, .. } => Self::conflict(exists(kind), message),
             Refusal::InAnotherRegion { .. } => {
                 Self::conflict("InvalidResourceGroupLocation", message)
             }
@@ -160,35 +160,35 @@ impl From<Refusal> for Error {
     }
 }
 
-fn exists(noun: Noun) -> &'static str {
-    match noun {
-        Noun::ResourceGroup => "ResourceGroupExists",
-        Noun::Workspace => "WorkspaceExists",
-        Noun::Experiment => "ExperimentExists",
-        Noun::FileServer => "FileServerExists",
-        Noun::Cluster => "ClusterExists",
-        Noun::Job => "JobExists",
+fn exists(kind: ResourceKind) -> &'static str {
+    match kind {
+        ResourceKind::ResourceGroup => "ResourceGroupExists",
+        ResourceKind::Workspace => "WorkspaceExists",
+        ResourceKind::Experiment => "ExperimentExists",
+        ResourceKind::FileServer => "FileServerExists",
+        ResourceKind::Cluster => "ClusterExists",
+        ResourceKind::Job => "JobExists",
     }
 }
 
 impl Error {
-    pub fn bad_request(code: &str, message: impl Into<String>) -> Self {
-        ApiError::new(Kind::BadRequest, code, message).into()
+    pub fn invalid(code: &str, message: impl Into<String>) -> Self {
+        ApiError::new(ApiErrorKind::Invalid, code, message).into()
     }
 
     pub fn not_found(kind: wire::ResourceKind, name: &str) -> Self {
-        ApiError { kind: Kind::NotFound, body: ErrorBody::not_found(kind, name) }.into()
+        ApiError { kind: ApiErrorKind::NotFound, body: ErrorBody::not_found(kind, name) }.into()
     }
 
     pub fn conflict(code: &str, message: impl Into<String>) -> Self {
-        ApiError::new(Kind::Conflict, code, message).into()
+        ApiError::new(ApiErrorKind::Conflict, code, message).into()
     }
 
-    pub fn forbidden(code: &str, message: impl Into<String>) -> Self {
-        ApiError::new(Kind::Forbidden, code, message).into()
+    pub fn denied(code: &str, message: impl Into<String>) -> Self {
+        ApiError::new(ApiErrorKind::Denied, code, message).into()
     }
 
     pub fn gone(code: &str, message: impl Into<String>) -> Self {
-        ApiError::new(Kind::Gone, code, message).into()
+        ApiError::new(ApiErrorKind::Gone, code, message).into()
     }
 }

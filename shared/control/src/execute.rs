@@ -6,9 +6,9 @@
 
 use crate::context::replan;
 use crate::{Context, Error};
-use lifecycle::actions::{self, ClusterRead, FreshIds};
+use lifecycle::actions::{self, ClusterRead, LaunchIds};
 use lifecycle::{Draft, LaunchRequest, capacity, nodes};
-use model::{Cluster, ClusterRef, Machine, Node, NodeId, ResourceError};
+use model::{Cluster, ClusterRef, Instance, Node, NodeId, ResourceError};
 use scheduler::Action;
 
 /// What became of a plan.
@@ -58,7 +58,7 @@ async fn carry_out(
         _ => {}
     }
     let mut draft = read_for(context, cluster, nodes, action).await?;
-    let fresh = fresh_ids(context, cluster, action);
+    let fresh = launch_ids(context, cluster, action);
     actions::apply(&mut draft, action, fresh)?;
     for request in context.commit(draft).await? {
         bring_up(context, request).await?;
@@ -76,24 +76,24 @@ async fn read_for(
     action: &Action,
 ) -> Result<Draft, Error> {
     let reference = cluster.reference();
-    let concerned = actions::concerned(action);
+    let affected = actions::affected_records(action);
     let mut draft = context.draft();
-    match concerned.cluster {
+    match affected.cluster {
         ClusterRead::None => {}
         ClusterRead::Planned => draft.read_cluster(cluster.clone()),
-        ClusterRead::Fresh => {
+        ClusterRead::Current => {
             if let Some(fresh) = context.table.cluster(&reference).await? {
                 draft.read_cluster(fresh);
             }
         }
     }
-    let mut jobs = Vec::from_iter(concerned.job);
+    let mut jobs = Vec::from_iter(affected.job);
     let nodes = match action {
         Action::Leave { node, .. } => planned.iter().filter(|it| it.id == *node).cloned().collect(),
-        _ => context.table.nodes_named(&reference, &concerned.nodes).await?,
+        _ => context.table.nodes_named(&reference, &affected.nodes).await?,
     };
     for node in nodes {
-        jobs.extend(node.occupant().filter(|_| concerned.occupant).map(|it| it.job.clone()));
+        jobs.extend(node.attempt().filter(|_| affected.running_job).map(|it| it.job.clone()));
         draft.read_node(node);
     }
     for job in jobs {
@@ -104,11 +104,11 @@ async fn read_for(
     Ok(draft)
 }
 
-fn fresh_ids(context: &Context, cluster: &Cluster, action: &Action) -> Option<FreshIds> {
+fn launch_ids(context: &Context, cluster: &Cluster, action: &Action) -> Option<LaunchIds> {
     let Action::Launch { count, .. } = action else { return None };
     let low_priority = capacity::is_low_priority(cluster);
     let node = |_| NodeId::new(&context.new_uid(), low_priority);
-    Some(FreshIds { launch: context.new_uid(), nodes: (0..*count).map(node).collect() })
+    Some(LaunchIds { launch: context.new_uid(), nodes: (0..*count).map(node).collect() })
 }
 
 /// Terminates the instance first. The node's record is removed only when nothing of the instance
@@ -116,15 +116,15 @@ fn fresh_ids(context: &Context, cluster: &Cluster, action: &Action) -> Option<Fr
 async fn remove(context: &Context, cluster: &Cluster, id: &NodeId) -> Result<(), Error> {
     let reference = cluster.reference();
     let Some(node) = context.table.node(&reference, id).await? else { return Ok(()) };
-    if let Some(machine) = node.machine() {
-        let instances = [machine.instance.clone()];
+    if let Some(instance) = node.instance() {
+        let instances = [instance.id.clone()];
         let ended = context.machines.terminate(&reference, &instances).await?;
         if !ended.contains(&instances[0]) {
             return Ok(());
         }
     }
     let mut draft = context.draft();
-    let occupant = node.occupant().map(|attempt| attempt.job.clone());
+    let occupant = node.attempt().map(|attempt| attempt.job.clone());
     draft.read_node(node);
     if let Some(job) = occupant
         && let Some(job) = context.table.job(&job).await?
@@ -140,8 +140,8 @@ async fn remove(context: &Context, cluster: &Cluster, id: &NodeId) -> Result<(),
 /// intended; what is unknown stays intended and is asked for again.
 async fn bring_up(context: &Context, request: LaunchRequest) -> Result<(), Error> {
     let outcome = context.machines.launch(&request).await?;
-    for (id, machine) in &outcome.launched {
-        record_instance(context, &request.cluster, id, machine).await?;
+    for (id, instance) in &outcome.launched {
+        record_instance(context, &request.cluster, id, instance).await?;
     }
     let Some(error) = outcome.refused else { return Ok(()) };
     let came = |id: &&NodeId| outcome.launched.iter().all(|(launched, _)| launched != *id);
@@ -166,13 +166,13 @@ async fn record_instance(
     context: &Context,
     cluster: &ClusterRef,
     id: &NodeId,
-    machine: &Machine,
+    instance: &Instance,
 ) -> Result<(), Error> {
     replan(|| async {
         let Some(node) = context.table.node(cluster, id).await? else { return Ok(Vec::new()) };
         let mut draft = context.draft();
         draft.read_node(node);
-        capacity::launched(&mut draft, id, machine.clone());
+        capacity::launched(&mut draft, id, instance.clone());
         context.commit(draft).await
     })
     .await?;

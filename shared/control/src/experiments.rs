@@ -1,7 +1,7 @@
 //! Experiments: folders of jobs.
 
 use crate::context::replan;
-use crate::operations::{Started, stored};
+use crate::operations::{StartedOperation, stored};
 use crate::{Context, Error, workspaces};
 use lifecycle::resources;
 use lifecycle::workspaces::put_experiment;
@@ -39,7 +39,7 @@ impl Experiments {
 
     /// Idempotent: an existing experiment is answered as it is (docs/contract.md, "Experiments").
     pub async fn put(&self, names: &WorkspaceNames, name: &Name) -> Result<Experiment, Error> {
-        let fresh = self.context.fresh();
+        let fresh = self.context.new_ids();
         replan(|| async {
             let workspace = workspaces::existing(&self.context, names).await?;
             let found = self.context.table.experiment(&workspace.uid, name.as_str()).await?;
@@ -66,7 +66,7 @@ impl Experiments {
         &self,
         names: &WorkspaceNames,
         name: &Name,
-    ) -> Result<Option<Started>, Error> {
+    ) -> Result<Option<StartedOperation>, Error> {
         replan(|| async {
             let workspace = workspaces::existing(&self.context, names).await?;
             let found = self.context.table.experiment(&workspace.uid, name.as_str()).await?;

@@ -1,10 +1,10 @@
 //! File servers: a directory tree each, named by uid, that clusters and jobs mount.
 
 use crate::context::replan;
-use crate::operations::{Put, Started, stored};
+use crate::operations::{PutOutcome, StartedOperation, stored};
 use crate::{Context, Error, workspaces};
 use lifecycle::file_servers::{
-    NewFileServer, Put as Outcome, provisioned, put, removal_failed, require_ready, settled,
+    NewFileServer, PutResult, provisioned, put, removal_failed, require_ready, settled,
 };
 use lifecycle::{Draft, resources};
 use model::{
@@ -56,7 +56,7 @@ pub(crate) async fn mountable(
                 "At most {} different file servers can be mounted; use fewer, or directories of one",
                 limits::MAX_FILE_SERVER_MOUNTS
             );
-            return Err(Error::bad_request("InvalidParameter", message));
+            return Err(Error::invalid("InvalidParameter", message));
         }
     }
     Ok(servers)
@@ -95,8 +95,8 @@ impl FileServers {
         names: &WorkspaceNames,
         name: &Name,
         spec: &FileServerSpec,
-    ) -> Result<Put<FileServer>, Error> {
-        let (fresh, operation) = (self.context.fresh(), self.context.new_uid());
+    ) -> Result<PutOutcome<FileServer>, Error> {
+        let (fresh, operation) = (self.context.new_ids(), self.context.new_uid());
         replan(|| async {
             let workspace = workspaces::existing(&self.context, names).await?;
             let found = self.context.table.file_server(&workspace.uid, name.as_str()).await?;
@@ -110,8 +110,10 @@ impl FileServers {
             let what = put(&mut draft, &workspace, found, new, fresh, operation)?;
             self.context.commit(draft).await?;
             Ok(match what {
-                Outcome::Provisioning(id) => Put::Accepted(stored(id, &workspace.location)),
-                Outcome::Unchanged(found) => Put::Unchanged(found),
+                PutResult::Provisioning(id) => {
+                    PutOutcome::Accepted(stored(id, &workspace.location))
+                }
+                PutResult::Unchanged(found) => PutOutcome::Unchanged(found),
             })
         })
         .await
@@ -137,7 +139,7 @@ impl FileServers {
         &self,
         names: &WorkspaceNames,
         name: &Name,
-    ) -> Result<Option<Started>, Error> {
+    ) -> Result<Option<StartedOperation>, Error> {
         replan(|| async {
             let workspace = workspaces::existing(&self.context, names).await?;
             let found = self.context.table.file_server(&workspace.uid, name.as_str()).await?;

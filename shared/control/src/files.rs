@@ -13,7 +13,7 @@ use wire::{FileEntry, OutputFilesQuery};
 
 /// A directory on a file server.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FilePlace {
+pub struct FileLocation {
     pub file_server: Uid,
     /// Below the root of the file server, without leading or trailing slash.
     pub path: String,
@@ -38,7 +38,7 @@ impl Files {
         &self,
         job: &Job,
         query: &OutputFilesQuery,
-        link: impl Fn(&FilePlace) -> String,
+        link: impl Fn(&FileLocation) -> String,
     ) -> Result<Vec<FileEntry>, Error> {
         let place = output_place(job, query)?;
         let root = match open_root(&file_servers::directory(&self.context, &place.file_server)) {
@@ -72,7 +72,7 @@ impl Files {
     pub fn open(&self, file_server: &Uid, path: &str) -> Result<File, Error> {
         let missing = || {
             crate::ApiError::new(
-                crate::Kind::NotFound,
+                crate::ApiErrorKind::NotFound,
                 "FileNotFound",
                 "The file is not there (any more)",
             )
@@ -105,16 +105,16 @@ fn is_absent(error: &std::io::Error) -> bool {
 }
 
 fn file_entry(
-    place: &FilePlace,
+    place: &FileLocation,
     name: String,
     metadata: &Metadata,
-    link: impl Fn(&FilePlace) -> String,
+    link: impl Fn(&FileLocation) -> String,
 ) -> FileEntry {
     if metadata.is_dir() {
         return FileEntry::directory(name);
     }
     let path = format!("{}/{name}", place.path).trim_start_matches('/').to_owned();
-    let file = FilePlace { file_server: place.file_server.clone(), path };
+    let file = FileLocation { file_server: place.file_server.clone(), path };
     FileEntry::file(name, link(&file), modified(metadata), metadata.len())
 }
 
@@ -130,7 +130,7 @@ pub fn modified(metadata: &Metadata) -> Timestamp {
 ///
 /// # Errors
 /// When the id is unknown, or its prefix is not under a mounted file server.
-fn output_place(job: &Job, query: &OutputFilesQuery) -> Result<FilePlace, Error> {
+fn output_place(job: &Job, query: &OutputFilesQuery) -> Result<FileLocation, Error> {
     let segment = wire::job_output_path_segment(job);
     let (prefix, below) = if query.is_standard_output() {
         (job.spec.std_out_err_path_prefix.as_str(), format!("{segment}/stdouterr"))
@@ -153,14 +153,14 @@ fn output_place(job: &Job, query: &OutputFilesQuery) -> Result<FilePlace, Error>
 
 /// The message is that of the Batch AI service, the code is ours (docs/contract.md, "Errors").
 fn not_on_a_mount(id: &str) -> Error {
-    Error::bad_request(
+    Error::invalid(
         "OutputDirectoryNotFound",
         format!("The specified outputDirectoryId {id} is not present on a mount root"),
     )
 }
 
 /// `$ROOT/{relative mount path}/rest` on a file server that is mounted there.
-fn under_mount(prefix: &str, root: &str, mounts: &[MountPoint]) -> Option<FilePlace> {
+fn under_mount(prefix: &str, root: &str, mounts: &[MountPoint]) -> Option<FileLocation> {
     let rest = [format!("${root}"), format!("${{{root}}}")]
         .iter()
         .find_map(|variable| prefix.strip_prefix(variable.as_str()))?;
@@ -175,7 +175,7 @@ fn under_mount(prefix: &str, root: &str, mounts: &[MountPoint]) -> Option<FilePl
             return None;
         }
         let source = mount.source_directory.as_deref().unwrap_or_default();
-        Some(FilePlace { file_server: mount.file_server.clone(), path: join([source, below]) })
+        Some(FileLocation { file_server: mount.file_server.clone(), path: join([source, below]) })
     })
 }
 

@@ -2,12 +2,12 @@
 
 use crate::clusters::{self, uid_of};
 use crate::context::replan;
-use crate::operations::{Put, Started, done, pending};
+use crate::operations::{PutOutcome, StartedOperation, done, pending};
 use crate::{Context, Error, experiments, file_servers, workspaces};
-use lifecycle::creation::{Met, meet, require_open};
-use lifecycle::jobs::{self, Pending};
-use lifecycle::provided;
+use lifecycle::creation::{Existing, check_name, require_not_deleting};
+use lifecycle::jobs::{self, Completion};
 use lifecycle::submission::{self, NewJob, require_possible};
+use lifecycle::unsupported;
 use model::{
     Cluster, Experiment, Job, JobState, Name, Node, NodeId, Uid, Waiting, Workspace, WorkspaceNames,
 };
@@ -70,7 +70,7 @@ impl Jobs {
         let JobState::Queued { since } = job.state else { return Ok(None) };
         let cluster = self.context.table.cluster(&job.cluster).await?;
         let Some(cluster) = cluster else { return Ok(None) };
-        let blocked = provided::cluster_problem(&cluster.spec);
+        let blocked = unsupported::cluster_problem(&cluster.spec);
         let (entry, now) = (job.queue_entry(), self.context.now());
         Ok(Some(scheduler::waiting::explain(&cluster, blocked.as_ref(), &entry, since, now)))
     }
@@ -92,7 +92,7 @@ impl Jobs {
         path: &ExperimentPath,
         name: &Name,
         request: &JobRequest,
-    ) -> Result<Put<Job>, Error> {
+    ) -> Result<PutOutcome<Job>, Error> {
         let (uid, operation) = (self.context.new_uid(), self.context.new_uid());
         let mut tries = 0;
         replan(|| {
@@ -109,20 +109,20 @@ impl Jobs {
         request: &JobRequest,
         [uid, operation]: [&Uid; 2],
         direct: bool,
-    ) -> Result<Put<Job>, Error> {
+    ) -> Result<PutOutcome<Job>, Error> {
         let (workspace, experiment) = self.place(path).await?;
         let accepted = || {
             let names = submission::job_names(&experiment, name);
             let (location, key) = (&workspace.location, names.operation_key());
-            Ok(Put::Accepted(done(&self.context, operation.clone(), location, &key)))
+            Ok(PutOutcome::Accepted(done(&self.context, operation.clone(), location, &key)))
         };
         let found = self.context.table.job_named(&experiment.uid, name.as_str()).await?;
-        match meet(found, uid, |found| request.is_same_as(found))? {
-            Met::Own(_) => return accepted(),
-            Met::Same(found) => return Ok(Put::Unchanged(Box::new(found))),
-            Met::Nothing => {}
+        match check_name(found, uid, |found| request.is_same_as(found))? {
+            Existing::FromRetry(_) => return accepted(),
+            Existing::Identical(found) => return Ok(PutOutcome::Unchanged(Box::new(found))),
+            Existing::None => {}
         }
-        require_open(&experiment)?;
+        require_not_deleting(&experiment)?;
         let cluster = self.cluster_for(&workspace, &request.cluster).await?;
         self.submit(&cluster, &experiment, name, uid, request, direct).await?;
         accepted()
@@ -134,7 +134,7 @@ impl Jobs {
             true => clusters::existing_in(&self.context, workspace, &id.name).await?,
             false => clusters::existing(&self.context, &id.names, &id.name).await?,
         };
-        require_open(&cluster)?;
+        require_not_deleting(&cluster)?;
         Ok(cluster)
     }
 
@@ -178,7 +178,7 @@ impl Jobs {
             return Ok(Vec::new());
         }
         let ceiling = cluster.scale.ceiling();
-        if !self.context.table.startable(&reference, ceiling, 1).await?.is_empty() {
+        if !self.context.table.queue_head(&reference, ceiling, 1).await?.is_empty() {
             return Ok(Vec::new());
         }
         let nodes = self.context.table.nodes_named(&reference, &idle).await?;
@@ -193,7 +193,7 @@ impl Jobs {
         &self,
         path: &ExperimentPath,
         name: &Name,
-    ) -> Result<Option<Started>, Error> {
+    ) -> Result<Option<StartedOperation>, Error> {
         let operation = self.context.new_uid();
         replan(|| async {
             let (workspace, experiment) = self.place(path).await?;
@@ -205,7 +205,7 @@ impl Jobs {
             draft.read_job(job);
             let what = jobs::terminate(&mut draft, &reference, operation.clone())?;
             self.context.commit(draft).await?;
-            let started = |what: Pending| {
+            let started = |what: Completion| {
                 pending(&self.context, what, operation.clone(), &workspace.location, &key)
             };
             Ok(what.map(started))
@@ -222,7 +222,7 @@ impl Jobs {
         &self,
         path: &ExperimentPath,
         name: &Name,
-    ) -> Result<Option<Started>, Error> {
+    ) -> Result<Option<StartedOperation>, Error> {
         let operation = self.context.new_uid();
         replan(|| async {
             let (workspace, experiment) = self.place(path).await?;
@@ -242,7 +242,7 @@ pub(crate) async fn delete_found(
     context: &Context,
     job: Job,
     operation: Uid,
-) -> Result<Pending, Error> {
+) -> Result<Completion, Error> {
     let reference = job.reference();
     let mut draft = context.draft();
     draft.read_job(job);

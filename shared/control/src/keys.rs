@@ -87,7 +87,7 @@ impl Keys {
     }
 
     pub fn is_link_signed(&self, link: &Link<'_>, signature: &str) -> bool {
-        same(&self.sign_link(link), signature)
+        constant_time_eq(&self.sign_link(link), signature)
     }
 
     /// Stands for a token where the token itself must not be shown.
@@ -106,7 +106,7 @@ impl Keys {
     }
 
     pub fn is_operation_signed(&self, id: &Uid, body: &str, signature: &str) -> bool {
-        same(&self.sign_operation(id, body), signature)
+        constant_time_eq(&self.sign_operation(id, body), signature)
     }
 
     /// With its token a node can speak for itself only.
@@ -115,12 +115,12 @@ impl Keys {
     }
 
     pub fn is_node_token(&self, cluster: &ClusterRef, node: &NodeId, token: &str) -> bool {
-        same(&self.node_token(cluster, node), token)
+        constant_time_eq(&self.node_token(cluster, node), token)
     }
 }
 
 /// Compares in a time that does not depend on where the first difference is.
-pub fn same(expected: &str, given: &str) -> bool {
+pub fn constant_time_eq(expected: &str, given: &str) -> bool {
     expected.as_bytes().ct_eq(given.as_bytes()).into()
 }
 

@@ -19,7 +19,6 @@ pub mod file_servers;
 pub mod files;
 pub mod jobs;
 pub mod keys;
-pub mod listening;
 pub mod nodes;
 pub mod operations;
 pub mod ports;
@@ -29,11 +28,12 @@ pub mod roles;
 pub mod schedule;
 pub mod system;
 pub mod tokens;
+pub mod uptime;
 pub mod usages;
 pub mod workspaces;
 
 pub use context::{Context, Parts, Settings};
-pub use error::{ApiError, Error, Kind};
+pub use error::{ApiError, ApiErrorKind, Error};
 pub use lifecycle::Function;
 
 use clusters::Clusters;
@@ -49,7 +49,7 @@ use tokens::Tokens;
 use usages::Usages;
 use workspaces::Workspaces;
 
-/// The services of the control plane, one for each noun of the API, on one context.
+/// The services of the control plane, one for each resource type of the API, on one context.
 #[derive(Clone)]
 pub struct Control {
     pub context: Context,

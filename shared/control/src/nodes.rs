@@ -1,10 +1,10 @@
 //! The agents' endpoint: what a node reports, and what is desired of it (see the `protocol` crate).
 
 use crate::context::replan;
-use crate::{ApiError, Context, Error, Function, Kind};
-use lifecycle::report::{self, Wanted};
+use crate::{ApiError, ApiErrorKind, Context, Error, Function};
+use lifecycle::report::{self, DesiredState};
 use lifecycle::{Draft, jobs};
-use model::{ClusterRef, Job, JobState, Machine, Node, NodeId, NodeState, Target, limits};
+use model::{ClusterRef, Instance, Job, JobState, Node, NodeId, NodeState, Target, limits};
 use protocol::{AttemptReport, Desired, NodePhase, Progress, SyncRequest, SyncResponse};
 
 /// In how many tries a node that becomes free is given the next job in the same commit. Where many
@@ -35,9 +35,9 @@ impl Nodes {
         id: &NodeId,
         request: &SyncRequest,
     ) -> Result<SyncResponse, Error> {
-        if Machine::parse(&request.instance, &request.address).is_none() {
+        if Instance::parse(&request.instance, &request.address).is_none() {
             let message = "instance must be a plain id, and address an IP address";
-            return Err(Error::bad_request("InvalidNode", message));
+            return Err(Error::invalid("InvalidNode", message));
         }
         let mut tries = 0;
         let observed = replan(|| {
@@ -59,20 +59,20 @@ impl Nodes {
         request: &SyncRequest,
     ) -> Result<SyncResponse, Error> {
         let node = self.known(cluster, id).await?;
-        let job = self.occupant(&node).await?;
+        let job = self.job_of(&node).await?;
         self.answer((node, job), request).await
     }
 
     async fn known(&self, cluster: &ClusterRef, id: &NodeId) -> Result<Node, Error> {
         let gone = || {
             let message = format!("Node {id} does not belong to cluster {} any more", cluster.name);
-            ApiError::new(Kind::Gone, "NodeNotFound", message)
+            ApiError::new(ApiErrorKind::Gone, "NodeNotFound", message)
         };
         Ok(self.context.table.node(cluster, id).await?.ok_or_else(gone)?)
     }
 
-    async fn occupant(&self, node: &Node) -> Result<Option<Job>, Error> {
-        match node.occupant() {
+    async fn job_of(&self, node: &Node) -> Result<Option<Job>, Error> {
+        match node.attempt() {
             Some(attempt) => Ok(self.context.table.job(&attempt.job).await?),
             None => Ok(None),
         }
@@ -86,13 +86,13 @@ impl Nodes {
         compose: bool,
     ) -> Result<Observed, Error> {
         let node = self.known(cluster, id).await?;
-        let concerned = report::concerned(&node, request);
+        let affected = report::affected_records(&node, request);
         let mut draft = self.context.draft();
-        let before = self.occupant(&node).await?;
+        let before = self.job_of(&node).await?;
         if let Some(job) = &before {
             draft.read_job(job.clone());
         }
-        if concerned.cluster
+        if affected.cluster
             && let Some(cluster) = self.context.table.cluster(cluster).await?
         {
             draft.read_cluster(cluster);
@@ -110,7 +110,7 @@ impl Nodes {
             nobody_waited = !self.give_next_job(&mut draft, cluster, id, compose).await?;
         }
         let node = draft.node(id).cloned().unwrap_or(node);
-        let job = node.occupant().and_then(|attempt| draft.job(&attempt.job)).cloned();
+        let job = node.attempt().and_then(|attempt| draft.job(&attempt.job)).cloned();
         self.context.commit(draft).await?;
         if nobody_waited {
             self.hint_if_queued(cluster).await;
@@ -121,7 +121,7 @@ impl Nodes {
     /// A job that was queued after the queue had been read, and before the node was free, was seen
     /// by nobody. The schedule comes to it too, if this fails.
     async fn hint_if_queued(&self, cluster: &ClusterRef) {
-        let queue = self.context.table.startable(cluster, u32::MAX, 1).await;
+        let queue = self.context.table.queue_head(cluster, u32::MAX, 1).await;
         if queue.is_ok_and(|queue| !queue.is_empty()) {
             let target = Target::Cluster { cluster: cluster.clone() };
             self.context.hint(Function::Dispatcher, &target).await;
@@ -137,7 +137,7 @@ impl Nodes {
         id: &NodeId,
         compose: bool,
     ) -> Result<bool, Error> {
-        let queue = self.context.table.startable(cluster, u32::MAX, 1).await?;
+        let queue = self.context.table.queue_head(cluster, u32::MAX, 1).await?;
         let Some(head) = queue.first() else { return Ok(false) };
         let job = match compose && head.node_count == 1 {
             true => self.context.table.job(&head.job).await?,
@@ -171,18 +171,18 @@ impl Nodes {
         request: &SyncRequest,
     ) -> Result<Desired, Error> {
         let has_setup = request.phase != NodePhase::Preparing;
-        match report::wanted(node, job, self.context.now()) {
-            Wanted::Nothing => Ok(Desired::Idle),
-            Wanted::Prepare if has_setup => Ok(Desired::Idle),
-            Wanted::Prepare => {
+        match report::desired_state(node, job, self.context.now()) {
+            DesiredState::Nothing => Ok(Desired::Idle),
+            DesiredState::Prepare if has_setup => Ok(Desired::Idle),
+            DesiredState::Prepare => {
                 let setup = Box::new(crate::assignment::node_setup(&self.context, node).await?);
                 Ok(Desired::Prepare { setup })
             }
-            Wanted::Leave => Ok(Desired::Leave { grace_seconds: 0 }),
-            Wanted::Stop { attempt, grace_seconds } => {
+            DesiredState::Leave => Ok(Desired::Leave { grace_seconds: 0 }),
+            DesiredState::Stop { attempt, grace_seconds } => {
                 Ok(Desired::Stop { key: report::attempt_key(&attempt), grace_seconds })
             }
-            Wanted::Run { attempt, start } => {
+            DesiredState::Run { attempt, start } => {
                 let key = report::attempt_key(&attempt);
                 let known = |report: &AttemptReport| report.key == key && !report.needs_assignment;
                 let known = request.attempt.as_ref().is_some_and(known);
@@ -205,7 +205,7 @@ fn is_idle(node: &Node) -> bool {
 
 /// Whether an answer tells the agent something that its request did not show. A request without
 /// news may be held.
-pub fn is_news(request: &SyncRequest, desired: &Desired) -> bool {
+pub fn has_update(request: &SyncRequest, desired: &Desired) -> bool {
     match desired {
         Desired::Idle => request.attempt.is_some(),
         Desired::Run { key, start, .. } => match &request.attempt {

@@ -4,10 +4,10 @@
 //! all of it. Only an operation that takes longer (the end of a running job, a deletion, the
 //! provisioning of a file server) is a record, which expires a day after its last change.
 
-use crate::{ApiError, Context, Error, Kind};
+use crate::{ApiError, ApiErrorKind, Context, Error};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use lifecycle::jobs::Pending;
+use lifecycle::jobs::Completion;
 use model::{Operation, Timestamp, Uid};
 
 #[derive(Clone)]
@@ -17,7 +17,7 @@ pub struct Operations {
 
 /// A long-running operation that was started (or is done already), and where to ask after it.
 #[derive(Clone, Debug)]
-pub struct Started {
+pub struct StartedOperation {
     pub operation: Uid,
     /// The region of the workspace, which is part of the URLs of the operation.
     pub location: String,
@@ -27,8 +27,8 @@ pub struct Started {
 
 /// What a PUT did.
 #[derive(Debug)]
-pub enum Put<T> {
-    Accepted(Started),
+pub enum PutOutcome<T> {
+    Accepted(StartedOperation),
     /// It was there already, just as asked for.
     Unchanged(Box<T>),
 }
@@ -47,7 +47,7 @@ impl Operations {
             let message = format!(
                 "The specified operation {id} is not found; operations are kept for 24 hours"
             );
-            ApiError::new(Kind::NotFound, "OperationNotFound", message)
+            ApiError::new(ApiErrorKind::NotFound, "OperationNotFound", message)
         };
         let found = match completed {
             Some(text) => self.read_completed(id, text),
@@ -71,28 +71,33 @@ impl Operations {
 }
 
 /// An operation that is over when it is answered. `resource` is the key of what it was about.
-pub(crate) fn done(context: &Context, operation: Uid, location: &str, resource: &str) -> Started {
+pub(crate) fn done(
+    context: &Context,
+    operation: Uid,
+    location: &str,
+    resource: &str,
+) -> StartedOperation {
     let body = URL_SAFE_NO_PAD.encode(format!("{} {resource}", context.now().0));
     let signature = context.keys.sign_operation(&operation, &body);
     let completed = Some(format!("{body}.{signature}"));
-    Started { operation, location: location.to_owned(), completed }
+    StartedOperation { operation, location: location.to_owned(), completed }
 }
 
 /// One that is stored, and completes later.
-pub(crate) fn stored(operation: Uid, location: &str) -> Started {
-    Started { operation, location: location.to_owned(), completed: None }
+pub(crate) fn stored(operation: Uid, location: &str) -> StartedOperation {
+    StartedOperation { operation, location: location.to_owned(), completed: None }
 }
 
 /// Either, as a reaction answered.
 pub(crate) fn pending(
     context: &Context,
-    pending: Pending,
+    pending: Completion,
     operation: Uid,
     location: &str,
     resource: &str,
-) -> Started {
+) -> StartedOperation {
     match pending {
-        Pending::Done => done(context, operation, location, resource),
-        Pending::Operation(operation) => stored(operation, location),
+        Completion::Immediate => done(context, operation, location, resource),
+        Completion::Operation(operation) => stored(operation, location),
     }
 }

@@ -2,8 +2,8 @@
 //! one machine.
 
 use async_trait::async_trait;
-use model::{ClusterRef, Machine, NodeId, ResourceError, Target, Timestamp, Uid};
-use scheduler::recovery::FoundMachine;
+use model::{ClusterRef, Instance, NodeId, ResourceError, Target, Timestamp, Uid};
+use scheduler::recovery::FoundInstance;
 
 pub use lifecycle::{Function, LaunchRequest};
 
@@ -51,7 +51,7 @@ pub trait Machines: Send + Sync {
     async fn launch(&self, request: &LaunchRequest) -> Result<LaunchOutcome, PortError>;
 
     /// What is tagged as this cluster's. May lag behind; what is missing is unknown, not gone.
-    async fn find(&self, cluster: &ClusterRef) -> Result<Vec<FoundMachine>, PortError>;
+    async fn find(&self, cluster: &ClusterRef) -> Result<Vec<FoundInstance>, PortError>;
 
     /// Terminates instances; a repetition does no harm. Answers those of which nothing runs any
     /// more.
@@ -65,7 +65,7 @@ pub trait Machines: Send + Sync {
 /// A launch may succeed in part: `refused` then says why the rest did not come.
 #[derive(Clone, Debug)]
 pub struct LaunchOutcome {
-    pub launched: Vec<(NodeId, Machine)>,
+    pub launched: Vec<(NodeId, Instance)>,
     pub refused: Option<ResourceError>,
 }
 

@@ -49,8 +49,8 @@ async fn snapshot(
     context: &Context,
     reference: &ClusterRef,
 ) -> Result<Option<RecoverySnapshot>, Error> {
-    let machines = match context.machines.find(reference).await {
-        Ok(machines) => Some(machines),
+    let instances = match context.machines.find(reference).await {
+        Ok(instances) => Some(instances),
         Err(error) => {
             tracing::warn!(cluster = reference.name, %error, "instances could not be listed");
             None
@@ -59,14 +59,14 @@ async fn snapshot(
     let Some(cluster) = context.table.cluster(reference).await? else { return Ok(None) };
     let nodes = context.table.nodes(reference).await?;
     let mut running = Vec::new();
-    for attempt in nodes.iter().filter_map(model::Node::occupant) {
+    for attempt in nodes.iter().filter_map(model::Node::attempt) {
         if !running.contains(&attempt.job) {
             running.push(attempt.job.clone());
         }
     }
     let jobs = context.table.jobs_named(&running).await?;
-    let listening_since = context.listening.since(context.now());
-    Ok(Some(RecoverySnapshot { cluster, nodes, jobs, machines, listening_since }))
+    let listening_since = context.uptime.reachable_since(context.now());
+    Ok(Some(RecoverySnapshot { cluster, nodes, jobs, instances, listening_since }))
 }
 
 impl Control {
@@ -75,7 +75,11 @@ impl Control {
     ///
     /// # Errors
     /// What the table reports; the notice is to be delivered again.
-    pub async fn interruption(&self, instance: &str, notice_seconds: u64) -> Result<bool, Error> {
+    pub async fn handle_interruption(
+        &self,
+        instance: &str,
+        notice_seconds: u64,
+    ) -> Result<bool, Error> {
         let Some(owner) = self.context.table.instance_owner(instance).await? else {
             return Ok(false);
         };
@@ -93,7 +97,7 @@ async fn interrupt(
 ) -> Result<(), Error> {
     let Some(node) = context.table.node(cluster, id).await? else { return Ok(()) };
     let mut draft = context.draft();
-    if let Some(attempt) = node.occupant()
+    if let Some(attempt) = node.attempt()
         && let Some(job) = context.table.job(&attempt.job).await?
     {
         draft.read_job(job);

@@ -4,7 +4,7 @@
 //! workspace is, so that clients that know only Batch AI suffice.
 
 use crate::context::replan;
-use crate::operations::{Started, stored};
+use crate::operations::{StartedOperation, stored};
 use crate::{Context, Error, Function};
 use lifecycle::resources::{self, Resource};
 use lifecycle::workspaces::{NewGroup, put_group, tag_group};
@@ -90,7 +90,11 @@ impl ResourceGroups {
     }
 
     /// Deletes the group with all workspaces in it. `None` when there is no such group.
-    pub async fn delete(&self, subscription: &Name, name: &Name) -> Result<Option<Started>, Error> {
+    pub async fn delete(
+        &self,
+        subscription: &Name,
+        name: &Name,
+    ) -> Result<Option<StartedOperation>, Error> {
         replan(|| async {
             let found = self.context.table.resource_group(subscription, name).await?;
             let Some(group) = found else { return Ok(None) };

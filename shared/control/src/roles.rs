@@ -1,8 +1,8 @@
 //! Who may do what: role assignments, and the decision on a request.
 
 use crate::context::replan;
-use crate::{ApiError, Context, Error, Kind};
-use lifecycle::grants::{Place, grant};
+use crate::{ApiError, ApiErrorKind, Context, Error};
+use lifecycle::grants::{ScopeResource, grant};
 use model::{Principal, Role, RoleAssignment, Scope, Uid};
 use table::Writes;
 use wire::RoleAssignmentRequest;
@@ -59,14 +59,14 @@ impl Roles {
     }
 
     /// What the scope names, where it exists.
-    async fn place(&self, scope: &Scope) -> Result<Option<Place>, Error> {
+    async fn place(&self, scope: &Scope) -> Result<Option<ScopeResource>, Error> {
         let (table, subscription) = (&self.context.table, &scope.subscription);
         Ok(match (&scope.resource_group, &scope.workspace) {
             (Some(group), Some(name)) => {
-                table.workspace(subscription, group, name).await?.map(Place::Workspace)
+                table.workspace(subscription, group, name).await?.map(ScopeResource::Workspace)
             }
             (Some(group), None) => {
-                table.resource_group(subscription, group).await?.map(Place::ResourceGroup)
+                table.resource_group(subscription, group).await?.map(ScopeResource::ResourceGroup)
             }
             (None, _) => None,
         })
@@ -76,7 +76,7 @@ impl Roles {
         let found = self.context.table.role_assignment(scope, id).await?;
         let missing = || {
             let message = format!("The role assignment {id} is not found in this scope");
-            ApiError::new(Kind::NotFound, "RoleAssignmentNotFound", message)
+            ApiError::new(ApiErrorKind::NotFound, "RoleAssignmentNotFound", message)
         };
         Ok(found.ok_or_else(missing)?)
     }

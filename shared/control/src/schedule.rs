@@ -10,8 +10,8 @@ use model::Target;
 /// When the list cannot be read.
 pub async fn visit(context: &Context, function: Function) -> Result<usize, Error> {
     let now = context.now();
-    context.listening.since(now);
-    let targets = context.table.scheduled().await?;
+    context.uptime.reachable_since(now);
+    let targets = context.table.scheduled_targets().await?;
     let served = targets.iter().filter(|target| serves(function, target));
     let mut hinted = 0;
     for target in served {

@@ -4,10 +4,10 @@
 
 use crate::context::replan;
 use crate::roles::Roles;
-use crate::{ApiError, Context, Error, Kind};
+use crate::{ApiError, ApiErrorKind, Context, Error};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use lifecycle::grants::give_out;
+use lifecycle::grants::issue_token;
 use model::{AccessToken, Uid};
 use rand::RngCore;
 use sha2::{Digest, Sha256};
@@ -46,7 +46,7 @@ impl Tokens {
             expires_at: lifetime_seconds.map(|seconds| now.plus_seconds(seconds)),
         };
         let mut draft = self.context.draft();
-        give_out(&mut draft, &known, &token)?;
+        issue_token(&mut draft, &known, &token)?;
         self.context.commit(draft).await?;
         tracing::info!(name, principal = %token.principal, "a token was created");
         Ok((token, text))
@@ -64,7 +64,7 @@ impl Tokens {
             let tokens = self.context.table.tokens().await?;
             let missing = || {
                 let message = format!("There is no token named {}", name.escape_debug());
-                ApiError::new(Kind::NotFound, "TokenNotFound", message)
+                ApiError::new(ApiErrorKind::NotFound, "TokenNotFound", message)
             };
             let token = tokens.iter().find(|token| token.name == name).ok_or_else(missing)?;
             Roles::new(&self.context).revoke_all_of(&token.principal).await?;

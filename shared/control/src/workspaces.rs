@@ -1,7 +1,7 @@
 //! Workspaces: created at once, deleted with all they hold.
 
 use crate::context::replan;
-use crate::operations::{Started, stored};
+use crate::operations::{StartedOperation, stored};
 use crate::{Context, Error};
 use lifecycle::resources;
 use lifecycle::workspaces::{NewWorkspace, put_workspace, tag_workspace};
@@ -43,7 +43,7 @@ impl Workspaces {
         names: &WorkspaceNames,
         request: &WorkspaceCreate,
     ) -> Result<Workspace, Error> {
-        let (fresh, group_uid) = (self.context.fresh(), self.context.new_uid());
+        let (fresh, group_uid) = (self.context.new_ids(), self.context.new_uid());
         let (table, WorkspaceNames { subscription, resource_group, workspace }) =
             (&self.context.table, names);
         replan(|| async {
@@ -92,7 +92,7 @@ impl Workspaces {
     ///
     /// # Errors
     /// What the table reports.
-    pub async fn delete(&self, names: &WorkspaceNames) -> Result<Option<Started>, Error> {
+    pub async fn delete(&self, names: &WorkspaceNames) -> Result<Option<StartedOperation>, Error> {
         replan(|| async {
             let WorkspaceNames { subscription, resource_group, workspace } = names;
             let table = &self.context.table;

@@ -36,7 +36,7 @@ impl DynamoDb {
         let consumed = match write.kind {
             WriteKind::Put { .. } => self.send_put(write).await?,
             WriteKind::Delete => self.send_delete(write).await?,
-            WriteKind::Add(_) | WriteKind::Seen(_) => self.send_update(write).await?,
+            WriteKind::Add(_) | WriteKind::SetSeenAt(_) => self.send_update(write).await?,
             WriteKind::Check => return self.check_one(&write).await,
         };
         self.charge_writes(consumed.as_slice());
@@ -162,7 +162,7 @@ fn action(table: &str, write: Write) -> Result<TransactWriteItem, Error> {
                 .build()
                 .map_err(Error::other)?,
         ),
-        WriteKind::Add(_) | WriteKind::Seen(_) => action.update(
+        WriteKind::Add(_) | WriteKind::SetSeenAt(_) => action.update(
             Update::builder()
                 .table_name(table)
                 .set_key(Some(from_key(write.key)))

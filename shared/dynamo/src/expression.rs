@@ -31,7 +31,7 @@ impl Expression {
                 expression.name(COUNT);
                 expression.value(":more", number(more));
             }
-            WriteKind::Seen(time) => {
+            WriteKind::SetSeenAt(time) => {
                 expression.update = Some("SET #seen_at = :now");
                 expression.name(SEEN_AT);
                 expression.value(":now", number(time));
@@ -206,23 +206,23 @@ mod tests {
                  | ADD #count :more | #count | :more=2 :most=8",
             ),
             (
-                WriteKind::Seen(6),
+                WriteKind::SetSeenAt(6),
                 Condition::SeenBefore(5),
                 "#seen_at < :before | SET #seen_at = :now | #seen_at | :before=5 :now=6",
             ),
             (
-                WriteKind::Seen(6),
+                WriteKind::SetSeenAt(6),
                 Condition::Unchanged { version: 1, seen_at: Some(5) },
                 "(#version = :version) AND (#seen_at = :seen_at) \
                  | SET #seen_at = :now | #seen_at #version | :now=6 :seen_at=5 :version=1",
             ),
             (
-                WriteKind::Seen(6),
+                WriteKind::SetSeenAt(6),
                 Condition::Always,
                 "attribute_exists(#pk) | SET #seen_at = :now | #pk #seen_at | :now=6",
             ),
             (
-                WriteKind::Seen(6),
+                WriteKind::SetSeenAt(6),
                 Condition::CountAtMost(1),
                 "(attribute_not_exists(#count) OR #count <= :most) AND (attribute_exists(#pk)) \
                  | SET #seen_at = :now | #count #pk #seen_at | :most=1 :now=6",

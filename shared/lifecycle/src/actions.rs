@@ -2,16 +2,16 @@
 
 use crate::draft::Draft;
 use crate::{capacity, jobs, members, nodes};
-use model::{JobRef, LaunchId, NodeId, Refused};
+use model::{InvalidTransition, JobRef, LaunchId, NodeId};
 use scheduler::Action;
 
 /// Which records a step concerns, beside the cluster.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Concerned {
+pub struct AffectedRecords {
     pub nodes: Vec<NodeId>,
     pub job: Option<JobRef>,
     /// The job that runs on the first of the nodes.
-    pub occupant: bool,
+    pub running_job: bool,
     pub cluster: ClusterRead,
 }
 
@@ -23,37 +23,41 @@ pub enum ClusterRead {
     /// The one that the plan was made on.
     Planned,
     /// As it is now: an earlier step of the same plan may have changed it.
-    Fresh,
+    Current,
 }
 
 /// What has to be read before the step can be applied.
-pub fn concerned(action: &Action) -> Concerned {
-    let none = Concerned::default();
+pub fn affected_records(action: &Action) -> AffectedRecords {
+    let none = AffectedRecords::default();
     match action {
         Action::Start { entry, nodes } => {
-            Concerned { nodes: nodes.clone(), job: Some(entry.job.clone()), ..none }
+            AffectedRecords { nodes: nodes.clone(), job: Some(entry.job.clone()), ..none }
         }
-        Action::Abandon { entry } => Concerned { job: Some(entry.job.clone()), ..none },
-        Action::EndAttempt { attempt, .. } => Concerned { job: Some(attempt.job.clone()), ..none },
-        Action::Leave { node, ending, .. } => {
-            Concerned { nodes: vec![node.clone()], occupant: ending.is_some(), ..none }
+        Action::FailQueued { entry } => AffectedRecords { job: Some(entry.job.clone()), ..none },
+        Action::EndAttempt { attempt, .. } => {
+            AffectedRecords { job: Some(attempt.job.clone()), ..none }
         }
-        Action::Remove { node } => Concerned { nodes: vec![node.clone()], occupant: true, ..none },
+        Action::Leave { node, end_reason, .. } => {
+            AffectedRecords { nodes: vec![node.clone()], running_job: end_reason.is_some(), ..none }
+        }
+        Action::Remove { node } => {
+            AffectedRecords { nodes: vec![node.clone()], running_job: true, ..none }
+        }
         Action::Launch { .. }
         | Action::MarkDormant
         | Action::MarkScheduled
         | Action::Unschedule
-        | Action::FinishDeletion => Concerned { cluster: ClusterRead::Planned, ..none },
+        | Action::FinishDeletion => AffectedRecords { cluster: ClusterRead::Planned, ..none },
         Action::Relaunch { .. } | Action::RecordFailure { .. } | Action::SetAllocation { .. } => {
-            Concerned { cluster: ClusterRead::Fresh, ..none }
+            AffectedRecords { cluster: ClusterRead::Current, ..none }
         }
         Action::TerminateStray { .. } => none,
     }
 }
 
-/// Fresh ids, for a step that creates something.
+/// NewIds ids, for a step that creates something.
 #[derive(Clone, Debug)]
-pub struct FreshIds {
+pub struct LaunchIds {
     pub launch: LaunchId,
     pub nodes: Vec<NodeId>,
 }
@@ -63,24 +67,30 @@ pub struct FreshIds {
 ///
 /// # Errors
 /// When a record does not allow the step any more.
-pub fn apply(draft: &mut Draft, action: &Action, fresh: Option<FreshIds>) -> Result<(), Refused> {
+pub fn apply(
+    draft: &mut Draft,
+    action: &Action,
+    fresh: Option<LaunchIds>,
+) -> Result<(), InvalidTransition> {
     match action {
         Action::Start { entry, nodes } => jobs::start(draft, entry, nodes),
-        Action::Abandon { entry } => jobs::abandon(draft, &entry.job),
-        Action::EndAttempt { attempt, ending, grace_seconds } => {
-            members::end_attempt(draft, attempt, ending, *grace_seconds)
+        Action::FailQueued { entry } => jobs::fail_queued(draft, &entry.job),
+        Action::EndAttempt { attempt, end_reason, grace_seconds } => {
+            members::end_attempt(draft, attempt, end_reason, *grace_seconds)
         }
         Action::Launch { planned_nodes, .. } => match fresh {
-            Some(FreshIds { launch, nodes }) => {
+            Some(LaunchIds { launch, nodes }) => {
                 capacity::launch(draft, launch, nodes, *planned_nodes)
             }
-            None => Err(Refused { what: "launch", state: "without ids", transition: "begin" }),
+            None => {
+                Err(InvalidTransition { what: "launch", state: "without ids", transition: "begin" })
+            }
         },
         Action::Relaunch { launch, nodes } => {
             capacity::relaunch(draft, launch.clone(), nodes.clone())
         }
-        Action::Leave { node, reason, ending } => {
-            nodes::leave(draft, node, *reason, ending.as_ref())
+        Action::Leave { node, reason, end_reason } => {
+            nodes::leave(draft, node, *reason, end_reason.as_ref())
         }
         Action::Remove { node } => nodes::removed(draft, node),
         Action::TerminateStray { .. } => Ok(()),

@@ -1,9 +1,9 @@
 //! Every change at its maximum fits into one commit, and the largest record into one item. What
 //! [`Fixture`] commits is refused beyond the limits of the table.
 
-use crate::actions::{self, FreshIds};
-use crate::members::Fate;
-use crate::size::{self, Grows};
+use crate::actions::{self, LaunchIds};
+use crate::members::NodeDisposition;
+use crate::size::{self, GrowingRecord};
 use crate::testing::*;
 use crate::{Change, Draft, capacity, jobs, members, nodes, resources};
 use model::*;
@@ -77,7 +77,14 @@ fn the_largest_gang_starts_on_a_node_that_another_job_frees() {
     nodes[0] = nodes[0].clone().assigned(attempt.clone(), NOW, NOW).unwrap();
     let gang = job("a", limits::MAX_GANG_NODES);
     let mut both = draft(None, vec![over, gang.clone()], nodes.clone());
-    members::ended(&mut both, &attempt, &nodes[0].id, &Ending::Terminated, Fate::Free).unwrap();
+    members::ended(
+        &mut both,
+        &attempt,
+        &nodes[0].id,
+        &EndReason::Terminated,
+        NodeDisposition::Release,
+    )
+    .unwrap();
     jobs::start(&mut both, &gang.queue_entry(), &ids(&nodes)).unwrap();
     check(&both.finish(), MAX_WRITES);
 }
@@ -89,7 +96,7 @@ fn the_largest_launch_and_any_answer_to_it() {
     let mut cluster = manual_cluster(100);
     cluster.spec.vm_size = "STANDARD_NC6".into();
     let mut launch = draft(Some(cluster.clone()), vec![], vec![]);
-    let fresh = FreshIds { launch: uid("l"), nodes: ids.clone() };
+    let fresh = LaunchIds { launch: uid("l"), nodes: ids.clone() };
     let action = Action::Launch { count: count as u32, planned_nodes: count as u32 };
     actions::apply(&mut launch, &action, Some(fresh)).unwrap();
     check(&launch.finish(), count + 3);
@@ -98,7 +105,7 @@ fn the_largest_launch_and_any_answer_to_it() {
     for up in 0..=count {
         let mut answer = draft(Some(cluster.clone()), vec![], (0..count).map(node).collect());
         for (number, id) in ids[..up].iter().enumerate() {
-            capacity::launched(&mut answer, id, machine(number));
+            capacity::launched(&mut answer, id, instance(number));
         }
         if up < count {
             capacity::withdrawn(&mut answer, &ids[up..], error("NoCapacity"));
@@ -111,7 +118,7 @@ fn the_largest_launch_and_any_answer_to_it() {
 #[test]
 fn the_largest_gang_is_asked_to_end_and_ends() {
     let mut nodes = idle_gang();
-    let addresses = |node: &Node| (node.id.clone(), node.machine().unwrap().address.clone());
+    let addresses = |node: &Node| (node.id.clone(), node.instance().unwrap().address.clone());
     let mut gang = job("a", limits::MAX_GANG_NODES);
     gang.start(nodes.iter().map(addresses).collect(), NOW).unwrap();
     let attempt = gang.live_attempt().unwrap();
@@ -128,7 +135,14 @@ fn the_largest_gang_is_asked_to_end_and_ends() {
 
     let mut ended = read();
     for node in &nodes {
-        members::ended(&mut ended, &attempt, &node.id, &Ending::Terminated, Fate::Free).unwrap();
+        members::ended(
+            &mut ended,
+            &attempt,
+            &node.id,
+            &EndReason::Terminated,
+            NodeDisposition::Release,
+        )
+        .unwrap();
     }
     check(&ended.finish(), 2 * GANG + 1);
 
@@ -185,13 +199,13 @@ fn widest_job(padding: usize) -> Job {
 
 /// How every run of the longest history ends: own failures, lost nodes, and at last the nodes that
 /// could not run it.
-fn longest_history() -> Vec<Ending> {
+fn longest_history() -> Vec<EndReason> {
     let node = || full_name(0);
-    let failed = || Ending::PreparationFailed { exit_code: i32::MIN };
+    let failed = || EndReason::PreparationFailed { exit_code: i32::MIN };
     let reason = || "r".repeat(limits::MAX_REASON_BYTES);
-    let lost = || Ending::NodeLost { node: node(), reason: reason() };
+    let lost = || EndReason::NodeLost { node: node(), reason: reason() };
     let error = || error_of(limits::MAX_REPORTED_ERROR_BYTES);
-    let broken = || Ending::NodeFailed { node: node(), error: error() };
+    let broken = || EndReason::NodeFailed { node: node(), error: error() };
     let losses = limits::MAX_INFRASTRUCTURE_LOSSES as usize + 1 - limits::MAX_NODE_FAILURES;
     let mut endings = Vec::new();
     endings.extend((0..limits::MAX_RETRIES).map(|_| failed()));
@@ -205,16 +219,16 @@ fn largest_size(mut job: Job) -> usize {
     let address = "a".repeat(limits::MAX_ADDRESS_BYTES);
     let nodes = || (0..GANG).map(|number| (full_name(number), address.clone()));
     let mut largest = 0;
-    for ending in longest_history() {
+    for end_reason in longest_history() {
         assert!(job.start(nodes().collect(), EARLIEST).is_ok());
         let attempt = job.live_attempt().unwrap();
         let mut ends = job.clone();
         ends.terminate(Some(uid("op")), EARLIEST).unwrap();
         ends.deletion = Some(Deletion { operation: uid("op"), since: EARLIEST });
         for (node, _) in nodes() {
-            ends.member_ended(&attempt, &node, ending.clone(), EARLIEST).unwrap();
+            ends.member_ended(&attempt, &node, end_reason.clone(), EARLIEST).unwrap();
             largest = largest.max(stored_size(&ends));
-            job.member_ended(&attempt, &node, ending.clone(), EARLIEST).unwrap();
+            job.member_ended(&attempt, &node, end_reason.clone(), EARLIEST).unwrap();
             largest = largest.max(stored_size(&job));
         }
     }
@@ -240,7 +254,7 @@ fn check_growth(new: usize, largest: usize, kept: usize) {
 }
 
 /// The padding with which a record has just enough room to grow.
-fn padding_to_the_limit<R: Grows>(unpadded: &R) -> usize {
+fn padding_to_the_limit<R: GrowingRecord>(unpadded: &R) -> usize {
     MAX_ITEM_BYTES - unpadded.growth_bytes() - size_of(unpadded).unwrap()
 }
 
@@ -318,7 +332,7 @@ fn reports_without_end_are_cut() {
     let text = || "\u{1}".repeat(limits::MAX_BODY_BYTES / 8);
     let details = vec![(text(), text()), ("n".into(), text())];
     let problem = Problem { code: "C".into(), message: text(), details };
-    let preparing = launching(0, "l").launched(machine(0), NOW).unwrap();
+    let preparing = launching(0, "l").launched(instance(0), NOW).unwrap();
     let fixture = Fixture::of(manual_cluster(1), vec![], vec![preparing]);
     let failed = NodePhase::Failed { problem: problem.clone() };
     fixture.observe(0, &request(0, failed)).unwrap();

@@ -4,8 +4,8 @@ use crate::change::{Event, LaunchRequest};
 use crate::draft::Draft;
 use crate::{nodes, resources};
 use model::{
-    Allocation, Cluster, LaunchId, Machine, Node, NodeId, Refused, ResourceError, VmPriority,
-    limits,
+    Allocation, Cluster, Instance, InvalidTransition, LaunchId, Node, NodeId, ResourceError,
+    VmPriority, limits,
 };
 
 /// Records the intent to launch nodes of these ids under the version of the cluster that the plan
@@ -18,7 +18,7 @@ pub fn launch(
     launch: LaunchId,
     nodes: Vec<NodeId>,
     planned_nodes: u32,
-) -> Result<(), Refused> {
+) -> Result<(), InvalidTransition> {
     let now = draft.now;
     let cluster = draft.cluster_mut().ok_or(GONE)?;
     cluster.planned_nodes = planned_nodes;
@@ -45,7 +45,11 @@ pub fn launch(
 ///
 /// # Errors
 /// When the cluster was not read.
-pub fn relaunch(draft: &mut Draft, launch: LaunchId, nodes: Vec<NodeId>) -> Result<(), Refused> {
+pub fn relaunch(
+    draft: &mut Draft,
+    launch: LaunchId,
+    nodes: Vec<NodeId>,
+) -> Result<(), InvalidTransition> {
     let request = launch_request(draft.cluster().ok_or(GONE)?, launch, nodes);
     draft.launch(request);
     Ok(())
@@ -53,10 +57,10 @@ pub fn relaunch(draft: &mut Draft, launch: LaunchId, nodes: Vec<NodeId>) -> Resu
 
 /// Instances came up. A node that registered by itself already, or is unwanted by now, is left as
 /// it is.
-pub fn launched(draft: &mut Draft, id: &NodeId, machine: Machine) {
+pub fn launched(draft: &mut Draft, id: &NodeId, instance: Instance) {
     if draft.node(id).is_some_and(|node| nodes::is_launching(&node.state)) {
         // Refused: it is not launching, which was just ruled out.
-        let _ = nodes::register(draft, id, machine);
+        let _ = nodes::register(draft, id, instance);
     }
 }
 
@@ -110,7 +114,7 @@ pub fn set_scheduled(draft: &mut Draft, scheduled: bool) {
 ///
 /// # Errors
 /// When the cluster was not read.
-pub fn unschedule(draft: &mut Draft) -> Result<(), Refused> {
+pub fn unschedule(draft: &mut Draft) -> Result<(), InvalidTransition> {
     let cluster = draft.cluster().ok_or(GONE)?.clone();
     let writes = draft.writes();
     writes.require_unchanged(&cluster);
@@ -122,7 +126,7 @@ pub fn unschedule(draft: &mut Draft) -> Result<(), Refused> {
 ///
 /// # Errors
 /// When the cluster was not read.
-pub fn finish_deletion(draft: &mut Draft) -> Result<(), Refused> {
+pub fn finish_deletion(draft: &mut Draft) -> Result<(), InvalidTransition> {
     let cluster = draft.cluster().ok_or(GONE)?.clone();
     resources::finish_deletion(draft, &cluster);
     Ok(())
@@ -145,7 +149,8 @@ pub fn is_low_priority(cluster: &Cluster) -> bool {
     cluster.spec.vm_priority == VmPriority::LowPriority
 }
 
-pub(crate) const GONE: Refused = Refused { what: "cluster", state: "gone", transition: "change" };
+pub(crate) const GONE: InvalidTransition =
+    InvalidTransition { what: "cluster", state: "gone", transition: "change" };
 
 #[cfg(test)]
 mod tests;

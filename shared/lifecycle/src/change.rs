@@ -2,7 +2,7 @@
 //! once they are committed.
 
 use model::{
-    AttemptRef, ClusterRef, Ending, LaunchId, LeaveReason, Name, NodeId, ResourceError, Target,
+    AttemptRef, ClusterRef, EndReason, LaunchId, LeaveReason, Name, NodeId, ResourceError, Target,
     VmPriority,
 };
 use std::collections::BTreeSet;
@@ -45,7 +45,7 @@ pub struct LaunchRequest {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
     JobStarted { attempt: AttemptRef, nodes: Vec<NodeId> },
-    AttemptEnding { attempt: AttemptRef, ending: Ending },
+    AttemptEnding { attempt: AttemptRef, end_reason: EndReason },
     MemberEnded { attempt: AttemptRef, node: NodeId },
     JobEnded { attempt: AttemptRef, state: &'static str },
     Launching { cluster: Name, launch: LaunchId, count: u32 },

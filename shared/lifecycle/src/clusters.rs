@@ -2,11 +2,11 @@
 
 use crate::capacity;
 use crate::change::Function;
-use crate::creation::{Fresh, require_open};
+use crate::creation::{NewIds, require_not_deleting};
 use crate::draft::Draft;
-use crate::provided;
 use crate::refusal::Refusal;
 use crate::size;
+use crate::unsupported;
 use model::{
     Allocation, Backoff, Cluster, ClusterExtensions, ClusterSpec, ClusterState, FileServer, Name,
     Node, Quota, ScaleSettings, Uid, Workspace,
@@ -66,13 +66,13 @@ pub fn create(
     workspace: &Workspace,
     servers: &[FileServer],
     new: NewCluster,
-    fresh: Fresh,
+    fresh: NewIds,
 ) -> Result<(), Refusal> {
     let NewCluster { name, mut spec, scale } = new;
     // A cluster is in the subnet of what it mounts (docs/contract.md, "Clusters").
     let of_server = servers.first().and_then(|server| server.spec.subnet_id.clone());
     spec.subnet_id = spec.subnet_id.or(of_server);
-    let (now, errors) = (draft.now, provided::cluster_problem(&spec).into_iter().collect());
+    let (now, errors) = (draft.now, unsupported::cluster_problem(&spec).into_iter().collect());
     let cluster = Cluster {
         workspace: workspace.uid.clone(),
         names: workspace.names.clone(),
@@ -110,7 +110,7 @@ pub fn create(
 pub fn update(draft: &mut Draft, update: Update, nodes: &[Node], etag: Uid) -> Result<(), Refusal> {
     let now = draft.now;
     let cluster = draft.cluster_mut().ok_or(capacity::GONE)?;
-    require_open(cluster)?;
+    require_not_deleting(cluster)?;
     cluster.scale = update.scale.unwrap_or(cluster.scale);
     if let Some(extensions) = update.extensions {
         cluster.spec.extensions = extensions;

@@ -1,21 +1,21 @@
 //! What the creation of every named resource has in common: what it meets under its name, and that
 //! nothing is created in what is being deleted.
 
-use crate::refusal::{Noun, Refusal};
+use crate::refusal::{Refusal, ResourceKind};
 use model::{
     Cluster, Experiment, FileServer, FileServerState, Job, Name, ResourceGroup, Uid, Workspace,
 };
 
-/// Fresh ids of a new resource.
+/// NewIds ids of a new resource.
 #[derive(Clone, Debug)]
-pub struct Fresh {
+pub struct NewIds {
     pub uid: Uid,
     pub etag: Uid,
 }
 
 /// Something that users name.
-pub trait Named {
-    const NOUN: Noun;
+pub trait NamedResource {
+    const KIND: ResourceKind;
 
     fn name(&self) -> &Name;
     fn uid(&self) -> &Uid;
@@ -24,47 +24,47 @@ pub trait Named {
 
 /// What a PUT meets under its name.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Met<R> {
-    Nothing,
-    /// What an earlier try of this very request created, though its answer was lost.
-    Own(R),
-    /// What it asks for.
-    Same(R),
+pub enum Existing<R> {
+    None,
+    /// An earlier try of this very request created it; the answer was lost.
+    FromRetry(R),
+    /// It has the properties that the request asks for.
+    Identical(R),
 }
 
 /// `uid` is the one that the request gives to what it creates.
 ///
 /// # Errors
 /// When the name is taken: by something else, or until a deletion is over.
-pub fn meet<R: Named>(
+pub fn check_name<R: NamedResource>(
     found: Option<R>,
     uid: &Uid,
     is_same: impl FnOnce(&R) -> bool,
-) -> Result<Met<R>, Refusal> {
-    let Some(found) = found else { return Ok(Met::Nothing) };
+) -> Result<Existing<R>, Refusal> {
+    let Some(found) = found else { return Ok(Existing::None) };
     if found.uid() == uid {
-        return Ok(Met::Own(found));
+        return Ok(Existing::FromRetry(found));
     }
-    require_open(&found)?;
+    require_not_deleting(&found)?;
     match is_same(&found) {
-        true => Ok(Met::Same(found)),
-        false => Err(Refusal::Exists { noun: R::NOUN, name: found.name().clone() }),
+        true => Ok(Existing::Identical(found)),
+        false => Err(Refusal::Exists { kind: R::KIND, name: found.name().clone() }),
     }
 }
 
 /// # Errors
 /// When it is being deleted.
-pub fn require_open<R: Named>(record: &R) -> Result<(), Refusal> {
+pub fn require_not_deleting<R: NamedResource>(record: &R) -> Result<(), Refusal> {
     match record.is_deleting() {
-        true => Err(Refusal::BeingDeleted { noun: R::NOUN, name: record.name().clone() }),
+        true => Err(Refusal::BeingDeleted { kind: R::KIND, name: record.name().clone() }),
         false => Ok(()),
     }
 }
 
 macro_rules! named {
     ($($record:ident: |$it:ident| $name:expr, $is_deleting:expr;)*) => {$(
-        impl Named for $record {
-            const NOUN: Noun = Noun::$record;
+        impl NamedResource for $record {
+            const KIND: ResourceKind = ResourceKind::$record;
 
             fn name(&self) -> &Name {
                 let $it = self;
@@ -98,10 +98,10 @@ mod tests {
     use crate::testing::*;
 
     fn met(found: Option<Experiment>, is_same: bool) -> String {
-        match meet(found, &uid("own"), |_| is_same) {
-            Ok(Met::Nothing) => "nothing".to_owned(),
-            Ok(Met::Own(_)) => "its own".to_owned(),
-            Ok(Met::Same(_)) => "the same".to_owned(),
+        match check_name(found, &uid("own"), |_| is_same) {
+            Ok(Existing::None) => "nothing".to_owned(),
+            Ok(Existing::FromRetry(_)) => "its own".to_owned(),
+            Ok(Existing::Identical(_)) => "the same".to_owned(),
             Err(refusal) => refusal.to_string(),
         }
     }
@@ -132,15 +132,15 @@ mod tests {
         let open = |it: Result<(), Refusal>| it.map_err(|refusal| refusal.to_string());
         let refused =
             |what| Err(format!("The specified {what} is being deleted; wait until that is done"));
-        assert_eq!(open(require_open(&manual_cluster(0))), Ok(()));
-        assert_eq!(open(require_open(&deleting(manual_cluster(0)))), refused("cluster c"));
+        assert_eq!(open(require_not_deleting(&manual_cluster(0))), Ok(()));
+        assert_eq!(open(require_not_deleting(&deleting(manual_cluster(0)))), refused("cluster c"));
         let mut deleted = job("a", 1);
-        assert_eq!(open(require_open(&deleted)), Ok(()));
+        assert_eq!(open(require_not_deleting(&deleted)), Ok(()));
         deleted.deletion = Some(model::Deletion { operation: uid("op"), since: NOW });
-        assert_eq!(open(require_open(&deleted)), refused("job a"));
+        assert_eq!(open(require_not_deleting(&deleted)), refused("job a"));
         let failed = FileServerState::Failed { since: NOW };
-        assert_eq!(open(require_open(&file_server(failed))), Ok(()));
+        assert_eq!(open(require_not_deleting(&file_server(failed))), Ok(()));
         let deleted = FileServerState::Deleting { operation: uid("op"), since: NOW };
-        assert_eq!(open(require_open(&file_server(deleted))), refused("file server F"));
+        assert_eq!(open(require_not_deleting(&file_server(deleted))), refused("file server F"));
     }
 }

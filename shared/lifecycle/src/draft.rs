@@ -7,8 +7,8 @@
 use crate::change::{Change, Event, Function, LaunchRequest};
 use crate::tracked::{Tracked, write_record};
 use model::{
-    Account, Charge, Cluster, ClusterRef, FileServerUser, Job, JobRef, JobState, Meter, Node,
-    NodeId, NodeState, Operation, Quota, Refused, Target, Timestamp, Uid,
+    Account, Charge, Cluster, ClusterRef, FileServerUser, InvalidTransition, Job, JobRef, JobState,
+    Meter, Node, NodeId, NodeState, Operation, Quota, Target, Timestamp, Uid,
 };
 use std::collections::BTreeSet;
 use table::{InstanceOwner, Writes};
@@ -92,7 +92,7 @@ impl Draft {
 
     /// # Errors
     /// When it was not read or is gone: then another plan is needed.
-    pub fn job_mut(&mut self, reference: &JobRef) -> Result<&mut Job, Refused> {
+    pub fn job_mut(&mut self, reference: &JobRef) -> Result<&mut Job, InvalidTransition> {
         let mut known = self.jobs.iter_mut().filter_map(|it| it.after.as_mut());
         known.find(|it| it.uid == reference.uid).ok_or(gone("job"))
     }
@@ -116,8 +116,8 @@ impl Draft {
     pub fn change_node(
         &mut self,
         id: &NodeId,
-        transition: impl FnOnce(Node) -> Result<Node, Refused>,
-    ) -> Result<(), Refused> {
+        transition: impl FnOnce(Node) -> Result<Node, InvalidTransition>,
+    ) -> Result<(), InvalidTransition> {
         let mut known = self.nodes.iter_mut().filter_map(|it| it.after.as_mut());
         let node = known.find(|it| it.id == *id).ok_or(gone("node"))?;
         *node = transition(node.clone())?;
@@ -191,8 +191,8 @@ impl Draft {
     }
 }
 
-fn gone(what: &'static str) -> Refused {
-    Refused { what, state: "gone", transition: "change" }
+fn gone(what: &'static str) -> InvalidTransition {
+    InvalidTransition { what, state: "gone", transition: "change" }
 }
 
 /// How much more or less is used of each meter.
@@ -276,7 +276,7 @@ fn write_node(writes: &mut Writes, usage: &mut Usage, it: &Tracked<Node>) {
         && *new == (Node { seen_at: new.seen_at, ..old.clone() })
     {
         if new.seen_at > old.seen_at {
-            writes.seen(old, new.seen_at);
+            writes.set_seen_at(old, new.seen_at);
         }
         return;
     }
@@ -289,13 +289,13 @@ fn write_node(writes: &mut Writes, usage: &mut Usage, it: &Tracked<Node>) {
         (true, false) => writes.unmark_idle(cluster, id),
         (true, true) | (false, false) => {}
     }
-    let instance = |node: &Node| Some(node.machine()?.instance.clone());
+    let instance = |node: &Node| Some(node.instance()?.id.clone());
     match (it.before.as_ref().and_then(instance), it.after.as_ref().and_then(instance)) {
         (None, Some(instance)) => {
             let (cluster, node) = (cluster.clone(), id.clone());
-            writes.own_instance(&InstanceOwner { instance, cluster, node });
+            writes.put_instance_owner(&InstanceOwner { instance, cluster, node });
         }
-        (Some(instance), None) => writes.disown_instance(&instance),
+        (Some(instance), None) => writes.delete_instance_owner(&instance),
         (Some(_), Some(_)) | (None, None) => {}
     }
     match (&it.before, &it.after) {

@@ -1,7 +1,7 @@
 //! File servers: recorded with an operation, provisioned by recovery, mounted once they are ready.
 
 use crate::change::Function;
-use crate::creation::{self, Fresh, Met, require_open};
+use crate::creation::{self, Existing, NewIds, require_not_deleting};
 use crate::draft::Draft;
 use crate::refusal::Refusal;
 use crate::resources::Resource;
@@ -19,7 +19,7 @@ pub struct NewFileServer {
 
 /// What a PUT leads to.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Put {
+pub enum PutResult {
     /// The operation that completes when the directory exists.
     Provisioning(Uid),
     Unchanged(Box<FileServer>),
@@ -34,27 +34,29 @@ pub fn put(
     workspace: &Workspace,
     (found, is_same): (Option<FileServer>, bool),
     new: NewFileServer,
-    fresh: Fresh,
+    fresh: NewIds,
     operation: Uid,
-) -> Result<Put, Refusal> {
-    require_open(workspace)?;
+) -> Result<PutResult, Refusal> {
+    require_not_deleting(workspace)?;
     let creating = FileServerState::Creating { operation: operation.clone(), since: draft.now };
-    match creation::meet(found, &fresh.uid, |_| is_same)? {
-        Met::Own(found) => match found.state {
-            FileServerState::Creating { operation, .. } => return Ok(Put::Provisioning(operation)),
+    match creation::check_name(found, &fresh.uid, |_| is_same)? {
+        Existing::FromRetry(found) => match found.state {
+            FileServerState::Creating { operation, .. } => {
+                return Ok(PutResult::Provisioning(operation));
+            }
             FileServerState::Ready { .. }
             | FileServerState::Failed { .. }
-            | FileServerState::Deleting { .. } => return Ok(Put::Unchanged(Box::new(found))),
+            | FileServerState::Deleting { .. } => return Ok(PutResult::Unchanged(Box::new(found))),
         },
-        Met::Same(found) => {
+        Existing::Identical(found) => {
             let FileServerState::Failed { .. } = found.state else {
-                return Ok(Put::Unchanged(Box::new(found)));
+                return Ok(PutResult::Unchanged(Box::new(found)));
             };
             let again = FileServer { state: creating, ..found.clone() };
             draft.writes().replace(&found, &again);
             provision(draft, &again, operation.clone());
         }
-        Met::Nothing => {
+        Existing::None => {
             let server = FileServer {
                 workspace: workspace.uid.clone(),
                 names: workspace.names.clone(),
@@ -74,7 +76,7 @@ pub fn put(
             provision(draft, &server, operation.clone());
         }
     }
-    Ok(Put::Provisioning(operation))
+    Ok(PutResult::Provisioning(operation))
 }
 
 /// Its operation begins, and recovery makes the directory.
@@ -134,7 +136,7 @@ pub fn require_ready(server: &FileServer) -> Result<(), Refusal> {
         FileServerState::Ready { .. } => Ok(()),
         FileServerState::Creating { .. } => Err(Refusal::FileServerInCreation { name: name() }),
         FileServerState::Failed { .. } => Err(Refusal::FileServerFailed { name: name() }),
-        FileServerState::Deleting { .. } => require_open(server),
+        FileServerState::Deleting { .. } => require_not_deleting(server),
     }
 }
 

@@ -1,13 +1,13 @@
 //! What gives access: role assignments, and the tokens that the service gives out.
 
-use crate::creation::require_open;
+use crate::creation::require_not_deleting;
 use crate::draft::Draft;
 use crate::refusal::Refusal;
 use model::{AccessToken, ResourceGroup, RoleAssignment, Workspace, limits};
 
 /// What a scope below a subscription names, where it exists.
 #[derive(Clone, Debug)]
-pub enum Place {
+pub enum ScopeResource {
     ResourceGroup(ResourceGroup),
     Workspace(Workspace),
 }
@@ -24,7 +24,7 @@ pub enum Place {
 pub fn grant(
     draft: &mut Draft,
     known: &[RoleAssignment],
-    place: Option<&Place>,
+    place: Option<&ScopeResource>,
     new: RoleAssignment,
 ) -> Result<RoleAssignment, Refusal> {
     let is_same = |it: &&RoleAssignment| it.principal == new.principal && it.role == new.role;
@@ -42,12 +42,12 @@ pub fn grant(
         return Err(Refusal::TooManyRoleAssignments { most: known.len() });
     }
     match place {
-        Some(Place::Workspace(workspace)) => {
-            require_open(workspace)?;
+        Some(ScopeResource::Workspace(workspace)) => {
+            require_not_deleting(workspace)?;
             draft.writes().require_workspace(workspace);
         }
-        Some(Place::ResourceGroup(group)) => {
-            require_open(group)?;
+        Some(ScopeResource::ResourceGroup(group)) => {
+            require_not_deleting(group)?;
             draft.writes().require_resource_group(group);
         }
         None => {}
@@ -60,7 +60,7 @@ pub fn grant(
 ///
 /// # Errors
 /// When the name is taken, or there are too many.
-pub fn give_out(
+pub fn issue_token(
     draft: &mut Draft,
     known: &[AccessToken],
     token: &AccessToken,

@@ -3,14 +3,14 @@
 use crate::change::{Event, Function};
 use crate::draft::Draft;
 use model::{
-    Cluster, Deletion, Job, JobRef, JobState, NodeId, Operation, QueueEntry, Refused, Uid,
+    Cluster, Deletion, InvalidTransition, Job, JobRef, JobState, NodeId, Operation, QueueEntry, Uid,
 };
 
 /// Where the caller asks after what was started.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Pending {
-    /// Nothing to wait for: it is done with the commit.
-    Done,
+pub enum Completion {
+    /// The commit completes it.
+    Immediate,
     /// This operation completes later. It may have been started by an earlier request.
     Operation(Uid),
 }
@@ -25,7 +25,7 @@ pub fn submit(
     job: Job,
     cluster: &Cluster,
     idle: &[NodeId],
-) -> Result<(), Refused> {
+) -> Result<(), InvalidTransition> {
     let (entry, is_final) = (job.queue_entry(), job.state.is_final());
     draft.create_job(job);
     if is_final {
@@ -52,16 +52,20 @@ pub fn submit(
 ///
 /// # Errors
 /// When job or nodes are not what the plan took them for.
-pub fn start(draft: &mut Draft, entry: &QueueEntry, nodes: &[NodeId]) -> Result<(), Refused> {
+pub fn start(
+    draft: &mut Draft,
+    entry: &QueueEntry,
+    nodes: &[NodeId],
+) -> Result<(), InvalidTransition> {
     let now = draft.now;
     let mut gang = Vec::with_capacity(nodes.len());
     for id in nodes {
-        let address = draft.node(id).and_then(|node| node.machine()).map(|it| it.address.clone());
+        let address = draft.node(id).and_then(|node| node.instance()).map(|it| it.address.clone());
         gang.push((id.clone(), address.unwrap_or_default()));
     }
     let job = draft.job_mut(&entry.job)?;
     job.start(gang, now)?;
-    let attempt = job.live_attempt().ok_or(Refused {
+    let attempt = job.live_attempt().ok_or(InvalidTransition {
         what: "job",
         state: "started",
         transition: "have no attempt",
@@ -83,57 +87,61 @@ pub fn terminate(
     draft: &mut Draft,
     reference: &JobRef,
     operation: Uid,
-) -> Result<Option<Pending>, Refused> {
+) -> Result<Option<Completion>, InvalidTransition> {
     let now = draft.now;
     let job = draft.job_mut(reference)?;
     if job.state.is_final() {
         return Ok(None);
     }
     if let Some(deletion) = &job.deletion {
-        return Ok(Some(Pending::Operation(deletion.operation.clone())));
+        return Ok(Some(Completion::Operation(deletion.operation.clone())));
     }
     if let JobState::Terminating { operation: Some(known), .. } = &job.state {
-        return Ok(Some(Pending::Operation(known.clone())));
+        return Ok(Some(Completion::Operation(known.clone())));
     }
     job.terminate(Some(operation.clone()), now)?;
     if job.state.is_final() {
         hint_queue_of(draft, reference);
-        return Ok(Some(Pending::Done));
+        return Ok(Some(Completion::Immediate));
     }
     begin(draft, reference, &operation);
-    Ok(Some(Pending::Operation(operation)))
+    Ok(Some(Completion::Operation(operation)))
 }
 
 /// The user deletes a job: it ends if need be, then its record goes. Its files stay.
 ///
 /// # Errors
 /// When the job was not read.
-pub fn delete(draft: &mut Draft, reference: &JobRef, operation: Uid) -> Result<Pending, Refused> {
+pub fn delete(
+    draft: &mut Draft,
+    reference: &JobRef,
+    operation: Uid,
+) -> Result<Completion, InvalidTransition> {
     let now = draft.now;
     let job = draft.job_mut(reference)?;
     if let Some(deletion) = &job.deletion {
-        return Ok(Pending::Operation(deletion.operation.clone()));
+        return Ok(Completion::Operation(deletion.operation.clone()));
     }
     if job.state.attempt().is_none() {
         if !job.state.is_final() {
             hint_queue_of(draft, reference);
         }
         draft.remove_job(reference);
-        return Ok(Pending::Done);
+        return Ok(Completion::Immediate);
     }
     job.terminate(None, now)?;
     job.deletion = Some(Deletion { operation: operation.clone(), since: now });
     begin(draft, reference, &operation);
-    Ok(Pending::Operation(operation))
+    Ok(Completion::Operation(operation))
 }
 
 /// A queued job fails because its cluster is being deleted.
 ///
 /// # Errors
 /// When it is no longer queued.
-pub fn abandon(draft: &mut Draft, reference: &JobRef) -> Result<(), Refused> {
+pub fn fail_queued(draft: &mut Draft, reference: &JobRef) -> Result<(), InvalidTransition> {
     let now = draft.now;
-    draft.job_mut(reference)?.abandon(now)
+    draft.job_mut(reference)?.fail_queued(now)
 }
 
 /// A job that leaves the queue may have held back others: a gang reserves nodes.
@@ -148,14 +156,14 @@ fn begin(draft: &mut Draft, reference: &JobRef, operation: &Uid) {
     let Some(job) = draft.job(reference) else { return };
     let started = Operation::started(operation.clone(), job.names.operation_key(), draft.now);
     let members: Vec<NodeId> = members(job);
-    let ending = job.state.attempt().and_then(|attempt| attempt.ending().cloned());
-    let event = job.live_attempt().zip(ending);
+    let end_reason = job.state.attempt().and_then(|attempt| attempt.end_reason().cloned());
+    let event = job.live_attempt().zip(end_reason);
     draft.put_operation(&started);
     for node in members {
         draft.notify(node);
     }
-    if let Some((attempt, ending)) = event {
-        draft.event(Event::AttemptEnding { attempt, ending });
+    if let Some((attempt, end_reason)) = event {
+        draft.event(Event::AttemptEnding { attempt, end_reason });
     }
 }
 

@@ -14,7 +14,7 @@
 //! | [`resources`] | the deletion of anything that holds other things |
 //!
 //! What is created meets the same questions everywhere: is its name taken ([`creation`]), does its
-//! record fit ([`size`]), can this version do it ([`provided`]). The answer to a user whom it refuses
+//! record fit ([`size`]), can this version do it ([`unsupported`]). The answer to a user whom it refuses
 //! is a [`Refusal`].
 //!
 //! The rule of this crate: a reaction changes a [`Draft`], the set of records that were read for it;
@@ -32,13 +32,13 @@ pub mod grants;
 pub mod jobs;
 pub mod members;
 pub mod nodes;
-pub mod provided;
 pub mod refusal;
 pub mod report;
 pub mod resources;
 pub mod size;
 pub mod submission;
 mod tracked;
+pub mod unsupported;
 pub mod workspaces;
 
 #[cfg(test)]

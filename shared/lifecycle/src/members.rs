@@ -3,22 +3,26 @@
 use crate::change::{Event, Function};
 use crate::draft::Draft;
 use crate::{capacity, jobs};
-use model::{AttemptPhase, AttemptRef, Ending, JobState, NodeId, NodeState, Refused};
+use model::{AttemptPhase, AttemptRef, EndReason, InvalidTransition, JobState, NodeId, NodeState};
 
 /// What becomes of the node on which an attempt has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fate {
+pub enum NodeDisposition {
     /// It takes the next job, or leaves if it was leaving.
-    Free,
+    Release,
     /// Its instance has ended: the record goes.
-    Removed,
+    Remove,
 }
 
 /// Mounts and job preparation of one member are done. With the last one the command may start.
 ///
 /// # Errors
 /// When the job was not read.
-pub fn prepared(draft: &mut Draft, attempt: &AttemptRef, node: &NodeId) -> Result<(), Refused> {
+pub fn prepared(
+    draft: &mut Draft,
+    attempt: &AttemptRef,
+    node: &NodeId,
+) -> Result<(), InvalidTransition> {
     let job = draft.job_mut(&attempt.job)?;
     if job.attempt(attempt).is_none() || !job.member_prepared(node) {
         return Ok(());
@@ -39,20 +43,20 @@ pub fn prepared(draft: &mut Draft, attempt: &AttemptRef, node: &NodeId) -> Resul
 pub fn end_attempt(
     draft: &mut Draft,
     attempt: &AttemptRef,
-    ending: &Ending,
+    end_reason: &EndReason,
     grace_seconds: u64,
-) -> Result<(), Refused> {
+) -> Result<(), InvalidTransition> {
     let now = draft.now;
     let job = draft.job_mut(&attempt.job)?;
     let ends = job.attempt(attempt).is_some_and(|live| !live.is_ending());
     if !ends {
         return Ok(());
     }
-    job.end_attempt(ending.clone(), grace_seconds, now);
+    job.end_attempt(end_reason.clone(), grace_seconds, now);
     for member in jobs::members(draft.job_mut(&attempt.job)?) {
         draft.notify(member);
     }
-    draft.event(Event::AttemptEnding { attempt: attempt.clone(), ending: ending.clone() });
+    draft.event(Event::AttemptEnding { attempt: attempt.clone(), end_reason: end_reason.clone() });
     Ok(())
 }
 
@@ -66,18 +70,18 @@ pub fn ended(
     draft: &mut Draft,
     attempt: &AttemptRef,
     node: &NodeId,
-    ending: &Ending,
-    fate: Fate,
-) -> Result<(), Refused> {
+    end_reason: &EndReason,
+    disposition: NodeDisposition,
+) -> Result<(), InvalidTransition> {
     let live = draft.job(&attempt.job).is_some_and(|job| job.attempt(attempt).is_some());
     if live {
-        end_member(draft, attempt, node, ending)?;
+        end_member(draft, attempt, node, end_reason)?;
     }
-    let occupied = draft.node(node).is_some_and(|it| it.occupant() == Some(attempt));
-    release(draft, attempt, node, fate)?;
-    if let Ending::NodeFailed { error, .. } = ending
+    let occupied = draft.node(node).is_some_and(|it| it.attempt() == Some(attempt));
+    release(draft, attempt, node, disposition)?;
+    if let EndReason::NodeFailed { error, .. } = end_reason
         && occupied
-        && fate == Fate::Free
+        && disposition == NodeDisposition::Release
     {
         let now = draft.now;
         let idle = |state: &NodeState| matches!(state, NodeState::Idle { .. });
@@ -95,14 +99,14 @@ fn end_member(
     draft: &mut Draft,
     attempt: &AttemptRef,
     node: &NodeId,
-    ending: &Ending,
-) -> Result<(), Refused> {
+    end_reason: &EndReason,
+) -> Result<(), InvalidTransition> {
     let now = draft.now;
     let job = draft.job_mut(&attempt.job)?;
     let cluster = job.cluster.clone();
     let operations = job.completed_operations(now);
     let others = jobs::members(job);
-    job.member_ended(attempt, node, ending.clone(), now)?;
+    job.member_ended(attempt, node, end_reason.clone(), now)?;
     let over = job.state.attempt().is_none();
     let (removed, state) = (over && job.deletion.is_some(), job.state.name());
     let queued_again = matches!(job.state, JobState::Queued { .. });
@@ -129,11 +133,11 @@ fn release(
     draft: &mut Draft,
     attempt: &AttemptRef,
     id: &NodeId,
-    fate: Fate,
-) -> Result<(), Refused> {
+    disposition: NodeDisposition,
+) -> Result<(), InvalidTransition> {
     let Some(node) = draft.node(id) else { return Ok(()) };
-    let (cluster, occupied) = (node.cluster.clone(), node.occupant() == Some(attempt));
-    if fate == Fate::Removed {
+    let (cluster, occupied) = (node.cluster.clone(), node.attempt() == Some(attempt));
+    if disposition == NodeDisposition::Remove {
         draft.remove_node(id);
         draft.hint_cluster(Function::Autoscaler, &cluster);
         return Ok(());

@@ -3,25 +3,30 @@
 use crate::capacity;
 use crate::change::{Event, Function};
 use crate::draft::Draft;
-use crate::members::{self, Fate};
+use crate::members::{self, NodeDisposition};
 use model::{
-    Backoff, Ending, LeaveReason, Machine, NodeId, NodeState, Refused, ResourceError, limits,
+    Backoff, EndReason, Instance, InvalidTransition, LeaveReason, NodeId, NodeState, ResourceError,
+    limits,
 };
 
 /// A launching node gets its instance: the answer of the launch, or its own first report.
 ///
 /// # Errors
 /// When it is not launching any more.
-pub fn register(draft: &mut Draft, id: &NodeId, machine: Machine) -> Result<(), Refused> {
+pub fn register(
+    draft: &mut Draft,
+    id: &NodeId,
+    instance: Instance,
+) -> Result<(), InvalidTransition> {
     let now = draft.now;
-    draft.change_node(id, |node| node.launched(machine, now))
+    draft.change_node(id, |node| node.launched(instance, now))
 }
 
 /// Mounts and set-up task are done: the node takes jobs. Launches work again.
 ///
 /// # Errors
 /// When it is not preparing.
-pub fn ready(draft: &mut Draft, id: &NodeId) -> Result<(), Refused> {
+pub fn ready(draft: &mut Draft, id: &NodeId) -> Result<(), InvalidTransition> {
     let now = draft.now;
     draft.change_node(id, |node| node.prepared(now))?;
     if let Some(cluster) = draft.cluster_mut() {
@@ -36,7 +41,11 @@ pub fn ready(draft: &mut Draft, id: &NodeId) -> Result<(), Refused> {
 ///
 /// # Errors
 /// When it is not preparing.
-pub fn failed(draft: &mut Draft, id: &NodeId, error: &ResourceError) -> Result<(), Refused> {
+pub fn failed(
+    draft: &mut Draft,
+    id: &NodeId,
+    error: &ResourceError,
+) -> Result<(), InvalidTransition> {
     let now = draft.now;
     draft.change_node(id, |node| node.failed(error.clone(), now))?;
     draft.event(Event::NodeFailed { node: id.clone(), error: error.clone() });
@@ -54,8 +63,8 @@ pub fn leave(
     draft: &mut Draft,
     id: &NodeId,
     reason: LeaveReason,
-    ending: Option<&Ending>,
-) -> Result<(), Refused> {
+    end_reason: Option<&EndReason>,
+) -> Result<(), InvalidTransition> {
     let seconds = match reason {
         LeaveReason::Interrupted => limits::SPOT_NOTICE_SECONDS,
         LeaveReason::ShrinkWhenDone => limits::MAX_WALL_CLOCK_SECONDS,
@@ -65,8 +74,8 @@ pub fn leave(
         | LeaveReason::ClusterDeleted => limits::STOP_GRACE_SECONDS,
     };
     leave_within(draft, id, reason, seconds)?;
-    if let Some(ending) = ending {
-        end_occupant(draft, id, ending, limits::STOP_GRACE_SECONDS)?;
+    if let Some(end_reason) = end_reason {
+        end_current_attempt(draft, id, end_reason, limits::STOP_GRACE_SECONDS)?;
     }
     Ok(())
 }
@@ -99,16 +108,24 @@ fn take_away(draft: &mut Draft, id: &NodeId, notice_seconds: u64, why: &str) {
 ///
 /// # Errors
 /// When its job was not read.
-pub fn interrupt_job(draft: &mut Draft, id: &NodeId, notice_seconds: u64) -> Result<(), Refused> {
+pub fn interrupt_job(
+    draft: &mut Draft,
+    id: &NodeId,
+    notice_seconds: u64,
+) -> Result<(), InvalidTransition> {
     let grace = notice_seconds - flush_reserve_seconds(notice_seconds);
-    end_occupant(draft, id, &Ending::Interrupted { node: id.clone() }, grace)
+    end_current_attempt(draft, id, &EndReason::Interrupted { node: id.clone() }, grace)
 }
 
 /// The instance will be interrupted (EC2 User Guide, "Spot Instance interruption notices").
 ///
 /// # Errors
 /// When its job was not read.
-pub fn interrupted(draft: &mut Draft, id: &NodeId, notice_seconds: u64) -> Result<(), Refused> {
+pub fn interrupted(
+    draft: &mut Draft,
+    id: &NodeId,
+    notice_seconds: u64,
+) -> Result<(), InvalidTransition> {
     if draft.node(id).is_none() {
         return Ok(());
     }
@@ -131,14 +148,14 @@ pub fn left(draft: &mut Draft, id: &NodeId) {
 ///
 /// # Errors
 /// When its job was not read.
-pub fn removed(draft: &mut Draft, id: &NodeId) -> Result<(), Refused> {
+pub fn removed(draft: &mut Draft, id: &NodeId) -> Result<(), InvalidTransition> {
     let Some(node) = draft.node(id) else { return Ok(()) };
     let cluster = node.cluster.clone();
-    match node.occupant().cloned() {
+    match node.attempt().cloned() {
         Some(attempt) => {
-            let reason = "its machine has ended".to_owned();
-            let ending = Ending::NodeLost { node: id.clone(), reason };
-            members::ended(draft, &attempt, id, &ending, Fate::Removed)?;
+            let reason = "its instance has ended".to_owned();
+            let end_reason = EndReason::NodeLost { node: id.clone(), reason };
+            members::ended(draft, &attempt, id, &end_reason, NodeDisposition::Remove)?;
         }
         None => draft.remove_node(id),
     }
@@ -155,7 +172,7 @@ pub fn removal_failed(
     draft: &mut Draft,
     id: &NodeId,
     error: &ResourceError,
-) -> Result<(), Refused> {
+) -> Result<(), InvalidTransition> {
     let now = draft.now;
     draft.change_node(id, |mut node| {
         node.removal = node.removal.failed(now);
@@ -170,7 +187,7 @@ fn leave_within(
     id: &NodeId,
     reason: LeaveReason,
     seconds: u64,
-) -> Result<(), Refused> {
+) -> Result<(), InvalidTransition> {
     let deadline = draft.now.plus_seconds(seconds);
     draft.change_node(id, |node| node.leave(reason, deadline))?;
     draft.notify(id.clone());
@@ -179,15 +196,15 @@ fn leave_within(
     Ok(())
 }
 
-fn end_occupant(
+fn end_current_attempt(
     draft: &mut Draft,
     id: &NodeId,
-    ending: &Ending,
+    end_reason: &EndReason,
     grace_seconds: u64,
-) -> Result<(), Refused> {
-    let occupant = draft.node(id).and_then(|node| node.occupant().cloned());
+) -> Result<(), InvalidTransition> {
+    let occupant = draft.node(id).and_then(|node| node.attempt().cloned());
     match occupant {
-        Some(attempt) => members::end_attempt(draft, &attempt, ending, grace_seconds),
+        Some(attempt) => members::end_attempt(draft, &attempt, end_reason, grace_seconds),
         None => Ok(()),
     }
 }

@@ -5,10 +5,10 @@
 
 mod steps;
 
-use crate::actions::FreshIds;
+use crate::actions::LaunchIds;
 use crate::change::Function;
 use crate::clusters::{self, Update};
-use crate::report::{self, Wanted};
+use crate::report::{self, DesiredState};
 use crate::testing::*;
 use crate::{Change, Draft, capacity, jobs, nodes, resources};
 use model::*;
@@ -44,7 +44,7 @@ impl Harness {
     }
 
     /// Applied twice; the second time nothing is written.
-    fn twice(&self, reaction: impl Fn(&mut Draft) -> Result<(), Refused>) {
+    fn twice(&self, reaction: impl Fn(&mut Draft) -> Result<(), InvalidTransition>) {
         if self.fixture.try_react(&reaction).is_ok() {
             let again = self.fixture.try_react(&reaction);
             assert!(again.is_err() || again.is_ok_and(|change| change.writes.is_empty()));
@@ -66,12 +66,12 @@ impl Harness {
             Step::Interrupt(index, seconds) => {
                 self.each_node(*index, |draft, node| nodes::interrupted(draft, &node.id, *seconds))
             }
-            Step::Leave(index, reason, ending) => self.leave(*index, *reason, *ending),
-            Step::EndAttempt(index, ending) => self.each_job(*index, |draft, job| {
+            Step::Leave(index, reason, end_reason) => self.leave(*index, *reason, *end_reason),
+            Step::EndAttempt(index, end_reason) => self.each_job(*index, |draft, job| {
                 let Some(attempt) = job.live_attempt() else { return Ok(()) };
-                let ending = endings(&node_id(0))[*ending].clone();
+                let end_reason = endings(&node_id(0))[*end_reason].clone();
                 let grace_seconds = limits::STOP_GRACE_SECONDS;
-                let end = Action::EndAttempt { attempt, ending, grace_seconds };
+                let end = Action::EndAttempt { attempt, end_reason, grace_seconds };
                 crate::actions::apply(draft, &end, None)
             }),
             Step::Remove(index) => {
@@ -97,10 +97,10 @@ impl Harness {
         }
     }
 
-    fn leave(&mut self, index: usize, reason: LeaveReason, ending: Option<usize>) {
+    fn leave(&mut self, index: usize, reason: LeaveReason, end_reason: Option<usize>) {
         let Some(node) = self.nth_node(index) else { return };
-        let ending = ending.map(|ending| endings(&node.id)[ending].clone());
-        self.action(&Action::Leave { node: node.id, reason, ending });
+        let end_reason = end_reason.map(|end_reason| endings(&node.id)[end_reason].clone());
+        self.action(&Action::Leave { node: node.id, reason, end_reason });
     }
 
     fn resize(&self, count: u32) {
@@ -120,13 +120,21 @@ impl Harness {
         self.fixture.try_react(delete).expect("it exists");
     }
 
-    fn each_job(&self, index: usize, reaction: impl Fn(&mut Draft, &Job) -> Result<(), Refused>) {
+    fn each_job(
+        &self,
+        index: usize,
+        reaction: impl Fn(&mut Draft, &Job) -> Result<(), InvalidTransition>,
+    ) {
         if let Some(job) = self.nth_job(index) {
             self.twice(|draft| reaction(draft, &job));
         }
     }
 
-    fn each_node(&self, index: usize, reaction: impl Fn(&mut Draft, &Node) -> Result<(), Refused>) {
+    fn each_node(
+        &self,
+        index: usize,
+        reaction: impl Fn(&mut Draft, &Node) -> Result<(), InvalidTransition>,
+    ) {
         if let Some(node) = self.nth_node(index) {
             self.twice(|draft| reaction(draft, &node));
         }
@@ -158,7 +166,7 @@ impl Harness {
     ) {
         let Some(node) = self.nth_node(index) else { return };
         let unknown = AttemptRef { job: job_ref("a"), number: 1 };
-        let attempt = node.occupant().unwrap_or(&unknown);
+        let attempt = node.attempt().unwrap_or(&unknown);
         let report = progress.map(|progress| protocol::AttemptReport {
             key: report::attempt_key(attempt),
             progress: progress.clone(),
@@ -181,7 +189,7 @@ impl Harness {
                 let first = self.nodes;
                 self.nodes += *count as usize;
                 let nodes = node_ids(first..self.nodes);
-                Some(FreshIds { launch: uid(&format!("l{first}")), nodes })
+                Some(LaunchIds { launch: uid(&format!("l{first}")), nodes })
             }
             _ => None,
         };
@@ -202,7 +210,7 @@ impl Harness {
         let refused: Vec<NodeId> = refused.iter().map(|node| node.id.clone()).collect();
         let answer = |draft: &mut Draft| {
             for node in launched {
-                capacity::launched(draft, &node.id, machine(number_of(node)));
+                capacity::launched(draft, &node.id, instance(number_of(node)));
             }
             if !refused.is_empty() {
                 capacity::withdrawn(draft, &refused, error("NoCapacity"));
@@ -242,15 +250,15 @@ impl Harness {
         let gone = gone.and_then(|index| self.nth_node(index)).map(|node| node.id);
         let nodes = self.fixture.nodes();
         let found = |node: &Node| {
-            let instance = node.machine()?.instance.clone();
+            let id = node.instance()?.id.clone();
             let running = Some(&node.id) != gone.as_ref();
-            Some(recovery::FoundMachine { instance, launch: node.launch.clone(), running })
+            Some(recovery::FoundInstance { id, launch: node.launch.clone(), running })
         };
-        let machines = Some(nodes.iter().filter_map(found).collect());
+        let instances = Some(nodes.iter().filter_map(found).collect());
         let jobs = self.fixture.jobs();
         let listening_since = Timestamp(0);
         let snapshot =
-            recovery::RecoverySnapshot { cluster, nodes, jobs, machines, listening_since };
+            recovery::RecoverySnapshot { cluster, nodes, jobs, instances, listening_since };
         // A node may be given up by several policies: the first step does it.
         for action in recovery::plan(&snapshot, self.fixture.now) {
             self.action(&action);
@@ -319,7 +327,7 @@ impl Harness {
     }
 
     fn obey(&self, node: &Node) {
-        let occupant = node.occupant().map(|attempt| self.fixture.job_of(attempt));
+        let occupant = node.attempt().map(|attempt| self.fixture.job_of(attempt));
         let number = number_of(node);
         let master = |attempt: &AttemptRef| {
             let job = self.fixture.job_of(attempt);
@@ -330,15 +338,15 @@ impl Harness {
             let report = protocol::AttemptReport { key, progress, needs_assignment: false };
             SyncRequest { attempt: Some(report), ..request(number, NodePhase::Ready) }
         };
-        let request = match report::wanted(node, occupant.as_ref(), self.fixture.now) {
-            Wanted::Prepare | Wanted::Nothing => request(number, NodePhase::Ready),
-            Wanted::Run { attempt, start: false } => about(&attempt, Progress::Prepared),
-            Wanted::Run { attempt, start: true } if master(&attempt) => {
+        let request = match report::desired_state(node, occupant.as_ref(), self.fixture.now) {
+            DesiredState::Prepare | DesiredState::Nothing => request(number, NodePhase::Ready),
+            DesiredState::Run { attempt, start: false } => about(&attempt, Progress::Prepared),
+            DesiredState::Run { attempt, start: true } if master(&attempt) => {
                 about(&attempt, has_ended(End::Exited { exit_code: 0 }))
             }
-            Wanted::Run { attempt, start: true } => about(&attempt, Progress::Running),
-            Wanted::Stop { attempt, .. } => about(&attempt, has_ended(End::Stopped)),
-            Wanted::Leave => request(number, NodePhase::Left),
+            DesiredState::Run { attempt, start: true } => about(&attempt, Progress::Running),
+            DesiredState::Stop { attempt, .. } => about(&attempt, has_ended(End::Stopped)),
+            DesiredState::Leave => request(number, NodePhase::Left),
         };
         self.fixture.observe(number, &request).expect("every request can be taken in");
     }
@@ -351,7 +359,7 @@ fn a_change_of_a_gang_notifies_its_members() {
     let fixture = Fixture::of(manual_cluster(2), vec![job], nodes);
     let end = Action::EndAttempt {
         attempt: AttemptRef { job: job_ref("a"), number: 1 },
-        ending: Ending::WallClockExceeded,
+        end_reason: EndReason::WallClockExceeded,
         grace_seconds: 1,
     };
     let change = fixture.apply(&end, None).unwrap();

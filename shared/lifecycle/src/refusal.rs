@@ -2,17 +2,17 @@
 //! of HTTP; nothing was written.
 
 use crate::size::TooLarge;
-use model::{Name, Refused, Uid};
+use model::{InvalidTransition, Name, Uid};
 use std::fmt;
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    #[error("The specified {noun} {name} is being deleted; wait until that is done")]
-    BeingDeleted { noun: Noun, name: Name },
+    #[error("The specified {kind} {name} is being deleted; wait until that is done")]
+    BeingDeleted { kind: ResourceKind, name: Name },
     #[error(
-        "The specified {noun} {name} exists already with other properties; delete it first or choose another name"
+        "The specified {kind} {name} exists already with other properties; delete it first or choose another name"
     )]
-    Exists { noun: Noun, name: Name },
+    Exists { kind: ResourceKind, name: Name },
     #[error(
         "The resource group {name} is in {location} and cannot move to {wanted}; use another name, or delete it first"
     )]
@@ -55,12 +55,12 @@ pub enum Refusal {
     TooLarge(#[from] TooLarge),
     /// A record changed since it was read: nothing for the user, the reaction is repeated.
     #[error(transparent)]
-    Stale(#[from] Refused),
+    Stale(#[from] InvalidTransition),
 }
 
 /// What users name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Noun {
+pub enum ResourceKind {
     ResourceGroup,
     Workspace,
     Experiment,
@@ -69,7 +69,7 @@ pub enum Noun {
     Job,
 }
 
-impl fmt::Display for Noun {
+impl fmt::Display for ResourceKind {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self {
             Self::ResourceGroup => "resource group",

@@ -1,24 +1,24 @@
 //! A request of an agent: everything that it observed, taken in at once, and what is desired of it.
 
 use crate::draft::Draft;
-use crate::members::{self, Fate};
+use crate::members::{self, NodeDisposition};
 use crate::nodes;
 use model::{
-    AttemptPhase, AttemptRef, Ending, Job, LeaveReason, Machine, Node, NodeId, NodeState, Refused,
-    ResourceError, Timestamp, error::shortened, limits,
+    AttemptPhase, AttemptRef, EndReason, Instance, InvalidTransition, Job, LeaveReason, Node,
+    NodeId, NodeState, ResourceError, Timestamp, error::shortened, limits,
 };
 use protocol::{AttemptKey, AttemptReport, End, NodePhase, Problem, Progress, SyncRequest};
 
 /// Which records a request concerns, beside the node itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Concerned {
+pub struct AffectedRecords {
     /// The job that runs on the node.
-    pub occupant: bool,
+    pub running_job: bool,
     pub cluster: bool,
 }
 
 /// What has to be read before [`observe`].
-pub fn concerned(node: &Node, request: &SyncRequest) -> Concerned {
+pub fn affected_records(node: &Node, request: &SyncRequest) -> AffectedRecords {
     let failed = |report: &AttemptReport| {
         matches!(&report.progress, Progress::Ended { end: End::NodeFailed { .. } })
     };
@@ -35,15 +35,22 @@ pub fn concerned(node: &Node, request: &SyncRequest) -> Concerned {
         NodePhase::Preparing => preparing && noticed,
     };
     // A node that runs something is told what is desired of it, which its job says.
-    let occupant = node.occupant().is_some();
-    Concerned { occupant, cluster: outcome || request.attempt.as_ref().is_some_and(failed) }
+    let running_job = node.attempt().is_some();
+    AffectedRecords {
+        running_job,
+        cluster: outcome || request.attempt.as_ref().is_some_and(failed),
+    }
 }
 
 /// Takes in what the agent observed.
 ///
 /// # Errors
 /// When a record changed since it was read.
-pub fn observe(draft: &mut Draft, id: &NodeId, request: &SyncRequest) -> Result<(), Refused> {
+pub fn observe(
+    draft: &mut Draft,
+    id: &NodeId,
+    request: &SyncRequest,
+) -> Result<(), InvalidTransition> {
     note_life(draft, id, request)?;
     // A node that is being taken away gets no further job; what it ran ends for that reason unless
     // it had ended by itself before, which the report tells.
@@ -61,13 +68,16 @@ pub fn observe(draft: &mut Draft, id: &NodeId, request: &SyncRequest) -> Result<
 
 /// A launching node registers itself; any other is noted as alive, not more often than the lease
 /// needs.
-fn note_life(draft: &mut Draft, id: &NodeId, request: &SyncRequest) -> Result<(), Refused> {
+fn note_life(
+    draft: &mut Draft,
+    id: &NodeId,
+    request: &SyncRequest,
+) -> Result<(), InvalidTransition> {
     let now = draft.now;
     let Some(node) = draft.node(id) else { return Ok(()) };
     if nodes::is_launching(&node.state) {
-        let machine =
-            Machine { instance: request.instance.clone(), address: request.address.clone() };
-        return nodes::register(draft, id, machine);
+        let instance = Instance { id: request.instance.clone(), address: request.address.clone() };
+        return nodes::register(draft, id, instance);
     }
     if now.seconds_since(node.seen_at) < limits::HEARTBEAT_SECONDS / 2 {
         return Ok(());
@@ -79,9 +89,13 @@ fn note_life(draft: &mut Draft, id: &NodeId, request: &SyncRequest) -> Result<()
 }
 
 /// Only what the node's present occupant is reported to have done counts.
-fn take_report(draft: &mut Draft, id: &NodeId, report: &AttemptReport) -> Result<(), Refused> {
-    let occupant = draft.node(id).and_then(|node| node.occupant().cloned());
-    let Some(attempt) = occupant.filter(|known| is_about(known, &report.key)) else {
+fn take_report(
+    draft: &mut Draft,
+    id: &NodeId,
+    report: &AttemptReport,
+) -> Result<(), InvalidTransition> {
+    let known = draft.node(id).and_then(|node| node.attempt().cloned());
+    let Some(attempt) = known.filter(|known| is_about(known, &report.key)) else {
         return Ok(());
     };
     match &report.progress {
@@ -89,12 +103,12 @@ fn take_report(draft: &mut Draft, id: &NodeId, report: &AttemptReport) -> Result
         Progress::Preparing | Progress::Running => Ok(()),
         Progress::Prepared => members::prepared(draft, &attempt, id),
         Progress::Ended { end } => {
-            members::ended(draft, &attempt, id, &ending(end, id), Fate::Free)
+            members::ended(draft, &attempt, id, &end_reason(end, id), NodeDisposition::Release)
         }
     }
 }
 
-fn take_phase(draft: &mut Draft, id: &NodeId, phase: &NodePhase) -> Result<(), Refused> {
+fn take_phase(draft: &mut Draft, id: &NodeId, phase: &NodePhase) -> Result<(), InvalidTransition> {
     let Some(node) = draft.node(id) else { return Ok(()) };
     let preparing = matches!(node.state, NodeState::Preparing { .. });
     match phase {
@@ -112,7 +126,7 @@ fn take_phase(draft: &mut Draft, id: &NodeId, phase: &NodePhase) -> Result<(), R
 
 /// What is desired of a node.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Wanted {
+pub enum DesiredState {
     Prepare,
     Nothing,
     Run { attempt: AttemptRef, start: bool },
@@ -120,35 +134,35 @@ pub enum Wanted {
     Leave,
 }
 
-/// `occupant` is the job that the node runs, if that still exists.
-pub fn wanted(node: &Node, occupant: Option<&Job>, now: Timestamp) -> Wanted {
+/// `job` is the job that the node runs, if that still exists.
+pub fn desired_state(node: &Node, job: Option<&Job>, now: Timestamp) -> DesiredState {
     match &node.state {
-        NodeState::Preparing { .. } => Wanted::Prepare,
+        NodeState::Preparing { .. } => DesiredState::Prepare,
         NodeState::Launching { .. } | NodeState::Idle { .. } | NodeState::Unusable { .. } => {
-            Wanted::Nothing
+            DesiredState::Nothing
         }
-        NodeState::Running { attempt, .. } => wanted_of(attempt, occupant, now),
-        NodeState::Leaving { occupant: Some(attempt), reason, .. } => match reason {
-            LeaveReason::Lost => Wanted::Leave,
+        NodeState::Running { attempt, .. } => desired_of(attempt, job, now),
+        NodeState::Leaving { attempt: Some(attempt), reason, .. } => match reason {
+            LeaveReason::Lost => DesiredState::Leave,
             LeaveReason::Shrink
             | LeaveReason::ShrinkWhenDone
             | LeaveReason::Interrupted
             | LeaveReason::TooSlow
-            | LeaveReason::ClusterDeleted => wanted_of(attempt, occupant, now),
+            | LeaveReason::ClusterDeleted => desired_of(attempt, job, now),
         },
-        NodeState::Leaving { occupant: None, .. } => Wanted::Leave,
+        NodeState::Leaving { attempt: None, .. } => DesiredState::Leave,
     }
 }
 
-fn wanted_of(id: &AttemptRef, job: Option<&Job>, now: Timestamp) -> Wanted {
-    let Some(attempt) = job.and_then(|job| job.attempt(id)) else { return Wanted::Nothing };
+fn desired_of(id: &AttemptRef, job: Option<&Job>, now: Timestamp) -> DesiredState {
+    let Some(attempt) = job.and_then(|job| job.attempt(id)) else { return DesiredState::Nothing };
     let id = id.clone();
     match &attempt.phase {
-        AttemptPhase::Preparing => Wanted::Run { attempt: id, start: false },
-        AttemptPhase::Running => Wanted::Run { attempt: id, start: true },
+        AttemptPhase::Preparing => DesiredState::Run { attempt: id, start: false },
+        AttemptPhase::Running => DesiredState::Run { attempt: id, start: true },
         AttemptPhase::Ending { since, grace_seconds, .. } => {
             let grace_seconds = grace_seconds.saturating_sub(now.seconds_since(*since));
-            Wanted::Stop { attempt: id, grace_seconds }
+            DesiredState::Stop { attempt: id, grace_seconds }
         }
     }
 }
@@ -168,20 +182,22 @@ fn is_about(id: &AttemptRef, key: &AttemptKey) -> bool {
 
 /// The reason as the node saw it. When somebody asked it to stop, the reason is written down
 /// already, so the last two only count if that was never written.
-fn ending(end: &End, node: &NodeId) -> Ending {
+fn end_reason(end: &End, node: &NodeId) -> EndReason {
     let lost = |reason: &str| {
         let reason = shortened(reason, limits::MAX_REASON_BYTES);
-        Ending::NodeLost { node: node.clone(), reason }
+        EndReason::NodeLost { node: node.clone(), reason }
     };
     match end {
-        End::Exited { exit_code } => Ending::Exited { exit_code: *exit_code },
-        End::PreparationFailed { exit_code } => Ending::PreparationFailed { exit_code: *exit_code },
-        End::NotProvided { problem } => Ending::NotProvided { error: resource_error(problem) },
-        End::NodeFailed { problem } => {
-            Ending::NodeFailed { node: node.clone(), error: resource_error(problem) }
+        End::Exited { exit_code } => EndReason::Exited { exit_code: *exit_code },
+        End::PreparationFailed { exit_code } => {
+            EndReason::PreparationFailed { exit_code: *exit_code }
         }
-        End::WallClockExceeded => Ending::WallClockExceeded,
-        End::Interrupted => Ending::Interrupted { node: node.clone() },
+        End::NotProvided { problem } => EndReason::NotProvided { error: resource_error(problem) },
+        End::NodeFailed { problem } => {
+            EndReason::NodeFailed { node: node.clone(), error: resource_error(problem) }
+        }
+        End::WallClockExceeded => EndReason::WallClockExceeded,
+        End::Interrupted => EndReason::Interrupted { node: node.clone() },
         End::Lost { reason } => lost(reason),
         End::Stopped => lost("it stopped the job"),
     }

@@ -6,14 +6,14 @@ use table::Record;
 use table::limits::{MAX_ITEM_BYTES, size_of};
 
 /// A record that grows after it was created.
-pub trait Grows: Record {
+pub trait GrowingRecord: Record {
     const WHAT: &'static str;
 
     /// Bytes that are added to it, at most.
     fn growth_bytes(&self) -> usize;
 }
 
-impl Grows for Job {
+impl GrowingRecord for Job {
     const WHAT: &'static str = "job with the mounts of its cluster";
 
     fn growth_bytes(&self) -> usize {
@@ -21,7 +21,7 @@ impl Grows for Job {
     }
 }
 
-impl Grows for Cluster {
+impl GrowingRecord for Cluster {
     const WHAT: &'static str = "cluster";
 
     fn growth_bytes(&self) -> usize {
@@ -41,7 +41,7 @@ pub struct TooLarge {
 
 /// # Errors
 /// [`TooLarge`] when the record could not be written at its largest.
-pub fn check<R: Grows>(record: &R) -> Result<(), TooLarge> {
+pub fn check<R: GrowingRecord>(record: &R) -> Result<(), TooLarge> {
     let most = MAX_ITEM_BYTES - record.growth_bytes();
     // A record without JSON cannot be written at all, which the commit reports.
     let bytes = size_of(record).unwrap_or_default();

@@ -3,7 +3,7 @@
 
 use crate::draft::Draft;
 use crate::refusal::Refusal;
-use crate::{jobs, provided, size};
+use crate::{jobs, size, unsupported};
 use model::{
     Cluster, ClusterNames, Experiment, FileServer, Job, JobNames, JobSpec, JobState, MountVolumes,
     Name, Node, NodeId, Quota, Uid,
@@ -48,7 +48,7 @@ pub fn accept(
     new: NewJob,
 ) -> Result<Job, Refusal> {
     let (now, NewJob { name, uid, spec }) = (draft.now, new);
-    let state = match provided::job_problem(&spec) {
+    let state = match unsupported::job_problem(&spec) {
         None => JobState::Queued { since: now },
         Some(error) => JobState::Failed { started_at: now, ended_at: now, exit_code: None, error },
     };

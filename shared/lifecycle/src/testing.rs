@@ -9,12 +9,12 @@ mod consistency;
 mod render;
 mod samples;
 
-use crate::actions::{self, FreshIds};
+use crate::actions::{self, LaunchIds};
 use crate::{Change, Draft, Refusal, report};
 use futures::executor::block_on;
 use model::{
-    AttemptRef, Cluster, ClusterRef, Ending, Job, Machine, Node, NodeId, QueueEntry, Quota,
-    Refused, Target, Timestamp,
+    AttemptRef, Cluster, ClusterRef, EndReason, Instance, InvalidTransition, Job, Node, NodeId,
+    QueueEntry, Quota, Target, Timestamp,
 };
 use protocol::{AttemptReport, End, NodePhase, Problem, Progress, SyncRequest};
 pub use samples::*;
@@ -96,7 +96,7 @@ impl Fixture {
     }
 
     pub fn queue(&self) -> Vec<QueueEntry> {
-        block_on(self.table.startable(&Self::cluster_ref(), u32::MAX, 1000)).expect("memory")
+        block_on(self.table.queue_head(&Self::cluster_ref(), u32::MAX, 1000)).expect("memory")
     }
 
     pub fn idle_nodes(&self) -> Vec<NodeId> {
@@ -104,7 +104,7 @@ impl Fixture {
     }
 
     pub fn scheduled(&self) -> Vec<Target> {
-        block_on(self.table.scheduled()).expect("memory")
+        block_on(self.table.scheduled_targets()).expect("memory")
     }
 
     /// A draft of everything that is stored.
@@ -127,8 +127,8 @@ impl Fixture {
     #[track_caller]
     pub fn try_react<T>(
         &self,
-        reaction: impl FnOnce(&mut Draft) -> Result<T, Refused>,
-    ) -> Result<Change, Refused> {
+        reaction: impl FnOnce(&mut Draft) -> Result<T, InvalidTransition>,
+    ) -> Result<Change, InvalidTransition> {
         let mut draft = self.draft();
         reaction(&mut draft)?;
         Ok(self.settle(draft))
@@ -138,7 +138,7 @@ impl Fixture {
     #[track_caller]
     pub fn react<T: Debug>(
         &self,
-        reaction: impl FnOnce(&mut Draft) -> Result<T, Refused>,
+        reaction: impl FnOnce(&mut Draft) -> Result<T, InvalidTransition>,
     ) -> String {
         self.request(|draft| Ok(reaction(draft)?))
     }
@@ -157,14 +157,18 @@ impl Fixture {
     }
 
     /// A step of a plan, given only the records that it says it concerns.
-    pub fn apply(&self, action: &Action, fresh: Option<FreshIds>) -> Result<Change, Refused> {
-        let concerned = actions::concerned(action);
+    pub fn apply(
+        &self,
+        action: &Action,
+        fresh: Option<LaunchIds>,
+    ) -> Result<Change, InvalidTransition> {
+        let affected = actions::affected_records(action);
         let mut draft = Draft::new(self.now, self.quota);
         self.cluster().into_iter().for_each(|cluster| draft.read_cluster(cluster));
         let nodes: Vec<Node> =
-            self.nodes().into_iter().filter(|node| concerned.nodes.contains(&node.id)).collect();
-        let occupant = nodes.first().and_then(|node| node.occupant()).map(|it| it.job.clone());
-        let jobs = concerned.job.into_iter().chain(occupant.filter(|_| concerned.occupant));
+            self.nodes().into_iter().filter(|node| affected.nodes.contains(&node.id)).collect();
+        let occupant = nodes.first().and_then(|node| node.attempt()).map(|it| it.job.clone());
+        let jobs = affected.job.into_iter().chain(occupant.filter(|_| affected.running_job));
         for job in jobs {
             block_on(self.table.job(&job)).expect("memory").into_iter().for_each(|job| {
                 draft.read_job(job);
@@ -176,14 +180,18 @@ impl Fixture {
     }
 
     /// A request of an agent, given only the records that it says it concerns.
-    pub fn observe(&self, number: usize, request: &SyncRequest) -> Result<Change, Refused> {
+    pub fn observe(
+        &self,
+        number: usize,
+        request: &SyncRequest,
+    ) -> Result<Change, InvalidTransition> {
         let node = self.node(number);
-        let concerned = report::concerned(&node, request);
+        let affected = report::affected_records(&node, request);
         let mut draft = Draft::new(self.now, self.quota);
-        if concerned.cluster {
+        if affected.cluster {
             self.cluster().into_iter().for_each(|cluster| draft.read_cluster(cluster));
         }
-        if let Some(attempt) = node.occupant().filter(|_| concerned.occupant) {
+        if let Some(attempt) = node.attempt().filter(|_| affected.running_job) {
             let job = block_on(self.table.job(&attempt.job)).expect("memory");
             job.into_iter().for_each(|job| draft.read_job(job));
         }
@@ -257,7 +265,7 @@ pub fn gang(name: &str, numbers: &[usize]) -> (Job, Vec<Node>) {
 
 /// A request of the node of that number without news.
 pub fn request(number: usize, phase: NodePhase) -> SyncRequest {
-    let Machine { instance, address } = machine(number);
+    let Instance { id: instance, address } = instance(number);
     SyncRequest { instance, address, phase, attempt: None, interruption_notice_seconds: None }
 }
 
@@ -286,21 +294,21 @@ pub fn error(code: &str) -> model::ResourceError {
 }
 
 /// Every reason that an attempt can end for.
-pub fn endings(node: &NodeId) -> Vec<Ending> {
+pub fn endings(node: &NodeId) -> Vec<EndReason> {
     let node = || node.clone();
     vec![
-        Ending::Exited { exit_code: 0 },
-        Ending::Exited { exit_code: 3 },
-        Ending::PreparationFailed { exit_code: 4 },
-        Ending::NotProvided { error: error("NoMount") },
-        Ending::NodeFailed { node: node(), error: error("DiskFull") },
-        Ending::WallClockExceeded,
-        Ending::Terminated,
-        Ending::ClusterDeleted,
-        Ending::ShrunkAway { node: node() },
-        Ending::Displaced { node: node() },
-        Ending::Interrupted { node: node() },
-        Ending::NodeLost { node: node(), reason: "r".into() },
+        EndReason::Exited { exit_code: 0 },
+        EndReason::Exited { exit_code: 3 },
+        EndReason::PreparationFailed { exit_code: 4 },
+        EndReason::NotProvided { error: error("NoMount") },
+        EndReason::NodeFailed { node: node(), error: error("DiskFull") },
+        EndReason::WallClockExceeded,
+        EndReason::Terminated,
+        EndReason::ClusterDeleted,
+        EndReason::DeallocatedTerminate { node: node() },
+        EndReason::DeallocatedRequeue { node: node() },
+        EndReason::Interrupted { node: node() },
+        EndReason::NodeLost { node: node(), reason: "r".into() },
     ]
 }
 

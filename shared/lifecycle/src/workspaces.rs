@@ -1,7 +1,7 @@
 //! Resource groups, workspaces and experiments: created at once, without a state of their own. A PUT
 //! of one that exists is answered with it.
 
-use crate::creation::{Fresh, require_open};
+use crate::creation::{NewIds, require_not_deleting};
 use crate::draft::Draft;
 use crate::refusal::Refusal;
 use model::{
@@ -43,7 +43,7 @@ pub fn put_group(
         create_group(draft, &group);
         return Ok(group);
     };
-    require_open(&found)?;
+    require_not_deleting(&found)?;
     if !found.location.eq_ignore_ascii_case(&new.location) {
         let (name, location) = (found.name, found.location);
         return Err(Refusal::InAnotherRegion { name, location, wanted: new.location });
@@ -60,7 +60,7 @@ pub fn tag_group(
     found: ResourceGroup,
     tags: Tags,
 ) -> Result<ResourceGroup, Refusal> {
-    require_open(&found)?;
+    require_not_deleting(&found)?;
     match tags {
         Some(tags) => Ok(replace_tags(draft, found, Some(tags))),
         None => Ok(found),
@@ -93,7 +93,7 @@ fn new_group(draft: &Draft, new: NewGroup, uid: Uid) -> ResourceGroup {
 /// A subscription exists as soon as something is created in it.
 fn create_group(draft: &mut Draft, group: &ResourceGroup) {
     draft.writes().create(group);
-    draft.writes().know_subscription(&Subscription { id: group.subscription.clone() });
+    draft.writes().put_subscription(&Subscription { id: group.subscription.clone() });
 }
 
 /// `group` is the workspace's resource group; where there is none it is created too, so that clients
@@ -106,17 +106,17 @@ pub fn put_workspace(
     found: Option<Workspace>,
     group: Option<ResourceGroup>,
     new: NewWorkspace,
-    fresh: Fresh,
+    fresh: NewIds,
     group_uid: Uid,
 ) -> Result<Workspace, Refusal> {
     if let Some(found) = found {
-        require_open(&found)?;
+        require_not_deleting(&found)?;
         return Ok(found);
     }
     let NewWorkspace { names, location, tags } = new;
     match group {
         Some(group) => {
-            require_open(&group)?;
+            require_not_deleting(&group)?;
             draft.writes().require_resource_group(&group);
         }
         None => {
@@ -151,7 +151,7 @@ pub fn tag_workspace(
     tags: Tags,
     etag: Uid,
 ) -> Result<Workspace, Refusal> {
-    require_open(found)?;
+    require_not_deleting(found)?;
     let tags = tags.or_else(|| found.tags.clone());
     let tagged = Workspace { tags, etag, modified_at: draft.now, ..found.clone() };
     draft.writes().replace(found, &tagged);
@@ -165,11 +165,11 @@ pub fn put_experiment(
     workspace: &Workspace,
     found: Option<Experiment>,
     name: &Name,
-    fresh: Fresh,
+    fresh: NewIds,
 ) -> Result<Experiment, Refusal> {
-    require_open(workspace)?;
+    require_not_deleting(workspace)?;
     if let Some(found) = found {
-        require_open(&found)?;
+        require_not_deleting(&found)?;
         return Ok(found);
     }
     let experiment = Experiment {

@@ -13,7 +13,7 @@ use std::task::Poll;
 use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::Sleep;
-use web::Waits;
+use web::HeldRequests;
 
 /// After how long a failed message is handed out again.
 const VISIBILITY: Duration = Duration::from_secs(1);
@@ -26,15 +26,15 @@ pub struct LocalHints {
     dispatcher: Queue<Sleep>,
     autoscaler: Queue<Sleep>,
     recovery: Queue<Sleep>,
-    waits: Arc<Waits>,
+    held_requests: Arc<HeldRequests>,
 }
 
 const FUNCTIONS: [Function; 3] = [Function::Dispatcher, Function::Autoscaler, Function::Recovery];
 
 impl LocalHints {
-    pub fn new(waits: Arc<Waits>) -> Self {
+    pub fn new(held_requests: Arc<HeldRequests>) -> Self {
         let [dispatcher, autoscaler, recovery] = std::array::from_fn(|_| Queue::new());
-        Self { dispatcher, autoscaler, recovery, waits }
+        Self { dispatcher, autoscaler, recovery, held_requests }
     }
 
     /// The next message whose target is free. Its target is locked until it is dropped.
@@ -59,7 +59,7 @@ impl Hints for LocalHints {
     }
 
     fn notify_node(&self, node: &NodeId) {
-        self.waits.notify(node);
+        self.held_requests.notify(node);
     }
 }
 

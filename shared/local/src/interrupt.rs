@@ -5,7 +5,7 @@ use axum::Router;
 use axum::extract::{Json, Path, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
-use control::{ApiError, Error, Kind};
+use control::{ApiError, ApiErrorKind, Error};
 use http::StatusCode;
 use model::{NodeId, limits};
 use serde::Deserialize;
@@ -43,14 +43,14 @@ async fn interrupt_or_fail(
     body: Result<Json<Interruption>, axum::extract::rejection::JsonRejection>,
 ) -> Result<Response, Error> {
     let Json(interruption) =
-        body.map_err(|refused| Error::bad_request("InvalidRequestContent", refused.body_text()))?;
+        body.map_err(|refused| Error::invalid("InvalidRequestContent", refused.body_text()))?;
     if interruption.notice_seconds > LONGEST_NOTICE_SECONDS {
         let message = format!("noticeSeconds must be at most {LONGEST_NOTICE_SECONDS}");
-        return Err(Error::bad_request("InvalidParameter", message));
+        return Err(Error::invalid("InvalidParameter", message));
     }
     let missing = || {
         let message = format!("There is no running node {}", node.escape_debug());
-        ApiError::new(Kind::NotFound, "NodeNotFound", message)
+        ApiError::new(ApiErrorKind::NotFound, "NodeNotFound", message)
     };
     let id = NodeId::parse(node).ok_or_else(missing)?;
     match machines.interrupt(&id, interruption.notice_seconds).await {

@@ -7,9 +7,9 @@ use crate::machines::{MachineOptions, ProcessMachines};
 use crate::{interrupt, schedule};
 use control::directories::DiskDirectories;
 use control::keys::Keys;
-use control::listening::Listening;
 use control::ports::{Clock, Directories};
 use control::system::{RandomIds, SystemClock};
+use control::uptime::Uptime;
 use control::{Context, Control, Parts, Settings};
 use model::Quota;
 use processes::User;
@@ -22,7 +22,7 @@ use std::time::Duration;
 use table::Table;
 use tokio::net::TcpListener;
 use tokio::task::{JoinHandle, JoinSet};
-use web::{Access, Waits, Web};
+use web::{Access, HeldRequests, Web};
 
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -117,8 +117,8 @@ impl Service {
         let listener = listen(options.listen).await?;
         let address = listener.local_addr().map_err(unusable(data_dir.endpoint()))?;
         data_dir.write_endpoint(&format!("http://{address}"))?;
-        let waits = Arc::new(Waits::default());
-        let hints = Arc::new(LocalHints::new(Arc::clone(&waits)));
+        let held_requests = Arc::new(HeldRequests::default());
+        let hints = Arc::new(LocalHints::new(Arc::clone(&held_requests)));
         let control = Control::new(Context::new(Parts {
             table: Table::new(Arc::clone(&storage) as _),
             machines: Arc::clone(&machines) as _,
@@ -134,10 +134,15 @@ impl Service {
                 file_server_root: data_dir.file_servers(),
                 shows_local_paths: true,
             },
-            listening: Arc::new(Listening::from(SystemClock.now())),
+            uptime: Arc::new(Uptime::starting_at(SystemClock.now())),
         }));
         let access = Arc::new(Access { token, loopback_only: true });
-        let web = Web { control: control.clone(), access, behind_proxy: false, waits: Some(waits) };
+        let web = Web {
+            control: control.clone(),
+            access,
+            behind_proxy: false,
+            held_requests: Some(held_requests),
+        };
         let app = web::app(web, interrupt::routes(Arc::clone(&machines)));
         let server = tokio::spawn(serve(listener, app));
         machines.serve(control.clone());

@@ -42,7 +42,8 @@ pub enum AttemptPhase {
     Preparing,
     Running,
     Ending {
-        ending: Ending,
+        #[serde(rename = "ending")]
+        end_reason: EndReason,
         since: Timestamp,
         grace_seconds: u64,
     },
@@ -51,7 +52,7 @@ pub enum AttemptPhase {
 /// Why an attempt ends.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "cause", rename_all = "camelCase")]
-pub enum Ending {
+pub enum EndReason {
     /// The command ended by itself.
     Exited {
         exit_code: i32,
@@ -73,11 +74,13 @@ pub enum Ending {
     Terminated,
     ClusterDeleted,
     /// A shrinking cluster gave up a node, with `terminate`.
-    ShrunkAway {
+    #[serde(rename = "shrunkAway")]
+    DeallocatedTerminate {
         node: NodeId,
     },
     /// A shrinking cluster gave up a node, with `requeue`.
-    Displaced {
+    #[serde(rename = "displaced")]
+    DeallocatedRequeue {
         node: NodeId,
     },
     /// The node is being taken away.
@@ -93,7 +96,7 @@ pub enum Ending {
 
 /// What the end of an attempt means for its job.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum Outcome {
     Succeeded,
     Failed {
         exit_code: Option<i32>,
@@ -105,9 +108,9 @@ pub enum Verdict {
     },
 }
 
-impl Ending {
+impl EndReason {
     /// What the job itself did wrong and may do better the next time (`maxRetries`).
-    pub fn is_own_failure(&self) -> bool {
+    pub fn is_user_failure(&self) -> bool {
         match self {
             Self::Exited { exit_code } => *exit_code != 0,
             Self::PreparationFailed { .. } => true,
@@ -116,8 +119,8 @@ impl Ending {
             | Self::WallClockExceeded
             | Self::Terminated
             | Self::ClusterDeleted
-            | Self::ShrunkAway { .. }
-            | Self::Displaced { .. }
+            | Self::DeallocatedTerminate { .. }
+            | Self::DeallocatedRequeue { .. }
             | Self::Interrupted { .. }
             | Self::NodeLost { .. } => false,
         }
@@ -132,8 +135,8 @@ impl Ending {
             Self::NodeFailed { .. }
             | Self::Terminated
             | Self::ClusterDeleted
-            | Self::ShrunkAway { .. }
-            | Self::Displaced { .. }
+            | Self::DeallocatedTerminate { .. }
+            | Self::DeallocatedRequeue { .. }
             | Self::Interrupted { .. }
             | Self::NodeLost { .. } => 0,
         }
@@ -141,13 +144,13 @@ impl Ending {
 
     /// Codes and messages: those that the Batch AI service was seen to use, or, where nothing was
     /// recorded (wall clock, shrink, cluster deletion), ours in their style.
-    pub fn verdict(&self) -> Verdict {
-        let failed = |exit_code, code, message: &str| Verdict::Failed {
+    pub fn outcome(&self) -> Outcome {
+        let failed = |exit_code, code, message: &str| Outcome::Failed {
             exit_code,
             error: ResourceError::new(code, message),
         };
         match self {
-            Self::Exited { exit_code: 0 } => Verdict::Succeeded,
+            Self::Exited { exit_code: 0 } => Outcome::Succeeded,
             Self::Exited { exit_code } => {
                 failed(Some(*exit_code), "JobFailed", "Job failed with non-zero exit code")
             }
@@ -157,10 +160,10 @@ impl Ending {
                 "Job preparation task failed with non-zero exit code",
             ),
             Self::NotProvided { error } => {
-                Verdict::Failed { exit_code: Some(-1), error: error.clone() }
+                Outcome::Failed { exit_code: Some(-1), error: error.clone() }
             }
             Self::NodeFailed { node, error } => {
-                Verdict::Requeue { reason: format!("node {node} failed: {}", error.message) }
+                Outcome::Requeue { reason: format!("node {node} failed: {}", error.message) }
             }
             Self::WallClockExceeded => failed(
                 None,
@@ -173,21 +176,21 @@ impl Ending {
             Self::ClusterDeleted => {
                 failed(None, "ClusterDeleted", "The cluster of the specified job has been deleted")
             }
-            Self::ShrunkAway { node } => failed(
+            Self::DeallocatedTerminate { node } => failed(
                 None,
                 "JobNodeDeallocated",
                 &format!(
                     "The cluster gave up node {node} with nodeDeallocationOption terminate; use requeue to have such jobs run again"
                 ),
             ),
-            Self::Displaced { node } => {
-                Verdict::Requeue { reason: format!("the cluster gave up node {node}") }
+            Self::DeallocatedRequeue { node } => {
+                Outcome::Requeue { reason: format!("the cluster gave up node {node}") }
             }
             Self::Interrupted { node } => {
-                Verdict::Requeue { reason: format!("node {node} was taken away") }
+                Outcome::Requeue { reason: format!("node {node} was taken away") }
             }
             Self::NodeLost { node, reason } => {
-                Verdict::Requeue { reason: format!("node {node} was lost: {reason}") }
+                Outcome::Requeue { reason: format!("node {node} was lost: {reason}") }
             }
         }
     }
@@ -216,13 +219,13 @@ impl Attempt {
     }
 
     pub fn is_ending(&self) -> bool {
-        self.ending().is_some()
+        self.end_reason().is_some()
     }
 
-    pub fn ending(&self) -> Option<&Ending> {
+    pub fn end_reason(&self) -> Option<&EndReason> {
         match &self.phase {
             AttemptPhase::Preparing | AttemptPhase::Running => None,
-            AttemptPhase::Ending { ending, .. } => Some(ending),
+            AttemptPhase::Ending { end_reason, .. } => Some(end_reason),
         }
     }
 
@@ -245,14 +248,16 @@ impl Attempt {
     }
 
     /// A reason to end. Later ones change nothing, unless they report what the attempt did by itself.
-    pub fn end(&mut self, ending: Ending, grace_seconds: u64, now: Timestamp) {
+    pub fn end(&mut self, end_reason: EndReason, grace_seconds: u64, now: Timestamp) {
         let alone = self.members.len() == 1;
         match &mut self.phase {
             AttemptPhase::Preparing | AttemptPhase::Running => {
-                self.phase = AttemptPhase::Ending { ending, since: now, grace_seconds };
+                self.phase = AttemptPhase::Ending { end_reason, since: now, grace_seconds };
             }
-            AttemptPhase::Ending { ending: present, .. } if outranks(&ending, present, alone) => {
-                *present = ending;
+            AttemptPhase::Ending { end_reason: present, .. }
+                if outranks(&end_reason, present, alone) =>
+            {
+                *present = end_reason;
             }
             AttemptPhase::Ending { .. } => {}
         }
@@ -284,8 +289,8 @@ impl Attempt {
 
 /// In a gang a command may fail because a peer was lost before anyone asked it to stop: then only
 /// its success counts.
-fn outranks(later: &Ending, present: &Ending, alone: bool) -> bool {
-    let conclusive = alone || *later == Ending::Exited { exit_code: 0 };
+fn outranks(later: &EndReason, present: &EndReason, alone: bool) -> bool {
+    let conclusive = alone || *later == EndReason::Exited { exit_code: 0 };
     later.rank() > present.rank() && conclusive
 }
 
@@ -304,19 +309,19 @@ mod tests {
     }
 
     #[track_caller]
-    fn check(nodes: usize, first: Ending, later: Ending, expected: &Ending) {
+    fn check(nodes: usize, first: EndReason, later: EndReason, expected: &EndReason) {
         let mut attempt = attempt(nodes);
         attempt.end(first, 10, NOW);
         attempt.end(later, 10, NOW);
-        assert_eq!(attempt.ending(), Some(expected));
+        assert_eq!(attempt.end_reason(), Some(expected));
     }
 
     #[test]
     fn what_ended_by_itself_outranks_what_was_planned() {
-        let exited = |exit_code| Ending::Exited { exit_code };
-        let interrupted = || Ending::Interrupted { node: node(0) };
-        let lost = || Ending::NodeLost { node: node(0), reason: String::new() };
-        for planned in [interrupted(), lost(), Ending::Terminated, Ending::ClusterDeleted] {
+        let exited = |exit_code| EndReason::Exited { exit_code };
+        let interrupted = || EndReason::Interrupted { node: node(0) };
+        let lost = || EndReason::NodeLost { node: node(0), reason: String::new() };
+        for planned in [interrupted(), lost(), EndReason::Terminated, EndReason::ClusterDeleted] {
             check(1, planned.clone(), exited(0), &exited(0));
             check(1, planned.clone(), exited(3), &exited(3));
             check(2, planned.clone(), exited(0), &exited(0));
@@ -324,12 +329,22 @@ mod tests {
             check(1, exited(3), planned, &exited(3));
         }
         check(1, interrupted(), lost(), &interrupted());
-        check(1, Ending::Terminated, Ending::WallClockExceeded, &Ending::WallClockExceeded);
-        check(1, Ending::WallClockExceeded, Ending::Terminated, &Ending::WallClockExceeded);
+        check(
+            1,
+            EndReason::Terminated,
+            EndReason::WallClockExceeded,
+            &EndReason::WallClockExceeded,
+        );
+        check(
+            1,
+            EndReason::WallClockExceeded,
+            EndReason::Terminated,
+            &EndReason::WallClockExceeded,
+        );
         // The control plane stops what ran too long as far as it knows.
-        check(1, Ending::WallClockExceeded, exited(0), &exited(0));
-        check(1, Ending::WallClockExceeded, exited(3), &exited(3));
-        check(2, Ending::WallClockExceeded, exited(3), &Ending::WallClockExceeded);
+        check(1, EndReason::WallClockExceeded, exited(0), &exited(0));
+        check(1, EndReason::WallClockExceeded, exited(3), &exited(3));
+        check(2, EndReason::WallClockExceeded, exited(3), &EndReason::WallClockExceeded);
         check(1, exited(0), exited(3), &exited(0));
     }
 
@@ -341,8 +356,8 @@ mod tests {
         assert_eq!(gang.member(&node(2)), None);
         assert!(!gang.is_ending());
         assert_eq!(gang.ending_deadline(), None);
-        gang.end(Ending::Terminated, 7, NOW);
-        gang.end(Ending::ClusterDeleted, 9, NOW.plus_seconds(1));
+        gang.end(EndReason::Terminated, 7, NOW);
+        gang.end(EndReason::ClusterDeleted, 9, NOW.plus_seconds(1));
         assert!(gang.is_ending());
         let deadline = NOW.plus_seconds(7 + limits::STOP_REPORT_SECONDS);
         assert_eq!(gang.ending_deadline(), Some(deadline), "the first request counts");
@@ -355,13 +370,13 @@ mod tests {
 
     #[test]
     fn own_failures_are_those_of_the_command() {
-        assert!(Ending::Exited { exit_code: 1 }.is_own_failure());
-        assert!(Ending::PreparationFailed { exit_code: 1 }.is_own_failure());
-        assert!(!Ending::Exited { exit_code: 0 }.is_own_failure());
-        assert!(!Ending::WallClockExceeded.is_own_failure());
+        assert!(EndReason::Exited { exit_code: 1 }.is_user_failure());
+        assert!(EndReason::PreparationFailed { exit_code: 1 }.is_user_failure());
+        assert!(!EndReason::Exited { exit_code: 0 }.is_user_failure());
+        assert!(!EndReason::WallClockExceeded.is_user_failure());
         let error = ResourceError::new("C", "m");
-        let verdict = Ending::NotProvided { error: error.clone() }.verdict();
-        assert_eq!(verdict, Verdict::Failed { exit_code: Some(-1), error });
+        let outcome = EndReason::NotProvided { error: error.clone() }.outcome();
+        assert_eq!(outcome, Outcome::Failed { exit_code: Some(-1), error });
     }
 
     #[test]

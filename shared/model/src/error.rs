@@ -77,7 +77,7 @@ fn json_char_bytes(c: char) -> usize {
 /// than it believed, and plans again.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a {what} that is {state} cannot {transition}")]
-pub struct Refused {
+pub struct InvalidTransition {
     pub what: &'static str,
     pub state: &'static str,
     pub transition: &'static str,

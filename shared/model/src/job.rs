@@ -3,8 +3,8 @@
 //! disagree.
 
 use crate::{
-    Attempt, AttemptRef, ClusterRef, Ending, JobRef, JobSpec, MountPoint, Name, NodeId, Operation,
-    Refused, ResourceError, Timestamp, Uid, Verdict, WorkspaceNames, limits,
+    Attempt, AttemptRef, ClusterRef, EndReason, InvalidTransition, JobRef, JobSpec, MountPoint,
+    Name, NodeId, Operation, Outcome, ResourceError, Timestamp, Uid, WorkspaceNames, limits,
 };
 use serde::{Deserialize, Serialize};
 
@@ -97,7 +97,8 @@ pub struct AttemptRecord {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AttemptEnd {
     pub at: Timestamp,
-    pub ending: Ending,
+    #[serde(rename = "ending")]
+    pub end_reason: EndReason,
 }
 
 /// What a queued job waits for.
@@ -263,7 +264,7 @@ impl Job {
             record
                 .ended
                 .as_ref()
-                .is_some_and(|end| matches!(end.ending.verdict(), Verdict::Requeue { .. }))
+                .is_some_and(|end| matches!(end.end_reason.outcome(), Outcome::Requeue { .. }))
         };
         u32::try_from(self.attempts.iter().filter(lost).count()).unwrap_or(u32::MAX)
     }
@@ -271,7 +272,10 @@ impl Job {
     /// How often a node failed under this job without any fault of the job that is known.
     fn node_failures(&self) -> usize {
         let failed = |record: &&AttemptRecord| {
-            record.ended.as_ref().is_some_and(|end| matches!(end.ending, Ending::NodeFailed { .. }))
+            record
+                .ended
+                .as_ref()
+                .is_some_and(|end| matches!(end.end_reason, EndReason::NodeFailed { .. }))
         };
         self.attempts.iter().filter(failed).count()
     }
@@ -280,7 +284,11 @@ impl Job {
     ///
     /// # Errors
     /// When it is not queued.
-    pub fn start(&mut self, nodes: Vec<(NodeId, String)>, now: Timestamp) -> Result<(), Refused> {
+    pub fn start(
+        &mut self,
+        nodes: Vec<(NodeId, String)>,
+        now: Timestamp,
+    ) -> Result<(), InvalidTransition> {
         let JobState::Queued { .. } = self.state else { return Err(self.refuse("start")) };
         let number = self.attempts.last().map_or(1, |last| last.number + 1);
         self.state = JobState::Running { attempt: Attempt::begin(number, nodes, now) };
@@ -288,9 +296,9 @@ impl Job {
     }
 
     /// The live attempt is to end. Nothing happens when it is ending already.
-    pub fn end_attempt(&mut self, ending: Ending, grace_seconds: u64, now: Timestamp) {
+    pub fn end_attempt(&mut self, end_reason: EndReason, grace_seconds: u64, now: Timestamp) {
         if let Some(attempt) = self.state.attempt_mut() {
-            attempt.end(ending, grace_seconds, now);
+            attempt.end(end_reason, grace_seconds, now);
         }
     }
 
@@ -299,11 +307,15 @@ impl Job {
     ///
     /// # Errors
     /// When it has ended.
-    pub fn terminate(&mut self, operation: Option<Uid>, now: Timestamp) -> Result<(), Refused> {
+    pub fn terminate(
+        &mut self,
+        operation: Option<Uid>,
+        now: Timestamp,
+    ) -> Result<(), InvalidTransition> {
         match &mut self.state {
-            JobState::Queued { .. } => self.fail(now, now, Ending::Terminated.verdict()),
+            JobState::Queued { .. } => self.fail(now, now, EndReason::Terminated.outcome()),
             JobState::Running { attempt } => {
-                attempt.end(Ending::Terminated, limits::STOP_GRACE_SECONDS, now);
+                attempt.end(EndReason::Terminated, limits::STOP_GRACE_SECONDS, now);
                 let attempt = attempt.clone();
                 self.state = JobState::Terminating { since: now, attempt, operation };
             }
@@ -319,9 +331,9 @@ impl Job {
     ///
     /// # Errors
     /// When it is not queued.
-    pub fn abandon(&mut self, now: Timestamp) -> Result<(), Refused> {
+    pub fn fail_queued(&mut self, now: Timestamp) -> Result<(), InvalidTransition> {
         let JobState::Queued { .. } = self.state else { return Err(self.refuse("be abandoned")) };
-        self.fail(now, now, Ending::ClusterDeleted.verdict());
+        self.fail(now, now, EndReason::ClusterDeleted.outcome());
         Ok(())
     }
 
@@ -339,49 +351,51 @@ impl Job {
         &mut self,
         id: &AttemptRef,
         node: &NodeId,
-        ending: Ending,
+        end_reason: EndReason,
         now: Timestamp,
-    ) -> Result<(), Refused> {
+    ) -> Result<(), InvalidTransition> {
         if self.attempt(id).is_none() {
             return Err(self.refuse("end an attempt that is not live"));
         }
         let Some(attempt) = self.state.attempt_mut() else {
             return Err(self.refuse("end an attempt"));
         };
-        attempt.end(ending, limits::STOP_GRACE_SECONDS, now);
+        attempt.end(end_reason, limits::STOP_GRACE_SECONDS, now);
         attempt.member_ended(node);
-        if let Some(ending) = attempt.ending().filter(|_| attempt.has_ended_everywhere()).cloned() {
-            let (started_at, end) = (attempt.started_at, AttemptEnd { at: now, ending });
+        if let Some(end_reason) =
+            attempt.end_reason().filter(|_| attempt.has_ended_everywhere()).cloned()
+        {
+            let (started_at, end) = (attempt.started_at, AttemptEnd { at: now, end_reason });
             let record = AttemptRecord::of(attempt, Some(end.clone()));
             self.attempts.push(record);
-            self.conclude(started_at, &end.ending, now);
+            self.conclude(started_at, &end.end_reason, now);
         }
         Ok(())
     }
 
-    fn conclude(&mut self, started_at: Timestamp, ending: &Ending, now: Timestamp) {
+    fn conclude(&mut self, started_at: Timestamp, end_reason: &EndReason, now: Timestamp) {
         let terminating = matches!(self.state, JobState::Terminating { .. });
-        match ending.verdict() {
-            Verdict::Failed { .. } if !terminating && self.may_retry(ending) => {
+        match end_reason.outcome() {
+            Outcome::Failed { .. } if !terminating && self.may_retry(end_reason) => {
                 self.state = JobState::Queued { since: now };
             }
-            Verdict::Succeeded => self.state = JobState::Succeeded { started_at, ended_at: now },
-            Verdict::Requeue { .. } if terminating => {
-                self.fail(started_at, now, Ending::Terminated.verdict());
+            Outcome::Succeeded => self.state = JobState::Succeeded { started_at, ended_at: now },
+            Outcome::Requeue { .. } if terminating => {
+                self.fail(started_at, now, EndReason::Terminated.outcome());
             }
-            Verdict::Requeue { reason } => match self.lost_too_often(ending, reason) {
+            Outcome::Requeue { reason } => match self.lost_too_often(end_reason, reason) {
                 Some(error) => {
-                    self.fail(started_at, now, Verdict::Failed { exit_code: None, error });
+                    self.fail(started_at, now, Outcome::Failed { exit_code: None, error });
                 }
                 None => self.state = JobState::Queued { since: now },
             },
-            verdict @ Verdict::Failed { .. } => self.fail(started_at, now, verdict),
+            outcome @ Outcome::Failed { .. } => self.fail(started_at, now, outcome),
         }
     }
 
     /// Losses never count as the job's failure, but a job that itself destroys its nodes must end.
-    fn lost_too_often(&self, ending: &Ending, reason: String) -> Option<ResourceError> {
-        if let Ending::NodeFailed { error, .. } = ending
+    fn lost_too_often(&self, end_reason: &EndReason, reason: String) -> Option<ResourceError> {
+        if let EndReason::NodeFailed { error, .. } = end_reason
             && self.node_failures() >= limits::MAX_NODE_FAILURES
         {
             return Some(error.clone());
@@ -396,21 +410,21 @@ impl Job {
 
     /// Whether the user asked for another try after this failure of the job's own, whose record is
     /// written already.
-    fn may_retry(&self, ending: &Ending) -> bool {
+    fn may_retry(&self, end_reason: &EndReason) -> bool {
         let failures = self.attempts.iter().filter_map(|record| record.ended.as_ref());
-        let failures = failures.filter(|end| end.ending.is_own_failure()).count();
+        let failures = failures.filter(|end| end.end_reason.is_user_failure()).count();
         let retries = self.spec.max_retries.unwrap_or_default() as usize;
-        ending.is_own_failure() && failures <= retries
+        end_reason.is_user_failure() && failures <= retries
     }
 
-    fn fail(&mut self, started_at: Timestamp, ended_at: Timestamp, verdict: Verdict) {
-        if let Verdict::Failed { exit_code, error } = verdict {
+    fn fail(&mut self, started_at: Timestamp, ended_at: Timestamp, outcome: Outcome) {
+        if let Outcome::Failed { exit_code, error } = outcome {
             self.state = JobState::Failed { started_at, ended_at, exit_code, error };
         }
     }
 
-    fn refuse(&self, transition: &'static str) -> Refused {
-        Refused { what: "job", state: self.state.name(), transition }
+    fn refuse(&self, transition: &'static str) -> InvalidTransition {
+        InvalidTransition { what: "job", state: self.state.name(), transition }
     }
 }
 

@@ -26,13 +26,13 @@ pub mod vm_size;
 pub mod workspace;
 
 pub use access::{AccessToken, Principal, Role, RoleAssignment, Scope};
-pub use attempt::{Attempt, AttemptPhase, Ending, Member, MemberProgress, Verdict};
+pub use attempt::{Attempt, AttemptPhase, EndReason, Member, MemberProgress, Outcome};
 pub use backoff::Backoff;
 pub use cluster::{Allocation, Cluster, ClusterState};
 pub use container::{
     AppInsights, ContainerSettings, ImageSourceRegistry, PerformanceCounters, RegistryCredentials,
 };
-pub use error::{Refused, ResourceError};
+pub use error::{InvalidTransition, ResourceError};
 pub use id::{AttemptRef, ClusterRef, JobRef, LaunchId, Name, NodeId, Uid, WorkspaceNames};
 pub use job::{
     AttemptEnd, AttemptRecord, ClusterNames, Deletion, Job, JobNames, JobState, QueueEntry,
@@ -41,7 +41,7 @@ pub use job::{
 pub use mount::{
     AzureBlobFileSystem, AzureFileShare, FileServerMount, MountPoint, MountVolumes, UnmanagedMount,
 };
-pub use node::{LeaveReason, Machine, Node, NodeState};
+pub use node::{Instance, LeaveReason, Node, NodeState};
 pub use operation::{Operation, OperationState};
 pub use secret::{KeyVaultSecretReference, ResourceId, SecretValue, SecretVariable};
 pub use spec::{

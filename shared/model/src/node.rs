@@ -4,8 +4,8 @@
 //! for. "Gone" is the absence of the record.
 
 use crate::{
-    AttemptRef, Backoff, Charge, ClusterRef, LaunchId, NodeId, Refused, ResourceError, Timestamp,
-    id::is_plain_id, limits,
+    AttemptRef, Backoff, Charge, ClusterRef, InvalidTransition, LaunchId, NodeId, ResourceError,
+    Timestamp, id::is_plain_id, limits,
 };
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
@@ -29,19 +29,20 @@ pub struct Node {
 
 /// What runs the node: an EC2 instance, or an agent process on this machine.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Machine {
-    pub instance: String,
+pub struct Instance {
+    #[serde(rename = "instance")]
+    pub id: String,
     /// The private address at which the other nodes of a job reach it.
     pub address: String,
 }
 
-impl Machine {
+impl Instance {
     /// What an agent says of its own: a plain id and an IP address, as both are kept with the node
     /// and with the jobs that it runs.
-    pub fn parse(instance: &str, address: &str) -> Option<Self> {
+    pub fn parse(id: &str, address: &str) -> Option<Self> {
         let is_address = address.parse::<IpAddr>().is_ok();
-        let machine = || Self { instance: instance.to_owned(), address: address.to_owned() };
-        (is_address && is_plain_id(instance)).then(machine)
+        let instance = || Self { id: id.to_owned(), address: address.to_owned() };
+        (is_address && is_plain_id(id)).then(instance)
     }
 }
 
@@ -52,29 +53,35 @@ pub enum NodeState {
         deadline: Timestamp,
     },
     Preparing {
-        machine: Machine,
+        #[serde(rename = "machine")]
+        instance: Instance,
         deadline: Timestamp,
     },
     Idle {
-        machine: Machine,
+        #[serde(rename = "machine")]
+        instance: Instance,
         since: Timestamp,
     },
     Running {
-        machine: Machine,
+        #[serde(rename = "machine")]
+        instance: Instance,
         attempt: AttemptRef,
         since: Timestamp,
         /// When the attempt ends at the latest, by the wall clock of its job.
         ends_by: Timestamp,
     },
-    /// On its way out. With an occupant it stays until that attempt has ended on it.
+    /// Takes no new job. With an attempt it stays until that attempt has ended on it.
     Leaving {
-        machine: Option<Machine>,
-        occupant: Option<AttemptRef>,
+        #[serde(rename = "machine")]
+        instance: Option<Instance>,
+        #[serde(rename = "occupant")]
+        attempt: Option<AttemptRef>,
         reason: LeaveReason,
         deadline: Timestamp,
     },
     Unusable {
-        machine: Machine,
+        #[serde(rename = "machine")]
+        instance: Instance,
         since: Timestamp,
         error: ResourceError,
     },
@@ -134,14 +141,14 @@ impl Node {
         }
     }
 
-    pub fn machine(&self) -> Option<&Machine> {
+    pub fn instance(&self) -> Option<&Instance> {
         match &self.state {
             NodeState::Launching { .. } => None,
-            NodeState::Preparing { machine, .. }
-            | NodeState::Idle { machine, .. }
-            | NodeState::Running { machine, .. }
-            | NodeState::Unusable { machine, .. } => Some(machine),
-            NodeState::Leaving { machine, .. } => machine.as_ref(),
+            NodeState::Preparing { instance, .. }
+            | NodeState::Idle { instance, .. }
+            | NodeState::Running { instance, .. }
+            | NodeState::Unusable { instance, .. } => Some(instance),
+            NodeState::Leaving { instance, .. } => instance.as_ref(),
         }
     }
 
@@ -166,10 +173,10 @@ impl Node {
     }
 
     /// The attempt that this node runs, or still has to end.
-    pub fn occupant(&self) -> Option<&AttemptRef> {
+    pub fn attempt(&self) -> Option<&AttemptRef> {
         match &self.state {
             NodeState::Running { attempt, .. } => Some(attempt),
-            NodeState::Leaving { occupant, .. } => occupant.as_ref(),
+            NodeState::Leaving { attempt, .. } => attempt.as_ref(),
             NodeState::Launching { .. }
             | NodeState::Preparing { .. }
             | NodeState::Idle { .. }
@@ -182,23 +189,27 @@ impl Node {
     }
 
     /// The machine exists (it answered the launch, or spoke for itself).
-    pub fn launched(mut self, machine: Machine, now: Timestamp) -> Result<Self, Refused> {
+    pub fn launched(
+        mut self,
+        instance: Instance,
+        now: Timestamp,
+    ) -> Result<Self, InvalidTransition> {
         match self.state {
             NodeState::Launching { .. } => {
                 let deadline = now.plus_seconds(limits::PREPARE_DEADLINE_SECONDS);
-                self.state = NodeState::Preparing { machine, deadline };
+                self.state = NodeState::Preparing { instance, deadline };
                 self.seen_at = self.seen_at.max(now);
                 Ok(self)
             }
-            _ => Err(self.refuse("take a machine")),
+            _ => Err(self.refuse("take an instance")),
         }
     }
 
     /// Mounts and setup task are done.
-    pub fn prepared(mut self, now: Timestamp) -> Result<Self, Refused> {
+    pub fn prepared(mut self, now: Timestamp) -> Result<Self, InvalidTransition> {
         match self.state {
-            NodeState::Preparing { machine, .. } => {
-                self.state = NodeState::Idle { machine, since: now };
+            NodeState::Preparing { instance, .. } => {
+                self.state = NodeState::Idle { instance, since: now };
                 Ok(self)
             }
             _ => Err(self.refuse("become idle")),
@@ -206,10 +217,14 @@ impl Node {
     }
 
     /// Mounts or set-up task failed, or it could not run a job that is no longer on it.
-    pub fn failed(mut self, error: ResourceError, now: Timestamp) -> Result<Self, Refused> {
+    pub fn failed(
+        mut self,
+        error: ResourceError,
+        now: Timestamp,
+    ) -> Result<Self, InvalidTransition> {
         match self.state {
-            NodeState::Preparing { machine, .. } | NodeState::Idle { machine, .. } => {
-                self.state = NodeState::Unusable { machine, since: now, error };
+            NodeState::Preparing { instance, .. } | NodeState::Idle { instance, .. } => {
+                self.state = NodeState::Unusable { instance, since: now, error };
                 Ok(self)
             }
             _ => Err(self.refuse("become unusable")),
@@ -221,10 +236,10 @@ impl Node {
         attempt: AttemptRef,
         ends_by: Timestamp,
         now: Timestamp,
-    ) -> Result<Self, Refused> {
+    ) -> Result<Self, InvalidTransition> {
         match self.state {
-            NodeState::Idle { machine, .. } => {
-                self.state = NodeState::Running { machine, attempt, since: now, ends_by };
+            NodeState::Idle { instance, .. } => {
+                self.state = NodeState::Running { instance, attempt, since: now, ends_by };
                 Ok(self)
             }
             _ => Err(self.refuse("take a job")),
@@ -232,16 +247,20 @@ impl Node {
     }
 
     /// The attempt has ended on this node: it is free, or free to go.
-    pub fn released(mut self, from: &AttemptRef, now: Timestamp) -> Result<Self, Refused> {
+    pub fn released(
+        mut self,
+        from: &AttemptRef,
+        now: Timestamp,
+    ) -> Result<Self, InvalidTransition> {
         match self.state {
-            NodeState::Running { machine, attempt, .. } if attempt == *from => {
-                self.state = NodeState::Idle { machine, since: now };
+            NodeState::Running { instance, attempt, .. } if attempt == *from => {
+                self.state = NodeState::Idle { instance, since: now };
                 Ok(self)
             }
-            NodeState::Leaving { machine, occupant: Some(occupant), reason, deadline }
-                if occupant == *from =>
+            NodeState::Leaving { instance, attempt: Some(attempt), reason, deadline }
+                if attempt == *from =>
             {
-                self.state = NodeState::Leaving { machine, occupant: None, reason, deadline };
+                self.state = NodeState::Leaving { instance, attempt: None, reason, deadline };
                 Ok(self)
             }
             _ => Err(self.refuse("be released")),
@@ -249,24 +268,28 @@ impl Node {
     }
 
     /// On its way out. A node that already leaves takes only a more pressing reason.
-    pub fn leave(mut self, reason: LeaveReason, deadline: Timestamp) -> Result<Self, Refused> {
-        let (machine, occupant) = match self.state {
+    pub fn leave(
+        mut self,
+        reason: LeaveReason,
+        deadline: Timestamp,
+    ) -> Result<Self, InvalidTransition> {
+        let (instance, attempt) = match self.state {
             NodeState::Launching { .. } => (None, None),
-            NodeState::Preparing { machine, .. }
-            | NodeState::Idle { machine, .. }
-            | NodeState::Unusable { machine, .. } => (Some(machine), None),
-            NodeState::Running { machine, attempt, .. } => (Some(machine), Some(attempt)),
+            NodeState::Preparing { instance, .. }
+            | NodeState::Idle { instance, .. }
+            | NodeState::Unusable { instance, .. } => (Some(instance), None),
+            NodeState::Running { instance, attempt, .. } => (Some(instance), Some(attempt)),
             NodeState::Leaving { reason: present, .. } if present.urgency() >= reason.urgency() => {
                 return Err(self.refuse("leave again"));
             }
-            NodeState::Leaving { machine, occupant, .. } => (machine, occupant),
+            NodeState::Leaving { instance, attempt, .. } => (instance, attempt),
         };
-        self.state = NodeState::Leaving { machine, occupant, reason, deadline };
+        self.state = NodeState::Leaving { instance, attempt, reason, deadline };
         Ok(self)
     }
 
-    fn refuse(&self, transition: &'static str) -> Refused {
-        Refused { what: "node", state: self.state.name(), transition }
+    fn refuse(&self, transition: &'static str) -> InvalidTransition {
+        InvalidTransition { what: "node", state: self.state.name(), transition }
     }
 }
 

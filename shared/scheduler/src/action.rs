@@ -1,6 +1,6 @@
 //! Steps of a plan, as values. `lifecycle` turns each into a change of the records it concerns.
 
-use model::{AttemptRef, Ending, LaunchId, LeaveReason, NodeId, QueueEntry, ResourceError};
+use model::{AttemptRef, EndReason, LaunchId, LeaveReason, NodeId, QueueEntry, ResourceError};
 
 /// One step of a plan. Each is a change of its own: a step that the state no longer allows, or that
 /// fails, is dropped without the others.
@@ -9,9 +9,9 @@ pub enum Action {
     /// A gang starts: the job leaves the queue, its nodes become busy.
     Start { entry: QueueEntry, nodes: Vec<NodeId> },
     /// A queued job whose cluster is being deleted fails.
-    Abandon { entry: QueueEntry },
+    FailQueued { entry: QueueEntry },
     /// The attempt is to end on all its nodes.
-    EndAttempt { attempt: AttemptRef, ending: Ending, grace_seconds: u64 },
+    EndAttempt { attempt: AttemptRef, end_reason: EndReason, grace_seconds: u64 },
     /// Records the intent to launch this many nodes, then asks for the instances. With them the
     /// cluster has `planned_nodes`.
     Launch { count: u32, planned_nodes: u32 },
@@ -19,7 +19,7 @@ pub enum Action {
     Relaunch { launch: LaunchId, nodes: Vec<NodeId> },
     /// The node takes no further jobs and is removed; what runs on it ends for the given reason, in
     /// the same change, or runs to completion.
-    Leave { node: NodeId, reason: LeaveReason, ending: Option<Ending> },
+    Leave { node: NodeId, reason: LeaveReason, end_reason: Option<EndReason> },
     /// The instance is terminated and, once that is certain, the node's record removed.
     Remove { node: NodeId },
     /// An instance without a node is terminated.
@@ -43,7 +43,7 @@ impl Action {
     pub fn nodes_started(&self) -> usize {
         match self {
             Self::Start { nodes, .. } => nodes.len(),
-            Self::Abandon { .. }
+            Self::FailQueued { .. }
             | Self::EndAttempt { .. }
             | Self::Launch { .. }
             | Self::Relaunch { .. }

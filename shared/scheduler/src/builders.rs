@@ -137,13 +137,13 @@ pub fn job(name: &str, node_count: u32) -> Job {
 pub fn running_job(name: &str, nodes: &[usize], wall_clock_seconds: u64) -> Job {
     let mut job = job(name, nodes.len() as u32);
     job.spec.max_wall_clock_seconds = wall_clock_seconds;
-    let nodes = nodes.iter().map(|number| (node_id(*number), machine(*number).address));
+    let nodes = nodes.iter().map(|number| (node_id(*number), instance(*number).address));
     job.start(nodes.collect(), NOW).expect("it is queued");
     job
 }
 
-pub fn machine(number: usize) -> Machine {
-    Machine { instance: format!("i-{number}"), address: format!("127.0.1.{number}") }
+pub fn instance(number: usize) -> Instance {
+    Instance { id: format!("i-{number}"), address: format!("127.0.1.{number}") }
 }
 
 pub fn launching(number: usize, launch: &str) -> Node {
@@ -166,11 +166,11 @@ pub fn node(number: usize, state: NodeState) -> Node {
 }
 
 pub fn idle(number: usize, since: Timestamp) -> Node {
-    node(number, NodeState::Idle { machine: machine(number), since })
+    node(number, NodeState::Idle { instance: instance(number), since })
 }
 
 pub fn running(number: usize, job: &str) -> Node {
     let attempt = AttemptRef { job: job_ref(job), number: 1 };
-    let (machine, ends_by) = (machine(number), NOW.plus_seconds(3600));
-    node(number, NodeState::Running { machine, attempt, since: NOW, ends_by })
+    let (instance, ends_by) = (instance(number), NOW.plus_seconds(3600));
+    node(number, NodeState::Running { instance, attempt, since: NOW, ends_by })
 }

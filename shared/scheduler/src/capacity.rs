@@ -9,7 +9,8 @@ mod shrink;
 
 use crate::Action;
 use model::{
-    Cluster, Ending, LeaveReason, Node, NodeState, ResourceError, ScaleSettings, Timestamp, limits,
+    Cluster, EndReason, LeaveReason, Node, NodeState, ResourceError, ScaleSettings, Timestamp,
+    limits,
 };
 
 /// The input of capacity. The cluster is read first and the queue after it: what is submitted
@@ -44,7 +45,7 @@ pub fn plan(
     if snapshot.cluster.is_deleting() {
         return plan_deletion(snapshot, now);
     }
-    let wanted = wanted_nodes(snapshot, settings, now);
+    let wanted = desired_nodes(snapshot, settings, now);
     let mut actions = removals(&snapshot.nodes, now);
     actions.extend(grow(snapshot, wanted, now));
     actions.extend(shrink::plan(snapshot, wanted, settings, now));
@@ -63,7 +64,7 @@ fn strays(snapshot: &CapacitySnapshot) -> Vec<Action> {
 }
 
 /// How many nodes there should be now.
-pub fn wanted_nodes(
+pub fn desired_nodes(
     snapshot: &CapacitySnapshot,
     settings: CapacitySettings,
     now: Timestamp,
@@ -131,8 +132,8 @@ fn core_quota_reached() -> ResourceError {
 /// its backoff.
 fn removals(nodes: &[Node], now: Timestamp) -> Vec<Action> {
     let removable = |node: &&Node| match &node.state {
-        NodeState::Leaving { occupant, reason, .. } => {
-            let over = occupant.is_none() || *reason == LeaveReason::Lost;
+        NodeState::Leaving { attempt, reason, .. } => {
+            let over = attempt.is_none() || *reason == LeaveReason::Lost;
             over && now >= node.removal.not_before
         }
         NodeState::Launching { .. }
@@ -173,17 +174,17 @@ fn become_dormant(snapshot: &CapacitySnapshot, wanted: u32) -> Option<Action> {
 fn plan_deletion(snapshot: &CapacitySnapshot, now: Timestamp) -> Vec<Action> {
     let mut actions = removals(&snapshot.nodes, now);
     for node in &snapshot.nodes {
-        let ending = node.occupant().map(|_| Ending::ClusterDeleted);
-        match (node.is_leaving(), node.occupant()) {
+        let end_reason = node.attempt().map(|_| EndReason::ClusterDeleted);
+        match (node.is_leaving(), node.attempt()) {
             (false, _) => actions.push(Action::Leave {
                 node: node.id.clone(),
                 reason: LeaveReason::ClusterDeleted,
-                ending,
+                end_reason,
             }),
             // It was leaving for another reason, perhaps with a job that might have finished.
             (true, Some(attempt)) => actions.push(Action::EndAttempt {
                 attempt: attempt.clone(),
-                ending: Ending::ClusterDeleted,
+                end_reason: EndReason::ClusterDeleted,
                 grace_seconds: limits::STOP_GRACE_SECONDS,
             }),
             (true, None) => {}

@@ -14,7 +14,7 @@ pub struct DispatchSnapshot {
     /// In order, at most [`limits::BACKFILL_DEPTH`].
     pub queue: Vec<QueueEntry>,
     pub idle: Vec<NodeId>,
-    /// When each busy node is free at the latest; only read when [`must_know_running`] says so.
+    /// When each busy node is free at the latest; only read when [`depends_on_running`] says so.
     pub running: Vec<Timestamp>,
 }
 
@@ -33,7 +33,7 @@ pub fn busy_until(nodes: &[Node]) -> Vec<Timestamp> {
 
 /// Whether the plan depends on when running attempts end: a job that has to wait is queued before
 /// others, and there are nodes that those could use.
-pub fn must_know_running(cluster: &Cluster, queue: &[QueueEntry], idle: usize) -> bool {
+pub fn depends_on_running(cluster: &Cluster, queue: &[QueueEntry], idle: usize) -> bool {
     let mut left = idle;
     for (position, entry) in queue.iter().enumerate() {
         let needed = entry.node_count as usize;
@@ -50,15 +50,15 @@ pub fn must_know_running(cluster: &Cluster, queue: &[QueueEntry], idle: usize) -
 
 /// Whether the autoscaler should be hinted: jobs stay queued, `started` of them having left the
 /// queue, and the cluster may have more nodes than are planned.
-pub fn wants_capacity(snapshot: &DispatchSnapshot, started: u32) -> bool {
+pub fn needs_capacity(snapshot: &DispatchSnapshot, started: u32) -> bool {
     let waiting = snapshot.queue.len() > started as usize;
     waiting && snapshot.cluster.planned_nodes < snapshot.cluster.scale.ceiling()
 }
 
 pub fn plan(snapshot: &DispatchSnapshot, now: Timestamp) -> Vec<Action> {
     if snapshot.cluster.is_deleting() {
-        let abandon = |entry: &QueueEntry| Action::Abandon { entry: entry.clone() };
-        return snapshot.queue.iter().map(abandon).collect();
+        let fail_queued = |entry: &QueueEntry| Action::FailQueued { entry: entry.clone() };
+        return snapshot.queue.iter().map(fail_queued).collect();
     }
     let mut idle = snapshot.idle.clone();
     let mut starts = Vec::new();
@@ -230,22 +230,22 @@ mod tests {
     fn busy_nodes_are_read_only_when_they_matter() {
         let cluster = manual_cluster(4);
         let queue = [queued("gang", 3), queued("a", 1)];
-        assert!(must_know_running(&cluster, &queue, 2));
-        assert!(!must_know_running(&cluster, &queue, 0), "nothing to start on");
-        assert!(!must_know_running(&cluster, &queue[..1], 2), "nobody could pass");
-        assert!(!must_know_running(&cluster, &queue, 4), "everything fits");
+        assert!(depends_on_running(&cluster, &queue, 2));
+        assert!(!depends_on_running(&cluster, &queue, 0), "nothing to start on");
+        assert!(!depends_on_running(&cluster, &queue[..1], 2), "nobody could pass");
+        assert!(!depends_on_running(&cluster, &queue, 4), "everything fits");
     }
 
     #[test]
     fn what_a_job_takes_counts_before_the_next_one() {
         let cluster = manual_cluster(4);
         let queue = [queued("a", 2), queued("b", 2), queued("c", 1)];
-        assert!(must_know_running(&cluster, &queue, 3), "b waits, c could pass");
-        assert!(!must_know_running(&cluster, &queue, 2), "a takes all");
-        assert!(!must_know_running(&cluster, &queue, 5), "everything fits");
+        assert!(depends_on_running(&cluster, &queue, 3), "b waits, c could pass");
+        assert!(!depends_on_running(&cluster, &queue, 2), "a takes all");
+        assert!(!depends_on_running(&cluster, &queue, 5), "everything fits");
         let widest = [queued("all", 4), queued("b", 1)];
-        assert!(must_know_running(&cluster, &widest, 3), "as wide as the maximum");
-        assert!(!must_know_running(&manual_cluster(3), &widest, 3), "too wide to wait for nodes");
+        assert!(depends_on_running(&cluster, &widest, 3), "as wide as the maximum");
+        assert!(!depends_on_running(&manual_cluster(3), &widest, 3), "too wide to wait for nodes");
     }
 
     #[test]
@@ -276,7 +276,7 @@ mod tests {
         ] {
             snapshot.cluster = auto_cluster(0, maximum);
             snapshot.cluster.planned_nodes = planned;
-            let wanted = wants_capacity(&snapshot, started);
+            let wanted = needs_capacity(&snapshot, started);
             assert_eq!(wanted, wants, "{planned} of {maximum}, {started} started");
         }
     }
@@ -285,7 +285,7 @@ mod tests {
     fn a_cluster_that_is_being_deleted_fails_what_is_queued() {
         let mut snapshot = snapshot(vec![queued("a", 1)], 1, &[]);
         snapshot.cluster = deleting(snapshot.cluster);
-        assert_eq!(plan(&snapshot, NOW), vec![Action::Abandon { entry: queued("a", 1) }]);
+        assert_eq!(plan(&snapshot, NOW), vec![Action::FailQueued { entry: queued("a", 1) }]);
     }
 
     proptest::proptest! {

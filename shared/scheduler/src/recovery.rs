@@ -6,8 +6,8 @@
 
 use crate::Action;
 use model::{
-    Attempt, Cluster, Ending, Job, LaunchId, LeaveReason, MemberProgress, Node, NodeId, NodeState,
-    ResourceError, Timestamp, limits,
+    Attempt, Cluster, EndReason, Job, LaunchId, LeaveReason, MemberProgress, Node, NodeId,
+    NodeState, ResourceError, Timestamp, limits,
 };
 use std::collections::BTreeMap;
 
@@ -18,7 +18,7 @@ pub struct RecoverySnapshot {
     /// The jobs that run on these nodes.
     pub jobs: Vec<Job>,
     /// Instances tagged as this cluster's; `None` when they could not be listed.
-    pub machines: Option<Vec<FoundMachine>>,
+    pub instances: Option<Vec<FoundInstance>>,
     /// Since when nodes can reach the control plane: a lease does not run while nobody listens.
     pub listening_since: Timestamp,
 }
@@ -28,9 +28,9 @@ impl RecoverySnapshot {
         self.jobs.iter().filter_map(|job| Some((job, job.state.attempt()?)))
     }
 
-    fn described(&self, node: &Node) -> Option<&FoundMachine> {
-        let machine = node.machine()?;
-        self.machines.iter().flatten().find(|found| found.instance == machine.instance)
+    fn described(&self, node: &Node) -> Option<&FoundInstance> {
+        let instance = node.instance()?;
+        self.instances.iter().flatten().find(|found| found.id == instance.id)
     }
 
     /// For how many seconds a node has been silent while the control plane was reachable.
@@ -41,8 +41,8 @@ impl RecoverySnapshot {
 
 /// An instance as the cloud describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FoundMachine {
-    pub instance: String,
+pub struct FoundInstance {
+    pub id: String,
     pub launch: LaunchId,
     pub running: bool,
 }
@@ -57,14 +57,14 @@ pub fn plan(snapshot: &RecoverySnapshot, now: Timestamp) -> Vec<Action> {
     actions.extend(unanswered_launches(snapshot, now));
     actions.extend(overdue_attempts(snapshot, now));
     actions.extend(overdue_endings(snapshot, now));
-    actions.extend(stray_machines(snapshot));
+    actions.extend(stray_instances(snapshot));
     actions
 }
 
 /// Nodes whose instance has ended, or that were silent for too long.
 fn lost_nodes(snapshot: &RecoverySnapshot, now: Timestamp) -> Vec<Action> {
     let lease_over = |node: &&Node| {
-        node.machine().is_some() && snapshot.silence(node, now) > limits::LEASE_SECONDS
+        node.instance().is_some() && snapshot.silence(node, now) > limits::LEASE_SECONDS
     };
     let silent = snapshot.nodes.iter().filter(lease_over).count();
     // Many at once: more likely our own outage than theirs.
@@ -73,9 +73,13 @@ fn lost_nodes(snapshot: &RecoverySnapshot, now: Timestamp) -> Vec<Action> {
     for node in &snapshot.nodes {
         let Some(reason) = loss(snapshot, node, mass, now) else { continue };
         let failure = node.lost_while_preparing(&reason);
-        let ending = Ending::NodeLost { node: node.id.clone(), reason };
-        let ending = node.occupant().map(|_| ending);
-        actions.push(Action::Leave { node: node.id.clone(), reason: LeaveReason::Lost, ending });
+        let end_reason = EndReason::NodeLost { node: node.id.clone(), reason };
+        let end_reason = node.attempt().map(|_| end_reason);
+        actions.push(Action::Leave {
+            node: node.id.clone(),
+            reason: LeaveReason::Lost,
+            end_reason,
+        });
         actions.extend(failure.map(|error| Action::RecordFailure { error }));
     }
     actions
@@ -88,24 +92,21 @@ fn loss(snapshot: &RecoverySnapshot, node: &Node, mass: bool, now: Timestamp) ->
     if let NodeState::Leaving { reason: LeaveReason::Lost, .. } = node.state {
         return None;
     }
-    node.machine()?;
+    node.instance()?;
     let described = snapshot.described(node);
     if described.is_some_and(|found| !found.running) {
-        return Some("its machine has ended".to_owned());
+        return Some("its instance has ended".to_owned());
     }
     let silent = snapshot.silence(node, now);
     // Not listed at all is no answer either.
-    let may_run = described.is_some() || snapshot.machines.is_none();
+    let may_run = described.is_some() || snapshot.instances.is_none();
     let patience = if may_run || mass { limits::SILENCE_SECONDS } else { limits::LEASE_SECONDS };
     if silent > patience {
         return Some(format!("it was silent for {silent} s"));
     }
     match &node.state {
         NodeState::Leaving {
-            reason: LeaveReason::Interrupted,
-            occupant: Some(_),
-            deadline,
-            ..
+            reason: LeaveReason::Interrupted, attempt: Some(_), deadline, ..
         } if now >= deadline.plus_seconds(limits::STOP_REPORT_SECONDS)
             && now.seconds_since(snapshot.listening_since) > limits::LEASE_SECONDS =>
         {
@@ -137,7 +138,7 @@ fn slow_nodes(snapshot: &RecoverySnapshot, now: Timestamp) -> Vec<Action> {
         if now >= *deadline {
             let message = format!("A node {what} in time and is being replaced");
             let (node_id, reason) = (node.id.clone(), LeaveReason::TooSlow);
-            actions.push(Action::Leave { node: node_id, reason, ending: None });
+            actions.push(Action::Leave { node: node_id, reason, end_reason: None });
             actions.push(Action::RecordFailure {
                 error: ResourceError::new(code, message).with_detail("Node", node.id.as_str()),
             });
@@ -173,7 +174,7 @@ fn overdue_attempts(snapshot: &RecoverySnapshot, now: Timestamp) -> Vec<Action> 
         .filter(|(job, attempt)| listened && !attempt.is_ending() && now >= limit(job, attempt))
         .map(|(job, attempt)| Action::EndAttempt {
             attempt: attempt.reference(&job.reference()),
-            ending: Ending::WallClockExceeded,
+            end_reason: EndReason::WallClockExceeded,
             grace_seconds: limits::STOP_GRACE_SECONDS,
         })
         .collect()
@@ -201,25 +202,25 @@ fn overdue_endings(snapshot: &RecoverySnapshot, now: Timestamp) -> Vec<Action> {
         .map(|member| Action::Leave {
             node: member.node.clone(),
             reason: LeaveReason::Lost,
-            ending: None,
+            end_reason: None,
         })
         .collect()
 }
 
 /// Machines that no node owns, and that no launch in progress will own.
-fn stray_machines(snapshot: &RecoverySnapshot) -> Vec<Action> {
-    let owned = |found: &FoundMachine| {
-        snapshot.nodes.iter().any(|node| match node.machine() {
-            Some(machine) => machine.instance == found.instance,
+fn stray_instances(snapshot: &RecoverySnapshot) -> Vec<Action> {
+    let owned = |found: &FoundInstance| {
+        snapshot.nodes.iter().any(|node| match node.instance() {
+            Some(instance) => instance.id == found.id,
             None => node.launch == found.launch,
         })
     };
     snapshot
-        .machines
+        .instances
         .iter()
         .flatten()
         .filter(|found| found.running && !owned(found))
-        .map(|found| Action::TerminateStray { instance: found.instance.clone() })
+        .map(|found| Action::TerminateStray { instance: found.id.clone() })
         .collect()
 }
 

@@ -69,12 +69,12 @@ fn apply(
             rows::put(connection, key, None, &attributes, None)?;
             size(key, &attributes, None)
         }
-        (WriteKind::Seen(time), Some(stored)) => {
+        (WriteKind::SetSeenAt(time), Some(stored)) => {
             rows::set_seen_at(connection, stored, *time)?;
             let attributes = Attributes { seen_at: Some(*time), ..stored.attributes.clone() };
             size(key, &attributes, stored.body_bytes)
         }
-        (WriteKind::Check, _) | (WriteKind::Delete | WriteKind::Seen(_), None) => before,
+        (WriteKind::Check, _) | (WriteKind::Delete | WriteKind::SetSeenAt(_), None) => before,
     };
     Ok(before.max(after))
 }

@@ -176,7 +176,7 @@ pub(crate) fn changed(
             attributes.count = Some(attributes.count.unwrap_or(0) + more);
             Some((attributes, body))
         }
-        WriteKind::Seen(time) => stored.map(|(mut attributes, body)| {
+        WriteKind::SetSeenAt(time) => stored.map(|(mut attributes, body)| {
             attributes.seen_at = Some(time);
             (attributes, body)
         }),

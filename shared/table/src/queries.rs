@@ -218,7 +218,7 @@ impl Table {
 
     /// The head of the queue, in order: entries that a cluster of at most `ceiling` nodes could
     /// start. Wider ones wait for a setting and must not hide what is queued behind them.
-    pub async fn startable(
+    pub async fn queue_head(
         &self,
         cluster: &ClusterRef,
         ceiling: u32,
@@ -279,7 +279,7 @@ impl Table {
     }
 
     /// Everything that the schedule visits.
-    pub async fn scheduled(&self) -> Result<Vec<Target>, Error> {
+    pub async fn scheduled_targets(&self) -> Result<Vec<Target>, Error> {
         self.all(key::SCHEDULED_PARTITION.to_owned(), "target#", None).await
     }
 

@@ -24,7 +24,7 @@ pub enum WriteKind {
     Add(i64),
     /// Sets `seen_at` of an item and leaves the rest as it is. The item must exist, whatever the
     /// condition.
-    Seen(i64),
+    SetSeenAt(i64),
 }
 
 /// What must hold of the item as it is stored.
@@ -58,7 +58,7 @@ pub enum Condition {
 impl Write {
     /// Whether it may be carried out; `None` stands for an item that does not exist.
     pub fn holds(&self, stored: Option<&Attributes>) -> bool {
-        let possible = stored.is_some() || !matches!(self.kind, WriteKind::Seen(_));
+        let possible = stored.is_some() || !matches!(self.kind, WriteKind::SetSeenAt(_));
         possible && self.condition.holds(stored)
     }
 }

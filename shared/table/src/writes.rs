@@ -78,11 +78,11 @@ impl Writes {
         self.push(key::idle(&cluster.uid, node), WriteKind::Delete, Condition::Always);
     }
 
-    pub fn own_instance(&mut self, owner: &InstanceOwner) {
+    pub fn put_instance_owner(&mut self, owner: &InstanceOwner) {
         self.store(owner);
     }
 
-    pub fn disown_instance(&mut self, instance: &str) {
+    pub fn delete_instance_owner(&mut self, instance: &str) {
         self.push(key::instance(instance), WriteKind::Delete, Condition::Always);
     }
 
@@ -99,7 +99,7 @@ impl Writes {
         self.push(key::scheduled(uid), WriteKind::Delete, Condition::Always);
     }
 
-    pub fn know_subscription(&mut self, subscription: &Subscription) {
+    pub fn put_subscription(&mut self, subscription: &Subscription) {
         self.store(subscription);
     }
 
@@ -133,9 +133,9 @@ impl Writes {
     }
 
     /// The time at which a node was last seen, which only ever moves forward.
-    pub fn seen(&mut self, node: &Node, now: Timestamp) {
+    pub fn set_seen_at(&mut self, node: &Node, now: Timestamp) {
         let key = key::node(&node.cluster.uid, &node.id);
-        self.push(key, WriteKind::Seen(now.0), Condition::SeenBefore(now.0));
+        self.push(key, WriteKind::SetSeenAt(now.0), Condition::SeenBefore(now.0));
     }
 
     pub fn require_resource_group(&mut self, group: &ResourceGroup) {
@@ -215,8 +215,8 @@ mod tests {
     #[test]
     fn writes_are_collected_in_order() {
         let (mut first, mut second) = (Writes::default(), Writes::default());
-        first.disown_instance("a");
-        second.disown_instance("b");
+        first.delete_instance_owner("a");
+        second.delete_instance_owner("b");
         first.extend(second);
         let keys: Vec<String> = first.into_vec().into_iter().map(|it| it.key.pk).collect();
         assert_eq!(keys, ["inst#a", "inst#b"]);

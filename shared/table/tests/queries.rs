@@ -114,7 +114,7 @@ async fn the_queue_is_in_order() {
         commit(&table, |writes| writes.enqueue(&cluster(), it)).await;
     }
     let queue = || async {
-        let found = table.startable(&cluster(), 1, 10).await.unwrap();
+        let found = table.queue_head(&cluster(), 1, 10).await.unwrap();
         found.into_iter().map(|entry| entry.job.name).collect::<Vec<_>>()
     };
     assert_eq!(queue().await, ["high", "early", "late", "low"], "priority, then time");
@@ -132,7 +132,7 @@ async fn what_is_too_wide_hides_nothing() {
         (0..40).map(|time| entry(&format!("j{time}"), 1, time, width(time))).collect();
     commit(&table, |it| entries.iter().for_each(|entry| it.enqueue(&cluster(), entry))).await;
     let startable =
-        async |ceiling, limit| table.startable(&cluster(), ceiling, limit).await.unwrap();
+        async |ceiling, limit| table.queue_head(&cluster(), ceiling, limit).await.unwrap();
     assert_eq!(startable(4, 3).await, entries[30..33], "from behind thirty that do not fit");
     assert_eq!(startable(4, 100).await, entries[30..]);
     assert_eq!(startable(5, 2).await, entries[..2]);
@@ -197,14 +197,14 @@ async fn a_heartbeat_is_no_new_version_and_never_goes_back() {
     let node = builders::idle(0, NOW);
     commit(&table, |it| it.create(&node)).await;
     let later = Timestamp(NOW.0 + 5000);
-    commit(&table, |it| it.seen(&node, later)).await;
+    commit(&table, |it| it.set_seen_at(&node, later)).await;
     let read = || async { table.node(&node.cluster, &node.id).await.unwrap().unwrap() };
     assert_eq!(read().await, Node { seen_at: later, ..node.clone() });
-    refused(&table, &[0], "an older one", |it| it.seen(&node, Timestamp(NOW.0 + 1))).await;
+    refused(&table, &[0], "an older one", |it| it.set_seen_at(&node, Timestamp(NOW.0 + 1))).await;
     refused(&table, &[0], "planned before it", |it| it.replace(&node, &node)).await;
     assert_eq!(read().await.seen_at, later);
     commit(&table, |writes| writes.remove(&Node { seen_at: later, ..node.clone() })).await;
-    refused(&table, &[0], "a node that is gone", |it| it.seen(&node, later)).await;
+    refused(&table, &[0], "a node that is gone", |it| it.set_seen_at(&node, later)).await;
 }
 
 #[tokio::test]

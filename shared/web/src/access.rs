@@ -5,7 +5,7 @@ use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
 use control::Error;
-use control::keys::same;
+use control::keys::constant_time_eq;
 use http::header::{AUTHORIZATION, HOST};
 use model::Principal;
 
@@ -21,7 +21,7 @@ pub struct Access {
 /// Whose token it is: the service's own, or one that it gave out.
 async fn identify(web: &Web, token: Option<&str>) -> Result<Principal, Failure> {
     let given = token.ok_or(UNAUTHENTICATED)?;
-    if same(&web.access.token, given) {
+    if constant_time_eq(&web.access.token, given) {
         return Ok(Principal::Service);
     }
     let principal = web.control.tokens.principal_of(given).await?;
@@ -58,7 +58,7 @@ pub(crate) async fn require_token(
 pub(crate) async fn require_service(request: Request, next: Next) -> Response {
     match request.extensions().get::<Principal>() {
         Some(Principal::Service) => next.run(request).await,
-        Some(Principal::Known(_)) | None => answer::refused(Error::forbidden(
+        Some(Principal::Known(_)) | None => answer::refused(Error::denied(
             "AuthorizationFailed",
             "This takes the service's own token",
         )),
@@ -74,7 +74,7 @@ pub(crate) async fn check_host(State(web): State<Web>, request: Request, next: N
         "This service answers on loopback addresses only, not as '{}'",
         host.escape_debug()
     );
-    answer::refused(Error::forbidden("HostNotAllowed", message))
+    answer::refused(Error::denied("HostNotAllowed", message))
 }
 
 fn is_loopback(host: &str) -> bool {

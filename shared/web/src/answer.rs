@@ -6,7 +6,7 @@ use axum::body::Body;
 use axum::extract::Request;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use control::{Error, Kind};
+use control::{ApiErrorKind, Error};
 use http::header::{
     ALLOW, CACHE_CONTROL, CONTENT_TYPE, EXPIRES, HeaderName, HeaderValue, PRAGMA, WWW_AUTHENTICATE,
 };
@@ -74,13 +74,13 @@ fn error(failure: Error) -> Response {
     }
 }
 
-fn status_of(kind: Kind) -> StatusCode {
+fn status_of(kind: ApiErrorKind) -> StatusCode {
     match kind {
-        Kind::BadRequest => StatusCode::BAD_REQUEST,
-        Kind::Forbidden => StatusCode::FORBIDDEN,
-        Kind::NotFound => StatusCode::NOT_FOUND,
-        Kind::Conflict => StatusCode::CONFLICT,
-        Kind::Gone => StatusCode::GONE,
+        ApiErrorKind::Invalid => StatusCode::BAD_REQUEST,
+        ApiErrorKind::Denied => StatusCode::FORBIDDEN,
+        ApiErrorKind::NotFound => StatusCode::NOT_FOUND,
+        ApiErrorKind::Conflict => StatusCode::CONFLICT,
+        ApiErrorKind::Gone => StatusCode::GONE,
     }
 }
 
@@ -92,7 +92,7 @@ fn excuse(failure: &Error) -> Option<(StatusCode, ErrorBody)> {
         "The service is busy; try again in a moment",
     );
     let (status, code, message) = match failure {
-        Error::Busy | Error::Refused(_) => BUSY,
+        Error::Busy | Error::Stale(_) => BUSY,
         Error::Table(table) => excuse_table(table, BUSY)?,
         Error::Api(_)
         | Error::Port(_)

@@ -7,8 +7,8 @@ use axum::extract::{Path, Query, State};
 use axum::response::{IntoResponse, Response};
 use cap_std::fs::{File, Metadata};
 use control::Error;
-use control::files::{FilePlace, modified};
-use control::keys::{Link, same};
+use control::files::{FileLocation, modified};
+use control::keys::{Link, constant_time_eq};
 use http::header::{
     ACCEPT_RANGES, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG,
     HeaderValue, IF_RANGE, LAST_MODIFIED, RANGE,
@@ -63,9 +63,9 @@ impl<'a> Links<'a> {
         Self { web, base, expires_at: expires_at.epoch_seconds(), creator, workspace }
     }
 
-    pub(crate) fn to(&self, place: &FilePlace) -> String {
+    pub(crate) fn to(&self, place: &FileLocation) -> String {
         let Self { web, base, expires_at, creator, workspace } = self;
-        let FilePlace { file_server, path } = place;
+        let FileLocation { file_server, path } = place;
         let expires_at = *expires_at;
         let signature = web.control.context.keys.sign_link(&Link {
             file_server,
@@ -101,7 +101,7 @@ pub(crate) async fn download(
 const LISTING_ROLE: Role = Role::Contributor;
 
 fn not_signed() -> Error {
-    Error::forbidden(
+    Error::denied(
         "AuthenticationFailed",
         "The download link is not valid, has expired, or its creator has lost the role; list the output files again for a new one",
     )
@@ -110,7 +110,10 @@ fn not_signed() -> Error {
 /// Links end with the rights of whoever created them.
 async fn may_read(web: &Web, signature: &Signature) -> Result<bool, Error> {
     let Some(creator) = Uid::parse(&signature.by) else {
-        return Ok(same(&web.control.context.keys.fingerprint(&web.access.token), &signature.by));
+        return Ok(constant_time_eq(
+            &web.control.context.keys.fingerprint(&web.access.token),
+            &signature.by,
+        ));
     };
     let mut names = signature.r#in.split('/').map(Name::new);
     let (Some(subscription), resource_group, workspace) =
@@ -281,12 +284,12 @@ fn incomplete_tail(file: &mut File, start: u64, end: u64) -> Result<u64, Error> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Needs, OPERATIONS, Operation};
+    use crate::{OPERATIONS, Operation, RequiredAccess};
 
     #[test]
     fn a_link_takes_the_role_of_the_listing() {
         let listing = OPERATIONS.iter().find(|row| row.operation == Operation::JobsListOutputFiles);
-        assert_eq!(listing.map(|row| row.needs), Some(Needs::Role(LISTING_ROLE)));
+        assert_eq!(listing.map(|row| row.requires), Some(RequiredAccess::Role(LISTING_ROLE)));
     }
 
     #[test]

@@ -4,7 +4,7 @@ use crate::{Failure, Web, access, answer};
 use axum::extract::{FromRequest, Json, Path, Request, State};
 use axum::response::Response;
 use control::Error;
-use control::nodes::is_news;
+use control::nodes::has_update;
 use http::{HeaderMap, StatusCode};
 use model::{ClusterRef, NodeId, Uid, limits};
 use protocol::{SyncRequest, SyncResponse};
@@ -23,7 +23,7 @@ async fn sync_or_fail(
     [workspace, name, uid, node]: [&str; 4],
     request: Request,
 ) -> Result<Response, Failure> {
-    let malformed = || Error::bad_request("InvalidNode", "The path does not name a node");
+    let malformed = || Error::invalid("InvalidNode", "The path does not name a node");
     let cluster = ClusterRef {
         workspace: Uid::parse(workspace).ok_or_else(malformed)?,
         name: name.to_ascii_lowercase(),
@@ -37,7 +37,7 @@ async fn sync_or_fail(
     let wait = wait_seconds(request.headers());
     let Json(observed): Json<SyncRequest> = Json::from_request(request, &())
         .await
-        .map_err(|refused| Error::bad_request("InvalidRequestContent", refused.body_text()))?;
+        .map_err(|refused| Error::invalid("InvalidRequestContent", refused.body_text()))?;
     let response = held(web, &cluster, &node, &observed, wait).await?;
     Ok(answer::json(StatusCode::OK, HeaderMap::new(), &response))
 }
@@ -51,16 +51,16 @@ async fn held(
     longest: Duration,
 ) -> Result<SyncResponse, Error> {
     let nodes = &web.control.nodes;
-    let Some(waits) = web.waits.as_ref().filter(|_| !longest.is_zero()) else {
+    let Some(held_requests) = web.held_requests.as_ref().filter(|_| !longest.is_zero()) else {
         return nodes.sync(cluster, node, observed).await;
     };
     let limit = tokio::time::sleep(longest);
     let first = nodes.sync(cluster, node, observed);
     let again = || nodes.current(cluster, node, observed);
-    let news = |response: &SyncResponse| is_news(observed, &response.desired);
-    let mut response = waits.hold(node, limit, first, again, news).await?;
+    let news = |response: &SyncResponse| has_update(observed, &response.desired);
+    let mut response = held_requests.hold(node, limit, first, again, news).await?;
     // Having been held, it may ask again at once.
-    if !is_news(observed, &response.desired) {
+    if !has_update(observed, &response.desired) {
         response.ask_again_millis = 0;
     }
     Ok(response)

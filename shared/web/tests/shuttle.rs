@@ -16,14 +16,15 @@
 
 #![expect(clippy::unwrap_used, reason = "clippy allows it in tests, but not in their helpers")]
 
-#[path = "../src/waits.rs"]
-mod waits;
+#[path = "../src/held_requests.rs"]
+mod held_requests;
 
 mod sync {
     pub use shuttle::sync::{Mutex, MutexGuard};
     pub use std::sync::PoisonError;
 }
 
+use held_requests::HeldRequests;
 use model::NodeId;
 use shuttle::future::{self, JoinHandle, block_on};
 use shuttle::rand::{Rng, thread_rng};
@@ -34,14 +35,13 @@ use std::convert::Infallible;
 use std::future::{pending, poll_fn};
 use std::sync::Arc;
 use std::task::{Poll, Waker};
-use waits::Waits;
 
 const RUNS: usize = 4000;
 const DEPTH: usize = 4;
 
 #[derive(Clone, Default)]
 struct Service {
-    waits: Arc<Waits>,
+    held_requests: Arc<HeldRequests>,
     states: Arc<Mutex<HashMap<NodeId, u32>>>,
 }
 
@@ -49,7 +49,7 @@ impl Service {
     /// Commits, then announces, as the control plane does.
     fn change(&self, name: &str) {
         *self.states.lock().unwrap().entry(node(name)).or_default() += 1;
-        self.waits.notify(&node(name));
+        self.held_requests.notify(&node(name));
     }
 
     async fn read(&self, name: &str) -> Result<u32, Infallible> {
@@ -63,7 +63,7 @@ impl Service {
     async fn request(self, name: &str, wanted: u32, limit: impl Future<Output = ()>) -> u32 {
         let (first, again) = (self.read(name), || self.read(name));
         let news = |state: &u32| *state >= wanted;
-        self.waits.hold(&node(name), limit, first, again, news).await.unwrap()
+        self.held_requests.hold(&node(name), limit, first, again, news).await.unwrap()
     }
 
     /// A request with a limit that never ends: when a notification is lost, it hangs.
@@ -72,7 +72,11 @@ impl Service {
     }
 
     fn check_nothing_is_left(&self) {
-        assert!(self.waits.is_empty(), "{} requests are still held", self.waits.len());
+        assert!(
+            self.held_requests.is_empty(),
+            "{} requests are still held",
+            self.held_requests.len()
+        );
     }
 }
 
@@ -208,7 +212,8 @@ fn notifications_without_end_do_not_hold_a_request_beyond_its_limit() {
             Ok::<(), Infallible>(())
         };
         let node = node("n1");
-        let held = service.waits.hold(&node, timer.clone().ended(), read(), read, |()| false);
+        let held =
+            service.held_requests.hold(&node, timer.clone().ended(), read(), read, |()| false);
         block_on(held).unwrap();
         timing.join().unwrap();
         service.check_nothing_is_left();

@@ -99,8 +99,8 @@ pub fn node(number: u8, state: NodeState) -> Node {
     }
 }
 
-pub fn machine() -> Machine {
-    Machine { instance: "i-1".to_owned(), address: "10.0.0.4".to_owned() }
+pub fn instance() -> Instance {
+    Instance { id: "i-1".to_owned(), address: "10.0.0.4".to_owned() }
 }
 
 pub fn job() -> Job {

@@ -109,8 +109,8 @@ impl History {
 /// A visit that needs no hints.
 async fn visit_directly(control: &Control, function: usize) -> Result<(), control::Error> {
     let context = &control.context;
-    context.listening.since(context.now());
-    for target in context.table.scheduled().await? {
+    context.uptime.reachable_since(context.now());
+    for target in context.table.scheduled_targets().await? {
         control.reconcile(FUNCTIONS[function], &target).await?;
     }
     Ok(())

@@ -7,9 +7,9 @@ use crate::agent::Agent;
 use crate::sim::{Call, Fault, Sim, State};
 use async_trait::async_trait;
 use control::ports::{LaunchOutcome, LaunchRequest, Machines, PortError};
-use model::{ClusterRef, LaunchId, Machine, NodeId, ResourceError};
+use model::{ClusterRef, LaunchId, NodeId, ResourceError};
 use protocol::SyncRequest;
-use scheduler::recovery::FoundMachine;
+use scheduler::recovery::FoundInstance;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -91,13 +91,13 @@ impl State {
         }
     }
 
-    fn bring_up(&mut self, request: &LaunchRequest, node: &NodeId) -> Machine {
+    fn bring_up(&mut self, request: &LaunchRequest, node: &NodeId) -> model::Instance {
         let number = match self.cloud.of_node(node) {
             Some(number) => number,
             None => self.new_instance(request, node),
         };
         let instance = &self.cloud.instances[number];
-        Machine { instance: instance.name.clone(), address: instance.address.clone() }
+        model::Instance { id: instance.name.clone(), address: instance.address.clone() }
     }
 
     fn new_instance(&mut self, request: &LaunchRequest, node: &NodeId) -> usize {
@@ -180,7 +180,7 @@ impl Machines for SimMachines {
         }
     }
 
-    async fn find(&self, cluster: &ClusterRef) -> Result<Vec<FoundMachine>, PortError> {
+    async fn find(&self, cluster: &ClusterRef) -> Result<Vec<FoundInstance>, PortError> {
         let fault = self.0.call(Call::Cloud).await;
         if let Some(error) = refusal(fault) {
             return Err(error);
@@ -193,8 +193,8 @@ impl Machines for SimMachines {
             if instance.cluster != *cluster || now < instance.visible_at {
                 continue;
             }
-            let machine = FoundMachine {
-                instance: instance.name.clone(),
+            let machine = FoundInstance {
+                id: instance.name.clone(),
                 launch: instance.launch.clone(),
                 running: instance.running || now < instance.ended_at + instance.lag,
             };

@@ -13,7 +13,7 @@ pub fn write(write: &Write) -> Option<String> {
         WriteKind::Check => return None,
         WriteKind::Delete => format!("-{place}"),
         WriteKind::Add(more) => format!("{place}{more:+}"),
-        WriteKind::Seen(_) => format!("{place} seen"),
+        WriteKind::SetSeenAt(_) => format!("{place} seen"),
         WriteKind::Put { .. } if sk.starts_with("node#") => {
             format!(
                 "{place} = {}",
@@ -40,7 +40,7 @@ pub fn write(write: &Write) -> Option<String> {
 }
 
 fn node(node: &Node) -> String {
-    let occupant = node.occupant().map(|it| format!(" {}#{}", it.job.name, it.number));
+    let occupant = node.attempt().map(|it| format!(" {}#{}", it.job.name, it.number));
     let reason = match &node.state {
         NodeState::Leaving { reason, .. } => format!(" {reason:?}"),
         _ => String::new(),
@@ -57,8 +57,11 @@ fn job(job: &Job) -> String {
             .collect();
         format!(" #{} {:?} {members:?}", it.number, it.phase)
     });
-    let last =
-        job.attempts.last().and_then(|it| it.ended.as_ref()).map(|it| format!("{:?}", it.ending));
+    let last = job
+        .attempts
+        .last()
+        .and_then(|it| it.ended.as_ref())
+        .map(|it| format!("{:?}", it.end_reason));
     let ended = match &job.state {
         JobState::Failed { exit_code, error, .. } => format!(" {exit_code:?} {}", error.code),
         _ => String::new(),

@@ -129,7 +129,7 @@ impl SyncCall {
         let Self { cluster, node, request, hold_until } = self;
         let mut response = control.nodes.sync(cluster, node, request).await?;
         let Some(until) = hold_until else { return Ok(response) };
-        while !control::nodes::is_news(request, &response.desired) {
+        while !control::nodes::has_update(request, &response.desired) {
             sim.hold(node.clone(), *until).await;
             if sim.state().now >= *until {
                 break;

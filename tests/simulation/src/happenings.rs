@@ -9,7 +9,7 @@ use crate::requests::Answer;
 use crate::scenario::Mode;
 use crate::script::What;
 use crate::sim::State;
-use control::{Error, Kind as ErrorKind};
+use control::{ApiErrorKind as ErrorKind, Error};
 use std::sync::Arc;
 
 /// How often a user's client sends a request again.
@@ -179,7 +179,7 @@ impl History {
         let control = Arc::clone(&self.controls[process]);
         let name = format!("i-{instance}");
         let handler = Box::pin(async move {
-            let failed = control.interruption(&name, seconds).await.is_err();
+            let failed = control.handle_interruption(&name, seconds).await.is_err();
             Done::Notice { instance, seconds, tries, failed }
         });
         let at = self.sim.state().now + delay;
@@ -251,7 +251,7 @@ impl History {
     pub fn come_to_rest(&mut self) {
         // The process runs, though its schedule is visited less often than it would be.
         let context = &self.controls[0].context;
-        context.listening.since(context.now());
+        context.uptime.reachable_since(context.now());
         let mut state = self.sim.state();
         let now = state.now;
         if self.tasks.has_others() {

@@ -6,7 +6,7 @@ use crate::executor::SyncCall;
 use crate::history::History;
 use crate::scenario::Mode;
 use crate::sim::State;
-use control::{Error, Kind as ErrorKind};
+use control::{ApiErrorKind as ErrorKind, Error};
 use protocol::SyncResponse;
 
 /// How long an agent waits for an answer that is not held.

@@ -15,8 +15,8 @@ use crate::storage::SimStorage;
 use crate::trace::Trace;
 use crate::watch::{Limits, Watch};
 use control::keys::Keys;
-use control::listening::Listening;
 use control::ports::Ids;
+use control::uptime::Uptime;
 use control::{Context, Control, Parts, Settings};
 use model::{Quota, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
@@ -143,9 +143,9 @@ impl History {
         let skew_millis = if skewed { [0, 900, -1500, 2500][number % 4] } else { 0 };
         let now = Timestamp(self.sim.service_time().0 + skew_millis);
         let storage = SimStorage { sim: Arc::clone(&self.sim), memory: Arc::clone(&self.memory) };
-        let listening = match scenario.mode {
-            Mode::Functions => Listening::always(),
-            Mode::OneProcess => Listening::from(now),
+        let uptime = match scenario.mode {
+            Mode::Functions => Uptime::always(),
+            Mode::OneProcess => Uptime::starting_at(now),
         };
         Arc::new(Control::new(Context::new(Parts {
             table: Table::new(Arc::new(storage)),
@@ -162,7 +162,7 @@ impl History {
                 file_server_root: PathBuf::new(),
                 shows_local_paths: false,
             },
-            listening: Arc::new(listening),
+            uptime: Arc::new(uptime),
         })))
     }
 

@@ -4,7 +4,7 @@ use crate::scenario::Place;
 use crate::script::{JobOrder, What};
 use control::clusters::Clusters;
 use control::jobs::ExperimentPath;
-use control::operations::{Put, Started};
+use control::operations::{PutOutcome, StartedOperation};
 use control::{Control, Error};
 use model::{
     ClusterExtensions, FileServerSpec, Name, Role, ScaleSettings, Scope, Toolkit, Uid, UserAccount,
@@ -26,21 +26,21 @@ pub enum Answer {
     Operation(Uid),
 }
 
-impl From<Option<Started>> for Answer {
-    fn from(started: Option<Started>) -> Self {
+impl From<Option<StartedOperation>> for Answer {
+    fn from(started: Option<StartedOperation>) -> Self {
         match started {
             None => Self::Nothing,
-            Some(Started { completed: Some(_), .. }) => Self::Done,
-            Some(Started { operation, .. }) => Self::Operation(operation),
+            Some(StartedOperation { completed: Some(_), .. }) => Self::Done,
+            Some(StartedOperation { operation, .. }) => Self::Operation(operation),
         }
     }
 }
 
-impl<T> From<Put<T>> for Answer {
-    fn from(put: Put<T>) -> Self {
+impl<T> From<PutOutcome<T>> for Answer {
+    fn from(put: PutOutcome<T>) -> Self {
         match put {
-            Put::Accepted(started) => Some(started).into(),
-            Put::Unchanged(_) => Self::Done,
+            PutOutcome::Accepted(started) => Some(started).into(),
+            PutOutcome::Unchanged(_) => Self::Done,
         }
     }
 }

@@ -1,7 +1,7 @@
 //! A simulated agent: follows the node protocol as the real one does, with processes that only
 //! last a time and end with a code.
 
-use super::truth::Truth;
+use super::oracle::Oracle;
 use model::Timestamp;
 use protocol::{
     Assignment, AttemptKey, AttemptReport, Desired, End, NodePhase, Progress, SyncRequest,
@@ -54,18 +54,18 @@ impl FakeAgent {
     }
 
     /// Time passes for the processes of this node.
-    pub fn pass_time(&mut self, now: Timestamp, truth: &mut Truth) {
+    pub fn pass_time(&mut self, now: Timestamp, oracle: &mut Oracle) {
         let Some(attempt) = &mut self.attempt else { return };
         match attempt.state.clone() {
             FakeState::Running { until } if now >= until => {
                 if attempt.rank == 0 {
-                    truth.ended(&attempt.key, Some(attempt.exit_code));
+                    oracle.ended(&attempt.key, Some(attempt.exit_code));
                     let end = End::Exited { exit_code: attempt.exit_code };
                     attempt.state = FakeState::Ended { end };
                 }
             }
             FakeState::Stopping { until, end } if now >= until => {
-                attempt.killed(truth);
+                attempt.killed(oracle);
                 attempt.state = FakeState::Ended { end };
             }
             FakeState::Waiting
@@ -94,38 +94,38 @@ impl FakeAgent {
     }
 
     /// Converges on what is desired.
-    pub fn obey(&mut self, desired: Desired, instance: &str, now: Timestamp, truth: &mut Truth) {
+    pub fn obey(&mut self, desired: Desired, instance: &str, now: Timestamp, oracle: &mut Oracle) {
         match desired {
             Desired::Prepare { .. } => self.ready = true,
-            Desired::Idle => self.drop_attempt(truth),
+            Desired::Idle => self.drop_attempt(oracle),
             Desired::Run { key, start, assignment } => {
                 if self.attempt.as_ref().is_none_or(|attempt| attempt.key != key) {
-                    self.drop_attempt(truth);
+                    self.drop_attempt(oracle);
                     self.attempt = assignment.map(|assignment| FakeAttempt::take(&assignment));
                 }
                 if start {
-                    self.start(instance, now, truth);
+                    self.start(instance, now, oracle);
                 }
             }
             Desired::Stop { key, grace_seconds } => {
                 if self.attempt.as_ref().is_none_or(|attempt| attempt.key != key) {
-                    self.drop_attempt(truth);
+                    self.drop_attempt(oracle);
                     self.attempt = Some(FakeAttempt::never_ran(key));
                 }
                 self.stop(now, End::Stopped, grace_seconds.min(3));
             }
             Desired::Leave { .. } => {
-                self.drop_attempt(truth);
+                self.drop_attempt(oracle);
                 self.left = true;
             }
         }
     }
 
-    fn start(&mut self, instance: &str, now: Timestamp, truth: &mut Truth) {
+    fn start(&mut self, instance: &str, now: Timestamp, oracle: &mut Oracle) {
         let Some(attempt) = &mut self.attempt else { return };
         if attempt.state == FakeState::Waiting {
             if attempt.rank == 0 {
-                truth.started(&attempt.key, instance);
+                oracle.started(&attempt.key, instance);
             }
             attempt.state = FakeState::Running { until: now.plus_millis(attempt.duration_millis) };
         }
@@ -143,20 +143,20 @@ impl FakeAgent {
     }
 
     /// The control plane no longer knows it: it is acknowledged, or fenced.
-    fn drop_attempt(&mut self, truth: &mut Truth) {
+    fn drop_attempt(&mut self, oracle: &mut Oracle) {
         if let Some(attempt) = self.attempt.take()
             && !matches!(attempt.state, FakeState::Ended { .. })
         {
-            attempt.killed(truth);
+            attempt.killed(oracle);
         }
     }
 }
 
 impl FakeAttempt {
     /// Only the master runs the command.
-    fn killed(&self, truth: &mut Truth) {
+    fn killed(&self, oracle: &mut Oracle) {
         if self.rank == 0 {
-            truth.ended(&self.key, None);
+            oracle.ended(&self.key, None);
         }
     }
 

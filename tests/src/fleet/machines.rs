@@ -1,13 +1,13 @@
 //! Instances in memory, behind the real port: launches that come in part, instances that end.
 
 use super::agent::FakeAgent;
-use super::truth::Truth;
+use super::oracle::Oracle;
 use async_trait::async_trait;
 use control::ports::{LaunchOutcome, LaunchRequest, Machines, PortError};
-use model::{ClusterRef, LaunchId, Machine, NodeId, ResourceError};
+use model::{ClusterRef, Instance, LaunchId, NodeId, ResourceError};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
-use scheduler::recovery::FoundMachine;
+use scheduler::recovery::FoundInstance;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard};
 
@@ -18,8 +18,8 @@ pub struct FakeMachines {
 
 pub struct State {
     pub machines: BTreeMap<String, FakeMachine>,
-    pub truth: Truth,
-    dice: StdRng,
+    pub oracle: Oracle,
+    rng: StdRng,
     /// Instances that cannot be terminated.
     pub stuck: BTreeSet<String>,
     /// Chance that a launch is refused in part or in whole, in thousandths.
@@ -39,8 +39,8 @@ impl FakeMachines {
     pub fn new(seed: u64, max_nodes: u32) -> Self {
         let state = State {
             machines: BTreeMap::new(),
-            truth: Truth::default(),
-            dice: StdRng::seed_from_u64(seed ^ 0x3ac41e5),
+            oracle: Oracle::default(),
+            rng: StdRng::seed_from_u64(seed ^ 0x3ac41e5),
             stuck: BTreeSet::new(),
             refuse_per_mille: 0,
         };
@@ -68,10 +68,10 @@ impl State {
         if let Some(machine) = self.machines.get_mut(instance) {
             machine.running = false;
         }
-        self.truth.machine_ended(instance);
+        self.oracle.machine_ended(instance);
     }
 
-    fn launch_one(&mut self, request: &LaunchRequest, node: &NodeId) -> Machine {
+    fn launch_one(&mut self, request: &LaunchRequest, node: &NodeId) -> Instance {
         let instance = format!("i-{node}");
         let number = self.machines.len() + 1;
         let machine = self.machines.entry(instance.clone()).or_insert_with(|| FakeMachine {
@@ -82,7 +82,7 @@ impl State {
             running: true,
             agent: FakeAgent::default(),
         });
-        Machine { instance, address: machine.address.clone() }
+        Instance { id: instance, address: machine.address.clone() }
     }
 
     fn count_running(&self) -> usize {
@@ -99,7 +99,7 @@ impl Machines for FakeMachines {
             let known = state.machines.contains_key(&format!("i-{node}"));
             let full = state.count_running() >= self.max_nodes as usize;
             let refuse = state.refuse_per_mille;
-            if !known && (full || state.dice.random_range(0..1000) < refuse) {
+            if !known && (full || state.rng.random_range(0..1000) < refuse) {
                 outcome.refused = Some(ResourceError::new("NoCapacity", "there are no machines"));
                 continue;
             }
@@ -108,11 +108,11 @@ impl Machines for FakeMachines {
         Ok(outcome)
     }
 
-    async fn find(&self, cluster: &ClusterRef) -> Result<Vec<FoundMachine>, PortError> {
+    async fn find(&self, cluster: &ClusterRef) -> Result<Vec<FoundInstance>, PortError> {
         let state = self.state();
         let of_cluster = state.machines.iter().filter(|(_, machine)| machine.cluster == *cluster);
-        let found = of_cluster.map(|(instance, machine)| FoundMachine {
-            instance: instance.clone(),
+        let found = of_cluster.map(|(instance, machine)| FoundInstance {
+            id: instance.clone(),
             launch: machine.launch.clone(),
             running: machine.running,
         });

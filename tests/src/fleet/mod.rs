@@ -3,4 +3,4 @@
 
 pub mod agent;
 pub mod machines;
-pub mod truth;
+pub mod oracle;

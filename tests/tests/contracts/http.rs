@@ -5,17 +5,17 @@ use http::{Method, Request, StatusCode, request};
 use model::limits::MAX_BODY_BYTES;
 use serde_json::{Value, json};
 use tests::api::{Api, SERVICE_TOKEN};
-use tests::stage::{Stage, manual};
+use tests::harness::{Harness, manual};
 
 const VERSION: &str = "?api-version=2018-05-01";
 const CLUSTER: &str =
     "/subscriptions/s/resourceGroups/g/providers/Microsoft.BatchAI/workspaces/w/clusters/c";
 
-async fn api() -> (Stage, Api) {
-    let stage = Stage::set(1).await;
-    stage.put_cluster("c", &manual(0, "requeue")).await;
-    let api = Api::of(&stage.world);
-    (stage, api)
+async fn api() -> (Harness, Api) {
+    let harness = Harness::new(1).await;
+    harness.put_cluster("c", &manual(0, "requeue")).await;
+    let api = Api::of(&harness.environment);
+    (harness, api)
 }
 
 fn request(method: Method, path: &str) -> request::Builder {

@@ -8,7 +8,7 @@ use serde_json::Value;
 use std::collections::BTreeSet;
 use table::Writes;
 use tests::api::{Api, SERVICE_TOKEN};
-use tests::stage::{JobOrder, Stage, manual, path};
+use tests::harness::{Harness, JobSpec, manual, path};
 
 const JOBS: usize = 10_000;
 const PER_TRANSACTION: usize = 90;
@@ -26,13 +26,13 @@ fn copies(of: &Job, control: &Control, numbers: impl Iterator<Item = usize>) -> 
     numbers.map(copy).collect()
 }
 
-async fn store(stage: &Stage, jobs: &[Job]) {
+async fn store(harness: &Harness, jobs: &[Job]) {
     for some in jobs.chunks(PER_TRANSACTION) {
         let mut writes = Writes::default();
         for job in some {
             writes.create(job);
         }
-        stage.world.table().commit(writes).await.unwrap();
+        harness.environment.table().commit(writes).await.unwrap();
     }
 }
 
@@ -43,13 +43,13 @@ fn names_on(page: &Value) -> Vec<String> {
 
 #[tokio::test]
 async fn ten_thousand_jobs_page_by_page() {
-    let stage = Stage::set(1).await;
-    let control = &stage.world.control;
-    stage.put_cluster("c", &manual(0, "requeue")).await;
-    stage.submit(&JobOrder::new("first", "c")).await.unwrap();
+    let harness = Harness::new(1).await;
+    let control = &harness.environment.control;
+    harness.put_cluster("c", &manual(0, "requeue")).await;
+    harness.submit(&JobSpec::new("first", "c")).await.unwrap();
     let first = control.jobs.get(&path(), &Name::new("first")).await.unwrap();
-    store(&stage, &copies(&first, control, (0..JOBS).map(|number| 2 * number))).await;
-    let api = Api::of(&stage.world);
+    store(&harness, &copies(&first, control, (0..JOBS).map(|number| 2 * number))).await;
+    let api = Api::of(&harness.environment);
     let units = || control.context.table.consumed().read_units;
 
     let mut seen = Vec::new();
@@ -66,7 +66,7 @@ async fn ten_thousand_jobs_page_by_page() {
         pages += 1;
         if pages == 40 {
             // Others write: behind us, before us, and a removal of what is still to come.
-            store(&stage, &copies(&first, control, [1, 19_999].into_iter())).await;
+            store(&harness, &copies(&first, control, [1, 19_999].into_iter())).await;
             let gone = control.jobs.get(&path(), &Name::new("j19990")).await.unwrap();
             let mut writes = Writes::default();
             writes.remove(&gone);
@@ -88,12 +88,12 @@ async fn ten_thousand_jobs_page_by_page() {
 
 #[tokio::test]
 async fn a_continuation_token_belongs_to_its_list() {
-    let stage = Stage::set(2).await;
-    stage.put_cluster("c", &manual(0, "requeue")).await;
+    let harness = Harness::new(2).await;
+    harness.put_cluster("c", &manual(0, "requeue")).await;
     for name in ["a", "b"] {
-        stage.submit(&JobOrder::new(name, "c")).await.unwrap();
+        harness.submit(&JobSpec::new(name, "c")).await.unwrap();
     }
-    let api = Api::of(&stage.world);
+    let api = Api::of(&harness.environment);
     let one = JOBS_PATH.replace("maxresults=100", "maxresults=1");
     let (_, page) = api.call(Method::GET, &one, Some(SERVICE_TOKEN), "").await;
     assert_eq!(names_on(&page), ["a"]);

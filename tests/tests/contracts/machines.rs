@@ -5,7 +5,7 @@ use control::ports::{Ids, LaunchOutcome, LaunchRequest, Machines};
 use control::system::RandomIds;
 use local::{MachineOptions, ProcessMachines};
 use model::{ClusterRef, NodeId, VmPriority};
-use scheduler::recovery::FoundMachine;
+use scheduler::recovery::FoundInstance;
 use std::collections::BTreeSet;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -194,7 +194,7 @@ async fn launch(cloud: &dyn Cloud, request: &LaunchRequest) -> LaunchOutcome {
 }
 
 fn instances(outcome: &LaunchOutcome) -> Vec<String> {
-    outcome.launched.iter().map(|(_, machine)| machine.instance.clone()).collect()
+    outcome.launched.iter().map(|(_, machine)| machine.id.clone()).collect()
 }
 
 async fn terminate(cloud: &dyn Cloud, cluster: &ClusterRef, instances: &[String]) -> Vec<String> {
@@ -205,7 +205,7 @@ async fn terminate(cloud: &dyn Cloud, cluster: &ClusterRef, instances: &[String]
 async fn found(cloud: &dyn Cloud, cluster: &ClusterRef) -> BTreeSet<(String, String)> {
     let machines = cloud.machines().find(cluster).await.expect("no faults are planted");
     let running = machines.into_iter().filter(|machine| machine.running);
-    running.map(|FoundMachine { instance, launch, .. }| (instance, launch.to_string())).collect()
+    running.map(|FoundInstance { id, launch, .. }| (id, launch.to_string())).collect()
 }
 
 fn tagged(outcome: &LaunchOutcome, request: &LaunchRequest) -> BTreeSet<(String, String)> {
@@ -292,7 +292,7 @@ async fn a_machine_that_ended_is_found_as_such(cloud: &dyn Cloud) {
     let until = Instant::now() + PATIENCE;
     loop {
         let machines = cloud.machines().find(&cluster).await.expect("no faults are planted");
-        let state = machines.iter().find(|it| it.instance == *instance).map(|it| it.running);
+        let state = machines.iter().find(|it| it.id == *instance).map(|it| it.running);
         if state == Some(false) {
             break;
         }

@@ -4,8 +4,8 @@ use http::{Method, StatusCode};
 use model::{Name, Role, Scope, Uid, WorkspaceNames};
 use serde_json::{Value, json};
 use tests::api::{Api, SERVICE_TOKEN};
-use tests::stage::{Stage, auto, cluster_id, names};
-use web::{Needs, OPERATIONS, Row};
+use tests::harness::{Harness, auto, cluster_id, names};
+use web::{OPERATIONS, OperationRow, RequiredAccess};
 use wire::RoleAssignmentRequest;
 
 /// A caller with one role in one scope, or none.
@@ -16,8 +16,8 @@ struct Caller {
     scope: Scope,
 }
 
-async fn caller(stage: &Stage, who: &str, role: Option<Role>, scope: Scope) -> Caller {
-    let control = &stage.world.control;
+async fn caller(harness: &Harness, who: &str, role: Option<Role>, scope: Scope) -> Caller {
+    let control = &harness.environment.control;
     let (record, token) = control.tokens.create(who, None).await.unwrap();
     if let Some(role) = role {
         let request = RoleAssignmentRequest { role, principal: record.principal };
@@ -28,29 +28,29 @@ async fn caller(stage: &Stage, who: &str, role: Option<Role>, scope: Scope) -> C
 }
 
 /// One for each role in each kind of scope, and strangers.
-async fn callers(stage: &Stage) -> Vec<Caller> {
+async fn callers(harness: &Harness) -> Vec<Caller> {
     let names = names();
     let scopes = [
         ("subscription", Scope::subscription(names.subscription.clone())),
         ("group", Scope::resource_group(names.subscription.clone(), names.resource_group.clone())),
         ("workspace", Scope::from(&names)),
     ];
-    let mut callers = vec![caller(stage, "stranger", None, Scope::from(&names)).await];
+    let mut callers = vec![caller(harness, "stranger", None, Scope::from(&names)).await];
     for (kind, scope) in scopes {
         for role in Role::ALL {
             let who = format!("{kind}-{}", role.name());
-            callers.push(caller(stage, &who, Some(role), scope.clone()).await);
+            callers.push(caller(harness, &who, Some(role), scope.clone()).await);
         }
     }
     let mut elsewhere = names.clone();
     elsewhere.workspace = Name::new("other");
     let elsewhere = Scope::from(&elsewhere);
-    callers.push(caller(stage, "neighbour", Some(Role::Owner), elsewhere).await);
+    callers.push(caller(harness, "neighbour", Some(Role::Owner), elsewhere).await);
     callers
 }
 
 /// The path of an operation on what these callers have roles for.
-fn path(row: &Row) -> String {
+fn path(row: &OperationRow) -> String {
     let filled = row
         .path
         .replace("{subscriptionId}", "s")
@@ -64,7 +64,7 @@ fn path(row: &Row) -> String {
 }
 
 /// The scope that an operation's path is about.
-fn scope_of(row: &Row) -> Scope {
+fn scope_of(row: &OperationRow) -> Scope {
     let names = names();
     if row.path.contains("{workspaceName}") {
         Scope::from(&names)
@@ -75,11 +75,11 @@ fn scope_of(row: &Row) -> Scope {
     }
 }
 
-fn is_allowed(row: &Row, caller: &Caller) -> bool {
-    match row.needs {
-        Needs::Token => true,
-        Needs::Service => false,
-        Needs::Role(needed) => {
+fn is_allowed(row: &OperationRow, caller: &Caller) -> bool {
+    match row.requires {
+        RequiredAccess::Token => true,
+        RequiredAccess::Service => false,
+        RequiredAccess::Role(needed) => {
             caller.role.is_some_and(|role| role >= needed) && caller.scope.covers(&scope_of(row))
         }
     }
@@ -90,17 +90,17 @@ fn code(body: &Value) -> &str {
 }
 
 /// What deletes comes last, so that the others find something.
-fn in_order() -> Vec<&'static Row> {
-    let mut rows: Vec<&Row> = OPERATIONS.iter().collect();
+fn in_order() -> Vec<&'static OperationRow> {
+    let mut rows: Vec<&OperationRow> = OPERATIONS.iter().collect();
     rows.sort_by_key(|row| (row.method == Method::DELETE, !row.path.contains("workspaceName")));
     rows
 }
 
 #[tokio::test]
 async fn every_operation_takes_the_role_of_its_row() {
-    let stage = Stage::set(1).await;
-    let api = Api::of(&stage.world);
-    let callers = callers(&stage).await;
+    let harness = Harness::new(1).await;
+    let api = Api::of(&harness.environment);
+    let callers = callers(&harness).await;
     let mut allowed_calls = 0;
     for row in in_order() {
         let path = path(row);
@@ -134,16 +134,16 @@ async fn every_operation_takes_the_role_of_its_row() {
 /// A later workspace of the same name must not inherit who could use the first one.
 #[tokio::test]
 async fn a_grant_ends_with_what_it_was_for() {
-    let stage = Stage::set(2).await;
-    let control = &stage.world.control;
-    let owner = caller(&stage, "owner", Some(Role::Owner), Scope::from(&names())).await;
-    let api = Api::of(&stage.world);
+    let harness = Harness::new(2).await;
+    let control = &harness.environment.control;
+    let owner = caller(&harness, "owner", Some(Role::Owner), Scope::from(&names())).await;
+    let api = Api::of(&harness.environment);
     let workspace = "/subscriptions/s/resourceGroups/g/providers/Microsoft.BatchAI/workspaces/w?api-version=2018-05-01";
     let (status, _) = api.call(Method::DELETE, workspace, Some(&owner.token), "").await;
     assert_eq!(status, StatusCode::ACCEPTED);
     for _ in 0..20 {
-        stage.world.deliver_all().await;
-        stage.world.tick().await;
+        harness.environment.deliver_all().await;
+        harness.environment.tick().await;
     }
     let again = wire::parse_workspace_create(br#"{"location":"here"}"#).unwrap();
     control.workspaces.put(&names(), &again).await.unwrap();
@@ -153,13 +153,13 @@ async fn a_grant_ends_with_what_it_was_for() {
 
 #[tokio::test]
 async fn a_token_ends_when_it_expires() {
-    let stage = Stage::set(3).await;
-    let (_, token) = stage.world.control.tokens.create("brief", Some(60)).await.unwrap();
-    let api = Api::of(&stage.world);
+    let harness = Harness::new(3).await;
+    let (_, token) = harness.environment.control.tokens.create("brief", Some(60)).await.unwrap();
+    let api = Api::of(&harness.environment);
     let path = "/subscriptions/s?api-version=2020-01-01";
     let (status, _) = api.call(Method::GET, path, Some(&token), "").await;
     assert_eq!(status, StatusCode::OK);
-    stage.world.clock.advance_millis(60_000);
+    harness.environment.clock.advance_millis(60_000);
     let (status, _) = api.call(Method::GET, path, Some(&token), "").await;
     assert_eq!(status, StatusCode::UNAUTHORIZED);
 }
@@ -167,15 +167,15 @@ async fn a_token_ends_when_it_expires() {
 /// A reference must not open what its writer has no role for.
 #[tokio::test]
 async fn what_a_body_refers_to_takes_a_role_too() {
-    let stage = Stage::set(4).await;
-    let control = &stage.world.control;
-    stage.put_cluster("c", &auto(0, 1)).await;
+    let harness = Harness::new(4).await;
+    let control = &harness.environment.control;
+    harness.put_cluster("c", &auto(0, 1)).await;
     let other = WorkspaceNames { workspace: Name::new("other"), ..names() };
     let workspace = wire::parse_workspace_create(br#"{"location":"here"}"#).unwrap();
     control.workspaces.put(&other, &workspace).await.unwrap();
     control.experiments.put(&other, &Name::new("e")).await.unwrap();
-    let mine = caller(&stage, "mine", Some(Role::Contributor), Scope::from(&other)).await;
-    let both = caller(&stage, "both", Some(Role::Contributor), Scope::from(&other)).await;
+    let mine = caller(&harness, "mine", Some(Role::Contributor), Scope::from(&other)).await;
+    let both = caller(&harness, "both", Some(Role::Contributor), Scope::from(&other)).await;
     let request = RoleAssignmentRequest {
         role: Role::Contributor,
         principal: control.tokens.principal_of(&both.token).await.unwrap().unwrap(),
@@ -183,7 +183,7 @@ async fn what_a_body_refers_to_takes_a_role_too() {
     let id = Uid::from_bytes([9; 16]);
     control.roles.put(&Scope::from(&names()), &id, &request).await.unwrap();
 
-    let api = Api::of(&stage.world);
+    let api = Api::of(&harness.environment);
     let account = json!({"adminUserName": "u", "adminUserPassword": "p"});
     let server = json!({"properties": {
         "vmSize": "STANDARD_D1",
@@ -197,7 +197,7 @@ async fn what_a_body_refers_to_takes_a_role_too() {
         api.call(Method::PUT, &path, Some(token), &body.to_string()).await
     };
     put("w", "/fileServers/nfs", SERVICE_TOKEN, &server).await;
-    stage.world.deliver_all().await;
+    harness.environment.deliver_all().await;
 
     let mounts = json!({"fileServers": [{
         "fileServer": {"id": "/subscriptions/s/resourceGroups/g/providers/Microsoft.BatchAI/workspaces/w/fileservers/nfs"},

@@ -7,7 +7,7 @@ use model::{Cluster, ClusterRef, Name, Node, NodeState, Target, WorkspaceNames};
 use protocol::{AttemptReport, Desired, End, NodePhase, Progress, SyncRequest};
 use serde_json::json;
 use std::fmt::Write as _;
-use tests::world::World;
+use tests::environment::Environment;
 
 /// Operation, read units, write units. A consistent read costs 1 per 4 KB, a write in a transaction
 /// 2 per KB.
@@ -63,7 +63,7 @@ async fn every_operation_costs_what_it_is_known_to_cost() {
 }
 
 struct Bill {
-    world: World,
+    environment: Environment,
     /// Operation, read units, write units.
     lines: String,
 }
@@ -82,7 +82,7 @@ fn path() -> ExperimentPath {
 
 impl Bill {
     async fn open() -> Self {
-        let mut bill = Self { world: World::new(1), lines: String::new() };
+        let mut bill = Self { environment: Environment::new(1), lines: String::new() };
         let workspace = wire::parse_workspace_create(br#"{"location":"here"}"#).unwrap();
         bill.count("PUT workspace", async |it| {
             it.control.workspaces.put(&names(), &workspace).await.unwrap();
@@ -103,12 +103,12 @@ impl Bill {
             it.control.clusters.put(&names(), &Name::new("c"), &request).await.unwrap();
         })
         .await;
-        bill.count("launch of 4 nodes", World::deliver_all).await;
+        bill.count("launch of 4 nodes", Environment::deliver_all).await;
         for node in bill.nodes().await {
-            says(&bill.world, &node, NodePhase::Preparing, None).await;
-            says(&bill.world, &node, NodePhase::Ready, None).await;
+            says(&bill.environment, &node, NodePhase::Preparing, None).await;
+            says(&bill.environment, &node, NodePhase::Ready, None).await;
         }
-        bill.world.deliver_all().await;
+        bill.environment.deliver_all().await;
         let nodes = bill.nodes().await;
         assert!(nodes.iter().all(|it| matches!(it.state, NodeState::Idle { .. })), "{nodes:?}");
         bill.count("schedule, 4 idle nodes", async |it| it.tick().await).await;
@@ -117,21 +117,21 @@ impl Bill {
             says(it, &node, NodePhase::Ready, None).await;
         })
         .await;
-        bill.world.clock.advance_millis(10_000);
+        bill.environment.clock.advance_millis(10_000);
         bill.count("agent, sign of life", async |it| {
             says(it, &node, NodePhase::Ready, None).await;
         })
         .await;
         for node in &nodes {
-            says(&bill.world, node, NodePhase::Ready, None).await;
+            says(&bill.environment, node, NodePhase::Ready, None).await;
         }
         bill
     }
 
-    async fn count(&mut self, what: &str, step: impl AsyncFnOnce(&World)) {
-        let consumed = || self.world.table().consumed();
+    async fn count(&mut self, what: &str, step: impl AsyncFnOnce(&Environment)) {
+        let consumed = || self.environment.table().consumed();
         let before = consumed();
-        step(&self.world).await;
+        step(&self.environment).await;
         let after = consumed();
         let read = after.read_units - before.read_units;
         let written = after.write_units - before.write_units;
@@ -148,7 +148,7 @@ impl Bill {
         })
         .await;
         let gang: Vec<Node> =
-            self.nodes().await.into_iter().filter(|node| node.occupant().is_some()).collect();
+            self.nodes().await.into_iter().filter(|node| node.attempt().is_some()).collect();
         assert_eq!(gang.len(), width as usize);
         let mut keys = Vec::new();
         for (index, node) in gang.iter().enumerate() {
@@ -181,8 +181,8 @@ impl Bill {
             })
             .await;
         }
-        self.count("what follows from the end", World::deliver_all).await;
-        let job = self.world.control.jobs.get(&path(), &Name::new(&name)).await.unwrap();
+        self.count("what follows from the end", Environment::deliver_all).await;
+        let job = self.environment.control.jobs.get(&path(), &Name::new(&name)).await.unwrap();
         assert!(job.state.is_final(), "{:?}", job.state);
         self.count("GET job", async |it| {
             it.control.jobs.get(&path(), &Name::new(&name)).await.unwrap();
@@ -194,11 +194,11 @@ impl Bill {
     /// next assignment along.
     async fn saturated(&mut self) {
         for number in 0..6 {
-            submit(&self.world, &format!("s{number}"), 1).await;
+            submit(&self.environment, &format!("s{number}"), 1).await;
         }
         self.count("PUT job of 1, nodes busy", async |it| submit(it, "s6", 1).await).await;
         let node = self.nodes().await.swap_remove(0);
-        let Desired::Run { key, .. } = says(&self.world, &node, NodePhase::Ready, None).await
+        let Desired::Run { key, .. } = says(&self.environment, &node, NodePhase::Ready, None).await
         else {
             panic!("{node:?} is idle although jobs wait");
         };
@@ -211,13 +211,13 @@ impl Bill {
             }
         })
         .await;
-        self.count("what follows from both", World::deliver_all).await;
+        self.count("what follows from both", Environment::deliver_all).await;
     }
 
     /// A decision costs what it changes, not what waits: the same with fifty jobs in the queue.
     async fn a_long_queue(&mut self) {
         for number in 0..50 {
-            submit(&self.world, &format!("q{number}"), 4).await;
+            submit(&self.environment, &format!("q{number}"), 4).await;
         }
         let cluster = self.cluster().await.reference();
         self.count("dispatch of the first of 50 jobs", async |it| dispatch(it, &cluster).await)
@@ -226,7 +226,7 @@ impl Bill {
     }
 
     async fn cluster(&self) -> Cluster {
-        let table = self.world.table();
+        let table = self.environment.table();
         let it = names();
         let workspace = table.workspace(&it.subscription, &it.resource_group, &it.workspace).await;
         let workspace = workspace.unwrap().unwrap();
@@ -234,11 +234,11 @@ impl Bill {
     }
 
     async fn nodes(&self) -> Vec<Node> {
-        self.world.table().nodes(&self.cluster().await.reference()).await.unwrap()
+        self.environment.table().nodes(&self.cluster().await.reference()).await.unwrap()
     }
 }
 
-async fn submit(world: &World, name: &str, width: u32) {
+async fn submit(environment: &Environment, name: &str, width: u32) {
     let body = json!({"properties": {
         "cluster": {"id": "/subscriptions/s/resourceGroups/g/providers/Microsoft.BatchAI/workspaces/w/clusters/c"},
         "nodeCount": width,
@@ -246,19 +246,19 @@ async fn submit(world: &World, name: &str, width: u32) {
         "customToolkitSettings": {"commandLine": "python train.py"},
     }});
     let request = wire::parse_job_create(body.to_string().as_bytes()).unwrap();
-    world.control.jobs.put(&path(), &Name::new(name), &request).await.unwrap();
+    environment.control.jobs.put(&path(), &Name::new(name), &request).await.unwrap();
 }
 
 /// One pass of the dispatcher alone.
-async fn dispatch(world: &World, cluster: &ClusterRef) {
-    world.hints.clear();
+async fn dispatch(environment: &Environment, cluster: &ClusterRef) {
+    environment.hints.clear();
     let target = Target::Cluster { cluster: cluster.clone() };
-    world.control.reconcile(Function::Dispatcher, &target).await.unwrap();
+    environment.control.reconcile(Function::Dispatcher, &target).await.unwrap();
 }
 
 /// What the agent on this node hears when it says this.
 async fn says(
-    world: &World,
+    environment: &Environment,
     node: &Node,
     phase: NodePhase,
     attempt: Option<AttemptReport>,
@@ -270,6 +270,6 @@ async fn says(
         attempt,
         interruption_notice_seconds: None,
     };
-    let answer = world.control.nodes.sync(&node.cluster, &node.id, &request).await;
+    let answer = environment.control.nodes.sync(&node.cluster, &node.id, &request).await;
     answer.expect("the node is known").desired
 }

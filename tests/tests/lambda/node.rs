@@ -4,7 +4,7 @@ use crate::api::{Api, Caller};
 use crate::stack::Stack;
 use control::ports::{Clock, Ids};
 use control::system::{RandomIds, SystemClock};
-use model::{ClusterRef, Machine, Node, NodeId, NodeState};
+use model::{ClusterRef, Instance, Node, NodeId, NodeState};
 use protocol::{
     AttemptKey, AttemptReport, Desired, NodePhase, Progress, SyncRequest, SyncResponse,
 };
@@ -24,7 +24,7 @@ impl TestNode {
 
     /// A node that takes jobs.
     pub async fn idle(stack: &Stack, cluster: &str) -> Self {
-        let machine = Machine { instance: "i-0".to_owned(), address: "10.0.0.4".to_owned() };
+        let machine = Instance { id: "i-0".to_owned(), address: "10.0.0.4".to_owned() };
         let now = SystemClock.now();
         let ready = |node: Node| {
             let launched = node.launched(machine, now).expect("it is launching");

@@ -3,36 +3,40 @@
 use super::*;
 use crate::testing::*;
 use insta::assert_snapshot;
-use model::{AttemptRef, Ending, LeaveReason};
+use model::{AttemptRef, EndReason, LeaveReason};
 
 fn attempt() -> AttemptRef {
     AttemptRef { job: job_ref("a"), number: 1 }
 }
 
-fn leave(ending: Option<Ending>) -> Action {
-    Action::Leave { node: node_id(0), reason: LeaveReason::Shrink, ending }
+fn leave(end_reason: Option<EndReason>) -> Action {
+    Action::Leave { node: node_id(0), reason: LeaveReason::Shrink, end_reason }
 }
 
 fn end_attempt() -> Action {
-    Action::EndAttempt { attempt: attempt(), ending: Ending::WallClockExceeded, grace_seconds: 7 }
+    Action::EndAttempt {
+        attempt: attempt(),
+        end_reason: EndReason::WallClockExceeded,
+        grace_seconds: 7,
+    }
 }
 
 #[test]
 fn what_each_step_concerns() {
-    let none = Concerned::default;
-    let node = || Concerned { nodes: node_ids([0]), ..none() };
-    let job = || Concerned { job: Some(job_ref("a")), ..none() };
-    let planned = || Concerned { cluster: ClusterRead::Planned, ..none() };
-    let fresh = || Concerned { cluster: ClusterRead::Fresh, ..none() };
+    let none = AffectedRecords::default;
+    let node = || AffectedRecords { nodes: node_ids([0]), ..none() };
+    let job = || AffectedRecords { job: Some(job_ref("a")), ..none() };
+    let planned = || AffectedRecords { cluster: ClusterRead::Planned, ..none() };
+    let fresh = || AffectedRecords { cluster: ClusterRead::Current, ..none() };
     let relaunch = Action::Relaunch { launch: uid("l"), nodes: node_ids([0]) };
     let start = Action::Start { entry: queued("a", 2), nodes: node_ids([0, 1]) };
     let cases = [
-        (start, Concerned { nodes: node_ids([0, 1]), ..job() }),
-        (Action::Abandon { entry: queued("a", 1) }, job()),
+        (start, AffectedRecords { nodes: node_ids([0, 1]), ..job() }),
+        (Action::FailQueued { entry: queued("a", 1) }, job()),
         (end_attempt(), job()),
         (leave(None), node()),
-        (leave(Some(Ending::Terminated)), Concerned { occupant: true, ..node() }),
-        (Action::Remove { node: node_id(0) }, Concerned { occupant: true, ..node() }),
+        (leave(Some(EndReason::Terminated)), AffectedRecords { running_job: true, ..node() }),
+        (Action::Remove { node: node_id(0) }, AffectedRecords { running_job: true, ..node() }),
         (Action::Launch { count: 1, planned_nodes: 1 }, planned()),
         (Action::MarkDormant, planned()),
         (Action::MarkScheduled, planned()),
@@ -44,7 +48,7 @@ fn what_each_step_concerns() {
         (Action::SetAllocation { resizing: true, planned_nodes: 1 }, fresh()),
     ];
     for (action, expected) in cases {
-        assert_eq!(concerned(&action), expected, "{action:?}");
+        assert_eq!(affected_records(&action), expected, "{action:?}");
     }
 }
 
@@ -75,13 +79,13 @@ fn steps_that_concern_a_job() {
     log ending a#1 WallClockExceeded
     ");
     let waiting = Fixture::of(manual_cluster(2), vec![job("a", 2)], vec![]);
-    let abandon = Action::Abandon { entry: queued("a", 2) };
-    assert_snapshot!(waiting.applied(&abandon), @r"
+    let fail_queued = Action::FailQueued { entry: queued("a", 2) };
+    assert_snapshot!(waiting.applied(&fail_queued), @r"
     replace job a: failed ClusterDeleted @60-@60
     delete queue 1 a, which exists
     ");
     let nobody = Fixture::of(manual_cluster(2), vec![], vec![]);
-    assert_snapshot!(nobody.applied(&abandon), @"refused: a job that is gone cannot change");
+    assert_snapshot!(nobody.applied(&fail_queued), @"refused: a job that is gone cannot change");
 }
 
 #[test]
@@ -93,19 +97,19 @@ fn steps_that_concern_a_node() {
     log leaving n0 Shrink
     ");
     let fixture = busy();
-    let displaced = Ending::Displaced { node: node_id(0) };
+    let displaced = EndReason::DeallocatedRequeue { node: node_id(0) };
     assert_snapshot!(fixture.applied(&leave(Some(displaced))), @r"
-    replace job a: running #1 on n0 n1 (ending Displaced n0 @60 in 10 s)
+    replace job a: running #1 on n0 n1 (ending DeallocatedRequeue n0 @60 in 10 s)
     replace node n0: leaving Shrink by @70 with a#1
     hint Autoscaler c
     notify n0 n1
     log leaving n0 Shrink
-    log ending a#1 Displaced n0
+    log ending a#1 DeallocatedRequeue n0
     ");
     assert_snapshot!(fixture.applied(&leave(None)), @"refused: a node that is leaving cannot leave again");
     let remove = Action::Remove { node: node_id(0) };
     assert_snapshot!(fixture.applied(&remove), @r"
-    replace job a: running #1 on n0- n1 (ending Displaced n0 @60 in 10 s)
+    replace job a: running #1 on n0- n1 (ending DeallocatedRequeue n0 @60 in 10 s)
     remove node n0
     delete inst i-0
     count meter dedicated -1 if CountAtLeast(1)
@@ -122,7 +126,7 @@ fn steps_that_concern_a_node() {
 fn steps_that_concern_launches() {
     let fixture = Fixture::of(manual_cluster(2), vec![], vec![]);
     let action = Action::Launch { count: 2, planned_nodes: 2 };
-    let fresh = FreshIds { launch: uid("l"), nodes: node_ids([0, 1]) };
+    let fresh = LaunchIds { launch: uid("l"), nodes: node_ids([0, 1]) };
     let change = fixture.apply(&action, Some(fresh)).unwrap();
     assert_eq!(change.launches.len(), 1);
     assert_snapshot!(fixture.applied(&action), @"refused: a launch that is without ids cannot begin");

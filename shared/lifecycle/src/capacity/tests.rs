@@ -98,9 +98,9 @@ fn the_answer_of_a_launch_names_instances_and_withdraws_the_rest() {
     let fixture = with(manual_cluster(3), nodes);
     let answer = || {
         fixture.react(|draft| {
-            launched(draft, &node_id(0), machine(0));
-            launched(draft, &node_id(2), machine(2));
-            launched(draft, &node_id(7), machine(7));
+            launched(draft, &node_id(0), instance(0));
+            launched(draft, &node_id(2), instance(2));
+            launched(draft, &node_id(7), instance(7));
             withdrawn(draft, &node_ids([0, 1, 2, 7]), error("NoCapacity"));
             Ok(())
         })

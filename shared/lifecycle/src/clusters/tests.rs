@@ -32,7 +32,7 @@ fn created(spec: ClusterSpec, servers: &[FileServer]) -> (String, Option<Cluster
         servers.iter().for_each(|server| draft.writes().create(server));
     });
     let new = NewCluster { name: Name::new("C"), spec, scale: manual_cluster(2).scale };
-    let fresh = Fresh { uid: uid("c"), etag: uid("e") };
+    let fresh = NewIds { uid: uid("c"), etag: uid("e") };
     let change = fixture.request(|draft| create(draft, &workspace, servers, new, fresh));
     (change, fixture.cluster())
 }

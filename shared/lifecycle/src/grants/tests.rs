@@ -15,11 +15,11 @@ fn assignment(id: &str, principal: &str, role: Role) -> RoleAssignment {
     }
 }
 
-fn granted(known: &[RoleAssignment], place: Option<Place>, new: RoleAssignment) -> String {
+fn granted(known: &[RoleAssignment], place: Option<ScopeResource>, new: RoleAssignment) -> String {
     let fixture = Fixture::empty();
     fixture.create(|draft| match &place {
-        Some(Place::Workspace(workspace)) => draft.writes().create(workspace),
-        Some(Place::ResourceGroup(group)) => draft.writes().create(group),
+        Some(ScopeResource::Workspace(workspace)) => draft.writes().create(workspace),
+        Some(ScopeResource::ResourceGroup(group)) => draft.writes().create(group),
         None => {}
     });
     fixture.request(|draft| {
@@ -58,23 +58,24 @@ fn elsewhere(it: RoleAssignment) -> RoleAssignment {
 fn nothing_is_granted_on_what_is_being_deleted() {
     let new = || assignment("a", "w", Role::Reader);
     let lifecycle = || Lifecycle::Deleting { operation: uid("op"), since: NOW };
-    let place = Place::Workspace(workspace());
+    let place = ScopeResource::Workspace(workspace());
     assert_snapshot!(granted(&[], Some(place), new()), @r#"
     answers (a, Reader)
     check ws g w active { uid: "w" }
     create role / a
     put role s / a
     "#);
-    let place = Place::Workspace(Workspace { lifecycle: lifecycle(), ..workspace() });
+    let place = ScopeResource::Workspace(Workspace { lifecycle: lifecycle(), ..workspace() });
     assert_snapshot!(granted(&[], Some(place), new()), @"refused: The specified workspace w is being deleted; wait until that is done");
-    let place = Place::ResourceGroup(resource_group());
+    let place = ScopeResource::ResourceGroup(resource_group());
     assert_snapshot!(granted(&[], Some(place), new()), @r#"
     answers (a, Reader)
     check rg g active { uid: "g" }
     create role / a
     put role s / a
     "#);
-    let place = Place::ResourceGroup(ResourceGroup { lifecycle: lifecycle(), ..resource_group() });
+    let place =
+        ScopeResource::ResourceGroup(ResourceGroup { lifecycle: lifecycle(), ..resource_group() });
     assert_snapshot!(granted(&[], Some(place), new()), @"refused: The specified resource group G is being deleted; wait until that is done");
 }
 
@@ -87,8 +88,9 @@ fn a_token_has_a_name_of_its_own() {
         created_at: NOW,
         expires_at: None,
     };
-    let give =
-        |known: &[AccessToken]| Fixture::empty().request(|draft| give_out(draft, known, &token(0)));
+    let give = |known: &[AccessToken]| {
+        Fixture::empty().request(|draft| issue_token(draft, known, &token(0)))
+    };
     let known: Vec<AccessToken> = (1..=limits::MAX_TOKENS).map(token).collect();
     assert_snapshot!(give(&known[1..]), @"create token digest 0");
     assert_snapshot!(give(&known), @"refused: There are 1000 tokens, which is the most there can be; revoke some first");

@@ -1,10 +1,10 @@
 //! What users do with jobs, each case as the change it leads to.
 
 use super::*;
-use crate::members::{self, Fate};
+use crate::members::{self, NodeDisposition};
 use crate::testing::*;
 use insta::assert_snapshot;
-use model::{Ending, Node};
+use model::{EndReason, Node};
 
 fn on_nodes(nodes: Vec<Node>) -> Fixture {
     Fixture::of(manual_cluster(4), vec![], nodes)
@@ -149,16 +149,18 @@ fn deleted(fixture: &Fixture, operation: &str) -> String {
     fixture.react(|draft| delete(draft, &job_ref("a"), uid(operation)))
 }
 
-fn member_ended(fixture: &Fixture, number: usize, ending: &Ending) -> String {
+fn member_ended(fixture: &Fixture, number: usize, end_reason: &EndReason) -> String {
     let attempt = model::AttemptRef { job: job_ref("a"), number: 1 };
-    fixture.react(|draft| members::ended(draft, &attempt, &node_id(number), ending, Fate::Free))
+    fixture.react(|draft| {
+        members::ended(draft, &attempt, &node_id(number), end_reason, NodeDisposition::Release)
+    })
 }
 
 #[test]
 fn a_queued_job_is_terminated_at_once() {
     let fixture = with_job(job("a", 1), vec![]);
     assert_snapshot!(terminated(&fixture, "first"), @r"
-    answers Some(Done)
+    answers Some(Immediate)
     replace job a: failed JobTerminated @60-@60
     delete queue 1 a, which exists
     hint Dispatcher c
@@ -177,14 +179,14 @@ fn a_running_job_is_terminated_when_its_members_have_ended() {
     log ending a#1 Terminated
     ");
     assert_snapshot!(terminated(&fixture, "second"), @"answers Some(Operation(first))");
-    assert_snapshot!(member_ended(&fixture, 0, &Ending::Terminated), @r"
+    assert_snapshot!(member_ended(&fixture, 0, &EndReason::Terminated), @r"
     replace job a: terminating @60 for first #1 on n0- n1 (ending Terminated @60 in 10 s)
     replace node n0: idle @60
     put idle n0
     notify n1
     log member ended a#1 n0
     ");
-    assert_snapshot!(member_ended(&fixture, 1, &Ending::Terminated), @r"
+    assert_snapshot!(member_ended(&fixture, 1, &EndReason::Terminated), @r"
     put operation first: @60 of s$g$w$x$a succeeded @60
     replace job a: failed JobTerminated @0-@60; #1 n0 n1 Terminated @60
     replace node n1: idle @60
@@ -205,7 +207,7 @@ fn a_running_job_is_terminated_when_its_members_have_ended() {
 #[test]
 fn an_attempt_that_is_ending_keeps_its_reason_but_its_job_does_not_run_again() {
     let (mut job, nodes) = gang("a", &[0]);
-    job.end_attempt(Ending::Interrupted { node: node_id(0) }, 90, NOW);
+    job.end_attempt(EndReason::Interrupted { node: node_id(0) }, 90, NOW);
     let fixture = with_job(job, nodes);
     assert_snapshot!(terminated(&fixture, "first"), @r"
     answers Some(Operation(first))
@@ -214,7 +216,7 @@ fn an_attempt_that_is_ending_keeps_its_reason_but_its_job_does_not_run_again() {
     notify n0
     log ending a#1 Interrupted n0
     ");
-    assert_snapshot!(member_ended(&fixture, 0, &Ending::Interrupted { node: node_id(0) }), @r"
+    assert_snapshot!(member_ended(&fixture, 0, &EndReason::Interrupted { node: node_id(0) }), @r"
     put operation first: @60 of s$g$w$x$a succeeded @60
     replace job a: failed JobTerminated @0-@60; #1 n0 Interrupted n0 @60
     replace node n0: idle @60
@@ -232,7 +234,7 @@ fn a_thousand_terminations_do_not_grow_a_job() {
     for _ in 0..1000 {
         let mut draft = fixture.draft();
         let pending = terminate(&mut draft, &job_ref("a"), uid("second")).unwrap();
-        assert_eq!(pending, Some(Pending::Operation(uid("first"))));
+        assert_eq!(pending, Some(Completion::Operation(uid("first"))));
         fixture.commit(&draft.finish()).unwrap();
     }
     assert_eq!((fixture.job("a"), fixture.items().len()), (once, stored));
@@ -241,7 +243,7 @@ fn a_thousand_terminations_do_not_grow_a_job() {
 #[test]
 fn what_does_not_run_is_deleted_at_once() {
     assert_snapshot!(deleted(&with_job(job("a", 1), vec![]), "first"), @r"
-    answers Done
+    answers Immediate
     remove job a
     delete queue 1 a, which exists
     hint Dispatcher c
@@ -250,7 +252,7 @@ fn what_does_not_run_is_deleted_at_once() {
     final_job.terminate(None, NOW).unwrap();
     let fixture = with_job(final_job, vec![]);
     assert_snapshot!(deleted(&fixture, "first"), @r"
-    answers Done
+    answers Immediate
     remove job a
     ");
     assert_snapshot!(deleted(&fixture, "second"), @"refused: a job that is gone cannot change");
@@ -268,8 +270,8 @@ fn a_running_job_is_deleted_when_it_has_ended() {
     ");
     assert_snapshot!(deleted(&fixture, "second"), @"answers Operation(first)");
     assert_snapshot!(terminated(&fixture, "second"), @"answers Some(Operation(first))");
-    member_ended(&fixture, 1, &Ending::Terminated);
-    assert_snapshot!(member_ended(&fixture, 0, &Ending::Exited { exit_code: 0 }), @r"
+    member_ended(&fixture, 1, &EndReason::Terminated);
+    assert_snapshot!(member_ended(&fixture, 0, &EndReason::Exited { exit_code: 0 }), @r"
     put operation first: @60 of s$g$w$x$a succeeded @60
     remove job a
     replace node n0: idle @60
@@ -298,8 +300,8 @@ fn a_job_that_is_terminated_and_then_deleted_completes_both_operations() {
     log ending a#1 Terminated
     ");
     assert_snapshot!(terminated(&fixture, "op"), @"answers Some(Operation(second))");
-    member_ended(&fixture, 0, &Ending::Terminated);
-    assert_snapshot!(member_ended(&fixture, 1, &Ending::Terminated), @r"
+    member_ended(&fixture, 0, &EndReason::Terminated);
+    assert_snapshot!(member_ended(&fixture, 1, &EndReason::Terminated), @r"
     put operation first: @60 of s$g$w$x$a succeeded @60
     put operation second: @60 of s$g$w$x$a succeeded @60
     remove job a
@@ -321,14 +323,14 @@ fn a_job_that_is_terminated_and_then_deleted_completes_both_operations() {
 #[test]
 fn a_queued_job_is_abandoned_once() {
     let fixture = with_job(job("a", 1), vec![]);
-    let abandon = || fixture.react(|draft| abandon(draft, &job_ref("a")));
-    assert_snapshot!(abandon(), @r"
+    let fail_queued = || fixture.react(|draft| fail_queued(draft, &job_ref("a")));
+    assert_snapshot!(fail_queued(), @r"
     replace job a: failed ClusterDeleted @60-@60
     delete queue 1 a, which exists
     ");
-    assert_snapshot!(abandon(), @"refused: a job that is failed cannot be abandoned");
+    assert_snapshot!(fail_queued(), @"refused: a job that is failed cannot be abandoned");
     let fixture = running_pair();
-    assert_snapshot!(fixture.react(|draft| super::abandon(draft, &job_ref("a"))), @"refused: a job that is running cannot be abandoned");
+    assert_snapshot!(fixture.react(|draft| super::fail_queued(draft, &job_ref("a"))), @"refused: a job that is running cannot be abandoned");
 }
 
 #[test]

@@ -18,8 +18,10 @@ fn gang_of(numbers: &[usize]) -> Fixture {
     with(job, nodes)
 }
 
-fn member_ended(fixture: &Fixture, number: usize, ending: &Ending) -> String {
-    fixture.react(|draft| ended(draft, &attempt(), &node_id(number), ending, Fate::Free))
+fn member_ended(fixture: &Fixture, number: usize, end_reason: &EndReason) -> String {
+    fixture.react(|draft| {
+        ended(draft, &attempt(), &node_id(number), end_reason, NodeDisposition::Release)
+    })
 }
 
 fn prepare(fixture: &Fixture, number: usize) -> String {
@@ -47,35 +49,35 @@ fn only_the_live_attempt_is_prepared() {
     let of_older = fixture.react(|draft| prepared(draft, &older, &node_id(0)));
     assert_snapshot!(of_older, @"nothing");
     let (mut job, nodes) = gang("a", &[0, 1]);
-    job.end_attempt(Ending::Terminated, 10, NOW);
+    job.end_attempt(EndReason::Terminated, 10, NOW);
     assert_snapshot!(prepare(&with(job, nodes), 0), @"nothing");
 }
 
 #[test]
 fn an_attempt_is_asked_to_end_once() {
     let fixture = gang_of(&[0, 1]);
-    let end = |attempt: &AttemptRef, ending| {
-        fixture.react(|draft| end_attempt(draft, attempt, &ending, 7))
+    let end = |attempt: &AttemptRef, end_reason| {
+        fixture.react(|draft| end_attempt(draft, attempt, &end_reason, 7))
     };
     let older = AttemptRef { number: 2, ..attempt() };
-    assert_snapshot!(end(&older, Ending::WallClockExceeded), @"nothing");
-    assert_snapshot!(end(&attempt(), Ending::WallClockExceeded), @r"
+    assert_snapshot!(end(&older, EndReason::WallClockExceeded), @"nothing");
+    assert_snapshot!(end(&attempt(), EndReason::WallClockExceeded), @r"
     replace job a: running #1 on n0 n1 (ending WallClockExceeded @60 in 7 s)
     notify n0 n1
     log ending a#1 WallClockExceeded
     ");
-    assert_snapshot!(end(&attempt(), Ending::ClusterDeleted), @"nothing");
+    assert_snapshot!(end(&attempt(), EndReason::ClusterDeleted), @"nothing");
 }
 
 /// What becomes of the job, and of the first node, when its member reports this ending first.
 fn outcomes(numbers: &[usize], change: impl Fn(&mut Job)) -> String {
-    let outcome = |ending: &Ending| {
+    let outcome = |end_reason: &EndReason| {
         let (mut job, nodes) = gang("a", numbers);
         change(&mut job);
         let fixture = with(job, nodes);
-        member_ended(&fixture, 0, ending);
+        member_ended(&fixture, 0, end_reason);
         for other in &numbers[1..] {
-            let stopped = Ending::NodeLost { node: node_id(*other), reason: "stopped".into() };
+            let stopped = EndReason::NodeLost { node: node_id(*other), reason: "stopped".into() };
             member_ended(&fixture, *other, &stopped);
         }
         let stored = fixture.stored();
@@ -83,14 +85,14 @@ fn outcomes(numbers: &[usize], change: impl Fn(&mut Job)) -> String {
             |start: &str| stored.lines().find(|line| line.starts_with(start)).map(str::to_owned);
         let job = line("job a").map_or("removed".to_owned(), |it| it[7..].to_owned());
         let job = job.split("; #").next().unwrap_or_default().to_owned();
-        format!("{}: {job} | {}", name(ending), &line("node n0").unwrap()[9..])
+        format!("{}: {job} | {}", name(end_reason), &line("node n0").unwrap()[9..])
     };
     endings(&node_id(0)).iter().map(outcome).collect::<Vec<_>>().join("\n")
 }
 
 /// The name of the variant.
-fn name(ending: &Ending) -> String {
-    let text = format!("{ending:?}");
+fn name(end_reason: &EndReason) -> String {
+    let text = format!("{end_reason:?}");
     text.split([' ', '{']).next().unwrap_or_default().to_owned()
 }
 
@@ -105,8 +107,8 @@ fn the_end_of_a_job_that_runs_alone() {
     WallClockExceeded: failed JobMaxWallClockTimeExceeded @0-@60 | idle @60
     Terminated: failed JobTerminated @0-@60 | idle @60
     ClusterDeleted: failed ClusterDeleted @0-@60 | idle @60
-    ShrunkAway: failed JobNodeDeallocated @0-@60 | idle @60
-    Displaced: queued @60 | idle @60
+    DeallocatedTerminate: failed JobNodeDeallocated @0-@60 | idle @60
+    DeallocatedRequeue: queued @60 | idle @60
     Interrupted: queued @60 | idle @60
     NodeLost: queued @60 | idle @60
     ");
@@ -128,8 +130,8 @@ fn the_end_of_a_job_that_is_terminated() {
     WallClockExceeded: failed JobMaxWallClockTimeExceeded @0-@60 | idle @60
     Terminated: failed JobTerminated @0-@60 | idle @60
     ClusterDeleted: failed JobTerminated @0-@60 | idle @60
-    ShrunkAway: failed JobTerminated @0-@60 | idle @60
-    Displaced: failed JobTerminated @0-@60 | idle @60
+    DeallocatedTerminate: failed JobTerminated @0-@60 | idle @60
+    DeallocatedRequeue: failed JobTerminated @0-@60 | idle @60
     Interrupted: failed JobTerminated @0-@60 | idle @60
     NodeLost: failed JobTerminated @0-@60 | idle @60
     ");
@@ -142,8 +144,8 @@ fn the_end_of_a_job_that_is_terminated() {
     WallClockExceeded: failed JobTerminated @0-@60 | idle @60
     Terminated: failed JobTerminated @0-@60 | idle @60
     ClusterDeleted: failed JobTerminated @0-@60 | idle @60
-    ShrunkAway: failed JobTerminated @0-@60 | idle @60
-    Displaced: failed JobTerminated @0-@60 | idle @60
+    DeallocatedTerminate: failed JobTerminated @0-@60 | idle @60
+    DeallocatedRequeue: failed JobTerminated @0-@60 | idle @60
     Interrupted: failed JobTerminated @0-@60 | idle @60
     NodeLost: failed JobTerminated @0-@60 | idle @60
     ");
@@ -171,8 +173,8 @@ fn own_failures_use_up_retries_and_nothing_else_does() {
     WallClockExceeded: failed JobMaxWallClockTimeExceeded @0-@60 | idle @60
     Terminated: failed JobTerminated @0-@60 | idle @60
     ClusterDeleted: failed ClusterDeleted @0-@60 | idle @60
-    ShrunkAway: failed JobNodeDeallocated @0-@60 | idle @60
-    Displaced: queued @60 | idle @60
+    DeallocatedTerminate: failed JobNodeDeallocated @0-@60 | idle @60
+    DeallocatedRequeue: queued @60 | idle @60
     Interrupted: queued @60 | idle @60
     NodeLost: queued @60 | idle @60
     ");
@@ -181,7 +183,7 @@ fn own_failures_use_up_retries_and_nothing_else_does() {
         let (run, nodes) =
             (job.state.attempt().unwrap().clone(), vec![(node_id(0), String::new())]);
         let first = AttemptRef { job: job.reference(), number: 1 };
-        job.member_ended(&first, &node_id(0), Ending::Exited { exit_code: 1 }, NOW).unwrap();
+        job.member_ended(&first, &node_id(0), EndReason::Exited { exit_code: 1 }, NOW).unwrap();
         job.start(nodes, NOW).unwrap();
         assert_eq!(run.number + 1, job.state.attempt().unwrap().number);
     };
@@ -193,9 +195,9 @@ fn own_failures_use_up_retries_and_nothing_else_does() {
         *attempt = second.clone();
     }
     let fixture = with(job, vec![node]);
-    let ending = Ending::Exited { exit_code: 5 };
+    let end_reason = EndReason::Exited { exit_code: 5 };
     assert_snapshot!(
-        fixture.react(|draft| ended(draft, &second, &node_id(0), &ending, Fate::Free)),
+        fixture.react(|draft| ended(draft, &second, &node_id(0), &end_reason, NodeDisposition::Release)),
         @r"
     replace job a: failed with 5 JobFailed @0-@60; #1 n0 Exited 1 @0; #2 n0 Exited 5 @60
     replace node n0: idle @60
@@ -209,25 +211,25 @@ fn own_failures_use_up_retries_and_nothing_else_does() {
 #[test]
 fn a_member_that_ends_stops_the_others() {
     let fixture = gang_of(&[0, 1, 2]);
-    assert_snapshot!(member_ended(&fixture, 1, &Ending::Exited { exit_code: 0 }), @r"
+    assert_snapshot!(member_ended(&fixture, 1, &EndReason::Exited { exit_code: 0 }), @r"
     replace job a: running #1 on n0 n1- n2 (ending Exited 0 @60 in 10 s)
     replace node n1: idle @60
     put idle n1
     notify n0 n2
     log member ended a#1 n1
     ");
-    assert_snapshot!(member_ended(&fixture, 1, &Ending::Exited { exit_code: 3 }), @r"
+    assert_snapshot!(member_ended(&fixture, 1, &EndReason::Exited { exit_code: 3 }), @r"
     notify n0 n2
     log member ended a#1 n1
     ");
-    assert_snapshot!(member_ended(&fixture, 0, &Ending::Exited { exit_code: 3 }), @r"
+    assert_snapshot!(member_ended(&fixture, 0, &EndReason::Exited { exit_code: 3 }), @r"
     replace job a: running #1 on n0- n1- n2 (ending Exited 0 @60 in 10 s)
     replace node n0: idle @60
     put idle n0
     notify n1 n2
     log member ended a#1 n0
     ");
-    assert_snapshot!(member_ended(&fixture, 2, &Ending::Exited { exit_code: 3 }), @r"
+    assert_snapshot!(member_ended(&fixture, 2, &EndReason::Exited { exit_code: 3 }), @r"
     replace job a: succeeded @0-@60; #1 n0 n1 n2 Exited 0 @60
     replace node n2: idle @60
     put idle n2
@@ -243,7 +245,7 @@ fn a_failed_node_takes_no_further_job_and_the_job_keeps_its_place() {
     job.submitted_at = model::Timestamp(NOW.0 - 5000);
     let place = job.queue_entry();
     let fixture = with(job, nodes);
-    let failure = Ending::NodeFailed { node: node_id(0), error: error("DiskFull") };
+    let failure = EndReason::NodeFailed { node: node_id(0), error: error("DiskFull") };
     assert_snapshot!(member_ended(&fixture, 0, &failure), @r"
     replace cluster c: planned 0, steady @0, launch failed 1x, not before @65, errors DiskFull[n0]
     replace job a: queued @60; #1 n0 NodeFailed n0 DiskFull @60
@@ -263,7 +265,7 @@ fn a_failed_node_takes_no_further_job_and_the_job_keeps_its_place() {
 fn a_failed_node_that_leaves_still_leaves() {
     let (job, mut nodes) = gang("a", &[0]);
     nodes[0] = nodes[0].clone().leave(model::LeaveReason::Shrink, NOW).unwrap();
-    let failure = Ending::NodeFailed { node: node_id(0), error: error("DiskFull") };
+    let failure = EndReason::NodeFailed { node: node_id(0), error: error("DiskFull") };
     assert_snapshot!(member_ended(&with(job, nodes), 0, &failure), @r"
     replace cluster c: planned 0, steady @0, launch failed 1x, not before @65, errors DiskFull[n0]
     replace job a: queued @60; #1 n0 NodeFailed n0 DiskFull @60
@@ -286,8 +288,10 @@ fn a_job_that_fails_on_three_nodes_fails_with_their_error() {
         assert!(started.contains("log started"), "{started}");
         let attempt = fixture.job("a").live_attempt().unwrap();
         let error = ResourceError::new("DiskFull", format!("on {number}"));
-        let failure = Ending::NodeFailed { node: node_id(number), error };
-        fixture.react(|draft| ended(draft, &attempt, &node_id(number), &failure, Fate::Free));
+        let failure = EndReason::NodeFailed { node: node_id(number), error };
+        fixture.react(|draft| {
+            ended(draft, &attempt, &node_id(number), &failure, NodeDisposition::Release)
+        });
     }
     assert_snapshot!(fixture.stored(), @r"
     cluster c: planned 0, steady @0, launch failed 3x, not before @80, errors DiskFull[n2] DiskFull[n1] DiskFull[n0]
@@ -301,12 +305,12 @@ fn a_job_that_fails_on_three_nodes_fails_with_their_error() {
 #[test]
 fn a_job_that_loses_its_nodes_too_often_fails() {
     let fixture = with(job("a", 1), vec![idle(0, NOW)]);
-    let lost = Ending::NodeLost { node: node_id(0), reason: "r".into() };
+    let lost = EndReason::NodeLost { node: node_id(0), reason: "r".into() };
     for loss in 0..=limits::MAX_INFRASTRUCTURE_LOSSES {
         assert!(matches!(fixture.job("a").state, JobState::Queued { .. }), "loss {loss}");
         fixture.react(|draft| crate::jobs::start(draft, &queued("a", 1), &[node_id(0)]));
         let attempt = fixture.job("a").live_attempt().unwrap();
-        fixture.react(|draft| ended(draft, &attempt, &node_id(0), &lost, Fate::Free));
+        fixture.react(|draft| ended(draft, &attempt, &node_id(0), &lost, NodeDisposition::Release));
     }
     let JobState::Failed { error, exit_code, .. } = fixture.job("a").state else { panic!() };
     assert_eq!((error.code.as_str(), exit_code), ("JobLostTooOften", None));
@@ -317,9 +321,11 @@ fn a_job_that_loses_its_nodes_too_often_fails() {
 #[test]
 fn a_member_that_was_removed_ends_there() {
     let fixture = gang_of(&[0, 1]);
-    let lost = Ending::NodeLost { node: node_id(0), reason: "r".into() };
+    let lost = EndReason::NodeLost { node: node_id(0), reason: "r".into() };
     let remove = |number| {
-        fixture.react(|draft| ended(draft, &attempt(), &node_id(number), &lost, Fate::Removed))
+        fixture.react(|draft| {
+            ended(draft, &attempt(), &node_id(number), &lost, NodeDisposition::Remove)
+        })
     };
     assert_snapshot!(remove(0), @r"
     replace job a: running #1 on n0- n1 (ending NodeLost n0 (r) @60 in 10 s)
@@ -355,8 +361,8 @@ fn a_member_that_was_removed_ends_there() {
 #[test]
 fn an_attempt_that_is_over_frees_its_node_only() {
     let fixture = Fixture::of(manual_cluster(1), vec![], vec![idle(0, NOW)]);
-    assert_snapshot!(member_ended(&fixture, 0, &Ending::Terminated), @"nothing");
+    assert_snapshot!(member_ended(&fixture, 0, &EndReason::Terminated), @"nothing");
     let (other, nodes) = gang("b", &[0]);
     let fixture = Fixture::of(manual_cluster(1), vec![other, job("a", 1)], nodes);
-    assert_snapshot!(member_ended(&fixture, 0, &Ending::Terminated), @"nothing");
+    assert_snapshot!(member_ended(&fixture, 0, &EndReason::Terminated), @"nothing");
 }

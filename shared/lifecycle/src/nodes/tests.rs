@@ -15,7 +15,7 @@ fn busy() -> Fixture {
 }
 
 fn preparing() -> Node {
-    launching(0, "l").launched(machine(0), NOW).unwrap()
+    launching(0, "l").launched(instance(0), NOW).unwrap()
 }
 
 fn struggling() -> Cluster {
@@ -27,12 +27,12 @@ fn struggling() -> Cluster {
 #[test]
 fn a_launching_node_gets_its_instance_once() {
     let fixture = with(launching(0, "l"));
-    let register = || fixture.react(|draft| register(draft, &node_id(0), machine(0)));
+    let register = || fixture.react(|draft| register(draft, &node_id(0), instance(0)));
     assert_snapshot!(register(), @r"
     replace node n0: preparing i-0 by @3660
     put inst i-0
     ");
-    assert_snapshot!(register(), @"refused: a node that is preparing cannot take a machine");
+    assert_snapshot!(register(), @"refused: a node that is preparing cannot take an instance");
 }
 
 #[test]
@@ -40,10 +40,10 @@ fn a_node_is_never_seen_earlier_than_before() {
     let mut node = launching(0, "l");
     node.seen_at = LATER.plus_seconds(5);
     let fixture = with(node);
-    fixture.react(|draft| register(draft, &node_id(0), machine(0)));
+    fixture.react(|draft| register(draft, &node_id(0), instance(0)));
     assert_eq!(fixture.node(0).seen_at, LATER.plus_seconds(5));
     let fixture = with(launching(0, "l"));
-    fixture.react(|draft| register(draft, &node_id(0), machine(0)));
+    fixture.react(|draft| register(draft, &node_id(0), instance(0)));
     assert_eq!(fixture.node(0).seen_at, LATER);
 }
 
@@ -82,10 +82,10 @@ fn a_node_that_failed_is_shown_on_its_cluster() {
 
 #[test]
 fn a_node_leaves_with_or_without_the_end_of_its_job() {
-    let leave = |fixture: &Fixture, reason, ending: Option<&Ending>| {
-        fixture.react(|draft| leave(draft, &node_id(0), reason, ending))
+    let leave = |fixture: &Fixture, reason, end_reason: Option<&EndReason>| {
+        fixture.react(|draft| leave(draft, &node_id(0), reason, end_reason))
     };
-    let displaced = Ending::Displaced { node: node_id(0) };
+    let displaced = EndReason::DeallocatedRequeue { node: node_id(0) };
     let fixture = busy();
     assert_snapshot!(leave(&fixture, LeaveReason::ShrinkWhenDone, None), @r"
     replace node n0: leaving ShrinkWhenDone by @604860 with a#1
@@ -94,12 +94,12 @@ fn a_node_leaves_with_or_without_the_end_of_its_job() {
     log leaving n0 ShrinkWhenDone
     ");
     assert_snapshot!(leave(&fixture, LeaveReason::Shrink, Some(&displaced)), @r"
-    replace job a: running #1 on n0 (ending Displaced n0 @60 in 10 s)
+    replace job a: running #1 on n0 (ending DeallocatedRequeue n0 @60 in 10 s)
     replace node n0: leaving Shrink by @70 with a#1
     hint Autoscaler c
     notify n0
     log leaving n0 Shrink
-    log ending a#1 Displaced n0
+    log ending a#1 DeallocatedRequeue n0
     ");
     assert_snapshot!(leave(&fixture, LeaveReason::TooSlow, Some(&displaced)), @"refused: a node that is leaving cannot leave again");
     assert_snapshot!(leave(&fixture, LeaveReason::Lost, None), @r"
@@ -236,7 +236,7 @@ fn a_removed_node_ends_what_ran_on_it() {
     nodes[0] = nodes[0].clone().leave(LeaveReason::Lost, NOW).unwrap();
     let fixture = Fixture::of(manual_cluster(2), vec![job], nodes);
     assert_snapshot!(fixture.react(|draft| removed(draft, &node_id(0))), @r"
-    replace job a: running #1 on n0- n1 (ending NodeLost n0 (its machine has ended) @60 in 10 s)
+    replace job a: running #1 on n0- n1 (ending NodeLost n0 (its instance has ended) @60 in 10 s)
     remove node n0
     delete inst i-0
     count meter dedicated -1 if CountAtLeast(1)
@@ -247,7 +247,7 @@ fn a_removed_node_ends_what_ran_on_it() {
     log removed n0
     ");
     assert_snapshot!(busy().react(|draft| removed(draft, &node_id(0))), @r"
-    replace job a: queued @60; #1 n0 NodeLost n0 (its machine has ended) @60
+    replace job a: queued @60; #1 n0 NodeLost n0 (its instance has ended) @60
     create queue 1 a
     remove node n0
     delete inst i-0

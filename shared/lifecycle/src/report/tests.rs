@@ -11,7 +11,7 @@ fn with(node: Node) -> Fixture {
 }
 
 fn preparing() -> Node {
-    launching(0, "l").launched(machine(0), NOW).unwrap()
+    launching(0, "l").launched(instance(0), NOW).unwrap()
 }
 
 /// The nodes of these numbers run "a"; the one that reports was heard of just now.
@@ -258,9 +258,9 @@ fn what_a_request_concerns() {
         (running(0, "a"), failed(), (true, true)),
         (running(0, "a"), reports(0, "a", has_ended(End::Stopped)), (true, false)),
     ];
-    for (node, request, (occupant, cluster)) in cases {
-        let expected = Concerned { occupant, cluster };
-        assert_eq!(concerned(&node, &request), expected, "{node:?} {request:?}");
+    for (node, request, (running_job, cluster)) in cases {
+        let expected = AffectedRecords { running_job, cluster };
+        assert_eq!(affected_records(&node, &request), expected, "{node:?} {request:?}");
     }
 }
 
@@ -268,28 +268,28 @@ fn what_a_request_concerns() {
 fn what_is_wanted_of_a_node() {
     let (job, nodes) = gang("a", &[0, 1]);
     let attempt = job.live_attempt().unwrap();
-    let check = |node: &Node, job: Option<&Job>, expected: Wanted| {
-        assert_eq!(wanted(node, job, LATER), expected, "{node:?}");
+    let check = |node: &Node, job: Option<&Job>, expected: DesiredState| {
+        assert_eq!(desired_state(node, job, LATER), expected, "{node:?}");
     };
-    check(&preparing(), None, Wanted::Prepare);
-    check(&launching(0, "l"), None, Wanted::Nothing);
-    check(&idle(0, NOW), None, Wanted::Nothing);
-    check(&preparing().failed(error("A"), NOW).unwrap(), None, Wanted::Nothing);
-    let run = |start| Wanted::Run { attempt: attempt.clone(), start };
+    check(&preparing(), None, DesiredState::Prepare);
+    check(&launching(0, "l"), None, DesiredState::Nothing);
+    check(&idle(0, NOW), None, DesiredState::Nothing);
+    check(&preparing().failed(error("A"), NOW).unwrap(), None, DesiredState::Nothing);
+    let run = |start| DesiredState::Run { attempt: attempt.clone(), start };
     check(&nodes[0], Some(&job), run(false));
-    check(&nodes[0], None, Wanted::Nothing);
+    check(&nodes[0], None, DesiredState::Nothing);
     let mut prepared = job.clone();
     assert!(prepared.member_prepared(&node_id(0)) && prepared.member_prepared(&node_id(1)));
     check(&nodes[0], Some(&prepared), run(true));
     let mut other = job.clone();
     other.uid = uid("b");
-    check(&nodes[0], Some(&other), Wanted::Nothing);
+    check(&nodes[0], Some(&other), DesiredState::Nothing);
 
-    let mut ending = job.clone();
-    ending.end_attempt(Ending::Terminated, 100, NOW);
-    let stop = |grace_seconds| Wanted::Stop { attempt: attempt.clone(), grace_seconds };
-    check(&nodes[0], Some(&ending), stop(40));
-    let late = wanted(&nodes[0], Some(&ending), LATER.plus_seconds(60));
+    let mut end_reason = job.clone();
+    end_reason.end_attempt(EndReason::Terminated, 100, NOW);
+    let stop = |grace_seconds| DesiredState::Stop { attempt: attempt.clone(), grace_seconds };
+    check(&nodes[0], Some(&end_reason), stop(40));
+    let late = desired_state(&nodes[0], Some(&end_reason), LATER.plus_seconds(60));
     assert_eq!(late, stop(0), "no grace is left");
     for reason in [
         LeaveReason::Shrink,
@@ -299,11 +299,11 @@ fn what_is_wanted_of_a_node() {
         LeaveReason::ClusterDeleted,
     ] {
         let leaving = nodes[0].clone().leave(reason, NOW).unwrap();
-        check(&leaving, Some(&ending), stop(40));
-        check(&leaving.released(&attempt, NOW).unwrap(), Some(&ending), Wanted::Leave);
+        check(&leaving, Some(&end_reason), stop(40));
+        check(&leaving.released(&attempt, NOW).unwrap(), Some(&end_reason), DesiredState::Leave);
     }
     let lost = nodes[0].clone().leave(LeaveReason::Lost, NOW).unwrap();
-    check(&lost, Some(&ending), Wanted::Leave);
+    check(&lost, Some(&end_reason), DesiredState::Leave);
 }
 
 #[test]

@@ -56,7 +56,7 @@ fn occupation(fixture: &Fixture) {
         let present = attempt.members.iter().filter(|it| it.progress != MemberProgress::Ended);
         of_jobs.extend(present.map(|member| (member.node.clone(), reference.clone())));
     }
-    let occupied = |node: &model::Node| Some((node.id.clone(), node.occupant()?.clone()));
+    let occupied = |node: &model::Node| Some((node.id.clone(), node.attempt()?.clone()));
     let mut of_nodes: Vec<_> = nodes.iter().filter_map(occupied).collect();
     of_jobs.sort_unstable();
     of_nodes.sort_unstable();

@@ -4,7 +4,7 @@
 use super::{NOW, uid};
 use crate::{Change, Event};
 use model::{
-    Attempt, AttemptPhase, AttemptRef, Backoff, Cluster, Ending, Job, JobState, Lifecycle,
+    Attempt, AttemptPhase, AttemptRef, Backoff, Cluster, EndReason, Job, JobState, Lifecycle,
     MemberProgress, Node, NodeId, NodeState, Operation, OperationState, ResourceError, Timestamp,
 };
 use std::fmt::Debug;
@@ -71,7 +71,7 @@ fn write(write: &Write) -> String {
         (WriteKind::Delete, Condition::Present) => format!("delete {place}, which exists"),
         (WriteKind::Delete, Condition::Unchanged { .. }) => format!("remove {place}"),
         (WriteKind::Add(more), condition) => format!("count {place} {more:+} if {condition:?}"),
-        (WriteKind::Seen(time), _) => format!("seen {place} {}", at(Timestamp(*time))),
+        (WriteKind::SetSeenAt(time), _) => format!("seen {place} {}", at(Timestamp(*time))),
         (kind, condition) => format!("{kind:?} {place} {condition:?}").to_lowercase(),
     }
 }
@@ -109,8 +109,10 @@ fn job(job: &Job) -> String {
         }
     };
     for record in &job.attempts {
-        let end =
-            record.ended.as_ref().map(|end| format!("{} {}", ending(&end.ending), at(end.at)));
+        let end = record
+            .ended
+            .as_ref()
+            .map(|end| format!("{} {}", end_reason(&end.end_reason), at(end.at)));
         text +=
             &format!("; #{} {} {}", record.number, list(&record.nodes), end.unwrap_or_default());
     }
@@ -130,43 +132,42 @@ fn attempt(attempt: &Attempt) -> String {
     let phase = match &attempt.phase {
         AttemptPhase::Preparing => "preparing".to_owned(),
         AttemptPhase::Running => "runs".to_owned(),
-        AttemptPhase::Ending { ending: reason, since, grace_seconds } => {
-            format!("ending {} {} in {grace_seconds} s", ending(reason), at(*since))
+        AttemptPhase::Ending { end_reason: reason, since, grace_seconds } => {
+            format!("ending {} {} in {grace_seconds} s", end_reason(reason), at(*since))
         }
     };
     format!("#{} on {} ({phase})", attempt.number, members.join(" "))
 }
 
-fn ending(ending: &Ending) -> String {
-    match ending {
-        Ending::Exited { exit_code } => format!("Exited {exit_code}"),
-        Ending::PreparationFailed { exit_code } => format!("PreparationFailed {exit_code}"),
-        Ending::NotProvided { error } => format!("NotProvided {}", error.code),
-        Ending::NodeFailed { node, error } => format!("NodeFailed {node} {}", error.code),
-        Ending::WallClockExceeded => "WallClockExceeded".to_owned(),
-        Ending::Terminated => "Terminated".to_owned(),
-        Ending::ClusterDeleted => "ClusterDeleted".to_owned(),
-        Ending::ShrunkAway { node } => format!("ShrunkAway {node}"),
-        Ending::Displaced { node } => format!("Displaced {node}"),
-        Ending::Interrupted { node } => format!("Interrupted {node}"),
-        Ending::NodeLost { node, reason } => format!("NodeLost {node} ({reason})"),
+fn end_reason(end_reason: &EndReason) -> String {
+    match end_reason {
+        EndReason::Exited { exit_code } => format!("Exited {exit_code}"),
+        EndReason::PreparationFailed { exit_code } => format!("PreparationFailed {exit_code}"),
+        EndReason::NotProvided { error } => format!("NotProvided {}", error.code),
+        EndReason::NodeFailed { node, error } => format!("NodeFailed {node} {}", error.code),
+        EndReason::WallClockExceeded => "WallClockExceeded".to_owned(),
+        EndReason::Terminated => "Terminated".to_owned(),
+        EndReason::ClusterDeleted => "ClusterDeleted".to_owned(),
+        EndReason::DeallocatedTerminate { node } => format!("DeallocatedTerminate {node}"),
+        EndReason::DeallocatedRequeue { node } => format!("DeallocatedRequeue {node}"),
+        EndReason::Interrupted { node } => format!("Interrupted {node}"),
+        EndReason::NodeLost { node, reason } => format!("NodeLost {node} ({reason})"),
     }
 }
 
 fn node(node: &Node) -> String {
     let state = match &node.state {
         NodeState::Launching { deadline } => format!("launching by {}", at(*deadline)),
-        NodeState::Preparing { machine, deadline } => {
-            format!("preparing {} by {}", machine.instance, at(*deadline))
+        NodeState::Preparing { instance, deadline } => {
+            format!("preparing {} by {}", instance.id, at(*deadline))
         }
         NodeState::Idle { since, .. } => format!("idle {}", at(*since)),
         NodeState::Running { attempt, since, ends_by, .. } => {
             format!("runs {} {} to {}", run(attempt), at(*since), at(*ends_by))
         }
-        NodeState::Leaving { occupant, reason, deadline, .. } => {
-            let occupant =
-                occupant.as_ref().map_or(String::new(), |it| format!(" with {}", run(it)));
-            format!("leaving {reason:?} by {}{occupant}", at(*deadline))
+        NodeState::Leaving { attempt, reason, deadline, .. } => {
+            let attempt = attempt.as_ref().map_or(String::new(), |it| format!(" with {}", run(it)));
+            format!("leaving {reason:?} by {}{attempt}", at(*deadline))
         }
         NodeState::Unusable { since, error, .. } => {
             format!("unusable {} {}", error_text(error), at(*since))
@@ -219,8 +220,8 @@ fn event(event: &Event) -> String {
         Event::JobStarted { attempt, nodes } => {
             format!("log started {} {}", run(attempt), list(nodes))
         }
-        Event::AttemptEnding { attempt, ending: reason } => {
-            format!("log ending {} {}", run(attempt), ending(reason))
+        Event::AttemptEnding { attempt, end_reason: reason } => {
+            format!("log ending {} {}", run(attempt), end_reason(reason))
         }
         Event::MemberEnded { attempt, node } => format!("log member ended {} {node}", run(attempt)),
         Event::JobEnded { attempt, state } => format!("log attempt ended {} {state}", run(attempt)),

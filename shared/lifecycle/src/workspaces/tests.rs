@@ -12,8 +12,8 @@ fn tags(text: &str) -> Tags {
     Some([("k".to_owned(), text.to_owned())].into())
 }
 
-fn fresh() -> Fresh {
-    Fresh { uid: uid("first"), etag: uid("e") }
+fn fresh() -> NewIds {
+    NewIds { uid: uid("first"), etag: uid("e") }
 }
 
 fn with(create: impl FnOnce(&mut Draft)) -> Fixture {

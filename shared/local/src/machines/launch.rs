@@ -3,7 +3,7 @@
 use super::record::{self, Record};
 use super::{ProcessMachines, end, instance_of};
 use control::ports::{LaunchRequest, PortError};
-use model::{Machine, NodeId, ResourceError};
+use model::{Instance, NodeId, ResourceError};
 use processes::ControlGroup;
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ impl ProcessMachines {
         &self,
         request: &LaunchRequest,
         node: &NodeId,
-    ) -> Result<Option<Machine>, PortError> {
+    ) -> Result<Option<Instance>, PortError> {
         let instance = instance_of(node);
         let record = {
             let mut known = self.known();

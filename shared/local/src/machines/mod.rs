@@ -18,7 +18,7 @@ use launch::quota_reached;
 use model::{ClusterRef, NodeId};
 use processes::{Keeper, KeeperFile, User};
 use record::{Record, State};
-use scheduler::recovery::FoundMachine;
+use scheduler::recovery::FoundInstance;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -144,7 +144,7 @@ impl ProcessMachines {
         let machines = Arc::clone(self);
         if notice_seconds > 0 {
             start::give_notice(&self.options.directory, &record.node, notice_seconds);
-            if let Err(error) = control.interruption(&record.instance, notice_seconds).await {
+            if let Err(error) = control.handle_interruption(&record.instance, notice_seconds).await {
                 // As when EventBridge loses a notice: the agent was notified, too.
                 tracing::warn!(%error, "the interruption notice was lost");
             }
@@ -210,11 +210,11 @@ impl Machines for ProcessMachines {
         Ok(LaunchOutcome { launched, refused })
     }
 
-    async fn find(&self, cluster: &ClusterRef) -> Result<Vec<FoundMachine>, PortError> {
+    async fn find(&self, cluster: &ClusterRef) -> Result<Vec<FoundInstance>, PortError> {
         let known = self.known();
         let of_cluster = known.values().filter(|record| record.cluster == *cluster);
-        let found = |record: &Record| FoundMachine {
-            instance: record.instance.clone(),
+        let found = |record: &Record| FoundInstance {
+            id: record.instance.clone(),
             launch: record.launch.clone(),
             running: !record.has_ended(),
         };

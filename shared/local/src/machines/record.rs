@@ -1,7 +1,7 @@
 //! The record of a machine, in a file beside its root.
 
 use control::ports::LaunchRequest;
-use model::{ClusterRef, LaunchId, Machine, NodeId};
+use model::{ClusterRef, Instance, LaunchId, NodeId};
 use processes::ControlGroup;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -56,8 +56,8 @@ impl Record {
         }
     }
 
-    pub fn machine(&self) -> Machine {
-        Machine { instance: self.instance.clone(), address: self.address.clone() }
+    pub fn machine(&self) -> Instance {
+        Instance { id: self.instance.clone(), address: self.address.clone() }
     }
 
     pub fn has_ended(&self) -> bool {

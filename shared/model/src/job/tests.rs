@@ -66,7 +66,7 @@ fn terminating() -> Job {
 fn ended(exit_code: i32) -> Job {
     let mut job = running();
     let attempt = job.live_attempt().unwrap();
-    job.member_ended(&attempt, &node(), Ending::Exited { exit_code }, LATER).unwrap();
+    job.member_ended(&attempt, &node(), EndReason::Exited { exit_code }, LATER).unwrap();
     job
 }
 
@@ -77,7 +77,7 @@ fn states() -> [Job; 5] {
 
 /// The state that a transition leads to, from each state in turn.
 #[track_caller]
-fn check(transition: impl Fn(&mut Job) -> Result<(), Refused>, expected: [&str; 5]) {
+fn check(transition: impl Fn(&mut Job) -> Result<(), InvalidTransition>, expected: [&str; 5]) {
     let outcome = |mut job: Job| {
         let before = job.clone();
         match transition(&mut job) {
@@ -97,12 +97,12 @@ fn every_state_allows_what_it_should() {
     check(|_| Ok(()), ["queued", "running", "terminating", "succeeded", "failed"]);
     check(|it| it.start(vec![(node(), String::new())], LATER), ["running", "-", "-", "-", "-"]);
     check(|it| it.terminate(None, LATER), ["failed", "terminating", "terminating", "-", "-"]);
-    check(|it| it.abandon(LATER), ["failed", "-", "-", "-", "-"]);
+    check(|it| it.fail_queued(LATER), ["failed", "-", "-", "-", "-"]);
     let first = AttemptRef { job: queued().reference(), number: 1 };
-    let end = |it: &mut Job| it.member_ended(&first, &node(), Ending::WallClockExceeded, LATER);
+    let end = |it: &mut Job| it.member_ended(&first, &node(), EndReason::WallClockExceeded, LATER);
     check(end, ["-", "failed", "failed", "-", "-"]);
     let second = AttemptRef { number: 2, ..first.clone() };
-    check(|it| it.member_ended(&second, &node(), Ending::Terminated, LATER), ["-"; 5]);
+    check(|it| it.member_ended(&second, &node(), EndReason::Terminated, LATER), ["-"; 5]);
 }
 
 #[test]
@@ -136,7 +136,8 @@ fn attempts_are_numbered_in_turn() {
         job.start(vec![(node(), String::new())], NOW).unwrap();
         let attempt = job.live_attempt().unwrap();
         assert_eq!(attempt.number, number);
-        job.member_ended(&attempt, &node(), Ending::Displaced { node: node() }, NOW).unwrap();
+        job.member_ended(&attempt, &node(), EndReason::DeallocatedRequeue { node: node() }, NOW)
+            .unwrap();
         assert_eq!(job.infrastructure_losses(), number);
     }
 }
@@ -177,29 +178,29 @@ fn reasons_to_wait_have_codes() {
 }
 
 /// A job that ran once for each of these endings, as far as it was queued again.
-fn after(max_retries: Option<u32>, endings: &[Ending]) -> Job {
+fn after(max_retries: Option<u32>, endings: &[EndReason]) -> Job {
     let mut job = queued();
     job.spec.max_retries = max_retries;
-    for ending in endings {
+    for end_reason in endings {
         job.start(vec![(node(), String::new())], NOW).expect("it is queued again");
         let attempt = job.live_attempt().unwrap();
-        job.member_ended(&attempt, &node(), ending.clone(), LATER).unwrap();
+        job.member_ended(&attempt, &node(), end_reason.clone(), LATER).unwrap();
     }
     job
 }
 
 #[test]
 fn own_failures_are_tried_again_as_often_as_asked_for() {
-    let failed = || Ending::Exited { exit_code: 3 };
-    let lost = || Ending::Interrupted { node: node() };
+    let failed = || EndReason::Exited { exit_code: 3 };
+    let lost = || EndReason::Interrupted { node: node() };
     for (max_retries, endings, expected) in [
         (None, vec![failed()], "failed"),
         (Some(0), vec![failed()], "failed"),
         (Some(1), vec![failed()], "queued"),
         (Some(1), vec![lost(), lost(), failed()], "queued"),
         (Some(1), vec![failed(), lost(), failed()], "failed"),
-        (Some(1), vec![Ending::WallClockExceeded], "failed"),
-        (Some(1), vec![failed(), Ending::Exited { exit_code: 0 }], "succeeded"),
+        (Some(1), vec![EndReason::WallClockExceeded], "failed"),
+        (Some(1), vec![failed(), EndReason::Exited { exit_code: 0 }], "succeeded"),
     ] {
         assert_eq!(after(max_retries, &endings).state.name(), expected, "{endings:?}");
     }
@@ -207,18 +208,20 @@ fn own_failures_are_tried_again_as_often_as_asked_for() {
 
 #[test]
 fn a_terminated_job_does_not_run_again() {
-    for ending in [Ending::Exited { exit_code: 3 }, Ending::Displaced { node: node() }] {
+    for end_reason in
+        [EndReason::Exited { exit_code: 3 }, EndReason::DeallocatedRequeue { node: node() }]
+    {
         let mut job = terminating();
         job.spec.max_retries = Some(5);
         let attempt = job.live_attempt().unwrap();
-        job.member_ended(&attempt, &node(), ending, LATER).unwrap();
+        job.member_ended(&attempt, &node(), end_reason, LATER).unwrap();
         assert_eq!(job.state.name(), "failed");
     }
 }
 
 #[test]
 fn losses_and_node_failures_are_bounded() {
-    let lost = Ending::NodeLost { node: node(), reason: String::new() };
+    let lost = EndReason::NodeLost { node: node(), reason: String::new() };
     let most = limits::MAX_INFRASTRUCTURE_LOSSES as usize;
     assert_eq!(after(None, &vec![lost.clone(); most]).state.name(), "queued");
     let once_more = after(None, &vec![lost.clone(); most + 1]);
@@ -226,7 +229,7 @@ fn losses_and_node_failures_are_bounded() {
     assert_eq!(error.code, "JobLostTooOften");
 
     let cause = ResourceError::new("DiskFull", "full");
-    let failure = Ending::NodeFailed { node: node(), error: cause.clone() };
+    let failure = EndReason::NodeFailed { node: node(), error: cause.clone() };
     let most = limits::MAX_NODE_FAILURES;
     let mut endings = vec![failure.clone(); most - 1];
     endings.extend(vec![lost.clone(); 5]);
@@ -243,10 +246,10 @@ fn what_the_live_attempt_is_told_reaches_it() {
     gang.start(members.to_vec(), NOW).unwrap();
     assert!(gang.member_prepared(&node()));
     assert!(!gang.member_prepared(&node()));
-    gang.end_attempt(Ending::WallClockExceeded, 1, NOW);
-    assert_eq!(gang.state.attempt().unwrap().ending(), Some(&Ending::WallClockExceeded));
+    gang.end_attempt(EndReason::WallClockExceeded, 1, NOW);
+    assert_eq!(gang.state.attempt().unwrap().end_reason(), Some(&EndReason::WallClockExceeded));
     let mut waiting = queued();
-    waiting.end_attempt(Ending::WallClockExceeded, 1, NOW);
+    waiting.end_attempt(EndReason::WallClockExceeded, 1, NOW);
     assert_eq!(waiting, queued(), "nothing runs");
     assert!(!waiting.member_prepared(&node()));
 }

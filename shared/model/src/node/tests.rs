@@ -6,8 +6,8 @@ use crate::{Account, JobRef, Name, Uid, VmPriority};
 const NOW: Timestamp = Timestamp(1_000);
 const LATER: Timestamp = Timestamp(61_000);
 
-fn machine() -> Machine {
-    Machine { instance: "i".into(), address: "a".into() }
+fn instance() -> Instance {
+    Instance { id: "i".into(), address: "a".into() }
 }
 
 fn attempt(number: u32) -> AttemptRef {
@@ -24,7 +24,7 @@ fn launching() -> Node {
 }
 
 fn preparing() -> Node {
-    launching().launched(machine(), NOW).unwrap()
+    launching().launched(instance(), NOW).unwrap()
 }
 
 fn idle() -> Node {
@@ -50,7 +50,7 @@ fn states() -> [Node; 6] {
 
 /// The state that a transition leads to, from each state in turn.
 #[track_caller]
-fn check(transition: impl Fn(Node) -> Result<Node, Refused>, expected: [&str; 6]) {
+fn check(transition: impl Fn(Node) -> Result<Node, InvalidTransition>, expected: [&str; 6]) {
     let outcome = |node: Node| match transition(node.clone()) {
         Ok(after) => {
             assert_eq!((&after.id, after.version), (&node.id, node.version));
@@ -68,7 +68,7 @@ fn check(transition: impl Fn(Node) -> Result<Node, Refused>, expected: [&str; 6]
 fn every_state_allows_what_it_should() {
     let names = ["launching", "preparing", "idle", "running", "leaving", "unusable"];
     check(Ok, names);
-    check(|it| it.launched(machine(), LATER), ["preparing", "-", "-", "-", "-", "-"]);
+    check(|it| it.launched(instance(), LATER), ["preparing", "-", "-", "-", "-", "-"]);
     check(|it| it.prepared(LATER), ["-", "idle", "-", "-", "-", "-"]);
     let failed = |it: Node| it.failed(ResourceError::new("C", "m"), LATER);
     check(failed, ["-", "unusable", "unusable", "-", "-", "-"]);
@@ -98,8 +98,8 @@ fn a_leaving_node_takes_only_a_more_pressing_reason() {
                 let node = running().leave(first, NOW).unwrap().leave(second, LATER);
                 assert_eq!(node.is_ok(), after > before, "{first:?} then {second:?}");
                 let Ok(node) = node else { continue };
-                assert_eq!(node.occupant(), Some(&attempt(1)), "it keeps what it runs");
-                assert_eq!(node.machine(), Some(&machine()));
+                assert_eq!(node.attempt(), Some(&attempt(1)), "it keeps what it runs");
+                assert_eq!(node.instance(), Some(&instance()));
             }
         }
     }
@@ -107,22 +107,22 @@ fn a_leaving_node_takes_only_a_more_pressing_reason() {
 
 #[test]
 fn what_a_node_has_and_runs() {
-    let machines = states().map(|node| node.machine().is_some());
-    assert_eq!(machines, [false, true, true, true, true, true]);
-    let occupied = states().map(|node| node.occupant().is_some());
+    let instances = states().map(|node| node.instance().is_some());
+    assert_eq!(instances, [false, true, true, true, true, true]);
+    let occupied = states().map(|node| node.attempt().is_some());
     assert_eq!(occupied, [false, false, false, true, true, false]);
     let leaving_now = states().map(|node| node.is_leaving());
     assert_eq!(leaving_now, [false, false, false, false, true, false]);
-    assert_eq!(leaving().released(&attempt(1), NOW).unwrap().occupant(), None);
+    assert_eq!(leaving().released(&attempt(1), NOW).unwrap().attempt(), None);
     let launched = launching().leave(LeaveReason::TooSlow, NOW).unwrap();
-    assert_eq!(launched.machine(), None, "it never had one");
+    assert_eq!(launched.instance(), None, "it never had one");
 }
 
 #[test]
 fn states_have_deadlines() {
     let NodeState::Launching { deadline } = launching().state else { panic!() };
     assert_eq!(deadline, NOW.plus_seconds(limits::LAUNCH_DEADLINE_SECONDS));
-    let node = launching().launched(machine(), LATER).unwrap();
+    let node = launching().launched(instance(), LATER).unwrap();
     assert_eq!((node.created_at, node.seen_at), (NOW, LATER));
     let NodeState::Preparing { deadline, .. } = node.state else { panic!() };
     assert_eq!(deadline, LATER.plus_seconds(limits::PREPARE_DEADLINE_SECONDS));
@@ -148,12 +148,12 @@ fn a_machine_has_a_plain_id_and_an_address() {
     let longest = "i".repeat(limits::MAX_MACHINE_ID_BYTES);
     let address = "1111:2222:3333:4444:5555:6666:100.100.100.100";
     assert_eq!(address.len(), limits::MAX_ADDRESS_BYTES);
-    let machine = Machine { instance: longest.clone(), address: address.into() };
-    assert_eq!(Machine::parse(&longest, address), Some(machine));
+    let instance = Instance { id: longest.clone(), address: address.into() };
+    assert_eq!(Instance::parse(&longest, address), Some(instance));
     for instance in ["", "a/b", "é", "a\"", &format!("{longest}i")] {
-        assert_eq!(Machine::parse(instance, "10.0.0.4"), None, "{instance}");
+        assert_eq!(Instance::parse(instance, "10.0.0.4"), None, "{instance}");
     }
     for address in ["", "host", "10.0.0.4:22", "10.0.0.04", "fe80::1%eth0"] {
-        assert_eq!(Machine::parse("i", address), None, "{address}");
+        assert_eq!(Instance::parse("i", address), None, "{address}");
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{CapacitySettings, CapacitySnapshot, usable};
 use crate::Action;
-use model::{Ending, LeaveReason, Node, NodeDeallocation, NodeState, ScaleSettings, Timestamp};
+use model::{EndReason, LeaveReason, Node, NodeDeallocation, NodeState, ScaleSettings, Timestamp};
 
 pub(super) fn plan(
     snapshot: &CapacitySnapshot,
@@ -70,17 +70,17 @@ fn give_up(mut staying: Vec<&Node>, option: NodeDeallocation, excess: usize) -> 
 }
 
 fn deallocate(node: &Node, option: NodeDeallocation) -> Action {
-    if node.occupant().is_none() {
+    if node.attempt().is_none() {
         return leave(node, LeaveReason::Shrink, None);
     }
     let id = node.id.clone();
     match option {
         NodeDeallocation::WaitForJobCompletion => leave(node, LeaveReason::ShrinkWhenDone, None),
         NodeDeallocation::Requeue => {
-            leave(node, LeaveReason::Shrink, Some(Ending::Displaced { node: id }))
+            leave(node, LeaveReason::Shrink, Some(EndReason::DeallocatedRequeue { node: id }))
         }
         NodeDeallocation::Terminate => {
-            leave(node, LeaveReason::Shrink, Some(Ending::ShrunkAway { node: id }))
+            leave(node, LeaveReason::Shrink, Some(EndReason::DeallocatedTerminate { node: id }))
         }
     }
 }
@@ -89,6 +89,6 @@ fn leaves(action: &Action, node: &Node) -> bool {
     matches!(action, Action::Leave { node: leaving, .. } if *leaving == node.id)
 }
 
-fn leave(node: &Node, reason: LeaveReason, ending: Option<Ending>) -> Action {
-    Action::Leave { node: node.id.clone(), reason, ending }
+fn leave(node: &Node, reason: LeaveReason, end_reason: Option<EndReason>) -> Action {
+    Action::Leave { node: node.id.clone(), reason, end_reason }
 }

@@ -53,11 +53,11 @@ fn a_blocked_cluster_launches_nothing_and_becomes_dormant_without_a_queue() {
 }
 
 fn leave(number: usize, reason: LeaveReason) -> Action {
-    Action::Leave { node: node_id(number), reason, ending: None }
+    Action::Leave { node: node_id(number), reason, end_reason: None }
 }
 
-fn leave_and_end(number: usize, reason: LeaveReason, ending: Ending) -> Action {
-    Action::Leave { node: node_id(number), reason, ending: Some(ending) }
+fn leave_and_end(number: usize, reason: LeaveReason, end_reason: EndReason) -> Action {
+    Action::Leave { node: node_id(number), reason, end_reason: Some(end_reason) }
 }
 
 fn launch(count: u32, planned_nodes: u32) -> Action {
@@ -80,8 +80,8 @@ fn leaving_nodes_still_count_against_the_maximum() {
     let leaving = node(
         0,
         NodeState::Leaving {
-            machine: Some(machine(0)),
-            occupant: None,
+            instance: Some(instance(0)),
+            attempt: None,
             reason: LeaveReason::Shrink,
             deadline: NOW,
         },
@@ -136,7 +136,7 @@ fn a_manual_target_takes_idle_nodes_first_and_requeues_the_youngest_job() {
     let nodes = vec![running(0, "young"), old, idle(2, NOW)];
     let expected = [
         leave(2, LeaveReason::Shrink),
-        leave_and_end(0, LeaveReason::Shrink, Ending::Displaced { node: node_id(0) }),
+        leave_and_end(0, LeaveReason::Shrink, EndReason::DeallocatedRequeue { node: node_id(0) }),
     ];
     check(manual_cluster(1), nodes, &[], &expected);
 }
@@ -188,12 +188,12 @@ fn dormancy_takes_two_passes() {
 #[test]
 fn a_deleted_cluster_ends_its_jobs_then_its_nodes_then_itself() {
     let cluster = deleting(auto_cluster(0, 4));
-    let expected = [leave_and_end(0, LeaveReason::ClusterDeleted, Ending::ClusterDeleted)];
+    let expected = [leave_and_end(0, LeaveReason::ClusterDeleted, EndReason::ClusterDeleted)];
     check(cluster.clone(), vec![running(0, "a")], &[], &expected);
     let leaving = running(0, "a").leave(LeaveReason::ShrinkWhenDone, NOW).unwrap();
     let end = Action::EndAttempt {
-        attempt: leaving.occupant().unwrap().clone(),
-        ending: Ending::ClusterDeleted,
+        attempt: leaving.attempt().unwrap().clone(),
+        end_reason: EndReason::ClusterDeleted,
         grace_seconds: limits::STOP_GRACE_SECONDS,
     };
     check(cluster.clone(), vec![leaving], &[], &[end]);
@@ -287,8 +287,8 @@ fn manual_scaling_keeps_unusable_nodes_until_a_job_waits() {
 fn unusable_nodes_leave_after_the_idle_time() {
     let unusable = || {
         let error = ResourceError::new("A", "a");
-        let machine = machine(0);
-        node(0, NodeState::Unusable { machine, since: NOW, error })
+        let instance = instance(0);
+        node(0, NodeState::Unusable { instance, since: NOW, error })
     };
     check_at(NOW.plus_seconds(IDLE - 1), auto_cluster(1, 1), vec![unusable()], &[], &[]);
     let late = NOW.plus_seconds(IDLE);
@@ -308,7 +308,7 @@ fn nodes_above_the_maximum_leave_in_one_pass_each_once() {
 #[test]
 fn what_serves_least_is_given_up_first() {
     let unusable = idle(0, NOW).failed(ResourceError::new("A", "a"), NOW).unwrap();
-    let preparing = launching(2, "l").launched(machine(2), NOW).unwrap();
+    let preparing = launching(2, "l").launched(instance(2), NOW).unwrap();
     let longest = idle(3, Timestamp(NOW.0 - 1));
     let nodes = || {
         vec![
@@ -340,10 +340,10 @@ proptest::proptest! {
     ) {
         let nodes: Vec<Node> = states.iter().enumerate().map(|(number, (kind, ago))| {
             let since = NOW.plus_seconds(90 - ago);
-            let machine = machine(number);
+            let instance = instance(number);
             match kind {
                 0 => launching(number, "l"),
-                1 => launching(number, "l").launched(machine, since).unwrap(),
+                1 => launching(number, "l").launched(instance, since).unwrap(),
                 2 => idle(number, since),
                 3 => running(number, &format!("j{number}")),
                 4 => idle(number, since).leave(LeaveReason::Shrink, since).unwrap(),

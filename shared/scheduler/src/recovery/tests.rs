@@ -5,19 +5,19 @@ use crate::builders::*;
 
 fn snapshot(nodes: Vec<Node>, jobs: Vec<Job>) -> RecoverySnapshot {
     let found = |node: &Node| {
-        node.machine().map(|machine| FoundMachine {
-            instance: machine.instance.clone(),
+        node.instance().map(|instance| FoundInstance {
+            id: instance.id.clone(),
             launch: node.launch.clone(),
             running: true,
         })
     };
-    let machines = Some(nodes.iter().filter_map(found).collect());
+    let instances = Some(nodes.iter().filter_map(found).collect());
     let listening_since = Timestamp(0);
-    RecoverySnapshot { cluster: manual_cluster(4), nodes, jobs, machines, listening_since }
+    RecoverySnapshot { cluster: manual_cluster(4), nodes, jobs, instances, listening_since }
 }
 
-fn lost(number: usize, ending: Option<Ending>) -> Action {
-    Action::Leave { node: node_id(number), reason: LeaveReason::Lost, ending }
+fn lost(number: usize, end_reason: Option<EndReason>) -> Action {
+    Action::Leave { node: node_id(number), reason: LeaveReason::Lost, end_reason }
 }
 
 #[track_caller]
@@ -35,9 +35,10 @@ fn an_instance_that_ended_takes_its_attempt_along() {
     let (node, job) = busy();
     let mut snapshot = snapshot(vec![node], vec![job]);
     check(&snapshot, 1, &[]);
-    snapshot.machines.as_mut().unwrap()[0].running = false;
-    let ending = Ending::NodeLost { node: node_id(0), reason: "its machine has ended".into() };
-    check(&snapshot, 1, &[lost(0, Some(ending))]);
+    snapshot.instances.as_mut().unwrap()[0].running = false;
+    let end_reason =
+        EndReason::NodeLost { node: node_id(0), reason: "its instance has ended".into() };
+    check(&snapshot, 1, &[lost(0, Some(end_reason))]);
 }
 
 #[test]
@@ -47,9 +48,9 @@ fn a_silent_node_is_kept_while_its_instance_may_run() {
     check(&snapshot, lease_over, &[]);
     check(&snapshot, limits::SILENCE_SECONDS, &[]);
     check(&snapshot, limits::SILENCE_SECONDS + 1, &[lost(0, None)]);
-    snapshot.machines = None;
+    snapshot.instances = None;
     check(&snapshot, lease_over, &[]);
-    snapshot.machines = Some(vec![]);
+    snapshot.instances = Some(vec![]);
     check(&snapshot, limits::LEASE_SECONDS, &[]);
     check(&snapshot, lease_over, &[lost(0, None)]);
 }
@@ -62,20 +63,20 @@ fn many_silent_nodes_are_our_own_outage() {
         node.seen_at = NOW.plus_seconds(lease_over);
     }
     let mut snapshot = snapshot(nodes, vec![]);
-    snapshot.machines = Some(vec![]);
+    snapshot.instances = Some(vec![]);
     check(&snapshot, lease_over, &[lost(0, None), lost(1, None)]);
     snapshot.nodes[2].seen_at = NOW;
     check(&snapshot, lease_over, &[]);
-    let machine = snapshot.nodes[0].machine().unwrap().instance.clone();
+    let instance = snapshot.nodes[0].instance().unwrap().id.clone();
     let launch = snapshot.nodes[0].launch.clone();
-    snapshot.machines = Some(vec![FoundMachine { instance: machine, launch, running: false }]);
+    snapshot.instances = Some(vec![FoundInstance { id: instance, launch, running: false }]);
     check(&snapshot, lease_over, &[lost(0, None)]);
 }
 
 #[test]
 fn no_lease_runs_out_while_nobody_listens() {
     let mut snapshot = snapshot(vec![idle(0, NOW)], vec![]);
-    snapshot.machines = Some(vec![]);
+    snapshot.instances = Some(vec![]);
     let restart = 10 * limits::LEASE_SECONDS;
     snapshot.listening_since = NOW.plus_seconds(restart);
     check(&snapshot, restart + limits::LEASE_SECONDS, &[]);
@@ -90,7 +91,7 @@ fn a_launch_is_asked_for_again_and_given_up_in_the_end() {
     check(&snapshot, RELAUNCH_SECONDS, std::slice::from_ref(&again));
     check(&snapshot, limits::LAUNCH_DEADLINE_SECONDS - 1, &[again]);
     let plan = plan(&snapshot, NOW.plus_seconds(limits::LAUNCH_DEADLINE_SECONDS));
-    let slow = Action::Leave { node: node_id(0), reason: LeaveReason::TooSlow, ending: None };
+    let slow = Action::Leave { node: node_id(0), reason: LeaveReason::TooSlow, end_reason: None };
     assert_eq!(plan[0], slow);
     assert!(
         matches!(&plan[1], Action::RecordFailure { error } if error.code == "NodeLaunchTimeout")
@@ -105,12 +106,12 @@ fn an_attempt_over_its_wall_clock_is_ended_and_then_its_node_given_up() {
     node.seen_at = NOW.plus_seconds(late);
     let mut snapshot = snapshot(vec![node], vec![job]);
     check(&snapshot, late - 1, &[]);
-    let ending = Ending::WallClockExceeded;
+    let end_reason = EndReason::WallClockExceeded;
     let grace_seconds = limits::STOP_GRACE_SECONDS;
     let attempt = snapshot.jobs[0].live_attempt().unwrap();
-    let end = Action::EndAttempt { attempt, ending: ending.clone(), grace_seconds };
+    let end = Action::EndAttempt { attempt, end_reason: end_reason.clone(), grace_seconds };
     check(&snapshot, late, &[end]);
-    snapshot.jobs[0].end_attempt(ending, 10, NOW.plus_seconds(late));
+    snapshot.jobs[0].end_attempt(end_reason, 10, NOW.plus_seconds(late));
     let overdue = late + 10 + limits::STOP_REPORT_SECONDS;
     check(&snapshot, overdue - 1, &[]);
     check(&snapshot, overdue, &[lost(0, None)]);
@@ -120,9 +121,9 @@ fn an_attempt_over_its_wall_clock_is_ended_and_then_its_node_given_up() {
 
 #[test]
 fn an_instance_without_a_node_is_terminated_unless_its_launch_is_in_progress() {
-    let stray = FoundMachine { instance: "i-9".into(), launch: uid("other"), running: true };
+    let stray = FoundInstance { id: "i-9".into(), launch: uid("other"), running: true };
     let mut snapshot = snapshot(vec![], vec![]);
-    snapshot.machines = Some(vec![stray]);
+    snapshot.instances = Some(vec![stray]);
     check(&snapshot, 1, &[Action::TerminateStray { instance: "i-9".into() }]);
     snapshot.nodes = vec![launching(0, "other")];
     check(&snapshot, 1, &[]);
@@ -136,14 +137,14 @@ fn a_node_within_its_lease_does_not_count_as_silent() {
         node.seen_at = NOW.plus_seconds(1);
     }
     let mut snapshot = snapshot(nodes, vec![]);
-    snapshot.machines = Some(vec![]);
+    snapshot.instances = Some(vec![]);
     check(&snapshot, lease_over, &[lost(0, None), lost(1, None)]);
 }
 
 #[test]
 fn a_single_silent_node_is_no_mass() {
     let mut snapshot = snapshot(vec![idle(0, NOW)], vec![]);
-    snapshot.machines = Some(vec![]);
+    snapshot.instances = Some(vec![]);
     check(&snapshot, limits::LEASE_SECONDS + 1, &[lost(0, None)]);
 }
 
@@ -152,14 +153,14 @@ fn a_single_silent_node_is_no_mass() {
 #[test]
 fn an_interrupted_node_is_lost_after_its_notice() {
     let (node, mut job) = busy();
-    job.end_attempt(Ending::Interrupted { node: node_id(0) }, 3600, NOW);
+    job.end_attempt(EndReason::Interrupted { node: node_id(0) }, 3600, NOW);
     let notice = 200;
     let deadline = NOW.plus_seconds(notice);
     let leaving = node.leave(LeaveReason::Interrupted, deadline).unwrap();
     let mut snapshot = snapshot(vec![leaving.clone()], vec![job]);
     let over = notice + limits::STOP_REPORT_SECONDS;
-    let ending = Ending::NodeLost { node: node_id(0), reason: "its notice is over".into() };
-    let lost = [lost(0, Some(ending))];
+    let end_reason = EndReason::NodeLost { node: node_id(0), reason: "its notice is over".into() };
+    let lost = [lost(0, Some(end_reason))];
     check(&snapshot, over - 1, &[]);
     check(&snapshot, over, &lost);
 
@@ -168,7 +169,7 @@ fn an_interrupted_node_is_lost_after_its_notice() {
     check(&snapshot, over, &[]);
     check(&snapshot, over + 1, &lost);
 
-    let attempt = leaving.occupant().unwrap().clone();
+    let attempt = leaving.attempt().unwrap().clone();
     snapshot.nodes = vec![leaving.released(&attempt, NOW).unwrap()];
     check(&snapshot, over + 1, &[]);
 }
@@ -187,14 +188,14 @@ fn a_wall_clock_is_not_held_against_a_node_that_could_not_be_heard() {
 #[test]
 fn only_members_that_have_not_ended_are_overdue() {
     let mut job = running_job("a", &[0, 1, 2], 100);
-    job.end_attempt(Ending::Terminated, 10, NOW);
+    job.end_attempt(EndReason::Terminated, 10, NOW);
     let attempt = job.live_attempt().unwrap();
-    job.member_ended(&attempt, &node_id(0), Ending::Terminated, NOW).unwrap();
+    job.member_ended(&attempt, &node_id(0), EndReason::Terminated, NOW).unwrap();
     let overdue = 10 + limits::STOP_REPORT_SECONDS;
     let mut nodes = vec![idle(0, NOW), running(1, "a"), running(2, "a")];
     nodes[2] = nodes[2].clone().leave(LeaveReason::Lost, NOW).unwrap();
     let mut snapshot = snapshot(nodes, vec![job]);
-    snapshot.machines = None;
+    snapshot.instances = None;
     check(&snapshot, overdue - 1, &[]);
     check(&snapshot, overdue, &[lost(1, None)]);
     snapshot.nodes.remove(1);
@@ -203,29 +204,25 @@ fn only_members_that_have_not_ended_are_overdue() {
 
 #[test]
 fn an_instance_of_another_node_is_not_its_own() {
-    let found = |instance: &str, running| FoundMachine {
-        instance: instance.into(),
-        launch: uid("l"),
-        running,
-    };
+    let found = |id: &str, running| FoundInstance { id: id.into(), launch: uid("l"), running };
     let mut snapshot = snapshot(vec![idle(0, NOW)], vec![]);
-    snapshot.machines = Some(vec![found("i-0", true), found("i-7", true), found("i-8", false)]);
+    snapshot.instances = Some(vec![found("i-0", true), found("i-7", true), found("i-8", false)]);
     check(&snapshot, 1, &[Action::TerminateStray { instance: "i-7".into() }]);
 }
 
 /// A set-up task that ends its machine must not have it replaced at once for ever.
 #[test]
 fn a_node_that_is_lost_while_preparing_counts_as_a_failed_launch_once() {
-    let preparing = launching(0, "l").launched(machine(0), NOW).unwrap();
+    let preparing = launching(0, "l").launched(instance(0), NOW).unwrap();
     let failure = |reason| {
         let error = preparing.lost_while_preparing(reason).unwrap();
         [lost(0, None), Action::RecordFailure { error }]
     };
     let mut snapshot = snapshot(vec![preparing.clone()], vec![]);
     check(&snapshot, 1, &[]);
-    snapshot.machines.as_mut().unwrap()[0].running = false;
-    check(&snapshot, 1, &failure("its machine has ended"));
-    snapshot.machines = Some(vec![]);
+    snapshot.instances.as_mut().unwrap()[0].running = false;
+    check(&snapshot, 1, &failure("its instance has ended"));
+    snapshot.instances = Some(vec![]);
     let lease_over = limits::LEASE_SECONDS + 1;
     check(&snapshot, lease_over, &failure("it was silent for 46 s"));
     snapshot.nodes[0] = preparing.leave(LeaveReason::Lost, NOW).unwrap();

@@ -12,7 +12,7 @@ pub(super) async fn failed_positions_are_all_listed_in_order(fixture: Fixture) {
         fixture.write("there", WriteKind::Delete, Condition::Absent),
         check("c", Condition::Absent),
         fixture.write("d", WriteKind::Add(1), Condition::CountAtLeast(1)),
-        fixture.write("e", WriteKind::Seen(1), Condition::Always),
+        fixture.write("e", WriteKind::SetSeenAt(1), Condition::Always),
         check("f", Condition::Never),
     ];
     let outcome = fixture.try_commit(writes).await;

@@ -83,7 +83,7 @@ pub(super) async fn time_last_seen_never_goes_back(fixture: Fixture) {
     let heartbeats = |task: usize| {
         let time = move |step: usize| ((step * 37 + task * 11) % 100) as i64 + 1;
         let write =
-            |time| fixture.write("node", WriteKind::Seen(time), Condition::SeenBefore(time));
+            |time| fixture.write("node", WriteKind::SetSeenAt(time), Condition::SeenBefore(time));
         (0..100).map(time).map(|time| vec![write(time)]).collect::<Vec<_>>()
     };
     let reader = fixture.clone();

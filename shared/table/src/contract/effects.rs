@@ -13,7 +13,7 @@ fn kinds() -> Vec<WriteKind> {
         WriteKind::Delete,
         WriteKind::Check,
         WriteKind::Add(7),
-        WriteKind::Seen(50),
+        WriteKind::SetSeenAt(50),
     ]
 }
 
@@ -28,7 +28,7 @@ fn expected(stored: Option<(Attributes, Body)>, kind: &WriteKind) -> Option<(Att
             let number = before.count.unwrap_or(0) + more;
             Some((Attributes { count: Some(number), ..before }, body))
         }
-        WriteKind::Seen(time) => {
+        WriteKind::SetSeenAt(time) => {
             stored.map(|(before, body)| (Attributes { seen_at: Some(*time), ..before }, body))
         }
     }
@@ -58,7 +58,8 @@ async fn check(
     for (state, attributes) in states() {
         let context = format!("{kind:?} if {condition:?} on {state}, transaction: {transaction}");
         let exists = attributes.is_some();
-        let holds = holds_in.contains(&state) && (exists || !matches!(kind, WriteKind::Seen(_)));
+        let holds =
+            holds_in.contains(&state) && (exists || !matches!(kind, WriteKind::SetSeenAt(_)));
         let before = attributes.map(|attributes| (attributes, Body::text(BODY)));
         let companion = format!("companion of {state}");
         let mut writes = vec![fixture.write(state, kind.clone(), condition.clone())];
@@ -82,7 +83,7 @@ pub(super) async fn seen_keeps_body_and_version(fixture: Fixture) {
     let attributes = Attributes { uid: Some("u".to_owned()), ..seen(4, 100) };
     fixture.commit(vec![fixture.put("node", attributes.clone(), BODY)]).await;
     let heartbeat =
-        |time| vec![fixture.write("node", WriteKind::Seen(time), Condition::SeenBefore(time))];
+        |time| vec![fixture.write("node", WriteKind::SetSeenAt(time), Condition::SeenBefore(time))];
     for (time, moves) in [(150, true), (150, false), (149, false), (90, false), (151, true)] {
         assert_eq!(fixture.wins(heartbeat(time)).await, moves, "seen at {time}");
     }
@@ -98,7 +99,7 @@ pub(super) async fn put_planned_before_a_heartbeat_conflicts(fixture: Fixture) {
         let kind = WriteKind::Put { attributes: seen(2, seen_at), body: Body::text("2") };
         vec![fixture.write("node", kind, unchanged(seen_at))]
     };
-    let heartbeat = fixture.write("node", WriteKind::Seen(200), Condition::SeenBefore(200));
+    let heartbeat = fixture.write("node", WriteKind::SetSeenAt(200), Condition::SeenBefore(200));
     fixture.commit(vec![heartbeat]).await;
     assert!(!fixture.wins(replace(100)).await, "planned before the heartbeat");
     assert_eq!(fixture.attributes("node").await, seen(1, 200));

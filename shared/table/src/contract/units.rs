@@ -48,7 +48,7 @@ pub(super) async fn larger_of_before_and_after(fixture: Fixture) {
     *attributes = version(1);
     assert_eq!(charged_for(&fixture, vec![large]).await, (0.0, 5.0));
     // An update is charged for the whole item, not for the attribute that it sets.
-    let heartbeat = fixture.write("node", WriteKind::Seen(1), Condition::Present);
+    let heartbeat = fixture.write("node", WriteKind::SetSeenAt(1), Condition::Present);
     assert_eq!(charged_for(&fixture, vec![heartbeat]).await, (0.0, 5.0));
     let smaller = fixture.put_sized("node", 200);
     assert_eq!(charged_for(&fixture, vec![smaller.clone()]).await, (0.0, 5.0));

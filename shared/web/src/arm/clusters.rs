@@ -3,7 +3,7 @@
 use super::Call;
 use axum::response::Response;
 use control::Error;
-use control::operations::Put;
+use control::operations::PutOutcome;
 use model::{Cluster, Name, Node};
 use wire::{NodeCounts, RemoteLogin};
 
@@ -39,8 +39,8 @@ impl Call<'_> {
         let request = wire::parse_cluster_create(&self.body)?;
         self.check_links(request.file_servers().map(|server| &server.names)).await?;
         match self.web.control.clusters.put(&names, &name, &request).await? {
-            Put::Accepted(started) => self.accepted(&started),
-            Put::Unchanged(cluster) => {
+            PutOutcome::Accepted(started) => self.accepted(&started),
+            PutOutcome::Unchanged(cluster) => {
                 let (cluster, counts) = self.web.control.clusters.with_counts(*cluster).await?;
                 self.cluster_body(&cluster, &counts)
             }
@@ -71,9 +71,9 @@ impl Call<'_> {
     }
 }
 
-/// Listed as soon as the machine exists.
+/// Listed as soon as the instance exists.
 pub(crate) fn login(node: &Node) -> Option<RemoteLogin> {
-    let machine = node.machine()?;
-    let ip_address = machine.address.clone();
+    let instance = node.instance()?;
+    let ip_address = instance.address.clone();
     Some(RemoteLogin { node_id: node.id.clone(), ip_address, port: SSH_PORT })
 }

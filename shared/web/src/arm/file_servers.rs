@@ -3,7 +3,7 @@
 use super::Call;
 use axum::response::Response;
 use control::Error;
-use control::operations::Put;
+use control::operations::PutOutcome;
 use model::{FileServer, Name};
 
 impl Call<'_> {
@@ -30,8 +30,8 @@ impl Call<'_> {
         let (names, name) = (self.route.workspace()?, self.file_server_name()?);
         let spec = wire::parse_file_server_create(&self.body)?;
         match self.web.control.file_servers.put(&names, &name, &spec).await? {
-            Put::Accepted(started) => self.accepted(&started),
-            Put::Unchanged(server) => self.file_server_body(&server),
+            PutOutcome::Accepted(started) => self.accepted(&started),
+            PutOutcome::Unchanged(server) => self.file_server_body(&server),
         }
     }
 

@@ -4,7 +4,7 @@ use super::{Call, clusters};
 use crate::files::Links;
 use axum::response::{IntoResponse, Response};
 use control::Error;
-use control::operations::Put;
+use control::operations::PutOutcome;
 use http::StatusCode;
 use model::{Job, Name, limits};
 
@@ -34,8 +34,8 @@ impl Call<'_> {
         let servers = request.file_servers().map(|server| &server.names);
         self.check_links(servers.chain([&request.cluster.names])).await?;
         match self.web.control.jobs.put(&path, &name, &request).await? {
-            Put::Accepted(started) => self.accepted(&started),
-            Put::Unchanged(job) => self.job_body(&job).await,
+            PutOutcome::Accepted(started) => self.accepted(&started),
+            PutOutcome::Unchanged(job) => self.job_body(&job).await,
         }
     }
 

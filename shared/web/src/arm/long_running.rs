@@ -5,7 +5,7 @@ use super::Call;
 use crate::answer;
 use axum::response::{IntoResponse, Response};
 use control::Error;
-use control::operations::Started;
+use control::operations::StartedOperation;
 use http::header::{HeaderName, HeaderValue, LOCATION, RETRY_AFTER};
 use http::{HeaderMap, StatusCode};
 use model::{Operation, OperationState, limits};
@@ -17,10 +17,10 @@ const ASYNC_OPERATION: HeaderName = HeaderName::from_static("azure-asyncoperatio
 
 impl Call<'_> {
     /// 202, with both URLs absolute: the SDK ignores others.
-    pub(crate) fn accepted(&self, started: &Started) -> Result<Response, Error> {
+    pub(crate) fn accepted(&self, started: &StartedOperation) -> Result<Response, Error> {
         let subscription = self.route.subscription()?;
         let url = |kind: &str| {
-            let Started { operation, location, completed } = started;
+            let StartedOperation { operation, location, completed } = started;
             let completed = completed.iter().map(|text| format!("&{COMPLETED}={text}"));
             let url = format!(
                 "{}/subscriptions/{subscription}/providers/Microsoft.BatchAI/locations/{location}/{kind}/{operation}?api-version={}{}",
@@ -43,7 +43,7 @@ impl Call<'_> {
     }
 
     /// 202 for a deletion that was started, 204 when there was nothing.
-    pub(crate) fn deleted(&self, started: Option<Started>) -> Result<Response, Error> {
+    pub(crate) fn deleted(&self, started: Option<StartedOperation>) -> Result<Response, Error> {
         match started {
             Some(started) => self.accepted(&started),
             None => self.no_content(),

@@ -24,7 +24,7 @@ use http::header::{CONTENT_LENGTH, ETAG, HOST, HeaderValue, LAST_MODIFIED};
 use http::{HeaderMap, Method, StatusCode};
 use http_body_util::LengthLimitError;
 use model::{Principal, Role, Scope, Timestamp, Uid, WorkspaceNames, limits};
-use operation::{Needs, Operation};
+use operation::{Operation, RequiredAccess};
 use route::Route;
 use serde::Serialize;
 use std::error::Error as _;
@@ -68,7 +68,7 @@ async fn handle_or_fail(web: &Web, request: Request) -> Result<Response, Failure
     let route = Route::find(&parts.method, path)?;
     let query: Vec<(String, String)> = axum::extract::Query::try_from_uri(&parts.uri)
         .map(|axum::extract::Query(pairs)| pairs)
-        .map_err(|_| Error::bad_request("InvalidQuery", "The query cannot be read"))?;
+        .map_err(|_| Error::invalid("InvalidQuery", "The query cannot be read"))?;
     check_api_version(path, &query)?;
     let body = read_body(body).await?;
     let base = base_url(&parts.headers, web.behind_proxy);
@@ -84,7 +84,7 @@ async fn read_body(body: Body) -> Result<Bytes, Failure> {
         let too_large = error.source().is_some_and(|cause| cause.is::<LengthLimitError>());
         match too_large {
             true => Failure::BodyTooLarge,
-            false => Error::bad_request("InvalidRequestContent", "The body is incomplete").into(),
+            false => Error::invalid("InvalidRequestContent", "The body is incomplete").into(),
         }
     })
 }
@@ -114,7 +114,7 @@ fn check_api_version(path: &str, query: &[(String, String)]) -> Result<(), Error
     match given {
         Some((_, version)) if version == wire::API_VERSION => Ok(()),
         Some((_, version)) if !batch_ai && is_api_version(version) => Ok(()),
-        Some((_, version)) => Err(Error::bad_request(
+        Some((_, version)) => Err(Error::invalid(
             "InvalidApiVersionParameter",
             format!(
                 "The api-version '{}' is not supported; use {}",
@@ -122,7 +122,7 @@ fn check_api_version(path: &str, query: &[(String, String)]) -> Result<(), Error
                 wire::API_VERSION
             ),
         )),
-        None => Err(Error::bad_request(
+        None => Err(Error::invalid(
             "MissingApiVersionParameter",
             format!("The query parameter api-version={} is required", wire::API_VERSION),
         )),
@@ -226,18 +226,18 @@ impl Call<'_> {
     /// Against the one table of operations.
     async fn check_role(&self) -> Result<(), Error> {
         let row = self.route.row;
-        let (role, scope) = match row.needs {
-            Needs::Token => return Ok(()),
-            Needs::Service => match &self.principal {
+        let (role, scope) = match row.requires {
+            RequiredAccess::Token => return Ok(()),
+            RequiredAccess::Service => match &self.principal {
                 Principal::Service => return Ok(()),
                 Principal::Known(_) => {
-                    return Err(Error::forbidden(
+                    return Err(Error::denied(
                         AUTHORIZATION_FAILED,
                         format!("{} takes the service's own token", row.id),
                     ));
                 }
             },
-            Needs::Role(role) => (role, self.route.scope()?),
+            RequiredAccess::Role(role) => (role, self.route.scope()?),
         };
         if self.web.control.roles.may(&self.principal, role, &scope).await? {
             return Ok(());
@@ -248,7 +248,7 @@ impl Call<'_> {
             role.name(),
             wire::ids::scope_id(&scope)
         );
-        Err(Error::forbidden(AUTHORIZATION_FAILED, message))
+        Err(Error::denied(AUTHORIZATION_FAILED, message))
     }
 
     /// What a body refers to in other workspaces takes the role there too, or a reference would
@@ -266,7 +266,7 @@ impl Call<'_> {
                     wire::ids::scope_id(&scope),
                     Role::Contributor.name()
                 );
-                return Err(Error::forbidden("LinkedAuthorizationFailed", message));
+                return Err(Error::denied("LinkedAuthorizationFailed", message));
             }
         }
         Ok(())

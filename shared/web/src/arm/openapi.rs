@@ -1,7 +1,7 @@
 //! `/openapi.json`: the API as an OpenAPI 3.1 document, made of the table of operations and of the
 //! schemas that `wire` derives from its parsers and bodies.
 
-use super::operation::{Needs, OPERATIONS, Operation, Row};
+use super::operation::{OPERATIONS, Operation, OperationRow, RequiredAccess};
 use axum::response::{IntoResponse, Response};
 use http::header::CONTENT_TYPE;
 use model::{Name, Role, limits};
@@ -54,7 +54,7 @@ pub fn openapi() -> Value {
     })
 }
 
-fn operation(row: &Row) -> Value {
+fn operation(row: &OperationRow) -> Value {
     let mut operation = json!({
         "operationId": row.id,
         "description": needs(row),
@@ -118,11 +118,11 @@ fn example(request: &str) -> Option<Value> {
     })
 }
 
-fn needs(row: &Row) -> String {
-    match row.needs {
-        Needs::Role(role) => format!("Takes the role {}.", role.name()),
-        Needs::Token => "Takes any token.".to_owned(),
-        Needs::Service => "Takes the service's own token.".to_owned(),
+fn needs(row: &OperationRow) -> String {
+    match row.requires {
+        RequiredAccess::Role(role) => format!("Takes the role {}.", role.name()),
+        RequiredAccess::Token => "Takes any token.".to_owned(),
+        RequiredAccess::Service => "Takes the service's own token.".to_owned(),
     }
 }
 
@@ -145,7 +145,7 @@ fn path_parameter(name: &str) -> Value {
     json!({ "name": name, "in": "path", "required": true, "schema": schema })
 }
 
-fn query_parameters(row: &Row) -> Vec<Value> {
+fn query_parameters(row: &OperationRow) -> Vec<Value> {
     let optional =
         |name: &str, schema: Value| json!({ "name": name, "in": "query", "schema": schema });
     let text = || json!({ "type": "string" });
@@ -187,9 +187,9 @@ fn query_parameters(row: &Row) -> Vec<Value> {
     parameters
 }
 
-fn responses(row: &Row) -> Value {
+fn responses(row: &OperationRow) -> Value {
     let mut responses = Map::new();
-    for (status, body) in row.answers {
+    for (status, body) in row.responses {
         let mut response = json!({ "description": success(*status) });
         if let Some(name) = body {
             response["content"] = json!({ "application/json": { "schema": reference(name) } });

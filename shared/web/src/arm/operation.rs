@@ -9,7 +9,7 @@ use model::Role;
 
 /// What a caller must have to use an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Needs {
+pub enum RequiredAccess {
     /// This role, in a scope that covers the path's.
     Role(Role),
     /// Any valid token: the response contains no resources, or is found only by an id that cannot
@@ -21,24 +21,24 @@ pub enum Needs {
 
 /// A row of the table.
 #[derive(Debug)]
-pub struct Row {
+pub struct OperationRow {
     pub operation: Operation,
     /// As the swagger has it.
     pub id: &'static str,
     pub method: Method,
     pub path: &'static str,
-    pub needs: Needs,
+    pub requires: RequiredAccess,
     /// The component of the OpenAPI document that describes the body of the request.
     pub request: Option<&'static str>,
     /// Statuses of success, each with the component that describes the body of the response.
-    pub answers: &'static [(u16, Option<&'static str>)],
+    pub responses: &'static [(u16, Option<&'static str>)],
     /// Whether it is a list with pages.
     pub paged: bool,
 }
 
-const READ: Needs = Needs::Role(Role::Reader);
-const WRITE: Needs = Needs::Role(Role::Contributor);
-const GRANT: Needs = Needs::Role(Role::Owner);
+const READ: RequiredAccess = RequiredAccess::Role(Role::Reader);
+const WRITE: RequiredAccess = RequiredAccess::Role(Role::Contributor);
+const GRANT: RequiredAccess = RequiredAccess::Role(Role::Owner);
 
 macro_rules! operations {
     ($($operation:ident $id:literal $method:ident $path:expr, $needs:expr,
@@ -46,14 +46,14 @@ macro_rules! operations {
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub enum Operation { $($operation),* }
 
-        pub static OPERATIONS: &[Row] = &[$(Row {
+        pub static OPERATIONS: &[OperationRow] = &[$(OperationRow {
             operation: Operation::$operation,
             id: $id,
             method: Method::$method,
             path: $path,
-            needs: $needs,
+            requires: $needs,
             request: $request,
-            answers: &[$(($status, $body)),*],
+            responses: &[$(($status, $body)),*],
             paged: operations!(@paged $($paged)?),
         }),*];
     };
@@ -84,17 +84,17 @@ macro_rules! workspace {
 }
 
 operations! {
-    ProviderOperations "Operations_List" GET "/providers/Microsoft.BatchAI/operations", Needs::Token,
+    ProviderOperations "Operations_List" GET "/providers/Microsoft.BatchAI/operations", RequiredAccess::Token,
         None => [(200, Some("OperationListResult"))];
     UsagesList "Usages_List"
         GET subscription!("/providers/Microsoft.BatchAI/locations/{location}/usages"), READ,
         None => [(200, Some("UsageListResult"))];
     PollResult "OperationResults_Get"
         GET subscription!("/providers/Microsoft.BatchAI/locations/{location}/operationresults/{operationId}"),
-        Needs::Token, None => [(200, Some("OperationResult"))];
+        RequiredAccess::Token, None => [(200, Some("OperationResult"))];
     PollStatus "OperationStatuses_Get"
         GET subscription!("/providers/Microsoft.BatchAI/locations/{location}/operationstatuses/{operationId}"),
-        Needs::Token, None => [(202, None), (204, None)];
+        RequiredAccess::Token, None => [(202, None), (204, None)];
 
     WorkspacesList "Workspaces_List"
         GET subscription!("/providers/Microsoft.BatchAI/workspaces"), READ,
@@ -166,18 +166,18 @@ operations! {
         POST workspace!("/experiments/{experimentName}/jobs/{jobName}/terminate"), WRITE,
         None => [(200, None), (202, None)];
 
-    TenantsList "Tenants_List" GET "/tenants", Needs::Token,
+    TenantsList "Tenants_List" GET "/tenants", RequiredAccess::Token,
         None => [(200, Some("TenantIdDescriptionListResult"))];
-    SubscriptionsList "Subscriptions_List" GET "/subscriptions", Needs::Token,
+    SubscriptionsList "Subscriptions_List" GET "/subscriptions", RequiredAccess::Token,
         None => [(200, Some("SubscriptionListResult"))];
-    SubscriptionsGet "Subscriptions_Get" GET subscription!(""), Needs::Token,
+    SubscriptionsGet "Subscriptions_Get" GET subscription!(""), RequiredAccess::Token,
         None => [(200, Some("Subscription"))];
-    ProvidersList "Providers_List" GET subscription!("/providers"), Needs::Token,
+    ProvidersList "Providers_List" GET subscription!("/providers"), RequiredAccess::Token,
         None => [(200, Some("ProviderListResult"))];
-    ProvidersGet "Providers_Get" GET subscription!("/providers/{providerNamespace}"), Needs::Token,
+    ProvidersGet "Providers_Get" GET subscription!("/providers/{providerNamespace}"), RequiredAccess::Token,
         None => [(200, Some("Provider"))];
     ProvidersRegister "Providers_Register"
-        POST subscription!("/providers/{providerNamespace}/register"), Needs::Token,
+        POST subscription!("/providers/{providerNamespace}/register"), RequiredAccess::Token,
         None => [(200, Some("Provider"))];
     GroupsList "ResourceGroups_List" GET subscription!("/resourceGroups"), READ,
         None => [(200, Some("ResourceGroupListResult"))] paged;
@@ -192,7 +192,7 @@ operations! {
     GroupsGet "ResourceGroups_Get" GET group!(""), READ,
         None => [(200, Some("ResourceGroup"))];
     GroupDeletion "ResourceGroups_DeletionStatus"
-        GET subscription!("/operationresults/{operationId}"), Needs::Token,
+        GET subscription!("/operationresults/{operationId}"), RequiredAccess::Token,
         None => [(200, None), (202, None)];
 
     RoleDefinitionsOfSubscription "RoleDefinitions_List"
@@ -238,11 +238,11 @@ operations! {
         DELETE workspace!("/providers/Microsoft.Authorization/roleAssignments/{roleAssignmentName}"),
         GRANT, None => [(200, Some("RoleAssignment")), (204, None)];
 
-    TokensList "Tokens_List" GET "/local/v1/tokens", Needs::Service,
+    TokensList "Tokens_List" GET "/local/v1/tokens", RequiredAccess::Service,
         None => [(200, Some("TokenListResult"))];
-    TokensCreate "Tokens_Create" POST "/local/v1/tokens", Needs::Service,
+    TokensCreate "Tokens_Create" POST "/local/v1/tokens", RequiredAccess::Service,
         Some("TokenCreateParameters") => [(201, Some("NewToken"))];
-    TokensRevoke "Tokens_Revoke" DELETE "/local/v1/tokens/{tokenName}", Needs::Service,
+    TokensRevoke "Tokens_Revoke" DELETE "/local/v1/tokens/{tokenName}", RequiredAccess::Service,
         None => [(204, None)];
 }
 
@@ -259,7 +259,7 @@ mod tests {
             assert!(ids.insert(row.id), "{}", row.id);
             let place = format!("{} {}", row.method, row.path.to_ascii_lowercase());
             assert!(places.insert(place), "{} {}", row.method, row.path);
-            assert!(!row.answers.is_empty(), "{}", row.id);
+            assert!(!row.responses.is_empty(), "{}", row.id);
         }
     }
 
@@ -268,12 +268,12 @@ mod tests {
     fn writes_take_more_than_reading() {
         for row in OPERATIONS {
             let reads = row.method == Method::GET || row.method == Method::HEAD;
-            match row.needs {
-                Needs::Role(role) => assert_eq!(reads, role == Role::Reader, "{}", row.id),
-                Needs::Token => {
+            match row.requires {
+                RequiredAccess::Role(role) => assert_eq!(reads, role == Role::Reader, "{}", row.id),
+                RequiredAccess::Token => {
                     assert!(reads || row.operation == Operation::ProvidersRegister, "{}", row.id)
                 }
-                Needs::Service => {}
+                RequiredAccess::Service => {}
             }
         }
     }

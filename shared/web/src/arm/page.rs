@@ -23,7 +23,7 @@ impl Call<'_> {
         let given = self.query.iter().find(|(name, _)| name.eq_ignore_ascii_case(SKIP_TOKEN));
         let Some((_, token)) = given else { return Ok(None) };
         let invalid = || {
-            Error::bad_request(
+            Error::invalid(
                 "InvalidSkipToken",
                 "The continuation token does not belong to this list; start the list again",
             )
@@ -32,7 +32,9 @@ impl Call<'_> {
         let position = URL_SAFE_NO_PAD.decode(position).map_err(|_| invalid())?;
         let position = String::from_utf8(position).map_err(|_| invalid())?;
         let signed = self.web.control.context.keys.sign_page(&self.list_name(), &position);
-        control::keys::same(&signed, signature).then_some(Some(position)).ok_or_else(invalid)
+        control::keys::constant_time_eq(&signed, signature)
+            .then_some(Some(position))
+            .ok_or_else(invalid)
     }
 
     pub(crate) fn page<T: Serialize>(

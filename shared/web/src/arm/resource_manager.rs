@@ -3,7 +3,7 @@
 use super::Call;
 use axum::response::{IntoResponse, Response};
 use control::resource_groups::PutGroup;
-use control::{ApiError, Error, Kind};
+use control::{ApiError, ApiErrorKind, Error};
 use http::StatusCode;
 use http::header::{HeaderValue, LOCATION, RETRY_AFTER};
 use model::{OperationState, limits};
@@ -22,7 +22,7 @@ impl Call<'_> {
         let found = providers.find(|it| it.namespace.eq_ignore_ascii_case(name.as_str()));
         let missing = || {
             let message = format!("The resource provider {name} does not exist here");
-            ApiError::new(Kind::NotFound, "InvalidResourceNamespace", message)
+            ApiError::new(ApiErrorKind::NotFound, "InvalidResourceNamespace", message)
         };
         self.ok(&found.ok_or_else(missing)?)
     }

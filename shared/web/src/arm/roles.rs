@@ -31,7 +31,7 @@ impl Call<'_> {
                     found.retain(|it: &RoleAssignment| it.scope.covers(&scope));
                 }
                 None => {
-                    return Err(Error::bad_request(
+                    return Err(Error::invalid(
                         "UnsupportedFilter",
                         "The $filter must be atScope(), principalId eq '{id}' or assignedTo('{id}')",
                     ));

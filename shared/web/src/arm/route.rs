@@ -1,10 +1,10 @@
 //! From method and path to an operation and the names in its path. Literal segments are matched
 //! without regard to case (docs/contract.md, "Names and ids").
 
-use super::operation::{OPERATIONS, Row};
+use super::operation::{OPERATIONS, OperationRow};
 use crate::Failure;
 use control::jobs::ExperimentPath;
-use control::{ApiError, Error, Kind};
+use control::{ApiError, ApiErrorKind, Error};
 use http::Method;
 use model::{Name, Scope, Uid, WorkspaceNames};
 use wire::names::{resource_group_name, resource_name, subscription_id};
@@ -12,7 +12,7 @@ use wire::names::{resource_group_name, resource_name, subscription_id};
 /// What a request means.
 #[derive(Debug)]
 pub(crate) struct Route<'a> {
-    pub row: &'static Row,
+    pub row: &'static OperationRow,
     path: &'a str,
 }
 
@@ -89,7 +89,7 @@ impl<'a> Route<'a> {
 
     pub(crate) fn role_assignment_id(&self) -> Result<Uid, Error> {
         Uid::parse(self.required("roleAssignmentName")?).ok_or_else(|| {
-            Error::bad_request(
+            Error::invalid(
                 "InvalidRoleAssignmentId",
                 "The name of a role assignment must be a UUID that its creator chose",
             )
@@ -125,7 +125,7 @@ fn segments(path: &str) -> impl Iterator<Item = &str> {
 
 pub(crate) fn not_found(path: &str) -> Error {
     let message = format!("There is nothing at '{}'; check the path", path.escape_debug());
-    ApiError::new(Kind::NotFound, "ResourceNotFound", message).into()
+    ApiError::new(ApiErrorKind::NotFound, "ResourceNotFound", message).into()
 }
 
 fn violations<T>(outcome: Result<T, wire::Violation>) -> Result<T, Error> {

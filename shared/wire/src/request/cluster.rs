@@ -1,8 +1,8 @@
 //! Creating and scaling clusters (docs/contract.md, "Clusters").
 
-use super::environment::{self, PlainSecret};
+use super::environment::{self, SecretVariableInput};
 use super::mounts::{self, MountsRequest};
-use super::secret::GivenSecret;
+use super::secret::SecretInput;
 use super::{account, container, extensions, scale};
 use crate::read::{self, Fields};
 use crate::{FileServerId, ImageReference, Violations, rules};
@@ -24,7 +24,7 @@ pub struct ClusterRequest {
     pub user_account: UserAccount,
     pub setup_task: Option<SetupTaskRequest>,
     pub mounts: Option<MountsRequest>,
-    pub performance_counters: Option<PerformanceCounters<GivenSecret>>,
+    pub performance_counters: Option<PerformanceCounters<SecretInput>>,
     pub subnet_id: Option<String>,
     pub extensions: ClusterExtensions,
 }
@@ -42,7 +42,7 @@ pub struct ClusterUpdate {
 pub struct SetupTaskRequest {
     pub command_line: String,
     pub environment: Vec<EnvironmentVariable>,
-    pub secrets: Vec<PlainSecret>,
+    pub secrets: Vec<SecretVariableInput>,
     pub std_out_err_path_prefix: String,
 }
 
@@ -98,7 +98,7 @@ pub(crate) fn cluster(body: &Fields<'_>) -> Option<ClusterRequest> {
 struct NodeSetup {
     task: Option<SetupTaskRequest>,
     mounts: Option<MountsRequest>,
-    performance_counters: Option<PerformanceCounters<GivenSecret>>,
+    performance_counters: Option<PerformanceCounters<SecretInput>>,
 }
 
 fn node_setup(setup: &Fields<'_>) -> Option<NodeSetup> {

@@ -1,6 +1,6 @@
 //! `containerSettings` of jobs and `performanceCountersSettings` of clusters.
 
-use super::secret::{self, GivenSecret};
+use super::secret::{self, SecretInput};
 use crate::read::{Fields, Place};
 use crate::{patterns, rules};
 use model::{
@@ -8,7 +8,7 @@ use model::{
 };
 
 /// Reads the field `containerSettings`; `None` if it is absent or invalid, which is in the report.
-pub(super) fn container_settings(job: &Fields<'_>) -> Option<ContainerSettings<GivenSecret>> {
+pub(super) fn container_settings(job: &Fields<'_>) -> Option<ContainerSettings<SecretInput>> {
     let settings = job.optional("containerSettings")?.object()?;
     let registry = settings.required("imageSourceRegistry").and_then(|place| registry(&place));
     let shm_size = settings
@@ -17,7 +17,7 @@ pub(super) fn container_settings(job: &Fields<'_>) -> Option<ContainerSettings<G
     Some(ContainerSettings { image_source_registry: registry?, shm_size })
 }
 
-fn registry(place: &Place<'_>) -> Option<ImageSourceRegistry<GivenSecret>> {
+fn registry(place: &Place<'_>) -> Option<ImageSourceRegistry<SecretInput>> {
     let registry = place.object()?;
     let server_url = registry
         .optional("serverUrl")
@@ -28,7 +28,7 @@ fn registry(place: &Place<'_>) -> Option<ImageSourceRegistry<GivenSecret>> {
     Some(ImageSourceRegistry { server_url, image: image?, credentials })
 }
 
-fn credentials(place: &Place<'_>) -> Option<RegistryCredentials<GivenSecret>> {
+fn credentials(place: &Place<'_>) -> Option<RegistryCredentials<SecretInput>> {
     let credentials = place.object()?;
     let username = credentials.required("username").and_then(|place| rules::non_empty(&place));
     let reference = "passwordSecretReference";
@@ -39,7 +39,7 @@ fn credentials(place: &Place<'_>) -> Option<RegistryCredentials<GivenSecret>> {
 /// Reads the field `performanceCountersSettings`.
 pub(super) fn performance_counters(
     node_setup: &Fields<'_>,
-) -> Option<PerformanceCounters<GivenSecret>> {
+) -> Option<PerformanceCounters<SecretInput>> {
     let settings = node_setup.optional("performanceCountersSettings")?.object()?;
     let insights = settings.required("appInsightsReference")?.object()?;
     let component = insights.required("component").and_then(|place| rules::resource_id(&place));
@@ -56,7 +56,7 @@ pub(super) fn performance_counters(
 
 /// Whether a stored job has the same container, its password aside.
 pub(super) fn same_container(
-    requested: Option<&ContainerSettings<GivenSecret>>,
+    requested: Option<&ContainerSettings<SecretInput>>,
     stored: Option<&ContainerSettings>,
 ) -> bool {
     let (requested, stored) = match (requested, stored) {
@@ -77,7 +77,7 @@ pub(super) fn same_container(
 
 /// Whether a stored cluster reports to the same component, the key aside.
 pub(super) fn same_counters(
-    requested: Option<&PerformanceCounters<GivenSecret>>,
+    requested: Option<&PerformanceCounters<SecretInput>>,
     stored: Option<&PerformanceCounters>,
 ) -> bool {
     match (requested, stored) {

@@ -1,6 +1,6 @@
 //! `environmentVariables` and `secrets` of setup tasks and jobs.
 
-use super::secret::{self, GivenSecret};
+use super::secret::{self, SecretInput};
 use crate::read::{Fields, Place};
 use crate::{patterns, rules};
 use model::{EnvironmentVariable, SecretVariable, limits};
@@ -8,15 +8,15 @@ use std::collections::HashSet;
 
 /// An environment variable whose value is secret, as it was sent. Its `Debug` shows no value.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PlainSecret {
+pub struct SecretVariableInput {
     pub name: String,
-    pub value: GivenSecret,
+    pub value: SecretInput,
 }
 
 /// Both lists; `None` where the body has no such list.
 pub(super) struct Environment {
     pub variables: Option<Vec<EnvironmentVariable>>,
-    pub secrets: Option<Vec<PlainSecret>>,
+    pub secrets: Option<Vec<SecretVariableInput>>,
 }
 
 /// Reads both lists of a setup task or a job. They share one set of names and one limit of size,
@@ -38,8 +38,8 @@ pub(super) fn environment(owner: &Fields<'_>) -> Environment {
     }
     for (place, secret) in secrets.iter().flatten() {
         match &secret.value {
-            GivenSecret::Value(value) => add(place, &secret.name, value.len()),
-            GivenSecret::Reference(_) => add(place, &secret.name, 0),
+            SecretInput::Value(value) => add(place, &secret.name, value.len()),
+            SecretInput::Reference(_) => add(place, &secret.name, 0),
         }
     }
     if bytes > limits::MAX_ENVIRONMENT_BYTES {
@@ -75,10 +75,10 @@ fn variable(fields: &Fields<'_>) -> Option<EnvironmentVariable> {
     Some(EnvironmentVariable { name: name?, value: value? })
 }
 
-fn secret(fields: &Fields<'_>) -> Option<PlainSecret> {
+fn secret(fields: &Fields<'_>) -> Option<SecretVariableInput> {
     let name = variable_name(fields);
     let value = secret::either(fields, "value", "valueSecretReference", rules::text);
-    Some(PlainSecret { name: name?, value: value? })
+    Some(SecretVariableInput { name: name?, value: value? })
 }
 
 fn variable_name(fields: &Fields<'_>) -> Option<String> {
@@ -86,18 +86,20 @@ fn variable_name(fields: &Fields<'_>) -> Option<String> {
 }
 
 pub(super) fn kept(
-    secrets: Vec<PlainSecret>,
+    secrets: Vec<SecretVariableInput>,
     seal: &mut impl FnMut(&str) -> String,
 ) -> Vec<SecretVariable> {
-    let kept =
-        |secret: PlainSecret| SecretVariable { value: secret.value.kept(seal), name: secret.name };
+    let kept = |secret: SecretVariableInput| SecretVariable {
+        value: secret.value.kept(seal),
+        name: secret.name,
+    };
     secrets.into_iter().map(kept).collect()
 }
 
 /// Whether a stored list has the same secrets: names and references are compared, sealed values
 /// cannot be.
-pub(super) fn same_secrets(requested: &[PlainSecret], stored: &[SecretVariable]) -> bool {
-    let same = |(requested, stored): (&PlainSecret, &SecretVariable)| {
+pub(super) fn same_secrets(requested: &[SecretVariableInput], stored: &[SecretVariable]) -> bool {
+    let same = |(requested, stored): (&SecretVariableInput, &SecretVariable)| {
         requested.name == stored.name && requested.value.is_same_as(&stored.value)
     };
     requested.len() == stored.len() && requested.iter().zip(stored).all(same)

@@ -1,8 +1,8 @@
 //! Creating jobs (docs/contract.md, "Jobs").
 
-use super::environment::{self, PlainSecret};
+use super::environment::{self, SecretVariableInput};
 use super::mounts::{self, MountsRequest};
-use super::secret::GivenSecret;
+use super::secret::SecretInput;
 use super::{container, extensions, toolkit};
 use crate::read::{self, Fields, Place};
 use crate::{ClusterId, FileServerId, Violation, Violations, codes, patterns, rules};
@@ -24,7 +24,7 @@ pub struct JobRequest {
     pub cluster: ClusterId,
     pub priority: Priority,
     pub node_count: u32,
-    pub container: Option<ContainerSettings<GivenSecret>>,
+    pub container: Option<ContainerSettings<SecretInput>>,
     pub toolkit: Toolkit,
     pub preparation: Option<String>,
     pub std_out_err_path_prefix: String,
@@ -32,7 +32,7 @@ pub struct JobRequest {
     pub input_directories: Option<Vec<InputDirectory>>,
     pub output_directories: Option<Vec<OutputDirectory>>,
     pub environment: Option<Vec<EnvironmentVariable>>,
-    pub secrets: Option<Vec<PlainSecret>>,
+    pub secrets: Option<Vec<SecretVariableInput>>,
     pub max_wall_clock_seconds: u64,
     pub max_retries: Option<u32>,
 }

@@ -35,10 +35,10 @@ pub use arm::{
 pub use cluster::{
     ClusterRequest, ClusterUpdate, SetupTaskRequest, parse_cluster_create, parse_cluster_update,
 };
-pub use environment::PlainSecret;
+pub use environment::SecretVariableInput;
 pub use file_server::{is_same_file_server, parse_file_server_create};
 pub use job::{JobRequest, parse_job_create};
 pub use mounts::{FileServerMountRequest, MountsRequest};
 pub use query::{OutputFilesQuery, parse_max_results, parse_output_files_query};
-pub use secret::GivenSecret;
+pub use secret::SecretInput;
 pub use workspace::{WorkspaceCreate, parse_workspace_create, parse_workspace_update};

@@ -1,6 +1,6 @@
 //! `mountVolumes` of clusters and jobs (docs/contract.md, "Mounts").
 
-use super::secret::{self, GivenSecret};
+use super::secret::{self, SecretInput};
 use crate::patterns::{self, Pattern};
 use crate::read::{Fields, Place};
 use crate::{FileServerId, Violation, Violations, codes, paths, rules};
@@ -12,8 +12,8 @@ use std::collections::HashSet;
 /// Mounts as they were sent, with the file servers not yet looked up.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MountsRequest {
-    pub azure_file_shares: Vec<AzureFileShare<GivenSecret>>,
-    pub azure_blob_file_systems: Vec<AzureBlobFileSystem<GivenSecret>>,
+    pub azure_file_shares: Vec<AzureFileShare<SecretInput>>,
+    pub azure_blob_file_systems: Vec<AzureBlobFileSystem<SecretInput>>,
     pub file_servers: Vec<FileServerMountRequest>,
     pub unmanaged_file_systems: Vec<UnmanagedMount>,
     /// Path of the mounts in the body, for violations that are found later.
@@ -80,7 +80,7 @@ fn list<'a, T>(
     volumes.optional(kind).map(|place| rules::list_of(&place, read)).unwrap_or_default()
 }
 
-fn azure_file_share(mount: &Fields<'_>) -> Option<AzureFileShare<GivenSecret>> {
+fn azure_file_share(mount: &Fields<'_>) -> Option<AzureFileShare<SecretInput>> {
     let account_name = required(mount, "accountName", &patterns::STORAGE_ACCOUNT);
     let azure_file_url = required(mount, "azureFileUrl", &patterns::FILE_SHARE_URL);
     let credentials = credentials(mount);
@@ -97,7 +97,7 @@ fn azure_file_share(mount: &Fields<'_>) -> Option<AzureFileShare<GivenSecret>> {
     })
 }
 
-fn azure_blob_file_system(mount: &Fields<'_>) -> Option<AzureBlobFileSystem<GivenSecret>> {
+fn azure_blob_file_system(mount: &Fields<'_>) -> Option<AzureBlobFileSystem<SecretInput>> {
     let account_name = required(mount, "accountName", &patterns::STORAGE_ACCOUNT);
     let container_name = required(mount, "containerName", &patterns::STORAGE_CONTAINER);
     let credentials = credentials(mount);
@@ -116,7 +116,7 @@ fn required(mount: &Fields<'_>, name: &str, pattern: &Pattern) -> Option<String>
     rules::matching(&mount.required(name)?, &[pattern])
 }
 
-fn credentials(mount: &Fields<'_>) -> Option<GivenSecret> {
+fn credentials(mount: &Fields<'_>) -> Option<SecretInput> {
     let credentials = mount.required("credentials")?.object()?;
     secret::either(&credentials, "accountKey", "accountKeySecretReference", rules::non_empty)
 }
@@ -201,7 +201,7 @@ impl MountsRequest {
         if let Some(violations) = Violations::collected(missing) {
             return Err(violations);
         }
-        let mut kept = |secret: GivenSecret| secret.kept(seal);
+        let mut kept = |secret: SecretInput| secret.kept(seal);
         let shares = self.azure_file_shares.into_iter();
         let containers = self.azure_blob_file_systems.into_iter();
         Ok(MountVolumes {

@@ -8,12 +8,12 @@ use std::fmt;
 
 /// A secret as it was sent. Its `Debug` shows no value.
 #[derive(Clone, PartialEq, Eq)]
-pub enum GivenSecret {
+pub enum SecretInput {
     Value(String),
     Reference(KeyVaultSecretReference),
 }
 
-impl fmt::Debug for GivenSecret {
+impl fmt::Debug for SecretInput {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Value(_) => formatter.write_str("Value"),
@@ -22,7 +22,7 @@ impl fmt::Debug for GivenSecret {
     }
 }
 
-impl GivenSecret {
+impl SecretInput {
     /// The form in which the service keeps it. `seal` encrypts.
     pub(super) fn kept(self, seal: &mut impl FnMut(&str) -> String) -> SecretValue {
         match self {
@@ -50,15 +50,15 @@ pub(super) fn either(
     value: &str,
     reference: &str,
     read: impl Fn(&Place<'_>) -> Option<String>,
-) -> Option<GivenSecret> {
+) -> Option<SecretInput> {
     rules::either(owner, value, reference);
     let value = owner.optional(value).map(|place| {
         place.describe(|| json!({ "writeOnly": true }));
-        read(&place).map(GivenSecret::Value)
+        read(&place).map(SecretInput::Value)
     });
     let reference = owner.optional(reference).map(|place| key_vault(&place));
     match reference {
-        Some(reference) => reference.map(GivenSecret::Reference),
+        Some(reference) => reference.map(SecretInput::Reference),
         None => value?,
     }
 }

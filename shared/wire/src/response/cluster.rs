@@ -97,11 +97,11 @@ impl NodeCounts {
         let states = &mut counts.states;
         for node in nodes {
             match &node.state {
-                NodeState::Launching { .. } | NodeState::Leaving { machine: None, .. } => {}
+                NodeState::Launching { .. } | NodeState::Leaving { instance: None, .. } => {}
                 NodeState::Preparing { .. } => states.preparing_node_count += 1,
                 NodeState::Idle { .. } => states.idle_node_count += 1,
                 NodeState::Running { .. } => states.running_node_count += 1,
-                NodeState::Leaving { machine: Some(_), .. } => states.leaving_node_count += 1,
+                NodeState::Leaving { instance: Some(_), .. } => states.leaving_node_count += 1,
                 NodeState::Unusable { error, .. } => {
                     states.unusable_node_count += 1;
                     if !counts.errors.contains(error) {
@@ -178,7 +178,7 @@ fn setup_task(task: &SetupTask) -> SetupTaskBody {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fixtures::{self, at, machine, node, pretty, uid};
+    use crate::fixtures::{self, at, instance, node, pretty, uid};
     use model::{
         AppInsights, AzureBlobFileSystem, AzureFileShare, EnvironmentVariable, LeaveReason,
         Lifecycle, MountVolumes, SecretVariable, UnmanagedMount,
@@ -289,7 +289,7 @@ mod tests {
         )];
         let error = ResourceError::new("SetupTaskFailed", "The setup task failed")
             .with_detail("exitCode", "1");
-        let unusable = NodeState::Unusable { machine: machine(), since: at(3), error };
+        let unusable = NodeState::Unusable { instance: instance(), since: at(3), error };
         let nodes = [node(1, unusable.clone()), node(2, unusable)];
         insta::assert_snapshot!(pretty(&cluster(&full, &NodeCounts::of(&nodes))), @r#"
         {
@@ -419,19 +419,19 @@ mod tests {
 
     #[test]
     fn nodes_count_from_the_moment_they_have_a_machine() {
-        let leaving = |machine| NodeState::Leaving {
-            machine,
-            occupant: None,
+        let leaving = |instance| NodeState::Leaving {
+            instance: instance,
+            attempt: None,
             reason: LeaveReason::Shrink,
             deadline: at(9),
         };
         let nodes = [
             node(1, NodeState::Launching { deadline: at(9) }),
-            node(2, NodeState::Preparing { machine: machine(), deadline: at(9) }),
-            node(3, NodeState::Idle { machine: machine(), since: at(1) }),
-            node(4, NodeState::Idle { machine: machine(), since: at(1) }),
+            node(2, NodeState::Preparing { instance: instance(), deadline: at(9) }),
+            node(3, NodeState::Idle { instance: instance(), since: at(1) }),
+            node(4, NodeState::Idle { instance: instance(), since: at(1) }),
             node(5, leaving(None)),
-            node(6, leaving(Some(machine()))),
+            node(6, leaving(Some(instance()))),
         ];
         let counts = NodeCounts::of(&nodes).states;
         let expected = NodeStateCounts {

@@ -5,9 +5,9 @@ use super::mounts::MountVolumesBody;
 use super::parts::{self, BatchAiError, Resource, SecretName};
 use crate::ids;
 use model::{
-    AttemptRecord, ContainerSettings, Ending, EnvironmentVariable, InputDirectory, Job, JobState,
-    KeyVaultSecretReference, NodeId, OutputDirectory, Priority, ResourceId, SecretValue, Timestamp,
-    Toolkit, Waiting, time,
+    AttemptRecord, ContainerSettings, EndReason, EnvironmentVariable, InputDirectory, Job,
+    JobState, KeyVaultSecretReference, NodeId, OutputDirectory, Priority, ResourceId, SecretValue,
+    Timestamp, Toolkit, Waiting, time,
 };
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -231,28 +231,28 @@ fn attempt(record: &AttemptRecord) -> AttemptView {
         nodes: record.nodes.clone(),
         start_time: record.started_at,
         end_time: record.ended.as_ref().map(|end| end.at),
-        result: record.ended.as_ref().map(|end| result(&end.ending)),
+        result: record.ended.as_ref().map(|end| result(&end.end_reason)),
     }
 }
 
 /// How an attempt ended, in a few words.
-fn result(ending: &Ending) -> String {
-    match ending {
-        Ending::Exited { exit_code } => format!("exited with code {exit_code}"),
-        Ending::PreparationFailed { exit_code } => {
+fn result(end_reason: &EndReason) -> String {
+    match end_reason {
+        EndReason::Exited { exit_code } => format!("exited with code {exit_code}"),
+        EndReason::PreparationFailed { exit_code } => {
             format!("job preparation exited with code {exit_code}")
         }
-        Ending::NotProvided { error } => format!("the node was not ready: {}", error.message),
-        Ending::NodeFailed { node, error } => format!("node {node} failed: {}", error.message),
-        Ending::WallClockExceeded => "ran longer than maxWallClockTime".to_owned(),
-        Ending::Terminated => "terminated by the user".to_owned(),
-        Ending::ClusterDeleted => "the cluster was deleted".to_owned(),
-        Ending::ShrunkAway { node } => {
+        EndReason::NotProvided { error } => format!("the node was not ready: {}", error.message),
+        EndReason::NodeFailed { node, error } => format!("node {node} failed: {}", error.message),
+        EndReason::WallClockExceeded => "ran longer than maxWallClockTime".to_owned(),
+        EndReason::Terminated => "terminated by the user".to_owned(),
+        EndReason::ClusterDeleted => "the cluster was deleted".to_owned(),
+        EndReason::DeallocatedTerminate { node } => {
             format!("the cluster gave up node {node}; the job was not put back into the queue")
         }
-        Ending::Displaced { node } => format!("the cluster gave up node {node}"),
-        Ending::Interrupted { node } => format!("node {node} was taken away"),
-        Ending::NodeLost { node, reason } => format!("node {node} was lost: {reason}"),
+        EndReason::DeallocatedRequeue { node } => format!("the cluster gave up node {node}"),
+        EndReason::Interrupted { node } => format!("node {node} was taken away"),
+        EndReason::NodeLost { node, reason } => format!("node {node} was lost: {reason}"),
     }
 }
 

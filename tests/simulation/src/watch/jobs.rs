@@ -2,7 +2,7 @@
 
 use super::{Checked, ClusterView, Kept, Moment, Queued, Touched, Watch, ensure, replace};
 use model::{
-    AttemptRecord, Ending, Job, JobState, MemberProgress, OperationState, Verdict, limits,
+    AttemptRecord, EndReason, Job, JobState, MemberProgress, OperationState, Outcome, limits,
 };
 use protocol::End;
 use std::collections::BTreeSet;
@@ -103,7 +103,7 @@ impl Watch {
         let reference = attempt.reference(&job.reference());
         for member in &attempt.members {
             let node = self.nodes.get(member.node.as_str());
-            let occupied = node.is_some_and(|it| it.occupant() == Some(&reference));
+            let occupied = node.is_some_and(|it| it.attempt() == Some(&reference));
             let ended = member.progress == MemberProgress::Ended;
             ensure(occupied != ended, || {
                 format!("member {} of {name} #{number}: ended {ended}, {node:?}", member.node)
@@ -198,17 +198,17 @@ impl Watch {
         }
         let Some(end) = &record.ended else { return Err(format!("{name} #{number} has no end")) };
         let truth = moment.oracle.truth(job.uid.as_str(), number);
-        match &end.ending {
-            Ending::Exited { exit_code } | Ending::PreparationFailed { exit_code } => {
+        match &end.end_reason {
+            EndReason::Exited { exit_code } | EndReason::PreparationFailed { exit_code } => {
                 let given = truth.and_then(|it| it.exit_code);
                 ensure(given == Some(*exit_code), || {
                     format!(
                         "{name} #{number} is recorded as {:?}, its process gave {given:?}",
-                        end.ending
+                        end.end_reason
                     )
                 })?;
             }
-            Ending::WallClockExceeded if self.limits.one_clock && self.limits.no_pauses => {
+            EndReason::WallClockExceeded if self.limits.one_clock && self.limits.no_pauses => {
                 let began = self.started.get(&(job.uid.to_string(), number));
                 let ran = began.map_or(0, |began| moment.now - began);
                 let exceeded = truth.is_some_and(|it| it.exceeded);
@@ -217,11 +217,11 @@ impl Watch {
                 ensure(exceeded || ran >= limit, || {
                     format!("{name} #{number} ran {ran} ms of {limit} and exceeded its wall clock")
                 })?;
-                self.check_not_overruled(job, record, &end.ending, moment)?;
+                self.check_not_overruled(job, record, &end.end_reason, moment)?;
             }
-            _ => self.check_not_overruled(job, record, &end.ending, moment)?,
+            _ => self.check_not_overruled(job, record, &end.end_reason, moment)?,
         }
-        self.check_verdict(old, job, &end.ending)
+        self.check_outcome(old, job, &end.end_reason)
     }
 
     /// What ended by itself, and whose report arrived, is recorded as that.
@@ -229,7 +229,7 @@ impl Watch {
         &self,
         job: &Job,
         record: &AttemptRecord,
-        ending: &Ending,
+        end_reason: &EndReason,
         moment: &Moment<'_>,
     ) -> Checked {
         let Some(truth) = moment.oracle.truth(job.uid.as_str(), record.number) else {
@@ -242,36 +242,39 @@ impl Watch {
         });
         ensure(own.is_none(), || {
             format!(
-                "{} #{} exited with {own:?} by itself, but is recorded as {ending:?}",
+                "{} #{} exited with {own:?} by itself, but is recorded as {end_reason:?}",
                 job.names.job, record.number
             )
         })
     }
 
     /// Losses return to the queue and use up no retries; own failures are retried as asked for.
-    fn check_verdict(&self, old: &Job, job: &Job, ending: &Ending) -> Checked {
+    fn check_outcome(&self, old: &Job, job: &Job, end_reason: &EndReason) -> Checked {
         let name = &job.names.job;
         let terminating = matches!(old.state, JobState::Terminating { .. });
         let ends = job.attempts.iter().filter_map(|record| record.ended.as_ref());
-        let own = ends.filter(|end| end.ending.is_own_failure()).count();
+        let own = ends.filter(|end| end.end_reason.is_user_failure()).count();
         let tries = job.spec.max_retries.unwrap_or_default() as usize + 1;
         ensure(own < tries || (own == tries && job.state.is_final()), || {
             format!("{name} failed {own} times by itself, with {tries} tries")
         })?;
         let queued = matches!(job.state, JobState::Queued { .. });
-        let expected = match ending.verdict() {
-            Verdict::Succeeded => matches!(job.state, JobState::Succeeded { .. }),
+        let expected = match end_reason.outcome() {
+            Outcome::Succeeded => matches!(job.state, JobState::Succeeded { .. }),
             _ if terminating => matches!(job.state, JobState::Failed { .. }),
-            Verdict::Requeue { .. } => queued || self.may_give_up(job),
-            Verdict::Failed { .. } if ending.is_own_failure() && own < tries => queued,
-            Verdict::Failed { .. } => matches!(job.state, JobState::Failed { .. }),
+            Outcome::Requeue { .. } => queued || self.may_give_up(job),
+            Outcome::Failed { .. } if end_reason.is_user_failure() && own < tries => queued,
+            Outcome::Failed { .. } => matches!(job.state, JobState::Failed { .. }),
         };
-        ensure(expected, || format!("{name} ended with {ending:?} and is {:?}", job.state))
+        ensure(expected, || format!("{name} ended with {end_reason:?} and is {:?}", job.state))
     }
 
     fn may_give_up(&self, job: &Job) -> bool {
         let node_failed = |record: &&AttemptRecord| {
-            record.ended.as_ref().is_some_and(|end| matches!(end.ending, Ending::NodeFailed { .. }))
+            record
+                .ended
+                .as_ref()
+                .is_some_and(|end| matches!(end.end_reason, EndReason::NodeFailed { .. }))
         };
         let node_failures = job.attempts.iter().filter(node_failed).count();
         node_failures >= limits::MAX_NODE_FAILURES
@@ -299,7 +302,7 @@ impl Watch {
         let busy = self
             .nodes
             .values()
-            .find(|it| it.occupant().is_some_and(|attempt| attempt.job.uid.as_str() == uid));
+            .find(|it| it.attempt().is_some_and(|attempt| attempt.job.uid.as_str() == uid));
         ensure(busy.is_none(), || format!("job {} is gone, but occupies {busy:?}", old.names.job))?;
         self.operations_have_ended(old)?;
         ensure(self.asked.deletes_job(&old.names), || {

@@ -160,7 +160,7 @@ impl Watch {
         let mut touched = Vec::with_capacity(writes.len());
         for write in writes {
             match &write.kind {
-                WriteKind::Check | WriteKind::Seen(_) => {}
+                WriteKind::Check | WriteKind::SetSeenAt(_) => {}
                 WriteKind::Add(more) => {
                     let key = (write.key.pk.clone(), write.key.sk.clone());
                     *self.counters.entry(key.clone()).or_default() += more;

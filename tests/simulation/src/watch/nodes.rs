@@ -87,13 +87,13 @@ impl Watch {
         ensure(idle == marked, || {
             format!("node {id} is {} but marked idle: {marked}", node.state.name())
         })?;
-        if let Some(machine) = node.machine() {
-            let owner = self.owners.get(&machine.instance);
+        if let Some(machine) = node.instance() {
+            let owner = self.owners.get(&machine.id);
             ensure(owner.is_some_and(|it| it.node == node.id), || {
-                format!("instance {} of node {id} has the owner {owner:?}", machine.instance)
+                format!("instance {} of node {id} has the owner {owner:?}", machine.id)
             })?;
         }
-        if let Some(attempt) = node.occupant() {
+        if let Some(attempt) = node.attempt() {
             let job = self.jobs.get(attempt.job.uid.as_str());
             let member = job.and_then(|job| job.attempt(attempt)?.member(&node.id));
             let runs = member.is_some_and(|it| it.progress != MemberProgress::Ended);
@@ -142,11 +142,11 @@ impl Watch {
     /// A node is lost only when its instance has ended, when it was silent for its lease, when its
     /// attempt is ending (perhaps overdue), or when it is being interrupted.
     fn check_loss(&self, node: &Node, moment: &Moment<'_>) -> Checked {
-        let Some(machine) = node.machine() else { return Ok(()) };
-        let Some(instance) = moment.cloud.get(&machine.instance) else { return Ok(()) };
+        let Some(machine) = node.instance() else { return Ok(()) };
+        let Some(instance) = moment.cloud.get(&machine.id) else { return Ok(()) };
         let silent = moment.now - instance.heard_at;
         let lease = limits::LEASE_SECONDS as i64 * 1000 - SLACK_MILLIS;
-        let ending = node.occupant().is_some_and(|attempt| {
+        let ending = node.attempt().is_some_and(|attempt| {
             let job = self.jobs.get(attempt.job.uid.as_str());
             job.and_then(|job| job.attempt(attempt)).is_some_and(|it| it.is_ending())
         });
@@ -164,18 +164,18 @@ impl Watch {
         let marked = self.clusters.values().any(|view| view.idle.contains_key(id));
         ensure(!marked, || format!("node {id} is gone but marked idle"))?;
         let Some(old) = old else { return Ok(()) };
-        if let Some(attempt) = old.occupant() {
+        if let Some(attempt) = old.attempt() {
             let job = self.jobs.get(attempt.job.uid.as_str());
             let member = job.and_then(|job| job.attempt(attempt)?.member(&old.id));
             ensure(member.is_none_or(|it| it.progress == MemberProgress::Ended), || {
                 format!("node {id} is gone, but {attempt:?} is live on it")
             })?;
         }
-        let Some(machine) = old.machine() else { return Ok(()) };
-        ensure(!self.owners.contains_key(&machine.instance), || {
-            format!("node {id} is gone, but still owns {}", machine.instance)
+        let Some(machine) = old.instance() else { return Ok(()) };
+        ensure(!self.owners.contains_key(&machine.id), || {
+            format!("node {id} is gone, but still owns {}", machine.id)
         })?;
-        let running = moment.cloud.get(&machine.instance).is_some_and(|it| it.running);
-        ensure(!running, || format!("node {id} is gone, but {} runs", machine.instance))
+        let running = moment.cloud.get(&machine.id).is_some_and(|it| it.running);
+        ensure(!running, || format!("node {id} is gone, but {} runs", machine.id))
     }
 }

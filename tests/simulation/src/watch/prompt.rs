@@ -21,7 +21,7 @@ impl Watch {
         let name = &cluster.name;
         let nodes = || view.nodes.iter().filter_map(|id| self.nodes.get(id)).map(|it| &**it);
         let free_to_go =
-            |it: &&Node| it.is_leaving() && it.occupant().is_none() && it.removal.is_clear();
+            |it: &&Node| it.is_leaving() && it.attempt().is_none() && it.removal.is_clear();
         if let Some(node) = nodes().find(free_to_go) {
             return Some(format!("node {} of {name} could be removed", node.id));
         }

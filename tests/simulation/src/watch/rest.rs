@@ -50,15 +50,14 @@ impl Watch {
     fn instances_unrest(&self, cloud: &Cloud) -> Option<String> {
         for (number, instance) in cloud.running() {
             let owner = self.nodes.get(instance.node.as_str());
-            let owned =
-                owner.and_then(|it| it.machine()).is_some_and(|it| it.instance == instance.name);
+            let owned = owner.and_then(|it| it.instance()).is_some_and(|it| it.id == instance.name);
             if !owned {
                 return Some(format!("i-{number} runs without an owner"));
             }
         }
         for (name, owner) in &self.owners {
             let node = self.nodes.get(owner.node.as_str());
-            if node.and_then(|it| it.machine()).is_none_or(|it| it.instance != *name) {
+            if node.and_then(|it| it.instance()).is_none_or(|it| it.id != *name) {
                 return Some(format!("{name} is owned by {}, which has it not", owner.node));
             }
         }

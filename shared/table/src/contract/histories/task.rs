@@ -100,7 +100,7 @@ impl Task {
             7 | 8 => (WriteKind::Add(1), Condition::CountAtMost(self.rng.random_range(0..4))),
             _ => {
                 let time = self.rng.random_range(1..100);
-                (WriteKind::Seen(time), Condition::SeenBefore(time))
+                (WriteKind::SetSeenAt(time), Condition::SeenBefore(time))
             }
         };
         Write { key: self.key(item), kind, condition }

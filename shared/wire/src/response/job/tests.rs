@@ -11,13 +11,13 @@ fn node_id(number: u8) -> NodeId {
     NodeId::new(&uid(number), true)
 }
 
-fn record(number: u32, node: u8, ending: Option<Ending>) -> AttemptRecord {
+fn record(number: u32, node: u8, end_reason: Option<EndReason>) -> AttemptRecord {
     let start = u64::from(number) * 100;
     AttemptRecord {
         number,
         nodes: vec![node_id(node)],
         started_at: at(start),
-        ended: ending.map(|ending| AttemptEnd { at: at(start + 50), ending }),
+        ended: end_reason.map(|end_reason| AttemptEnd { at: at(start + 50), end_reason }),
     }
 }
 
@@ -108,8 +108,8 @@ fn a_failed_job_that_has_everything() {
         communication_backend: Some(CommunicationBackend::Gloo),
     });
     full.attempts = vec![
-        record(1, 1, Some(Ending::Interrupted { node: node_id(1) })),
-        record(2, 2, Some(Ending::Exited { exit_code: 1 })),
+        record(1, 1, Some(EndReason::Interrupted { node: node_id(1) })),
+        record(2, 2, Some(EndReason::Exited { exit_code: 1 })),
     ];
     full.state = JobState::Failed {
         started_at: at(200),
@@ -235,11 +235,11 @@ fn a_failed_job_that_has_everything() {
 #[test]
 fn execution_info_in_every_state() {
     let (started_at, ended_at) = (at(0), at(2));
-    let failed = |ending: Ending| match ending.verdict() {
-        model::Verdict::Failed { exit_code, error } => {
+    let failed = |end_reason: EndReason| match end_reason.outcome() {
+        model::Outcome::Failed { exit_code, error } => {
             JobState::Failed { started_at, ended_at, exit_code, error }
         }
-        verdict => panic!("{verdict:?}"),
+        outcome => panic!("{outcome:?}"),
     };
     let states = [
         JobState::Queued { since: at(0) },
@@ -250,8 +250,8 @@ fn execution_info_in_every_state() {
             operation: Some(uid(3)),
         },
         JobState::Succeeded { started_at, ended_at },
-        failed(Ending::Exited { exit_code: 3 }),
-        failed(Ending::Terminated),
+        failed(EndReason::Exited { exit_code: 3 }),
+        failed(EndReason::Terminated),
     ];
     let info = |state| {
         let properties = job(&Job { state, ..fixtures::job() }, None).properties;

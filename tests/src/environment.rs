@@ -5,8 +5,8 @@ use crate::fleet::machines::FakeMachines;
 use async_trait::async_trait;
 use control::directories::DiskDirectories;
 use control::keys::Keys;
-use control::listening::Listening;
 use control::ports::{Clock, Hints, Ids, PortError};
+use control::uptime::Uptime;
 use control::{Context, Control, Function, Parts, Settings, schedule};
 use model::{NodeId, Quota, Target, Timestamp, Uid};
 use rand::rngs::StdRng;
@@ -49,20 +49,20 @@ impl Ids for SeededIds {
 
 /// Hints that wait until the test delivers or loses them.
 #[derive(Default)]
-pub struct HeldHints {
-    pub waiting: Mutex<BTreeSet<(Function, Target)>>,
+pub struct PendingHints {
+    pub pending: Mutex<BTreeSet<(Function, Target)>>,
 }
 
-impl HeldHints {
+impl PendingHints {
     pub fn clear(&self) {
-        self.waiting.lock().expect("nobody panics while holding it").clear();
+        self.pending.lock().expect("nobody panics while holding it").clear();
     }
 }
 
 #[async_trait]
-impl Hints for HeldHints {
+impl Hints for PendingHints {
     async fn send(&self, function: Function, target: &Target) -> Result<(), PortError> {
-        let mut waiting = self.waiting.lock().expect("nobody panics while holding it");
+        let mut waiting = self.pending.lock().expect("nobody panics while holding it");
         waiting.insert((function, target.clone()));
         Ok(())
     }
@@ -70,20 +70,20 @@ impl Hints for HeldHints {
     fn notify_node(&self, _node: &NodeId) {}
 }
 
-pub struct World {
+pub struct Environment {
     pub control: Control,
     pub clock: Arc<FakeClock>,
-    pub hints: Arc<HeldHints>,
+    pub hints: Arc<PendingHints>,
     pub machines: Arc<FakeMachines>,
     /// Where file servers are.
     _directory: tempfile::TempDir,
 }
 
-impl World {
+impl Environment {
     pub fn new(seed: u64) -> Self {
         // A day in 2018, as good as any.
         let clock = Arc::new(FakeClock(AtomicI64::new(1_530_000_000_000)));
-        let hints = Arc::new(HeldHints::default());
+        let hints = Arc::new(PendingHints::default());
         let machines = Arc::new(FakeMachines::new(seed, MAX_NODES));
         let directory = tempfile::tempdir().expect("a directory can be made");
         let control = Control::new(Context::new(Parts {
@@ -101,7 +101,7 @@ impl World {
                 file_server_root: directory.path().to_owned(),
                 shows_local_paths: false,
             },
-            listening: Arc::new(Listening::always()),
+            uptime: Arc::new(Uptime::always()),
         }));
         Self { control, clock, hints, machines, _directory: directory }
     }
@@ -117,7 +117,7 @@ impl World {
     /// Delivers every hint, and what follows from it, until none is left.
     pub async fn deliver_all(&self) {
         for _ in 0..1000 {
-            let next = self.hints.waiting.lock().expect("not poisoned").pop_first();
+            let next = self.hints.pending.lock().expect("not poisoned").pop_first();
             let Some((function, target)) = next else { return };
             // A failed pass is repeated by the schedule.
             let _ = self.control.reconcile(function, &target).await;

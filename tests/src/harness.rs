@@ -1,19 +1,19 @@
-//! What happens in a made-up world, in the words of its users: clusters are made, jobs submitted,
+//! What happens in a made-up environment, in the words of its users: clusters are made, jobs submitted,
 //! agents speak, time passes.
 
+use crate::environment::Environment;
 use crate::fleet::agent;
-use crate::world::World;
 use control::jobs::ExperimentPath;
 use model::{Job, Name, WorkspaceNames};
 use serde_json::{Value, json};
 
-pub struct Stage {
-    pub world: World,
+pub struct Harness {
+    pub environment: Environment,
 }
 
 /// A job to be submitted.
 #[derive(Clone, Debug)]
-pub struct JobOrder<'a> {
+pub struct JobSpec<'a> {
     pub name: &'a str,
     pub cluster: &'a str,
     pub nodes: u32,
@@ -26,7 +26,7 @@ pub struct JobOrder<'a> {
     pub max_retries: u32,
 }
 
-impl<'a> JobOrder<'a> {
+impl<'a> JobSpec<'a> {
     /// One node, normal priority, a command that takes a second and succeeds.
     pub fn new(name: &'a str, cluster: &'a str) -> Self {
         let (priority, wall_clock) = ("normal", "PT5M");
@@ -67,15 +67,20 @@ pub fn manual(target: u32, deallocation: &str) -> Value {
     json!({"manual": {"targetNodeCount": target, "nodeDeallocationOption": deallocation}})
 }
 
-impl Stage {
-    /// A world with a workspace and an experiment.
-    pub async fn set(seed: u64) -> Self {
-        let world = World::new(seed);
+impl Harness {
+    /// An environment with a workspace and an experiment.
+    pub async fn new(seed: u64) -> Self {
+        let environment = Environment::new(seed);
         let workspace =
             wire::parse_workspace_create(br#"{"location":"here"}"#).expect("a valid workspace");
-        world.control.workspaces.put(&names(), &workspace).await.expect("no faults yet");
-        world.control.experiments.put(&names(), &Name::new("e")).await.expect("no faults yet");
-        Self { world }
+        environment.control.workspaces.put(&names(), &workspace).await.expect("no faults yet");
+        environment
+            .control
+            .experiments
+            .put(&names(), &Name::new("e"))
+            .await
+            .expect("no faults yet");
+        Self { environment }
     }
 
     pub async fn put_cluster(&self, name: &str, scale: &Value) {
@@ -93,20 +98,20 @@ impl Stage {
         }});
         let request =
             wire::parse_cluster_create(body.to_string().as_bytes()).expect("a valid cluster");
-        let control = &self.world.control;
+        let control = &self.environment.control;
         control.clusters.put(&names(), &Name::new(name), &request).await.expect("no faults yet");
     }
 
     pub async fn scale(&self, name: &str, scale: &Value) -> Result<(), control::Error> {
         let body = json!({"properties": {"scaleSettings": scale}}).to_string();
         let update = wire::parse_cluster_update(body.as_bytes()).expect("valid settings");
-        let control = &self.world.control;
+        let control = &self.environment.control;
         control.clusters.update(&names(), &Name::new(name), update).await.map(|_| ())
     }
 
-    pub async fn submit(&self, order: &JobOrder<'_>) -> Result<(), control::Error> {
-        let JobOrder { name, cluster, nodes, priority, exit_code, millis, wall_clock, max_retries } =
-            order;
+    pub async fn submit(&self, spec: &JobSpec<'_>) -> Result<(), control::Error> {
+        let JobSpec { name, cluster, nodes, priority, exit_code, millis, wall_clock, max_retries } =
+            spec;
         let body = json!({"properties": {
             "cluster": {"id": cluster_id(cluster)},
             "nodeCount": nodes,
@@ -122,35 +127,40 @@ impl Stage {
     /// Any job.
     pub async fn put_job(&self, name: &str, body: &Value) -> Result<(), control::Error> {
         let request = wire::parse_job_create(body.to_string().as_bytes()).expect("a valid job");
-        self.world.control.jobs.put(&path(), &Name::new(name), &request).await.map(|_| ())
+        self.environment.control.jobs.put(&path(), &Name::new(name), &request).await.map(|_| ())
     }
 
     pub async fn job(&self, name: &str) -> Job {
-        self.world.control.jobs.get(&path(), &Name::new(name)).await.expect("the job is there")
+        self.environment
+            .control
+            .jobs
+            .get(&path(), &Name::new(name))
+            .await
+            .expect("the job is there")
     }
 
     /// Time passes for the clock and for every process.
-    pub fn pass(&self, millis: i64) {
-        self.world.clock.advance_millis(millis);
-        let now = self.world.now();
-        let mut state = self.world.machines.state();
+    pub fn advance_millis(&self, millis: i64) {
+        self.environment.clock.advance_millis(millis);
+        let now = self.environment.now();
+        let mut state = self.environment.machines.state();
         let state = &mut *state;
         for machine in state.machines.values_mut().filter(|machine| machine.running) {
-            machine.agent.pass_time(now, &mut state.truth);
+            machine.agent.pass_time(now, &mut state.oracle);
         }
     }
 
     /// One agent says what it observes and, unless the answer is lost, does what it is told.
     /// Answers both in short.
-    pub async fn agent_speaks(&self, instance: &str, answer_lost: bool) -> Option<String> {
+    pub async fn sync_agent(&self, instance: &str, answer_lost: bool) -> Option<String> {
         let (cluster, node, request) = {
-            let mut state = self.world.machines.state();
+            let mut state = self.environment.machines.state();
             let machine = state.machines.get_mut(instance).filter(|machine| machine.running)?;
             let request = machine.agent.observe(instance, &machine.address);
             machine.agent.said.push(request.clone());
             (machine.cluster.clone(), machine.node.clone(), request)
         };
-        let answer = self.world.control.nodes.sync(&cluster, &node, &request).await;
+        let answer = self.environment.control.nodes.sync(&cluster, &node, &request).await;
         let heard = match &answer {
             Ok(response) => brief(&response.desired),
             Err(error) => error.to_string(),
@@ -162,26 +172,26 @@ impl Stage {
             request.phase
         );
         if let (Ok(response), false) = (answer, answer_lost) {
-            let now = self.world.now();
-            let mut state = self.world.machines.state();
+            let now = self.environment.now();
+            let mut state = self.environment.machines.state();
             let state = &mut *state;
             if let Some(machine) = state.machines.get_mut(instance) {
-                machine.agent.obey(response.desired, instance, now, &mut state.truth);
+                machine.agent.obey(response.desired, instance, now, &mut state.oracle);
             }
         }
         Some(note)
     }
 
-    /// A world that works: every hint arrives, every agent speaks twice a second.
+    /// An environment that works: every hint arrives, every agent speaks twice a second.
     pub async fn run(&self, seconds: u64) {
         for _ in 0..2 * seconds {
-            self.world.tick().await;
-            self.world.deliver_all().await;
-            for instance in self.world.machines.running() {
-                self.agent_speaks(&instance, false).await;
+            self.environment.tick().await;
+            self.environment.deliver_all().await;
+            for instance in self.environment.machines.running() {
+                self.sync_agent(&instance, false).await;
             }
-            self.world.deliver_all().await;
-            self.pass(500);
+            self.environment.deliver_all().await;
+            self.advance_millis(500);
         }
     }
 }

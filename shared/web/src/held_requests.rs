@@ -11,7 +11,7 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker};
 
 #[derive(Debug, Default)]
-pub struct Waits {
+pub struct HeldRequests {
     held: Mutex<Held>,
 }
 
@@ -31,7 +31,7 @@ struct Request {
     waker: Option<Waker>,
 }
 
-impl Waits {
+impl HeldRequests {
     /// Holds a request: reads the state, and again after each notification, until there is news or
     /// `limit` ends. Answers what was read last.
     ///
@@ -86,7 +86,7 @@ impl Waits {
         let key = (node.clone(), held.begun);
         held.requests.insert(key.clone(), Request::default());
         drop(held);
-        Wait { waits: self, key }
+        Wait { held_requests: self, key }
     }
 
     fn lock(&self) -> MutexGuard<'_, Held> {
@@ -96,12 +96,12 @@ impl Waits {
 
 /// A request that is being held, until it is dropped: answered, or its connection is closed.
 struct Wait<'a> {
-    waits: &'a Waits,
+    held_requests: &'a HeldRequests,
     key: (NodeId, u64),
 }
 
 impl Wait<'_> {
-    /// Waits for a notification; `false` when `limit` ended first.
+    /// HeldRequests for a notification; `false` when `limit` ended first.
     async fn is_notified_before(&self, mut limit: Pin<&mut impl Future<Output = ()>>) -> bool {
         poll_fn(|context| {
             // First, so that a stream of notifications cannot hold the request beyond it.
@@ -114,7 +114,7 @@ impl Wait<'_> {
     }
 
     fn poll_notified(&self, context: &Context<'_>) -> Poll<()> {
-        let mut held = self.waits.lock();
+        let mut held = self.held_requests.lock();
         // It is there for as long as this is.
         let Some(request) = held.requests.get_mut(&self.key) else { return Poll::Ready(()) };
         if std::mem::take(&mut request.notified) {
@@ -127,6 +127,6 @@ impl Wait<'_> {
 
 impl Drop for Wait<'_> {
     fn drop(&mut self) {
-        self.waits.lock().requests.remove(&self.key);
+        self.held_requests.lock().requests.remove(&self.key);
     }
 }

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 pub type AttemptId = (String, u32);
 
 #[derive(Debug, Default)]
-pub struct Truth {
+pub struct Oracle {
     pub commands: BTreeMap<AttemptId, Command>,
     /// The first rule that was broken.
     pub violation: Option<String>,
@@ -27,7 +27,7 @@ pub fn attempt_id(key: &AttemptKey) -> AttemptId {
     (key.job_uid.clone(), key.number)
 }
 
-impl Truth {
+impl Oracle {
     pub fn started(&mut self, key: &AttemptKey, instance: &str) {
         let id = attempt_id(key);
         if self.commands.contains_key(&id) {

@@ -5,7 +5,7 @@ use model::{Timestamp, limits};
 use std::sync::{Mutex, PoisonError};
 
 #[derive(Debug)]
-pub struct Listening(Option<Mutex<Times>>);
+pub struct Uptime(Option<Mutex<Times>>);
 
 #[derive(Clone, Copy, Debug)]
 struct Times {
@@ -14,10 +14,10 @@ struct Times {
     alive_at: Timestamp,
 }
 
-impl Listening {
-    /// A service that begins to listen now, and calls [`Listening::since`] at every pass of its
+impl Uptime {
+    /// A service that begins to listen now, and calls [`Uptime::reachable_since`] at every pass of its
     /// schedule.
-    pub fn from(now: Timestamp) -> Self {
+    pub fn starting_at(now: Timestamp) -> Self {
         Self(Some(Mutex::new(Times { since: now, alive_at: now })))
     }
 
@@ -29,7 +29,7 @@ impl Listening {
 
     /// Since when nodes could reach the service without a pause. A forward jump of the clock counts
     /// as a pause.
-    pub fn since(&self, now: Timestamp) -> Timestamp {
+    pub fn reachable_since(&self, now: Timestamp) -> Timestamp {
         let Some(times) = &self.0 else { return Timestamp(0) };
         let mut times = times.lock().unwrap_or_else(PoisonError::into_inner);
         if now.seconds_since(times.alive_at) >= limits::PAUSE_SECONDS {
@@ -51,12 +51,12 @@ mod tests {
     #[test]
     fn a_pause_begins_all_leases_anew() {
         let at = |seconds: u64| Timestamp(1_000_000).plus_seconds(seconds);
-        let listening = Listening::from(at(0));
-        assert_eq!(listening.since(at(1)), at(0));
-        assert_eq!(listening.since(at(limits::PAUSE_SECONDS)), at(0), "a pass a while ago");
+        let uptime = Uptime::starting_at(at(0));
+        assert_eq!(uptime.reachable_since(at(1)), at(0));
+        assert_eq!(uptime.reachable_since(at(limits::PAUSE_SECONDS)), at(0), "a pass a while ago");
         let resumed = at(limits::PAUSE_SECONDS + 60);
-        assert_eq!(listening.since(resumed), resumed);
-        assert_eq!(listening.since(resumed.plus_seconds(1)), resumed);
-        assert_eq!(Listening::always().since(at(100)), Timestamp(0));
+        assert_eq!(uptime.reachable_since(resumed), resumed);
+        assert_eq!(uptime.reachable_since(resumed.plus_seconds(1)), resumed);
+        assert_eq!(Uptime::always().reachable_since(at(100)), Timestamp(0));
     }
 }
