@@ -11,6 +11,7 @@
 mod data_dir;
 mod hints;
 mod interrupt;
+mod job_user;
 mod machines;
 mod queue;
 mod schedule;
