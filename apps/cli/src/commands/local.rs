@@ -45,7 +45,10 @@ pub struct Arguments {
     #[arg(long, value_name = "N", default_value_t = Quota::DEFAULT.clusters)]
     max_clusters: u32,
     /// Locations in which workspaces can be created, separated by commas
-    #[arg(long, value_name = "NAMES", default_value = "local")]
+    ///
+    /// All are this machine. The default includes regions of Azure, so that published scripts work.
+    #[arg(long, value_name = "NAMES",
+        default_value = "local,eastus,eastus2,westus,westus2,northeurope,westeurope")]
     locations: Locations,
     /// User (name or id) that nodes and jobs run as; needs root
     ///
