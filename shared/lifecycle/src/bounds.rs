@@ -99,7 +99,7 @@ fn the_largest_launch_and_any_answer_to_it() {
     let fresh = LaunchIds { launch: uid("l"), nodes: ids.clone() };
     let action = Action::Launch { count: count as u32, planned_nodes: count as u32 };
     actions::apply(&mut launch, &action, Some(fresh)).unwrap();
-    check(&launch.finish(), count + 3);
+    check(&launch.finish(), count + 4);
 
     let node = |number| Node { charge: cluster.charge(), ..named(launching(number, "l"), number) };
     for up in 0..=count {
@@ -110,7 +110,7 @@ fn the_largest_launch_and_any_answer_to_it() {
         if up < count {
             capacity::withdrawn(&mut answer, &ids[up..], error("NoCapacity"));
         }
-        let withdrawn = if up < count { count - up + 3 } else { 0 };
+        let withdrawn = if up < count { count - up + 4 } else { 0 };
         check(&answer.finish(), 2 * up + withdrawn);
     }
 }
@@ -151,7 +151,7 @@ fn the_largest_gang_is_asked_to_end_and_ends() {
     check(&interrupted.finish(), 2);
     let mut removed = read();
     nodes::removed(&mut removed, &nodes[0].id).unwrap();
-    check(&removed.finish(), 5);
+    check(&removed.finish(), 6);
 }
 
 /// Includes the conditions on other records.

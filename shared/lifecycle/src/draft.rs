@@ -201,7 +201,10 @@ impl Draft {
         for node in &self.nodes {
             write_node(&mut change.writes, &mut usage, node);
         }
-        for (account, meter, difference) in usage.0 {
+        if usage.total_cores != 0 {
+            change.writes.count_total_cores(usage.total_cores, self.quota.total_cores);
+        }
+        for (account, meter, difference) in usage.meters {
             if difference != 0 {
                 change.writes.count(&account, meter, difference, self.quota.limit(meter));
             }
@@ -216,20 +219,28 @@ fn not_read(what: &'static str) -> InvalidTransition {
 
 /// The change of each meter.
 #[derive(Default)]
-struct Usage(Vec<(Account, Meter, i64)>);
+struct Usage {
+    meters: Vec<(Account, Meter, i64)>,
+    /// Of the whole service.
+    total_cores: i64,
+}
 
 impl Usage {
     fn add(&mut self, account: &Account, meter: Meter, difference: i64) {
-        let known = self.0.iter_mut().find(|(a, m, _)| a == account && *m == meter);
+        let known = self.meters.iter_mut().find(|(a, m, _)| a == account && *m == meter);
         match known {
             Some((_, _, sum)) => *sum += difference,
-            None => self.0.push((account.clone(), meter, difference)),
+            None => self.meters.push((account.clone(), meter, difference)),
         }
     }
 
     fn add_node(&mut self, charge: &Charge, sign: i64) {
+        let cores = sign * i64::from(charge.cores);
         for meter in charge.meters() {
-            self.add(&charge.account, meter, sign * i64::from(charge.cores));
+            self.add(&charge.account, meter, cores);
+        }
+        if charge.in_total {
+            self.total_cores += cores;
         }
     }
 }

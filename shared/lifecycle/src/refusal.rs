@@ -85,7 +85,7 @@ pub enum Refusal {
     },
     /// The job needs more cores than the quota.
     #[error(
-        "The job needs {wanted} cores at once, but the quota is {most}; ask for fewer nodes or smaller ones, or raise the limit of the service (--max-cores)"
+        "The job needs {wanted} cores at once, but the quota is {most}; ask for fewer nodes or smaller ones, or raise the limit of the service (--max-cores, --max-total-cores)"
     )]
     JobBeyondCores {
         /// Cores that the job needs.

@@ -34,9 +34,10 @@ pub fn require_possible(
         return Err(Refusal::JobBeyondNodes { wanted: node_count, most: max_nodes });
     }
     let cores = node_count.saturating_mul(cluster.charge().cores);
-    match cores <= quota.cores {
+    let most = quota.most_cores();
+    match cores <= most {
         true => Ok(()),
-        false => Err(Refusal::JobBeyondCores { wanted: cores, most: quota.cores }),
+        false => Err(Refusal::JobBeyondCores { wanted: cores, most }),
     }
 }
 

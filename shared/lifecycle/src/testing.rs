@@ -61,7 +61,10 @@ impl Fixture {
     }
 
     pub fn create(&self, create: impl FnOnce(&mut Draft)) {
-        let mut draft = Draft::new(self.now, Quota { clusters: u32::MAX, cores: u32::MAX });
+        let mut draft = Draft::new(
+            self.now,
+            Quota { clusters: u32::MAX, cores: u32::MAX, total_cores: u32::MAX },
+        );
         create(&mut draft);
         self.commit(&draft.finish()).expect("a new record");
     }

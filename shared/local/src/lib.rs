@@ -11,6 +11,7 @@
 mod data_dir;
 mod hints;
 mod interrupt;
+mod job_user;
 mod machines;
 mod queue;
 mod schedule;
@@ -19,6 +20,6 @@ mod sync;
 
 pub use hints::LocalHints;
 pub use machines::{MachineOptions, ProcessMachines};
-pub use model::Quota;
+pub use model::{Locations, Quota};
 pub use queue::Message;
 pub use service::{Options, Service, StartError};

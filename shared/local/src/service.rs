@@ -2,19 +2,21 @@
 
 use crate::data_dir::DataDir;
 use crate::hints::{self, LocalHints};
+use crate::job_user::{self, OwnedDirectories};
 use crate::machines::{MachineOptions, ProcessMachines};
 use crate::{interrupt, schedule};
 use control::directories::DiskDirectories;
 use control::keys::Keys;
-use control::ports::Clock;
+use control::ports::{Clock, Directories};
 use control::system::{RandomIds, SystemClock};
 use control::uptime::Uptime;
 use control::{Context, Control, Parts, Settings};
-use model::Quota;
+use model::{Locations, Quota};
+use processes::User;
 use sqlite::{OpenError, Sqlite};
 use std::ffi::OsString;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use table::Table;
@@ -28,16 +30,23 @@ pub struct Options {
     pub listen: SocketAddr,
     pub data_dir: PathBuf,
     pub max_nodes: u32,
-    /// What a region of a subscription may use.
+    /// What a region of a subscription may use, and the whole service.
     pub quota: Quota,
+    /// Where workspaces can be created.
+    pub locations: Locations,
     /// The token that requests must show; one is made and kept when there is none.
     pub token: Option<String>,
     /// How long idle nodes beyond demand stay.
     pub idle_seconds: u64,
     /// How often the schedule looks at everything that is not at rest.
     pub tick_millis: u64,
+    /// Name or id of the user that agents and jobs run as. Needs root. Without it they run as the user of the service
+    /// and can read all its files.
+    pub job_user: Option<String>,
+    /// Program and arguments that become the keeper of a machine ([`processes::keeper::main`]).
+    pub keeper_command: Vec<OsString>,
     /// How an agent is started: program and first arguments.
-    pub node_command: Vec<OsString>,
+    pub agent_command: Vec<OsString>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -52,6 +61,18 @@ pub enum StartError {
     AlreadyServed { path: String },
     #[error("{path} does not hold a key; restore it, or the secrets in the database are lost")]
     Key { path: String },
+    #[error("only root can run jobs as another user (--job-user)")]
+    NotRoot,
+    #[error(
+        "there is no user {name} on this machine; create one, for example with `useradd -r {name}`"
+    )]
+    NoSuchUser { name: String },
+    #[error("the user of the jobs (--job-user) must not be root")]
+    JobUserIsRoot,
+    #[error(
+        "{path} is closed to the user {user}, who runs the jobs; use a --data-dir that the user can reach, for example /var/lib/batchai"
+    )]
+    Unreachable { path: String, user: String },
     #[error(transparent)]
     Database(#[from] OpenError),
     #[error("cannot listen on {address}: {source}; choose another address with --listen")]
@@ -76,20 +97,23 @@ impl Service {
         if !options.listen.ip().is_loopback() {
             return Err(StartError::NotLoopback(options.listen));
         }
+        let job_user = options.job_user.as_deref().map(job_user::find).transpose()?;
         let data_dir = DataDir::open(&options.data_dir)?;
         let keys = Keys::derive(&data_dir.master_key()?);
         let token = data_dir.token(options.token.as_deref())?;
         let storage = Arc::new(Sqlite::open(data_dir.database())?);
+        data_dir.close_database()?;
         let unusable = |path: PathBuf| {
             move |source| StartError::DataDir { path: path.display().to_string(), source }
         };
-        std::fs::create_dir_all(data_dir.file_servers())
-            .map_err(unusable(data_dir.file_servers()))?;
+        let directories = prepare_directories(&data_dir, job_user.as_ref())?;
         let machines = ProcessMachines::adopt(MachineOptions {
             directory: data_dir.machines(),
-            node_command: options.node_command.clone(),
+            keeper_command: options.keeper_command.clone(),
+            agent_command: options.agent_command.clone(),
             endpoint_file: data_dir.endpoint(),
             max_nodes: options.max_nodes,
+            user: job_user,
         })
         .map_err(unusable(data_dir.machines()))?;
         let listener = listen(options.listen).await?;
@@ -100,7 +124,7 @@ impl Service {
         let control = Control::new(Context::new(Parts {
             table: Table::new(Arc::clone(&storage) as _),
             machines: Arc::clone(&machines) as _,
-            directories: Arc::new(DiskDirectories { root: data_dir.file_servers() }),
+            directories,
             hints: Arc::clone(&hints) as _,
             clock: Arc::new(SystemClock),
             ids: Arc::new(RandomIds),
@@ -109,6 +133,7 @@ impl Service {
                 idle_seconds: options.idle_seconds,
                 max_nodes: options.max_nodes,
                 quota: options.quota,
+                locations: options.locations,
                 file_server_root: data_dir.file_servers(),
                 shows_local_paths: true,
             },
@@ -156,6 +181,30 @@ impl Service {
         self.machines.stop(grace, hurry).await;
         self.server.abort();
     }
+}
+
+/// Creates the directories of file servers and machines, and lets the user of the jobs reach them.
+fn prepare_directories(
+    data_dir: &DataDir,
+    job_user: Option<&User>,
+) -> Result<Arc<dyn Directories>, StartError> {
+    let inner = DiskDirectories { root: data_dir.file_servers() };
+    let prepare = |path: &Path| {
+        std::fs::create_dir_all(path)?;
+        job_user.map_or(Ok(()), |_| job_user::open_to_pass(path))
+    };
+    for path in [data_dir.root().to_owned(), data_dir.file_servers(), data_dir.machines()] {
+        prepare(&path)
+            .map_err(|source| StartError::DataDir { path: path.display().to_string(), source })?;
+    }
+    let Some(user) = job_user.cloned() else { return Ok(Arc::new(inner)) };
+    job_user::check_reach(&user, &data_dir.machines())?;
+    let owned = OwnedDirectories { inner, user };
+    owned.take_over().map_err(|source| StartError::DataDir {
+        path: data_dir.file_servers().display().to_string(),
+        source,
+    })?;
+    Ok(Arc::new(owned))
 }
 
 async fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {

@@ -15,6 +15,7 @@ mod growth;
 pub mod id;
 pub mod job;
 pub mod limits;
+mod location;
 pub mod mount;
 pub mod node;
 pub mod operation;
@@ -40,6 +41,7 @@ pub use job::{
     AttemptEnd, AttemptRecord, ClusterNames, Deletion, Job, JobNames, JobState, QueueEntry,
     Waiting, WaitingReason,
 };
+pub use location::{InvalidLocations, Locations};
 pub use mount::{
     AzureBlobFileSystem, AzureFileShare, FileServerMount, MountPoint, MountVolumes, UnmanagedMount,
 };

@@ -91,8 +91,8 @@ pub const BACKOFF_FIRST_SECONDS: u64 = 5;
 pub const BACKOFF_LONGEST_SECONDS: u64 = 600;
 
 /// Nodes per launch. The answer is recorded in one transaction of at most 100 items: two per node
-/// (the node and the owner of its instance) and up to three when some are withdrawn (the cluster
-/// and two meters). A withdrawn node takes only one item.
+/// (the node and the owner of its instance) and up to four when some are withdrawn (the cluster
+/// and three meters). A withdrawn node takes only one item.
 pub const MAX_NODES_PER_LAUNCH: usize = 48;
 
 /// Queue entries that one dispatch reads. Behind a job that waits for nodes, deeper entries rarely
@@ -120,6 +120,10 @@ pub const MAX_CLUSTERS_DEFAULT: u32 = 200;
 
 /// Default quota of cores per region and priority.
 pub const MAX_CORES_DEFAULT: u32 = 1000;
+
+/// Default quota of cores of the whole service: one region of one subscription can reach its limits
+/// of both priorities.
+pub const MAX_TOTAL_CORES_DEFAULT: u32 = 2 * MAX_CORES_DEFAULT;
 
 /// Body of a request. An item of the table has at most 400 KiB: this leaves a third of it for later
 /// additions (see `growth`) and for the overhead of encrypted secrets.
@@ -178,7 +182,7 @@ const _: () = assert!(
     STOP_REPORT_SECONDS > 2 * HEARTBEAT_SECONDS,
     "an agent learns of a stop at a heartbeat"
 );
-const _: () = assert!(2 * MAX_NODES_PER_LAUNCH + 2 <= 100, "one transaction holds an answer");
+const _: () = assert!(2 * MAX_NODES_PER_LAUNCH + 3 <= 100, "one transaction holds an answer");
 const _: () = assert!(MAX_GANG_NODES * 2 + 3 <= 100, "one transaction starts a gang");
 const _: () = assert!(2 * MAX_FILE_SERVER_MOUNTS + 10 <= 100, "one transaction creates a cluster");
 const _: () = assert!(SILENCE_SECONDS > LEASE_SECONDS && PAUSE_SECONDS < LEASE_SECONDS);

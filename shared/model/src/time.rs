@@ -58,17 +58,21 @@ impl fmt::Display for Timestamp {
     }
 }
 
+/// The number of days that a span of time can have, in seconds.
+const MAX_DURATION_SECONDS: f64 = 7_304_484.0 * 86_400.0;
+
 /// Parses an ISO 8601 duration of the API (`P7D`, `PT1H30M`, `P1DT12H`) into seconds, rounded up.
 ///
-/// Years and months have no fixed length and are refused, as are negative durations.
+/// Years and months have no fixed length and are refused, as are negative durations and those that
+/// are longer than the calendar.
 pub fn parse_duration_seconds(text: &str) -> Option<u64> {
-    let span: jiff::Span = text.parse().ok()?;
+    let span = jiff::fmt::temporal::SpanParser::new().parse_span(text).ok()?;
     if span.get_years() != 0 || span.get_months() != 0 || span.is_negative() {
         return None;
     }
     let relative = jiff::SpanRelativeTo::days_are_24_hours();
     let seconds = span.total((jiff::Unit::Second, relative)).ok()?;
-    (seconds.is_finite() && seconds >= 0.0).then_some(seconds.ceil() as u64)
+    (0.0..=MAX_DURATION_SECONDS).contains(&seconds).then_some(seconds.ceil() as u64)
 }
 
 /// The ISO 8601 form of a number of seconds: `604800` is `P7D`, `5400` is `PT1H30M`.
@@ -110,7 +114,11 @@ mod tests {
         assert_eq!(parse_duration_seconds("PT0.5S"), Some(1));
         assert_eq!(parse_duration_seconds("P1M"), None);
         assert_eq!(parse_duration_seconds("-PT1S"), None);
-        assert_eq!(parse_duration_seconds("7 days please"), None);
+        for other_format in ["7h", "7 days", "1d 2h", "7", ""] {
+            assert_eq!(parse_duration_seconds(other_format), None, "{other_format}");
+        }
+        assert_eq!(parse_duration_seconds("P7304484D"), Some(7_304_484 * 86_400));
+        assert_eq!(parse_duration_seconds("PT304124109H"), None);
     }
 
     #[test]

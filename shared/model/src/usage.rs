@@ -51,13 +51,17 @@ pub struct Charge {
     pub family: Option<VmFamily>,
     /// Cores of the node.
     pub cores: u32,
+    /// Whether the cores also count against [`Quota::total_cores`]. False in records that an earlier
+    /// version of the service wrote: it had no such count.
+    #[serde(default)]
+    pub in_total: bool,
 }
 
 impl Charge {
     /// The usage of a node of this size.
     pub fn of(account: Account, priority: VmPriority, vm_size: &str) -> Self {
         let VmSize { family, cores, .. } = VmSize::of(vm_size);
-        Self { account, priority, family, cores }
+        Self { account, priority, family, cores, in_total: true }
     }
 
     /// The meters to which the node's cores are added.
@@ -67,19 +71,29 @@ impl Charge {
     }
 }
 
-/// The most that a region of a subscription may use.
+/// The most that a region of a subscription may use, and the most that all of them may use together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Quota {
-    /// Clusters.
+    /// Clusters per region of a subscription.
     pub clusters: u32,
-    /// Cores of each priority. Families have no limit of their own.
+    /// Cores of each priority per region of a subscription; families have no lower limit of their own.
     pub cores: u32,
+    /// Cores of the whole service: all subscriptions, regions and priorities together.
+    pub total_cores: u32,
 }
 
 impl Quota {
     /// The quota when the service is not configured otherwise.
-    pub const DEFAULT: Self =
-        Self { clusters: limits::MAX_CLUSTERS_DEFAULT, cores: limits::MAX_CORES_DEFAULT };
+    pub const DEFAULT: Self = Self {
+        clusters: limits::MAX_CLUSTERS_DEFAULT,
+        cores: limits::MAX_CORES_DEFAULT,
+        total_cores: limits::MAX_TOTAL_CORES_DEFAULT,
+    };
+
+    /// The most cores that one job or one launch can ever use at once.
+    pub fn most_cores(&self) -> u32 {
+        self.cores.min(self.total_cores)
+    }
 
     /// The limit of a meter.
     pub fn limit(&self, meter: Meter) -> u32 {
@@ -117,9 +131,10 @@ mod tests {
 
     #[test]
     fn quotas_are_for_clusters_and_for_cores() {
-        let quota = Quota { clusters: 7, cores: 9 };
+        let quota = Quota { clusters: 7, cores: 9, total_cores: 8 };
         let limits: Vec<u32> = Meter::all().map(|meter| quota.limit(meter)).collect();
         assert_eq!(limits[0], 7);
         assert!(limits[1..].iter().all(|limit| *limit == 9));
+        assert_eq!(quota.most_cores(), 8);
     }
 }

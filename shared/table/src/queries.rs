@@ -1,7 +1,8 @@
 //! Typed queries of the table.
-//! //!
-//! //! Every query fails with the error of the storage, or if an item cannot be parsed.
+//!
+//! Every query fails with the error of the storage, or if an item cannot be parsed.
 
+use crate::item::Key;
 use crate::key::{self, IdleMarker};
 use crate::record::{InstanceOwner, Stored};
 use crate::{Error, Range, Table};
@@ -21,6 +22,11 @@ pub struct Page<T> {
 }
 
 impl Table {
+    /// A subscription by id.
+    pub async fn subscription(&self, id: &Name) -> Result<Option<Subscription>, Error> {
+        self.get(key::subscription(id)).await
+    }
+
     /// All subscriptions with at least one resource group.
     pub async fn subscriptions(&self) -> Result<Vec<Subscription>, Error> {
         self.all(key::SUBSCRIPTIONS_PARTITION.to_owned(), "sub#", None).await
@@ -108,6 +114,13 @@ impl Table {
             found.map(|(_, count)| (meter, *count))
         };
         Ok(Meter::all().filter_map(known).collect())
+    }
+
+    /// Cores of all nodes of the service.
+    pub async fn total_cores(&self) -> Result<u32, Error> {
+        let Key { pk, sk } = key::total_cores();
+        let counts = self.counts(Range { pk, prefix: sk, after: None, limit: None }).await?;
+        Ok(counts.first().map_or(0, |(_, count)| *count))
     }
 
     /// A workspace by name.

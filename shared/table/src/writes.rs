@@ -133,7 +133,15 @@ impl Writes {
     /// Adds `change` to a meter. The sum must not exceed `limit`, and no more can be subtracted
     /// than was added.
     pub fn count(&mut self, account: &Account, meter: Meter, change: i64, limit: u32) {
-        let key = key::usage(account, meter);
+        self.add(key::usage(account, meter), change, limit);
+    }
+
+    /// As [`Self::count`], for the cores of the whole service.
+    pub fn count_total_cores(&mut self, change: i64, limit: u32) {
+        self.add(key::total_cores(), change, limit);
+    }
+
+    fn add(&mut self, key: Key, change: i64, limit: u32) {
         let (kind, condition) = if change < 0 {
             (WriteKind::Add(change), Condition::CountAtLeast(-change))
         } else if change > i64::from(limit) {

@@ -112,6 +112,7 @@ fn actions_on_a_node() {
     replace job a: running #1 on n0- n1 (ending DeallocatedRequeue n0 @60 in 10 s)
     remove node n0
     delete inst i-0
+    count meter cores -1 if CountAtLeast(1)
     count meter dedicated -1 if CountAtLeast(1)
     count meter dedicated D -1 if CountAtLeast(1)
     hint Autoscaler c

@@ -19,6 +19,7 @@ fn a_launch_records_its_nodes_and_counts_them() {
     replace cluster c: planned 2, resizing @60
     create node n0: launching by @960
     create node n1: launching by @960
+    count meter cores +2 if CountAtMost(1998)
     count meter dedicated +2 if CountAtMost(998)
     count meter dedicated D +2 if CountAtMost(998)
     launch l for c: n0 n1 as ["STANDARD_D1"] Dedicated
@@ -38,6 +39,7 @@ fn a_launch_counts_the_largest_size_that_it_may_get() {
     replace cluster c: planned 5, resizing @0
     create node n0: launching by @960
     create node n1: launching by @960
+    count meter cores +48 if CountAtMost(1952)
     count meter lowpriority +48 if CountAtMost(952)
     count meter lowpriority NC +48 if CountAtMost(952)
     launch l for c: n0 n1 as ["STANDARD_NC6", "STANDARD_NC24"] LowPriority
@@ -110,6 +112,7 @@ fn the_answer_to_a_launch_names_instances_and_withdraws_other_nodes() {
     replace node n0: preparing i-0 by @3660
     put inst i-0
     remove node n1
+    count meter cores -1 if CountAtLeast(1)
     count meter dedicated -1 if CountAtLeast(1)
     count meter dedicated D -1 if CountAtLeast(1)
     log removed n1

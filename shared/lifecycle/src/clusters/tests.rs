@@ -109,7 +109,7 @@ fn unreachable_scale_settings_are_refused() {
     let scale = auto_cluster(0, 4).scale;
     assert_eq!(require_reachable(scale, 4), Ok(()));
     assert_snapshot!(require_reachable(scale, 3).unwrap_err(), @"The cluster may have up to 4 nodes, but this service runs at most 3; ask for fewer, or raise the limit of the service (--max-nodes)");
-    let quota = Quota { clusters: 2, cores: 0 };
+    let quota = Quota { clusters: 2, cores: 0, total_cores: 0 };
     let workspace = workspace();
     assert_eq!(require_one_more(1, &quota, &workspace), Ok(()));
     assert_snapshot!(require_one_more(2, &quota, &workspace).unwrap_err(), @"There are 2 clusters in here, which is the most there can be; delete one first, or raise the limit of the service (--max-clusters)");

@@ -65,7 +65,19 @@ fn usage_is_summed_over_all_nodes() {
     draft.remove_node(&node_id(0));
     draft.remove_node(&node_id(1));
     let change = draft.finish();
-    assert_eq!(format!("{:?}", change.writes).matches("Add(-2)").count(), 2);
+    assert_eq!(format!("{:?}", change.writes).matches("Add(-2)").count(), 3);
     fixture.commit(&change).unwrap();
     assert!(fixture.nodes().is_empty());
+}
+
+/// The record of an earlier version: what was not counted is not given back.
+#[test]
+fn a_node_that_is_not_in_the_total_is_removed_without_it() {
+    let mut node = idle(0, NOW);
+    node.charge.in_total = false;
+    let mut draft = Draft::new(LATER, Quota::DEFAULT);
+    draft.read_node(node.clone());
+    draft.remove_node(&node.id);
+    let writes = format!("{:?}", draft.finish().writes);
+    assert!(writes.contains("usage#") && !writes.contains("\"usage\""), "{writes}");
 }

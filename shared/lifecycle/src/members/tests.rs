@@ -331,6 +331,7 @@ fn a_member_that_was_removed_ends_there() {
     replace job a: running #1 on n0- n1 (ending NodeLost n0 (r) @60 in 10 s)
     remove node n0
     delete inst i-0
+    count meter cores -1 if CountAtLeast(1)
     count meter dedicated -1 if CountAtLeast(1)
     count meter dedicated D -1 if CountAtLeast(1)
     hint Autoscaler c
@@ -347,6 +348,7 @@ fn a_member_that_was_removed_ends_there() {
     create queue 1 a
     remove node n1
     delete inst i-1
+    count meter cores -1 if CountAtLeast(1)
     count meter dedicated -1 if CountAtLeast(1)
     count meter dedicated D -1 if CountAtLeast(1)
     hint Dispatcher c

@@ -206,6 +206,7 @@ fn a_removed_node_releases_its_usage() {
     assert_snapshot!(remove(&fixture), @r"
     remove node n0
     delete inst i-0
+    count meter cores -1 if CountAtLeast(1)
     count meter dedicated -1 if CountAtLeast(1)
     count meter dedicated D -1 if CountAtLeast(1)
     hint Autoscaler c
@@ -216,6 +217,7 @@ fn a_removed_node_releases_its_usage() {
     remove node n0
     delete idle n0
     delete inst i-0
+    count meter cores -1 if CountAtLeast(1)
     count meter dedicated -1 if CountAtLeast(1)
     count meter dedicated D -1 if CountAtLeast(1)
     hint Autoscaler c
@@ -223,6 +225,7 @@ fn a_removed_node_releases_its_usage() {
     ");
     assert_snapshot!(remove(&with(launching(0, "l"))), @r"
     remove node n0
+    count meter cores -1 if CountAtLeast(1)
     count meter dedicated -1 if CountAtLeast(1)
     count meter dedicated D -1 if CountAtLeast(1)
     hint Autoscaler c
@@ -239,6 +242,7 @@ fn a_removed_node_ends_its_attempt() {
     replace job a: running #1 on n0- n1 (ending NodeLost n0 (its instance has ended) @60 in 10 s)
     remove node n0
     delete inst i-0
+    count meter cores -1 if CountAtLeast(1)
     count meter dedicated -1 if CountAtLeast(1)
     count meter dedicated D -1 if CountAtLeast(1)
     hint Autoscaler c
@@ -251,6 +255,7 @@ fn a_removed_node_ends_its_attempt() {
     create queue 1 a
     remove node n0
     delete inst i-0
+    count meter cores -1 if CountAtLeast(1)
     count meter dedicated -1 if CountAtLeast(1)
     count meter dedicated D -1 if CountAtLeast(1)
     hint Dispatcher c

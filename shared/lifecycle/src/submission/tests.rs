@@ -126,5 +126,5 @@ fn a_job_that_could_never_run_is_refused() {
     };
     assert_eq!(check(4, 24), Ok(()));
     assert_snapshot!(check(5, 24).unwrap_err(), @"The job needs 5 nodes at once, but this service runs at most 4; ask for fewer, or raise the limit of the service (--max-nodes)");
-    assert_snapshot!(check(4, 23).unwrap_err(), @"The job needs 24 cores at once, but the quota is 23; ask for fewer nodes or smaller ones, or raise the limit of the service (--max-cores)");
+    assert_snapshot!(check(4, 23).unwrap_err(), @"The job needs 24 cores at once, but the quota is 23; ask for fewer nodes or smaller ones, or raise the limit of the service (--max-cores, --max-total-cores)");
 }

@@ -16,7 +16,10 @@ pub fn check(fixture: &Fixture) {
 /// The derived items are the same as after the creation of these records.
 #[track_caller]
 fn derived_items(fixture: &Fixture) {
-    let mut draft = Draft::new(fixture.now, Quota { clusters: u32::MAX, cores: u32::MAX });
+    let mut draft = Draft::new(
+        fixture.now,
+        Quota { clusters: u32::MAX, cores: u32::MAX, total_cores: u32::MAX },
+    );
     fixture.cluster().into_iter().for_each(|it| draft.create_cluster(it));
     fixture.jobs().into_iter().for_each(|it| draft.create_job(it));
     fixture.nodes().into_iter().for_each(|it| draft.create_node(it));
