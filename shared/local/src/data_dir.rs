@@ -1,6 +1,6 @@
-//! The data directory: one server at a time, keys and token readable to their owner only.
+//! The data directory. One service at a time uses it; key and token are readable by their owner only.
 
-use crate::service::StartError;
+use crate::error::StartError;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{ErrorKind, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 #[derive(Debug)]
 pub struct DataDir {
     root: PathBuf,
-    /// Held as long as the process lives; the kernel lets go of it with the process.
+    /// Locked as long as the process runs; the kernel releases it with the process.
     _lock: File,
 }
 
@@ -48,24 +48,26 @@ impl DataDir {
         self.root.join("token")
     }
 
-    /// The key under which secrets are sealed; made once.
+    /// The key that encrypts secrets; created once.
     pub fn master_key(&self) -> Result<[u8; 32], StartError> {
         let path = self.root.join("key");
-        let text = self.kept(&path, || hex::encode(rand::random::<[u8; 32]>()))?;
+        let text = self.stored_or_new(&path, || hex::encode(rand::random::<[u8; 32]>()))?;
         let mut key = [0; 32];
         hex::decode_to_slice(&text, &mut key)
             .map_err(|_| StartError::Key { path: path.display().to_string() })?;
         Ok(key)
     }
 
-    /// The token of the service: the given one, or one that was made once.
+    /// The token of the service: the given one, or a random one that is created once.
     pub fn token(&self, given: Option<&str>) -> Result<String, StartError> {
         match given {
             Some(token) => {
                 self.replace(&self.token_file(), token)?;
                 Ok(token.to_owned())
             }
-            None => self.kept(&self.token_file(), || hex::encode(rand::random::<[u8; 24]>())),
+            None => {
+                self.stored_or_new(&self.token_file(), || hex::encode(rand::random::<[u8; 24]>()))
+            }
         }
     }
 
@@ -73,7 +75,7 @@ impl DataDir {
         self.replace(&self.endpoint(), url)
     }
 
-    fn kept(&self, path: &Path, make: impl Fn() -> String) -> Result<String, StartError> {
+    fn stored_or_new(&self, path: &Path, make: impl Fn() -> String) -> Result<String, StartError> {
         match std::fs::read_to_string(path) {
             Ok(text) if !text.trim().is_empty() => Ok(text.trim().to_owned()),
             Ok(_) => self.make(path, &make()),
@@ -87,7 +89,7 @@ impl DataDir {
         Ok(text.to_owned())
     }
 
-    /// Complete or not at all: a reader never sees half of it.
+    /// Replaces the file atomically: a reader never sees a part of it.
     fn replace(&self, path: &Path, text: &str) -> Result<(), StartError> {
         let written = || -> std::io::Result<()> {
             let draft = path.with_extension("new");
