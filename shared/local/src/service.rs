@@ -10,7 +10,7 @@ use control::ports::Clock;
 use control::system::{RandomIds, SystemClock};
 use control::uptime::Uptime;
 use control::{Context, Control, Parts, Settings};
-use model::Quota;
+use model::{Locations, Quota};
 use sqlite::{OpenError, Sqlite};
 use std::ffi::OsString;
 use std::net::SocketAddr;
@@ -28,8 +28,10 @@ pub struct Options {
     pub listen: SocketAddr,
     pub data_dir: PathBuf,
     pub max_nodes: u32,
-    /// What a region of a subscription may use.
+    /// What a region of a subscription may use, and the whole service.
     pub quota: Quota,
+    /// Where workspaces can be created.
+    pub locations: Locations,
     /// The token that requests must show; one is made and kept when there is none.
     pub token: Option<String>,
     /// How long idle nodes beyond demand stay.
@@ -109,6 +111,7 @@ impl Service {
                 idle_seconds: options.idle_seconds,
                 max_nodes: options.max_nodes,
                 quota: options.quota,
+                locations: options.locations,
                 file_server_root: data_dir.file_servers(),
                 shows_local_paths: true,
             },

@@ -21,8 +21,11 @@ pub use held_requests::HeldRequests;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
+use axum::response::Response;
 use axum::routing::{get, post};
 use control::Control;
+use http::Method;
+use std::future::{Ready, ready};
 use std::sync::Arc;
 use tower_http::catch_panic::CatchPanicLayer;
 
@@ -40,18 +43,34 @@ pub struct Web {
 /// All routes. `extra` are further ones, for the service's own token only.
 pub fn app(web: Web, extra: Router) -> Router {
     let guarded = Router::new()
-        .route("/openapi.json", get(arm::openapi::document))
+        .route("/openapi.json", get(arm::openapi::document).fallback(allow(&["GET", "HEAD"])))
         .fallback(arm::handle)
         .with_state(web.clone())
         .merge(extra.layer(axum::middleware::from_fn(access::require_service)))
         .layer(axum::middleware::from_fn_with_state(web.clone(), access::require_token));
     Router::new()
-        .route("/nodes/v1/{workspace}/{name}/{uid}/{node}/sync", post(nodes::sync))
-        .route("/files/{file_server}/{*path}", get(files::download))
+        .route(
+            "/nodes/v1/{workspace}/{name}/{uid}/{node}/sync",
+            post(nodes::sync).fallback(allow(&["POST"])),
+        )
+        .route(
+            "/files/{file_server}/{*path}",
+            get(files::download).fallback(allow(&["GET", "HEAD"])),
+        )
         .with_state(web.clone())
         .fallback_service(guarded)
         .layer(DefaultBodyLimit::max(model::limits::MAX_BODY_BYTES))
         .layer(axum::middleware::from_fn_with_state(web, access::check_host))
         .layer(axum::middleware::from_fn(answer::common_headers))
         .layer(CatchPanicLayer::custom(answer::panicked))
+}
+
+/// The answer to any other method on a route.
+fn allow(
+    methods: &'static [&'static str],
+) -> impl Fn(Method) -> Ready<Response> + Clone + Send + Sync + 'static {
+    move |method| {
+        let allowed = methods.to_vec();
+        ready(answer::refused(Failure::MethodNotAllowed { method, allowed }))
+    }
 }

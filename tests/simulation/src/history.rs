@@ -159,7 +159,8 @@ impl History {
             settings: Settings {
                 idle_seconds: IDLE_SECONDS,
                 max_nodes: 8,
-                quota: Quota { clusters: 200, cores: scenario.quota_nodes },
+                quota: Quota { clusters: 200, cores: scenario.quota_nodes, ..Quota::DEFAULT },
+                locations: "here".parse().expect("a list"),
                 file_server_root: PathBuf::new(),
                 shows_local_paths: false,
             },

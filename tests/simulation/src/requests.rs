@@ -7,8 +7,8 @@ use control::jobs::ExperimentPath;
 use control::operations::{PutOutcome, StartedOperation};
 use control::{Control, Error};
 use model::{
-    ClusterExtensions, FileServerSpec, Name, Role, ScaleSettings, Scope, Toolkit, Uid, UserAccount,
-    WorkspaceNames,
+    ClusterExtensions, FileServerSpec, Name, Principal, Role, ScaleSettings, Scope, Toolkit, Uid,
+    UserAccount, WorkspaceNames,
 };
 use std::sync::LazyLock;
 use wire::{
@@ -88,7 +88,9 @@ pub async fn carry_out(
         }
         UserRequest::DeleteFileServer(it) => {
             let child = &layout.file_servers[*it];
-            control.file_servers.delete(names(child.workspace), &child.name).await.map(Into::into)
+            let names = names(child.workspace);
+            let deleted = control.file_servers.delete(names, &child.name, &Principal::Service);
+            deleted.await.map(Into::into)
         }
         UserRequest::DeleteExperiment(it) => {
             let child = &layout.experiments[*it];

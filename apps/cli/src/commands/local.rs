@@ -3,7 +3,7 @@
 use crate::environment::Environment;
 use crate::exit::Exit;
 use crate::output::{Format, Output};
-use crate::wiring::{LocalOptions, LocalService, Quota};
+use crate::wiring::{LocalOptions, LocalService, Locations, Quota};
 use anyhow::{Context as _, Result};
 use clap::Args;
 use serde_json::json;
@@ -35,9 +35,15 @@ pub struct Arguments {
     /// Core quota for each priority (dedicated, lowpriority), per subscription and region
     #[arg(long, value_name = "N", default_value_t = Quota::DEFAULT.cores)]
     max_cores: u32,
+    /// Core quota of the whole service: all subscriptions, regions and priorities together
+    #[arg(long, value_name = "N", default_value_t = Quota::DEFAULT.total_cores)]
+    max_total_cores: u32,
     /// Cluster quota, per subscription and region
     #[arg(long, value_name = "N", default_value_t = Quota::DEFAULT.clusters)]
     max_clusters: u32,
+    /// Locations in which workspaces can be created, separated by commas
+    #[arg(long, value_name = "NAMES", default_value = "local")]
+    locations: Locations,
     /// Seconds until an idle node that no job needs is removed
     #[arg(long, value_name = "N", default_value_t = 30)]
     idle_seconds: u64,
@@ -69,7 +75,12 @@ pub async fn run(
         listen: arguments.listen,
         data_dir: data_dir.clone(),
         max_nodes: arguments.max_nodes,
-        quota: Quota { clusters: arguments.max_clusters, cores: arguments.max_cores },
+        quota: Quota {
+            clusters: arguments.max_clusters,
+            cores: arguments.max_cores,
+            total_cores: arguments.max_total_cores,
+        },
+        locations: arguments.locations,
         token: environment.token,
         idle_seconds: arguments.idle_seconds,
         tick_millis: TICK_MILLIS,

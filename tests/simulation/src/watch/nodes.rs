@@ -48,6 +48,7 @@ impl Watch {
         };
         let cores = sign * i64::from(charge.cores);
         self.expect_count(&partition, priority, cores);
+        self.expect_count("usage", "cores", cores);
         if let Some(family) = charge.family {
             self.expect_count(&partition, &format!("{priority}#{}", family.name()), cores);
         }
