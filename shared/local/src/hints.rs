@@ -1,5 +1,5 @@
 //! Hints in this process: a queue for each function, and the workers that hand its messages to the
-//! handlers. Lost with the process: the schedule visits every target.
+//! handlers. They are lost with the process: the schedule visits every target.
 
 use crate::queue::{Message, Queue};
 use async_trait::async_trait;
@@ -21,6 +21,7 @@ const VISIBILITY: Duration = Duration::from_secs(1);
 /// Messages of one function that are worked on at a time. They are of different targets.
 const CONCURRENCY: usize = 4;
 
+/// The queues of hints, one per function.
 #[derive(Debug)]
 pub struct LocalHints {
     dispatcher: Queue<Sleep>,
@@ -32,6 +33,7 @@ pub struct LocalHints {
 const FUNCTIONS: [Function; 3] = [Function::Dispatcher, Function::Autoscaler, Function::Recovery];
 
 impl LocalHints {
+    /// Queues without messages.
     pub fn new(held_requests: Arc<HeldRequests>) -> Self {
         let [dispatcher, autoscaler, recovery] = std::array::from_fn(|_| Queue::new());
         Self { dispatcher, autoscaler, recovery, held_requests }

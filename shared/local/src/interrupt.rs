@@ -1,4 +1,4 @@
-//! `POST /local/v1/nodes/{node}/interrupt`: takes a node away, as a spot interruption does.
+//! `POST /local/v1/nodes/{node}/interrupt`: interrupts a node as EC2 interrupts a spot instance.
 
 use crate::machines::ProcessMachines;
 use axum::Router;

@@ -8,6 +8,8 @@
 //! | EventBridge schedule | [`schedule`] |
 //! | EC2 instances | [`machines`]: agent processes, each with its own loopback address |
 
+#![warn(missing_docs)]
+
 mod data_dir;
 mod hints;
 mod interrupt;

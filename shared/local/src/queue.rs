@@ -1,9 +1,9 @@
 //! A queue of messages in this process, by the rules of SQS FIFO: one message of a target at a
-//! time, in order, those of different targets side by side. What is queued already is not added
+//! time, in order, those of different targets in parallel. A message that is queued already is not added
 //! twice. A failed message is repeated after a pause, during which its target stays locked and its
-//! worker goes on.
+//! worker handles others.
 //!
-//! One mutex guards all of it: messages, locks, and who waits for them. For every message that
+//! One mutex guards messages, locks and idle workers. For every message that
 //! becomes free a worker is woken, if one is idle. Messages are lost with the process.
 
 use super::sync::{Mutex, MutexGuard, PoisonError};
@@ -144,6 +144,7 @@ fn wake_worker<P>(mut state: MutexGuard<'_, State<P>>) {
 #[derive(Debug)]
 pub struct Message<'a, P> {
     queue: &'a Queue<P>,
+    /// What is to be reconciled.
     pub target: Target,
     pause: Option<P>,
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::MissedTickBehavior;
 
-/// How often what has expired or was left over is removed.
+/// How often expired items and leftover directories are removed.
 const SWEEP_EVERY: Duration = Duration::from_secs(600);
 
 pub fn start(control: Control, tick: Duration) -> tokio::task::JoinHandle<()> {

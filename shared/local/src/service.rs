@@ -24,19 +24,22 @@ use tokio::net::TcpListener;
 use tokio::task::{JoinHandle, JoinSet};
 use web::{Access, HeldRequests, Web};
 
+/// The settings of a service on one machine.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// Must be a loopback address.
     pub listen: SocketAddr,
+    /// Database, keys, machines and file servers.
     pub data_dir: PathBuf,
+    /// The most nodes, of all clusters together.
     pub max_nodes: u32,
     /// What a region of a subscription may use.
     pub quota: Quota,
-    /// The token that requests must show; one is made and kept when there is none.
+    /// The token that requests must have; one is created and stored when there is none.
     pub token: Option<String>,
-    /// How long idle nodes beyond demand stay.
+    /// How long idle nodes beyond demand stay, in seconds.
     pub idle_seconds: u64,
-    /// How often the schedule looks at everything that is not at rest.
+    /// How often the schedule reconciles all active targets.
     pub tick_millis: u64,
     /// Name or id of the user that agents and jobs run as. Needs root. Without it they run as the user of the service
     /// and can read all its files.
@@ -47,7 +50,9 @@ pub struct Options {
     pub agent_command: Vec<OsString>,
 }
 
+/// Why the service cannot start.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the message of each variant describes it and its fields")]
 pub enum StartError {
     #[error(
         "{0} is not a loopback address; the local service listens on loopback only, for example on 127.0.0.1:8470"
@@ -55,9 +60,9 @@ pub enum StartError {
     NotLoopback(SocketAddr),
     #[error("{path} cannot be used: {source}")]
     DataDir { path: String, source: std::io::Error },
-    #[error("another server works on {path}; stop it first, or use another --data-dir")]
+    #[error("another service uses {path}; stop it first, or use another --data-dir")]
     AlreadyServed { path: String },
-    #[error("{path} does not hold a key; restore it, or the secrets in the database are lost")]
+    #[error("{path} does not contain a key; restore it, or the secrets in the database are lost")]
     Key { path: String },
     #[error("only root can run jobs as another user (--job-user)")]
     NotRoot,
@@ -155,21 +160,23 @@ impl Service {
         Ok(Self { address, data_dir, machines, workers, tasks, server, control })
     }
 
+    /// Where the service listens.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
+    /// The file that contains the token of the service.
     pub fn token_file(&self) -> PathBuf {
         self.data_dir.token_file()
     }
 
-    /// For figures: the control plane of this service.
+    /// The control plane of this service.
     pub fn control(&self) -> &Control {
         &self.control
     }
 
-    /// Stops: no further jobs start, nodes get notice and say their last word, jobs that ran go
-    /// back to the queue. What is left after the grace, or when `hurry` says so, is killed.
+    /// Stops the service: no further jobs start, nodes get notice and report, and running jobs go back to the queue. What
+    /// is left after the grace period, or when `hurry` completes, is killed.
     pub async fn stop(mut self, grace: Duration, hurry: impl Future<Output = ()>) {
         for task in &self.tasks {
             task.abort();
@@ -211,7 +218,7 @@ async fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
 async fn serve(listener: TcpListener, app: axum::Router) {
     if let Err(error) = axum::serve(
         axum::serve::ListenerExt::tap_io(listener, |stream| {
-            // Small answers are not held back to be joined with later ones.
+            // Small responses are sent at once instead of being joined with later ones.
             let _ = stream.set_nodelay(true);
         }),
         app,

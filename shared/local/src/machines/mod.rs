@@ -144,7 +144,8 @@ impl ProcessMachines {
         let machines = Arc::clone(self);
         if notice_seconds > 0 {
             start::give_notice(&self.options.directory, &record.node, notice_seconds);
-            if let Err(error) = control.handle_interruption(&record.instance, notice_seconds).await {
+            if let Err(error) = control.handle_interruption(&record.instance, notice_seconds).await
+            {
                 // As when EventBridge loses a notice: the agent was notified, too.
                 tracing::warn!(%error, "the interruption notice was lost");
             }
