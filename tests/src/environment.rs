@@ -95,7 +95,12 @@ impl Environment {
             ids: Arc::new(SeededIds(Mutex::new(StdRng::seed_from_u64(seed)))),
             keys: Arc::new(Keys::derive(&[7; 32])),
             settings: Settings {
-                quota: Quota { clusters: 200, cores: MAX_NODES * CORES_PER_NODE },
+                quota: Quota {
+                    clusters: 200,
+                    cores: MAX_NODES * CORES_PER_NODE,
+                    total_cores: MAX_NODES * CORES_PER_NODE,
+                },
+                locations: "here,there".parse().expect("a list"),
                 idle_seconds: IDLE_SECONDS,
                 max_nodes: MAX_NODES,
                 file_server_root: directory.path().to_owned(),

@@ -11,6 +11,10 @@ mod http;
 mod lists;
 #[path = "contracts/machines.rs"]
 mod machines;
+#[path = "contracts/quotas.rs"]
+mod quotas;
+#[path = "contracts/references.rs"]
+mod references;
 #[path = "contracts/roles.rs"]
 mod roles;
 #[path = "contracts/units.rs"]

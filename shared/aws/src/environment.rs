@@ -9,7 +9,7 @@ use control::system::{RandomIds, SystemClock};
 use control::uptime::Uptime;
 use control::{Context, Control, Parts, Settings};
 use dynamo::DynamoDb;
-use model::{Quota, limits};
+use model::{Locations, Quota, limits};
 use std::path::PathBuf;
 use std::sync::Arc;
 use table::Table;
@@ -37,6 +37,8 @@ pub fn log() {
 /// | `IDLE_SECONDS` | how long idle nodes beyond demand stay; 300 unless set |
 /// | `MAX_NODES` | nodes that the stack may have; 100 unless set |
 /// | `MAX_CORES`, `MAX_CLUSTERS` | cores of each priority, and clusters, per subscription and region; 1000 and 200 unless set |
+/// | `MAX_TOTAL_CORES` | cores of all subscriptions, regions and priorities together; 2000 unless set |
+/// | `LOCATIONS` | where workspaces can be created, separated by commas; the function's own region (`AWS_REGION`) unless set |
 /// | `FILE_SYSTEM_ROOT` | where the stack's file system is mounted; `/mnt/batchai` unless set |
 ///
 /// # Errors
@@ -67,7 +69,9 @@ pub async fn control() -> Result<Control, EnvironmentError> {
             quota: Quota {
                 clusters: small_number("MAX_CLUSTERS", Quota::DEFAULT.clusters)?,
                 cores: small_number("MAX_CORES", Quota::DEFAULT.cores)?,
+                total_cores: small_number("MAX_TOTAL_CORES", Quota::DEFAULT.total_cores)?,
             },
+            locations: locations()?,
             file_server_root: root,
             shows_local_paths: false,
         },
@@ -95,6 +99,14 @@ fn master_key() -> Result<[u8; 32], EnvironmentError> {
         *byte = u8::from_str_radix(&text[2 * index..2 * index + 2], 16).map_err(|_| invalid())?;
     }
     Ok(key)
+}
+
+fn locations() -> Result<Locations, EnvironmentError> {
+    const NAME: &str = "LOCATIONS";
+    let text = optional(NAME).or_else(|| optional("AWS_REGION"));
+    let text = text.ok_or(EnvironmentError::Missing(NAME))?;
+    let rule = "names of locations, separated by commas";
+    text.parse().map_err(|_| EnvironmentError::Invalid(NAME, rule))
 }
 
 fn small_number(name: &'static str, default: u32) -> Result<u32, EnvironmentError> {

@@ -7,7 +7,7 @@ use crate::uptime::Uptime;
 use crate::{Error, Function};
 use lifecycle::creation::NewIds;
 use lifecycle::{Change, Draft, Event, LaunchRequest};
-use model::{Quota, Target, Timestamp, Uid, limits};
+use model::{Locations, Quota, Target, Timestamp, Uid, limits};
 use std::ops::Deref;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -43,8 +43,10 @@ pub struct Settings {
     pub idle_seconds: u64,
     /// Nodes that the whole service may have; a job that needs more is refused.
     pub max_nodes: u32,
-    /// What a region of a subscription may use.
+    /// What a region of a subscription may use, and the whole service.
     pub quota: Quota,
+    /// Where workspaces can be created.
+    pub locations: Locations,
     /// Where the trees of the file servers are, one directory each, named by uid.
     pub file_server_root: PathBuf,
     /// Whether responses show that directory: only where it is on the user's own machine.

@@ -2,13 +2,15 @@
 
 use crate::context::replan;
 use crate::operations::{PutOutcome, StartedOperation, stored};
+use crate::roles::Roles;
 use crate::{Context, Error, workspaces};
 use lifecycle::file_servers::{
     NewFileServer, PutResult, provisioned, put, removal_failed, require_ready, settled,
 };
 use lifecycle::{Draft, resources};
 use model::{
-    FileServer, FileServerSpec, FileServerState, Name, ResourceError, Uid, WorkspaceNames, limits,
+    FileServer, FileServerSpec, FileServerState, FileServerUser, Name, Principal, ResourceError,
+    Role, Scope, Uid, WorkspaceNames, limits,
 };
 use std::path::PathBuf;
 use table::Page;
@@ -17,6 +19,7 @@ use wire::{FileServerId, FileServerView, ResourceKind};
 #[derive(Clone)]
 pub struct FileServers {
     context: Context,
+    roles: Roles,
 }
 
 /// Where the tree of a file server is.
@@ -64,7 +67,7 @@ pub(crate) async fn mountable(
 
 impl FileServers {
     pub(crate) fn new(context: &Context) -> Self {
-        Self { context: context.clone() }
+        Self { context: context.clone(), roles: Roles::new(context) }
     }
 
     /// # Errors
@@ -134,17 +137,19 @@ impl FileServers {
     /// `None` when there is nothing to delete.
     ///
     /// # Errors
-    /// 409 while a cluster mounts it, of whatever workspace.
+    /// 409 while a cluster of any workspace mounts it. The message names the cluster only if
+    /// `principal` may read it.
     pub async fn delete(
         &self,
         names: &WorkspaceNames,
         name: &Name,
+        principal: &Principal,
     ) -> Result<Option<StartedOperation>, Error> {
         replan(|| async {
             let workspace = workspaces::existing(&self.context, names).await?;
             let found = self.context.table.file_server(&workspace.uid, name.as_str()).await?;
             let Some(server) = found else { return Ok(None) };
-            self.refuse_if_mounted(&server).await?;
+            self.require_unmounted(&server, principal).await?;
             let mut draft = self.context.draft();
             let operation = self.context.new_uid();
             let operation = resources::begin_deletion(&mut draft, &server, operation);
@@ -154,18 +159,25 @@ impl FileServers {
         .await
     }
 
-    async fn refuse_if_mounted(&self, server: &FileServer) -> Result<(), Error> {
-        match self.context.table.file_server_user(&server.uid).await? {
-            None => Ok(()),
-            Some(user) => Err(Error::conflict(
-                "FileServerInUse",
-                format!(
-                    "The specified file server {} is mounted by the cluster {}; delete the cluster first",
-                    server.name,
-                    wire::cluster_id(&user.names, &user.name)
-                ),
-            )),
-        }
+    async fn require_unmounted(
+        &self,
+        server: &FileServer,
+        principal: &Principal,
+    ) -> Result<(), Error> {
+        let user = self.context.table.file_server_user(&server.uid).await?;
+        let Some(FileServerUser { names, name, .. }) = user else { return Ok(()) };
+        let scope = Scope::from(&names);
+        let cluster = match self.roles.may(principal, Role::Reader, &scope).await? {
+            true => format!("the cluster {}", wire::cluster_id(&names, &name)),
+            false => "a cluster of another workspace".to_owned(),
+        };
+        let server = &server.name;
+        Err(Error::conflict(
+            "FileServerInUse",
+            format!(
+                "The specified file server {server} is mounted by {cluster}; delete the cluster first"
+            ),
+        ))
     }
 }
 

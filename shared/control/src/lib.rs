@@ -19,6 +19,7 @@ pub mod file_servers;
 pub mod files;
 pub mod jobs;
 pub mod keys;
+mod locations;
 pub mod nodes;
 pub mod operations;
 pub mod ports;
@@ -26,6 +27,7 @@ pub mod recovery;
 pub mod resource_groups;
 pub mod roles;
 pub mod schedule;
+pub mod subscriptions;
 pub mod system;
 pub mod tokens;
 pub mod uptime;
@@ -45,6 +47,7 @@ use nodes::Nodes;
 use operations::Operations;
 use resource_groups::ResourceGroups;
 use roles::Roles;
+use subscriptions::Subscriptions;
 use tokens::Tokens;
 use usages::Usages;
 use workspaces::Workspaces;
@@ -62,6 +65,7 @@ pub struct Control {
     pub operations: Operations,
     pub resource_groups: ResourceGroups,
     pub roles: Roles,
+    pub subscriptions: Subscriptions,
     pub tokens: Tokens,
     pub usages: Usages,
     pub workspaces: Workspaces,
@@ -79,6 +83,7 @@ impl Control {
             operations: Operations::new(&context),
             resource_groups: ResourceGroups::new(&context),
             roles: Roles::new(&context),
+            subscriptions: Subscriptions::new(&context),
             tokens: Tokens::new(&context),
             usages: Usages::new(&context),
             workspaces: Workspaces::new(&context),

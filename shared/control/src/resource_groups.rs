@@ -1,14 +1,12 @@
-//! Resource groups and subscriptions, as far as Azure Resource Manager's clients need them.
-//!
-//! A subscription exists as soon as something is created in it. A group is made by itself when a
-//! workspace is, so that clients that know only Batch AI suffice.
+//! Resource groups, as far as Azure Resource Manager's clients need them. Creating a workspace
+//! creates its group too, so that clients that know only Batch AI suffice.
 
 use crate::context::replan;
 use crate::operations::{StartedOperation, stored};
-use crate::{Context, Error, Function};
+use crate::{Context, Error, Function, locations};
 use lifecycle::resources::{self, Resource};
 use lifecycle::workspaces::{NewGroup, put_group, tag_group};
-use model::{Name, ResourceGroup, Subscription, WorkspaceNames};
+use model::{Name, ResourceGroup, WorkspaceNames};
 use std::collections::BTreeMap;
 use table::Page;
 use wire::{ResourceGroupRequest, ResourceKind};
@@ -28,10 +26,6 @@ pub struct ResourceGroups {
 impl ResourceGroups {
     pub(crate) fn new(context: &Context) -> Self {
         Self { context: context.clone() }
-    }
-
-    pub async fn subscriptions(&self) -> Result<Vec<Subscription>, Error> {
-        Ok(self.context.table.subscriptions().await?)
     }
 
     pub async fn get(&self, subscription: &Name, name: &Name) -> Result<ResourceGroup, Error> {
@@ -58,6 +52,13 @@ impl ResourceGroups {
         let uid = self.context.new_uid();
         replan(|| async {
             let found = self.context.table.resource_group(subscription, name).await?;
+            if found.is_none() {
+                locations::require(
+                    &self.context,
+                    &request.location,
+                    wire::ids::RESOURCE_GROUP_TYPE,
+                )?;
+            }
             let new = NewGroup {
                 subscription: subscription.clone(),
                 name: name.clone(),

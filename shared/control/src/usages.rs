@@ -1,7 +1,7 @@
 //! Usages and quotas. Usage is counted where it changes: in the commits that create and remove
 //! clusters and nodes.
 
-use crate::{Context, Error};
+use crate::{Context, Error, locations};
 use model::{Account, Charge, Meter, Name};
 use wire::Usage;
 
@@ -18,8 +18,9 @@ impl Usages {
     /// All meters of a region (docs/contract.md, "Quotas and usages"), used or not.
     ///
     /// # Errors
-    /// What the table reports.
+    /// 400 when the service has no such location.
     pub async fn list(&self, subscription: &Name, location: &Name) -> Result<Vec<Usage>, Error> {
+        locations::require_in_path(&self.context, location)?;
         let account = Account { subscription: subscription.clone(), location: location.clone() };
         let counts = self.context.table.usage(&account).await?;
         let usage = |meter| Usage {
@@ -49,7 +50,9 @@ pub(crate) async fn nodes_left(context: &Context, charge: &Charge) -> Result<u32
         let used = of(&counts, meter);
         context.settings.quota.limit(meter).saturating_sub(used) / charge.cores
     });
-    Ok(left.min().unwrap_or(u32::MAX))
+    let total = context.table.total_cores().await?;
+    let total_left = context.settings.quota.total_cores.saturating_sub(total) / charge.cores;
+    Ok(left.fold(total_left, u32::min))
 }
 
 fn of(counts: &[(Meter, u32)], meter: Meter) -> u32 {

@@ -2,7 +2,7 @@
 
 use crate::context::replan;
 use crate::operations::{StartedOperation, stored};
-use crate::{Context, Error};
+use crate::{Context, Error, locations};
 use lifecycle::resources;
 use lifecycle::workspaces::{NewWorkspace, put_workspace, tag_workspace};
 use model::{Name, Workspace, WorkspaceNames};
@@ -50,7 +50,11 @@ impl Workspaces {
             let found = table.workspace(subscription, resource_group, workspace).await?;
             let group = match &found {
                 Some(_) => None,
-                None => table.resource_group(subscription, resource_group).await?,
+                None => {
+                    let location = &request.location;
+                    locations::require(&self.context, location, wire::ids::WORKSPACE_TYPE)?;
+                    table.resource_group(subscription, resource_group).await?
+                }
             };
             let (location, tags) = (request.location.clone(), request.tags.clone());
             let new = NewWorkspace { names: names.clone(), location, tags };

@@ -22,6 +22,6 @@ mod sync;
 
 pub use hints::LocalHints;
 pub use machines::{MachineOptions, ProcessMachines};
-pub use model::Quota;
+pub use model::{Locations, Quota};
 pub use queue::Message;
 pub use service::{Options, Service, StartError};

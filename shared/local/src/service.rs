@@ -11,7 +11,7 @@ use control::ports::{Clock, Directories};
 use control::system::{RandomIds, SystemClock};
 use control::uptime::Uptime;
 use control::{Context, Control, Parts, Settings};
-use model::Quota;
+use model::{Locations, Quota};
 use processes::User;
 use sqlite::{OpenError, Sqlite};
 use std::ffi::OsString;
@@ -33,8 +33,10 @@ pub struct Options {
     pub data_dir: PathBuf,
     /// The most nodes, of all clusters together.
     pub max_nodes: u32,
-    /// What a region of a subscription may use.
+    /// What a region of a subscription may use, and the whole service.
     pub quota: Quota,
+    /// Where workspaces can be created.
+    pub locations: Locations,
     /// The token that requests must have; one is created and stored when there is none.
     pub token: Option<String>,
     /// How long idle nodes beyond demand stay, in seconds.
@@ -136,6 +138,7 @@ impl Service {
                 idle_seconds: options.idle_seconds,
                 max_nodes: options.max_nodes,
                 quota: options.quota,
+                locations: options.locations,
                 file_server_root: data_dir.file_servers(),
                 shows_local_paths: true,
             },

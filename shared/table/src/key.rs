@@ -9,6 +9,7 @@
 //! | the same, by principal | `principal#{uid}` | `role#{subscription}#{group}/{workspace}#{id}` |
 //! | access token | `tokens` | `token#{digest}` |
 //! | usage | `usage#{subscription}#{region}` | `meter#{meter}` |
+//! | cores of all subscriptions | `usage` | `meter#cores` |
 //! | cluster, file server, experiment | `ws#{workspace uid}` | `cluster#{name}`, `fs#{name}`, `exp#{name}` |
 //! | cluster that mounts a file server | `fs#{file server uid}` | `mount#{cluster uid}` |
 //! | job | `exp#{experiment uid}` | `job#{name}` |
@@ -81,6 +82,11 @@ pub(crate) fn usage_partition(account: &Account) -> String {
 
 pub(crate) fn usage(account: &Account, meter: Meter) -> Key {
     Key { pk: usage_partition(account), sk: format!("meter#{}", meter_name(meter)) }
+}
+
+/// The cores of the whole service. Only commits that add or remove nodes write it.
+pub(crate) fn total_cores() -> Key {
+    Key { pk: "usage".to_owned(), sk: "meter#cores".to_owned() }
 }
 
 pub(crate) fn meter_name(meter: Meter) -> String {

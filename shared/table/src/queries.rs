@@ -1,5 +1,6 @@
 //! What the service asks of the table, in its own nouns.
 
+use crate::item::Key;
 use crate::key::{self, IdleMarker};
 use crate::record::{InstanceOwner, Stored};
 use crate::{Error, Range, Table};
@@ -19,6 +20,12 @@ pub struct Page<T> {
 
 impl Table {
     /// Every subscription in which something was created.
+    /// # Errors
+    /// What the storage reports.
+    pub async fn subscription(&self, id: &Name) -> Result<Option<Subscription>, Error> {
+        self.get(key::subscription(id)).await
+    }
+
     pub async fn subscriptions(&self) -> Result<Vec<Subscription>, Error> {
         self.all(key::SUBSCRIPTIONS_PARTITION.to_owned(), "sub#", None).await
     }
@@ -100,6 +107,16 @@ impl Table {
             found.map(|(_, count)| (meter, *count))
         };
         Ok(Meter::all().filter_map(known).collect())
+    }
+
+    /// Cores of all nodes of the service.
+    ///
+    /// # Errors
+    /// What the storage reports.
+    pub async fn total_cores(&self) -> Result<u32, Error> {
+        let Key { pk, sk } = key::total_cores();
+        let counts = self.counts(Range { pk, prefix: sk, after: None, limit: None }).await?;
+        Ok(counts.first().map_or(0, |(_, count)| *count))
     }
 
     pub async fn workspace(

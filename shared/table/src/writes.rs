@@ -120,7 +120,15 @@ impl Writes {
 
     /// Counts so much more or less; more must not exceed `limit`, less must have been counted.
     pub fn count(&mut self, account: &Account, meter: Meter, change: i64, limit: u32) {
-        let key = key::usage(account, meter);
+        self.add(key::usage(account, meter), change, limit);
+    }
+
+    /// As [`Self::count`], for the cores of the whole service.
+    pub fn count_total_cores(&mut self, change: i64, limit: u32) {
+        self.add(key::total_cores(), change, limit);
+    }
+
+    fn add(&mut self, key: Key, change: i64, limit: u32) {
         let (kind, condition) = if change < 0 {
             (WriteKind::Add(change), Condition::CountAtLeast(-change))
         } else if change > i64::from(limit) {

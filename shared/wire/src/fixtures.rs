@@ -229,7 +229,7 @@ pub fn azure_container(path: &str) -> Value {
 }
 
 /// The bytes of a body whose `properties` are changed: paths with dots, and the new values there.
-/// `null` is how tests leave out a field.
+/// A value [`ABSENT`] removes the field.
 pub fn body(mut properties: Value, changes: Value) -> Vec<u8> {
     for (path, value) in changes.as_object().expect("changes are an object") {
         let mut place = &mut properties;
@@ -241,5 +241,20 @@ pub fn body(mut properties: Value, changes: Value) -> Vec<u8> {
         }
         *place = value.clone();
     }
+    remove_absent(&mut properties);
     json!({ "properties": properties }).to_string().into_bytes()
+}
+
+/// The value of a field that [`body`] removes.
+pub const ABSENT: &str = "<absent>";
+
+fn remove_absent(value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            fields.retain(|_, field| *field != ABSENT);
+            fields.values_mut().for_each(remove_absent);
+        }
+        Value::Array(items) => items.iter_mut().for_each(remove_absent),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
 }

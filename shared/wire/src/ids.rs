@@ -8,6 +8,8 @@ use model::{Cluster, Job, JobNames, Name, Role, Scope, Uid, WorkspaceNames};
 use std::fmt;
 
 pub const WORKSPACE_TYPE: &str = "Microsoft.BatchAI/workspaces";
+/// The type of resource groups.
+pub const RESOURCE_GROUP_TYPE: &str = "Microsoft.Resources/resourceGroups";
 pub const CLUSTER_TYPE: &str = "Microsoft.BatchAI/workspaces/clusters";
 /// Lower case, other than in request paths: so the service printed it.
 pub const FILE_SERVER_TYPE: &str = "Microsoft.BatchAI/workspaces/fileservers";

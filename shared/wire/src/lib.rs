@@ -39,10 +39,10 @@ pub use request::{
     parse_role_assignment, parse_token, parse_workspace_create, parse_workspace_update,
 };
 pub use response::{
-    FileEntry, FileServerView, ListBody, NodeCounts, RemoteLogin, Resource, Usage, cluster,
-    experiment, file_server, job, list, new_token, operation, provider_operations, providers,
-    resource_group, role_assignment, role_definition, subscription, tenant, token, usage,
-    workspace,
+    FileEntry, FileServerView, ListBody, NodeCounts, ProviderBody, RemoteLogin, Resource, Usage,
+    cluster, experiment, file_server, job, list, new_token, operation, provider_operations,
+    providers, resource_group, role_assignment, role_definition, subscription, tenant, token,
+    usage, workspace,
 };
 
 /// The only version of the API that this service speaks.

@@ -193,21 +193,26 @@ impl<'a> Place<'a> {
 }
 
 impl<'a> Fields<'a> {
-    /// A field that may be absent; `null` counts as absent, as some clients send it for that.
+    /// A field that may be absent. `null` is a violation: an absent field has the same meaning, and
+    /// the official clients leave it out (docs/contract.md, "REST conventions").
     pub fn optional(&self, name: &str) -> Option<Place<'a>> {
         let (path, report) = (self.path_of(name), self.report);
         let Some(map) = self.map else {
             self.describe(|| json!({ "properties": { name: {} } }));
             return Some(Place { value: None, path, report });
         };
-        let value = map.get(name).filter(|value| !value.is_null())?;
-        Some(Place { value: Some(value), path, report })
+        let place = Place { value: Some(map.get(name)?), path, report };
+        if place.value.is_some_and(Value::is_null) {
+            place.invalid("must not be null; leave the field out instead");
+            return None;
+        }
+        Some(place)
     }
 
     pub fn required(&self, name: &str) -> Option<Place<'a>> {
         self.describe(|| json!({ "required": [name] }));
         let place = self.optional(name);
-        if place.is_none() {
+        if place.is_none() && !self.has(name) {
             let path = self.path_of(name);
             self.report.add(Violation::new(codes::INVALID_PARAMETER, path, "is required"));
         }
@@ -215,7 +220,7 @@ impl<'a> Fields<'a> {
     }
 
     pub fn has(&self, name: &str) -> bool {
-        self.map.is_none_or(|map| map.get(name).is_some_and(|value| !value.is_null()))
+        self.map.is_none_or(|map| map.contains_key(name))
     }
 
     /// Which of these fields are there, of which there must be exactly one.

@@ -1,22 +1,27 @@
 //! Every operation there is, called by everybody: the table of operations says who may.
 
 use http::{Method, StatusCode};
-use model::{Name, Role, Scope, Uid, WorkspaceNames};
-use serde_json::{Value, json};
+use model::{Name, Role, Scope, Uid};
+use serde_json::Value;
 use tests::api::{Api, SERVICE_TOKEN};
-use tests::harness::{Harness, auto, cluster_id, names};
+use tests::harness::{Harness, names};
 use web::{OPERATIONS, OperationRow, RequiredAccess};
 use wire::RoleAssignmentRequest;
 
 /// A caller with one role in one scope, or none.
-struct Caller {
+pub(crate) struct Caller {
     who: String,
-    token: String,
+    pub(crate) token: String,
     role: Option<Role>,
     scope: Scope,
 }
 
-async fn caller(harness: &Harness, who: &str, role: Option<Role>, scope: Scope) -> Caller {
+pub(crate) async fn caller(
+    harness: &Harness,
+    who: &str,
+    role: Option<Role>,
+    scope: Scope,
+) -> Caller {
     let control = &harness.environment.control;
     let (record, token) = control.tokens.create(who, None).await.unwrap();
     if let Some(role) = role {
@@ -85,7 +90,7 @@ fn is_allowed(row: &OperationRow, caller: &Caller) -> bool {
     }
 }
 
-fn code(body: &Value) -> &str {
+pub(crate) fn code(body: &Value) -> &str {
     body["error"]["code"].as_str().unwrap_or_default()
 }
 
@@ -156,79 +161,10 @@ async fn a_token_ends_when_it_expires() {
     let harness = Harness::new(3).await;
     let (_, token) = harness.environment.control.tokens.create("brief", Some(60)).await.unwrap();
     let api = Api::of(&harness.environment);
-    let path = "/subscriptions/s?api-version=2020-01-01";
+    let path = "/tenants?api-version=2020-01-01";
     let (status, _) = api.call(Method::GET, path, Some(&token), "").await;
     assert_eq!(status, StatusCode::OK);
     harness.environment.clock.advance_millis(60_000);
     let (status, _) = api.call(Method::GET, path, Some(&token), "").await;
     assert_eq!(status, StatusCode::UNAUTHORIZED);
-}
-
-/// A reference must not open what its writer has no role for.
-#[tokio::test]
-async fn what_a_body_refers_to_takes_a_role_too() {
-    let harness = Harness::new(4).await;
-    let control = &harness.environment.control;
-    harness.put_cluster("c", &auto(0, 1)).await;
-    let other = WorkspaceNames { workspace: Name::new("other"), ..names() };
-    let workspace = wire::parse_workspace_create(br#"{"location":"here"}"#).unwrap();
-    control.workspaces.put(&other, &workspace).await.unwrap();
-    control.experiments.put(&other, &Name::new("e")).await.unwrap();
-    let mine = caller(&harness, "mine", Some(Role::Contributor), Scope::from(&other)).await;
-    let both = caller(&harness, "both", Some(Role::Contributor), Scope::from(&other)).await;
-    let request = RoleAssignmentRequest {
-        role: Role::Contributor,
-        principal: control.tokens.principal_of(&both.token).await.unwrap().unwrap(),
-    };
-    let id = Uid::from_bytes([9; 16]);
-    control.roles.put(&Scope::from(&names()), &id, &request).await.unwrap();
-
-    let api = Api::of(&harness.environment);
-    let account = json!({"adminUserName": "u", "adminUserPassword": "p"});
-    let server = json!({"properties": {
-        "vmSize": "STANDARD_D1",
-        "sshConfiguration": {"userAccountSettings": account},
-        "dataDisks": {"diskSizeInGB": 1, "diskCount": 1, "storageAccountType": "Standard_LRS"},
-    }});
-    let put = async |workspace: &str, rest: &str, token: &str, body: &Value| {
-        let path = format!(
-            "/subscriptions/s/resourceGroups/g/providers/Microsoft.BatchAI/workspaces/{workspace}{rest}?api-version=2018-05-01"
-        );
-        api.call(Method::PUT, &path, Some(token), &body.to_string()).await
-    };
-    put("w", "/fileServers/nfs", SERVICE_TOKEN, &server).await;
-    harness.environment.deliver_all().await;
-
-    let mounts = json!({"fileServers": [{
-        "fileServer": {"id": "/subscriptions/s/resourceGroups/g/providers/Microsoft.BatchAI/workspaces/w/fileservers/nfs"},
-        "relativeMountPath": "nfs",
-    }]});
-    let cluster = json!({"properties": {
-        "vmSize": "STANDARD_NC6",
-        "userAccountSettings": account,
-        "nodeSetup": {"mountVolumes": mounts},
-    }});
-    let job = |mounts: Option<&Value>| {
-        let mut job = json!({"properties": {
-            "cluster": {"id": cluster_id("c")},
-            "nodeCount": 1,
-            "stdOutErrPathPrefix": "$AZ_BATCHAI_JOB_MOUNT_ROOT/nfs",
-            "customToolkitSettings": {"commandLine": "true"},
-        }});
-        if let Some(mounts) = mounts {
-            job["properties"]["mountVolumes"] = mounts.clone();
-        }
-        job
-    };
-    for (rest, body) in [
-        ("/clusters/mounts", cluster),
-        ("/experiments/e/jobs/runs", job(None)),
-        ("/experiments/e/jobs/reads", job(Some(&mounts))),
-    ] {
-        let (status, answer) = put("other", rest, &mine.token, &body).await;
-        assert_eq!(status, StatusCode::FORBIDDEN, "{rest}: {answer}");
-        assert_eq!(code(&answer), "LinkedAuthorizationFailed");
-        let (status, answer) = put("other", rest, &both.token, &body).await;
-        assert_eq!(status, StatusCode::ACCEPTED, "{rest}: {answer}");
-    }
 }

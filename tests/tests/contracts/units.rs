@@ -16,8 +16,8 @@ PUT workspace                            2     6
 PUT experiment                           2     4
 schedule, everything at rest             3     0
 PUT cluster                              3     8
-launch of 4 nodes                       17    31
-schedule, 4 idle nodes                  12     0
+launch of 4 nodes                       20    33
+schedule, 4 idle nodes                  13     0
 agent, nothing new                       1     0
 agent, sign of life                      1     1
 PUT job of 1                             7     8

@@ -1,4 +1,4 @@
-//! New jobs, each case as the change it leads to.
+//! New jobs; each case shows the resulting change.
 
 use super::*;
 use crate::testing::*;
@@ -31,7 +31,7 @@ fn submitted(spec: JobSpec, idle: Vec<Node>) -> String {
 }
 
 #[test]
-fn a_job_starts_waits_or_fails_at_once() {
+fn a_job_starts_or_is_queued_or_fails() {
     let spec = || testing_spec();
     let (fixture, _) = fixture();
     assert_snapshot!(submitted(spec(), fixture.nodes()), @r#"
@@ -63,7 +63,7 @@ fn testing_spec() -> JobSpec {
 }
 
 #[test]
-fn a_job_knows_its_cluster_and_where_that_mounts() {
+fn a_job_records_its_cluster_and_its_mounts() {
     let draft = Draft::new(LATER, Quota::DEFAULT);
     let mut cluster = manual_cluster(1);
     let accepted = |cluster: &Cluster| {
@@ -126,5 +126,5 @@ fn a_job_that_could_never_run_is_refused() {
     };
     assert_eq!(check(4, 24), Ok(()));
     assert_snapshot!(check(5, 24).unwrap_err(), @"The job needs 5 nodes at once, but this service runs at most 4; ask for fewer, or raise the limit of the service (--max-nodes)");
-    assert_snapshot!(check(4, 23).unwrap_err(), @"The job needs 24 cores at once, but the quota is 23; ask for fewer nodes or smaller ones, or raise the limit of the service (--max-cores)");
+    assert_snapshot!(check(4, 23).unwrap_err(), @"The job needs 24 cores at once, but the quota is 23; ask for fewer nodes or smaller ones, or raise the limit of the service (--max-cores, --max-total-cores)");
 }

@@ -37,7 +37,7 @@ impl Call<'_> {
     pub(crate) async fn create_cluster(&self) -> Result<Response, Error> {
         let (names, name) = (self.route.workspace()?, self.cluster_name()?);
         let request = wire::parse_cluster_create(&self.body)?;
-        self.check_links(request.file_servers().map(|server| &server.names)).await?;
+        self.authorize_references(request.file_servers().map(|server| &server.names)).await?;
         match self.web.control.clusters.put(&names, &name, &request).await? {
             PutOutcome::Accepted(started) => self.accepted(&started),
             PutOutcome::Unchanged(cluster) => {

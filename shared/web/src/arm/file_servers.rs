@@ -37,7 +37,7 @@ impl Call<'_> {
 
     pub(crate) async fn delete_file_server(&self) -> Result<Response, Error> {
         let (names, name) = (self.route.workspace()?, self.file_server_name()?);
-        self.deleted(self.web.control.file_servers.delete(&names, &name).await?)
+        self.deleted(self.web.control.file_servers.delete(&names, &name, &self.principal).await?)
     }
 
     fn file_server_body(&self, server: &FileServer) -> Result<Response, Error> {

@@ -32,7 +32,7 @@ impl Call<'_> {
         let (path, name) = (self.route.experiment()?, self.job_name()?);
         let request = wire::parse_job_create(&self.body)?;
         let servers = request.file_servers().map(|server| &server.names);
-        self.check_links(servers.chain([&request.cluster.names])).await?;
+        self.authorize_references(servers.chain([&request.cluster.names])).await?;
         match self.web.control.jobs.put(&path, &name, &request).await? {
             PutOutcome::Accepted(started) => self.accepted(&started),
             PutOutcome::Unchanged(job) => self.job_body(&job).await,

@@ -188,12 +188,8 @@ impl Call<'_> {
 
             Operation::TenantsList => self.ok(&wire::list(vec![wire::tenant()], None)),
             Operation::SubscriptionsList => self.subscriptions().await,
-            Operation::SubscriptionsGet => {
-                self.ok(&wire::subscription(&self.route.subscription()?))
-            }
-            Operation::ProvidersList => {
-                self.ok(&wire::list(wire::providers(&self.route.subscription()?), None))
-            }
+            Operation::SubscriptionsGet => self.subscription().await,
+            Operation::ProvidersList => self.ok(&wire::list(self.known_providers()?, None)),
             Operation::ProvidersGet | Operation::ProvidersRegister => self.provider(),
             Operation::GroupsList => self.resource_groups().await,
             Operation::GroupsCheck => self.check_resource_group().await,
@@ -251,18 +247,19 @@ impl Call<'_> {
         Err(Error::denied(AUTHORIZATION_FAILED, message))
     }
 
-    /// What a body refers to in other workspaces takes the role there too, or a reference would
-    /// open what its writer may not even see.
-    async fn check_links<'b>(
+    /// A resource that a body refers to in another workspace takes the role Contributor there, as a
+    /// request to its own path would. The role is checked before the resource is read, so a refusal
+    /// does not tell whether it exists.
+    async fn authorize_references<'b>(
         &self,
-        linked: impl Iterator<Item = &'b WorkspaceNames>,
+        workspaces: impl Iterator<Item = &'b WorkspaceNames>,
     ) -> Result<(), Error> {
         let own = self.route.workspace()?;
-        for names in linked.filter(|names| **names != own) {
+        for names in workspaces.filter(|names| **names != own) {
             let scope = Scope::from(names);
             if !self.web.control.roles.may(&self.principal, Role::Contributor, &scope).await? {
                 let message = format!(
-                    "The body refers to something in {}, which takes the role {} there",
+                    "The body refers to a resource in {}, which takes the role {} there",
                     wire::ids::scope_id(&scope),
                     Role::Contributor.name()
                 );

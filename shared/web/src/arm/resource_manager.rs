@@ -7,18 +7,36 @@ use control::{ApiError, ApiErrorKind, Error};
 use http::StatusCode;
 use http::header::{HeaderValue, LOCATION, RETRY_AFTER};
 use model::{OperationState, limits};
+use wire::ProviderBody;
 
 impl Call<'_> {
     pub(crate) async fn subscriptions(&self) -> Result<Response, Error> {
-        let subscriptions = self.web.control.resource_groups.subscriptions().await?;
+        let subscriptions = self.web.control.subscriptions.list(&self.principal).await?;
         let bodies = subscriptions.iter().map(|it| wire::subscription(&it.id)).collect();
         self.ok(&wire::list(bodies, None))
+    }
+
+    pub(crate) async fn subscription(&self) -> Result<Response, Error> {
+        let id = self.route.subscription()?;
+        self.web.control.subscriptions.require_visible(&self.principal, &id).await?;
+        self.ok(&wire::subscription(&id))
+    }
+
+    /// Before something is created in the subscription of the path.
+    pub(crate) async fn require_subscription(&self) -> Result<(), Error> {
+        let id = self.route.subscription()?;
+        self.web.control.subscriptions.require(&self.principal, &id).await
+    }
+
+    pub(crate) fn known_providers(&self) -> Result<Vec<ProviderBody>, Error> {
+        let locations = &self.web.control.context.settings.locations;
+        Ok(wire::providers(&self.route.subscription()?, locations))
     }
 
     /// Every provider that is there is registered.
     pub(crate) fn provider(&self) -> Result<Response, Error> {
         let name = self.route.dotted_name("providerNamespace")?;
-        let mut providers = wire::providers(&self.route.subscription()?).into_iter();
+        let mut providers = self.known_providers()?.into_iter();
         let found = providers.find(|it| it.namespace.eq_ignore_ascii_case(name.as_str()));
         let missing = || {
             let message = format!("The resource provider {name} does not exist here");
@@ -50,6 +68,7 @@ impl Call<'_> {
     pub(crate) async fn create_resource_group(&self) -> Result<Response, Error> {
         let (subscription, name) = (self.route.subscription()?, self.route.resource_group()?);
         let request = wire::parse_resource_group(&self.body)?;
+        self.require_subscription().await?;
         match self.web.control.resource_groups.put(&subscription, &name, &request).await? {
             PutGroup::Created(group) => self.created(&wire::resource_group(&group)),
             PutGroup::Updated(group) => self.ok(&wire::resource_group(&group)),

@@ -50,6 +50,7 @@ impl Call<'_> {
     pub(crate) async fn create_role_assignment(&self) -> Result<Response, Error> {
         let (scope, id) = (self.route.scope()?, self.route.role_assignment_id()?);
         let request = wire::parse_role_assignment(&self.body)?;
+        self.require_subscription().await?;
         let assignment = self.web.control.roles.put(&scope, &id, &request).await?;
         // Also for one that was there: the older clients know no other answer.
         self.created(&wire::role_assignment(&assignment))

@@ -21,6 +21,7 @@ impl Call<'_> {
     pub(crate) async fn create_workspace(&self) -> Result<Response, Error> {
         let names = self.route.workspace()?;
         let request = wire::parse_workspace_create(&self.body)?;
+        self.require_subscription().await?;
         self.workspace_body(&self.web.control.workspaces.put(&names, &request).await?)
     }
 

@@ -64,7 +64,8 @@ mod tests {
     fn refused_workspaces() {
         let check = |body: &str| refused(parse_workspace_create(body.as_bytes()));
         assert_eq!(check("{}"), ["location is required"]);
-        assert_eq!(check(r#"{"location":null}"#), ["location is required"]);
+        let null = ["location must not be null; leave the field out instead"];
+        assert_eq!(check(r#"{"location":null}"#), null);
         assert_eq!(
             check(r#"{"location":"..","tags":{"a":1,"b":null}}"#),
             [

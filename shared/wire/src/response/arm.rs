@@ -3,7 +3,7 @@
 
 use super::parts;
 use crate::ids;
-use model::{Lifecycle, Name, ResourceGroup, Role, RoleAssignment, Timestamp, Uid};
+use model::{Lifecycle, Locations, Name, ResourceGroup, Role, RoleAssignment, Timestamp, Uid};
 use schemars::JsonSchema;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -67,8 +67,9 @@ const BATCH_AI: &str = "Microsoft.BatchAI";
 const RESOURCES: &str = "Microsoft.Resources";
 const AUTHORIZATION: &str = "Microsoft.Authorization";
 
-/// What is served here, and with which versions.
-pub fn providers(subscription: &Name) -> Vec<ProviderBody> {
+/// The providers that are served here, with the versions of their APIs and the locations of this
+/// service.
+pub fn providers(subscription: &Name, locations: &Locations) -> Vec<ProviderBody> {
     let batch_ai = [
         "workspaces",
         "workspaces/clusters",
@@ -84,9 +85,15 @@ pub fn providers(subscription: &Name) -> Vec<ProviderBody> {
     let resources = ["subscriptions", "resourceGroups", "tenants", "providers"];
     let authorization = ["roleAssignments", "roleDefinitions"];
     vec![
-        provider(subscription, BATCH_AI, &batch_ai, &[crate::API_VERSION]),
-        provider(subscription, RESOURCES, &resources, &["2022-09-01", "2018-05-01"]),
-        provider(subscription, AUTHORIZATION, &authorization, &["2022-04-01", "2015-07-01"]),
+        provider(subscription, BATCH_AI, &batch_ai, &[crate::API_VERSION], locations),
+        provider(subscription, RESOURCES, &resources, &["2022-09-01", "2018-05-01"], locations),
+        provider(
+            subscription,
+            AUTHORIZATION,
+            &authorization,
+            &["2022-04-01", "2015-07-01"],
+            locations,
+        ),
     ]
 }
 
@@ -95,11 +102,11 @@ fn provider(
     namespace: &'static str,
     types: &[&'static str],
     versions: &[&'static str],
+    locations: &Locations,
 ) -> ProviderBody {
     let resource_type = |resource_type: &&'static str| ResourceTypeBody {
         resource_type,
-        // Empty: every name of a region is accepted.
-        locations: Vec::new(),
+        locations: locations.iter().map(Name::to_string).collect(),
         api_versions: versions.to_vec(),
     };
     ProviderBody {
@@ -137,7 +144,7 @@ pub fn resource_group(group: &ResourceGroup) -> ResourceGroupBody {
     ResourceGroupBody {
         id: ids::resource_group_id(&group.subscription, &group.name),
         name: group.name.to_string(),
-        resource_type: "Microsoft.Resources/resourceGroups",
+        resource_type: ids::RESOURCE_GROUP_TYPE,
         location: group.location.clone(),
         tags: group.tags.clone(),
         properties: ResourceGroupProperties { provisioning_state },

@@ -110,6 +110,7 @@ impl Service {
             keys: Arc::new(Keys::derive(&[7; 32])),
             settings: Settings {
                 quota: Quota::DEFAULT,
+                locations: "here,eastus,local".parse().expect("a list"),
                 idle_seconds: 300,
                 max_nodes: 10,
                 file_server_root: directory.path().to_owned(),

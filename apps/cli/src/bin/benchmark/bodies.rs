@@ -16,7 +16,7 @@ pub fn page(collection: &str, entries: usize) -> String {
 }
 
 pub fn workspace() -> Value {
-    json!({"location": "here"})
+    json!({"location": "local"})
 }
 
 pub fn file_server() -> Value {

@@ -2,7 +2,7 @@
 
 use super::told;
 use crate::fixtures::{
-    self, azure_container, azure_share, body, cluster_body, key_vault, mount_body,
+    self, ABSENT, azure_container, azure_share, body, cluster_body, key_vault, mount_body,
 };
 use crate::request::{ClusterRequest, parse_cluster_create, parse_cluster_update};
 use crate::{ImageReference, Violations, ids};
@@ -194,9 +194,9 @@ fn the_same_request_again_is_the_same_cluster() {
     assert!(differs("vmSize", json!("STANDARD_NC12")));
     assert!(differs("vmPriority", json!("dedicated")));
     assert!(differs("scaleSettings", json!({ "manual": { "targetNodeCount": 1 } })));
-    assert!(differs("virtualMachineConfiguration.imageReference", Value::Null));
-    assert!(differs("nodeSetup.setupTask", Value::Null));
-    assert!(differs("nodeSetup.mountVolumes", Value::Null));
+    assert!(differs("virtualMachineConfiguration.imageReference", json!(ABSENT)));
+    assert!(differs("nodeSetup.setupTask", json!(ABSENT)));
+    assert!(differs("nodeSetup.mountVolumes", json!(ABSENT)));
     assert!(differs("nodeSetup.mountVolumes.fileServers", json!([mount_body("other")])));
     let secrets = |name: &str| {
         let referring = json!({ "name": "C", "valueSecretReference": key_vault() });
@@ -215,8 +215,8 @@ fn the_same_request_again_is_the_same_cluster() {
     let insights = "nodeSetup.performanceCountersSettings.appInsightsReference";
     assert!(!differs(&format!("{insights}.instrumentationKey"), json!("another")));
     assert!(differs(&format!("{insights}.component.id"), json!("other")));
-    assert!(differs("nodeSetup.performanceCountersSettings", Value::Null));
-    assert!(differs("extensions", Value::Null));
+    assert!(differs("nodeSetup.performanceCountersSettings", json!(ABSENT)));
+    assert!(differs("extensions", json!(ABSENT)));
     assert!(differs("extensions.idleSecondsBeforeScaleDown", json!(61)));
     assert!(differs("subnet", json!({ "id": "/subscriptions/0/subnets/a" })));
 }
@@ -250,7 +250,7 @@ fn what_is_required() {
 #[test]
 fn scale_settings() {
     let scale = |settings: Value| check(json!({ "scaleSettings": settings }));
-    insta::assert_snapshot!(scale(json!({ "manual": null })), @"ok");
+    insta::assert_snapshot!(scale(json!({})), @"ok");
     insta::assert_snapshot!(scale(json!({ "manual": { "targetNodeCount": 100 } })), @"ok");
     insta::assert_snapshot!(
         scale(json!({ "manual": { "targetNodeCount": 101, "nodeDeallocationOption": "keep" } })), @r#"
@@ -428,4 +428,21 @@ fn setup() {
     properties.nodeSetup.mountVolumes.fileServers[4].sourceDirectory must be a relative path, without `/` at its start
     properties.nodeSetup.mountVolumes.fileServers[4].relativeMountPath must not contain NUL characters
     "#);
+}
+
+/// An absent field and `null` mean the same to a reader, but the document has no `null`.
+#[test]
+fn null_is_refused_wherever_a_field_is_read() {
+    for field in ["subnet", "scaleSettings", "scaleSettings.manual", "nodeSetup", "extensions"] {
+        let expected = format!("properties.{field} must not be null; leave the field out instead");
+        assert_eq!(check(json!({ field: null })), expected);
+    }
+    let password = "userAccountSettings.adminUserPassword";
+    let expected = format!("properties.{password} must not be null; leave the field out instead");
+    assert_eq!(check(json!({ password: null })), expected);
+    let update = crate::parse_cluster_update(br#"{"properties":{"scaleSettings":null}}"#);
+    let expected = "properties.scaleSettings must not be null; leave the field out instead";
+    assert_eq!(super::told(update), expected);
+    let tags = crate::parse_workspace_update(br#"{"tags":null}"#);
+    assert_eq!(super::told(tags), "tags must not be null; leave the field out instead");
 }

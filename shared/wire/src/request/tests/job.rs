@@ -1,7 +1,7 @@
 //! Jobs.
 
 use super::told;
-use crate::fixtures::{self, azure_share, body, job_body, key_vault, mount_body};
+use crate::fixtures::{self, ABSENT, azure_share, body, job_body, key_vault, mount_body};
 use crate::request::{JobRequest, parse_job_create};
 use crate::{ClusterId, Violations};
 use model::{Job, limits};
@@ -27,7 +27,7 @@ fn workers_share_the_gpus_of_the_nodes() {
     let told = |nodes, workers: Value, vm_size| {
         let settings = json!({ "pythonScriptFilePath": "a.py", "workerCount": workers });
         let changes = json!({
-            "nodeCount": nodes, "customToolkitSettings": null, "tensorFlowSettings": settings,
+            "nodeCount": nodes, "customToolkitSettings": ABSENT, "tensorFlowSettings": settings,
         });
         match parse(changes).unwrap().check_workers(vm_size) {
             Ok(()) => "ok".to_owned(),
@@ -38,7 +38,7 @@ fn workers_share_the_gpus_of_the_nodes() {
         (2, json!(2), "STANDARD_NC6"),
         (2, json!(8), "STANDARD_NC24"),
         (2, json!(2), "STANDARD_D1"),
-        (2, Value::Null, "STANDARD_D1"),
+        (2, json!(ABSENT), "STANDARD_D1"),
     ];
     for (nodes, workers, vm_size) in cases {
         assert_eq!(told(nodes, workers, vm_size), "ok");
@@ -185,27 +185,27 @@ fn the_same_request_again_is_the_same_job() {
     assert!(!differs("cluster.id", json!(spelled_otherwise)));
     assert!(differs("cluster.id", json!(spelled_otherwise.replace("gpus", "cpus"))));
     assert!(differs("nodeCount", json!(2)));
-    assert!(differs("schedulingPriority", Value::Null));
-    assert!(differs("jobPreparation", Value::Null));
+    assert!(differs("schedulingPriority", json!(ABSENT)));
+    assert!(differs("jobPreparation", json!(ABSENT)));
     assert!(differs("customToolkitSettings.commandLine", json!("true")));
     assert!(differs("stdOutErrPathPrefix", json!("/data")));
     assert!(differs("mountVolumes", json!({})));
     assert!(differs("inputDirectories", json!([])));
-    assert!(differs("outputDirectories", Value::Null));
+    assert!(differs("outputDirectories", json!(ABSENT)));
     assert!(differs("environmentVariables", json!([{ "name": "_a1", "value": "x" }])));
-    assert!(differs("secrets", Value::Null));
+    assert!(differs("secrets", json!(ABSENT)));
     assert!(!differs("secrets", json!([{ "name": "B", "value": "x" }])));
     assert!(!differs("constraints.maxWallClockTime", json!("PT90M")));
-    assert!(differs("constraints", Value::Null));
+    assert!(differs("constraints", json!(ABSENT)));
     let registry = "containerSettings.imageSourceRegistry";
     assert!(!differs(&format!("{registry}.credentials.password"), json!("another")));
     assert!(differs(&format!("{registry}.credentials.username"), json!("you")));
-    assert!(differs(&format!("{registry}.credentials"), Value::Null));
+    assert!(differs(&format!("{registry}.credentials"), json!(ABSENT)));
     assert!(differs(&format!("{registry}.image"), json!("debian")));
-    assert!(differs("containerSettings.shmSize", Value::Null));
-    assert!(differs("containerSettings", Value::Null));
+    assert!(differs("containerSettings.shmSize", json!(ABSENT)));
+    assert!(differs("containerSettings", json!(ABSENT)));
     assert!(differs("extensions.maxRetries", json!(4)));
-    assert!(differs("extensions", Value::Null));
+    assert!(differs("extensions", json!(ABSENT)));
 }
 
 #[test]
@@ -237,9 +237,9 @@ fn what_is_required() {
 
 #[test]
 fn toolkits() {
-    insta::assert_snapshot!(check(json!({ "customToolkitSettings": null })), @"properties must have the settings of a toolkit, such as customToolkitSettings with its commandLine");
+    insta::assert_snapshot!(check(json!({ "customToolkitSettings": ABSENT })), @"properties must have the settings of a toolkit, such as customToolkitSettings with its commandLine");
     insta::assert_snapshot!(check(json!({
-        "customToolkitSettings": null,
+        "customToolkitSettings": ABSENT,
         "tensorFlowSettings": { "pythonScriptFilePath": "train.py" },
     })), @"ok");
     insta::assert_snapshot!(check(json!({
@@ -253,7 +253,7 @@ fn toolkits() {
 #[test]
 fn settings_of_toolkits() {
     let toolkit = |name: &str, settings: Value| {
-        check(json!({ "customToolkitSettings": null, name: settings }))
+        check(json!({ "customToolkitSettings": ABSENT, name: settings }))
     };
     let script = || json!({ "pythonScriptFilePath": "a.py" });
     for name in ["pyTorch", "tensorFlow", "caffe", "caffe2", "chainer", "horovod", "cntk"] {
