@@ -84,7 +84,7 @@ fn a_newer_schema_is_refused() {
     let (_directory, path) = directory();
     drop(Sqlite::open(&path).unwrap());
     Connection::open(&path).unwrap().pragma_update(None, "user_version", 2).unwrap();
-    let error = refused(&path, "Install that version");
+    let error = refused(&path, "Install the newer version");
     assert!(matches!(error, OpenError::Newer { found: 2, known: 1, .. }), "{error:?}");
 }
 
