@@ -1,6 +1,6 @@
-"""Tests of train.py: what an interruption may cost (time) and what it may not (anything else).
+"""Tests of train.py: an interruption may cost time, but must not change the result.
 
-Run with `python3 -m unittest` in this folder.
+Run with `python3 -m unittest` in this directory.
 """
 
 import json
@@ -20,7 +20,7 @@ SCRIPT = Path(train.__file__)
 BATCH_SIZE = 12
 BATCHES = 1438 // BATCH_SIZE + 1
 SMALL = ["--hidden", "8", "--epochs", "6", "--batch-size", str(BATCH_SIZE)]
-OF_THE_RUN = ("seconds", "resumedFromEpoch", "timesResumed")
+RUN_FIELDS = ("seconds", "resumedFromEpoch", "timesResumed")
 
 
 def start(output, *arguments):
@@ -36,7 +36,7 @@ def run(output, *arguments):
 
 
 def end_after(process, beginning, signal_number):
-    """Sends the signal once a line begins like that; returns the exit code and the last line."""
+    """Sends the signal after a line with this prefix; returns the exit code and the last line."""
     lines = []
     for line in process.stdout:
         lines.append(line.rstrip())
@@ -51,13 +51,13 @@ def read(output, name):
 
 
 def outcome(output):
-    """All that must not depend on interruptions."""
+    """The results that must not depend on interruptions."""
     result = read(output, "result.json")
-    return read(output, "model.json"), {k: v for k, v in result.items() if k not in OF_THE_RUN}
+    return read(output, "model.json"), {k: v for k, v in result.items() if k not in RUN_FIELDS}
 
 
 class InterruptedAfter:
-    """Stands in for the event that SIGTERM sets: set once it was asked that many times."""
+    """Replaces the event that SIGTERM sets: it is set from the given call of is_set on."""
 
     def __init__(self, batches):
         self.left = batches
@@ -67,21 +67,21 @@ class InterruptedAfter:
         return self.left <= 0
 
 
-class WithFolder(unittest.TestCase):
+class WithDirectory(unittest.TestCase):
     def setUp(self):
-        folder = tempfile.TemporaryDirectory()
-        self.addCleanup(folder.cleanup)
-        self.output = Path(folder.name)
+        directory = tempfile.TemporaryDirectory()
+        self.addCleanup(directory.cleanup)
+        self.output = Path(directory.name)
 
 
-class Interruption(WithFolder):
+class Interruption(WithDirectory):
     @classmethod
     def setUpClass(cls):
-        folder = tempfile.TemporaryDirectory()
-        cls.addClassCleanup(folder.cleanup)
-        cls.code, cls.printed = run(Path(folder.name))
-        cls.result = read(Path(folder.name), "result.json")
-        cls.uninterrupted = outcome(Path(folder.name))
+        directory = tempfile.TemporaryDirectory()
+        cls.addClassCleanup(directory.cleanup)
+        cls.code, cls.printed = run(Path(directory.name))
+        cls.result = read(Path(directory.name), "result.json")
+        cls.uninterrupted = outcome(Path(directory.name))
 
     def test_an_uninterrupted_run(self):
         self.assertEqual(self.code, 0)
@@ -123,14 +123,14 @@ class Interruption(WithFolder):
         self.assertEqual(outcome(self.output), self.uninterrupted)
 
     def test_kill_at_any_moment(self):
-        """Epochs of one mini-batch: writing checkpoints takes as long as training."""
+        """With epochs of one mini-batch, writing checkpoints takes as long as training."""
         arguments = ["--hidden", "0", "--batch-size", "2000", "--epochs", "1000000"]
         printed_epoch = 0
         for attempt in range(8):
             process = start(self.output, *arguments)
             first = process.stdout.readline()
             if attempt > 0:
-                # More can have been saved than was printed before the kill, never less.
+                # The checkpoint may be ahead of the printed epoch, never behind it.
                 self.assertRegex(first, "^resumed from the checkpoint of epoch")
                 self.assertGreaterEqual(int(first.split()[-1]), printed_epoch)
             process.stdout.readline()
@@ -178,8 +178,8 @@ class Interruption(WithFolder):
         ])
 
 
-class Training(WithFolder):
-    """In this process, to interrupt at an exact mini-batch and to look at the numbers."""
+class Training(WithDirectory):
+    """Calls the functions directly, to interrupt at a given mini-batch and to compare numbers."""
 
     @classmethod
     def setUpClass(cls):

@@ -1,16 +1,16 @@
 #!/usr/bin/env python3
 """Trains a classifier of handwritten digits in plain Python: the job of the demonstration.
 
-It owns the output folder, which outlives the attempts of a job:
+It owns the output directory, which all attempts of a job share:
 
-    checkpoint.json   where training stands, after every epoch and on SIGTERM
+    checkpoint.json   the state of the training, written after every epoch and on SIGTERM
     model.json        the trained weights, once training is complete
-    result.json       what became of it, written last: it is there only if everything else is
+    result.json       the result, written last: it exists only if the other files are complete
 
-The rule it keeps: an interrupted run that is started again ends with exactly the weights of a run
-that was never interrupted. So nothing random outlives a mini-batch: the order of the images
-follows from the seed and the epoch alone, and a checkpoint needs no state of a random generator.
-(Exactly means the same Python on the same kind of machine; others may round sums differently.)
+An interrupted run that is resumed ends with exactly the weights of an uninterrupted run. So the
+order of the images depends only on the seed and the epoch, and a checkpoint needs no state of a
+random number generator. (Exactly: with the same Python on the same kind of machine. Others may
+round sums differently.)
 
 The network has one hidden layer of tanh units, or none (multinomial logistic regression), and is
 trained by mini-batch gradient descent with momentum on the cross-entropy.
@@ -39,20 +39,20 @@ EXIT_INTERRUPTED = 128 + signal.SIGTERM  # 143, what a shell reports for a proce
 
 @dataclass
 class State:
-    """All that training changes, and so all that a checkpoint has to hold."""
+    """Everything that training changes, and so the content of a checkpoint."""
 
     layers: list  # per layer one row of weights for each unit; the last weight of a row is its bias
     velocities: list  # the momentum, of the same shape
     epoch: int = 0  # epochs completed
-    batch: int = 0  # mini-batches completed in the epoch after those
-    loss_sum: float = 0.0  # over the images of those mini-batches
+    batch: int = 0  # mini-batches completed in the current epoch
+    loss_sum: float = 0.0  # over the images of these mini-batches
     last_loss: float = 0.0  # mean over the images of the last completed epoch
     times_resumed: int = 0
-    seconds: float = 0.0  # spent in all attempts, as far as their work was kept
+    seconds: float = 0.0  # over all attempts, without work that was lost
 
 
 def main():
-    # First of all, so that an interruption while the images are read is not lost either.
+    # Installed first, so that an interruption while the images are read is handled too.
     interrupted = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: interrupted.set())
 
@@ -80,7 +80,7 @@ def main():
         state.times_resumed += 1
     else:
         say("starting from scratch")
-        (options.output / "result.json").unlink(missing_ok=True)  # it is not of this run
+        (options.output / "result.json").unlink(missing_ok=True)  # a result of an earlier run
         state = initial_state(len(training[0][0]), parameters)
 
     train(state, parameters, training, held_out, checkpoint, interrupted)
@@ -101,7 +101,7 @@ def main():
 
 
 def train(state, parameters, training, held_out, checkpoint, interrupted):
-    """Advances the state to the last epoch, or to the mini-batch at which it is interrupted."""
+    """Trains up to the last epoch, or up to the mini-batch during which it is interrupted."""
     epochs, batch_size = parameters["epochs"], parameters["batchSize"]
     started = time.monotonic() - state.seconds
 
@@ -123,7 +123,7 @@ def train(state, parameters, training, held_out, checkpoint, interrupted):
         state.last_loss = state.loss_sum / len(order)
         state.batch, state.loss_sum = 0, 0.0
         if not isfinite(state.last_loss):
-            sys.exit("training diverged: the loss is no longer a number; lower the learning rate")
+            sys.exit("training diverged: the loss is not a finite number; lower --learning-rate")
         save()
         say(f"epoch {state.epoch:{len(str(epochs)) + 1}}/{epochs}  loss {state.last_loss:.4f}  "
             f"test accuracy {accuracy(state.layers, held_out):.4f}")
@@ -147,7 +147,7 @@ def initial_state(inputs, parameters):
 
 
 def step(state, parameters, batch):
-    """Learns from one mini-batch; returns the sum of the losses that its images had before."""
+    """Trains on one mini-batch; returns the sum of its losses before the update."""
     images, labels = zip(*batch)
     loss, gradients = backward(state.layers, images, labels)
     rate = parameters["learningRate"] / len(batch)
@@ -163,7 +163,7 @@ def step(state, parameters, batch):
 
 
 def forward(layers, images):
-    """The inputs of each layer, and the score of each class, for every image."""
+    """The inputs of each layer and the score of each class, for every image."""
     inputs = [images]
     for layer in layers[:-1]:
         inputs.append([[*map(tanh, row), 1.0] for row in product(inputs[-1], layer)])
@@ -178,10 +178,10 @@ def backward(layers, images, labels):
     for depth in reversed(range(len(layers))):
         gradients.insert(0, product(transpose(errors), transpose(inputs[depth])))
         if depth > 0:
-            # The constant input of the bias has no unit behind it: its column is left out.
-            blame = product(errors, transpose(layers[depth])[:-1])
+            # The constant input of the bias belongs to no unit: its column is omitted.
+            errors_by_unit = product(errors, transpose(layers[depth])[:-1])
             errors = [[b * (1.0 - h * h) for b, h in zip(*rows)]
-                      for rows in zip(blame, inputs[depth])]
+                      for rows in zip(errors_by_unit, inputs[depth])]
     return loss, gradients
 
 
@@ -208,8 +208,8 @@ def accuracy(layers, digits):
 def product(left, right):
     """The matrix `left` times the transpose of `right`.
 
-    Nearly all of the time is spent in this line. Rows meet rows, so that the interpreter is left
-    once per pair of rows and not once per element.
+    Nearly all of the time is spent here. Both arguments are lists of rows, so that one call into C
+    handles a pair of rows instead of one element.
     """
     return [[sum(map(mul, row, other)) for other in right] for row in left]
 
@@ -250,10 +250,10 @@ def save_checkpoint(path, parameters, state):
 
 
 def load_checkpoint(path, parameters):
-    """The state to go on from; None if there is no checkpoint, or none that can be used.
+    """The state to resume from; None without a valid checkpoint.
 
-    A file that is there but cannot be read ends the attempt: to start over because the storage
-    has a bad moment would overwrite hours of work.
+    A file that exists but cannot be read ends the attempt: starting over because of a temporary
+    error of the storage would overwrite hours of work.
     """
     try:
         content = json.loads(path.read_bytes())
@@ -272,13 +272,13 @@ def load_checkpoint(path, parameters):
 
 
 def digest(content):
-    """Numbers are written so that reading them gives the same bits, hence the same digest."""
+    """JSON preserves all bits of a number, so a checkpoint that was read has the same digest."""
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def write_json(path, content):
-    """Replaces the file as a whole: whoever reads it, whenever we die, finds the old or the new."""
-    # The process id keeps an attempt that was given up but still runs from writing into ours.
+    """Replaces the file atomically: after a crash it has the old or the new content."""
+    # The process id keeps a lost attempt that still runs from writing to the same file.
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     with open(temporary, "w", encoding="utf-8") as file:
         file.write(json.dumps(content))
@@ -293,9 +293,9 @@ def write_json(path, content):
 def parse_arguments():
     parser = argparse.ArgumentParser(description="Trains a classifier of handwritten digits.")
     parser.add_argument("--data", type=Path, default=Path(__file__).parent,
-                        help="folder of digits.csv.gz (default: that of this script)")
+                        help="directory of digits.csv.gz (default: the directory of this script)")
     parser.add_argument("--output", type=Path, required=True,
-                        help="folder of checkpoint and results; it has to outlive an attempt")
+                        help="directory of checkpoint and results; must be shared by all attempts")
     parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--hidden", type=int, default=32, help="hidden units; 0 for none")
     parser.add_argument("--learning-rate", type=float, default=0.05)
@@ -305,12 +305,12 @@ def parse_arguments():
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     if options.epochs < 1 or options.batch_size < 1 or options.hidden < 0:
-        parser.error("epochs and batch size are 1 or more, hidden units 0 or more")
+        parser.error("--epochs and --batch-size must be at least 1, --hidden at least 0")
     return options
 
 
 def say(line):
-    """At once, also into a pipe: the line is how others see where the job stands."""
+    """Prints without buffering, so that a reader of a pipe or file sees the progress."""
     print(line, flush=True)
 
 

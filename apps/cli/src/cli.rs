@@ -1,4 +1,4 @@
-//! The command line: what can be said, and which function does it.
+//! The command line: parses the arguments and calls the function of the command.
 
 use crate::commands::{
     cluster, demo, experiment, file_server, group, job, local, node, role, token, usage, workspace,
@@ -6,151 +6,68 @@ use crate::commands::{
 use crate::context::{self, Context};
 use crate::environment::Environment;
 use crate::exit::Exit;
-use crate::output::Format;
-use crate::{failure, log, talk};
+use crate::options::GlobalOptions;
+use crate::{failure, log, stderr};
 use anyhow::Result;
-use clap::{Args, Parser, Subcommand};
+use clap::{Parser, Subcommand};
 use std::ffi::OsString;
-use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// Batch AI: describe compute, jobs and storage; the rest is done for you.
+/// Run machine-learning jobs on clusters that scale with the queue.
 ///
-/// `batchai local` runs the whole service on this machine; the other commands talk to it, or to
-/// any other service with the Batch AI API of version 2018-05-01.
+/// `batchai local` runs the whole service on this machine. The other commands are clients of that
+/// service, or of any other service with the Azure Batch AI API, version 2018-05-01.
 #[derive(Parser)]
 #[command(name = "batchai", version, max_term_width = 100, after_long_help = EXAMPLES)]
 struct Cli {
     #[command(flatten)]
-    global: Global,
+    global: GlobalOptions,
     #[command(subcommand)]
     command: Command,
-}
-
-#[derive(Args)]
-#[command(next_help_heading = "Service and scope")]
-pub struct Global {
-    /// Address of the service [default: as the file `endpoint` in the data directory says, else http://127.0.0.1:8470]
-    #[arg(
-        long,
-        global = true,
-        env = "BATCHAI_ENDPOINT",
-        value_name = "URL",
-        hide_env_values = true
-    )]
-    pub endpoint: Option<String>,
-
-    /// Directory of the service on this machine [default: ~/.local/share/batchai]
-    #[arg(
-        long,
-        global = true,
-        env = "BATCHAI_DATA_DIR",
-        value_name = "DIR",
-        hide_env_values = true
-    )]
-    pub data_dir: Option<PathBuf>,
-
-    /// Subscription id
-    #[arg(
-        long,
-        global = true,
-        env = "BATCHAI_SUBSCRIPTION",
-        value_name = "ID",
-        hide_env_values = true,
-        hide_default_value = true,
-        default_value = "00000000-0000-0000-0000-000000000000",
-        value_parser = name
-    )]
-    pub subscription: String,
-
-    /// Resource group
-    #[arg(
-        short = 'g',
-        long,
-        global = true,
-        env = "BATCHAI_RESOURCE_GROUP",
-        value_name = "NAME",
-        hide_env_values = true,
-        default_value = "batchai",
-        value_parser = group_name
-    )]
-    pub resource_group: String,
-
-    /// Workspace
-    #[arg(
-        short,
-        long,
-        global = true,
-        env = "BATCHAI_WORKSPACE",
-        value_name = "NAME",
-        hide_env_values = true,
-        value_parser = name
-    )]
-    pub workspace: Option<String>,
-
-    /// Experiment, for commands about jobs
-    #[arg(
-        short,
-        long,
-        global = true,
-        env = "BATCHAI_EXPERIMENT",
-        value_name = "NAME",
-        hide_env_values = true,
-        value_parser = name
-    )]
-    pub experiment: Option<String>,
-
-    /// What is printed
-    #[arg(short, long, global = true, value_name = "FORMAT", default_value = "table")]
-    pub output: Format,
-
-    /// Say more of what happens underneath (BATCHAI_LOG filters it in detail)
-    #[arg(short, long, global = true)]
-    pub verbose: bool,
 }
 
 #[derive(Subcommand)]
 enum Command {
     Local(local::Arguments),
     Demo(demo::Arguments),
-    /// Resource groups: what holds workspaces
+    /// Manage resource groups, which contain workspaces
     #[command(subcommand)]
     Group(group::Command),
-    /// Workspaces: the top of everything else
+    /// Manage workspaces, which contain clusters, file servers and experiments
     #[command(subcommand, visible_alias = "ws")]
     Workspace(workspace::Command),
-    /// File servers: directories that clusters mount
+    /// Manage file servers: shared directories that clusters mount
     #[command(subcommand, visible_alias = "fs")]
     FileServer(file_server::Command),
-    /// Clusters: nodes for jobs, a fixed number or as many as there is work
+    /// Manage clusters and scale them
     #[command(subcommand)]
     Cluster(cluster::Command),
-    /// Experiments: groups of jobs
+    /// Manage experiments, which group jobs
     #[command(subcommand, visible_alias = "exp")]
     Experiment(experiment::Command),
-    /// Jobs: submit, watch, read what they wrote
+    /// Submit jobs, wait for them, read their output
     #[command(subcommand)]
     Job(job::Command),
     Usage(usage::Arguments),
-    /// Roles: who may do what, and where
+    /// Manage role assignments
     #[command(subcommand)]
     Role(role::Command),
-    /// Tokens of the service on this machine
+    /// Manage access tokens (`batchai local` only)
     #[command(subcommand)]
     Token(token::Command),
-    /// Nodes of the service on this machine
+    /// Interrupt nodes for testing (`batchai local` only)
     #[command(subcommand)]
     Node(node::Command),
 }
 
 const EXAMPLES: &str = "\
-Start here:
-  batchai demo                          A sweep of eight jobs, with a lost node, in about a minute
-  batchai local                         The service on this machine; then, in another terminal:
+Examples:
+  batchai demo             Train eight models on a cluster that loses a node; takes about a minute
+  batchai local            Run the service on this machine, then in another terminal:
 
   export BATCHAI_WORKSPACE=vision BATCHAI_EXPERIMENT=digits
   batchai workspace create vision
-  batchai file-server create nfs        Its directory is shown: put data and scripts there
+  batchai file-server create nfs      # prints its directory: copy data and scripts there
   batchai cluster create spot --vm-priority lowpriority --min 0 --max 4 --nfs nfs
   batchai experiment create digits
   batchai job submit -f job.json -n first --cluster spot
@@ -158,32 +75,12 @@ Start here:
   batchai job wait first && echo done
 
 Exit status:
-  0    done; with `job wait`: the job succeeded
-  1    failed; with `job wait`: the job failed without an exit code that could be passed on
-  2    the command line makes no sense
-  124  `job wait --timeout` has passed
-  130  Ctrl-C
-  any other, from `job wait` and `job submit --wait`: the exit code of the failed job";
-
-/// Of workspaces, clusters, file servers, experiments and jobs, as the contract has it.
-pub fn name(text: &str) -> Result<String, String> {
-    let allowed = |c: char| c == '-' || c == '_' || c.is_alphanumeric();
-    if text.chars().all(allowed) && (1..=64).contains(&text.chars().count()) {
-        Ok(text.to_owned())
-    } else {
-        Err("names have 1 to 64 letters, digits, hyphens and underscores".to_owned())
-    }
-}
-
-pub fn group_name(text: &str) -> Result<String, String> {
-    let allowed = |c: char| "-_.()".contains(c) || c.is_alphanumeric();
-    let dots = text.chars().all(|c| c == '.');
-    if text.chars().all(allowed) && !dots && text.chars().count() <= 90 {
-        Ok(text.to_owned())
-    } else {
-        Err("resource groups have 1 to 90 letters, digits, and characters of -_.()".to_owned())
-    }
-}
+  0      Success; for `job wait` and `job submit --wait`: the job succeeded
+  1      Failure; for `job wait` and `job submit --wait`: the job failed without an exit code
+  2      Invalid command line
+  124    `job wait --timeout` timed out
+  130    Interrupted by Ctrl-C
+  other  For `job wait` and `job submit --wait`: the exit code of the failed job";
 
 pub fn main(arguments: Vec<OsString>, environment: Environment) -> ExitCode {
     let cli = Cli::parse_from(arguments);
@@ -191,12 +88,12 @@ pub fn main(arguments: Vec<OsString>, environment: Environment) -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
-            talk::say(format_args!("error: cannot start: {error}"));
+            stderr::message(format_args!("error: cannot start the async runtime: {error}"));
             return Exit::FAILURE.into();
         }
     };
     let exit = runtime.block_on(run(cli, environment)).unwrap_or_else(|e| failure::report(&e));
-    // A thread that still waits for the terminal must not hold us up.
+    // Do not wait for a thread that is blocked on the terminal.
     runtime.shutdown_background();
     exit.into()
 }
@@ -226,13 +123,14 @@ async fn run(cli: Cli, environment: Environment) -> Result<Exit> {
     }
 }
 
-/// The service tells what it does; a client is quiet unless asked.
+/// The service logs what it does; a client logs only errors unless asked.
 fn log_filter(cli: &Cli) -> &'static str {
-    match (&cli.command, cli.global.verbose) {
-        (Command::Local(_), false) => "info",
-        (Command::Local(_), true) => "debug,hyper=info,hyper_util=info,aws=info",
-        (_, false) => "error",
-        (_, true) => "batchai=debug",
+    let is_service = matches!(cli.command, Command::Local(_));
+    match (is_service, cli.global.verbose) {
+        (true, false) => "info",
+        (true, true) => "debug,hyper=info,hyper_util=info,aws=info",
+        (false, false) => "error",
+        (false, true) => "batchai=debug",
     }
 }
 
@@ -247,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn every_command_says_what_it_does() {
+    fn every_command_and_option_has_help() {
         fn check(command: &clap::Command) {
             assert!(command.get_about().is_some(), "{} has no help", command.get_name());
             for argument in command.get_arguments().filter(|argument| !argument.is_hide_set()) {
@@ -259,14 +157,5 @@ mod tests {
         let mut command = Cli::command();
         command.build();
         check(&command);
-    }
-
-    #[test]
-    fn names_are_those_of_the_contract() {
-        assert!(name("digits-1_a").is_ok() && name(&"x".repeat(64)).is_ok());
-        for text in ["", "..", "a/b", "a b", &"x".repeat(65)] {
-            assert!(name(text).is_err(), "{text:?}");
-        }
-        assert!(group_name("my.group_(1)").is_ok() && group_name("..").is_err());
     }
 }

@@ -1,30 +1,30 @@
-//! Deleting asks first. Where nobody can be asked, `-y` has to be there.
+//! Asks before a deletion. Without a terminal, `--yes` is required.
 
-use crate::talk;
+use crate::stderr;
 use anyhow::{Context as _, Result, bail};
-use std::io::{BufRead as _, IsTerminal as _, Write as _, stderr, stdin};
+use std::io::{self, BufRead as _, IsTerminal as _, Write as _, stdin};
 
-/// Goes on only if the person agrees; `what` completes "Delete … ?".
+/// Fails unless the user confirms; `what` completes "Delete … ?".
 pub fn deletion(what: &str, yes: bool) -> Result<()> {
     if yes {
         return Ok(());
     }
     if !stdin().is_terminal() {
-        bail!("this would delete {what}: add -y to agree, as there is no terminal to ask at");
+        bail!("refusing to delete {what} without confirmation: repeat the command with --yes");
     }
-    write!(stderr().lock(), "Delete {what}? [y/N] ").context("cannot ask")?;
+    write!(io::stderr().lock(), "Delete {what}? [y/N] ").context("cannot write the question")?;
     let mut answer = String::new();
     stdin().lock().read_line(&mut answer).context("cannot read the answer")?;
-    if !agrees(&answer) {
+    if !is_yes(&answer) {
         if answer.is_empty() {
-            talk::say("");
+            stderr::message("");
         }
-        bail!("nothing was deleted");
+        bail!("not confirmed; nothing was deleted");
     }
     Ok(())
 }
 
-fn agrees(answer: &str) -> bool {
+fn is_yes(answer: &str) -> bool {
     matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes")
 }
 
@@ -33,8 +33,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_yes_is_yes() {
-        assert!(agrees("y\n") && agrees(" YES \n"));
-        assert!(!agrees("\n") && !agrees("") && !agrees("yep\n") && !agrees("n\n"));
+    fn only_y_and_yes_confirm() {
+        assert!(is_yes("y\n") && is_yes(" YES \n"));
+        assert!(!is_yes("\n") && !is_yes("") && !is_yes("yep\n") && !is_yes("n\n"));
     }
 }

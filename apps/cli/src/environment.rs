@@ -1,11 +1,11 @@
-//! What the environment says beyond the options that clap reads: it is read here, once, for `main`.
+//! Environment variables that are not options of the command line. Read once, for `main`.
 
 use std::path::PathBuf;
 
 pub struct Environment {
-    /// `BATCHAI_TOKEN`: a secret, so there is no option for it that a process list could show.
+    /// `BATCHAI_TOKEN`. Not an option: a process list would show it.
     pub token: Option<String>,
-    /// `BATCHAI_LOG`: a filter of the `tracing` crate.
+    /// `BATCHAI_LOG`: a filter in the syntax of the `tracing` crate.
     pub log: Option<String>,
     /// `$XDG_DATA_HOME/batchai` or `~/.local/share/batchai`.
     pub data_dir: Option<PathBuf>,
@@ -32,7 +32,7 @@ fn data_home() -> Option<PathBuf> {
         .or_else(|| std::env::home_dir().filter(absolute).map(|home| home.join(".local/share")))
 }
 
-#[expect(clippy::disallowed_methods, reason = "this is the one place that reads the environment")]
+#[expect(clippy::disallowed_methods, reason = "only this function reads the environment")]
 fn text(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }

@@ -1,4 +1,4 @@
-//! Exit statuses: the same for every command, told by `batchai --help`.
+//! Exit statuses, the same for every command. `batchai --help` lists them.
 
 use crate::resources::{ExecutionState, Job};
 use std::process::ExitCode;
@@ -9,12 +9,12 @@ pub struct Exit(u8);
 impl Exit {
     pub const SUCCESS: Self = Self(0);
     pub const FAILURE: Self = Self(1);
-    /// What `timeout` of the coreutils gives.
+    /// The status of `timeout` from coreutils.
     pub const TIMED_OUT: Self = Self(124);
-    /// 128 + SIGINT, what a shell gives.
+    /// 128 + SIGINT, as a shell reports it.
     pub const INTERRUPTED: Self = Self(130);
 
-    /// What became of a job: its own exit code if it failed with one that a process can pass on.
+    /// The status for a job: 0 if it succeeded, its exit code if that is between 1 and 255, else 1.
     pub fn of(job: &Job) -> Self {
         match job.properties.execution_state {
             ExecutionState::Succeeded => Self::SUCCESS,
@@ -53,7 +53,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failed_job_gives_its_exit_code_where_a_process_can() {
+    fn a_failed_job_passes_on_an_exit_code_that_fits_a_process() {
         check("succeeded", Some(0), 0);
         check("failed", Some(3), 3);
         check("failed", Some(255), 255);
@@ -64,9 +64,9 @@ mod tests {
     }
 
     #[test]
-    fn a_job_that_has_not_ended_is_no_success() {
+    fn a_job_that_has_not_ended_is_not_a_success() {
         check("queued", None, 1);
         check("running", None, 1);
-        check("resting", None, 1);
+        check("paused", None, 1);
     }
 }

@@ -1,19 +1,19 @@
-//! Errors as the person sees them: what went wrong, and what to do about it.
+//! Reports an error to the user: what went wrong, and which command to run next.
 
 use crate::client::{ServiceError, Unreachable, is_loopback};
 use crate::exit::Exit;
-use crate::talk;
+use crate::stderr;
 use std::io;
 
-/// Says it on stderr and gives the exit status.
+/// Prints the error and its hint on stderr; returns the exit status.
 pub fn report(error: &anyhow::Error) -> Exit {
     if is_closed_pipe(error) {
-        // Whoever read our output has had enough (`batchai job list | head -1`).
+        // The reader closed the pipe early, as in `batchai job list | head -1`.
         return Exit::SUCCESS;
     }
-    talk::say(format_args!("error: {error:#}"));
+    stderr::message(format_args!("error: {error:#}"));
     if let Some(hint) = hint(error) {
-        talk::say(format_args!("\n{hint}"));
+        stderr::message(format_args!("\n{hint}"));
     }
     Exit::FAILURE
 }
@@ -26,37 +26,43 @@ fn is_closed_pipe(error: &anyhow::Error) -> bool {
 fn hint(error: &anyhow::Error) -> Option<String> {
     if let Some(Unreachable { endpoint }) = error.downcast_ref() {
         return Some(if is_loopback(endpoint) {
-            "Is the service running? Start it with `batchai local` in another terminal; name its\n\
-             data directory with --data-dir if it has its own."
+            "If the service is not running, start it in another terminal:\n\
+             \n  batchai local\n\n\
+             If its data directory is not the default one, add --data-dir DIR to this command."
                 .to_owned()
         } else {
-            "Is that the address of the service? It comes from --endpoint or BATCHAI_ENDPOINT."
-                .to_owned()
+            "Check the URL of the service in --endpoint or BATCHAI_ENDPOINT.".to_owned()
         });
     }
     let error: &ServiceError = error.downcast_ref()?;
     let text = match (error.code.as_str(), error.status) {
         (_, 401) => {
-            "The service does not accept the token. It is read from BATCHAI_TOKEN or, for\n\
-             `batchai local`, from the file `token` in its data directory (--data-dir)."
+            "The service does not accept the token. Set BATCHAI_TOKEN, or for `batchai local` set\n\
+             --data-dir to its data directory, which has the token in the file `token`."
         }
-        (_, 403) => "The token is good, but its role does not allow this.",
+        (_, 403) => {
+            "The token is valid, but its roles do not allow this. An owner can assign a role:\n\
+             \n  batchai role assign ROLE --to NAME -w WORKSPACE"
+        }
         ("WorkspaceNotFound", _) => {
-            "`batchai workspace list` shows those in the resource group (-g); `batchai workspace\n\
-             create NAME` makes one."
+            "List the workspaces of the resource group (-g), or create one:\n\
+             \n  batchai workspace list\n  batchai workspace create NAME"
         }
         ("ExperimentNotFound", _) => {
-            "`batchai experiment list` shows those in the workspace; `batchai experiment create\n\
-             NAME` makes one."
+            "List the experiments of the workspace, or create one:\n\
+             \n  batchai experiment list\n  batchai experiment create NAME"
         }
-        ("ClusterNotFound", _) => "`batchai cluster list` shows those in the workspace.",
-        ("FileServerNotFound", _) => "`batchai file-server list` shows those in the workspace.",
-        ("JobNotFound", _) => "`batchai job list` shows those in the experiment.",
+        ("ClusterNotFound", _) => "List the clusters of the workspace:\n\n  batchai cluster list",
+        ("FileServerNotFound", _) => {
+            "List the file servers of the workspace:\n\n  batchai file-server list"
+        }
+        ("JobNotFound", _) => "List the jobs of the experiment:\n\n  batchai job list",
         ("OutputDirectoryNotFound", _) => {
-            "Only what is on a mounted file server can be read from here: look at the ids and\n\
-             paths in the job's description, and whether its cluster mounts the file server (--nfs)."
+            "Only files on a mounted file server can be listed. Check the ids and paths of the\n\
+             output directories, and that the cluster mounts the file server:\n\
+             \n  batchai job show NAME -o json\n  batchai cluster show NAME -o json"
         }
-        (_, 500..=599) => "The service failed, not you. Its log says more.",
+        (_, 500..=599) => "The request is valid; the service failed. See the log of the service.",
         _ => return None,
     };
     Some(text.to_owned())
@@ -68,7 +74,7 @@ mod tests {
     use anyhow::anyhow;
 
     #[test]
-    fn a_refusal_is_explained_even_under_context() {
+    fn a_hint_is_found_below_context() {
         let refused = ServiceError { status: 401, code: "Denied".into(), message: "No".into() };
         let error = anyhow::Error::new(refused).context("cannot list the jobs");
         assert!(hint(&error).unwrap().contains("BATCHAI_TOKEN"));
@@ -76,19 +82,22 @@ mod tests {
     }
 
     #[test]
-    fn a_silent_service_leads_to_the_command_that_starts_it() {
+    fn an_unreachable_service_has_a_hint_how_to_start_it() {
         let endpoint = "http://127.0.0.1:8470".parse().unwrap();
         let error = anyhow::Error::new(Unreachable { endpoint });
         insta::assert_snapshot!(format!("error: {error:#}\n\n{}", hint(&error).unwrap()), @"
-        error: nothing answers at http://127.0.0.1:8470
+        error: cannot connect to http://127.0.0.1:8470
 
-        Is the service running? Start it with `batchai local` in another terminal; name its
-        data directory with --data-dir if it has its own.
+        If the service is not running, start it in another terminal:
+
+          batchai local
+
+        If its data directory is not the default one, add --data-dir DIR to this command.
         ");
     }
 
     #[test]
-    fn a_closed_pipe_is_no_failure() {
+    fn a_closed_pipe_is_not_a_failure() {
         let error = anyhow::Error::new(io::Error::from(io::ErrorKind::BrokenPipe));
         assert_eq!(report(&error), Exit::SUCCESS);
         assert!(hint(&anyhow!("something else")).is_none());

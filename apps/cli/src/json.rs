@@ -1,5 +1,5 @@
-//! JSON as the service wrote it: `serde_json` would sort the fields, and a person compares them
-//! with the documentation, where they stand in the service's order.
+//! JSON with the fields in the order of the service's answer, which is the order of the
+//! documentation: `serde_json::Value` sorts them.
 
 use anyhow::{Context as _, Result};
 use serde::de::{DeserializeOwned, MapAccess, SeqAccess, Visitor};
@@ -19,24 +19,25 @@ pub enum Json {
 
 impl Json {
     pub fn parse(text: &str) -> Result<Self> {
-        serde_json::from_str(text).context("the service did not answer with JSON")
+        serde_json::from_str(text).context("the answer of the service is not JSON")
     }
 
     pub fn pretty(&self) -> String {
-        serde_json::to_string_pretty(self).expect("its keys are strings")
+        serde_json::to_string_pretty(self).expect("the keys are strings")
     }
 
-    /// The part of it that we know.
+    /// Converts it to a type, which may ignore fields.
     pub fn read<T: DeserializeOwned>(&self) -> Result<T> {
-        let text = serde_json::to_string(self).expect("its keys are strings");
-        serde_json::from_str(&text).context("the service's answer is not of the expected form")
+        let text = serde_json::to_string(self).expect("the keys are strings");
+        serde_json::from_str(&text)
+            .context("the answer of the service does not have the expected fields")
     }
 
-    /// Takes a field out of an object.
+    /// Removes a field from an object.
     pub fn take(&mut self, name: &str) -> Option<Json> {
         let Self::Object(fields) = self else { return None };
-        let place = fields.iter().position(|(field, _)| field == name)?;
-        Some(fields.remove(place).1)
+        let index = fields.iter().position(|(field, _)| field == name)?;
+        Some(fields.remove(index).1)
     }
 }
 
@@ -61,13 +62,13 @@ impl Serialize for Json {
 
 impl<'de> Deserialize<'de> for Json {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(InOrder)
+        deserializer.deserialize_any(JsonVisitor)
     }
 }
 
-struct InOrder;
+struct JsonVisitor;
 
-impl<'de> Visitor<'de> for InOrder {
+impl<'de> Visitor<'de> for JsonVisitor {
     type Value = Json;
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -127,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn a_field_can_be_taken_out() {
+    fn a_field_can_be_removed() {
         let mut json = Json::parse(r#"{"value":[1],"nextLink":"x"}"#).unwrap();
         assert_eq!(json.take("value"), Some(Json::Array(vec![Json::Number(1.into())])));
         assert_eq!(json.take("value"), None);

@@ -1,4 +1,4 @@
-//! The log on stderr: what the service tells while it runs here, and what a client hides.
+//! The log on stderr, one line per event.
 
 use crate::environment::Environment;
 use std::fmt;
@@ -10,7 +10,7 @@ use tracing_subscriber::fmt::time::{FormatTime as _, SystemTime};
 use tracing_subscriber::fmt::{FmtContext, FormattedFields};
 use tracing_subscriber::registry::LookupSpan;
 
-/// `default` filters unless `BATCHAI_LOG` does.
+/// Installs the subscriber, with the filter of `BATCHAI_LOG` or else `default`.
 pub fn start(default: &str, environment: &Environment) {
     let filter = environment.log.as_deref().unwrap_or(default);
     tracing_subscriber::fmt()
@@ -21,8 +21,7 @@ pub fn start(default: &str, environment: &Environment) {
         .init();
 }
 
-/// A line per event. The request it belongs to is named only where something is wrong: there one
-/// needs its id.
+/// One line per event. Warnings and errors also show their spans, which hold the request id.
 struct Brief;
 
 impl<S, N> FormatEvent<S, N> for Brief

@@ -1,8 +1,8 @@
-//! Follows a file that a job writes: from attempt to attempt, and never anything twice.
+//! Follows an output file of a job across attempts, without repeating any text.
 //!
-//! While an attempt runs, its file is in the directory itself; when the next one begins, the
-//! service moves it to `attempt-N/`. The number of attempts in the job's record grows before that
-//! happens. So what was read counts only if that number is the same after it was read.
+//! The file of the current attempt is in the directory itself. When the next attempt starts, its
+//! node moves the file to `attempt-N/`. The number of attempts in the job's record grows before the
+//! move. So text counts only if that number is unchanged after the text was read.
 
 use crate::client::{Address, Client, Download};
 use crate::resources::{File, Job};
@@ -14,100 +14,101 @@ use tokio::time::Instant;
 
 pub const STDOUTERR: &str = "stdouterr";
 
-/// One request's worth of a file.
-const PIECE_BYTES: u64 = 4 * 1024 * 1024;
+/// How much one request reads.
+const CHUNK_BYTES: u64 = 4 * 1024 * 1024;
 
-/// From the record of an attempt until its node begins to move the files of the one before, and
-/// from there until it is done. Waited for only if the file could be of either attempt.
-const MOVE_PATIENCE: Duration = Duration::from_secs(10);
-const MOVING_PATIENCE: Duration = Duration::from_secs(1);
+/// How long to wait until the node of a new attempt starts to move the files of the previous one,
+/// and then until it has moved all of them. Applies only if the file may belong to either attempt.
+const MOVE_START_TIMEOUT: Duration = Duration::from_secs(10);
+const MOVE_END_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// The place of a file among the outputs of a job.
+/// The location of a file in the output directories of a job.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Place {
+pub struct OutputFile {
     pub directory_id: String,
-    /// Relative to the output directory; `.` for itself.
+    /// Relative to the output directory; `.` for the directory itself.
     pub directory: String,
-    pub file: String,
+    pub name: String,
 }
 
 #[derive(Debug, PartialEq)]
 pub enum Piece {
-    /// What follows was written by this attempt.
-    AttemptBegins(u32),
-    /// Whole characters, as far as it is text.
+    /// The text from here on was written by this attempt.
+    AttemptStarted(u32),
+    /// Ends between characters, if it is UTF-8.
     Text(Vec<u8>),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Progress {
-    /// There may be more already.
+    /// There may be more to read now.
     More,
-    /// Nothing new at the moment.
+    /// Everything written so far was read.
     CaughtUp,
-    /// An attempt begins; its output cannot be told from that of the one before yet.
-    Moving,
-    /// The job has ended, and this was all.
+    /// An attempt starts; its file cannot be distinguished from the previous attempt's yet.
+    AwaitingMove,
+    /// The job has ended and everything was read.
     Done,
 }
 
+/// Whether the node has moved the file of the previous attempt.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Moved {
-    Yes,
-    NotYet,
-    /// Only other files so far, or the earlier attempt had none of that name.
-    Others,
+enum Move {
+    Done,
+    NotStarted,
+    /// Other files were moved. The previous attempt may have had no file of this name.
+    Started,
 }
 
 pub struct LogTail {
     address: Address,
-    place: Place,
+    file: OutputFile,
     job: Job,
-    /// Whose output is being read; 0 before there is any.
+    /// The attempt whose output is being read; 0 before the first one.
     attempt: u32,
     offset: u64,
     link: Option<Url>,
     was_found: bool,
     decoder: Utf8Tail,
-    /// While a new attempt's files cannot be told from those before it: what is known, since when.
-    moving: Option<(Moved, Instant)>,
+    /// The state of the move that is awaited, and since when.
+    awaited_move: Option<(Move, Instant)>,
 }
 
-impl Place {
-    /// `file` may have a path, as in `attempt-1/stdout.txt`.
-    pub fn new(directory_id: &str, file: &str) -> Self {
-        let (directory, file) = file.rsplit_once('/').unwrap_or((".", file));
+impl OutputFile {
+    /// `path` is relative to the output directory, as in `attempt-1/stdout.txt`.
+    pub fn new(directory_id: &str, path: &str) -> Self {
+        let (directory, name) = path.rsplit_once('/').unwrap_or((".", path));
         Self {
             directory_id: directory_id.to_owned(),
             directory: directory.to_owned(),
-            file: file.to_owned(),
+            name: name.to_owned(),
         }
     }
 
-    /// Where the service keeps it after that attempt.
-    fn of_earlier(&self, attempt: u32) -> Self {
+    /// Where the file is after the end of that attempt.
+    fn of_earlier_attempt(&self, attempt: u32) -> Self {
         Self { directory: format!("attempt-{attempt}"), ..self.clone() }
     }
 
-    /// Only what is directly in the standard output directory.
-    fn is_kept_per_attempt(&self) -> bool {
+    /// Only files directly in the standard output directory are moved.
+    fn is_per_attempt(&self) -> bool {
         self.directory_id == STDOUTERR && self.directory == "."
     }
 }
 
 impl LogTail {
-    /// `job` is what `address` held a moment ago.
-    pub fn new(address: Address, place: Place, job: Job) -> Self {
+    /// `job` is the record at `address`.
+    pub fn new(address: Address, file: OutputFile, job: Job) -> Self {
         Self {
             address,
-            place,
+            file,
             job,
             attempt: 0,
             offset: 0,
             link: None,
             was_found: false,
             decoder: Utf8Tail::default(),
-            moving: None,
+            awaited_move: None,
         }
     }
 
@@ -115,12 +116,12 @@ impl LogTail {
         &self.job
     }
 
-    /// Whether the file was ever there.
+    /// Whether the file was seen at least once.
     pub fn was_found(&self) -> bool {
         self.was_found
     }
 
-    /// What was written since the last call.
+    /// Reads what was written since the last call.
     pub async fn advance(&mut self, client: &Client) -> Result<(Vec<Piece>, Progress)> {
         let number = self.number();
         let had_ended = self.job.has_ended();
@@ -130,12 +131,12 @@ impl LogTail {
             return Ok((Vec::new(), if done { Progress::Done } else { Progress::CaughtUp }));
         }
         if self.attempt < number {
-            return self.begin(client, number, had_ended).await;
+            return self.start_attempt(client, number, had_ended).await;
         }
         let bytes = self.read(client).await?;
         self.refresh(client).await?;
         if self.number() != number {
-            // Of the old attempt or of the new one: it is read again when that can be told.
+            // The text may belong to either attempt: it is read again after the move.
             self.link = None;
             return Ok((Vec::new(), Progress::More));
         }
@@ -151,7 +152,7 @@ impl LogTail {
 
     fn number(&self) -> u32 {
         let number = self.job.attempt_number();
-        if self.place.is_kept_per_attempt() { number } else { number.min(1) }
+        if self.file.is_per_attempt() { number } else { number.min(1) }
     }
 
     async fn refresh(&mut self, client: &Client) -> Result<()> {
@@ -159,26 +160,27 @@ impl LogTail {
         Ok(())
     }
 
-    /// Goes on to a new attempt, once the files of the one before are out of its way.
-    async fn begin(
+    /// Continues with a new attempt, after the files of the previous one were moved.
+    async fn start_attempt(
         &mut self,
         client: &Client,
         number: u32,
         had_ended: bool,
     ) -> Result<(Vec<Piece>, Progress)> {
-        let moved = if number == 1 { Moved::Yes } else { self.moved(client, number - 1).await? };
-        if !had_ended && self.has_to_wait(moved) {
+        let state =
+            if number == 1 { Move::Done } else { self.move_state(client, number - 1).await? };
+        if !had_ended && self.must_wait(state) {
             self.refresh(client).await?;
-            return Ok((Vec::new(), Progress::Moving));
+            return Ok((Vec::new(), Progress::AwaitingMove));
         }
-        let moved = moved == Moved::Yes;
+        let moved = state == Move::Done;
         let mut pieces = Vec::new();
         for earlier in self.attempt.max(1)..number {
             if self.attempt > 0 && moved {
-                pieces.extend(text(self.rest_of(client, earlier).await?));
+                pieces.extend(text(self.unread_text(client, earlier).await?));
             }
             if self.attempt > 0 || earlier + 1 == number {
-                pieces.push(Piece::AttemptBegins(earlier + 1));
+                pieces.push(Piece::AttemptStarted(earlier + 1));
             }
         }
         if moved || self.size(client).await? < self.offset {
@@ -186,47 +188,47 @@ impl LogTail {
         }
         self.attempt = number;
         self.link = None;
-        self.moving = None;
+        self.awaited_move = None;
         Ok((pieces, Progress::More))
     }
 
-    fn has_to_wait(&mut self, moved: Moved) -> bool {
-        let patience = match moved {
-            Moved::Yes => return false,
-            Moved::NotYet => MOVE_PATIENCE,
-            Moved::Others => MOVING_PATIENCE,
+    fn must_wait(&mut self, state: Move) -> bool {
+        let timeout = match state {
+            Move::Done => return false,
+            Move::NotStarted => MOVE_START_TIMEOUT,
+            Move::Started => MOVE_END_TIMEOUT,
         };
-        let since = match self.moving {
-            Some((before, since)) if before == moved => since,
+        let since = match self.awaited_move {
+            Some((before, since)) if before == state => since,
             Some(_) | None => Instant::now(),
         };
-        self.moving = Some((moved, since));
-        since.elapsed() < patience
+        self.awaited_move = Some((state, since));
+        since.elapsed() < timeout
     }
 
-    /// Whether what is in the directory itself is of a later attempt than `earlier`.
-    async fn moved(&self, client: &Client, earlier: u32) -> Result<Moved> {
-        let (id, file) = (&self.place.directory_id, &self.place.file);
+    /// `Done` means: a file in the directory itself belongs to a later attempt than `earlier`.
+    async fn move_state(&self, client: &Client, earlier: u32) -> Result<Move> {
+        let (id, name) = (&self.file.directory_id, &self.file.name);
         let directory = format!("attempt-{earlier}");
-        let here = list_files(client, &self.address, id, ".").await?;
-        if !here.iter().any(|entry| entry.name == *file) {
-            return Ok(Moved::Yes);
+        let current = list_files(client, &self.address, id, ".").await?;
+        if !current.iter().any(|entry| entry.name == *name) {
+            return Ok(Move::Done);
         }
-        if !here.iter().any(|entry| entry.is_directory() && entry.name == directory) {
-            return Ok(Moved::NotYet);
+        if !current.iter().any(|entry| entry.is_directory() && entry.name == directory) {
+            return Ok(Move::NotStarted);
         }
-        let there = list_files(client, &self.address, id, &directory).await?;
-        let is_there = there.iter().any(|entry| entry.name == *file);
-        Ok(if is_there { Moved::Yes } else { Moved::Others })
+        let moved = list_files(client, &self.address, id, &directory).await?;
+        let is_moved = moved.iter().any(|entry| entry.name == *name);
+        Ok(if is_moved { Move::Done } else { Move::Started })
     }
 
-    /// What an earlier attempt wrote after what was read of it.
-    async fn rest_of(&mut self, client: &Client, earlier: u32) -> Result<Vec<u8>> {
-        let place = self.place.of_earlier(earlier);
+    /// The text of an earlier attempt that was not read yet.
+    async fn unread_text(&mut self, client: &Client, earlier: u32) -> Result<Vec<u8>> {
+        let file = self.file.of_earlier_attempt(earlier);
         let mut offset = std::mem::take(&mut self.offset);
         let mut text = Vec::new();
-        if let Some((_, link)) = find(client, &self.address, &place).await? {
-            while let Download::Bytes(bytes) = client.range(&link, offset, PIECE_BYTES).await? {
+        if let Some((_, link)) = find(client, &self.address, &file).await? {
+            while let Download::Bytes(bytes) = client.range(&link, offset, CHUNK_BYTES).await? {
                 if bytes.is_empty() {
                     break;
                 }
@@ -239,21 +241,21 @@ impl LogTail {
     }
 
     async fn size(&self, client: &Client) -> Result<u64> {
-        let found = find(client, &self.address, &self.place).await?;
+        let found = find(client, &self.address, &self.file).await?;
         Ok(found.and_then(|(file, _)| file.properties.content_length).unwrap_or(0))
     }
 
-    /// The next piece of the present file.
+    /// The next chunk of the current file.
     async fn read(&mut self, client: &Client) -> Result<Vec<u8>> {
         if self.link.is_none() {
-            let found = find(client, &self.address, &self.place).await?;
+            let found = find(client, &self.address, &self.file).await?;
             self.link = found.map(|(_, link)| link);
         }
         let Some(link) = &self.link else { return Ok(Vec::new()) };
         self.was_found = true;
-        match client.range(link, self.offset, PIECE_BYTES).await? {
+        match client.range(link, self.offset, CHUNK_BYTES).await? {
             Download::Bytes(bytes) => Ok(bytes),
-            Download::Gone => {
+            Download::NotFound => {
                 self.link = None;
                 Ok(Vec::new())
             }
@@ -273,17 +275,18 @@ pub async fn list_files(
     entries.iter().map(|entry| entry.read()).collect()
 }
 
-async fn find(client: &Client, job: &Address, place: &Place) -> Result<Option<(File, Url)>> {
-    let entries = list_files(client, job, &place.directory_id, &place.directory).await?;
-    let is_it = |entry: &File| !entry.is_directory() && entry.name == place.file;
-    let Some(file) = entries.into_iter().find(is_it) else { return Ok(None) };
-    let link = download_link(&file)?;
-    Ok(Some((file, link)))
+async fn find(client: &Client, job: &Address, file: &OutputFile) -> Result<Option<(File, Url)>> {
+    let entries = list_files(client, job, &file.directory_id, &file.directory).await?;
+    let is_it = |entry: &File| !entry.is_directory() && entry.name == file.name;
+    let Some(entry) = entries.into_iter().find(is_it) else { return Ok(None) };
+    let link = download_link(&entry)?;
+    Ok(Some((entry, link)))
 }
 
 pub fn download_link(file: &File) -> Result<Url> {
     let link = file.download_url.as_deref();
-    let link = link.with_context(|| format!("there is no link to download {}", file.name))?;
+    let link =
+        link.with_context(|| format!("the service gave no link to download {}", file.name))?;
     link.parse().with_context(|| format!("the link to download {} is not a URL", file.name))
 }
 

@@ -1,4 +1,5 @@
-//! The `batchai` command: it hands over to the node agent, the supervisor, or the command line.
+//! The `batchai` binary: the node agent, the supervisor of a command, the keeper of a machine, or the
+//! command line.
 
 mod cli;
 mod client;
@@ -11,9 +12,11 @@ mod failure;
 mod json;
 mod log;
 mod log_tail;
+mod names;
+mod options;
 mod output;
 mod resources;
-mod talk;
+mod stderr;
 mod time;
 mod utf8_tail;
 mod wiring;
@@ -22,10 +25,12 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let mut arguments: Vec<_> = std::env::args_os().collect();
-    // The two hidden commands start once per node and once per job: nothing comes before them.
+    // The hidden commands start once per node and once per job: they skip the set-up of the command
+    // line.
     match arguments.get(1).and_then(|argument| argument.to_str()) {
         Some("agent") => wiring::agent(arguments.split_off(2)),
         Some("supervise") => wiring::supervisor(arguments.split_off(2)),
+        Some("keep") => wiring::keeper(),
         _ => cli::main(arguments, environment::Environment::read()),
     }
 }

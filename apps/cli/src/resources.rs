@@ -1,5 +1,5 @@
-//! The parts of the service's resources that this command shows or decides by. Everything is
-//! optional that the service could leave out: `-o json` shows the whole answer anyway.
+//! The fields of resources that the commands read. A field that the service may omit is optional;
+//! `-o json` prints the whole answer.
 
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -44,7 +44,7 @@ pub struct RoleAssignmentProperties {
     pub scope: String,
 }
 
-/// A token of the local service; the token itself is told only once.
+/// A token of the local service. The secret is present only in the answer to its creation.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Token {
@@ -96,7 +96,7 @@ pub struct MountSettings {
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct FileServerExtensions {
-    /// Where its files are on this machine: only the local service has it.
+    /// The directory of its files on this machine; only the local service sets it.
     pub local_path: Option<String>,
 }
 
@@ -249,12 +249,12 @@ pub struct Node {
 }
 
 impl Job {
-    /// The attempt that runs or ran last; 0 if there was none yet.
+    /// The number of the current or last attempt; 0 before the first one.
     pub fn attempt_number(&self) -> u32 {
         match (&self.properties.extensions, self.properties.execution_state) {
             (Some(extensions), _) => extensions.attempts.last().map_or(0, |last| last.number),
             (None, ExecutionState::Queued) => 0,
-            // A service without our extensions: all it tells is that the job was started.
+            // A service without our extensions shows only that the job started.
             (None, _) => 1,
         }
     }
@@ -330,9 +330,9 @@ impl fmt::Display for Problem {
 mod tests {
     use super::*;
 
-    /// As recorded from the real service: it has no extensions.
+    /// An answer recorded from the original service, which has no extensions.
     #[test]
-    fn a_recorded_job_is_understood() {
+    fn a_recorded_job_can_be_read() {
         let job: Job = serde_json::from_str(
             r#"{"id":"/subscriptions/s/x/jobs/job","name":"job",
                 "type":"Microsoft.BatchAI/workspaces/experiments/jobs",
@@ -351,7 +351,7 @@ mod tests {
     }
 
     #[test]
-    fn a_new_cluster_without_counts_is_understood() {
+    fn a_cluster_without_node_counts_can_be_read() {
         let cluster: Cluster = serde_json::from_str(
             r#"{"name":"c","properties":{"scaleSettings":{"autoScale":
                 {"minimumNodeCount":0,"maximumNodeCount":4,"initialNodeCount":0}}}}"#,

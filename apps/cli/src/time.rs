@@ -1,48 +1,52 @@
-//! Times as a person reads them: how long ago, how long.
+//! Times and durations as tables show them: "3m ago", "1h 5m".
 
-use jiff::Timestamp;
+use jiff::fmt::friendly::{Designator, Spacing, SpanPrinter};
+use jiff::{SignedDuration, Span, SpanRound, Timestamp, Unit};
 
-/// A time of the service, if it is one.
+const PRINTER: SpanPrinter =
+    SpanPrinter::new().designator(Designator::Compact).spacing(Spacing::BetweenUnits);
+
+/// A timestamp of the service, if the text is one.
 pub fn parse(text: &str) -> Option<Timestamp> {
     text.parse().ok()
 }
 
-/// "3 min ago"; the time itself if it cannot be read.
+/// How long before `now`, such as "3m ago". Text that is not a timestamp is returned unchanged.
 pub fn ago(text: Option<&str>, now: Timestamp) -> String {
     let Some(text) = text else { return String::new() };
-    match parse(text) {
-        Some(time) => match seconds_between(time, now) {
-            0 => "just now".to_owned(),
-            seconds => format!("{} ago", length(seconds)),
-        },
+    match parse(text).map(|time| elapsed(time, now)) {
+        Some(SignedDuration::ZERO) => "just now".to_owned(),
+        Some(duration) => format!("{} ago", format(duration)),
         None => text.to_owned(),
     }
 }
 
-/// From one time to another, or until now if there is no other.
-pub fn duration(from: Option<&str>, to: Option<&str>, now: Timestamp) -> String {
+/// The time between two timestamps, such as "1h 5m"; until `now` if the second one is missing.
+pub fn between(from: Option<&str>, to: Option<&str>, now: Timestamp) -> String {
     let Some(from) = from.and_then(parse) else { return String::new() };
-    length(seconds_between(from, to.and_then(parse).unwrap_or(now)))
+    format(elapsed(from, to.and_then(parse).unwrap_or(now)))
 }
 
-/// To the nearest second; clocks that disagree do not make it negative.
-pub fn seconds_between(from: Timestamp, to: Timestamp) -> u64 {
-    let milliseconds = to.as_millisecond().saturating_sub(from.as_millisecond());
-    (u64::try_from(milliseconds).unwrap_or(0) + 500) / 1000
+/// Rounded to a second. Never negative: the clocks of two machines may disagree.
+pub fn elapsed(from: Timestamp, to: Timestamp) -> SignedDuration {
+    let duration = to.duration_since(from).max(SignedDuration::ZERO);
+    duration.round(Unit::Second).unwrap_or(duration)
 }
 
-/// The two largest units of a length of time.
-pub fn length(seconds: u64) -> String {
-    let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
-    match seconds {
-        0..60 => format!("{seconds} s"),
-        60..600 if !seconds.is_multiple_of(60) => format!("{minutes} min {} s", seconds % 60),
-        60..3600 => format!("{minutes} min"),
-        3600..86_400 if !minutes.is_multiple_of(60) => format!("{hours} h {} min", minutes % 60),
-        3600..86_400 => format!("{hours} h"),
-        _ if !hours.is_multiple_of(24) => format!("{days} d {} h", hours % 24),
-        _ => format!("{days} d"),
-    }
+/// At most two units: seconds below ten minutes, minutes below a day, else hours.
+pub fn format(duration: SignedDuration) -> String {
+    let smallest = match duration.as_secs() {
+        ..600 => Unit::Second,
+        600..86_400 => Unit::Minute,
+        _ => Unit::Hour,
+    };
+    let rounding = SpanRound::new()
+        .largest(Unit::Day)
+        .smallest(smallest)
+        .mode(jiff::RoundMode::Trunc)
+        .days_are_24_hours();
+    let span = Span::try_from(duration).and_then(|span| span.round(rounding));
+    PRINTER.span_to_string(&span.unwrap_or_default())
 }
 
 #[cfg(test)]
@@ -50,21 +54,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lengths_have_two_units_at_most() {
+    fn durations_have_two_units_at_most() {
         let texts = [0, 59, 60, 61, 599, 600, 3599, 3600, 3660, 86_399, 86_400, 90_000]
-            .map(length)
+            .map(|seconds| format(SignedDuration::from_secs(seconds)))
             .join(", ");
-        insta::assert_snapshot!(texts, @"0 s, 59 s, 1 min, 1 min 1 s, 9 min 59 s, 10 min, 59 min, 1 h, 1 h 1 min, 23 h 59 min, 1 d, 1 d 1 h");
+        insta::assert_snapshot!(texts, @"0s, 59s, 1m, 1m 1s, 9m 59s, 10m, 59m, 1h, 1h 1m, 23h 59m, 1d, 1d 1h");
     }
 
     #[test]
-    fn times_are_told_from_now() {
+    fn timestamps_are_shown_relative_to_now() {
         let now = parse("2026-01-01T00:10:00.5Z").unwrap();
-        assert_eq!(ago(Some("2026-01-01T00:00:00.03Z"), now), "10 min ago");
+        assert_eq!(ago(Some("2026-01-01T00:00:00.03Z"), now), "10m ago");
         assert_eq!(ago(Some("2026-01-01T00:20:00Z"), now), "just now");
         assert_eq!(ago(Some("yesterday"), now), "yesterday");
         assert_eq!(ago(None, now), "");
-        assert_eq!(duration(Some("2026-01-01T00:09:00.5Z"), None, now), "1 min");
-        assert_eq!(duration(None, None, now), "");
+        assert_eq!(between(Some("2026-01-01T00:09:00.5Z"), None, now), "1m");
+        assert_eq!(between(None, None, now), "");
     }
 }

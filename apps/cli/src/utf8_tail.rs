@@ -1,42 +1,34 @@
-//! Growing text in pieces that never cut a character in half.
+//! Splits a growing text into pieces that end between characters.
 //!
-//! Nothing is lost or replaced: bytes that are no UTF-8 at all pass as they are.
+//! No byte is lost or replaced: bytes that are not UTF-8 pass unchanged.
 
-/// Holds back the beginning of a character until the rest of it has come.
+/// Holds back the first bytes of a character until the rest of it arrives.
 #[derive(Default)]
 pub struct Utf8Tail {
     held: Vec<u8>,
 }
 
 impl Utf8Tail {
-    /// The whole characters of all that came so far and was not given out yet.
+    /// All bytes received and not yet returned, without an incomplete character at the end.
     pub fn push(&mut self, bytes: &[u8]) -> Vec<u8> {
         let mut all = std::mem::take(&mut self.held);
         all.extend_from_slice(bytes);
-        self.held = all.split_off(all.len() - unfinished(&all));
+        self.held = all.split_off(all.len() - incomplete(&all));
         all
     }
 
-    /// What is left when nothing more comes.
+    /// The bytes held back, for use at the end of the text.
     pub fn finish(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.held)
     }
 }
 
-/// How many bytes at the end begin a character that is not complete: three at most.
-fn unfinished(bytes: &[u8]) -> usize {
-    for length in 1..=3.min(bytes.len()) {
-        let lead = bytes[bytes.len() - length];
-        let size = match lead {
-            0b1000_0000..=0b1011_1111 => continue,
-            0b1100_0000..=0b1101_1111 => 2,
-            0b1110_0000..=0b1110_1111 => 3,
-            0b1111_0000..=0b1111_0111 => 4,
-            _ => return 0,
-        };
-        return if size > length { length } else { 0 };
-    }
-    0
+/// How many bytes at the end are the beginning of a character: three at most.
+fn incomplete(bytes: &[u8]) -> usize {
+    let end = bytes.utf8_chunks().last().map_or(&[][..], |chunk| chunk.invalid());
+    // Without a length, the error is that the input ended too early.
+    let is_incomplete = std::str::from_utf8(end).is_err_and(|error| error.error_len().is_none());
+    if is_incomplete { end.len() } else { 0 }
 }
 
 #[cfg(test)]
@@ -49,19 +41,19 @@ mod tests {
         for cut in 0..=text.len() {
             for second in cut..=text.len() {
                 let mut tail = Utf8Tail::default();
-                let mut given = String::new();
+                let mut returned = String::new();
                 for piece in [0..cut, cut..second, second..text.len()] {
                     let whole = tail.push(&text.as_bytes()[piece]);
-                    given.push_str(std::str::from_utf8(&whole).unwrap());
+                    returned.push_str(std::str::from_utf8(&whole).unwrap());
                 }
-                assert_eq!(given, text);
+                assert_eq!(returned, text);
                 assert_eq!(tail.finish(), b"");
             }
         }
     }
 
     #[test]
-    fn what_is_no_text_passes_unchanged() {
+    fn bytes_that_are_not_utf8_pass_unchanged() {
         let mut tail = Utf8Tail::default();
         assert_eq!(tail.push(b"\xff\xfe\x80\x80\x80\x80"), b"\xff\xfe\x80\x80\x80\x80");
         assert_eq!(tail.push(b"end \xe2\x9c"), b"end ");

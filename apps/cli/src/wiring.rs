@@ -1,16 +1,22 @@
-//! The only file that names the crates `agent` and `local`: what this binary is besides a client.
+//! The only file that uses the crates `agent`, `local` and `processes`: the parts of this binary that
+//! are not a client.
 
 pub use local::{Locations, Options as LocalOptions, Quota, Service as LocalService};
 
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-/// The agent of a node: `batchai local` starts one per node.
+/// Runs the agent of a node. `batchai local` starts one process per node.
 pub fn agent(arguments: Vec<OsString>) -> ExitCode {
     agent::main(arguments)
 }
 
-/// The process between an agent and a job's command.
+/// Runs the supervisor of a job's command: the process between an agent and the command.
 pub fn supervisor(arguments: Vec<OsString>) -> ExitCode {
     agent::supervisor_main(arguments)
+}
+
+/// The first process of a machine of `batchai local`.
+pub fn keeper() -> ExitCode {
+    processes::keeper::main()
 }

@@ -1,32 +1,36 @@
-//! Steps of a plan as changes: one match over [`Action`].
+//! Actions of a plan as changes: one match over [`Action`].
 
 use crate::draft::Draft;
 use crate::{capacity, jobs, members, nodes};
 use model::{InvalidTransition, JobRef, LaunchId, NodeId};
 use scheduler::Action;
 
-/// Which records a step concerns, beside the cluster.
+/// The records that an action needs besides the cluster.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AffectedRecords {
+    /// These nodes.
     pub nodes: Vec<NodeId>,
+    /// This job.
     pub job: Option<JobRef>,
     /// The job that runs on the first of the nodes.
     pub running_job: bool,
+    /// The version of the cluster.
     pub cluster: ClusterRead,
 }
 
-/// Which version of the cluster a step changes.
+/// Which version of the cluster an action changes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ClusterRead {
+    /// None: it does not change the cluster.
     #[default]
     None,
-    /// The one that the plan was made on.
+    /// The version on which the plan was made.
     Planned,
-    /// As it is now: an earlier step of the same plan may have changed it.
+    /// The current version: an earlier action of the same plan may have changed it.
     Current,
 }
 
-/// What has to be read before the step can be applied.
+/// The records to read before the action is applied.
 pub fn affected_records(action: &Action) -> AffectedRecords {
     let none = AffectedRecords::default();
     match action {
@@ -55,18 +59,20 @@ pub fn affected_records(action: &Action) -> AffectedRecords {
     }
 }
 
-/// NewIds ids, for a step that creates something.
+/// New ids for a launch.
 #[derive(Clone, Debug)]
 pub struct LaunchIds {
+    /// Id of the launch.
     pub launch: LaunchId,
+    /// Ids of the nodes.
     pub nodes: Vec<NodeId>,
 }
 
-/// Applies one step to the records it concerns. [`Action::Remove`] is applied once the instance has
-/// ended; [`Action::TerminateStray`] changes no record.
+/// Applies one action to the records that it affects. [`Action::Remove`] is applied after the
+/// instance has ended; [`Action::TerminateStray`] changes no record.
 ///
 /// # Errors
-/// When a record does not allow the step any more.
+/// When a record does not allow the action any more.
 pub fn apply(
     draft: &mut Draft,
     action: &Action,

@@ -1,5 +1,5 @@
-//! Every change at its maximum fits into one commit, and the largest record into one item. What
-//! [`Fixture`] commits is refused beyond the limits of the table.
+//! Every change at its maximum fits into one commit, and the largest record into one item. A
+//! [`Fixture`] refuses commits beyond the limits of the table.
 
 use crate::actions::{self, LaunchIds};
 use crate::members::NodeDisposition;
@@ -14,7 +14,7 @@ use table::{Versioned, Writes};
 
 const GANG: usize = limits::MAX_GANG_NODES as usize;
 
-/// The number of writes of a change that fits.
+/// Checks that a change fits into a commit, and its number of writes.
 #[track_caller]
 fn check(change: &Change, expected: usize) {
     let writes = change.writes.clone().into_vec();
@@ -28,7 +28,7 @@ fn full_name(number: usize) -> NodeId {
     NodeId::parse(&format!("tvm-{number:016}-p")).unwrap()
 }
 
-/// A node whose id is as long as any.
+/// The node with an id of maximal length.
 fn named(mut node: Node, number: usize) -> Node {
     node.id = full_name(number);
     node
@@ -64,8 +64,8 @@ fn the_largest_gang_starts() {
     check(&at_once.finish(), 2 * GANG + 1);
 }
 
-/// A node that becomes free gets its next job in the same change: at worst the job that ends is
-/// removed and completes two operations, and the next one is the largest gang.
+/// A node that becomes idle gets its next job in the same change. At worst the job that ends is
+/// removed and completes two operations, and the next job is the largest gang.
 #[test]
 fn the_largest_gang_starts_on_a_node_that_another_job_frees() {
     let mut nodes = idle_gang();
@@ -154,7 +154,7 @@ fn the_largest_gang_is_asked_to_end_and_ends() {
     check(&removed.finish(), 6);
 }
 
-/// With all that is required of other records by whoever creates it.
+/// Includes the conditions on other records.
 #[test]
 fn a_cluster_with_the_most_mounts_is_created_and_removed() {
     let mount = |number: usize| FileServerMount {
@@ -170,7 +170,7 @@ fn a_cluster_with_the_most_mounts_is_created_and_removed() {
     let mut created = draft(None, vec![], vec![]);
     created.create_cluster(cluster.clone());
     let change = created.finish();
-    // One check of each file server comes to these, and the workspace, the operation, ….
+    // In addition: one check per file server, the workspace, the operation, ….
     assert!(change.writes.len() + limits::MAX_FILE_SERVER_MOUNTS + 7 <= MAX_WRITES);
     check(&change, limits::MAX_FILE_SERVER_MOUNTS + 3);
 
@@ -189,7 +189,7 @@ fn error_of(bytes: usize) -> ResourceError {
     ResourceError::new("C", "m".repeat(bytes)).within(bytes)
 }
 
-/// Takes as much room as any: a gang, with all its tries.
+/// A job with a record that grows the most: the largest gang with all retries.
 fn widest_job(padding: usize) -> Job {
     let mut widest = job("a", limits::MAX_GANG_NODES);
     widest.spec.max_retries = Some(limits::MAX_RETRIES);
@@ -197,8 +197,8 @@ fn widest_job(padding: usize) -> Job {
     widest
 }
 
-/// How every run of the longest history ends: own failures, lost nodes, and at last the nodes that
-/// could not run it.
+/// End reasons of all attempts of the longest history: user failures, lost nodes, and finally nodes
+/// that could not run it.
 fn longest_history() -> Vec<EndReason> {
     let node = || full_name(0);
     let failed = || EndReason::PreparationFailed { exit_code: i32::MIN };
@@ -214,7 +214,7 @@ fn longest_history() -> Vec<EndReason> {
     endings
 }
 
-/// The largest that its record becomes, written after each step.
+/// The largest size of the record over its life. It is written after each step.
 fn largest_size(mut job: Job) -> usize {
     let address = "a".repeat(limits::MAX_ADDRESS_BYTES);
     let nodes = || (0..GANG).map(|number| (full_name(number), address.clone()));
@@ -238,14 +238,15 @@ fn largest_size(mut job: Job) -> usize {
     largest
 }
 
-/// Of a record after as many writes as there can be; one that is not an item fails the test.
+/// The size of a record with the highest version. A record that does not fit into an item fails the
+/// test.
 fn stored_size<R: Versioned>(record: &R) -> usize {
     let mut writes = Writes::default();
     writes.create(&record.at_version(u64::MAX));
     check_sizes(&writes.into_vec()).unwrap_or_else(|error| panic!("{error}"))[0]
 }
 
-/// The room that is kept is enough, and not much more than that.
+/// The reserved room is enough, and not much more than needed.
 #[track_caller]
 fn check_growth(new: usize, largest: usize, kept: usize) {
     let grown = largest - new;
@@ -258,9 +259,9 @@ fn padding_to_the_limit<R: GrowingRecord>(unpadded: &R) -> usize {
     MAX_ITEM_BYTES - unpadded.growth_bytes() - size_of(unpadded).unwrap()
 }
 
-/// Whatever happens to it, the record of a job can be written.
+/// The record of a job can be written after every event.
 #[test]
-fn a_job_that_is_accepted_can_come_to_its_end() {
+fn an_accepted_job_can_always_end() {
     let padding = padding_to_the_limit(&widest_job(0));
     let job = widest_job(padding);
     assert_eq!(size::check(&job), Ok(()));
@@ -269,13 +270,13 @@ fn a_job_that_is_accepted_can_come_to_its_end() {
     check_growth(size_of(&job).unwrap(), largest_size(job.clone()), job.growth_bytes());
 }
 
-/// A job of one node that is not tried again leaves less room, so it may be larger.
+/// A job with one node and no retries grows less, so its specification may be larger.
 #[test]
 fn a_job_keeps_room_for_its_own_history() {
     let narrow = job("a", 1);
     assert!(narrow.growth_bytes() * 3 < widest_job(0).growth_bytes());
     let body = limits::MAX_BODY_BYTES + widest_job(0).growth_bytes() + 32 * 1024;
-    assert!(body < MAX_ITEM_BYTES, "what is not sealed is accepted, with a few mounts");
+    assert!(body < MAX_ITEM_BYTES, "the largest unencrypted body fits with a few mounts");
 }
 
 fn large_cluster(padding: usize) -> Cluster {
@@ -284,7 +285,7 @@ fn large_cluster(padding: usize) -> Cluster {
     cluster
 }
 
-/// Updates and errors can be written, whatever a cluster was created with.
+/// Updates and errors can be written for every cluster that was created.
 #[test]
 fn a_cluster_that_is_created_can_be_changed_and_deleted() {
     let padding = padding_to_the_limit(&large_cluster(0));
@@ -314,7 +315,7 @@ fn a_cluster_that_is_created_can_be_changed_and_deleted() {
     check_growth(size_of(&cluster).unwrap(), stored_size(&largest), cluster.growth_bytes());
 }
 
-/// What else users create does not grow: its largest body fits.
+/// Other resources do not grow: the largest body fits.
 #[test]
 fn the_largest_file_server_and_the_most_tags_are_items() {
     let text = || "t".repeat(limits::MAX_BODY_BYTES);
@@ -326,9 +327,9 @@ fn the_largest_file_server_and_the_most_tags_are_items() {
     stored_size(&server);
 }
 
-/// What an agent reports is cut to what was kept free for it.
+/// Texts that an agent reports are cut to the reserved room.
 #[test]
-fn reports_without_end_are_cut() {
+fn oversized_reports_are_cut() {
     let text = || "\u{1}".repeat(limits::MAX_BODY_BYTES / 8);
     let details = vec![(text(), text()), ("n".into(), text())];
     let problem = Problem { code: "C".into(), message: text(), details };

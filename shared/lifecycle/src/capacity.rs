@@ -1,4 +1,4 @@
-//! The size of a cluster and its books: launches, failures, allocation, dormancy.
+//! The capacity of a cluster: launches and their failures, allocation state, dormancy.
 
 use crate::change::{Event, LaunchRequest};
 use crate::draft::Draft;
@@ -8,8 +8,8 @@ use model::{
     VmPriority, limits,
 };
 
-/// Records the intent to launch nodes of these ids under the version of the cluster that the plan
-/// was made on, so that two plans cannot both grow it. The instances are asked for afterwards.
+/// Records the intent to launch nodes with these ids, on the version of the cluster on which the
+/// plan was made, so that two plans cannot both grow it. The instances are requested afterwards.
 ///
 /// # Errors
 /// When the cluster was not read.
@@ -20,9 +20,9 @@ pub fn launch(
     planned_nodes: u32,
 ) -> Result<(), InvalidTransition> {
     let now = draft.now;
-    let cluster = draft.cluster_mut().ok_or(GONE)?;
+    let cluster = draft.cluster_mut().ok_or(NOT_READ)?;
     cluster.planned_nodes = planned_nodes;
-    // Its nodes are to be looked after, whatever made a late plan grow a dormant cluster.
+    // A late plan may grow a dormant cluster; its nodes have to be reconciled.
     cluster.scheduled = true;
     if !cluster.allocation.resizing {
         cluster.allocation = Allocation { resizing: true, since: now };
@@ -34,14 +34,14 @@ pub fn launch(
         let (launch, charge) = (launch.clone(), charge.clone());
         draft.create_node(Node::launching(id, reference.clone(), launch, charge, now));
     }
-    // Written in any case: another plan on this version must not add nodes too.
+    // Always written: another plan on the same version must not add nodes too.
     draft.fence_cluster();
     draft.launch(request);
     draft.event(Event::Launching { cluster: name, launch, count });
     Ok(())
 }
 
-/// The same request again: the launch id makes it harmless.
+/// Repeats the request of a launch. The launch id makes that harmless.
 ///
 /// # Errors
 /// When the cluster was not read.
@@ -50,21 +50,21 @@ pub fn relaunch(
     launch: LaunchId,
     nodes: Vec<NodeId>,
 ) -> Result<(), InvalidTransition> {
-    let request = launch_request(draft.cluster().ok_or(GONE)?, launch, nodes);
+    let request = launch_request(draft.cluster().ok_or(NOT_READ)?, launch, nodes);
     draft.launch(request);
     Ok(())
 }
 
-/// Instances came up. A node that registered by itself already, or is unwanted by now, is left as
-/// it is.
+/// The instance of a node exists. A node that registered by itself already, or is leaving by now,
+/// is not changed.
 pub fn launched(draft: &mut Draft, id: &NodeId, instance: Instance) {
     if draft.node(id).is_some_and(|node| nodes::is_launching(&node.state)) {
-        // Refused: it is not launching, which was just ruled out.
+        // Cannot fail: the node is launching.
         let _ = nodes::register(draft, id, instance);
     }
 }
 
-/// Instances that were refused are no longer intended.
+/// Removes the nodes of refused instances, and records the error.
 pub fn withdrawn(draft: &mut Draft, ids: &[NodeId], error: ResourceError) {
     for id in ids {
         if draft.node(id).is_some_and(|node| nodes::is_launching(&node.state)) {
@@ -74,7 +74,7 @@ pub fn withdrawn(draft: &mut Draft, ids: &[NodeId], error: ResourceError) {
     record_failure(draft, error);
 }
 
-/// Shown on the cluster; the next launch waits for the backoff.
+/// Shows the error on the cluster and delays the next launch by the backoff.
 pub fn record_failure(draft: &mut Draft, error: ResourceError) {
     let now = draft.now;
     if let Some(cluster) = draft.cluster_mut() {
@@ -83,7 +83,7 @@ pub fn record_failure(draft: &mut Draft, error: ResourceError) {
     }
 }
 
-/// Shown on the cluster, without counting against its launches.
+/// Shows the error on the cluster without delaying its launches.
 pub fn show_error(draft: &mut Draft, error: ResourceError) {
     let error = error.within(limits::MAX_ERROR_BYTES);
     if let Some(cluster) = draft.cluster_mut().filter(|it| it.errors.first() != Some(&error)) {
@@ -91,7 +91,7 @@ pub fn show_error(draft: &mut Draft, error: ResourceError) {
     }
 }
 
-/// The number of nodes has changed, has become settled, or has stopped being so.
+/// Records whether the number of nodes is changing, and the number of nodes.
 pub fn set_allocation(draft: &mut Draft, resizing: bool, planned_nodes: u32) {
     let now = draft.now;
     if let Some(cluster) = draft.cluster_mut() {
@@ -102,32 +102,32 @@ pub fn set_allocation(draft: &mut Draft, resizing: bool, planned_nodes: u32) {
     }
 }
 
-/// Whether the schedule is to visit the cluster.
+/// Sets whether the schedule reconciles the cluster.
 pub fn set_scheduled(draft: &mut Draft, scheduled: bool) {
     if let Some(cluster) = draft.cluster_mut() {
         cluster.scheduled = scheduled;
     }
 }
 
-/// Takes a dormant cluster off the list of the schedule, if it is as it was read: a job that
-/// schedules it meanwhile is not overlooked.
+/// Takes a dormant cluster off the schedule's list, if its record is unchanged: a job that
+/// schedules it at the same time is not missed.
 ///
 /// # Errors
 /// When the cluster was not read.
 pub fn unschedule(draft: &mut Draft) -> Result<(), InvalidTransition> {
-    let cluster = draft.cluster().ok_or(GONE)?.clone();
+    let cluster = draft.cluster().ok_or(NOT_READ)?.clone();
     let writes = draft.writes();
     writes.require_unchanged(&cluster);
     writes.unschedule(&cluster.uid);
     Ok(())
 }
 
-/// Everything that belonged to a cluster that is being deleted is gone; so is the cluster.
+/// Removes a cluster that is being deleted, once nothing is left that belongs to it.
 ///
 /// # Errors
 /// When the cluster was not read.
 pub fn finish_deletion(draft: &mut Draft) -> Result<(), InvalidTransition> {
-    let cluster = draft.cluster().ok_or(GONE)?.clone();
+    let cluster = draft.cluster().ok_or(NOT_READ)?.clone();
     resources::finish_deletion(draft, &cluster);
     Ok(())
 }
@@ -144,13 +144,13 @@ fn launch_request(cluster: &Cluster, launch: LaunchId, nodes: Vec<NodeId>) -> La
     }
 }
 
-/// Whether nodes of this priority are spot instances; part of the id of a node.
+/// Whether the nodes of this cluster are spot instances; part of the id of a node.
 pub fn is_low_priority(cluster: &Cluster) -> bool {
     cluster.spec.vm_priority == VmPriority::LowPriority
 }
 
-pub(crate) const GONE: InvalidTransition =
-    InvalidTransition { what: "cluster", state: "gone", transition: "change" };
+pub(crate) const NOT_READ: InvalidTransition =
+    InvalidTransition { what: "cluster", state: "removed", transition: "change" };
 
 #[cfg(test)]
 mod tests;

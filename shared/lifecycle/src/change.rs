@@ -1,5 +1,4 @@
-//! What a reaction leads to, as a value: writes that happen together, and what follows from them
-//! once they are committed.
+//! The result of a reaction, as a value: writes of one commit, and effects that follow the commit.
 
 use model::{
     AttemptRef, ClusterRef, EndReason, LaunchId, LeaveReason, Name, NodeId, ResourceError, Target,
@@ -11,47 +10,114 @@ use table::Writes;
 /// The functions that a hint can wake.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Function {
+    /// Starts queued jobs on idle nodes.
     Dispatcher,
+    /// Launches and removes nodes.
     Autoscaler,
+    /// Finds what is overdue, lost or left over.
     Recovery,
 }
 
+/// The result of a reaction.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Change {
+    /// Writes of one commit.
     pub writes: Writes,
-    /// Sent after the commit. Losing one costs time only.
+    /// Sent after the commit. A lost hint costs only time.
     pub hints: BTreeSet<(Function, Target)>,
-    /// Nodes for which something changed: a request of theirs that is being held is answered.
+    /// Nodes whose desired state changed. A held request of such a node is answered.
     pub notify: BTreeSet<NodeId>,
-    /// Asked for after the commit, which recorded the intent.
+    /// Launches to request after the commit, which recorded the intent.
     pub launches: Vec<LaunchRequest>,
     /// What happened, for the log.
     pub events: Vec<Event>,
 }
 
-/// Instances for nodes that are recorded as launching. The launch id makes a repetition harmless.
+/// A request for the instances of nodes that are recorded as launching. The launch id makes a
+/// repeated request harmless.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LaunchRequest {
+    /// The cluster.
     pub cluster: ClusterRef,
+    /// Id of the launch: idempotency token and tag.
     pub launch: LaunchId,
+    /// The nodes, one instance for each.
     pub nodes: Vec<NodeId>,
+    /// Preferred VM size.
     pub vm_size: String,
-    /// Sizes that do as well, in the order of preference.
+    /// Other acceptable sizes, in the order of preference.
     pub alternate_vm_sizes: Vec<String>,
+    /// On-demand or spot.
     pub priority: VmPriority,
 }
 
-/// One thing that happened.
+/// A fact for the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
-    JobStarted { attempt: AttemptRef, nodes: Vec<NodeId> },
-    AttemptEnding { attempt: AttemptRef, end_reason: EndReason },
-    MemberEnded { attempt: AttemptRef, node: NodeId },
-    JobEnded { attempt: AttemptRef, state: &'static str },
-    Launching { cluster: Name, launch: LaunchId, count: u32 },
-    NodeIdle { node: NodeId },
-    NodeFailed { node: NodeId, error: ResourceError },
-    NodeLeaving { node: NodeId, reason: LeaveReason },
-    NodeRemoved { node: NodeId },
-    ClusterDeleted { cluster: Name },
+    /// A job started on nodes.
+    JobStarted {
+        /// The attempt.
+        attempt: AttemptRef,
+        /// Its nodes.
+        nodes: Vec<NodeId>,
+    },
+    /// An attempt was asked to end.
+    AttemptEnding {
+        /// The attempt.
+        attempt: AttemptRef,
+        /// Why.
+        end_reason: EndReason,
+    },
+    /// An attempt ended on one node.
+    MemberEnded {
+        /// The attempt.
+        attempt: AttemptRef,
+        /// The node.
+        node: NodeId,
+    },
+    /// An attempt ended on all nodes.
+    JobEnded {
+        /// The attempt.
+        attempt: AttemptRef,
+        /// State of the job after it.
+        state: &'static str,
+    },
+    /// A launch was recorded.
+    Launching {
+        /// The cluster.
+        cluster: Name,
+        /// The launch.
+        launch: LaunchId,
+        /// Number of nodes.
+        count: u32,
+    },
+    /// A node finished its preparation.
+    NodeIdle {
+        /// The node.
+        node: NodeId,
+    },
+    /// A node became unusable.
+    NodeFailed {
+        /// The node.
+        node: NodeId,
+        /// Why.
+        error: ResourceError,
+    },
+    /// A node leaves.
+    NodeLeaving {
+        /// The node.
+        node: NodeId,
+        /// Why.
+        reason: LeaveReason,
+    },
+    /// The record of a node was removed.
+    NodeRemoved {
+        /// The node.
+        node: NodeId,
+    },
+    /// The record of a cluster was removed.
+    ClusterDeleted {
+        /// The cluster.
+        cluster: Name,
+    },
 }

@@ -1,4 +1,4 @@
-//! Clusters, as users create and change them; their nodes are the autoscaler's.
+//! Creation and update of clusters by users. The autoscaler manages their nodes.
 
 use crate::capacity;
 use crate::change::Function;
@@ -12,22 +12,27 @@ use model::{
     Node, Quota, ScaleSettings, Uid, Workspace,
 };
 
-/// What a request says of a cluster: secrets sealed, file servers found.
+/// A requested cluster: secrets encrypted, file servers resolved.
 #[derive(Clone, Debug)]
 pub struct NewCluster {
+    /// Its name.
     pub name: Name,
+    /// Its specification.
     pub spec: ClusterSpec,
+    /// Its scale settings.
     pub scale: ScaleSettings,
 }
 
-/// What an update replaces, each as a whole (docs/contract.md, "Clusters").
+/// The parts that an update replaces, each as a whole (docs/contract.md, "Clusters").
 #[derive(Clone, Debug, Default)]
 pub struct Update {
+    /// Scale settings.
     pub scale: Option<ScaleSettings>,
+    /// Settings that the API of 2018 does not have.
     pub extensions: Option<ClusterExtensions>,
 }
 
-/// What could never be reached is refused, not waited for.
+/// Refuses scale settings that could never be reached.
 ///
 /// # Errors
 /// When the settings allow more nodes than the service runs.
@@ -39,10 +44,11 @@ pub fn require_reachable(scale: ScaleSettings, max_nodes: u32) -> Result<(), Ref
     }
 }
 
-/// `clusters` is the number of those in the region of the workspace. The commit counts again.
+/// Checks the quota of clusters. `clusters` is their number in the region of the workspace. The
+/// commit checks again.
 ///
 /// # Errors
-/// When there are as many as there can be.
+/// When the quota is used up.
 pub fn require_one_more(
     clusters: u32,
     quota: &Quota,
@@ -57,10 +63,10 @@ pub fn require_one_more(
     }
 }
 
-/// Creates a cluster that mounts these file servers; its nodes follow.
+/// Creates a cluster that mounts these file servers. The autoscaler launches its nodes.
 ///
 /// # Errors
-/// When its record has no room to grow.
+/// When the record has no room to grow.
 pub fn create(
     draft: &mut Draft,
     workspace: &Workspace,
@@ -97,19 +103,20 @@ pub fn create(
     draft.create_cluster(cluster);
     draft.writes().require_workspace(workspace);
     for server in servers {
-        // Written too, so that whoever deletes it meanwhile reads again.
+        // Written too, so that a concurrent deletion of the file server conflicts and reads again.
         draft.writes().replace(server, server);
     }
     Ok(())
 }
 
-/// New settings are tried at once, whatever failed before. `nodes` are those of the cluster.
+/// Changes a cluster. New settings are tried at once, regardless of earlier failures. `nodes` are
+/// the nodes of the cluster.
 ///
 /// # Errors
 /// When the cluster is being deleted, or was not read.
 pub fn update(draft: &mut Draft, update: Update, nodes: &[Node], etag: Uid) -> Result<(), Refusal> {
     let now = draft.now;
-    let cluster = draft.cluster_mut().ok_or(capacity::GONE)?;
+    let cluster = draft.cluster_mut().ok_or(capacity::NOT_READ)?;
     require_not_deleting(cluster)?;
     cluster.scale = update.scale.unwrap_or(cluster.scale);
     if let Some(extensions) = update.extensions {

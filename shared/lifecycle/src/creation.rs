@@ -1,41 +1,50 @@
-//! What the creation of every named resource has in common: what it meets under its name, and that
-//! nothing is created in what is being deleted.
+//! Checks of every creation: whether the name is taken, and that nothing is created below a
+//! resource
+//! that is being deleted.
 
 use crate::refusal::{Refusal, ResourceKind};
 use model::{
     Cluster, Experiment, FileServer, FileServerState, Job, Name, ResourceGroup, Uid, Workspace,
 };
 
-/// NewIds ids of a new resource.
+/// Ids of a new resource.
 #[derive(Clone, Debug)]
 pub struct NewIds {
+    /// Uid of the resource.
     pub uid: Uid,
+    /// Its etag.
     pub etag: Uid,
 }
 
-/// Something that users name.
+/// A resource that users name.
 pub trait NamedResource {
+    /// The kind of the resource.
     const KIND: ResourceKind;
 
+    /// Its name.
     fn name(&self) -> &Name;
+    /// Its uid.
     fn uid(&self) -> &Uid;
+    /// Whether it is being deleted.
     fn is_deleting(&self) -> bool;
 }
 
-/// What a PUT meets under its name.
+/// What a PUT finds under its name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Existing<R> {
+    /// Nothing.
     None,
-    /// An earlier try of this very request created it; the answer was lost.
+    /// The resource, created by an earlier try of the same request whose answer was lost.
     FromRetry(R),
-    /// It has the properties that the request asks for.
+    /// A resource with the requested properties.
     Identical(R),
 }
 
-/// `uid` is the one that the request gives to what it creates.
+/// Checks whether a name is free for a PUT. `found` is the resource of that name, `uid` the uid
+/// that the request assigns to a new resource.
 ///
 /// # Errors
-/// When the name is taken: by something else, or until a deletion is over.
+/// When a different resource has the name, or a resource of that name is being deleted.
 pub fn check_name<R: NamedResource>(
     found: Option<R>,
     uid: &Uid,
@@ -52,8 +61,10 @@ pub fn check_name<R: NamedResource>(
     }
 }
 
+/// Checks that a resource is not being deleted.
+///
 /// # Errors
-/// When it is being deleted.
+/// When it is.
 pub fn require_not_deleting<R: NamedResource>(record: &R) -> Result<(), Refusal> {
     match record.is_deleting() {
         true => Err(Refusal::BeingDeleted { kind: R::KIND, name: record.name().clone() }),
@@ -97,7 +108,7 @@ mod tests {
     use super::*;
     use crate::testing::*;
 
-    fn met(found: Option<Experiment>, is_same: bool) -> String {
+    fn existing(found: Option<Experiment>, is_same: bool) -> String {
         match check_name(found, &uid("own"), |_| is_same) {
             Ok(Existing::None) => "nothing".to_owned(),
             Ok(Existing::FromRetry(_)) => "its own".to_owned(),
@@ -107,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_put_meets_under_its_name() {
+    fn a_put_finds_what_exists_under_its_name() {
         let own = |it| Experiment { uid: uid("own"), ..it };
         let deleting = |it| {
             let lifecycle = model::Lifecycle::Deleting { operation: uid("op"), since: NOW };
@@ -123,12 +134,12 @@ mod tests {
             (Some(own(deleting(experiment()))), ["its own", "its own"]),
         ];
         for (found, expected) in cases {
-            assert_eq!([false, true].map(|is_same| met(found.clone(), is_same)), expected);
+            assert_eq!([false, true].map(|is_same| existing(found.clone(), is_same)), expected);
         }
     }
 
     #[test]
-    fn what_is_being_deleted_is_not_open() {
+    fn a_resource_being_deleted_is_refused() {
         let open = |it: Result<(), Refusal>| it.map_err(|refusal| refusal.to_string());
         let refused =
             |what| Err(format!("The specified {what} is being deleted; wait until that is done"));

@@ -1,8 +1,9 @@
-//! The records that were read for a reaction, as they are to be afterwards.
+//! The records that were read for a reaction, with the changes of the reaction.
 //!
-//! Reactions change records; everything that goes with a record is derived from the difference: a
-//! job's place in the queue, a node's idle marker, the owner of an instance, what a region uses,
-//! who mounts a file server. So none of these can be forgotten, and each item is written once.
+//! Reactions change records; the draft derives everything else from the difference: the job's queue
+//! entry, the node's idle marker, the owner of an instance, the usage of a region, the users of a
+//! file
+//! server. So none of these can be forgotten, and each item is written once.
 
 use crate::change::{Change, Event, Function, LaunchRequest};
 use crate::tracked::{Tracked, write_record};
@@ -13,8 +14,10 @@ use model::{
 use std::collections::BTreeSet;
 use table::{InstanceOwner, Writes};
 
+/// The records that were read for a reaction, each as it was read and as it is to be written.
 #[derive(Clone, Debug)]
 pub struct Draft {
+    /// The time of the reaction.
     pub now: Timestamp,
     quota: Quota,
     cluster: Option<Tracked<Cluster>>,
@@ -24,56 +27,64 @@ pub struct Draft {
 }
 
 impl Draft {
+    /// A draft without records.
     pub fn new(now: Timestamp, quota: Quota) -> Self {
         let change = Change::default();
         Self { now, quota, cluster: None, jobs: Vec::new(), nodes: Vec::new(), change }
     }
 
-    /// The version of a new record. Another record may have had its key before: a slow writer that
-    /// still has that one must not take this one for it, so versions go on from the time.
+    /// The version of a new record, derived from the time. An earlier record with the same key may
+    /// have had low versions, and a slow writer that read it must not match the new record.
     pub(crate) fn first_version(&self) -> u64 {
         u64::try_from(self.now.0).unwrap_or_default().max(1)
     }
 
-    /// What was read before stays as it is by now; so do jobs and nodes.
+    /// Adds a cluster that was read. A record that the draft has already keeps its changes; this
+    /// holds for jobs and nodes too.
     pub fn read_cluster(&mut self, cluster: Cluster) {
         self.cluster.get_or_insert_with(|| Tracked::read(cluster));
     }
 
+    /// Adds a job that was read.
     pub fn read_job(&mut self, job: Job) {
         if self.jobs.iter().all(|known| known.any().is_none_or(|it| it.uid != job.uid)) {
             self.jobs.push(Tracked::read(job));
         }
     }
 
+    /// Adds a node that was read.
     pub fn read_node(&mut self, node: Node) {
         if self.nodes.iter().all(|known| known.any().is_none_or(|it| it.id != node.id)) {
             self.nodes.push(Tracked::read(node));
         }
     }
 
+    /// Adds a new cluster.
     pub fn create_cluster(&mut self, cluster: Cluster) {
         self.cluster = Some(Tracked::created(cluster));
     }
 
+    /// Adds a new job.
     pub fn create_job(&mut self, job: Job) {
         self.jobs.push(Tracked::created(job));
     }
 
+    /// Adds a new node.
     pub fn create_node(&mut self, node: Node) {
         self.nodes.push(Tracked::created(node));
     }
 
-    /// The cluster, where the reaction was given it.
+    /// The cluster, if it was read.
     pub fn cluster(&self) -> Option<&Cluster> {
         self.cluster.as_ref()?.after.as_ref()
     }
 
+    /// The cluster, if it was read, to change it.
     pub fn cluster_mut(&mut self) -> Option<&mut Cluster> {
         self.cluster.as_mut()?.after.as_mut()
     }
 
-    /// The cluster takes a new version even if nothing else of it changes.
+    /// Writes the cluster even if nothing else of it changes, so that it gets a new version.
     pub(crate) fn fence_cluster(&mut self) {
         if let Some(cluster) = &mut self.cluster {
             cluster.fenced = true;
@@ -86,15 +97,18 @@ impl Draft {
         }
     }
 
+    /// The job, if it was read.
     pub fn job(&self, reference: &JobRef) -> Option<&Job> {
         self.jobs.iter().filter_map(|it| it.after.as_ref()).find(|it| it.uid == reference.uid)
     }
 
+    /// The job, to change it.
+    ///
     /// # Errors
-    /// When it was not read or is gone: then another plan is needed.
+    /// When it was not read or was removed: the caller has to plan again.
     pub fn job_mut(&mut self, reference: &JobRef) -> Result<&mut Job, InvalidTransition> {
         let mut known = self.jobs.iter_mut().filter_map(|it| it.after.as_mut());
-        known.find(|it| it.uid == reference.uid).ok_or(gone("job"))
+        known.find(|it| it.uid == reference.uid).ok_or(not_read("job"))
     }
 
     pub(crate) fn remove_job(&mut self, reference: &JobRef) {
@@ -105,21 +119,22 @@ impl Draft {
         }
     }
 
+    /// The node, if it was read.
     pub fn node(&self, id: &NodeId) -> Option<&Node> {
         self.nodes.iter().filter_map(|it| it.after.as_ref()).find(|it| it.id == *id)
     }
 
-    /// Replaces the node by what a transition makes of it.
+    /// Applies a transition to a node.
     ///
     /// # Errors
-    /// When the node was not read or is gone, or refuses the transition.
+    /// When the node was not read or was removed, or refuses the transition.
     pub fn change_node(
         &mut self,
         id: &NodeId,
         transition: impl FnOnce(Node) -> Result<Node, InvalidTransition>,
     ) -> Result<(), InvalidTransition> {
         let mut known = self.nodes.iter_mut().filter_map(|it| it.after.as_mut());
-        let node = known.find(|it| it.id == *id).ok_or(gone("node"))?;
+        let node = known.find(|it| it.id == *id).ok_or(not_read("node"))?;
         *node = transition(node.clone())?;
         Ok(())
     }
@@ -133,30 +148,34 @@ impl Draft {
         }
     }
 
-    /// Writes of records that a draft does not track.
+    /// Writes of records that the draft does not track.
     pub fn writes(&mut self) -> &mut Writes {
         &mut self.change.writes
     }
 
+    /// Stores an operation.
     pub fn put_operation(&mut self, operation: &Operation) {
         self.change.writes.put_operation(operation);
     }
 
+    /// Adds a hint to the change.
     pub fn hint(&mut self, function: Function, target: Target) {
         self.change.hints.insert((function, target));
     }
 
+    /// Adds a hint for a cluster.
     pub fn hint_cluster(&mut self, function: Function, cluster: &ClusterRef) {
         self.hint(function, Target::Cluster { cluster: cluster.clone() });
     }
 
-    /// The cluster of a node.
+    /// Adds a hint for the cluster of a node.
     pub(crate) fn hint_cluster_of(&mut self, function: Function, node: &NodeId) {
         if let Some(cluster) = self.node(node).map(|node| node.cluster.clone()) {
             self.hint_cluster(function, &cluster);
         }
     }
 
+    /// Answers a held request of this node after the commit.
     pub fn notify(&mut self, node: NodeId) {
         self.change.notify.insert(node);
     }
@@ -169,7 +188,7 @@ impl Draft {
         self.change.events.push(event);
     }
 
-    /// Every write that follows from what became of the records.
+    /// Derives all writes from the differences between the records as read and as changed.
     pub fn finish(self) -> Change {
         let mut change = self.change;
         let mut usage = Usage::default();
@@ -194,11 +213,11 @@ impl Draft {
     }
 }
 
-fn gone(what: &'static str) -> InvalidTransition {
-    InvalidTransition { what, state: "gone", transition: "change" }
+fn not_read(what: &'static str) -> InvalidTransition {
+    InvalidTransition { what, state: "removed", transition: "change" }
 }
 
-/// How much more or less is used of each meter.
+/// The change of each meter.
 #[derive(Default)]
 struct Usage {
     meters: Vec<(Account, Meter, i64)>,
@@ -250,7 +269,7 @@ fn write_cluster(writes: &mut Writes, usage: &mut Usage, it: &Tracked<Cluster>) 
     }
 }
 
-/// Each once: a server may be mounted at several places.
+/// The mounted file servers, each once: one may be mounted at several paths.
 fn mounted(cluster: &Cluster) -> BTreeSet<&Uid> {
     let mounts = cluster.spec.mounts.iter().flat_map(|mounts| &mounts.file_servers);
     mounts.map(|mount| &mount.uid).collect()

@@ -1,4 +1,4 @@
-//! File servers: recorded with an operation, provisioned by recovery, mounted once they are ready.
+//! File servers: recorded with an operation, created by recovery, mountable once they are ready.
 
 use crate::change::Function;
 use crate::creation::{self, Existing, NewIds, require_not_deleting};
@@ -10,25 +10,29 @@ use model::{
     Workspace, limits,
 };
 
-/// What a request says of a file server, with its subnet.
+/// A requested file server.
 #[derive(Clone, Debug)]
 pub struct NewFileServer {
+    /// Its name.
     pub name: Name,
+    /// Its specification, with its subnet.
     pub spec: FileServerSpec,
 }
 
-/// What a PUT leads to.
+/// The result of a PUT.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PutResult {
-    /// The operation that completes when the directory exists.
+    /// Id of the operation that completes when the directory exists.
     Provisioning(Uid),
+    /// The existing file server.
     Unchanged(Box<FileServer>),
 }
 
-/// Creates a file server; its directory follows. One that could not be provisioned is tried again.
+/// Creates a file server; recovery creates its directory. A file server whose creation failed is
+/// tried again.
 ///
 /// # Errors
-/// When the name is taken by another one, or the workspace is being deleted.
+/// When a different file server has the name, or the workspace is being deleted.
 pub fn put(
     draft: &mut Draft,
     workspace: &Workspace,
@@ -79,7 +83,7 @@ pub fn put(
     Ok(PutResult::Provisioning(operation))
 }
 
-/// Its operation begins, and recovery makes the directory.
+/// Starts the operation and the creation of the directory.
 fn provision(draft: &mut Draft, server: &FileServer, operation: Uid) {
     let started = Operation::started(operation, server.operation_key(), draft.now);
     draft.put_operation(&started);
@@ -87,9 +91,9 @@ fn provision(draft: &mut Draft, server: &FileServer, operation: Uid) {
     draft.hint(Function::Recovery, server.target());
 }
 
-/// The directory of a file server that is being created exists now, or could not be made. `false`
-/// when that is tried again: a failure counts when the deadline is over, and the operation then says
-/// so inside its 200.
+/// The directory of a file server in creation exists now (`is_made`), or could not be created.
+/// Returns `false` if recovery has to try again: only after the deadline the creation has failed,
+/// and its operation then reports the error.
 pub fn provisioned(draft: &mut Draft, server: &FileServer, is_made: bool) -> bool {
     let FileServerState::Creating { operation, since } = &server.state else { return true };
     let now = draft.now;
@@ -113,14 +117,14 @@ pub fn provisioned(draft: &mut Draft, server: &FileServer, is_made: bool) -> boo
     true
 }
 
-/// There is nothing left to do for it: the schedule need not visit it. Only as it is: a deletion that
-/// begins meanwhile is to be visited.
+/// Recovery has nothing to do for the file server, so the schedule drops it, unless it changed
+/// meanwhile: a deletion has to be reconciled.
 pub fn settled(draft: &mut Draft, server: &FileServer) {
     draft.writes().require_unchanged(server);
     draft.writes().unschedule(&server.uid);
 }
 
-/// The files of a file server could not be removed: tried again later, and shown meanwhile.
+/// The directory tree could not be removed. It is tried again later, and the error is shown.
 pub fn removal_failed(draft: &mut Draft, server: &FileServer, error: ResourceError) {
     let mut after = server.clone();
     after.removal = server.removal.failed(draft.now);
@@ -128,8 +132,10 @@ pub fn removal_failed(draft: &mut Draft, server: &FileServer, error: ResourceErr
     draft.writes().replace(server, &after);
 }
 
+/// Checks that the file server can be mounted.
+///
 /// # Errors
-/// When it cannot be mounted now.
+/// When it is not ready.
 pub fn require_ready(server: &FileServer) -> Result<(), Refusal> {
     let name = || server.name.clone();
     match server.state {

@@ -1,26 +1,28 @@
-//! What gives access: role assignments, and the tokens that the service gives out.
+//! Access: role assignments, and the tokens that the service issues.
 
 use crate::creation::require_not_deleting;
 use crate::draft::Draft;
 use crate::refusal::Refusal;
 use model::{AccessToken, ResourceGroup, RoleAssignment, Workspace, limits};
 
-/// What a scope below a subscription names, where it exists.
+/// The resource of a scope below a subscription, if it exists.
 #[derive(Clone, Debug)]
 pub enum ScopeResource {
+    /// A resource group.
     ResourceGroup(ResourceGroup),
+    /// A workspace.
     Workspace(Workspace),
 }
 
-/// Grants a role; `known` are all assignments of the subscription. The same one again is answered as
-/// it is.
+/// Grants a role. `known` are all assignments of the subscription. A repetition of an existing
+/// assignment returns that one.
 ///
-/// Nothing is granted on what is being deleted: its grants go with it, and a later one would stay for
-/// whatever gets that name.
+/// Nothing is granted on a resource that is being deleted: its grants are deleted with it, and a
+/// later grant would apply to the next resource of that name.
 ///
 /// # Errors
-/// When the id is taken by another assignment, the role is granted already, there are too many, or
-/// the place is being deleted.
+/// When another assignment has the id, the role is granted already, there are too many assignments,
+/// or the resource is being deleted.
 pub fn grant(
     draft: &mut Draft,
     known: &[RoleAssignment],
@@ -56,10 +58,10 @@ pub fn grant(
     Ok(new)
 }
 
-/// Records a token; `known` are all there are.
+/// Records a token. `known` are all tokens.
 ///
 /// # Errors
-/// When the name is taken, or there are too many.
+/// When the name is taken, or there are too many tokens.
 pub fn issue_token(
     draft: &mut Draft,
     known: &[AccessToken],

@@ -1,4 +1,4 @@
-//! What users do with jobs.
+//! Submission, start, termination and deletion of jobs.
 
 use crate::change::{Event, Function};
 use crate::draft::Draft;
@@ -6,17 +6,18 @@ use model::{
     Cluster, Deletion, InvalidTransition, Job, JobRef, JobState, NodeId, Operation, QueueEntry, Uid,
 };
 
-/// Where the caller asks after what was started.
+/// How a client learns that its request is complete.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Completion {
-    /// The commit completes it.
+    /// The request is complete with the commit.
     Immediate,
-    /// This operation completes later. It may have been started by an earlier request.
+    /// Id of the operation that completes later. An earlier request may have started it.
     Operation(Uid),
 }
 
-/// A job is submitted. With idle nodes at hand, and nobody waiting for them, it starts in the same
-/// commit; else it is queued. `idle` are nodes that were read for it, as many as it needs, or none.
+/// Submits a job. It starts in the same commit if there are idle nodes for which no other job
+/// waits; otherwise it is queued. `idle` are nodes that were read for it: as many as it needs, or
+/// none.
 ///
 /// # Errors
 /// When the nodes have changed since they were listed.
@@ -32,7 +33,8 @@ pub fn submit(
         return Ok(());
     }
     if !idle.is_empty() && idle.len() == entry.node_count as usize {
-        // The nodes vouch for the cluster: it is not removed, nor dormant, while it has any.
+        // A cluster with nodes is neither removed nor dormant, so the nodes' versions suffice as a
+        // condition.
         return start(draft, &entry, idle);
     }
     match cluster.scheduled {
@@ -48,10 +50,10 @@ pub fn submit(
     Ok(())
 }
 
-/// A gang starts: the job leaves the queue, its nodes become busy.
+/// Starts a gang: the job leaves the queue and its nodes become busy.
 ///
 /// # Errors
-/// When job or nodes are not what the plan took them for.
+/// When job or nodes changed since the plan was made.
 pub fn start(
     draft: &mut Draft,
     entry: &QueueEntry,
@@ -79,7 +81,7 @@ pub fn start(
     Ok(())
 }
 
-/// The user ends a job. `None` when it has ended already.
+/// Ends a job for the user. `None` if it has ended already.
 ///
 /// # Errors
 /// When the job was not read.
@@ -108,7 +110,8 @@ pub fn terminate(
     Ok(Some(Completion::Operation(operation)))
 }
 
-/// The user deletes a job: it ends if need be, then its record goes. Its files stay.
+/// Deletes a job for the user: it is ended if necessary, then its record is removed. Its files
+/// stay.
 ///
 /// # Errors
 /// When the job was not read.
@@ -135,7 +138,7 @@ pub fn delete(
     Ok(Completion::Operation(operation))
 }
 
-/// A queued job fails because its cluster is being deleted.
+/// Fails a queued job because its cluster is being deleted.
 ///
 /// # Errors
 /// When it is no longer queued.
@@ -144,14 +147,14 @@ pub fn fail_queued(draft: &mut Draft, reference: &JobRef) -> Result<(), InvalidT
     draft.job_mut(reference)?.fail_queued(now)
 }
 
-/// A job that leaves the queue may have held back others: a gang reserves nodes.
+/// A job that leaves the queue may have blocked others: a waiting gang reserves nodes.
 fn hint_queue_of(draft: &mut Draft, reference: &JobRef) {
     if let Some(cluster) = draft.job(reference).map(|job| job.cluster.clone()) {
         draft.hint_cluster(Function::Dispatcher, &cluster);
     }
 }
 
-/// The operation is stored, and the members learn that they are to stop.
+/// Stores the operation and notifies the members that they have to stop.
 fn begin(draft: &mut Draft, reference: &JobRef, operation: &Uid) {
     let Some(job) = draft.job(reference) else { return };
     let started = Operation::started(operation.clone(), job.names.operation_key(), draft.now);

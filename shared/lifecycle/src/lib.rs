@@ -1,25 +1,30 @@
-//! The reactions of the service, pure: the records that were read, what arrived, and the time in; a
-//! [`Change`] out.
+//! The reactions of the service, pure: from the records that were read, the event that arrived and
+//! the time, they derive a [`Change`].
 //!
-//! | module | what arrives |
+//! | module | events |
 //! | --- | --- |
-//! | [`workspaces`], [`file_servers`], [`clusters`], [`grants`] | what users create and change |
+//! | [`workspaces`], [`file_servers`], [`clusters`], [`grants`] | requests of users |
 //! | [`submission`] | a new job |
-//! | [`jobs`] | a submission, a termination, a deletion |
+//! | [`jobs`] | start, termination and deletion of a job |
 //! | [`members`] | a member of a gang is prepared, has ended, failed |
 //! | [`nodes`] | a node registers, is ready, fails, leaves, is interrupted, lost, removed |
-//! | [`capacity`] | a launch is recorded, answered, refused; the bookkeeping of a cluster |
-//! | [`report`] | a request of an agent, which is several of these at once |
-//! | [`actions`] | a step of a plan of `scheduler` |
-//! | [`resources`] | the deletion of anything that holds other things |
+//! | [`capacity`] | a launch is recorded, answered, refused; allocation and dormancy of a cluster |
+//! | [`report`] | a request of an agent, which combines several of these |
+//! | [`actions`] | an action of a plan of `scheduler` |
+//! | [`resources`] | the deletion of containers of other resources |
 //!
-//! What is created meets the same questions everywhere: is its name taken ([`creation`]), does its
-//! record fit ([`size`]), can this version do it ([`unsupported`]). The answer to a user whom it refuses
-//! is a [`Refusal`].
+//! Every creation checks the same things: is the name taken ([`creation`]), does the record fit
+//! into
+//! the table ([`size`]), does this version support it ([`unsupported`]). A request that fails a
+//! check
+//! is answered with a [`Refusal`].
 //!
-//! The rule of this crate: a reaction changes a [`Draft`], the set of records that were read for it;
-//! [`Draft::finish`] derives every write from what became of them. Reactions on one draft compose
-//! into one commit, with one write of each item. Nothing is read, written or awaited here.
+//! The rule of this crate: a reaction changes a [`Draft`], the set of records that were read for
+//! it;
+//! [`Draft::finish`] derives every write from the difference. Several reactions on one draft become
+//! one commit, with one write per item. Nothing is read, written or awaited here.
+
+#![warn(missing_docs)]
 
 pub mod actions;
 pub mod capacity;

@@ -1,20 +1,20 @@
-//! What becomes of the members of a gang: prepared, ended, failed.
+//! Events of gang members: prepared, ended, failed.
 
 use crate::change::{Event, Function};
 use crate::draft::Draft;
 use crate::{capacity, jobs};
 use model::{AttemptPhase, AttemptRef, EndReason, InvalidTransition, JobState, NodeId, NodeState};
 
-/// What becomes of the node on which an attempt has ended.
+/// What happens to a node on which an attempt has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NodeDisposition {
     /// It takes the next job, or leaves if it was leaving.
     Release,
-    /// Its instance has ended: the record goes.
+    /// Its instance has ended: its record is removed.
     Remove,
 }
 
-/// Mounts and job preparation of one member are done. With the last one the command may start.
+/// Mounts and job preparation of one member are done. After the last member the command may start.
 ///
 /// # Errors
 /// When the job was not read.
@@ -36,7 +36,7 @@ pub fn prepared(
     Ok(())
 }
 
-/// The attempt is to end on all its nodes.
+/// Asks the attempt to end on all its nodes.
 ///
 /// # Errors
 /// When the job was not read.
@@ -60,12 +60,12 @@ pub fn end_attempt(
     Ok(())
 }
 
-/// Nothing of the attempt runs on that node any more. The node becomes free or is removed; when it
-/// was the last member, the job ends or is queued again. `ending` is the reason as this member saw
-/// it; it counts if none was known before, or if the attempt ended by itself.
+/// No process of the attempt runs on that node any more. The node is released or removed; after the
+/// last member the job ends or is requeued. `end_reason` is the reason that this member reported.
+/// It counts if no other was recorded before, or if the attempt ended by itself.
 ///
 /// # Errors
-/// When a record was not read, or refuses.
+/// When a record was not read, or does not allow the transition.
 pub fn ended(
     draft: &mut Draft,
     attempt: &AttemptRef,

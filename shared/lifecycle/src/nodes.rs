@@ -1,4 +1,4 @@
-//! What becomes of nodes: registered, ready, failed, leaving, interrupted, removed.
+//! Events of nodes: registered, ready, failed, leaving, interrupted, removed.
 
 use crate::capacity;
 use crate::change::{Event, Function};
@@ -9,10 +9,11 @@ use model::{
     limits,
 };
 
-/// A launching node gets its instance: the answer of the launch, or its own first report.
+/// A launching node gets its instance, from the answer to the launch or from the agent's first
+/// report.
 ///
 /// # Errors
-/// When it is not launching any more.
+/// When the node is not launching.
 pub fn register(
     draft: &mut Draft,
     id: &NodeId,
@@ -22,10 +23,10 @@ pub fn register(
     draft.change_node(id, |node| node.launched(instance, now))
 }
 
-/// Mounts and set-up task are done: the node takes jobs. Launches work again.
+/// Mounts and set-up task are done: the node takes jobs, and the backoff of launches is cleared.
 ///
 /// # Errors
-/// When it is not preparing.
+/// When the node is not preparing.
 pub fn ready(draft: &mut Draft, id: &NodeId) -> Result<(), InvalidTransition> {
     let now = draft.now;
     draft.change_node(id, |node| node.prepared(now))?;
@@ -37,10 +38,10 @@ pub fn ready(draft: &mut Draft, id: &NodeId) -> Result<(), InvalidTransition> {
     Ok(())
 }
 
-/// Mounts or set-up task failed: the node takes no jobs, its cluster shows why.
+/// Mounts or set-up task failed: the node takes no jobs, and its cluster shows the error.
 ///
 /// # Errors
-/// When it is not preparing.
+/// When the node is not preparing.
 pub fn failed(
     draft: &mut Draft,
     id: &NodeId,
@@ -54,11 +55,11 @@ pub fn failed(
     Ok(())
 }
 
-/// The node takes no further jobs and is removed. What runs on it ends for the given reason, or
-/// runs to completion.
+/// The node takes no new jobs and is removed. Its attempt ends for `end_reason`, or runs to
+/// completion if there is none.
 ///
 /// # Errors
-/// When it is gone, or leaves already for a reason that is as urgent.
+/// When the node was not read, or is leaving for a reason at least as urgent.
 pub fn leave(
     draft: &mut Draft,
     id: &NodeId,
@@ -80,34 +81,35 @@ pub fn leave(
     Ok(())
 }
 
-/// Of a notice, the part that is kept for flushing logs and for the final report.
+/// The part of an interruption notice that is reserved for flushing output and for the final
+/// report, in seconds.
 pub fn flush_reserve_seconds(notice_seconds: u64) -> u64 {
     (notice_seconds / 5).min(2)
 }
 
-/// The node is being taken away: it gets no further job. One that is known to be leaving keeps its
-/// reason and its deadline.
+/// The instance will be interrupted: the node takes no new job. A node that is leaving already
+/// keeps its reason and its deadline.
 pub fn mark_interrupted(draft: &mut Draft, id: &NodeId, notice_seconds: u64) {
-    take_away(draft, id, notice_seconds, "its instance is being interrupted");
+    interrupt_node(draft, id, notice_seconds, "its instance is being interrupted");
 }
 
-/// One that was still preparing counts as a failed launch, whoever took it away: a set-up task that
-/// shuts its machine down looks the same as an interruption, and where capacity is interrupted
-/// before it is ready the next launch fares no better. The first ready node clears the backoff, so a
-/// single interruption costs a few seconds.
-fn take_away(draft: &mut Draft, id: &NodeId, notice_seconds: u64, why: &str) {
+/// A node that is interrupted while it prepares counts as a failed launch, whatever the cause: a
+/// set-up task that shuts its instance down looks the same as an interruption, and where instances
+/// are interrupted before they are ready the next launch is likely to fail too. The first ready
+/// node clears the backoff, so a single interruption costs a few seconds.
+fn interrupt_node(draft: &mut Draft, id: &NodeId, notice_seconds: u64, why: &str) {
     let failure = draft.node(id).and_then(|node| node.lost_while_preparing(why));
     let marked = leave_within(draft, id, LeaveReason::Interrupted, notice_seconds);
-    // Refused: it leaves already, for a reason as urgent.
+    // An error means that it is leaving already, for a reason at least as urgent.
     if let (Ok(()), Some(failure)) = (marked, failure) {
         capacity::record_failure(draft, failure);
     }
 }
 
-/// Its job gets the time that is left, and returns to the queue.
+/// Ends the attempt on the node within the notice. Its job is requeued.
 ///
 /// # Errors
-/// When its job was not read.
+/// When the job was not read.
 pub fn interrupt_job(
     draft: &mut Draft,
     id: &NodeId,
@@ -120,7 +122,7 @@ pub fn interrupt_job(
 /// The instance will be interrupted (EC2 User Guide, "Spot Instance interruption notices").
 ///
 /// # Errors
-/// When its job was not read.
+/// When the job of the node was not read.
 pub fn interrupted(
     draft: &mut Draft,
     id: &NodeId,
@@ -133,21 +135,22 @@ pub fn interrupted(
     interrupt_job(draft, id, notice_seconds)
 }
 
-/// The agent has ended everything and exits. If nobody asked for that, the instance is going.
+/// The agent has ended everything on the node and exits. If the service did not ask for that, the
+/// instance is ending.
 pub fn left(draft: &mut Draft, id: &NodeId) {
     let Some(node) = draft.node(id) else { return };
     let (leaving, cluster) = (node.is_leaving(), node.cluster.clone());
     if !leaving {
-        take_away(draft, id, 0, "its agent has left");
+        interrupt_node(draft, id, 0, "its agent has left");
     }
     draft.hint_cluster(Function::Autoscaler, &cluster);
 }
 
-/// The instance has certainly ended. Only now is the attempt free to end on it: the same job must
-/// not run twice.
+/// The instance has certainly ended. Only now its attempt ends on it, as a job must not run twice
+/// at the same time.
 ///
 /// # Errors
-/// When its job was not read.
+/// When the job of the node was not read.
 pub fn removed(draft: &mut Draft, id: &NodeId) -> Result<(), InvalidTransition> {
     let Some(node) = draft.node(id) else { return Ok(()) };
     let cluster = node.cluster.clone();
@@ -159,15 +162,15 @@ pub fn removed(draft: &mut Draft, id: &NodeId) -> Result<(), InvalidTransition> 
         }
         None => draft.remove_node(id),
     }
-    // What follows (allocation settled, the cluster dormant or deleted) needs another pass.
+    // The next steps (steady allocation, dormancy or deletion of the cluster) need another pass.
     draft.hint_cluster(Function::Autoscaler, &cluster);
     Ok(())
 }
 
-/// Its instance could not be terminated: tried again later, and shown meanwhile.
+/// The instance could not be terminated. It is tried again later, and the cluster shows the error.
 ///
 /// # Errors
-/// When the node is gone.
+/// When the node was not read.
 pub fn removal_failed(
     draft: &mut Draft,
     id: &NodeId,
@@ -209,7 +212,7 @@ fn end_current_attempt(
     }
 }
 
-/// Whether a node still waits for its instance.
+/// Whether a node waits for its instance.
 pub fn is_launching(state: &NodeState) -> bool {
     matches!(state, NodeState::Launching { .. })
 }

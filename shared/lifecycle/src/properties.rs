@@ -1,7 +1,8 @@
-//! Properties of any sequence of reactions and decisions on any records: the table stays consistent
-//! (checked by [`Fixture`] after every commit, with one write of each item and at most 100), a
-//! repetition changes nothing, what has ended stays as it is, and when agents do what is wanted of
-//! them everything comes to its end.
+//! Properties of random sequences of reactions and decisions on random records: the table stays
+//! consistent (a [`Fixture`] checks that after every commit, with one write per item and at most
+//! 100), a repetition changes nothing, ended jobs and attempts do not change, and when agents do
+//! what is
+//! desired of them everything ends.
 
 mod steps;
 
@@ -18,7 +19,7 @@ use scheduler::{Action, dispatch, recovery};
 use steps::{Step, step};
 use table::Memory;
 
-/// The records, and the numbers that were given to jobs and nodes so far.
+/// The records, and the last numbers of jobs and nodes.
 struct Harness {
     fixture: Fixture,
     jobs: usize,
@@ -27,7 +28,7 @@ struct Harness {
 
 impl Harness {
     fn new() -> Self {
-        // Sizes are tested where they are largest.
+        // Sizes are tested in `bounds`, at their maximum.
         let fixture = Fixture::on(Memory::unmeasured());
         fixture.create(|draft| draft.create_cluster(auto_cluster(0, 4)));
         Self { fixture, jobs: 0, nodes: 0 }
@@ -43,7 +44,7 @@ impl Harness {
         (!nodes.is_empty()).then(|| nodes[index % nodes.len()].clone())
     }
 
-    /// Applied twice; the second time nothing is written.
+    /// Applies the reaction twice. The second time writes nothing.
     fn twice(&self, reaction: impl Fn(&mut Draft) -> Result<(), InvalidTransition>) {
         if self.fixture.try_react(&reaction).is_ok() {
             let again = self.fixture.try_react(&reaction);
@@ -107,7 +108,7 @@ impl Harness {
         let scale = Some(manual_cluster(count).scale);
         let update = Update { scale, ..Update::default() };
         let nodes = self.fixture.nodes();
-        // Refused: it is gone.
+        // Refused if it was removed.
         self.fixture.request(|it| clusters::update(it, update, &nodes, uid("e")));
     }
 
@@ -156,7 +157,7 @@ impl Harness {
         self.fixture.committed(draft);
     }
 
-    /// As the agent of that node; reports are about what the node runs, or about nothing there is.
+    /// A request of the node's agent about the attempt that the node runs, or about an unknown one.
     fn report(
         &self,
         index: usize,
@@ -237,7 +238,7 @@ impl Harness {
         let plan = self.fixture.capacity_plan(300);
         for action in &plan {
             let applied = self.action(action).is_some();
-            // The last member may have ended with a step before.
+            // The last member may have ended in an earlier step.
             let ends = matches!(action, Action::EndAttempt { .. });
             assert!(applied || ends, "nothing came between: {action:?} of {plan:?}");
         }
@@ -259,7 +260,7 @@ impl Harness {
         let listening_since = Timestamp(0);
         let snapshot =
             recovery::RecoverySnapshot { cluster, nodes, jobs, instances, listening_since };
-        // A node may be given up by several policies: the first step does it.
+        // Several policies may remove the same node; the first action does it.
         for action in recovery::plan(&snapshot, self.fixture.now) {
             self.action(&action);
         }
@@ -270,7 +271,7 @@ fn number_of(node: &Node) -> usize {
     node.id.as_str()[1..].parse().expect("a node of the builders")
 }
 
-/// What has ended stays as it is: a final job until it is removed, the record of an attempt.
+/// Final jobs and the records of attempts do not change.
 fn check_history(before: &[Job], after: &[Job]) {
     for old in before {
         let Some(new) = after.iter().find(|job| job.uid == old.uid) else { continue };
@@ -298,7 +299,7 @@ proptest! {
 }
 
 impl Harness {
-    /// Agents do what is wanted of them, plans are carried out: nothing is left to do in the end.
+    /// Agents do what is desired of them and plans are carried out, until nothing is left to do.
     fn drain(&mut self) {
         if self.fixture.cluster().is_some_and(|cluster| !cluster.is_deleting()) {
             let update = Update { scale: Some(auto_cluster(0, 4).scale), ..Update::default() };
@@ -316,7 +317,7 @@ impl Harness {
             self.recover(None);
             self.answer(usize::MAX);
             for node in self.fixture.nodes() {
-                self.obey(&node);
+                self.follow(&node);
             }
         }
         let left = self.fixture.stored();
@@ -326,7 +327,7 @@ impl Harness {
         assert!(self.fixture.scheduled().is_empty(), "{left}");
     }
 
-    fn obey(&self, node: &Node) {
+    fn follow(&self, node: &Node) {
         let occupant = node.attempt().map(|attempt| self.fixture.job_of(attempt));
         let number = number_of(node);
         let master = |attempt: &AttemptRef| {
@@ -352,7 +353,7 @@ impl Harness {
     }
 }
 
-/// A gang is freed by the wake-up of everyone whose orders change.
+/// Every member whose desired state changes is notified.
 #[test]
 fn a_change_of_a_gang_notifies_its_members() {
     let (job, nodes) = gang("a", &[0, 1]);

@@ -1,4 +1,5 @@
-//! A request of an agent: everything that it observed, taken in at once, and what is desired of it.
+//! Requests of agents: all observations of one request are applied together, then the desired state
+//! of the node is derived.
 
 use crate::draft::Draft;
 use crate::members::{self, NodeDisposition};
@@ -9,15 +10,16 @@ use model::{
 };
 use protocol::{AttemptKey, AttemptReport, End, NodePhase, Problem, Progress, SyncRequest};
 
-/// Which records a request concerns, beside the node itself.
+/// The records that a request needs besides the node itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AffectedRecords {
     /// The job that runs on the node.
     pub running_job: bool,
+    /// The cluster.
     pub cluster: bool,
 }
 
-/// What has to be read before [`observe`].
+/// The records to read before [`observe`].
 pub fn affected_records(node: &Node, request: &SyncRequest) -> AffectedRecords {
     let failed = |report: &AttemptReport| {
         matches!(&report.progress, Progress::Ended { end: End::NodeFailed { .. } })
@@ -34,7 +36,7 @@ pub fn affected_records(node: &Node, request: &SyncRequest) -> AffectedRecords {
         NodePhase::Ready | NodePhase::Failed { .. } | NodePhase::Left => preparing,
         NodePhase::Preparing => preparing && noticed,
     };
-    // A node that runs something is told what is desired of it, which its job says.
+    // The desired state of a node with an attempt depends on the job.
     let running_job = node.attempt().is_some();
     AffectedRecords {
         running_job,
@@ -42,7 +44,7 @@ pub fn affected_records(node: &Node, request: &SyncRequest) -> AffectedRecords {
     }
 }
 
-/// Takes in what the agent observed.
+/// Applies the observations of the agent.
 ///
 /// # Errors
 /// When a record changed since it was read.
@@ -51,24 +53,24 @@ pub fn observe(
     id: &NodeId,
     request: &SyncRequest,
 ) -> Result<(), InvalidTransition> {
-    note_life(draft, id, request)?;
-    // A node that is being taken away gets no further job; what it ran ends for that reason unless
-    // it had ended by itself before, which the report tells.
+    record_heartbeat(draft, id, request)?;
+    // An interrupted node gets no further job. Its attempt ends for that reason unless it had ended
+    // by itself before, which the report says.
     if let Some(seconds) = request.interruption_notice_seconds {
         nodes::mark_interrupted(draft, id, seconds);
     }
     if let Some(report) = &request.attempt {
-        take_report(draft, id, report)?;
+        apply_report(draft, id, report)?;
     }
     if let Some(seconds) = request.interruption_notice_seconds {
         nodes::interrupt_job(draft, id, seconds)?;
     }
-    take_phase(draft, id, &request.phase)
+    apply_phase(draft, id, &request.phase)
 }
 
-/// A launching node registers itself; any other is noted as alive, not more often than the lease
-/// needs.
-fn note_life(
+/// A launching node registers. For every other node the time of the report is stored, not more
+/// often than the lease needs.
+fn record_heartbeat(
     draft: &mut Draft,
     id: &NodeId,
     request: &SyncRequest,
@@ -88,8 +90,8 @@ fn note_life(
     })
 }
 
-/// Only what the node's present occupant is reported to have done counts.
-fn take_report(
+/// Applies a report about the node's current attempt. Reports about other attempts are ignored.
+fn apply_report(
     draft: &mut Draft,
     id: &NodeId,
     report: &AttemptReport,
@@ -99,7 +101,7 @@ fn take_report(
         return Ok(());
     };
     match &report.progress {
-        // What runs was allowed to: that was written down before.
+        // Nothing to record: the start of the command was recorded when it was permitted.
         Progress::Preparing | Progress::Running => Ok(()),
         Progress::Prepared => members::prepared(draft, &attempt, id),
         Progress::Ended { end } => {
@@ -108,7 +110,7 @@ fn take_report(
     }
 }
 
-fn take_phase(draft: &mut Draft, id: &NodeId, phase: &NodePhase) -> Result<(), InvalidTransition> {
+fn apply_phase(draft: &mut Draft, id: &NodeId, phase: &NodePhase) -> Result<(), InvalidTransition> {
     let Some(node) = draft.node(id) else { return Ok(()) };
     let preparing = matches!(node.state, NodeState::Preparing { .. });
     match phase {
@@ -124,17 +126,32 @@ fn take_phase(draft: &mut Draft, id: &NodeId, phase: &NodePhase) -> Result<(), I
     }
 }
 
-/// What is desired of a node.
+/// What the node has to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DesiredState {
+    /// Mount and run the set-up task.
     Prepare,
+    /// Wait.
     Nothing,
-    Run { attempt: AttemptRef, start: bool },
-    Stop { attempt: AttemptRef, grace_seconds: u64 },
+    /// Run the attempt.
+    Run {
+        /// The attempt.
+        attempt: AttemptRef,
+        /// Whether the command may start; before that, prepare for it.
+        start: bool,
+    },
+    /// Stop the attempt.
+    Stop {
+        /// The attempt.
+        attempt: AttemptRef,
+        /// Seconds that are left between SIGTERM and SIGKILL.
+        grace_seconds: u64,
+    },
+    /// Stop everything and exit.
     Leave,
 }
 
-/// `job` is the job that the node runs, if that still exists.
+/// The desired state of a node. `job` is the job that it runs, if that still exists.
 pub fn desired_state(node: &Node, job: Option<&Job>, now: Timestamp) -> DesiredState {
     match &node.state {
         NodeState::Preparing { .. } => DesiredState::Prepare,
@@ -167,6 +184,7 @@ fn desired_of(id: &AttemptRef, job: Option<&Job>, now: Timestamp) -> DesiredStat
     }
 }
 
+/// The attempt in the messages of the agent.
 pub fn attempt_key(id: &AttemptRef) -> AttemptKey {
     AttemptKey {
         experiment_uid: id.job.experiment.to_string(),
@@ -180,8 +198,8 @@ fn is_about(id: &AttemptRef, key: &AttemptKey) -> bool {
     id.job.uid.as_str() == key.job_uid && id.number == key.number
 }
 
-/// The reason as the node saw it. When somebody asked it to stop, the reason is written down
-/// already, so the last two only count if that was never written.
+/// The end reason as the node reported it. If the service asked the attempt to stop, the reason is
+/// recorded already; the last two count only if it never was.
 fn end_reason(end: &End, node: &NodeId) -> EndReason {
     let lost = |reason: &str| {
         let reason = shortened(reason, limits::MAX_REASON_BYTES);

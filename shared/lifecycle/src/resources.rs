@@ -1,6 +1,8 @@
-//! The deletion of resources, the same for all: the record says that it is being deleted and which
-//! operation completes with that; the schedule visits it until nothing is left below it; then the
-//! record goes.
+//! The deletion of resources, the same for all kinds: the record is marked as being deleted, with
+//! the
+//! operation that completes with the removal; the schedule reconciles it until nothing is left
+//! below
+//! it; then the record is removed.
 
 use crate::change::{Event, Function};
 use crate::draft::Draft;
@@ -10,19 +12,21 @@ use model::{
 };
 use table::Versioned;
 
-/// Something that is deleted step by step.
+/// A resource that is deleted in several steps.
 pub trait Resource: Versioned {
+    /// The target of its hints.
     fn target(&self) -> Target;
 
     /// `properties.resourceId` of its operations.
     fn operation_key(&self) -> String;
 
-    /// The operation that completes with its removal, and since when.
+    /// The operation that completes with its removal, and the start of the deletion.
     fn deletion(&self) -> Option<(Uid, Timestamp)>;
 
+    /// Marks the record as being deleted.
     fn mark_deleting(&mut self, operation: Uid, since: Timestamp);
 
-    /// The record says that it is being deleted, and the schedule visits it.
+    /// Writes the marked record and schedules it.
     fn write_deleting(&self, draft: &mut Draft, operation: Uid) {
         let mut deleting = self.clone();
         deleting.mark_deleting(operation, draft.now);
@@ -30,20 +34,20 @@ pub trait Resource: Versioned {
         draft.writes().schedule(&self.target());
     }
 
-    /// The record goes, with all that goes with it.
+    /// Removes the record and everything that is derived from it.
     fn write_removed(&self, draft: &mut Draft) {
         draft.writes().remove(self);
         draft.writes().unschedule(self.target().uid());
     }
 
-    /// The operation of a creation that is not complete, and since when.
+    /// The operation of an incomplete creation, and its start.
     fn creation(&self) -> Option<(Uid, Timestamp)> {
         None
     }
 }
 
-/// Marks the resource. Returns the operation that completes with its removal; a repetition joins
-/// the first one.
+/// Marks the resource. Returns the id of the operation that completes with the removal; a repeated
+/// deletion returns the first one.
 pub fn begin_deletion<R: Resource>(draft: &mut Draft, resource: &R, operation: Uid) -> Uid {
     if let Some((known, _)) = resource.deletion() {
         return known;
@@ -71,7 +75,7 @@ pub fn begin_deletion<R: Resource>(draft: &mut Draft, resource: &R, operation: U
     operation
 }
 
-/// Nothing is left below it: its record goes, and its operation has succeeded.
+/// Removes the record, once nothing is left below the resource, and completes its operation.
 pub fn finish_deletion<R: Resource>(draft: &mut Draft, resource: &R) {
     let Some((operation, since)) = resource.deletion() else { return };
     let now = draft.now;
@@ -208,8 +212,8 @@ impl Resource for Cluster {
         self.scheduled = true;
     }
 
-    // A draft writes a cluster with what is derived from it: who mounts its file servers, its place on
-    // the list of the schedule, the meter.
+    // The draft derives other writes from a cluster: the users of its file servers, its place on
+    // the schedule's list, usage.
 
     fn write_deleting(&self, draft: &mut Draft, operation: Uid) {
         let now = draft.now;

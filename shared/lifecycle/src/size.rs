@@ -1,15 +1,19 @@
-//! Whether a new record fits into the table for good: as it is, and with all that may be added to
-//! it while it exists. What does not is refused at once, and not when the job is to be queued again.
+//! Whether a new record fits into the table for its whole life: as it is now, and with the most
+//! that
+//! may be added later. A record that does not fit is refused at its creation, not when the job has
+//! to
+//! be requeued.
 
 use model::{Cluster, Job};
 use table::Record;
 use table::limits::{MAX_ITEM_BYTES, size_of};
 
-/// A record that grows after it was created.
+/// A record that grows after its creation.
 pub trait GrowingRecord: Record {
+    /// The record in error messages.
     const WHAT: &'static str;
 
-    /// Bytes that are added to it, at most.
+    /// The most bytes that are added to it.
     fn growth_bytes(&self) -> usize;
 }
 
@@ -29,9 +33,10 @@ impl GrowingRecord for Cluster {
     }
 }
 
+/// The record does not fit into the table.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "The {what} takes {bytes} bytes when it is stored, but at most {most} leave room for what happens to it; put long texts into files on a file server"
+    "The {what} takes {bytes} bytes in the table, but only {most} leave room for later additions; move long texts to files on a file server"
 )]
 pub struct TooLarge {
     what: &'static str,
@@ -39,8 +44,10 @@ pub struct TooLarge {
     most: usize,
 }
 
+/// Checks the size of a new record.
+///
 /// # Errors
-/// [`TooLarge`] when the record could not be written at its largest.
+/// [`TooLarge`] when the record at its largest does not fit into one item.
 pub fn check<R: GrowingRecord>(record: &R) -> Result<(), TooLarge> {
     let most = MAX_ITEM_BYTES - record.growth_bytes();
     // A record without JSON cannot be written at all, which the commit reports.

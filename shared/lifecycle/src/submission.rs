@@ -1,5 +1,5 @@
-//! New jobs: what could never run is refused, what this version cannot run fails at once, and the
-//! rest is submitted.
+//! New jobs: a job that could never run is refused, a job that this version cannot run fails
+//! immediately, every other job is submitted.
 
 use crate::draft::Draft;
 use crate::refusal::Refusal;
@@ -9,18 +9,21 @@ use model::{
     Name, Node, NodeId, Quota, Uid,
 };
 
-/// What a request says of a job: secrets sealed, file servers found.
+/// A requested job: secrets encrypted, file servers resolved.
 #[derive(Clone, Debug)]
 pub struct NewJob {
+    /// Its name.
     pub name: Name,
+    /// Uid of the new record.
     pub uid: Uid,
+    /// Its specification.
     pub spec: JobSpec,
 }
 
-/// A job that no setting of its cluster could ever let run is refused.
+/// Refuses a job that could not run with any settings of its cluster.
 ///
 /// # Errors
-/// When it needs more than the service or the quota allows.
+/// When it needs more nodes or cores than the service or the quota allows.
 pub fn require_possible(
     cluster: &Cluster,
     node_count: u32,
@@ -38,7 +41,7 @@ pub fn require_possible(
     }
 }
 
-/// The record of a job: queued, or failed where this version cannot run it.
+/// The record of a new job: queued, or failed if this version cannot run it.
 ///
 /// # Errors
 /// When the record has no room to grow.
@@ -76,6 +79,7 @@ pub fn accept(
     Ok(job)
 }
 
+/// The full name of a job of this experiment.
 pub fn job_names(experiment: &Experiment, job: &Name) -> JobNames {
     JobNames {
         workspace: experiment.names.clone(),
@@ -84,8 +88,8 @@ pub fn job_names(experiment: &Experiment, job: &Name) -> JobNames {
     }
 }
 
-/// `servers` are those that the job mounts, `idle` the nodes that were read for it (see
-/// [`jobs::submit`]).
+/// Submits a job. `servers` are the file servers that it mounts, `idle` the idle nodes that were
+/// read for it (see [`jobs::submit`]).
 ///
 /// # Errors
 /// When the nodes have changed since they were listed.

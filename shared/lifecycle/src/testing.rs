@@ -1,9 +1,9 @@
-//! The vocabulary of the tests of reactions: a [`Fixture`] keeps records in a table in memory,
-//! applies a reaction to what it reads there, commits the change and renders it as short lines.
+//! Support for the tests of reactions: a [`Fixture`] holds records in a table in memory, applies a
+//! reaction to them, commits the change and renders it as short lines.
 //!
-//! After every commit the table must be consistent: what is derived from records (queue, idle
-//! markers, owners of instances, usage, mounts) is as if the records had just been created, and a
-//! node is occupied exactly if a live attempt has a member on it that has not ended.
+//! After every commit the table must be consistent: everything that is derived from records (queue,
+//! idle markers, owners of instances, usage, mounts) is as if the records had just been created, and
+//! a node has an attempt exactly if a live attempt has a member on it that has not ended.
 
 mod consistency;
 mod render;
@@ -24,7 +24,7 @@ use std::fmt::Debug;
 use std::sync::Arc;
 use table::{Memory, Table};
 
-/// When reactions happen: 60 s after the records of the builders were made.
+/// The time of reactions: 60 s after the records of the builders were made.
 pub const LATER: Timestamp = Timestamp(NOW.0 + 60_000);
 
 #[derive(Debug)]
@@ -36,7 +36,7 @@ pub struct Fixture {
 }
 
 impl Fixture {
-    /// Keeps every limit of the table.
+    /// An empty table with all limits.
     pub fn empty() -> Self {
         Self::on(Memory::new())
     }
@@ -47,7 +47,7 @@ impl Fixture {
         Self { memory, table, now: LATER, quota: Quota::DEFAULT }
     }
 
-    /// With these records, and all that goes with them.
+    /// A table with these records and everything that is derived from them.
     pub fn of(cluster: Cluster, jobs: Vec<Job>, nodes: Vec<Node>) -> Self {
         let fixture = Self::empty();
         fixture.create(|draft| draft.create_cluster(cluster));
@@ -95,7 +95,7 @@ impl Fixture {
     }
 
     pub fn job_of(&self, attempt: &AttemptRef) -> Job {
-        block_on(self.table.job(&attempt.job)).expect("memory").expect("the occupant's job")
+        block_on(self.table.job(&attempt.job)).expect("memory").expect("the job of the attempt")
     }
 
     pub fn queue(&self) -> Vec<QueueEntry> {
@@ -123,7 +123,7 @@ impl Fixture {
         block_on(self.table.commit(change.writes.clone()))
     }
 
-    /// Applies a reaction to everything that is stored and commits what it led to.
+    /// Applies a reaction to all records and commits the change.
     ///
     /// # Errors
     /// When the reaction refuses.
@@ -137,7 +137,7 @@ impl Fixture {
         Ok(self.settle(draft))
     }
 
-    /// Likewise, rendered.
+    /// Like `try_react`, rendered.
     #[track_caller]
     pub fn react<T: Debug>(
         &self,
@@ -146,7 +146,7 @@ impl Fixture {
         self.request(|draft| Ok(reaction(draft)?))
     }
 
-    /// What a user asks for, likewise.
+    /// The same for a request of a user.
     #[track_caller]
     pub fn request<T: Debug>(
         &self,
@@ -159,7 +159,7 @@ impl Fixture {
         }
     }
 
-    /// A step of a plan, given only the records that it says it concerns.
+    /// Applies an action to only the records that it names as affected.
     pub fn apply(
         &self,
         action: &Action,
@@ -182,7 +182,7 @@ impl Fixture {
         Ok(self.settle(draft))
     }
 
-    /// A request of an agent, given only the records that it says it concerns.
+    /// Applies a request of an agent to only the records that it names as affected.
     pub fn observe(
         &self,
         number: usize,
@@ -203,7 +203,7 @@ impl Fixture {
         Ok(self.settle(draft))
     }
 
-    /// Commits a draft and renders what it led to.
+    /// Commits a draft and renders the change.
     #[track_caller]
     pub fn committed(&self, draft: Draft) -> String {
         render::outcome(&(), &self.settle(draft))
@@ -225,7 +225,7 @@ impl Fixture {
         }
     }
 
-    /// The jobs, nodes, cluster and operations that are stored, a line each.
+    /// The stored jobs, nodes, cluster and operations, one line each.
     pub fn stored(&self) -> String {
         render::items(&self.memory.items())
     }
@@ -240,12 +240,12 @@ impl Fixture {
         change
     }
 
-    /// Everything that is stored, item by item.
+    /// All stored items.
     pub fn items(&self) -> Vec<table::Item> {
         self.memory.items()
     }
 
-    /// What the autoscaler would decide now.
+    /// The current plan of the autoscaler.
     pub fn capacity_plan(&self, idle_seconds: u64) -> Vec<Action> {
         let Some(cluster) = self.cluster() else { return Vec::new() };
         let snapshot = capacity::CapacitySnapshot {
@@ -260,19 +260,19 @@ impl Fixture {
     }
 }
 
-/// A gang in the state of its job, and the nodes that run it.
+/// A running job and the nodes that run it.
 pub fn gang(name: &str, numbers: &[usize]) -> (Job, Vec<Node>) {
     let nodes = numbers.iter().map(|number| running(*number, name)).collect();
     (running_job(name, numbers, 3600), nodes)
 }
 
-/// A request of the node of that number without news.
+/// A request of the node with this number that reports no change.
 pub fn request(number: usize, phase: NodePhase) -> SyncRequest {
     let Instance { id: instance, address } = instance(number);
     SyncRequest { instance, address, phase, attempt: None, interruption_notice_seconds: None }
 }
 
-/// A request of a ready node that reports on the first attempt of a job.
+/// A request of a ready node with a report about the first attempt of a job.
 pub fn reports(number: usize, job: &str, progress: Progress) -> SyncRequest {
     let attempt = model::AttemptRef { job: job_ref(job), number: 1 };
     let key = report::attempt_key(&attempt);
@@ -296,7 +296,7 @@ pub fn error(code: &str) -> model::ResourceError {
     model::ResourceError::new(code, "m")
 }
 
-/// Every reason that an attempt can end for.
+/// Every end reason.
 pub fn endings(node: &NodeId) -> Vec<EndReason> {
     let node = || node.clone();
     vec![

@@ -1,4 +1,4 @@
-//! A record as it was read, and what becomes of it.
+//! A record as it was read and as it is to be written.
 
 use table::Writes;
 
@@ -6,8 +6,8 @@ use table::Writes;
 pub(crate) struct Tracked<T> {
     pub before: Option<T>,
     pub after: Option<T>,
-    /// Written even if it did not change: its next version orders the change before others that
-    /// were planned on the same one.
+    /// Written even if it did not change: the new version orders this change before others that
+    /// were planned on the same version.
     pub fenced: bool,
 }
 
@@ -20,7 +20,7 @@ impl<T: Clone + PartialEq> Tracked<T> {
         Self { before: None, after: Some(record), fenced: false }
     }
 
-    /// The record as it is now, or as it was if it was removed.
+    /// The changed record, or the read one if it was removed.
     pub(crate) fn any(&self) -> Option<&T> {
         self.after.as_ref().or(self.before.as_ref())
     }

@@ -1,9 +1,10 @@
-//! What the API accepts but this version cannot carry out: such a job fails immediately with a
-//! reason, such a cluster shows the reason and gets no nodes.
+//! Requests that the API accepts but this version cannot carry out. Such a job fails immediately
+//! with
+//! a reason; such a cluster shows the reason and gets no nodes.
 
 use model::{ClusterSpec, JobSpec, MountVolumes, ResourceError, SecretVariable, Toolkit};
 
-/// Why a job with this specification can never run; `None` when it can.
+/// Why a job with this specification can never run; `None` if it can.
 pub fn job_problem(spec: &JobSpec) -> Option<ResourceError> {
     let container = spec.container.as_ref().map(|_| {
         ResourceError::new(
@@ -17,8 +18,8 @@ pub fn job_problem(spec: &JobSpec) -> Option<ResourceError> {
         .or_else(|| secret_problem(spec.secrets.as_deref().unwrap_or_default()))
 }
 
-/// Why a cluster with this specification can never have nodes; `None` when it can. Performance
-/// counters are stored and have no effect.
+/// Why a cluster with this specification can never have nodes; `None` if it can. Performance
+/// counters are stored without effect.
 pub fn cluster_problem(spec: &ClusterSpec) -> Option<ResourceError> {
     let secrets = spec.setup_task.as_ref().map(|task| task.secrets.as_slice());
     mount_problem(spec.mounts.as_ref()).or_else(|| secret_problem(secrets.unwrap_or_default()))
@@ -79,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_custom_toolkit_is_provided() {
+    fn only_the_custom_toolkit_is_supported() {
         assert_eq!(toolkit_problem(&Toolkit::custom("true")), None);
         let caffe = toolkit_problem(&Toolkit::Caffe(Caffe::default())).expect("a problem");
         assert_eq!(caffe.code, "ToolkitNotProvided");
@@ -90,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn azure_mounts_and_key_vaults_are_not_provided() {
+    fn azure_mounts_and_key_vaults_are_not_supported() {
         assert_eq!(code(mount_problem(None)), "none");
         assert_eq!(code(mount_problem(Some(&MountVolumes::default()))), "none");
         let container = AzureBlobFileSystem {

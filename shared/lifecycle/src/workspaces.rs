@@ -1,5 +1,5 @@
-//! Resource groups, workspaces and experiments: created at once, without a state of their own. A PUT
-//! of one that exists is answered with it.
+//! Resource groups, workspaces and experiments. They are created at once and have no state of their
+//! own. A PUT of an existing one returns it.
 
 use crate::creation::{NewIds, require_not_deleting};
 use crate::draft::Draft;
@@ -9,29 +9,37 @@ use model::{
 };
 use std::collections::BTreeMap;
 
+/// Tags of a resource, as sent.
 pub type Tags = Option<BTreeMap<String, String>>;
 
-/// What a request says of a resource group.
+/// A requested resource group.
 #[derive(Clone, Debug)]
 pub struct NewGroup {
+    /// The subscription.
     pub subscription: Name,
+    /// Name of the group.
     pub name: Name,
+    /// Region.
     pub location: String,
+    /// Tags.
     pub tags: Tags,
 }
 
-/// What a request says of a workspace.
+/// A requested workspace.
 #[derive(Clone, Debug)]
 pub struct NewWorkspace {
+    /// Full name.
     pub names: WorkspaceNames,
+    /// Region.
     pub location: String,
+    /// Tags.
     pub tags: Tags,
 }
 
-/// Creates the group under this uid, or replaces its tags. It cannot move to another region.
+/// Creates the group with this uid, or replaces its tags. A group cannot move to another region.
 ///
 /// # Errors
-/// When it is in another region, or being deleted.
+/// When the group is in another region, or is being deleted.
 pub fn put_group(
     draft: &mut Draft,
     found: Option<ResourceGroup>,
@@ -51,7 +59,7 @@ pub fn put_group(
     Ok(replace_tags(draft, found, new.tags))
 }
 
-/// Replaces the tags, if there are any.
+/// Replaces the tags, if the request has any.
 ///
 /// # Errors
 /// When the group is being deleted.
@@ -90,14 +98,14 @@ fn new_group(draft: &Draft, new: NewGroup, uid: Uid) -> ResourceGroup {
     }
 }
 
-/// A subscription exists as soon as something is created in it.
+/// A subscription exists from its first resource group on.
 fn create_group(draft: &mut Draft, group: &ResourceGroup) {
     draft.writes().create(group);
     draft.writes().put_subscription(&Subscription { id: group.subscription.clone() });
 }
 
-/// `group` is the workspace's resource group; where there is none it is created too, so that clients
-/// that know only Batch AI suffice.
+/// Creates a workspace. `group` is its resource group; if there is none it is created too, so that
+/// clients that only know Batch AI work.
 ///
 /// # Errors
 /// When the workspace or its group is being deleted.
@@ -141,7 +149,7 @@ pub fn put_workspace(
     Ok(workspace)
 }
 
-/// Replaces the tags, if there are any.
+/// Replaces the tags, if the request has any.
 ///
 /// # Errors
 /// When the workspace is being deleted.
@@ -158,6 +166,8 @@ pub fn tag_workspace(
     Ok(tagged)
 }
 
+/// Creates an experiment, or returns the existing one.
+///
 /// # Errors
 /// When the experiment or its workspace is being deleted.
 pub fn put_experiment(

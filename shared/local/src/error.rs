@@ -17,6 +17,18 @@ pub enum StartError {
     AlreadyServed { path: String },
     #[error("{path} does not hold a key; restore it, or the secrets in the database are lost")]
     Key { path: String },
+    #[error("only root can run jobs as another user (--job-user)")]
+    NotRoot,
+    #[error(
+        "there is no user {name} on this machine; create one, for example with `useradd -r {name}`"
+    )]
+    NoSuchUser { name: String },
+    #[error("the user of the jobs (--job-user) must not be root")]
+    JobUserIsRoot,
+    #[error(
+        "{path} is closed to the user {user}, who runs the jobs; use a --data-dir that the user can reach, for example /var/lib/batchai"
+    )]
+    Unreachable { path: String, user: String },
     #[error(transparent)]
     Database(#[from] OpenError),
     #[error("cannot listen on {address}: {source}; choose another address with --listen")]

@@ -14,6 +14,7 @@ mod data_dir;
 mod error;
 mod hints;
 mod interrupt;
+mod job_user;
 mod machines;
 mod queue;
 mod schedule;

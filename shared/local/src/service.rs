@@ -3,19 +3,21 @@
 use crate::data_dir::DataDir;
 use crate::error::StartError;
 use crate::hints::{self, LocalHints};
+use crate::job_user::{self, OwnedDirectories};
 use crate::machines::{MachineOptions, ProcessMachines};
 use crate::{interrupt, schedule};
 use control::directories::DiskDirectories;
 use control::keys::Keys;
-use control::ports::Clock;
+use control::ports::{Clock, Directories};
 use control::system::{RandomIds, SystemClock};
 use control::uptime::Uptime;
 use control::{Context, Control, Parts, Settings};
 use model::{Locations, Quota};
+use processes::User;
 use sqlite::Sqlite;
 use std::ffi::OsString;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use table::Table;
@@ -42,8 +44,13 @@ pub struct Options {
     pub idle_seconds: u64,
     /// The interval at which the schedule visits all active targets.
     pub tick_millis: u64,
+    /// Name or id of the user that agents and jobs run as, which requires root. Without it they run as
+    /// the user of the service and can read all its files.
+    pub job_user: Option<String>,
+    /// Program and arguments that become the keeper of a machine ([`processes::keeper::main`]).
+    pub keeper_command: Vec<OsString>,
     /// The command of an agent: program and first arguments.
-    pub node_command: Vec<OsString>,
+    pub agent_command: Vec<OsString>,
 }
 
 /// A running service. Dropping it leaves its nodes running; [`Service::stop`] stops them.
@@ -66,20 +73,23 @@ impl Service {
         if !options.listen.ip().is_loopback() {
             return Err(StartError::NotLoopback(options.listen));
         }
+        let job_user = options.job_user.as_deref().map(job_user::find).transpose()?;
         let data_dir = DataDir::open(&options.data_dir)?;
         let keys = Keys::derive(&data_dir.master_key()?);
         let token = data_dir.token(options.token.as_deref())?;
         let storage = Arc::new(Sqlite::open(data_dir.database())?);
+        data_dir.close_database()?;
         let unusable = |path: PathBuf| {
             move |source| StartError::DataDir { path: path.display().to_string(), source }
         };
-        std::fs::create_dir_all(data_dir.file_servers())
-            .map_err(unusable(data_dir.file_servers()))?;
+        let directories = prepare_directories(&data_dir, job_user.as_ref())?;
         let machines = ProcessMachines::adopt(MachineOptions {
             directory: data_dir.machines(),
-            node_command: options.node_command.clone(),
+            keeper_command: options.keeper_command.clone(),
+            agent_command: options.agent_command.clone(),
             endpoint_file: data_dir.endpoint(),
             max_nodes: options.max_nodes,
+            user: job_user,
         })
         .map_err(unusable(data_dir.machines()))?;
         let listener = listen(options.listen).await?;
@@ -90,7 +100,7 @@ impl Service {
         let control = Control::new(Context::new(Parts {
             table: Table::new(Arc::clone(&storage) as _),
             machines: Arc::clone(&machines) as _,
-            directories: Arc::new(DiskDirectories { root: data_dir.file_servers() }),
+            directories,
             hints: Arc::clone(&hints) as _,
             clock: Arc::new(SystemClock),
             ids: Arc::new(RandomIds),
@@ -150,6 +160,30 @@ impl Service {
         self.machines.stop(grace, hurry).await;
         self.server.abort();
     }
+}
+
+/// Creates the directories of file servers and machines, and lets the user of the jobs reach them.
+fn prepare_directories(
+    data_dir: &DataDir,
+    job_user: Option<&User>,
+) -> Result<Arc<dyn Directories>, StartError> {
+    let inner = DiskDirectories { root: data_dir.file_servers() };
+    let prepare = |path: &Path| {
+        std::fs::create_dir_all(path)?;
+        job_user.map_or(Ok(()), |_| job_user::open_to_pass(path))
+    };
+    for path in [data_dir.root().to_owned(), data_dir.file_servers(), data_dir.machines()] {
+        prepare(&path)
+            .map_err(|source| StartError::DataDir { path: path.display().to_string(), source })?;
+    }
+    let Some(user) = job_user.cloned() else { return Ok(Arc::new(inner)) };
+    job_user::check_reach(&user, &data_dir.machines())?;
+    let owned = OwnedDirectories { inner, user };
+    owned.take_over().map_err(|source| StartError::DataDir {
+        path: data_dir.file_servers().display().to_string(),
+        source,
+    })?;
+    Ok(Arc::new(owned))
 }
 
 async fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {

@@ -1,4 +1,4 @@
-//! Who may do what: principals, their roles, and the scopes that a role holds for.
+//! Access control: principals, their roles, and the scopes of the roles.
 
 use crate::{Name, Timestamp, Uid, WorkspaceNames};
 use serde::{Deserialize, Serialize};
@@ -7,17 +7,19 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Role {
-    /// Reads.
+    /// May read.
     Reader,
-    /// Reads, writes, and calls actions.
+    /// May read, write and call actions.
     Contributor,
-    /// Also grants roles.
+    /// May also grant roles.
     Owner,
 }
 
 impl Role {
+    /// All roles, the least first.
     pub const ALL: [Self; 3] = [Self::Reader, Self::Contributor, Self::Owner];
 
+    /// The name of the role in Azure.
     pub fn name(self) -> &'static str {
         match self {
             Self::Reader => "Reader",
@@ -26,7 +28,8 @@ impl Role {
         }
     }
 
-    /// The id under which Azure defines the role, the same in every subscription.
+    /// The id under which Azure defines the role, the same in every subscription (Azure, "Azure
+    /// built-in roles").
     pub fn definition(self) -> &'static str {
         match self {
             Self::Reader => "acdd72a7-3385-48ef-bd42-f606fba81ae7",
@@ -36,28 +39,33 @@ impl Role {
     }
 }
 
-/// What a role holds for: a subscription, a resource group, or a workspace, each with all below.
+/// The scope of a role: a subscription, a resource group or a workspace, each with everything below
+/// it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Scope {
+    /// The subscription.
     pub subscription: Name,
+    /// The resource group; `None` for the whole subscription.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resource_group: Option<Name>,
-    /// Only with a resource group.
+    /// The workspace; `None` for the whole group. Only with a resource group.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub workspace: Option<Name>,
 }
 
 impl Scope {
+    /// The scope of a whole subscription.
     pub fn subscription(subscription: Name) -> Self {
         Self { subscription, resource_group: None, workspace: None }
     }
 
+    /// The scope of a whole resource group.
     pub fn resource_group(subscription: Name, group: Name) -> Self {
         Self { subscription, resource_group: Some(group), workspace: None }
     }
 
-    /// Whether what holds here holds there: the same, or below it.
+    /// Whether a role in this scope applies to `other`: the same scope, or one below it.
     pub fn covers(&self, other: &Self) -> bool {
         let holds = |mine: &Option<Name>, theirs: &Option<Name>| {
             mine.as_ref().is_none_or(|mine| theirs.as_ref() == Some(mine))
@@ -67,7 +75,8 @@ impl Scope {
             && holds(&self.workspace, &other.workspace)
     }
 
-    /// The spelling under which the table keeps it.
+    /// The part of table keys that identifies the scope within its subscription:
+    /// `{group}/{workspace}` in lower case.
     pub fn key(&self) -> String {
         let part = |name: &Option<Name>| name.as_ref().map(Name::key).unwrap_or_default();
         format!("{}/{}", part(&self.resource_group), part(&self.workspace))
@@ -84,38 +93,45 @@ impl From<&WorkspaceNames> for Scope {
     }
 }
 
-/// A principal has a role in a scope (`Microsoft.Authorization/roleAssignments`).
+/// The grant of a role to a principal in a scope (`Microsoft.Authorization/roleAssignments`).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RoleAssignment {
     /// The name that its creator chose.
     pub id: Uid,
+    /// Where the role applies.
     pub scope: Scope,
+    /// Id of the principal.
     pub principal: Uid,
+    /// The granted role.
     pub role: Role,
+    /// When it was granted.
     pub created_at: Timestamp,
 }
 
-/// A bearer token that the service itself gave out; only its digest is kept.
+/// A bearer token that the service issued. Only its digest is stored.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct AccessToken {
     /// SHA-256 of the token, in hexadecimal digits.
     pub digest: String,
-    /// Whom it identifies.
+    /// Id of the principal that the token identifies.
     pub principal: Uid,
-    /// What people call the principal.
+    /// Name of the principal, for people.
     pub name: String,
+    /// When it was issued.
     pub created_at: Timestamp,
+    /// When it expires; `None` for never.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Timestamp>,
 }
 
-/// Who asks.
+/// The sender of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Principal {
-    /// Shows the service's own token: may do everything.
+    /// The holder of the service's own token, who may do everything.
     Service,
+    /// The principal with this id.
     Known(Uid),
 }
 
@@ -132,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn a_scope_covers_itself_and_what_is_below() {
+    fn a_scope_covers_itself_and_everything_below() {
         let all = scope("S", None, None);
         let group = scope("s", Some("g"), None);
         let workspace = scope("s", Some("G"), Some("w"));

@@ -1,50 +1,65 @@
 //! Attempts: one run of a job on a gang of nodes, from the assignment until it has ended on every
-//! one of them.
+//! node.
 //!
-//! An attempt is live as long as it is part of its job's state; after that a record of it stays in
-//! the job. The first reason to end stands, with one exception: what the command did by itself
-//! before it was asked to stop outranks every ending that was only planned.
+//! An attempt is live while it is part of its job's state; afterwards the job keeps a record of it.
+//! The first end reason counts, with one exception: what the command did by itself before it was
+//! asked to stop outranks every planned end.
 
 use crate::{AttemptRef, JobRef, NodeId, ResourceError, Timestamp, limits};
 use serde::{Deserialize, Serialize};
 
+/// A live attempt.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attempt {
-    /// Counts from 1.
+    /// Number of the attempt, from 1.
     pub number: u32,
     /// The gang. The first member is the master: it runs the job's command.
     pub members: Vec<Member>,
+    /// When it was assigned to its nodes.
     pub started_at: Timestamp,
+    /// How far it is.
     pub phase: AttemptPhase,
 }
 
+/// A node of the gang.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Member {
+    /// The node.
     pub node: NodeId,
+    /// The IP address at which the other members reach it.
     pub address: String,
+    /// How far the attempt is on this node.
     pub progress: MemberProgress,
 }
 
+/// How far an attempt is on one node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum MemberProgress {
+    /// The node has to prepare the attempt.
     Assigned,
-    /// Its mounts and its job preparation are done.
+    /// Mounts and job preparation are done.
     Prepared,
-    /// Nothing of the attempt runs on this node any more, nor ever will.
+    /// No process of the attempt runs on this node, or ever will.
     Ended,
 }
 
+/// How far an attempt is as a whole.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "camelCase")]
 pub enum AttemptPhase {
-    /// A gang: the command starts when every member is prepared.
+    /// The command starts when every member of the gang is prepared.
     Preparing,
+    /// The command may run.
     Running,
+    /// It has to end on all nodes.
     Ending {
+        /// Why it ends.
         #[serde(rename = "ending")]
         end_reason: EndReason,
+        /// When it was asked to end.
         since: Timestamp,
+        /// Seconds between SIGTERM and SIGKILL.
         grace_seconds: u64,
     },
 }
@@ -53,43 +68,56 @@ pub enum AttemptPhase {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "cause", rename_all = "camelCase")]
 pub enum EndReason {
-    /// The command ended by itself.
+    /// The command exited by itself.
     Exited {
+        /// Its exit code.
         exit_code: i32,
     },
+    /// The job preparation failed.
     PreparationFailed {
+        /// Its exit code.
         exit_code: i32,
     },
-    /// What the job asks for is not to be had (a mount, a directory of its own).
+    /// Something that the job needs is not available (a mount, a directory of its own).
     NotProvided {
+        /// What is missing.
         error: ResourceError,
     },
     /// The node could not run the job, through no fault of the job (its disk is full).
     NodeFailed {
+        /// The node.
         node: NodeId,
+        /// What failed.
         error: ResourceError,
     },
+    /// It ran longer than `maxWallClockTime`.
     WallClockExceeded,
-    /// By the user: terminate or delete.
+    /// A user terminated or deleted the job.
     Terminated,
+    /// The cluster was deleted.
     ClusterDeleted,
-    /// A shrinking cluster gave up a node, with `terminate`.
+    /// The shrinking cluster removed a node, with `nodeDeallocationOption` `terminate`.
     #[serde(rename = "shrunkAway")]
     DeallocatedTerminate {
+        /// The node.
         node: NodeId,
     },
-    /// A shrinking cluster gave up a node, with `requeue`.
+    /// The shrinking cluster removed a node, with `nodeDeallocationOption` `requeue`.
     #[serde(rename = "displaced")]
     DeallocatedRequeue {
+        /// The node.
         node: NodeId,
     },
-    /// The node is being taken away.
+    /// The instance of a node is being interrupted (spot).
     Interrupted {
+        /// The node.
         node: NodeId,
     },
-    /// The node is gone, or lost what it ran.
+    /// The instance of a node ended, or the node lost the processes of the attempt.
     NodeLost {
+        /// The node.
         node: NodeId,
+        /// How it was lost, as the end of a sentence.
         reason: String,
     },
 }
@@ -97,19 +125,24 @@ pub enum EndReason {
 /// What the end of an attempt means for its job.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
+    /// The job succeeded.
     Succeeded,
+    /// The job failed.
     Failed {
+        /// Exit code of the command, if it has one.
         exit_code: Option<i32>,
+        /// Why the job failed.
         error: ResourceError,
     },
-    /// Not the user's failure: back to its place in the queue.
+    /// Not the user's failure: the job returns to its place in the queue.
     Requeue {
+        /// Why, for people.
         reason: String,
     },
 }
 
 impl EndReason {
-    /// What the job itself did wrong and may do better the next time (`maxRetries`).
+    /// Whether the job itself failed and may do better on the next try (`maxRetries`).
     pub fn is_user_failure(&self) -> bool {
         match self {
             Self::Exited { exit_code } => *exit_code != 0,
@@ -126,8 +159,8 @@ impl EndReason {
         }
     }
 
-    /// What the attempt did by itself on a node counts more than that it ran for too long, and that
-    /// more than anything that was done to it.
+    /// Precedence among end reasons: what the attempt did by itself, then the wall clock, then
+    /// everything that was done to it.
     fn rank(&self) -> u8 {
         match self {
             Self::Exited { .. } | Self::PreparationFailed { .. } | Self::NotProvided { .. } => 2,
@@ -142,8 +175,8 @@ impl EndReason {
         }
     }
 
-    /// Codes and messages: those that the Batch AI service was seen to use, or, where nothing was
-    /// recorded (wall clock, shrink, cluster deletion), ours in their style.
+    /// What this means for the job. Codes and messages are those of Batch AI where they are known;
+    /// the others (wall clock, shrink, cluster deletion) are ours in the same style.
     pub fn outcome(&self) -> Outcome {
         let failed = |exit_code, code, message: &str| Outcome::Failed {
             exit_code,
@@ -168,7 +201,7 @@ impl EndReason {
             Self::WallClockExceeded => failed(
                 None,
                 "JobMaxWallClockTimeExceeded",
-                "The specified job ran longer than its maxWallClockTime; raise constraints.maxWallClockTime or let the job do less",
+                "The specified job ran longer than its maxWallClockTime; raise constraints.maxWallClockTime or make the job shorter",
             ),
             Self::Terminated => {
                 failed(None, "JobTerminated", "The specified job has been terminated by the user")
@@ -180,14 +213,14 @@ impl EndReason {
                 None,
                 "JobNodeDeallocated",
                 &format!(
-                    "The cluster gave up node {node} with nodeDeallocationOption terminate; use requeue to have such jobs run again"
+                    "The cluster removed node {node} with nodeDeallocationOption terminate; use requeue to run such jobs again"
                 ),
             ),
             Self::DeallocatedRequeue { node } => {
-                Outcome::Requeue { reason: format!("the cluster gave up node {node}") }
+                Outcome::Requeue { reason: format!("the cluster removed node {node}") }
             }
             Self::Interrupted { node } => {
-                Outcome::Requeue { reason: format!("node {node} was taken away") }
+                Outcome::Requeue { reason: format!("the instance of node {node} was interrupted") }
             }
             Self::NodeLost { node, reason } => {
                 Outcome::Requeue { reason: format!("node {node} was lost: {reason}") }
@@ -197,8 +230,8 @@ impl EndReason {
 }
 
 impl Attempt {
-    /// An attempt on these nodes, each with the address at which the others reach it. A single node
-    /// has nobody to wait for.
+    /// A new attempt on these nodes, each with the address at which the others reach it. A single
+    /// node waits for no other member.
     pub fn begin(number: u32, nodes: Vec<(NodeId, String)>, now: Timestamp) -> Self {
         let phase = match nodes.len() {
             1 => AttemptPhase::Running,
@@ -210,18 +243,22 @@ impl Attempt {
         Self { number, members, started_at: now, phase }
     }
 
+    /// A reference to this attempt of `job`.
     pub fn reference(&self, job: &JobRef) -> AttemptRef {
         AttemptRef { job: job.clone(), number: self.number }
     }
 
+    /// Number of nodes of the gang.
     pub fn node_count(&self) -> u32 {
         u32::try_from(self.members.len()).expect("a gang is bounded by limits::MAX_GANG_NODES")
     }
 
+    /// Whether it was asked to end, or ended by itself.
     pub fn is_ending(&self) -> bool {
         self.end_reason().is_some()
     }
 
+    /// Why it ends, if it is ending.
     pub fn end_reason(&self) -> Option<&EndReason> {
         match &self.phase {
             AttemptPhase::Preparing | AttemptPhase::Running => None,
@@ -229,15 +266,17 @@ impl Attempt {
         }
     }
 
+    /// Whether it has ended on every node.
     pub fn has_ended_everywhere(&self) -> bool {
         self.members.iter().all(|member| member.progress == MemberProgress::Ended)
     }
 
+    /// The member on this node.
     pub fn member(&self, node: &NodeId) -> Option<&Member> {
         self.members.iter().find(|member| member.node == *node)
     }
 
-    /// When an attempt that is ending must have ended on all its nodes.
+    /// When an ending attempt must have ended on all its nodes.
     pub fn ending_deadline(&self) -> Option<Timestamp> {
         match &self.phase {
             AttemptPhase::Preparing | AttemptPhase::Running => None,
@@ -247,24 +286,25 @@ impl Attempt {
         }
     }
 
-    /// A reason to end. Later ones change nothing, unless they report what the attempt did by itself.
+    /// Asks the attempt to end. A later reason changes nothing unless it reports what the attempt
+    /// did by itself before.
     pub fn end(&mut self, end_reason: EndReason, grace_seconds: u64, now: Timestamp) {
         let alone = self.members.len() == 1;
         match &mut self.phase {
             AttemptPhase::Preparing | AttemptPhase::Running => {
                 self.phase = AttemptPhase::Ending { end_reason, since: now, grace_seconds };
             }
-            AttemptPhase::Ending { end_reason: present, .. }
-                if outranks(&end_reason, present, alone) =>
+            AttemptPhase::Ending { end_reason: current, .. }
+                if outranks(&end_reason, current, alone) =>
             {
-                *present = end_reason;
+                *current = end_reason;
             }
             AttemptPhase::Ending { .. } => {}
         }
     }
 
-    /// A member's preparation is done; with the last one the command may start. Returns whether
-    /// that changed anything.
+    /// The preparation on this node is done. With the last member the command may start. Returns
+    /// whether anything changed.
     pub fn member_prepared(&mut self, node: &NodeId) -> bool {
         let assigned =
             |it: &&mut Member| it.node == *node && it.progress == MemberProgress::Assigned;
@@ -279,7 +319,7 @@ impl Attempt {
         true
     }
 
-    /// Nothing of the attempt runs on that member any more.
+    /// No process of the attempt runs on this node any more.
     pub fn member_ended(&mut self, node: &NodeId) {
         for member in self.members.iter_mut().filter(|member| member.node == *node) {
             member.progress = MemberProgress::Ended;
@@ -287,11 +327,11 @@ impl Attempt {
     }
 }
 
-/// In a gang a command may fail because a peer was lost before anyone asked it to stop: then only
-/// its success counts.
-fn outranks(later: &EndReason, present: &EndReason, alone: bool) -> bool {
+/// In a gang a command may fail because a peer was lost before it was asked to stop. Then only its
+/// success counts.
+fn outranks(later: &EndReason, current: &EndReason, alone: bool) -> bool {
     let conclusive = alone || *later == EndReason::Exited { exit_code: 0 };
-    later.rank() > present.rank() && conclusive
+    later.rank() > current.rank() && conclusive
 }
 
 #[cfg(test)]
@@ -317,7 +357,7 @@ mod tests {
     }
 
     #[test]
-    fn what_ended_by_itself_outranks_what_was_planned() {
+    fn an_end_by_itself_outranks_a_planned_end() {
         let exited = |exit_code| EndReason::Exited { exit_code };
         let interrupted = || EndReason::Interrupted { node: node(0) };
         let lost = || EndReason::NodeLost { node: node(0), reason: String::new() };
@@ -341,7 +381,7 @@ mod tests {
             EndReason::Terminated,
             &EndReason::WallClockExceeded,
         );
-        // The control plane stops what ran too long as far as it knows.
+        // The control plane stops an attempt that runs too long as far as it knows.
         check(1, EndReason::WallClockExceeded, exited(0), &exited(0));
         check(1, EndReason::WallClockExceeded, exited(3), &exited(3));
         check(2, EndReason::WallClockExceeded, exited(3), &EndReason::WallClockExceeded);
@@ -369,7 +409,7 @@ mod tests {
     }
 
     #[test]
-    fn own_failures_are_those_of_the_command() {
+    fn user_failures_are_failures_of_the_command() {
         assert!(EndReason::Exited { exit_code: 1 }.is_user_failure());
         assert!(EndReason::PreparationFailed { exit_code: 1 }.is_user_failure());
         assert!(!EndReason::Exited { exit_code: 0 }.is_user_failure());
@@ -390,6 +430,6 @@ mod tests {
         assert_eq!(gang.phase, AttemptPhase::Preparing);
         assert!(gang.member_prepared(&node(0)));
         assert_eq!(gang.phase, AttemptPhase::Running);
-        assert_eq!(attempt(1).phase, AttemptPhase::Running, "one node waits for nobody");
+        assert_eq!(attempt(1).phase, AttemptPhase::Running, "a single node waits for no other");
     }
 }

@@ -1,13 +1,16 @@
-//! Failures in a row, and the pause before the next try.
+//! Consecutive failures, and the pause before the next try.
 
 use crate::{Timestamp, limits};
 use serde::{Deserialize, Serialize};
 
+/// Consecutive failures of one kind of action.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Backoff {
+    /// Number of consecutive failures.
     pub failures: u32,
-    /// When the first of them was.
+    /// Time of the first of them.
     pub since: Timestamp,
+    /// Earliest time of the next try.
     pub not_before: Timestamp,
 }
 
@@ -18,14 +21,15 @@ impl Default for Backoff {
 }
 
 impl Backoff {
-    /// Nothing has failed.
+    /// No failures.
     pub const CLEAR: Self = Self { failures: 0, since: Timestamp(0), not_before: Timestamp(0) };
 
+    /// Whether there is no failure.
     pub fn is_clear(&self) -> bool {
         self.failures == 0
     }
 
-    /// Another failure: the pause doubles, up to its limit.
+    /// One more failure: the pause doubles, up to [`limits::BACKOFF_LONGEST_SECONDS`].
     pub fn failed(self, now: Timestamp) -> Self {
         let doublings = self.failures.min(16);
         let seconds =

@@ -1,4 +1,4 @@
-//! Clusters: what was asked for, and the little state that cannot be derived from their nodes.
+//! Clusters: their specification, and the little state that cannot be derived from their nodes.
 
 use crate::{
     Account, Backoff, Charge, ClusterRef, ClusterSpec, Lifecycle, Name, ResourceError,
@@ -6,48 +6,63 @@ use crate::{
 };
 use serde::{Deserialize, Serialize};
 
+/// The record of a cluster.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cluster {
+    /// Uid of the workspace.
     pub workspace: Uid,
+    /// Names of the workspace.
     pub names: WorkspaceNames,
+    /// Name of the cluster.
     pub name: Name,
+    /// Uid of the cluster.
     pub uid: Uid,
-    /// The region of its workspace, where its nodes are counted.
+    /// Region of the workspace. The usage of the cluster's nodes is counted there.
     pub location: Name,
-    /// Goes up with every write. Whoever changes the number of nodes writes the cluster too, so two
-    /// plans made on one version cannot both add nodes.
+    /// Incremented by every write. A plan that changes the number of nodes writes the cluster too,
+    /// so two plans made on the same version cannot both add nodes.
     pub version: u64,
 
+    /// Specification: VM size, image, mounts, set-up task.
     pub spec: ClusterSpec,
+    /// Scale settings.
     pub scale: ScaleSettings,
+    /// When it was created.
     pub created_at: Timestamp,
-    /// Changes on a user's write only, never with the state.
+    /// Changes when a user changes the cluster, not with its state.
     pub etag: Uid,
+    /// When a user last changed it.
     pub modified_at: Timestamp,
+    /// Active or being deleted.
     pub state: ClusterState,
-    /// Whether the schedule visits this cluster. A dormant one has no nodes and no queue, and costs
-    /// nothing.
+    /// Whether the schedule reconciles this cluster. A dormant cluster has no nodes and no queue,
+    /// and costs nothing.
     pub scheduled: bool,
-    /// Nodes that exist or are being launched, as of the last change of capacity. A hint for
-    /// dispatch, so that it need not read every node; plans of capacity count the nodes themselves.
+    /// Nodes that exist or are being launched, as of the last change of capacity. Dispatch uses it
+    /// as an estimate instead of reading every node; capacity plans count the nodes themselves.
     pub planned_nodes: u32,
+    /// Whether the number of nodes is changing.
     pub allocation: Allocation,
-    /// Launches and preparations that failed in a row.
+    /// Consecutive failures of launches and preparations.
     pub health: Backoff,
-    /// Newest first.
+    /// Errors shown on the cluster, newest first.
     pub errors: Vec<ResourceError>,
 }
 
+/// The state of a cluster.
 pub type ClusterState = Lifecycle;
 
-/// `allocationState`: whether the number of nodes is settled.
+/// `allocationState`: whether the number of nodes is changing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Allocation {
+    /// `true` for `resizing`, `false` for `steady`.
     pub resizing: bool,
+    /// When it last changed.
     pub since: Timestamp,
 }
 
 impl Cluster {
+    /// A reference to this cluster.
     pub fn reference(&self) -> ClusterRef {
         ClusterRef {
             workspace: self.workspace.clone(),
@@ -56,24 +71,27 @@ impl Cluster {
         }
     }
 
-    /// Where it and its nodes are counted.
+    /// Where the usage of the cluster and its nodes is counted.
     pub fn account(&self) -> Account {
         Account { subscription: self.names.subscription.clone(), location: self.location.clone() }
     }
 
-    /// What each of its nodes counts for.
+    /// The usage of each of its nodes.
     pub fn charge(&self) -> Charge {
         let charge = Charge::of(self.account(), self.spec.vm_priority, &self.spec.vm_size);
-        // Which size a node gets is known later: the largest counts.
+        // The size of a node is known only after its launch, so the largest size counts.
         let sizes = self.spec.extensions.alternate_vm_sizes.iter().flatten();
         let cores = sizes.map(|size| VmSize::of(size).cores).fold(charge.cores, u32::max);
         Charge { cores, ..charge }
     }
 
+    /// Whether the cluster is being deleted.
     pub fn is_deleting(&self) -> bool {
         self.state.is_deleting()
     }
 
+    /// Adds an error in front of the others. An equal earlier error is removed, and at most
+    /// [`limits::MAX_CLUSTER_ERRORS`] are kept.
     pub fn record_error(&mut self, error: ResourceError) {
         let error = error.within(limits::MAX_ERROR_BYTES);
         self.errors.retain(|known| *known != error);
@@ -131,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn a_node_counts_as_the_largest_size_that_it_may_have() {
+    fn a_node_counts_as_the_largest_size_it_may_get() {
         let mut cluster = cluster();
         assert_eq!((cluster.charge().cores, cluster.charge().account), (6, cluster.account()));
         let sizes = ["STANDARD_NC12", "STANDARD_NC24", "STANDARD_D1"].map(str::to_owned);
@@ -140,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn errors_are_kept_newest_first_each_once() {
+    fn errors_are_listed_newest_first_without_duplicates() {
         let mut cluster = cluster();
         let error = |number: usize| ResourceError::new("C", number.to_string());
         for number in [1, 2, 1] {
@@ -153,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cluster_that_is_being_deleted_says_so() {
+    fn a_cluster_knows_that_it_is_being_deleted() {
         let mut cluster = cluster();
         assert!(!cluster.is_deleting());
         let operation = Uid::from_bytes([2; 16]);

@@ -1,6 +1,8 @@
-//! What only some jobs and clusters ask for: containers to run in, counters to report to.
+//! Optional settings with secrets: containers for jobs, performance counters for clusters.
 //!
-//! Generic over their secret, as mounts are: its name in the contract differs from place to place.
+//! The types are generic over the secret, as mounts are: the name of the secret's field differs
+//! from
+//! place to place in the API.
 
 use crate::{ResourceId, SecretValue};
 use schemars::JsonSchema;
@@ -11,28 +13,36 @@ use serde::{Deserialize, Serialize};
 #[serde(rename_all = "camelCase")]
 #[schemars(rename = "ContainerSettings")]
 pub struct ContainerSettings<S = SecretValue> {
+    /// The image and its registry.
     pub image_source_registry: ImageSourceRegistry<S>,
     /// Size of `/dev/shm`, in the notation of Docker.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shm_size: Option<String>,
 }
 
+/// A container image and its registry.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 #[schemars(rename = "ImageSourceRegistry")]
 pub struct ImageSourceRegistry<S = SecretValue> {
+    /// URL of the registry; Docker Hub if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub server_url: Option<String>,
+    /// Name of the image in the registry.
     pub image: String,
-    // No `default`: serde would ask it of `S`.
+    // No `default`: serde would require it of `S`.
+    /// Credentials of a private registry.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub credentials: Option<RegistryCredentials<S>>,
 }
 
+/// Credentials of a private registry.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "PrivateRegistryCredentials")]
 pub struct RegistryCredentials<S = SecretValue> {
+    /// User name.
     pub username: String,
+    /// Password.
     #[serde(flatten)]
     pub password: S,
 }
@@ -42,18 +52,23 @@ pub struct RegistryCredentials<S = SecretValue> {
 #[serde(rename_all = "camelCase")]
 #[schemars(rename = "PerformanceCountersSettings")]
 pub struct PerformanceCounters<S = SecretValue> {
+    /// The Application Insights component.
     pub app_insights_reference: AppInsights<S>,
 }
 
+/// An Application Insights component and its key.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "AppInsightsReference")]
 pub struct AppInsights<S = SecretValue> {
+    /// ARM id of the component.
     pub component: ResourceId,
+    /// Instrumentation key.
     #[serde(flatten)]
     pub instrumentation_key: S,
 }
 
 impl<S> ContainerSettings<S> {
+    /// The same settings with a converted password.
     pub fn map_password<T>(self, map: impl FnOnce(S) -> T) -> ContainerSettings<T> {
         let ImageSourceRegistry { server_url, image, credentials } = self.image_source_registry;
         let credentials = credentials
@@ -66,6 +81,7 @@ impl<S> ContainerSettings<S> {
 }
 
 impl<S> PerformanceCounters<S> {
+    /// The same settings with a converted key.
     pub fn map_key<T>(self, map: impl FnOnce(S) -> T) -> PerformanceCounters<T> {
         let AppInsights { component, instrumentation_key } = self.app_insights_reference;
         let instrumentation_key = map(instrumentation_key);
@@ -80,7 +96,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn secrets_are_mapped_and_the_rest_is_kept() {
+    fn secrets_are_converted_and_the_rest_is_kept() {
         let credentials = Some(RegistryCredentials { username: "u".into(), password: 1 });
         let container = ContainerSettings {
             image_source_registry: ImageSourceRegistry {

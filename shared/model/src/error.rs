@@ -1,12 +1,15 @@
-//! What went wrong, as users see it on a resource, and why a transition was refused.
+//! Errors that users see on a resource, and the error of a refused transition.
 
 use serde::{Deserialize, Serialize};
 
 /// An entry of `errors` on a cluster or a job (`BatchAIError` of the contract).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ResourceError {
+    /// Machine-readable code, such as `JobFailed`.
     pub code: String,
+    /// Text for people: what happened and what to do.
     pub message: String,
+    /// Name and value pairs, in the order in which they are shown.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub details: Vec<(String, String)>,
 }
@@ -15,17 +18,19 @@ const ERROR_FRAME_BYTES: usize = r#"{"code":"","message":"","details":[]}"#.len(
 const DETAIL_FRAME_BYTES: usize = r#"["",""],"#.len();
 
 impl ResourceError {
+    /// An error without details.
     pub fn new(code: &str, message: impl Into<String>) -> Self {
         Self { code: code.to_owned(), message: message.into(), details: Vec::new() }
     }
 
+    /// The error with one more detail.
     pub fn with_detail(mut self, name: &str, value: impl Into<String>) -> Self {
         self.details.push((name.to_owned(), value.into()));
         self
     }
 
-    /// The same error in at most so many bytes of JSON: a text that is too long is cut, details that
-    /// find no room are left out.
+    /// The error in at most this many bytes of JSON: a text that is too long is cut, and details
+    /// that do not fit are left out.
     pub fn within(mut self, bytes: usize) -> Self {
         let mut room = bytes.saturating_sub(ERROR_FRAME_BYTES);
         for text in [&mut self.code, &mut self.message] {
@@ -46,7 +51,7 @@ impl ResourceError {
 
 const ELLIPSIS: &str = "…";
 
-/// The start of a text, as much of it as has at most so many bytes in JSON.
+/// The start of a text, cut so that it takes at most this many bytes in JSON.
 pub fn shortened(text: &str, bytes: usize) -> String {
     if json_bytes(text) <= bytes {
         return text.to_owned();
@@ -64,7 +69,7 @@ fn json_bytes(text: &str) -> usize {
     text.chars().map(json_char_bytes).sum()
 }
 
-/// As `serde_json` writes it.
+/// Bytes of a character in the JSON that `serde_json` writes.
 fn json_char_bytes(c: char) -> usize {
     match c {
         '"' | '\\' | '\u{8}' | '\u{c}' | '\n' | '\r' | '\t' => 2,
@@ -73,13 +78,16 @@ fn json_char_bytes(c: char) -> usize {
     }
 }
 
-/// A transition that the present state does not allow. The caller read something older or newer
-/// than it believed, and plans again.
+/// The current state of a record does not allow a transition. The caller read an outdated record
+/// and has to plan again.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a {what} that is {state} cannot {transition}")]
 pub struct InvalidTransition {
+    /// Kind of the record, such as `job`.
     pub what: &'static str,
+    /// Name of its current state.
     pub state: &'static str,
+    /// The refused transition, as a verb phrase.
     pub transition: &'static str,
 }
 

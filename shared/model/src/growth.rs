@@ -1,30 +1,32 @@
-//! By how much the records of jobs and clusters grow after they were accepted, at most.
+//! Upper bounds of what is added to the records of jobs and clusters after they were accepted.
 //!
-//! The rule: nothing is added to these records that is not counted here. What is accepted leaves
-//! room for it, so that a job can always be queued again and come to its end, however large it is.
-//! The sizes are of JSON, with numbers and times as long as any; a test of `lifecycle` lets both
-//! grow as far as they can.
+//! The rule: everything that is added to these records is counted here. A record is accepted only
+//! if
+//! there is room for it in the table, so that any job can be requeued and can end, however large it
+//! is. Sizes are in bytes of JSON, with numbers and times of maximal length. A test of `lifecycle`
+//! grows both records to their maximum.
 
 use crate::{Cluster, Job, limits};
 
-/// A run in the record of its job, without its nodes and without why they were lost.
+/// One entry of a job's `attempts`, without node ids and loss reasons.
 const RUN_BYTES: usize = 200;
+/// One node id in an entry of `attempts`.
 const RUN_NODE_BYTES: usize = 25;
 
 /// A member of the live attempt, without its address.
 const MEMBER_BYTES: usize = 75;
 
-/// The state of a job that ends, without members and reason, and its deletion.
+/// The state of an ending job without members and reason, and its deletion.
 const JOB_STATE_BYTES: usize = 480;
 
-/// Errors in the record of a job: of each node that could not run it, and its own.
+/// Errors in the record of a job: one per node that could not run it, and the job's own.
 const JOB_ERRORS: usize = limits::MAX_NODE_FAILURES + 1;
 
-/// The size of a cluster, its extensions without machine sizes, its state and its books.
+/// Scale settings, extensions without VM sizes, state and counters of a cluster.
 const CLUSTER_STATE_BYTES: usize = 640;
 
 impl Job {
-    /// Bytes that are added to its record between its submission and its end, at most.
+    /// The most bytes that are added to the record between submission and end.
     pub fn growth_bytes(&self) -> usize {
         let nodes = self.spec.node_count as usize;
         let retries = self.spec.max_retries.unwrap_or_default();
@@ -36,7 +38,7 @@ impl Job {
 }
 
 impl Cluster {
-    /// Bytes that are added to its record between its creation and its end, at most.
+    /// The most bytes that are added to the record between creation and deletion.
     pub fn growth_bytes(&self) -> usize {
         let sizes = limits::MAX_ALTERNATE_VM_SIZES * (limits::MAX_VM_SIZE_BYTES + 3);
         let errors = limits::MAX_CLUSTER_ERRORS * (limits::MAX_ERROR_BYTES + 1);

@@ -1,11 +1,11 @@
-//! Typed ids and names, and the references that records keep to each other.
+//! Typed ids and names, and the references between records.
 
 use crate::limits;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// A unique id that never comes again, however often a name is reused (a lower-case UUID).
+/// A unique id that is never reused, unlike a name (a lower-case UUID).
 #[derive(
     Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
 )]
@@ -14,15 +14,17 @@ use std::fmt;
 pub struct Uid(String);
 
 impl Uid {
+    /// A version 4 UUID with these random bits.
     pub fn from_bytes(bytes: [u8; 16]) -> Self {
         Self(uuid::Builder::from_random_bytes(bytes).into_uuid().to_string())
     }
 
-    /// An id that came from outside; only the form of a UUID is accepted.
+    /// An id from outside the service. Only the form of a UUID is accepted.
     pub fn parse(text: &str) -> Option<Self> {
         uuid::Uuid::try_parse(text).ok().map(|uuid| Self(uuid.to_string()))
     }
 
+    /// The id as lower-case text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -34,22 +36,24 @@ impl fmt::Display for Uid {
     }
 }
 
-/// A resource name: shown as its creator spelled it, found without regard to case
-/// (Azure Resource Manager's rule for all names).
+/// A resource name. It is displayed as its creator spelled it and compared without regard to case,
+/// as Azure Resource Manager compares all names.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Name(String);
 
 impl Name {
+    /// A name in this spelling.
     pub fn new(text: impl Into<String>) -> Self {
         Self(text.into())
     }
 
+    /// The name as its creator spelled it.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The spelling under which the table keeps it.
+    /// The spelling in table keys: lower case.
     pub fn key(&self) -> String {
         self.0.to_ascii_lowercase()
     }
@@ -72,8 +76,11 @@ impl fmt::Display for Name {
 /// The full name of a workspace, in its creator's spelling.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WorkspaceNames {
+    /// Name (id) of the subscription.
     pub subscription: Name,
+    /// Name of the resource group.
     pub resource_group: Name,
+    /// Name of the workspace.
     pub workspace: Name,
 }
 
@@ -83,38 +90,47 @@ impl WorkspaceNames {
         format!("{}${}${}", self.subscription, self.resource_group, self.workspace)
     }
 
-    /// The same for a cluster, file server or experiment: `{sub}${rg}${workspace}${name}`.
+    /// The same for a cluster, file server or experiment of the workspace:
+    /// `{sub}${rg}${workspace}${name}`.
     pub fn child_operation_key(&self, name: &Name) -> String {
         format!("{}${name}", self.operation_key())
     }
 }
 
-/// Finds a cluster: its key in the table, and the uid that tells it from a later one of that name.
+/// A reference to a cluster: its key in the table, and the uid that distinguishes it from a later
+/// cluster of the same name.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct ClusterRef {
+    /// Uid of the workspace.
     pub workspace: Uid,
-    /// Lower case.
+    /// Name of the cluster in lower case.
     pub name: String,
+    /// Uid of the cluster.
     pub uid: Uid,
 }
 
-/// Finds a job, as [`ClusterRef`] finds a cluster.
+/// A reference to a job, like [`ClusterRef`].
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct JobRef {
+    /// Uid of the experiment.
     pub experiment: Uid,
-    /// Lower case.
+    /// Name of the job in lower case.
     pub name: String,
+    /// Uid of the job.
     pub uid: Uid,
 }
 
-/// One run of a job. Numbers count from 1; what an older attempt says is ignored.
+/// One run of a job. Reports that name an older attempt are ignored.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct AttemptRef {
+    /// The job.
     pub job: JobRef,
+    /// Number of the attempt, from 1.
     pub number: u32,
 }
 
-/// A node of a cluster, in the form of the Batch AI service: `tvm-` and, for low-priority nodes, `-p`.
+/// The id of a node, in the form that Batch AI used: `tvm-{16 hex digits}`, with the suffix `-p`
+/// for a low-priority node.
 #[derive(
     Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
 )]
@@ -122,22 +138,25 @@ pub struct AttemptRef {
 pub struct NodeId(String);
 
 impl NodeId {
+    /// An id from the first 16 digits of `unique`.
     pub fn new(unique: &Uid, low_priority: bool) -> Self {
         let digits: String = unique.as_str().chars().filter(|c| *c != '-').take(16).collect();
         Self(format!("tvm-{digits}{}", if low_priority { "-p" } else { "" }))
     }
 
-    /// An id that came from outside: letters, digits and `-` only, so that it can stand in a path.
+    /// An id from outside the service. Only letters, digits and `-` are accepted, so that it can be
+    /// part of a path.
     pub fn parse(text: &str) -> Option<Self> {
         is_plain_id(text).then(|| Self(text.to_owned()))
     }
 
+    /// The id as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-/// Letters, digits and `-` only, and not too many.
+/// Whether the text has only letters, digits and `-`, and at most [`limits::MAX_MACHINE_ID_BYTES`].
 pub(crate) fn is_plain_id(text: &str) -> bool {
     let plain = |c: char| c.is_ascii_alphanumeric() || c == '-';
     (1..=limits::MAX_MACHINE_ID_BYTES).contains(&text.len()) && text.chars().all(plain)
@@ -149,8 +168,8 @@ impl fmt::Display for NodeId {
     }
 }
 
-/// One request for machines, whatever their number: the idempotency token of the launch, and the
-/// tag on everything it brings up.
+/// The id of one request for instances. It is the idempotency token of the launch and the tag of
+/// every instance that it creates.
 pub type LaunchId = Uid;
 
 #[cfg(test)]
@@ -169,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_shown_as_they_were_given_and_found_without_regard_to_case() {
+    fn names_keep_their_spelling_and_ignore_case() {
         let name = Name::new("MyCluster");
         assert_eq!((name.as_str(), name.key().as_str()), ("MyCluster", "mycluster"));
         assert_eq!(name, Name::new("mycluster"));
@@ -177,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn operations_name_their_resource() {
+    fn operation_keys_contain_the_names() {
         let names = WorkspaceNames {
             subscription: Name::new("S"),
             resource_group: Name::new("G"),
@@ -188,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn node_ids_can_stand_in_a_path() {
+    fn node_ids_are_safe_in_paths() {
         let unique = Uid::parse("01234567-89ab-4def-8123-456789abcdef").unwrap();
         let dedicated = NodeId::new(&unique, false);
         assert_eq!(dedicated.as_str(), "tvm-0123456789ab4def");

@@ -1,5 +1,5 @@
 //! Jobs: queued → running → succeeded | failed; running → terminating → failed; running → queued
-//! when its nodes are lost. The live attempt is part of the state of its job, so the two cannot
+//! when nodes are lost. The live attempt is part of the state of its job, so the two cannot
 //! disagree.
 
 use crate::{
@@ -8,95 +8,136 @@ use crate::{
 };
 use serde::{Deserialize, Serialize};
 
+/// The record of a job.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Job {
+    /// Uid of the experiment.
     pub experiment: Uid,
+    /// Full name.
     pub names: JobNames,
+    /// Uid of the job.
     pub uid: Uid,
+    /// Incremented by every write.
     pub version: u64,
+    /// The cluster that runs it.
     pub cluster: ClusterRef,
+    /// Names of the cluster.
     pub cluster_names: ClusterNames,
-    /// What the cluster mounts: output can be read there when the cluster is long gone.
+    /// The file servers that the cluster mounts: output there is readable after the cluster was
+    /// deleted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub cluster_mounts: Vec<MountPoint>,
 
+    /// Specification.
     pub spec: JobSpec,
-    /// Also its place among jobs of its priority, for good: a requeue does not lose it.
+    /// When it was submitted. It also orders jobs of the same priority, so a requeue keeps the
+    /// place in the queue.
     pub submitted_at: Timestamp,
+    /// Its state, with the live attempt.
     pub state: JobState,
-    /// The runs that have ended, oldest first.
+    /// The attempts that have ended, oldest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub attempts: Vec<AttemptRecord>,
-    /// A job that is being deleted is removed when it has ended.
+    /// Set while the job is being deleted: the record is removed when the job has ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deletion: Option<Deletion>,
 }
 
-/// The operation that completes with the removal of a resource.
+/// The deletion of a resource.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Deletion {
+    /// Id of the operation that completes with the removal.
     pub operation: Uid,
+    /// When the deletion was requested.
     pub since: Timestamp,
 }
 
+/// The full name of a job.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JobNames {
+    /// Names of the workspace.
     #[serde(flatten)]
     pub workspace: WorkspaceNames,
+    /// Name of the experiment.
     pub experiment: Name,
+    /// Name of the job.
     pub job: Name,
 }
 
-/// The names of a job's cluster as its creator spelled them.
+/// The names of a job's cluster in its creator's spelling.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClusterNames {
     /// Absent for the job's own workspace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub workspace: Option<WorkspaceNames>,
+    /// Name of the cluster.
     pub name: Name,
 }
 
+/// The state of a job.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "camelCase")]
 pub enum JobState {
+    /// It waits for nodes.
     Queued {
+        /// When it was queued or requeued.
         since: Timestamp,
     },
+    /// It has nodes.
     Running {
+        /// The live attempt.
         attempt: Attempt,
     },
-    /// Asked to end while it ran.
+    /// It was asked to end while it was running.
     Terminating {
+        /// When.
         since: Timestamp,
+        /// The live attempt.
         attempt: Attempt,
-        /// Completes with its end. A job that is being deleted has none of this kind.
+        /// Id of the operation that completes with the end. A deletion has its operation in
+        /// [`Job::deletion`].
         operation: Option<Uid>,
     },
+    /// It succeeded.
     Succeeded {
+        /// Start of the last attempt.
         started_at: Timestamp,
+        /// End of the job.
         ended_at: Timestamp,
     },
+    /// It failed.
     Failed {
+        /// Start of the last attempt, or the end if there was none.
         started_at: Timestamp,
+        /// End of the job.
         ended_at: Timestamp,
+        /// Exit code of the command, if it has one.
         exit_code: Option<i32>,
+        /// Why it failed.
         error: ResourceError,
     },
 }
 
-/// One run of the job, for the people who ask what happened.
+/// One run of the job, for the user.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AttemptRecord {
+    /// Number of the attempt, from 1.
     pub number: u32,
+    /// Its nodes, the master first.
     pub nodes: Vec<NodeId>,
+    /// When it was assigned to its nodes.
     pub started_at: Timestamp,
+    /// Its end; `None` while it is live.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended: Option<AttemptEnd>,
 }
 
+/// The end of an attempt.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AttemptEnd {
+    /// When it had ended on all nodes.
     pub at: Timestamp,
+    /// Why it ended.
     #[serde(rename = "ending")]
     pub end_reason: EndReason,
 }
@@ -104,26 +145,29 @@ pub struct AttemptEnd {
 /// What a queued job waits for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Waiting {
+    /// The kind of obstacle.
     pub reason: WaitingReason,
-    /// Names what is in the way and says what to do.
+    /// Names the obstacle and says what to do.
     pub message: String,
+    /// Since when the job waits for this.
     pub since: Timestamp,
 }
 
-/// What kind of thing is in a job's way.
+/// The kind of obstacle that a queued job waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WaitingReason {
-    /// The cluster asks for what this service cannot give, so it has no nodes.
+    /// The cluster's specification is not supported, so it never has nodes.
     Cluster,
     /// A setting of the cluster that the user can change.
     Setting,
-    /// Nodes that the quota, the machine or the cloud does not give now.
+    /// Nodes that quota or cloud do not provide at the moment.
     Capacity,
-    /// Nodes that are busy or still being prepared.
+    /// Nodes that are busy or in preparation.
     Nodes,
 }
 
 impl WaitingReason {
+    /// The code in responses.
     pub fn code(self) -> &'static str {
         match self {
             Self::Cluster => "WaitsForCluster",
@@ -134,17 +178,23 @@ impl WaitingReason {
     }
 }
 
-/// A job's place in the queue of its cluster, with all that dispatch has to know.
+/// The place of a job in the queue of its cluster, with everything that dispatch needs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct QueueEntry {
+    /// The job.
     pub job: JobRef,
+    /// Rank of its priority: lower comes first.
     pub rank: u8,
+    /// When it was submitted: earlier comes first within a rank.
     pub submitted_at: Timestamp,
+    /// Number of nodes that it needs.
     pub node_count: u32,
+    /// Longest run time of an attempt, in seconds.
     pub max_wall_clock_seconds: u64,
 }
 
 impl JobState {
+    /// The name of the state (`executionState`).
     pub fn name(&self) -> &'static str {
         match self {
             Self::Queued { .. } => "queued",
@@ -155,7 +205,7 @@ impl JobState {
         }
     }
 
-    /// Since when the job is in this state (`executionStateTransitionTime`).
+    /// When the job entered this state (`executionStateTransitionTime`).
     pub fn since(&self) -> Timestamp {
         match self {
             Self::Queued { since } | Self::Terminating { since, .. } => *since,
@@ -164,6 +214,7 @@ impl JobState {
         }
     }
 
+    /// Whether the job has ended.
     pub fn is_final(&self) -> bool {
         match self {
             Self::Queued { .. } | Self::Running { .. } | Self::Terminating { .. } => false,
@@ -195,6 +246,7 @@ impl JobNames {
 }
 
 impl Job {
+    /// A reference to this job.
     pub fn reference(&self) -> JobRef {
         JobRef {
             experiment: self.experiment.clone(),
@@ -203,10 +255,12 @@ impl Job {
         }
     }
 
+    /// Names of the cluster's workspace.
     pub fn cluster_workspace(&self) -> &WorkspaceNames {
         self.cluster_names.workspace.as_ref().unwrap_or(&self.names.workspace)
     }
 
+    /// Its entry in the queue.
     pub fn queue_entry(&self) -> QueueEntry {
         QueueEntry {
             job: self.reference(),
@@ -217,29 +271,29 @@ impl Job {
         }
     }
 
-    /// The attempt that is live now.
+    /// A reference to the live attempt.
     pub fn live_attempt(&self) -> Option<AttemptRef> {
         self.state.attempt().map(|attempt| attempt.reference(&self.reference()))
     }
 
-    /// The live attempt, if it is this one.
+    /// The live attempt, if it is the given one.
     pub fn attempt(&self, id: &AttemptRef) -> Option<&Attempt> {
         let same = self.uid == id.job.uid;
         self.state.attempt().filter(|attempt| same && attempt.number == id.number)
     }
 
-    /// Every run, oldest first; the last one may be live.
+    /// Every run, oldest first. The last one may be live.
     pub fn attempt_records(&self) -> Vec<AttemptRecord> {
         let live = self.state.attempt().map(|attempt| AttemptRecord::of(attempt, None));
         self.attempts.iter().cloned().chain(live).collect()
     }
 
-    /// When its live attempt, started then, ends at the latest as far as its own constraint tells.
+    /// The latest end of an attempt that starts at this time, by the job's wall clock limit.
     pub fn expected_end(&self, started_at: Timestamp) -> Timestamp {
         started_at.plus_seconds(self.spec.max_wall_clock_seconds)
     }
 
-    /// Operations that complete when it has ended.
+    /// The operations that complete with the end of the job.
     pub fn completed_operations(&self, now: Timestamp) -> Vec<Operation> {
         let done = |id: &Uid, since| {
             Operation::started(id.clone(), self.names.operation_key(), since).succeeded(now)
@@ -258,7 +312,7 @@ impl Job {
         terminated.into_iter().chain(deleted).collect()
     }
 
-    /// How often nodes were lost under this job.
+    /// How often the job lost nodes.
     pub fn infrastructure_losses(&self) -> u32 {
         let lost = |record: &&AttemptRecord| {
             record
@@ -269,7 +323,7 @@ impl Job {
         u32::try_from(self.attempts.iter().filter(lost).count()).unwrap_or(u32::MAX)
     }
 
-    /// How often a node failed under this job without any fault of the job that is known.
+    /// How often a node failed to run the job through no known fault of the job.
     fn node_failures(&self) -> usize {
         let failed = |record: &&AttemptRecord| {
             record
@@ -280,10 +334,10 @@ impl Job {
         self.attempts.iter().filter(failed).count()
     }
 
-    /// A new attempt begins on these nodes, each given with its address.
+    /// Starts a new attempt on these nodes, each given with its address.
     ///
     /// # Errors
-    /// When it is not queued.
+    /// When the job is not queued.
     pub fn start(
         &mut self,
         nodes: Vec<(NodeId, String)>,
@@ -295,18 +349,18 @@ impl Job {
         Ok(())
     }
 
-    /// The live attempt is to end. Nothing happens when it is ending already.
+    /// Asks the live attempt to end. Does nothing if it is ending already.
     pub fn end_attempt(&mut self, end_reason: EndReason, grace_seconds: u64, now: Timestamp) {
         if let Some(attempt) = self.state.attempt_mut() {
             attempt.end(end_reason, grace_seconds, now);
         }
     }
 
-    /// The user wants it to end. A queued job ends at once; a running one when its processes have.
-    /// A repetition joins the first request.
+    /// Ends the job for the user. A queued job ends at once, a running one when its processes have
+    /// ended. A repeated request joins the first one.
     ///
     /// # Errors
-    /// When it has ended.
+    /// When the job has ended.
     pub fn terminate(
         &mut self,
         operation: Option<Uid>,
@@ -327,26 +381,26 @@ impl Job {
         Ok(())
     }
 
-    /// A queued job whose cluster disappears.
+    /// Fails a queued job whose cluster is being deleted.
     ///
     /// # Errors
-    /// When it is not queued.
+    /// When the job is not queued.
     pub fn fail_queued(&mut self, now: Timestamp) -> Result<(), InvalidTransition> {
         let JobState::Queued { .. } = self.state else { return Err(self.refuse("be abandoned")) };
         self.fail(now, now, EndReason::ClusterDeleted.outcome());
         Ok(())
     }
 
-    /// A member of the live attempt is prepared. Returns whether that changed anything.
+    /// A member of the live attempt is prepared. Returns whether anything changed.
     pub fn member_prepared(&mut self, node: &NodeId) -> bool {
         self.state.attempt_mut().is_some_and(|attempt| attempt.member_prepared(node))
     }
 
-    /// Nothing of the live attempt runs on that node any more, for the reason that the node gave;
-    /// with the last member the attempt is over, and the job ends or is queued again.
+    /// No process of the live attempt runs on this node any more; `end_reason` is the reason that
+    /// the node reported. With the last member the attempt ends, and the job ends or is requeued.
     ///
     /// # Errors
-    /// When this attempt is not the live one.
+    /// When the attempt is not the live one.
     pub fn member_ended(
         &mut self,
         id: &AttemptRef,
@@ -393,7 +447,7 @@ impl Job {
         }
     }
 
-    /// Losses never count as the job's failure, but a job that itself destroys its nodes must end.
+    /// Losses never count as the job's failure, but a job that destroys its own nodes must end.
     fn lost_too_often(&self, end_reason: &EndReason, reason: String) -> Option<ResourceError> {
         if let EndReason::NodeFailed { error, .. } = end_reason
             && self.node_failures() >= limits::MAX_NODE_FAILURES
@@ -403,13 +457,13 @@ impl Job {
         let losses = self.infrastructure_losses();
         (losses > limits::MAX_INFRASTRUCTURE_LOSSES).then(|| {
             let message =
-                format!("The specified job lost its nodes {losses} times and is not tried again");
+                format!("The specified job lost its nodes {losses} times and is not run again");
             ResourceError::new("JobLostTooOften", message).with_detail("Reason", reason)
         })
     }
 
-    /// Whether the user asked for another try after this failure of the job's own, whose record is
-    /// written already.
+    /// Whether the user asked for another try after this failure. The record of the failed attempt
+    /// is written already.
     fn may_retry(&self, end_reason: &EndReason) -> bool {
         let failures = self.attempts.iter().filter_map(|record| record.ended.as_ref());
         let failures = failures.filter(|end| end.end_reason.is_user_failure()).count();

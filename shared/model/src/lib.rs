@@ -1,7 +1,9 @@
-//! The nouns of the service: what a workspace, a cluster, a node, a job and an attempt are, and
-//! which transitions each of them allows.
+//! The domain model of the service: workspaces, clusters, nodes, jobs and attempts, and the state
+//! transitions that each of them allows.
 //!
 //! The rule of this crate: pure. No clock, no randomness, no storage; time and ids are arguments.
+
+#![warn(missing_docs)]
 
 pub mod access;
 pub mod attempt;

@@ -1,21 +1,26 @@
 //! `mountVolumes` of clusters and jobs, of all four kinds.
 //!
-//! What needs credentials is generic over them: they are plain in a request, a [`SecretValue`] in
-//! the table, and absent from what is shown.
+//! Mounts with credentials are generic over them: plain text in a request, a [`SecretValue`] in the
+//! table, absent in a response.
 
 use crate::{SecretValue, Uid};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+/// The volumes that a cluster or a job mounts.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct MountVolumes {
+    /// Azure file shares.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub azure_file_shares: Vec<AzureFileShare>,
+    /// Containers of Azure Blob Storage.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub azure_blob_file_systems: Vec<AzureBlobFileSystem>,
+    /// File servers.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub file_servers: Vec<FileServerMount>,
+    /// Other file systems.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unmanaged_file_systems: Vec<UnmanagedMount>,
 }
@@ -25,13 +30,17 @@ pub struct MountVolumes {
 #[serde(rename_all = "camelCase")]
 #[schemars(rename = "AzureFileShareReference")]
 pub struct AzureFileShare<C = SecretValue> {
+    /// Name of the storage account.
     pub account_name: String,
+    /// URL of the file share.
     pub azure_file_url: String,
+    /// Credentials of the storage account.
     pub credentials: C,
+    /// Mount path, relative to the mount root.
     pub relative_mount_path: String,
-    /// Octal.
+    /// Mode of files, octal.
     pub file_mode: String,
-    /// Octal.
+    /// Mode of directories, octal.
     pub directory_mode: String,
 }
 
@@ -40,26 +49,35 @@ pub struct AzureFileShare<C = SecretValue> {
 #[serde(rename_all = "camelCase")]
 #[schemars(rename = "AzureBlobFileSystemReference")]
 pub struct AzureBlobFileSystem<C = SecretValue> {
+    /// Name of the storage account.
     pub account_name: String,
+    /// Name of the blob container.
     pub container_name: String,
+    /// Credentials of the storage account.
     pub credentials: C,
+    /// Mount path, relative to the mount root.
     pub relative_mount_path: String,
+    /// Additional mount options.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mount_options: Option<String>,
 }
 
-/// Where a file server is mounted: all that it takes to find what was written there.
+/// The mount point of a file server: enough to find the files that a job wrote there.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MountPoint {
+    /// Mount path, relative to the mount root.
     #[serde(rename = "path")]
     pub relative_mount_path: String,
+    /// Uid of the file server.
     #[serde(rename = "server")]
     pub file_server: Uid,
+    /// The mounted directory of the file server; `None` for all of it.
     #[serde(default, rename = "source", skip_serializing_if = "Option::is_none")]
     pub source_directory: Option<String>,
 }
 
 impl MountVolumes {
+    /// The mount points of the file servers.
     pub fn points(&self) -> Vec<MountPoint> {
         let point = |mount: &FileServerMount| MountPoint {
             relative_mount_path: mount.relative_mount_path.clone(),
@@ -70,17 +88,21 @@ impl MountVolumes {
     }
 }
 
-/// A file server mounted on a cluster or for a job. The uid was resolved when it was asked for, so
-/// that a later file server of the same name is not mistaken for it.
+/// A file server mounted on a cluster or for a job. The uid is resolved when the mount is
+/// requested, so that a later file server of the same name is not mounted instead.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct FileServerMount {
     /// The ARM id, as sent.
     pub id: String,
+    /// Uid of the file server.
     pub uid: Uid,
+    /// The directory of the file server to mount; `None` for all of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source_directory: Option<String>,
+    /// Mount path, relative to the mount root.
     pub relative_mount_path: String,
+    /// Additional mount options.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mount_options: Option<String>,
 }
@@ -90,17 +112,21 @@ pub struct FileServerMount {
 #[serde(rename_all = "camelCase")]
 #[schemars(rename = "UnmanagedFileSystemReference")]
 pub struct UnmanagedMount {
+    /// Command line that mounts the file system.
     pub mount_command: String,
+    /// Mount path, relative to the mount root.
     pub relative_mount_path: String,
 }
 
 impl MountVolumes {
+    /// Whether there is no volume of any kind.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
 }
 
 impl<C> AzureFileShare<C> {
+    /// The same share with converted credentials.
     pub fn map_credentials<D>(self, map: impl FnOnce(C) -> D) -> AzureFileShare<D> {
         AzureFileShare {
             account_name: self.account_name,
@@ -114,6 +140,7 @@ impl<C> AzureFileShare<C> {
 }
 
 impl<C> AzureBlobFileSystem<C> {
+    /// The same container with converted credentials.
     pub fn map_credentials<D>(self, map: impl FnOnce(C) -> D) -> AzureBlobFileSystem<D> {
         AzureBlobFileSystem {
             account_name: self.account_name,
@@ -141,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn mount_points_say_where_a_file_server_is_found() {
+    fn mount_points_locate_a_file_server() {
         let expected = MountPoint {
             relative_mount_path: "nfs".into(),
             file_server: Uid::from_bytes([1; 16]),

@@ -1,7 +1,9 @@
-//! Nodes: launching → preparing → idle ⇄ running → leaving → gone; unusable when preparation fails.
+//! Nodes: launching → preparing → idle ⇄ running → leaving → removed; unusable when preparation
+//! fails.
 //!
-//! A record in `Launching` is the intent of a launch: it is written before the machine is asked
-//! for. "Gone" is the absence of the record.
+//! A record in `Launching` is the intent of a launch: it is written before the instance is
+//! requested.
+//! A removed node has no record.
 
 use crate::{
     AttemptRef, Backoff, Charge, ClusterRef, InvalidTransition, LaunchId, NodeId, ResourceError,
@@ -10,35 +12,44 @@ use crate::{
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 
+/// The record of a node.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Node {
+    /// Its id.
     pub id: NodeId,
+    /// Its cluster.
     pub cluster: ClusterRef,
+    /// Incremented by every write except heartbeats.
     pub version: u64,
+    /// Id of the launch that creates its instance.
     pub launch: LaunchId,
+    /// When it was recorded.
     pub created_at: Timestamp,
-    /// When the node last spoke. Written without a new version, as it decides nothing by itself.
+    /// When the agent last reported. Written without a new version, as no decision rests on it
+    /// alone.
     pub seen_at: Timestamp,
+    /// Its state.
     pub state: NodeState,
-    /// What it counts for while the record exists.
+    /// The usage that it counts for while the record exists.
     pub charge: Charge,
-    /// Removals that failed in a row.
+    /// Consecutive failures to terminate its instance.
     #[serde(default, skip_serializing_if = "Backoff::is_clear")]
     pub removal: Backoff,
 }
 
-/// What runs the node: an EC2 instance, or an agent process on this machine.
+/// The instance behind a node: an EC2 instance, or an agent process on this machine.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Instance {
+    /// Its id.
     #[serde(rename = "instance")]
     pub id: String,
-    /// The private address at which the other nodes of a job reach it.
+    /// The private IP address at which the other nodes of a job reach it.
     pub address: String,
 }
 
 impl Instance {
-    /// What an agent says of its own: a plain id and an IP address, as both are kept with the node
-    /// and with the jobs that it runs.
+    /// An instance as its agent reports it. `None` unless it is a plain id and an IP address, as
+    /// both are stored with the node and with the jobs that it runs.
     pub fn parse(id: &str, address: &str) -> Option<Self> {
         let is_address = address.parse::<IpAddr>().is_ok();
         let instance = || Self { id: id.to_owned(), address: address.to_owned() };
@@ -46,43 +57,65 @@ impl Instance {
     }
 }
 
+/// The state of a node.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "camelCase")]
 pub enum NodeState {
+    /// Its instance is requested.
     Launching {
+        /// When it has to be up.
         deadline: Timestamp,
     },
+    /// Its instance exists; mounts and set-up task are in progress.
     Preparing {
+        /// The instance.
         #[serde(rename = "machine")]
         instance: Instance,
+        /// When it has to be ready.
         deadline: Timestamp,
     },
+    /// It can take a job.
     Idle {
+        /// The instance.
         #[serde(rename = "machine")]
         instance: Instance,
+        /// When it became idle.
         since: Timestamp,
     },
+    /// It runs an attempt.
     Running {
+        /// The instance.
         #[serde(rename = "machine")]
         instance: Instance,
+        /// The attempt.
         attempt: AttemptRef,
+        /// When it was assigned.
         since: Timestamp,
-        /// When the attempt ends at the latest, by the wall clock of its job.
+        /// The latest end of the attempt, by the wall clock limit of its job.
         ends_by: Timestamp,
     },
-    /// Takes no new job. With an attempt it stays until that attempt has ended on it.
+    /// It takes no new job and is removed. With an attempt it stays until the attempt has ended on
+    /// it.
     Leaving {
+        /// The instance, if it ever had one.
         #[serde(rename = "machine")]
         instance: Option<Instance>,
+        /// The attempt that has to end first.
         #[serde(rename = "occupant")]
         attempt: Option<AttemptRef>,
+        /// Why it leaves.
         reason: LeaveReason,
+        /// When its attempt has to have ended.
         deadline: Timestamp,
     },
+    /// Its preparation failed, or it could not run a job.
     Unusable {
+        /// The instance.
         #[serde(rename = "machine")]
         instance: Instance,
+        /// When it failed.
         since: Timestamp,
+        /// What failed.
         error: ResourceError,
     },
 }
@@ -91,15 +124,15 @@ pub enum NodeState {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum LeaveReason {
-    /// More nodes than wanted.
+    /// The cluster has more nodes than it needs.
     Shrink,
-    /// More nodes than wanted, but the job on it may finish first.
+    /// The same, but the job on the node runs to completion first.
     ShrinkWhenDone,
-    /// The machine is being taken away (spot interruption).
+    /// The instance is being interrupted (spot).
     Interrupted,
-    /// The machine is gone, or was silent beyond its lease.
+    /// The instance has ended, or was silent beyond its lease.
     Lost,
-    /// The launch or the preparation did not finish in time.
+    /// Launch or preparation took longer than its deadline.
     TooSlow,
     /// The cluster is being deleted.
     ClusterDeleted,
@@ -118,7 +151,7 @@ impl LeaveReason {
 }
 
 impl Node {
-    /// Recorded before its machine is asked for.
+    /// A node whose instance is requested next.
     pub fn launching(
         id: NodeId,
         cluster: ClusterRef,
@@ -141,6 +174,7 @@ impl Node {
         }
     }
 
+    /// Its instance, if it has one.
     pub fn instance(&self) -> Option<&Instance> {
         match &self.state {
             NodeState::Launching { .. } => None,
@@ -152,8 +186,8 @@ impl Node {
         }
     }
 
-    /// What its cluster shows, and counts against its launches, if the node is lost now: before it
-    /// was ever ready, so that the next one may well end the same way. `reason` continues a sentence.
+    /// The error that its cluster shows, and counts against its launches, if the node is lost now,
+    /// before it was ever ready; `None` for a node that is not preparing. `reason` ends a sentence.
     pub fn lost_while_preparing(&self, reason: &str) -> Option<ResourceError> {
         let NodeState::Preparing { .. } = self.state else { return None };
         let message = format!("A node was lost while it was being prepared: {reason}");
@@ -161,7 +195,8 @@ impl Node {
         Some(error.with_detail("Node", self.id.as_str()))
     }
 
-    /// Coming or leaving: the number of nodes of its cluster is not settled.
+    /// Whether it is being launched or leaving, so that the number of nodes of its cluster is
+    /// changing.
     pub fn is_moving(&self) -> bool {
         match self.state {
             NodeState::Launching { .. } | NodeState::Leaving { .. } => true,
@@ -172,7 +207,7 @@ impl Node {
         }
     }
 
-    /// The attempt that this node runs, or still has to end.
+    /// The attempt that the node runs, or that has to end on it.
     pub fn attempt(&self) -> Option<&AttemptRef> {
         match &self.state {
             NodeState::Running { attempt, .. } => Some(attempt),
@@ -184,11 +219,15 @@ impl Node {
         }
     }
 
+    /// Whether it is leaving.
     pub fn is_leaving(&self) -> bool {
         matches!(self.state, NodeState::Leaving { .. })
     }
 
-    /// The machine exists (it answered the launch, or spoke for itself).
+    /// Its instance exists: the launch was answered, or the agent reported.
+    ///
+    /// # Errors
+    /// When the node is not launching.
     pub fn launched(
         mut self,
         instance: Instance,
@@ -201,22 +240,36 @@ impl Node {
                 self.seen_at = self.seen_at.max(now);
                 Ok(self)
             }
-            _ => Err(self.refuse("take an instance")),
+            NodeState::Preparing { .. }
+            | NodeState::Idle { .. }
+            | NodeState::Running { .. }
+            | NodeState::Leaving { .. }
+            | NodeState::Unusable { .. } => Err(self.refuse("take an instance")),
         }
     }
 
-    /// Mounts and setup task are done.
+    /// Mounts and set-up task are done.
+    ///
+    /// # Errors
+    /// When the node is not preparing.
     pub fn prepared(mut self, now: Timestamp) -> Result<Self, InvalidTransition> {
         match self.state {
             NodeState::Preparing { instance, .. } => {
                 self.state = NodeState::Idle { instance, since: now };
                 Ok(self)
             }
-            _ => Err(self.refuse("become idle")),
+            NodeState::Launching { .. }
+            | NodeState::Idle { .. }
+            | NodeState::Running { .. }
+            | NodeState::Leaving { .. }
+            | NodeState::Unusable { .. } => Err(self.refuse("become idle")),
         }
     }
 
-    /// Mounts or set-up task failed, or it could not run a job that is no longer on it.
+    /// Mounts or set-up task failed, or the node could not run a job, which has left it.
+    ///
+    /// # Errors
+    /// When the node is neither preparing nor idle.
     pub fn failed(
         mut self,
         error: ResourceError,
@@ -227,10 +280,17 @@ impl Node {
                 self.state = NodeState::Unusable { instance, since: now, error };
                 Ok(self)
             }
-            _ => Err(self.refuse("become unusable")),
+            NodeState::Launching { .. }
+            | NodeState::Running { .. }
+            | NodeState::Leaving { .. }
+            | NodeState::Unusable { .. } => Err(self.refuse("become unusable")),
         }
     }
 
+    /// The node takes an attempt that ends at the latest at `ends_by`.
+    ///
+    /// # Errors
+    /// When the node is not idle.
     pub fn assigned(
         mut self,
         attempt: AttemptRef,
@@ -242,11 +302,18 @@ impl Node {
                 self.state = NodeState::Running { instance, attempt, since: now, ends_by };
                 Ok(self)
             }
-            _ => Err(self.refuse("take a job")),
+            NodeState::Launching { .. }
+            | NodeState::Preparing { .. }
+            | NodeState::Running { .. }
+            | NodeState::Leaving { .. }
+            | NodeState::Unusable { .. } => Err(self.refuse("take a job")),
         }
     }
 
-    /// The attempt has ended on this node: it is free, or free to go.
+    /// The attempt has ended on this node: the node is idle, or can be removed.
+    ///
+    /// # Errors
+    /// When the node does not run this attempt.
     pub fn released(
         mut self,
         from: &AttemptRef,
@@ -263,11 +330,19 @@ impl Node {
                 self.state = NodeState::Leaving { instance, attempt: None, reason, deadline };
                 Ok(self)
             }
-            _ => Err(self.refuse("be released")),
+            NodeState::Launching { .. }
+            | NodeState::Preparing { .. }
+            | NodeState::Idle { .. }
+            | NodeState::Running { .. }
+            | NodeState::Leaving { .. }
+            | NodeState::Unusable { .. } => Err(self.refuse("be released")),
         }
     }
 
-    /// On its way out. A node that already leaves takes only a more pressing reason.
+    /// The node leaves. A leaving node takes only a more urgent reason.
+    ///
+    /// # Errors
+    /// When the node is leaving for a reason at least as urgent.
     pub fn leave(
         mut self,
         reason: LeaveReason,
@@ -279,7 +354,7 @@ impl Node {
             | NodeState::Idle { instance, .. }
             | NodeState::Unusable { instance, .. } => (Some(instance), None),
             NodeState::Running { instance, attempt, .. } => (Some(instance), Some(attempt)),
-            NodeState::Leaving { reason: present, .. } if present.urgency() >= reason.urgency() => {
+            NodeState::Leaving { reason: current, .. } if current.urgency() >= reason.urgency() => {
                 return Err(self.refuse("leave again"));
             }
             NodeState::Leaving { instance, attempt, .. } => (instance, attempt),
@@ -294,6 +369,7 @@ impl Node {
 }
 
 impl NodeState {
+    /// The name of the state.
     pub fn name(&self) -> &'static str {
         match self {
             Self::Launching { .. } => "launching",

@@ -3,35 +3,56 @@
 use crate::{ResourceError, Timestamp, Uid};
 use serde::{Deserialize, Serialize};
 
+/// A long-running operation of a resource.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Operation {
+    /// Its id, part of the polling URL.
     pub id: Uid,
-    /// Internal key of the resource, joined with `$` (`properties.resourceId` of the contract).
+    /// Internal key of the resource, its names joined with `$` (`properties.resourceId` of the
+    /// API).
     pub resource: String,
+    /// When the request was accepted.
     pub started_at: Timestamp,
-    /// Seconds since 1970; the table's time to live.
+    /// When the record expires, in seconds since 1970 (the table's time to live).
     pub expires_at: i64,
+    /// Its state.
     pub state: OperationState,
 }
 
+/// The state of a long-running operation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "camelCase")]
 pub enum OperationState {
+    /// Not complete.
     InProgress,
-    Succeeded { ended_at: Timestamp },
-    Failed { ended_at: Timestamp, error: ResourceError },
+    /// Complete.
+    Succeeded {
+        /// When it completed.
+        ended_at: Timestamp,
+    },
+    /// Failed.
+    Failed {
+        /// When it failed.
+        ended_at: Timestamp,
+        /// Why it failed.
+        error: ResourceError,
+    },
 }
 
 impl Operation {
+    /// An operation in progress. It expires
+    /// [`limits::OPERATION_SECONDS`](crate::limits::OPERATION_SECONDS) after `now`.
     pub fn started(id: Uid, resource: String, now: Timestamp) -> Self {
         let expires_at = now.plus_seconds(crate::limits::OPERATION_SECONDS).epoch_seconds();
         Self { id, resource, started_at: now, expires_at, state: OperationState::InProgress }
     }
 
+    /// The operation, succeeded at this time. Its expiry counts from here.
     pub fn succeeded(self, now: Timestamp) -> Self {
         self.ended(OperationState::Succeeded { ended_at: now }, now)
     }
 
+    /// The operation, failed at this time. Its expiry counts from here.
     pub fn failed(self, error: ResourceError, now: Timestamp) -> Self {
         self.ended(OperationState::Failed { ended_at: now, error }, now)
     }
@@ -54,7 +75,7 @@ mod tests {
         Operation::started(Uid::from_bytes([1; 16]), "s$g$w".into(), NOW)
     }
 
-    /// It can be polled for a day from its start, then from its end.
+    /// A record expires a day after its start, or after its end once it has ended.
     #[test]
     fn an_operation_expires_a_day_after_it_ended() {
         assert_eq!(started().state, OperationState::InProgress);

@@ -1,32 +1,38 @@
-//! Secrets at rest: sealed by this service, or kept in a key vault that only a reference names.
+//! Secrets as they are stored: encrypted by this service, or a reference to a key vault.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// `{"id": ...}` of another resource, in the spelling of whoever sent it.
+/// `{"id": ...}` of another resource, in the spelling of the request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ResourceId {
+    /// The ARM id.
     pub id: String,
 }
 
-/// Where a secret stands in Azure Key Vault. Not a secret itself.
+/// A reference to a secret in Azure Key Vault. The reference itself is not secret.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct KeyVaultSecretReference {
+    /// The key vault.
     pub source_vault: ResourceId,
+    /// URL of the secret in it.
     pub secret_url: String,
 }
 
-/// A secret as the table keeps it: sealed under the service's key and opened only for the node
-/// that needs it, or a reference. Its `Debug` shows no more than the table.
+/// A stored secret: encrypted with the service's key and decrypted only for the node that needs it,
+/// or a reference. `Debug` shows only what the table holds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum SecretValue {
+    /// The encrypted value, as text.
     Sealed(String),
+    /// A reference to a key vault.
     Reference(KeyVaultSecretReference),
 }
 
 impl SecretValue {
+    /// The reference, if the secret is one.
     pub fn reference(&self) -> Option<&KeyVaultSecretReference> {
         match self {
             Self::Sealed(_) => None,
@@ -38,7 +44,9 @@ impl SecretValue {
 /// An environment variable whose value is secret.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SecretVariable {
+    /// Name of the variable.
     pub name: String,
+    /// The secret value.
     #[serde(flatten)]
     pub value: SecretValue,
 }
@@ -48,7 +56,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_reference_may_be_shown() {
+    fn only_a_reference_is_readable() {
         let reference = KeyVaultSecretReference {
             source_vault: ResourceId { id: "/vault".into() },
             secret_url: "https://vault/secret".into(),

@@ -1,8 +1,9 @@
-//! What users ask for: the parts of the contract that the service acts on.
+//! Specifications: the parts of requests that the service acts on.
 //!
-//! Field names are those of API 2018-05-01 (camelCase), so that wire types can carry these structs
-//! as they are; only what differs on the wire (secrets, durations, read-only fields) has a type of
-//! its own there.
+//! Field names are those of API 2018-05-01 (camelCase), so that wire types can contain these
+//! structs
+//! unchanged. Only the parts that differ on the wire (secrets, durations, read-only fields) have
+//! wire types of their own.
 
 use crate::{
     ContainerSettings, MountVolumes, PerformanceCounters, SecretVariable, Toolkit, limits,
@@ -10,7 +11,7 @@ use crate::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// `vmPriority`: whether machines may be taken away (EC2 spot) or not.
+/// `vmPriority`: whether instances can be interrupted (EC2 spot) or not.
 #[derive(
     Clone,
     Copy,
@@ -28,21 +29,26 @@ use serde::{Deserialize, Serialize};
 #[serde(rename_all = "lowercase")]
 #[schemars(inline)]
 pub enum VmPriority {
+    /// On-demand instances.
     #[default]
     Dedicated,
+    /// Spot instances.
     LowPriority,
 }
 
-/// `schedulingPriority`. Ordered by its rank in the queue: high comes first.
+/// `schedulingPriority`, in queue order.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
 )]
 #[serde(rename_all = "lowercase")]
 #[schemars(inline)]
 pub enum Priority {
+    /// Before all others.
     High,
+    /// The default.
     #[default]
     Normal,
+    /// After all others.
     Low,
 }
 
@@ -61,29 +67,46 @@ impl Priority {
     }
 }
 
-/// `nodeDeallocationOption`: what becomes of a job whose node a shrinking cluster gives up.
+/// `nodeDeallocationOption`: what happens to a job when a shrinking cluster removes its node.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 #[schemars(inline)]
 pub enum NodeDeallocation {
+    /// The job is requeued.
     #[default]
     Requeue,
+    /// The job is terminated.
     Terminate,
+    /// The node stays until the job has ended.
     WaitForJobCompletion,
 }
 
-/// `scaleSettings`: exactly one of the two ways.
+/// `scaleSettings`: manual or automatic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum ScaleSettings {
+    /// A fixed number of nodes.
     #[serde(rename_all = "camelCase")]
-    Manual { target_node_count: u32, node_deallocation_option: NodeDeallocation },
+    Manual {
+        /// Number of nodes.
+        target_node_count: u32,
+        /// What happens to jobs on removed nodes.
+        node_deallocation_option: NodeDeallocation,
+    },
+    /// The number of nodes follows the demand.
     #[serde(rename_all = "camelCase")]
-    AutoScale { minimum_node_count: u32, maximum_node_count: u32, initial_node_count: u32 },
+    AutoScale {
+        /// Fewest nodes.
+        minimum_node_count: u32,
+        /// Most nodes.
+        maximum_node_count: u32,
+        /// Nodes right after the creation.
+        initial_node_count: u32,
+    },
 }
 
 impl ScaleSettings {
-    /// The most nodes that these settings ever allow.
+    /// The most nodes that these settings allow.
     pub fn ceiling(self) -> u32 {
         match self {
             Self::Manual { target_node_count, .. } => target_node_count,
@@ -99,6 +122,7 @@ impl ScaleSettings {
         }
     }
 
+    /// What happens to jobs on removed nodes.
     pub fn deallocation(self) -> NodeDeallocation {
         match self {
             Self::Manual { node_deallocation_option, .. } => node_deallocation_option,
@@ -107,130 +131,179 @@ impl ScaleSettings {
     }
 }
 
-/// `userAccountSettings`; the password is checked for presence and then forgotten.
+/// `userAccountSettings`. The password is only checked for presence and not stored.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 #[schemars(rename = "UserAccountSettings")]
 pub struct UserAccount {
+    /// Name of the administrator account.
     pub admin_user_name: String,
+    /// SSH public key of the administrator account.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub admin_user_ssh_public_key: Option<String>,
 }
 
+/// An environment variable.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct EnvironmentVariable {
+    /// Name of the variable.
     pub name: String,
+    /// Value of the variable.
     pub value: String,
 }
 
+/// An input directory; its path is in the variable `AZ_BATCHAI_INPUT_{id}`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct InputDirectory {
+    /// Id of the directory.
     pub id: String,
+    /// Path on the node.
     pub path: String,
 }
 
+/// An output directory, created for the job; its path is in the variable `AZ_BATCHAI_OUTPUT_{id}`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct OutputDirectory {
+    /// Id of the directory.
     pub id: String,
+    /// Path before the part that the service generates.
     pub path_prefix: String,
+    /// Path behind the part that the service generates.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path_suffix: Option<String>,
 }
 
-/// `nodeSetup.setupTask`: runs on every node before it takes jobs.
+/// `nodeSetup.setupTask`: runs on every node before the node takes jobs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SetupTask {
+    /// The command line.
     pub command_line: String,
+    /// Environment variables.
     pub environment: Vec<EnvironmentVariable>,
+    /// Secret environment variables.
     pub secrets: Vec<SecretVariable>,
+    /// Path for its output before the part that the service generates.
     pub std_out_err_path_prefix: String,
+    /// The part of that path that the service generates.
     pub std_out_err_path_suffix: String,
 }
 
+/// The specification of a cluster.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClusterSpec {
+    /// VM size, as sent.
     pub vm_size: String,
+    /// Whether its instances can be interrupted.
     pub vm_priority: VmPriority,
+    /// `imageReference`, as sent.
     pub image: serde_json::Value,
+    /// Administrator account.
     pub user_account: UserAccount,
+    /// Set-up task of each node.
     pub setup_task: Option<SetupTask>,
+    /// Volumes that each node mounts.
     pub mounts: Option<MountVolumes>,
+    /// Where nodes report performance counters. Stored without effect.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub performance_counters: Option<PerformanceCounters>,
+    /// ARM id of the subnet.
     pub subnet_id: Option<String>,
+    /// Settings that the API of 2018 does not have.
     #[serde(default, skip_serializing_if = "ClusterExtensions::is_empty")]
     pub extensions: ClusterExtensions,
 }
 
-/// What this project adds to the settings of a cluster.
+/// Settings of a cluster that this project adds to the API.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ClusterExtensions {
-    /// How long idle nodes beyond demand stay; otherwise what the service is set to.
+    /// Seconds that idle nodes beyond demand are kept. Default: the setting of the service.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub idle_seconds_before_scale_down: Option<u32>,
-    /// Machine sizes that do as well as `vmSize`, best first.
+    /// VM sizes that may be used instead of `vmSize`, best first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub alternate_vm_sizes: Option<Vec<String>>,
 }
 
 impl ClusterExtensions {
+    /// Whether nothing is set.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
 }
 
+/// The specification of a file server.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileServerSpec {
+    /// VM size, as sent. Without effect.
     pub vm_size: String,
-    /// Kept as it was sent: nobody can log in to a file server, so there is nothing to allow.
+    /// Stored as sent, without effect: nobody can log in to a file server.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub public_ips_to_allow: Option<Vec<String>>,
+    /// Administrator account. Without effect.
     pub user_account: UserAccount,
+    /// Size of each disk in GB. Without effect.
     pub disk_size_in_gb: u32,
+    /// Number of disks. Without effect.
     pub disk_count: u32,
+    /// Caching type of the disks. Without effect.
     pub caching_type: String,
+    /// Storage account type of the disks. Without effect.
     pub storage_account_type: String,
+    /// ARM id of the subnet.
     pub subnet_id: Option<String>,
 }
 
-/// What a job gets that does not set `maxWallClockTime`. It is left out of the record: a job is read
-/// and written several times, and each started kilobyte is paid for.
-fn longest() -> u64 {
+/// Default of `maxWallClockTime`. The default is left out of the stored record: a job is read and
+/// written several times, and every kilobyte that is begun is charged.
+fn default_wall_clock_seconds() -> u64 {
     limits::MAX_WALL_CLOCK_SECONDS
 }
 
-fn is_longest(seconds: &u64) -> bool {
-    *seconds == longest()
+fn is_default_wall_clock(seconds: &u64) -> bool {
+    *seconds == default_wall_clock_seconds()
 }
 
+/// The specification of a job.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JobSpec {
+    /// Priority in the queue.
     #[serde(default, skip_serializing_if = "Priority::is_normal")]
     pub priority: Priority,
+    /// Number of nodes of the gang.
     pub node_count: u32,
+    /// Container in which the job runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub container: Option<ContainerSettings>,
+    /// The program to run.
     pub toolkit: Toolkit,
+    /// Command line that prepares each node for the job.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub preparation: Option<String>,
+    /// Path of the job's standard output and error, before the part that the service generates.
     pub std_out_err_path_prefix: String,
+    /// Volumes that are mounted for the job.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mounts: Option<MountVolumes>,
+    /// Input directories.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub input_directories: Option<Vec<InputDirectory>>,
+    /// Output directories.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output_directories: Option<Vec<OutputDirectory>>,
+    /// Environment variables.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub environment: Option<Vec<EnvironmentVariable>>,
+    /// Secret environment variables.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secrets: Option<Vec<SecretVariable>>,
-    #[serde(default = "longest", skip_serializing_if = "is_longest")]
+    /// Longest run time of an attempt, in seconds.
+    #[serde(default = "default_wall_clock_seconds", skip_serializing_if = "is_default_wall_clock")]
     pub max_wall_clock_seconds: u64,
-    /// How often the job runs again when its own command has failed; not at all unless it says so.
+    /// How often the job is run again after its own command failed. Default: never.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_retries: Option<u32>,
 }
@@ -246,7 +319,7 @@ mod tests {
     }
 
     #[test]
-    fn settings_bound_the_number_of_nodes() {
+    fn scale_settings_bound_the_number_of_nodes() {
         let manual = ScaleSettings::Manual {
             target_node_count: 3,
             node_deallocation_option: NodeDeallocation::Terminate,
@@ -263,7 +336,7 @@ mod tests {
     }
 
     #[test]
-    fn extensions_that_say_nothing_are_empty() {
+    fn extensions_without_values_are_empty() {
         assert!(ClusterExtensions::default().is_empty());
         let idle =
             ClusterExtensions { idle_seconds_before_scale_down: Some(1), alternate_vm_sizes: None };

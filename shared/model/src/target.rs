@@ -1,24 +1,61 @@
-//! What the control plane reconciles: the content of every hint, and of the list that the schedule
-//! visits.
+//! Targets of reconciliation: the content of every hint and of the schedule's list.
 
 use crate::{ClusterRef, Uid};
 use serde::{Deserialize, Serialize};
 
-/// A resource to reconcile. A hint carries nothing but this name: the function that takes it reads
-/// the state.
+/// A resource to reconcile. A hint carries nothing but this name: the function that receives it
+/// reads the state.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "camelCase")]
 pub enum Target {
-    Cluster { cluster: ClusterRef },
-    FileServer { workspace: Uid, name: String, uid: Uid },
-    Experiment { workspace: Uid, name: String, uid: Uid },
-    Workspace { subscription: String, resource_group: String, name: String, uid: Uid },
-    ResourceGroup { subscription: String, name: String, uid: Uid },
+    /// A cluster.
+    Cluster {
+        /// The cluster.
+        cluster: ClusterRef,
+    },
+    /// A file server.
+    FileServer {
+        /// Uid of its workspace.
+        workspace: Uid,
+        /// Its name in lower case.
+        name: String,
+        /// Its uid.
+        uid: Uid,
+    },
+    /// An experiment that is being deleted.
+    Experiment {
+        /// Uid of its workspace.
+        workspace: Uid,
+        /// Its name in lower case.
+        name: String,
+        /// Its uid.
+        uid: Uid,
+    },
+    /// A workspace that is being deleted.
+    Workspace {
+        /// Its subscription in lower case.
+        subscription: String,
+        /// Its resource group in lower case.
+        resource_group: String,
+        /// Its name in lower case.
+        name: String,
+        /// Its uid.
+        uid: Uid,
+    },
+    /// A resource group that is being deleted.
+    ResourceGroup {
+        /// Its subscription in lower case.
+        subscription: String,
+        /// Its name in lower case.
+        name: String,
+        /// Its uid.
+        uid: Uid,
+    },
 }
 
 impl Target {
-    /// The id of the resource; also the message group, so that one function at a time reconciles
-    /// it.
+    /// The uid of the resource. It is also the message group of its hints, so that only one
+    /// function at a time reconciles the resource.
     pub fn uid(&self) -> &Uid {
         match self {
             Self::Cluster { cluster } => &cluster.uid,
@@ -35,7 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_target_has_the_id_of_its_resource() {
+    fn every_target_has_the_uid_of_its_resource() {
         let (uid, workspace) = (Uid::from_bytes([1; 16]), Uid::from_bytes([2; 16]));
         let name = || "n".to_owned();
         let cluster = ClusterRef { workspace: workspace.clone(), name: name(), uid: uid.clone() };

@@ -1,4 +1,4 @@
-//! Instants, as whole milliseconds since 1970 in UTC, which is the precision of the contract.
+//! Timestamps in whole milliseconds since 1970 in UTC, the precision of the API.
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -10,38 +10,42 @@ use std::fmt;
 pub struct Timestamp(pub i64);
 
 impl Timestamp {
+    /// The time this many seconds later; the largest timestamp on overflow.
     pub fn plus_seconds(self, seconds: u64) -> Self {
         self.plus_millis(seconds.saturating_mul(1000))
     }
 
+    /// The time this many milliseconds later; the largest timestamp on overflow.
     pub fn plus_millis(self, millis: u64) -> Self {
         Self(self.0.saturating_add(i64::try_from(millis).unwrap_or(i64::MAX)))
     }
 
-    /// Milliseconds from `earlier` to `self`, 0 when the clock went backwards.
+    /// Milliseconds from `earlier` to `self`; 0 if the clock went backwards.
     pub fn millis_since(self, earlier: Self) -> u64 {
         u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0)
     }
 
+    /// Whole seconds from `earlier` to `self`; 0 if the clock went backwards.
     pub fn seconds_since(self, earlier: Self) -> u64 {
         self.millis_since(earlier) / 1000
     }
 
+    /// Whole seconds since 1970, rounded down.
     pub fn epoch_seconds(self) -> i64 {
         self.0.div_euclid(1000)
     }
 
-    /// As an HTTP date, for `Last-Modified`.
+    /// The HTTP date, for `Last-Modified`.
     pub fn http_date(self) -> String {
         self.instant().strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()
     }
 
-    /// Whole seconds only, as in file listings.
+    /// The timestamp rounded down to a second, as file listings show it.
     pub fn to_whole_seconds(self) -> Self {
         Self(self.epoch_seconds() * 1000)
     }
 
-    /// The nearest one that the calendar has.
+    /// The nearest instant that the calendar library can represent.
     fn instant(self) -> jiff::Timestamp {
         let nearest = if self.0 < 0 { jiff::Timestamp::MIN } else { jiff::Timestamp::MAX };
         jiff::Timestamp::from_millisecond(self.0).unwrap_or(nearest)
@@ -54,17 +58,21 @@ impl fmt::Display for Timestamp {
     }
 }
 
-/// Seconds of an ISO 8601 duration as the contract sends it (`P7D`, `PT1H30M`, `P1DT12H`).
+/// The number of days that a span of time can have, in seconds.
+const MAX_DURATION_SECONDS: f64 = 7_304_484.0 * 86_400.0;
+
+/// Parses an ISO 8601 duration of the API (`P7D`, `PT1H30M`, `P1DT12H`) into seconds, rounded up.
 ///
-/// Years and months have no fixed length and are refused, as are negative durations.
+/// Years and months have no fixed length and are refused, as are negative durations and those that
+/// are longer than the calendar.
 pub fn parse_duration_seconds(text: &str) -> Option<u64> {
-    let span: jiff::Span = text.parse().ok()?;
+    let span = jiff::fmt::temporal::SpanParser::new().parse_span(text).ok()?;
     if span.get_years() != 0 || span.get_months() != 0 || span.is_negative() {
         return None;
     }
     let relative = jiff::SpanRelativeTo::days_are_24_hours();
     let seconds = span.total((jiff::Unit::Second, relative)).ok()?;
-    (seconds.is_finite() && seconds >= 0.0).then_some(seconds.ceil() as u64)
+    (0.0..=MAX_DURATION_SECONDS).contains(&seconds).then_some(seconds.ceil() as u64)
 }
 
 /// The ISO 8601 form of a number of seconds: `604800` is `P7D`, `5400` is `PT1H30M`.
@@ -91,7 +99,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn instants_print_as_the_service_printed_them() {
+    fn timestamps_print_as_the_service_printed_them() {
         let second = 1_528_318_013_000;
         assert_eq!(Timestamp(second).to_string(), "2018-06-06T20:46:53Z");
         assert_eq!(Timestamp(second + 30).to_string(), "2018-06-06T20:46:53.03Z");
@@ -100,17 +108,21 @@ mod tests {
     }
 
     #[test]
-    fn durations_of_the_contract() {
+    fn durations_of_the_api_are_parsed() {
         assert_eq!(parse_duration_seconds("P7D"), Some(604_800));
         assert_eq!(parse_duration_seconds("P1DT12H"), Some(129_600));
         assert_eq!(parse_duration_seconds("PT0.5S"), Some(1));
         assert_eq!(parse_duration_seconds("P1M"), None);
         assert_eq!(parse_duration_seconds("-PT1S"), None);
-        assert_eq!(parse_duration_seconds("7 days please"), None);
+        for other_format in ["7h", "7 days", "1d 2h", "7", ""] {
+            assert_eq!(parse_duration_seconds(other_format), None, "{other_format}");
+        }
+        assert_eq!(parse_duration_seconds("P7304484D"), Some(7_304_484 * 86_400));
+        assert_eq!(parse_duration_seconds("PT304124109H"), None);
     }
 
     #[test]
-    fn intervals_between_instants() {
+    fn intervals_between_timestamps() {
         let (early, late) = (Timestamp(1_500), Timestamp(4_499));
         assert_eq!((late.millis_since(early), late.seconds_since(early)), (2_999, 2));
         assert_eq!((early.millis_since(late), early.seconds_since(late)), (0, 0));
@@ -124,14 +136,14 @@ mod tests {
     }
 
     #[test]
-    fn instants_beyond_the_calendar_are_its_ends() {
+    fn timestamps_beyond_the_calendar_are_clamped() {
         assert_eq!(Timestamp(i64::MAX).http_date(), "Thu, 30 Dec 9999 22:00:00 GMT");
         assert_eq!(Timestamp(i64::MIN).to_string(), "-009999-01-02T01:59:59Z");
         assert_eq!(Timestamp(-1).to_string(), "1969-12-31T23:59:59.999Z");
     }
 
     #[test]
-    fn durations_in_their_shortest_form() {
+    fn durations_print_in_their_shortest_form() {
         for (seconds, text) in [
             (0, "PT0S"),
             (1, "PT1S"),
@@ -150,7 +162,7 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn a_duration_survives_its_text(seconds in 0u64..10_000_000) {
+        fn a_duration_is_parsed_back_from_its_text(seconds in 0u64..10_000_000) {
             let text = format_duration_seconds(seconds);
             proptest::prop_assert_eq!(parse_duration_seconds(&text), Some(seconds), "{}", text);
         }

@@ -1,40 +1,50 @@
-//! The toolkits of the contract: which program a job runs, and in how many processes.
+//! The toolkits of the API: the program that a job runs, and the number of its processes.
 //!
-//! The settings are kept as they were sent; what is absent has the contract's default when the job
+//! Settings are stored as they were sent. The defaults of absent settings are applied when the job
 //! runs, not before.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Exactly one block of settings, under its name in the contract.
+/// The toolkit settings of a job: exactly one block, under its name in the API.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Toolkit {
+    /// Any command line.
     #[serde(rename = "customToolkitSettings")]
     Custom(CustomToolkit),
+    /// Microsoft Cognitive Toolkit.
     #[serde(rename = "cntkSettings")]
     Cntk(Cntk),
+    /// PyTorch.
     #[serde(rename = "pyTorchSettings")]
     PyTorch(PyTorch),
+    /// TensorFlow.
     #[serde(rename = "tensorFlowSettings")]
     TensorFlow(TensorFlow),
+    /// Caffe.
     #[serde(rename = "caffeSettings")]
     Caffe(Caffe),
+    /// Caffe2.
     #[serde(rename = "caffe2Settings")]
     Caffe2(Caffe2),
+    /// Chainer.
     #[serde(rename = "chainerSettings")]
     Chainer(Chainer),
+    /// Any command line, started by MPI.
     #[serde(rename = "customMpiSettings")]
     CustomMpi(CustomMpi),
+    /// Horovod.
     #[serde(rename = "horovodSettings")]
     Horovod(Horovod),
 }
 
 impl Toolkit {
+    /// The custom toolkit with this command line.
     pub fn custom(command_line: impl Into<String>) -> Self {
         Self::Custom(CustomToolkit { command_line: command_line.into() })
     }
 
-    /// `toolType`.
+    /// `toolType` of the API.
     pub fn name(&self) -> &'static str {
         match self {
             Self::Custom(_) => "custom",
@@ -55,6 +65,7 @@ impl Toolkit {
 #[serde(rename_all = "camelCase")]
 #[schemars(rename = "CustomToolkitSettings")]
 pub struct CustomToolkit {
+    /// The command line.
     pub command_line: String,
 }
 
@@ -63,70 +74,98 @@ pub struct CustomToolkit {
 #[serde(rename_all = "camelCase")]
 #[schemars(rename = "CNTKsettings")]
 pub struct Cntk {
+    /// Language of the program.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub language_type: Option<CntkLanguage>,
+    /// Path of the BrainScript configuration.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub config_file_path: Option<String>,
+    /// Path of the Python script.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub python_script_file_path: Option<String>,
+    /// Path of the Python interpreter.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub python_interpreter_path: Option<String>,
+    /// Arguments of the program.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub command_line_args: Option<String>,
+    /// Number of processes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub process_count: Option<u32>,
 }
 
+/// Language of a CNTK program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[schemars(inline)]
 pub enum CntkLanguage {
+    /// BrainScript.
     BrainScript,
+    /// Python.
     Python,
 }
 
+/// A Python script that uses PyTorch.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 #[schemars(rename = "PyTorchSettings")]
 pub struct PyTorch {
+    /// Path of the Python script.
     pub python_script_file_path: String,
+    /// Path of the Python interpreter.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub python_interpreter_path: Option<String>,
+    /// Arguments of the script.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub command_line_args: Option<String>,
+    /// Number of processes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub process_count: Option<u32>,
+    /// Backend of distributed training.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub communication_backend: Option<CommunicationBackend>,
 }
 
+/// Backend of distributed training with PyTorch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[schemars(inline)]
 pub enum CommunicationBackend {
+    /// TCP.
     #[serde(rename = "TCP")]
     Tcp,
+    /// Gloo.
     Gloo,
+    /// MPI.
     #[serde(rename = "MPI")]
     Mpi,
-    // Not in the contract, but in later documents of the service.
+    // Not in the swagger of 2018-05-01, but in later documents of the service.
+    /// NCCL.
     #[serde(rename = "NCCL")]
     Nccl,
 }
 
+/// A Python script that uses TensorFlow.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 #[schemars(rename = "TensorFlowSettings")]
 pub struct TensorFlow {
+    /// Path of the Python script.
     pub python_script_file_path: String,
+    /// Path of the Python interpreter.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub python_interpreter_path: Option<String>,
+    /// Arguments of the master.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub master_command_line_args: Option<String>,
+    /// Arguments of the workers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub worker_command_line_args: Option<String>,
+    /// Arguments of the parameter servers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parameter_server_command_line_args: Option<String>,
+    /// Number of workers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub worker_count: Option<u32>,
+    /// Number of parameter servers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parameter_server_count: Option<u32>,
 }
@@ -136,61 +175,82 @@ pub struct TensorFlow {
 #[serde(rename_all = "camelCase")]
 #[schemars(rename = "CaffeSettings")]
 pub struct Caffe {
+    /// Path of the solver configuration.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub config_file_path: Option<String>,
+    /// Path of the Python script.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub python_script_file_path: Option<String>,
+    /// Path of the Python interpreter.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub python_interpreter_path: Option<String>,
+    /// Arguments of the program.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub command_line_args: Option<String>,
+    /// Number of processes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub process_count: Option<u32>,
 }
 
+/// A Python script that uses Caffe2.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 #[schemars(rename = "Caffe2Settings")]
 pub struct Caffe2 {
+    /// Path of the Python script.
     pub python_script_file_path: String,
+    /// Path of the Python interpreter.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub python_interpreter_path: Option<String>,
+    /// Arguments of the script.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub command_line_args: Option<String>,
 }
 
+/// A Python script that uses Chainer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 #[schemars(rename = "ChainerSettings")]
 pub struct Chainer {
+    /// Path of the Python script.
     pub python_script_file_path: String,
+    /// Path of the Python interpreter.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub python_interpreter_path: Option<String>,
+    /// Arguments of the script.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub command_line_args: Option<String>,
+    /// Number of processes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub process_count: Option<u32>,
 }
 
-/// The command line is run by MPI.
+/// A command line that MPI starts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 #[schemars(rename = "CustomMpiSettings")]
 pub struct CustomMpi {
+    /// The command line.
     pub command_line: String,
+    /// Number of processes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub process_count: Option<u32>,
 }
 
+/// A Python script that uses Horovod.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 #[schemars(rename = "HorovodSettings")]
 pub struct Horovod {
+    /// Path of the Python script.
     pub python_script_file_path: String,
+    /// Path of the Python interpreter.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub python_interpreter_path: Option<String>,
+    /// Arguments of the script.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub command_line_args: Option<String>,
+    /// Number of processes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub process_count: Option<u32>,
 }

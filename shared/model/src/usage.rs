@@ -1,21 +1,23 @@
-//! What is counted against quotas: clusters, and cores of nodes per region and priority.
+//! Usage that is counted against quotas: clusters, and cores of nodes per region and priority.
 
 use crate::vm_size::{VmFamily, VmSize};
 use crate::{Name, VmPriority, limits};
 use serde::{Deserialize, Serialize};
 
-/// Something that is counted, in one region of one subscription.
+/// A counter of usage in one region of one subscription.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Meter {
+    /// Number of clusters.
     Clusters,
-    /// Cores of all nodes of that priority.
+    /// Cores of all nodes of this priority.
     Cores(VmPriority),
-    /// Those of one family of machine sizes.
+    /// Cores of all nodes of this priority and VM family.
     FamilyCores(VmPriority, VmFamily),
 }
 
 impl Meter {
-    /// In the order in which the service lists them (docs/contract.md, "Quotas and usages").
+    /// All meters, in the order in which the service lists them (docs/contract.md, "Quotas and
+    /// usages").
     pub fn all() -> impl Iterator<Item = Self> {
         let of = |priority| {
             let families = VmFamily::ALL.map(|family| Self::FamilyCores(priority, family));
@@ -30,18 +32,24 @@ impl Meter {
 /// Where usage is counted: a region of a subscription.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Account {
+    /// The subscription.
     pub subscription: Name,
+    /// The region.
     pub location: Name,
 }
 
-/// What one node counts for, from its launch until its removal. It is part of the node's own
-/// record, so that exactly this is given back.
+/// The usage of one node, from its launch until its removal. It is stored in the record of the
+/// node, so that the removal subtracts exactly what the launch added.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Charge {
+    /// Where it is counted.
     pub account: Account,
+    /// Priority of the node.
     pub priority: VmPriority,
+    /// VM family; `None` if the size belongs to no family with a quota.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub family: Option<VmFamily>,
+    /// Cores of the node.
     pub cores: u32,
     /// Whether the cores also count against [`Quota::total_cores`]. False in records that an earlier
     /// version of the service wrote: it had no such count.
@@ -50,11 +58,13 @@ pub struct Charge {
 }
 
 impl Charge {
+    /// The usage of a node of this size.
     pub fn of(account: Account, priority: VmPriority, vm_size: &str) -> Self {
         let VmSize { family, cores, .. } = VmSize::of(vm_size);
         Self { account, priority, family, cores, in_total: true }
     }
 
+    /// The meters to which the node's cores are added.
     pub fn meters(&self) -> impl Iterator<Item = Meter> {
         let family = self.family.map(|family| Meter::FamilyCores(self.priority, family));
         std::iter::once(Meter::Cores(self.priority)).chain(family)
@@ -73,6 +83,7 @@ pub struct Quota {
 }
 
 impl Quota {
+    /// The quota when the service is not configured otherwise.
     pub const DEFAULT: Self = Self {
         clusters: limits::MAX_CLUSTERS_DEFAULT,
         cores: limits::MAX_CORES_DEFAULT,
@@ -84,6 +95,7 @@ impl Quota {
         self.cores.min(self.total_cores)
     }
 
+    /// The limit of a meter.
     pub fn limit(&self, meter: Meter) -> u32 {
         match meter {
             Meter::Clusters => self.clusters,

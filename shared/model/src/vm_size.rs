@@ -1,29 +1,37 @@
-//! Machine sizes: how many cores and GPUs a name stands for.
+//! VM sizes: the number of cores and GPUs of each name.
 //!
-//! Quotas count cores per family (docs/contract.md, "Quotas and usages"), TensorFlow's workers are
-//! limited by GPUs (docs/contract.md, "Toolkits"). Names of Azure follow
-//! `STANDARD_{family}{cores}{features}[_v{n}]`, those of EC2 `{family}.{multiple}xlarge`, four
-//! cores for each multiple.
+//! Quotas count cores per family (docs/contract.md, "Quotas and usages"); the number of TensorFlow
+//! workers is limited by GPUs (docs/contract.md, "Toolkits"). Azure names have the form
+//! `STANDARD_{family}{cores}{features}[_v{n}]`; EC2 names have the form `{family}.{multiple}xlarge`
+//! with four cores for each multiple.
 
 use serde::{Deserialize, Serialize};
 
 /// Families with a quota of their own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum VmFamily {
+    /// D series.
     D,
+    /// D series, version 2.
     Dv2,
+    /// NC series (NVIDIA K80).
     NC,
+    /// NC series, version 2 (NVIDIA P100).
     NCv2,
+    /// NC series, version 3 (NVIDIA V100).
     NCv3,
+    /// ND series (NVIDIA P40).
     ND,
+    /// NV series (NVIDIA M60).
     NV,
 }
 
 impl VmFamily {
-    /// In the order in which the service lists them.
+    /// All families, in the order in which the service lists them.
     pub const ALL: [Self; 7] =
         [Self::D, Self::Dv2, Self::NC, Self::NCv2, Self::NCv3, Self::ND, Self::NV];
 
+    /// The name of the family as the service lists it.
     pub fn name(self) -> &'static str {
         match self {
             Self::D => "D",
@@ -37,19 +45,23 @@ impl VmFamily {
     }
 }
 
-/// What is known of a machine size.
+/// The resources of a VM size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct VmSize {
+    /// Family with a quota of its own, if any.
     pub family: Option<VmFamily>,
+    /// Cores, at least 1.
     pub cores: u32,
+    /// GPUs.
     pub gpus: u32,
 }
 
 impl VmSize {
-    /// Above what any machine has; so many of each node of the largest gang can be added up.
+    /// Upper bound for the cores and GPUs of any name. The sum over the largest gang does not
+    /// overflow `u32`.
     pub const MOST_CORES: u32 = 100_000;
 
-    /// A name that says nothing counts as one core.
+    /// The resources that a size's name stands for. An unknown name counts as one core.
     pub fn of(name: &str) -> Self {
         let name = name.to_ascii_uppercase();
         let unknown = Self { family: None, cores: 1, gpus: 0 };
@@ -87,7 +99,7 @@ fn azure(size: &str) -> Option<VmSize> {
     Some(VmSize { family, cores, gpus })
 }
 
-/// The D series counts sizes, not cores; from 11 on with more memory.
+/// The D series numbers its sizes, not their cores. Sizes from 11 on have more memory.
 fn d_cores(number: u32) -> Option<u32> {
     match number {
         1..=5 => Some(1 << (number - 1)),
@@ -180,9 +192,9 @@ mod tests {
         }
     }
 
-    /// Whoever divides by cores or multiplies them gets through.
+    /// Division by cores and multiplication of cores are always safe.
     #[test]
-    fn no_name_has_no_cores_or_more_than_can_be_counted() {
+    fn cores_are_at_least_one_and_bounded() {
         check("a.0xlarge", None, 1, 0);
         check("STANDARD_NC0", Some(VmFamily::NC), 1, 0);
         check("STANDARD_H4000000000", None, VmSize::MOST_CORES, 0);
@@ -191,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_says_nothing_is_one_core() {
+    fn an_unknown_name_is_one_core() {
         for name in ["", "STANDARD_", "metal", "c7i.metal", "STANDARD_D99"] {
             check(name, None, 1, 0);
         }

@@ -1,37 +1,38 @@
-//! A simulated agent: follows the node protocol as the real one does (its rules are those of the
-//! agent's `plan`), with processes that last a time and end with a code.
+//! A simulated agent. It follows the node protocol by the rules of the real agent (its module `plan`),
+//! with processes that run for a given time and end with a given exit code.
 
-use crate::attempt::{Present, Stage};
+use crate::attempt::{Phase, SimAttempt};
 use crate::oracle::Oracle;
 use protocol::{Assignment, AttemptKey, Desired, End, NodePhase, Problem, SyncRequest};
 
-/// "Not before something else happens."
+/// The time of something that is not scheduled.
 pub const NEVER: i64 = i64::MAX;
 
-/// What a node that nobody knows gives its processes.
-const UNWANTED_GRACE_MILLIS: i64 = 5_000;
-const UNWANTED_AFTER_MILLIS: i64 = 30_000;
-/// How long a node that was told to leave tries to report that it has.
-const GOODBYE_MILLIS: i64 = 5_000;
+/// The grace period of processes on a node that the control plane does not know.
+const UNKNOWN_GRACE_MILLIS: i64 = 5_000;
+/// How long the control plane must not know a node before the agent shuts down.
+const UNKNOWN_TIMEOUT_MILLIS: i64 = 30_000;
+/// How long a node that has stopped everything keeps trying to report it.
+const FINAL_REPORT_MILLIS: i64 = 5_000;
 
 #[derive(Clone, Debug)]
 pub struct Agent {
     pub setup: Setup,
-    pub attempt: Option<Present>,
+    pub attempt: Option<SimAttempt>,
     pub departure: Option<Departure>,
-    unwanted_since: Option<i64>,
-    /// It cannot run any job.
+    unknown_since: Option<i64>,
+    /// The node cannot run jobs.
     pub bad: bool,
-    /// How long set-up and the preparation of a job take.
+    /// How long the set-up takes; the preparation of a job takes a quarter of it.
     pub prepare_millis: i64,
     pub setup_fails: bool,
-    /// Something changed since the last request.
-    pub news: bool,
+    /// Whether something changed since the last request.
+    pub has_update: bool,
 }
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum Setup {
-    NotBegun,
+    NotStarted,
     Busy { until: i64 },
     Done,
     Failed,
@@ -39,82 +40,82 @@ pub enum Setup {
 
 #[derive(Clone, Copy, Debug)]
 pub struct Departure {
-    /// The machine is taken away then.
+    /// When the instance is interrupted.
     pub interrupted: Option<i64>,
-    /// When what runs is killed.
+    /// When the running processes are killed.
     pub kill_at: i64,
-    /// Everything has ended; the agent exits at that time.
+    /// Set when everything has ended: when the agent exits.
     pub left_until: Option<i64>,
 }
 
 impl Agent {
     pub fn new(prepare_millis: i64, setup_fails: bool, bad: bool) -> Self {
         Self {
-            setup: Setup::NotBegun,
+            setup: Setup::NotStarted,
             attempt: None,
             departure: None,
-            unwanted_since: None,
+            unknown_since: None,
             bad,
             prepare_millis,
             setup_fails,
-            news: true,
+            has_update: true,
         }
     }
 
-    /// When something happens here by itself.
+    /// The time of the next change without a request.
     pub fn next_change(&self) -> i64 {
         let setup = match self.setup {
             Setup::Busy { until } => until,
-            Setup::NotBegun | Setup::Done | Setup::Failed => NEVER,
+            Setup::NotStarted | Setup::Done | Setup::Failed => NEVER,
         };
-        let attempt = self.attempt.as_ref().map_or(NEVER, Present::next_change);
+        let attempt = self.attempt.as_ref().map_or(NEVER, SimAttempt::next_change);
         let exit = self.departure.and_then(|it| it.left_until).unwrap_or(NEVER);
         setup.min(attempt).min(exit)
     }
 
-    /// Whether the agent has nothing more to do here.
+    /// Whether the agent exits now.
     pub fn exits(&self, now: i64) -> bool {
         self.departure.and_then(|it| it.left_until).is_some_and(|until| now >= until)
     }
 
-    /// Time has passed for set-up and processes.
+    /// Advances set-up and processes to the time `now`.
     pub fn pass_time(&mut self, now: i64, instance: usize, oracle: &mut Oracle) {
         if let Setup::Busy { until } = self.setup
             && now >= until
         {
             self.setup = if self.setup_fails { Setup::Failed } else { Setup::Done };
-            self.news = true;
+            self.has_update = true;
         }
         let (bad, departing) = (self.bad, self.departure.is_some());
-        if let Some(present) = &mut self.attempt {
-            while let Some(news) = present.advance(now, instance, bad, oracle) {
-                self.news |= news;
+        if let Some(attempt) = &mut self.attempt {
+            while let Some(has_update) = attempt.advance(now, instance, bad, oracle) {
+                self.has_update |= has_update;
             }
-            if matches!(present.stage, Stage::Fenced { until, .. } if now >= until) {
+            if matches!(attempt.phase, Phase::Fenced { until, .. } if now >= until) {
                 self.attempt = None;
-                self.news = true;
+                self.has_update = true;
             }
         }
         if departing {
-            self.go_on_departing(now);
+            self.continue_departure(now);
         }
     }
 
-    fn go_on_departing(&mut self, now: i64) {
+    fn continue_departure(&mut self, now: i64) {
         let busy = matches!(self.setup, Setup::Busy { .. })
-            || self.attempt.as_ref().is_some_and(|present| !present.has_ended());
+            || self.attempt.as_ref().is_some_and(|attempt| !attempt.has_ended());
         let Some(departure) = &mut self.departure else { return };
         if departure.left_until.is_some() || busy {
             return;
         }
-        departure.left_until = Some(departure.interrupted.unwrap_or(now + GOODBYE_MILLIS));
-        self.news = true;
+        departure.left_until = Some(departure.interrupted.unwrap_or(now + FINAL_REPORT_MILLIS));
+        self.has_update = true;
     }
 
     pub fn observe(&self, instance: &str, address: &str, now: i64) -> SyncRequest {
         let phase = match &self.setup {
             _ if self.departure.is_some_and(|it| it.left_until.is_some()) => NodePhase::Left,
-            Setup::NotBegun | Setup::Busy { .. } => NodePhase::Preparing,
+            Setup::NotStarted | Setup::Busy { .. } => NodePhase::Preparing,
             Setup::Done => NodePhase::Ready,
             Setup::Failed => NodePhase::Failed { problem: problem("SetupTaskFailed") },
         };
@@ -123,12 +124,12 @@ impl Agent {
             instance: instance.to_owned(),
             address: address.to_owned(),
             phase,
-            attempt: self.attempt.as_ref().map(Present::report),
+            attempt: self.attempt.as_ref().map(SimAttempt::report),
             interruption_notice_seconds: self.departure.and_then(|it| it.interrupted).map(left),
         }
     }
 
-    /// The machine is about to be taken away.
+    /// The instance will be interrupted at the time `until`.
     pub fn interrupt(&mut self, now: i64, until: i64, oracle: &mut Oracle) {
         let reserve = ((until - now) / 5).min(2000);
         self.depart(now, until - reserve, Some(until), End::Interrupted, oracle);
@@ -142,7 +143,7 @@ impl Agent {
         end: End,
         oracle: &mut Oracle,
     ) {
-        self.news |= interrupted.is_some();
+        self.has_update |= interrupted.is_some();
         let first = self.departure;
         let departure = Departure {
             interrupted: match (first.and_then(|it| it.interrupted), interrupted) {
@@ -153,25 +154,25 @@ impl Agent {
             left_until: first.and_then(|it| it.left_until),
         };
         self.departure = Some(departure);
-        if let Some(present) = &mut self.attempt {
-            present.stop(now, departure.kill_at, end, oracle);
+        if let Some(attempt) = &mut self.attempt {
+            attempt.stop(now, departure.kill_at, end, oracle);
         }
         if let Setup::Busy { .. } = self.setup {
-            self.setup = Setup::NotBegun;
+            self.setup = Setup::NotStarted;
         }
-        self.go_on_departing(now);
+        self.continue_departure(now);
     }
 
-    /// The control plane does not know the node.
-    pub fn unknown(&mut self, now: i64, oracle: &mut Oracle) {
-        let since = *self.unwanted_since.get_or_insert(now);
-        if now - since >= UNWANTED_AFTER_MILLIS {
-            self.depart(now, now + UNWANTED_GRACE_MILLIS, None, End::Stopped, oracle);
+    /// The control plane answered that it does not know the node.
+    pub fn node_unknown(&mut self, now: i64, oracle: &mut Oracle) {
+        let since = *self.unknown_since.get_or_insert(now);
+        if now - since >= UNKNOWN_TIMEOUT_MILLIS {
+            self.depart(now, now + UNKNOWN_GRACE_MILLIS, None, End::Stopped, oracle);
         }
     }
 
-    /// Converges on what is desired, as answered to the request that showed the present state.
-    /// Returns the attempt whose end was acknowledged.
+    /// Converges on the desired state, which answers the last request. Returns the attempt whose end
+    /// was acknowledged.
     pub fn carry_out(
         &mut self,
         desired: Desired,
@@ -179,22 +180,22 @@ impl Agent {
         instance: usize,
         oracle: &mut Oracle,
     ) -> Option<(AttemptKey, End)> {
-        self.unwanted_since = None;
+        self.unknown_since = None;
         let mentioned = match &desired {
             Desired::Run { key, .. } | Desired::Stop { key, .. } => Some(key),
             Desired::Prepare { .. } | Desired::Idle | Desired::Leave { .. } => None,
         };
         let leaves = matches!(desired, Desired::Leave { .. });
         let mut acknowledged = None;
-        if let Some(present) = &mut self.attempt
-            && mentioned != Some(&present.key)
+        if let Some(attempt) = &mut self.attempt
+            && mentioned != Some(&attempt.key)
         {
-            if let Stage::Ended { end } = &present.stage {
-                acknowledged = Some((present.key.clone(), end.clone()));
+            if let Phase::Ended { end } = &attempt.phase {
+                acknowledged = Some((attempt.key.clone(), end.clone()));
                 self.attempt = None;
-                self.news = true;
+                self.has_update = true;
             } else if !leaves {
-                present.fence(now, instance, oracle);
+                attempt.fence(now, instance, oracle);
             }
         }
         if self.departure.is_none() {
@@ -207,14 +208,14 @@ impl Agent {
         match desired {
             Desired::Idle => {}
             Desired::Prepare { .. } => {
-                if self.setup == Setup::NotBegun {
+                if self.setup == Setup::NotStarted {
                     self.setup = Setup::Busy { until: now + self.prepare_millis };
                 }
             }
             Desired::Run { key, start, assignment } => match &mut self.attempt {
-                Some(present) if present.key == key && present.is_live() => {
-                    present.needs_assignment &= assignment.is_none();
-                    present.start |= start;
+                Some(attempt) if attempt.key == key && attempt.is_live() => {
+                    attempt.needs_assignment &= assignment.is_none();
+                    attempt.start |= start;
                 }
                 Some(_) => {}
                 None => {
@@ -222,21 +223,21 @@ impl Agent {
                     if let Some(assignment) = assignment.filter(|it| fits(it))
                         && self.setup == Setup::Done
                     {
-                        oracle.begun(&key, instance);
+                        oracle.member_started(&key, instance);
                         let until = now + self.prepare_millis / 4;
-                        self.attempt = Some(Present::begin(&assignment, start, now, until));
+                        self.attempt = Some(SimAttempt::new(&assignment, start, now, until));
                     }
                 }
             },
             Desired::Stop { key, grace_seconds } => match &mut self.attempt {
-                Some(present) if present.key == key => {
+                Some(attempt) if attempt.key == key => {
                     let kill_at = now + grace_seconds as i64 * 1000;
-                    present.stop(now, kill_at, End::Stopped, oracle);
+                    attempt.stop(now, kill_at, End::Stopped, oracle);
                 }
                 Some(_) => {}
                 None => {
-                    self.attempt = Some(Present::never_ran(key));
-                    self.news = true;
+                    self.attempt = Some(SimAttempt::never_ran(key));
+                    self.has_update = true;
                 }
             },
             Desired::Leave { grace_seconds } => {
@@ -246,15 +247,15 @@ impl Agent {
         }
     }
 
-    /// The agent was killed and comes back; what it ran went on.
+    /// The agent restarts; its processes continued.
     pub fn restarted(&mut self) {
-        self.news = true;
-        self.unwanted_since = None;
-        if let Some(present) = &mut self.attempt {
-            present.needs_assignment = matches!(present.stage, Stage::Preparing { .. });
+        self.has_update = true;
+        self.unknown_since = None;
+        if let Some(attempt) = &mut self.attempt {
+            attempt.needs_assignment = matches!(attempt.phase, Phase::Preparing { .. });
         }
         if self.setup != Setup::Done {
-            self.setup = Setup::NotBegun;
+            self.setup = Setup::NotStarted;
         }
     }
 }

@@ -1,14 +1,14 @@
-//! An attempt on a simulated node: preparation, command, stop, end, each at its time.
+//! An attempt on a simulated node: preparation, command, stop and end, each with its time.
 
 use crate::agent::{NEVER, problem};
 use crate::oracle::Oracle;
 use protocol::{Assignment, AttemptKey, AttemptReport, End, Progress};
 
 #[derive(Clone, Debug)]
-pub struct Present {
+pub struct SimAttempt {
     pub key: AttemptKey,
     master: bool,
-    pub stage: Stage,
+    pub phase: Phase,
     pub start: bool,
     pub needs_assignment: bool,
     plan: CommandPlan,
@@ -16,7 +16,7 @@ pub struct Present {
     first_process_at: i64,
 }
 
-/// What the command line says the command will do.
+/// What the command will do, parsed from its command line.
 #[derive(Clone, Copy, Debug, Default)]
 struct CommandPlan {
     exit_code: i32,
@@ -26,7 +26,7 @@ struct CommandPlan {
 }
 
 #[derive(Clone, Debug, PartialEq)]
-pub enum Stage {
+pub enum Phase {
     Preparing {
         until: i64,
     },
@@ -39,7 +39,7 @@ pub enum Stage {
         end: End,
         was: Progress,
     },
-    /// Killed without a report.
+    /// Being killed, without a report to the service.
     Fenced {
         until: i64,
         was: Progress,
@@ -49,8 +49,8 @@ pub enum Stage {
     },
 }
 
-impl Present {
-    pub fn begin(assignment: &Assignment, start: bool, now: i64, until: i64) -> Self {
+impl SimAttempt {
+    pub fn new(assignment: &Assignment, start: bool, now: i64, until: i64) -> Self {
         let mut numbers = assignment.command_line.split(' ').skip(1);
         let mut next = || numbers.next().and_then(|it| it.parse().ok()).unwrap_or(0);
         let (exit_code, millis, stop_millis) = (next() as i32, next(), next());
@@ -60,7 +60,7 @@ impl Present {
         Self {
             key: assignment.key.clone(),
             master: assignment.rank == 0,
-            stage: Stage::Preparing { until },
+            phase: Phase::Preparing { until },
             start,
             needs_assignment: false,
             plan: CommandPlan { exit_code, millis, preparation, stop_millis },
@@ -73,7 +73,7 @@ impl Present {
         Self {
             key,
             master: false,
-            stage: Stage::Ended { end: End::Stopped },
+            phase: Phase::Ended { end: End::Stopped },
             start: false,
             needs_assignment: false,
             plan: CommandPlan::default(),
@@ -84,19 +84,19 @@ impl Present {
 
     pub fn next_change(&self) -> i64 {
         let wall = self.first_process_at.saturating_add(self.wall_millis);
-        match &self.stage {
-            // Nothing happens by itself until it is told again what to prepare.
-            Stage::Preparing { .. } if self.needs_assignment => NEVER,
-            Stage::Preparing { until } => *until,
-            Stage::Prepared if self.start => 0,
-            Stage::Prepared => wall,
-            Stage::Running { until } => (*until).min(wall),
-            Stage::Stopping { until, .. } | Stage::Fenced { until, .. } => *until,
-            Stage::Ended { .. } => NEVER,
+        match &self.phase {
+            // Waits for the assignment, which a restarted agent does not have.
+            Phase::Preparing { .. } if self.needs_assignment => NEVER,
+            Phase::Preparing { until } => *until,
+            Phase::Prepared if self.start => 0,
+            Phase::Prepared => wall,
+            Phase::Running { until } => (*until).min(wall),
+            Phase::Stopping { until, .. } | Phase::Fenced { until, .. } => *until,
+            Phase::Ended { .. } => NEVER,
         }
     }
 
-    /// One transition, if one is due. Answers whether the agent has to report it at once.
+    /// Makes one transition, if one is due. Returns whether the agent reports it at once.
     pub fn advance(
         &mut self,
         now: i64,
@@ -105,8 +105,8 @@ impl Present {
         oracle: &mut Oracle,
     ) -> Option<bool> {
         let wall = self.first_process_at.saturating_add(self.wall_millis);
-        match self.stage.clone() {
-            Stage::Preparing { until } if now >= until && !self.needs_assignment => {
+        match self.phase.clone() {
+            Phase::Preparing { until } if now >= until && !self.needs_assignment => {
                 if bad {
                     let end = End::NodeFailed { problem: problem("DiskFull") };
                     self.end(end, instance, oracle);
@@ -115,83 +115,88 @@ impl Present {
                     oracle.exited(&self.key, instance, exit_code);
                     self.end(End::PreparationFailed { exit_code }, instance, oracle);
                 } else {
-                    self.stage = Stage::Prepared;
+                    self.phase = Phase::Prepared;
                 }
                 Some(true)
             }
-            Stage::Prepared if self.start => {
+            Phase::Prepared if self.start => {
                 let until = if self.master { now + self.plan.millis } else { NEVER };
                 if self.master {
                     oracle.started(&self.key, instance, now);
                 }
-                self.stage = Stage::Running { until };
+                self.phase = Phase::Running { until };
                 Some(false)
             }
-            Stage::Running { until } if now >= until && until <= wall => {
+            Phase::Running { until } if now >= until && until <= wall => {
                 let exit_code = self.plan.exit_code;
                 oracle.exited(&self.key, instance, exit_code);
                 self.end(End::Exited { exit_code }, instance, oracle);
                 Some(true)
             }
-            Stage::Prepared | Stage::Running { .. } if now >= wall => {
+            Phase::Prepared | Phase::Running { .. } if now >= wall => {
                 oracle.exceeded(&self.key);
                 self.stop(now, now + 10_000, End::WallClockExceeded, oracle);
                 Some(false)
             }
-            Stage::Stopping { until, end, .. } if now >= until => {
+            Phase::Stopping { until, end, .. } if now >= until => {
                 self.end(end, instance, oracle);
                 Some(true)
             }
-            Stage::Fenced { until, .. } if now >= until => {
-                oracle.gone(&self.key, instance);
+            Phase::Fenced { until, .. } if now >= until => {
+                oracle.member_ended(&self.key, instance);
                 None
             }
-            _ => None,
+            Phase::Preparing { .. }
+            | Phase::Prepared
+            | Phase::Running { .. }
+            | Phase::Stopping { .. }
+            | Phase::Fenced { .. }
+            | Phase::Ended { .. } => None,
         }
     }
 
     fn end(&mut self, end: End, instance: usize, oracle: &mut Oracle) {
-        oracle.gone(&self.key, instance);
-        self.stage = Stage::Ended { end };
+        oracle.member_ended(&self.key, instance);
+        self.phase = Phase::Ended { end };
     }
 
-    /// SIGTERM now, SIGKILL at `kill_at`. A second request never gives more time.
+    /// Sends SIGTERM now and SIGKILL at `kill_at`. A second request never extends the time.
     pub fn stop(&mut self, now: i64, kill_at: i64, end: End, oracle: &mut Oracle) {
-        match &mut self.stage {
-            Stage::Preparing { .. } | Stage::Prepared | Stage::Running { .. } => {
+        match &mut self.phase {
+            Phase::Preparing { .. } | Phase::Prepared | Phase::Running { .. } => {
                 oracle.asked_to_stop(&self.key);
                 let was = self.progress();
                 let until = (now + self.plan.stop_millis).min(kill_at).max(now);
-                self.stage = Stage::Stopping { until, end, was };
+                self.phase = Phase::Stopping { until, end, was };
             }
-            Stage::Stopping { until, .. } => *until = (*until).min(kill_at.max(now)),
-            Stage::Fenced { .. } | Stage::Ended { .. } => {}
+            Phase::Stopping { until, .. } => *until = (*until).min(kill_at.max(now)),
+            Phase::Fenced { .. } | Phase::Ended { .. } => {}
         }
     }
 
-    /// It no longer belongs here: killed at once, reported to no one.
+    /// Kills an attempt that the service no longer knows, without a report.
     pub fn fence(&mut self, now: i64, _instance: usize, oracle: &mut Oracle) {
-        if !matches!(self.stage, Stage::Fenced { .. }) {
+        if !matches!(self.phase, Phase::Fenced { .. }) {
             oracle.asked_to_stop(&self.key);
-            self.stage = Stage::Fenced { until: now + 20, was: self.progress() };
+            self.phase = Phase::Fenced { until: now + 20, was: self.progress() };
         }
     }
 
     pub fn has_ended(&self) -> bool {
-        matches!(self.stage, Stage::Ended { .. })
+        matches!(self.phase, Phase::Ended { .. })
     }
 
     pub fn is_live(&self) -> bool {
-        !matches!(self.stage, Stage::Ended { .. } | Stage::Fenced { .. })
+        !matches!(self.phase, Phase::Ended { .. } | Phase::Fenced { .. })
     }
 
     fn progress(&self) -> Progress {
-        match &self.stage {
-            Stage::Preparing { .. } => Progress::Preparing,
-            Stage::Prepared => Progress::Prepared,
-            Stage::Running { .. } => Progress::Running,
-            Stage::Stopping { was, .. } | Stage::Fenced { was, .. } => was.clone(),
-            Stage::Ended { end } => Progress::Ended { end: end.clone() },
+        match &self.phase {
+            Phase::Preparing { .. } => Progress::Preparing,
+            Phase::Prepared => Progress::Prepared,
+            Phase::Running { .. } => Progress::Running,
+            Phase::Stopping { was, .. } | Phase::Fenced { was, .. } => was.clone(),
+            Phase::Ended { end } => Progress::Ended { end: end.clone() },
         }
     }
 

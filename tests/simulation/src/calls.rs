@@ -1,7 +1,7 @@
-//! The calls of handlers: by a hint, by the schedule, by an agent, by a user.
+//! Starts the handlers: for a hint, the schedule, an agent, or a user.
 
-use crate::agenda::Due;
-use crate::executor::{Done, Handler, Purpose, SyncCall};
+use crate::event_queue::SimEvent;
+use crate::executor::{Handler, Purpose, SyncCall, TaskResult};
 use crate::hints::FUNCTIONS;
 use crate::history::History;
 use crate::requests;
@@ -38,7 +38,7 @@ impl History {
             let control = Arc::clone(&self.controls[process]);
             let handler = Box::pin(async move {
                 let outcome = control.reconcile(FUNCTIONS[function], &target).await;
-                Done::Hint { function, target, receipt, outcome }
+                TaskResult::Hint { function, target, receipt, outcome }
             });
             self.spawn(process, Purpose::Other, now, handler);
         }
@@ -49,21 +49,21 @@ impl History {
             let mut state = self.sim.state();
             let now = state.now;
             let interval = if self.quiet { 20_000 } else { self.scenario.schedule_millis };
-            state.agenda.add(now + interval, Due::Visit(function));
+            state.event_queue.add(now + interval, SimEvent::Visit(function));
             now
         };
         let process = self.process_of(function);
         let control = Arc::clone(&self.controls[process]);
         let handler: Handler = match self.quiet && self.sim.state().queues.off {
-            // Every hint is lost: the schedule itself does the work.
+            // All hints are lost: the schedule reconciles the targets itself.
             true => Box::pin(async move {
-                let _ = visit_directly(&control, function).await;
-                Done::Visit
+                let _ = reconcile_scheduled(&control, function).await;
+                TaskResult::Visit
             }),
             false => Box::pin(async move {
                 let visited = control::schedule::visit(&control.context, FUNCTIONS[function]);
                 let _ = visited.await;
-                Done::Visit
+                TaskResult::Visit
             }),
         };
         self.spawn(process, Purpose::Other, now, handler);
@@ -76,8 +76,8 @@ impl History {
             let sent_at = sim.state().now;
             let outcome = call.send(&control, &sim).await;
             match number {
-                0 => Done::Repetition,
-                _ => Done::Sync { instance, number, sent_at, outcome },
+                0 => TaskResult::Repetition,
+                _ => TaskResult::Sync { instance, number, sent_at, outcome },
             }
         });
         let at = self.sim.state().now + delay;
@@ -86,28 +86,28 @@ impl History {
 
     pub fn send_request(&mut self, request: usize) {
         let process = self.api();
-        let (what, tries) = &mut self.requests[request];
+        let (user_request, tries) = &mut self.requests[request];
         *tries += 1;
-        let what = what.clone();
+        let user_request = user_request.clone();
         let (control, scenario) = (Arc::clone(&self.controls[process]), Arc::clone(&self.scenario));
         let now = {
             let mut state = self.sim.state();
-            state.watch.asked.note(&scenario.place, &what);
+            state.watch.user_requests.record(&scenario.layout, &user_request);
             if state.trace.on() {
-                state.note(format!("user: {what:?}"));
+                state.note(format!("user: {user_request:?}"));
             }
             state.now
         };
         let handler = Box::pin(async move {
-            let outcome = requests::carry_out(&control, &scenario.place, &what).await;
-            Done::Request { request, outcome }
+            let outcome = requests::carry_out(&control, &scenario.layout, &user_request).await;
+            TaskResult::Request { request, outcome }
         });
         self.spawn(process, Purpose::Request(request), now, handler);
     }
 }
 
-/// A visit that needs no hints.
-async fn visit_directly(control: &Control, function: usize) -> Result<(), control::Error> {
+/// Like the schedule, but reconciles each target instead of sending a hint.
+async fn reconcile_scheduled(control: &Control, function: usize) -> Result<(), control::Error> {
     let context = &control.context;
     context.uptime.reachable_since(context.now());
     for target in context.table.scheduled_targets().await? {

@@ -1,6 +1,5 @@
-//! Every choice that a history makes while it runs: drawn from its seed, and recorded on a tape, so
-//! that a part of the choices can be replaced by the mildest one. 0 is always the mildest choice: no
-//! fault, the shortest delay.
+//! The choices of a running history: generated from its seed and recorded on a tape, so that some of
+//! them can be replaced. 0 is always the mildest choice: no fault, the shortest delay.
 
 use rand::rngs::StdRng;
 use rand::{RngCore, SeedableRng};
@@ -15,7 +14,7 @@ pub struct Choices {
 enum Source {
     Seed(Box<StdRng>),
     Tape(Vec<u32>),
-    /// From here on nothing disturbs.
+    /// Always 0, not recorded.
     Mild,
 }
 
@@ -24,16 +23,16 @@ impl Choices {
         Self { source: Source::Seed(Box::new(StdRng::seed_from_u64(seed))), tape: Vec::new() }
     }
 
-    /// What is on the tape; behind its end the mildest choices.
+    /// The choices of a tape, and the mildest choices after its end.
     pub fn from_tape(tape: Vec<u32>) -> Self {
         Self { source: Source::Tape(tape), tape: Vec::new() }
     }
 
-    pub fn become_mild(&mut self) {
+    pub fn use_mildest(&mut self) {
         self.source = Source::Mild;
     }
 
-    /// Everything that was chosen so far.
+    /// All choices so far.
     pub fn into_tape(self) -> Vec<u32> {
         self.tape
     }

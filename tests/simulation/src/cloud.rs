@@ -1,9 +1,9 @@
-//! Simulated instances behind the port: launches that come in part or whose answer is lost, listings
-//! that lag, terminations that take their time. The cloud keeps its promises: a launch id is
-//! idempotent, what is described as ended has ended.
+//! Simulated instances behind the port: partial launches, lost answers, delayed listings, slow
+//! terminations. The guarantees of the cloud hold: a launch id is idempotent, and an instance that is
+//! listed as ended has ended.
 
-use crate::agenda::Due;
 use crate::agent::Agent;
+use crate::event_queue::SimEvent;
 use crate::sim::{Call, Fault, Sim, State};
 use async_trait::async_trait;
 use control::ports::{LaunchOutcome, LaunchRequest, Machines, PortError};
@@ -18,7 +18,7 @@ pub struct Cloud {
     pub instances: Vec<Instance>,
     by_node: BTreeMap<NodeId, usize>,
     pub down: bool,
-    /// How many run at a time at most.
+    /// The maximum number of running instances.
     pub limit: usize,
 }
 
@@ -30,28 +30,28 @@ pub struct Instance {
     pub name: String,
     pub address: String,
     pub running: bool,
-    /// Asked to end.
+    /// UserRequests to end.
     pub ending: bool,
-    /// Listings do not show it before.
+    /// Listings do not show it before this time.
     visible_at: i64,
-    /// How long they show it as running after its end.
+    /// How long listings show it as running after its end.
     lag: i64,
     ended_at: i64,
     pub agent: Agent,
-    /// The agent's process is gone until then.
+    /// When the process of the agent is started again.
     pub agent_dead_until: i64,
     pub partitioned_until: i64,
-    /// The request under way: its number, and when it is given up.
+    /// The pending request: its number and its timeout.
     pub in_flight: Option<(u64, i64)>,
-    /// The handler that works on it.
+    /// The handler of the pending request.
     pub task: Option<u64>,
     pub requests: u64,
     pub next_request_at: i64,
-    /// When the service last worked on a request of this agent.
-    pub heard_at: i64,
-    /// What was reported before: a late repetition must do no harm.
+    /// When the service last handled a request of this agent.
+    pub last_heard_at: i64,
+    /// Earlier reports: a late repetition must have no effect.
     pub reported: Vec<SyncRequest>,
-    /// When its timer is set for.
+    /// When the timer of the agent expires.
     pub timer: i64,
 }
 
@@ -75,15 +75,15 @@ impl Cloud {
 }
 
 impl State {
-    /// Power is cut: every process on it is gone.
+    /// Ends an instance with all its processes.
     pub fn end_instance(&mut self, number: usize) {
         let Some(instance) = self.cloud.instances.get_mut(number) else { return };
         if !instance.running {
             return;
         }
         (instance.running, instance.ended_at) = (false, self.now);
-        if let Some(present) = &instance.agent.attempt {
-            self.oracle.gone(&present.key, number);
+        if let Some(attempt) = &instance.agent.attempt {
+            self.oracle.member_ended(&attempt.key, number);
         }
         if self.trace.on() {
             let line = format!("i-{number} ends");
@@ -91,7 +91,7 @@ impl State {
         }
     }
 
-    fn bring_up(&mut self, request: &LaunchRequest, node: &NodeId) -> model::Instance {
+    fn launch_one(&mut self, request: &LaunchRequest, node: &NodeId) -> model::Instance {
         let number = match self.cloud.of_node(node) {
             Some(number) => number,
             None => self.new_instance(request, node),
@@ -109,7 +109,7 @@ impl State {
         let setup_fails = self.watch.setup_fails(&request.cluster.uid) && self.choices.chance(500);
         let bad = self.bad_nodes && self.choices.chance(250);
         if !self.watch.was_intended(&request.launch, node) {
-            self.violate(format!("{node} is launched without a recorded intent"));
+            self.report_violation(format!("{node} is launched without a recorded intent"));
         }
         self.cloud.by_node.insert(node.clone(), number);
         self.cloud.instances.push(Instance {
@@ -130,11 +130,11 @@ impl State {
             task: None,
             requests: 0,
             next_request_at: now + boot,
-            heard_at: now,
+            last_heard_at: now,
             reported: Vec::new(),
             timer: now + boot,
         });
-        self.agenda.add(now + boot, Due::Agent(number));
+        self.event_queue.add(now + boot, SimEvent::Agent(number));
         number
     }
 }
@@ -142,8 +142,8 @@ impl State {
 #[derive(Debug)]
 pub struct SimMachines(pub Arc<Sim>);
 
-fn failed(what: &'static str) -> PortError {
-    PortError::other(what)
+fn failed(message: &'static str) -> PortError {
+    PortError::other(message)
 }
 
 #[async_trait]
@@ -164,7 +164,7 @@ impl Machines for SimMachines {
                     outcome.refused = Some(ResourceError::new("NoCapacity", "none left"));
                     continue;
                 }
-                outcome.launched.push((node.clone(), state.bring_up(request, node)));
+                outcome.launched.push((node.clone(), state.launch_one(request, node)));
             }
             if state.trace.on() {
                 let line =
@@ -176,7 +176,7 @@ impl Machines for SimMachines {
         self.0.travel().await;
         match fault {
             Fault::AnswerLost => Err(failed("the answer was lost")),
-            _ => Ok(outcome),
+            Fault::None | Fault::Throttled | Fault::Conflict | Fault::Down => Ok(outcome),
         }
     }
 
@@ -199,7 +199,7 @@ impl Machines for SimMachines {
                 running: instance.running || now < instance.ended_at + instance.lag,
             };
             if state.choices.chance(rate) {
-                // Missing, or there twice.
+                // Listed twice, or not at all.
                 if state.choices.chance(300) {
                     found.push(machine.clone());
                     found.push(machine);
@@ -230,7 +230,7 @@ impl Machines for SimMachines {
                     let delay = 1000 + i64::from(state.choices.below(60)) * 1000;
                     state.cloud.instances[number].ending = true;
                     let at = state.now + delay;
-                    state.agenda.add(at, Due::InstanceEnds(number));
+                    state.event_queue.add(at, SimEvent::InstanceEnds(number));
                     continue;
                 }
                 state.end_instance(number);
@@ -240,7 +240,7 @@ impl Machines for SimMachines {
         self.0.travel().await;
         match fault {
             Fault::AnswerLost => Err(failed("the answer was lost")),
-            _ => Ok(ended),
+            Fault::None | Fault::Throttled | Fault::Conflict | Fault::Down => Ok(ended),
         }
     }
 }

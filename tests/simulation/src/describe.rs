@@ -1,4 +1,4 @@
-//! Writes and answers in a few words, for the trace.
+//! Short descriptions of writes and answers, for the trace.
 
 use crate::trace::{key, short};
 use crate::watch::Kept;
@@ -7,45 +7,46 @@ use protocol::{Desired, Progress, SyncRequest};
 use table::{Write, WriteKind};
 
 pub fn write(write: &Write) -> Option<String> {
-    let place = key(&write.key);
+    let item = key(&write.key);
     let sk = write.key.sk.as_str();
     Some(match &write.kind {
         WriteKind::Check => return None,
-        WriteKind::Delete => format!("-{place}"),
-        WriteKind::Add(more) => format!("{place}{more:+}"),
-        WriteKind::SetSeenAt(_) => format!("{place} seen"),
+        WriteKind::Delete => format!("-{item}"),
+        WriteKind::Add(more) => format!("{item}{more:+}"),
+        WriteKind::SetSeenAt(_) => format!("{item} seen"),
         WriteKind::Put { .. } if sk.starts_with("node#") => {
             format!(
-                "{place} = {}",
+                "{item} = {}",
                 Kept::<Node>::put(&write.kind).map_or_else(String::new, |it| node(&it))
             )
         }
         WriteKind::Put { .. } if sk.starts_with("job#") => {
             format!(
-                "{place} = {}",
+                "{item} = {}",
                 Kept::<Job>::put(&write.kind).map_or_else(String::new, |it| job(&it))
             )
         }
         WriteKind::Put { .. } if sk.starts_with("cluster#") => {
             let text =
                 Kept::<Cluster>::put(&write.kind).map_or_else(String::new, |it| cluster(&it));
-            format!("{place} = {text}")
+            format!("{item} = {text}")
         }
         WriteKind::Put { .. } if sk == "op" => {
             let state = Kept::<Operation>::put(&write.kind).map(|it| format!("{:?}", it.state));
-            format!("{place} = {}", state.unwrap_or_default().split(' ').next().unwrap_or_default())
+            format!("{item} = {}", state.unwrap_or_default().split(' ').next().unwrap_or_default())
         }
-        WriteKind::Put { .. } => format!("+{place}"),
+        WriteKind::Put { .. } => format!("+{item}"),
     })
 }
 
 fn node(node: &Node) -> String {
-    let occupant = node.attempt().map(|it| format!(" {}#{}", it.job.name, it.number));
-    let reason = match &node.state {
-        NodeState::Leaving { reason, .. } => format!(" {reason:?}"),
-        _ => String::new(),
+    let attempt = node.attempt().map(|it| format!(" {}#{}", it.job.name, it.number));
+    let reason = if let NodeState::Leaving { reason, .. } = &node.state {
+        format!(" {reason:?}")
+    } else {
+        String::new()
     };
-    format!("{}{}{reason}", node.state.name(), occupant.unwrap_or_default())
+    format!("{}{}{reason}", node.state.name(), attempt.unwrap_or_default())
 }
 
 fn job(job: &Job) -> String {
@@ -62,9 +63,10 @@ fn job(job: &Job) -> String {
         .last()
         .and_then(|it| it.ended.as_ref())
         .map(|it| format!("{:?}", it.end_reason));
-    let ended = match &job.state {
-        JobState::Failed { exit_code, error, .. } => format!(" {exit_code:?} {}", error.code),
-        _ => String::new(),
+    let ended = if let JobState::Failed { exit_code, error, .. } = &job.state {
+        format!(" {exit_code:?} {}", error.code)
+    } else {
+        String::new()
     };
     format!(
         "{}{ended}{} last {} deletion {}",

@@ -1,5 +1,5 @@
-//! The handlers that are under way. One is polled at a time, until its next call; a process that
-//! crashes drops all of its handlers wherever they are.
+//! The running handlers. One is polled at a time, until its next call. The crash of a process drops
+//! all of its handlers.
 
 use control::Error;
 use model::Target;
@@ -10,9 +10,9 @@ use std::task::{Context, Poll, Waker};
 
 use crate::requests::Answer;
 
-/// What a handler leads to.
+/// The result of a handler.
 #[derive(Debug)]
-pub enum Done {
+pub enum TaskResult {
     Request {
         request: usize,
         outcome: Result<Answer, Error>,
@@ -23,7 +23,7 @@ pub enum Done {
         sent_at: i64,
         outcome: Result<SyncResponse, Error>,
     },
-    /// Nobody waits for the answer.
+    /// A repeated old report; nobody awaits the answer.
     Repetition,
     Hint {
         function: usize,
@@ -40,9 +40,9 @@ pub enum Done {
     },
 }
 
-pub type Handler = Pin<Box<dyn Future<Output = Done> + Send>>;
+pub type Handler = Pin<Box<dyn Future<Output = TaskResult> + Send>>;
 
-/// What a task is for, as far as others have to know when it is dropped.
+/// What a task was started for; needed when it is dropped.
 #[derive(Clone, Debug)]
 pub enum Purpose {
     Request(usize),
@@ -53,8 +53,8 @@ pub enum Purpose {
 pub struct Task {
     pub process: usize,
     pub purpose: Purpose,
-    /// The step at which it was begun.
-    pub began: u64,
+    /// The step at which it was started.
+    pub started: u64,
     handler: Handler,
 }
 
@@ -66,34 +66,35 @@ pub struct Tasks {
 }
 
 impl Tasks {
-    pub fn add(&mut self, process: usize, purpose: Purpose, began: u64, handler: Handler) -> u64 {
+    pub fn add(&mut self, process: usize, purpose: Purpose, started: u64, handler: Handler) -> u64 {
         self.added += 1;
-        self.tasks.insert(self.added, Task { process, purpose, began, handler });
+        self.tasks.insert(self.added, Task { process, purpose, started, handler });
         self.added
     }
 
-    pub fn began(&self, task: u64) -> Option<u64> {
-        self.tasks.get(&task).map(|it| it.began)
+    /// The step at which a task was started.
+    pub fn started(&self, task: u64) -> Option<u64> {
+        self.tasks.get(&task).map(|it| it.started)
     }
 
     pub fn is_empty(&self) -> bool {
         self.tasks.is_empty()
     }
 
-    /// Whether something other than requests of agents, which may be held, is under way.
+    /// Whether a task other than a request of an agent, which may be held, is running.
     pub fn has_others(&self) -> bool {
         self.tasks.values().any(|it| !matches!(it.purpose, Purpose::Sync(_)))
     }
 
-    /// Goes on until the next call. `None` while it waits for that.
-    pub fn poll(&mut self, number: u64) -> Option<Done> {
+    /// Polls a task until its next call; `None` if it has not finished.
+    pub fn poll(&mut self, number: u64) -> Option<TaskResult> {
         let task = self.tasks.get_mut(&number)?;
         let mut context = Context::from_waker(Waker::noop());
         match task.handler.as_mut().poll(&mut context) {
             Poll::Pending => None,
-            Poll::Ready(done) => {
+            Poll::Ready(result) => {
                 self.tasks.remove(&number);
-                Some(done)
+                Some(result)
             }
         }
     }
@@ -102,7 +103,7 @@ impl Tasks {
         self.tasks.remove(&number);
     }
 
-    /// The process ends: answers what its tasks were for.
+    /// Drops the tasks of a process; returns their purposes.
     pub fn crash(&mut self, process: usize) -> Vec<Purpose> {
         let ended: Vec<u64> =
             self.tasks.iter().filter(|(_, it)| it.process == process).map(|(it, _)| *it).collect();
@@ -110,7 +111,7 @@ impl Tasks {
     }
 }
 
-/// A request of an agent: held, where requests can be held, until there is news.
+/// A request of an agent. With `hold_until`, it is held until there is an update.
 pub struct SyncCall {
     pub cluster: model::ClusterRef,
     pub node: model::NodeId,
@@ -120,7 +121,7 @@ pub struct SyncCall {
 
 impl SyncCall {
     /// # Errors
-    /// Those of the service.
+    /// The errors of the service.
     pub async fn send(
         &self,
         control: &control::Control,

@@ -1,13 +1,13 @@
-//! What can go wrong with one call, and how often. Each history has a random subset of the kinds:
-//! rare combinations are met sooner when not everything happens everywhere.
+//! The kinds of faults, and the rates of faults of calls. Each history has a random subset of the
+//! kinds: that finds rare combinations sooner than all kinds in every history.
 
 use rand::Rng;
 use rand::rngs::StdRng;
 
-/// Kinds of faults that a history has. Each can be disabled when a failing history is shrunk.
+/// FaultKinds of faults that a history has. Each can be disabled when a failing history is shrunk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
-pub enum Kind {
+pub enum FaultKind {
     SlowCalls,
     Throttles,
     LostCommits,
@@ -34,7 +34,7 @@ pub enum Kind {
     Directories,
 }
 
-impl Kind {
+impl FaultKind {
     pub const ALL: [Self; 24] = [
         Self::SlowCalls,
         Self::Throttles,
@@ -63,20 +63,20 @@ impl Kind {
     ];
 }
 
-/// A set of kinds.
+/// A set of kinds of faults.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Kinds(u32);
+pub struct FaultKinds(u32);
 
-impl Kinds {
-    pub fn has(self, kind: Kind) -> bool {
+impl FaultKinds {
+    pub fn has(self, kind: FaultKind) -> bool {
         self.0 & (1 << kind as u8) != 0
     }
 
-    pub fn with(self, kind: Kind) -> Self {
+    pub fn with(self, kind: FaultKind) -> Self {
         Self(self.0 | 1 << kind as u8)
     }
 
-    pub fn without(self, kind: Kind) -> Self {
+    pub fn without(self, kind: FaultKind) -> Self {
         Self(self.0 & !(1 << kind as u8))
     }
 
@@ -84,22 +84,22 @@ impl Kinds {
         self.0 == 0
     }
 
-    pub fn iter(self) -> impl Iterator<Item = Kind> {
-        Kind::ALL.into_iter().filter(move |kind| self.has(*kind))
+    pub fn iter(self) -> impl Iterator<Item = FaultKind> {
+        FaultKind::ALL.into_iter().filter(move |kind| self.has(*kind))
     }
 
-    /// One history in eight has none; see [`crate::scenario::Scenario::is_healthy`].
-    pub fn draw(rng: &mut StdRng) -> Self {
+    /// One history in eight has no faults; see [`crate::scenario::Scenario::is_healthy`].
+    pub fn generate(rng: &mut StdRng) -> Self {
         if rng.random_ratio(1, 8) {
             return Self::default();
         }
         let share = [0.15, 0.3, 0.5, 0.8][rng.random_range(0..4)];
-        let chosen = Kind::ALL.into_iter().filter(|_| rng.random_bool(share));
+        let chosen = FaultKind::ALL.into_iter().filter(|_| rng.random_bool(share));
         chosen.fold(Self::default(), Self::with)
     }
 }
 
-/// Chances of faults of calls, in thousandths.
+/// The probabilities of faults of calls, in thousandths.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Rates {
     pub slow: bool,
@@ -117,24 +117,24 @@ pub struct Rates {
 }
 
 impl Rates {
-    pub fn draw(kinds: Kinds, rng: &mut StdRng) -> Self {
+    pub fn generate(kinds: FaultKinds, rng: &mut StdRng) -> Self {
         let mut rate = |kind, most: u32| {
             let drawn = rng.random_range(1..=most);
             if kinds.has(kind) { drawn } else { 0 }
         };
         Self {
-            slow: kinds.has(Kind::SlowCalls),
-            throttled: rate(Kind::Throttles, 40),
-            lost_commit: rate(Kind::LostCommits, 80),
-            conflict: rate(Kind::Conflicts, 80),
-            cloud_error: rate(Kind::CloudErrors, 200),
-            cloud_lost: rate(Kind::CloudErrors, 200),
-            not_yet: rate(Kind::CloudErrors, 500),
-            refused: rate(Kind::Refusals, 400),
-            listing: rate(Kind::Listings, 300),
-            hint_lost: rate(Kind::LostHints, 600),
-            hint_repeated: rate(Kind::RepeatedHints, 200),
-            network: rate(Kind::Network, 150),
+            slow: kinds.has(FaultKind::SlowCalls),
+            throttled: rate(FaultKind::Throttles, 40),
+            lost_commit: rate(FaultKind::LostCommits, 80),
+            conflict: rate(FaultKind::Conflicts, 80),
+            cloud_error: rate(FaultKind::CloudErrors, 200),
+            cloud_lost: rate(FaultKind::CloudErrors, 200),
+            not_yet: rate(FaultKind::CloudErrors, 500),
+            refused: rate(FaultKind::Refusals, 400),
+            listing: rate(FaultKind::Listings, 300),
+            hint_lost: rate(FaultKind::LostHints, 600),
+            hint_repeated: rate(FaultKind::RepeatedHints, 200),
+            network: rate(FaultKind::Network, 150),
         }
     }
 }

@@ -1,7 +1,7 @@
-//! The timers of agents: what each reports when, and what becomes of the answer.
+//! The timers of agents: when each sends a report, and how it handles the answer.
 
-use crate::agenda::Due;
 use crate::agent::NEVER;
+use crate::event_queue::SimEvent;
 use crate::executor::SyncCall;
 use crate::history::History;
 use crate::scenario::Mode;
@@ -9,7 +9,7 @@ use crate::sim::State;
 use control::{ApiErrorKind as ErrorKind, Error};
 use protocol::SyncResponse;
 
-/// How long an agent waits for an answer that is not held.
+/// The timeout of a request.
 const REQUEST_MILLIS: i64 = 15_000;
 const HOLD_MILLIS: i64 = 8_000;
 
@@ -24,7 +24,7 @@ impl History {
             return;
         }
         let delay = if rate > 0 { i64::from(state.choices.below(400)) } else { 2 };
-        // The connection of the request before is closed: its handler may end wherever it is.
+        // The connection of the previous request is closed: its handler may be dropped at any call.
         let ends = dropped.filter(|_| state.choices.chance(400));
         drop(state);
         if let Some(task) = ends {
@@ -34,8 +34,8 @@ impl History {
         self.sim.state().cloud.instances[number].task = Some(task);
     }
 
-    /// What the agent sends now, if it does, with its number, and the handler of the request that it
-    /// takes back. Sets the timer.
+    /// The number and content of the request that the agent sends now, if any, and the task of the
+    /// request that it replaces. Sets the timer.
     fn next_request(&mut self, number: usize) -> Option<(u64, SyncCall, Option<u64>)> {
         let mut state = self.sim.state();
         let state = &mut *state;
@@ -47,10 +47,10 @@ impl History {
         }
         it.agent.pass_time(now, number, oracle);
         if now < it.agent_dead_until {
-            // What is due already waits for the agent.
+            // Changes that are due already wait for the agent.
             let next = it.agent.next_change();
             let at = if next > now { next.min(it.agent_dead_until) } else { it.agent_dead_until };
-            state.agenda.add(at, Due::Agent(number));
+            state.event_queue.add(at, SimEvent::Agent(number));
             return None;
         }
         if it.agent.exits(now) {
@@ -63,18 +63,18 @@ impl History {
             it.in_flight = None;
             it.next_request_at = now;
         }
-        if !it.agent.news && (it.in_flight.is_some() || now < it.next_request_at) {
+        if !it.agent.has_update && (it.in_flight.is_some() || now < it.next_request_at) {
             let next = it.in_flight.map_or(it.next_request_at, |(_, until)| until);
             let at = next.min(it.agent.next_change());
             if at != it.timer || at <= now {
                 it.timer = at.max(now + 1);
                 let at = it.timer;
-                state.agenda.add(at, Due::Agent(number));
+                state.event_queue.add(at, SimEvent::Agent(number));
             }
             return None;
         }
         let dropped = it.in_flight.and_then(|_| it.task.take());
-        it.agent.news = false;
+        it.agent.has_update = false;
         it.requests += 1;
         let until = now + REQUEST_MILLIS;
         it.in_flight = Some((it.requests, until));
@@ -87,11 +87,11 @@ impl History {
         let hold_until = holds.then_some(now + HOLD_MILLIS);
         it.timer = until.min(it.agent.next_change()).max(now + 1);
         let (at, request_number) = (it.timer, it.requests);
-        state.agenda.add(at, Due::Agent(number));
+        state.event_queue.add(at, SimEvent::Agent(number));
         Some((request_number, SyncCall { cluster, node, request, hold_until }, dropped))
     }
 
-    pub fn agent_answered(
+    pub fn handle_sync_answer(
         &mut self,
         number: usize,
         request: u64,
@@ -105,14 +105,14 @@ impl History {
         let lost = state.choices.chance(rate);
         if state.trace.on() {
             let it = &state.cloud.instances[number];
-            let heard = match &outcome {
+            let answer = match &outcome {
                 Ok(response) => crate::describe::desired(&response.desired),
                 Err(error) => error.chain(),
             };
             let current = it.in_flight.map(|(known, _)| known) == Some(request);
             let report = it.reported.last().map(crate::describe::request).unwrap_or_default();
             let line = format!(
-                "i-{number} {} request {request} (now {report}) answered: {heard}; in time {current}, lost {lost}",
+                "i-{number} {} request {request} (now {report}) answered: {answer}; in time {current}, lost {lost}",
                 it.node
             );
             state.note(line);
@@ -120,7 +120,7 @@ impl History {
         let State { cloud, oracle, .. } = &mut *state;
         let it = &mut cloud.instances[number];
         if outcome.is_ok() {
-            it.heard_at = it.heard_at.max(sent_at);
+            it.last_heard_at = it.last_heard_at.max(sent_at);
         }
         let current = it.in_flight.is_some_and(|(known, _)| known == request);
         if !it.running
@@ -134,7 +134,7 @@ impl History {
         it.in_flight = None;
         match outcome {
             Ok(response) => {
-                // An answer that was held comes when its time is over.
+                // A held request is answered at the end of its hold time.
                 let held = holds && now - sent_at >= HOLD_MILLIS;
                 let pause = if holds { 1500 } else { response.ask_again_millis as i64 };
                 let pause = if held { 100 } else { pause.max(self.heartbeat_millis()) };
@@ -146,13 +146,13 @@ impl History {
             }
             Err(error) => {
                 it.next_request_at = now + 3000;
-                if is_gone(&error) {
-                    it.agent.unknown(now, oracle);
+                if is_node_unknown(&error) {
+                    it.agent.node_unknown(now, oracle);
                 }
             }
         }
         it.timer = NEVER;
-        state.agenda.add(now, Due::Agent(number));
+        state.event_queue.add(now, SimEvent::Agent(number));
     }
 
     fn heartbeat_millis(&self) -> i64 {
@@ -163,6 +163,6 @@ impl History {
     }
 }
 
-fn is_gone(error: &Error) -> bool {
+fn is_node_unknown(error: &Error) -> bool {
     matches!(error, Error::Api(error) if error.kind == ErrorKind::Gone)
 }

@@ -1,7 +1,7 @@
-//! Hints by the rules of a FIFO queue: one message of a target at a time, in order; one that was
-//! handed out and not acknowledged in time is handed out again. Some are lost, repeated or late.
+//! Hints with the rules of a FIFO queue: one message per target at a time, in order. A message that is
+//! not acknowledged in time is delivered again. Some messages are lost, repeated or delayed.
 
-use crate::agenda::Due;
+use crate::event_queue::SimEvent;
 use crate::sim::{Sim, State};
 use async_trait::async_trait;
 use control::Function;
@@ -10,10 +10,10 @@ use model::{NodeId, Target, Uid};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-/// After how long a message is handed out again.
+/// The visibility timeout: after it, a message is delivered again.
 const VISIBILITY_MILLIS: i64 = 30_000;
 
-/// How often a message is handed out before it is put aside.
+/// How often a message is delivered before it is dropped.
 const MAX_RECEIVES: u32 = 4;
 
 pub const FUNCTIONS: [Function; 3] =
@@ -34,22 +34,23 @@ struct Message {
 pub struct Queues {
     queues: [Queue; 3],
     receipts: u64,
+    /// Whether all hints are lost.
     pub off: bool,
 }
 
 #[derive(Debug, Default)]
 struct Queue {
-    waiting: VecDeque<Message>,
-    /// What was handed out, by group.
+    pending: VecDeque<Message>,
+    /// The delivered messages, by group.
     locked: BTreeMap<Uid, (u64, Message)>,
 }
 
 impl Queues {
     pub fn is_empty(&self) -> bool {
-        self.queues.iter().all(|it| it.waiting.is_empty() && it.locked.is_empty())
+        self.queues.iter().all(|it| it.pending.is_empty() && it.locked.is_empty())
     }
 
-    /// The queues of one process end with it.
+    /// Drops all messages, as at the end of a process.
     pub fn clear(&mut self) {
         self.queues = Default::default();
     }
@@ -59,41 +60,41 @@ impl State {
     fn add_hint(&mut self, function: Function, target: &Target, delay: i64) {
         let queue = &mut self.queues.queues[index(function)];
         let not_before = self.now + delay;
-        if queue.waiting.iter().any(|it| it.target == *target) {
+        if queue.pending.iter().any(|it| it.target == *target) {
             return;
         }
-        queue.waiting.push_back(Message { target: target.clone(), receives: 0, not_before });
-        self.agenda.add(not_before, Due::Deliver(index(function)));
+        queue.pending.push_back(Message { target: target.clone(), receives: 0, not_before });
+        self.event_queue.add(not_before, SimEvent::Deliver(index(function)));
     }
 
-    /// The next message that may be handed out, locked.
+    /// Takes the next deliverable message and locks its group.
     pub fn take_hint(&mut self, function: usize) -> Option<(Target, u64)> {
         let now = self.now;
         let queue = &mut self.queues.queues[function];
         let free =
             |it: &Message| it.not_before <= now && !queue.locked.contains_key(it.target.uid());
-        let position = queue.waiting.iter().position(free)?;
-        let mut message = queue.waiting.remove(position)?;
+        let position = queue.pending.iter().position(free)?;
+        let mut message = queue.pending.remove(position)?;
         message.receives += 1;
         self.queues.receipts += 1;
         let receipt = self.queues.receipts;
         let target = message.target.clone();
         queue.locked.insert(target.uid().clone(), (receipt, message));
-        self.agenda.add(now + VISIBILITY_MILLIS, Due::Visible { function, receipt });
+        self.event_queue.add(now + VISIBILITY_MILLIS, SimEvent::Visible { function, receipt });
         Some((target, receipt))
     }
 
-    /// The handler took the message: the next one of its group may be handed out.
+    /// Acknowledges a message and unlocks its group.
     pub fn hint_done(&mut self, function: usize, target: &Target, receipt: u64) {
         let queue = &mut self.queues.queues[function];
         if queue.locked.get(target.uid()).is_some_and(|(known, _)| *known == receipt) {
             queue.locked.remove(target.uid());
             let now = self.now;
-            self.agenda.add(now, Due::Deliver(function));
+            self.event_queue.add(now, SimEvent::Deliver(function));
         }
     }
 
-    /// Nobody acknowledged it: it is handed out again, while its first handler may still be at it.
+    /// Makes a message visible again that was not acknowledged. Its first handler may still run.
     pub fn hint_visible(&mut self, function: usize, receipt: u64) {
         let queue = &mut self.queues.queues[function];
         let found = queue.locked.iter().find(|(_, (known, _))| *known == receipt);
@@ -101,10 +102,10 @@ impl State {
         if let Some((_, message)) = queue.locked.remove(&uid)
             && message.receives < MAX_RECEIVES
         {
-            queue.waiting.push_front(message);
+            queue.pending.push_front(message);
         }
         let now = self.now;
-        self.agenda.add(now, Due::Deliver(function));
+        self.event_queue.add(now, SimEvent::Deliver(function));
     }
 }
 
@@ -130,12 +131,12 @@ impl Hints for SimHints {
             let later = i64::from(state.choices.below(60_000));
             let at = state.now + later;
             let (function, target) = (index(function), target.clone());
-            state.queues.queues[function].waiting.push_back(Message {
+            state.queues.queues[function].pending.push_back(Message {
                 target,
                 receives: 0,
                 not_before: at,
             });
-            state.agenda.add(at, Due::Deliver(function));
+            state.event_queue.add(at, SimEvent::Deliver(function));
         }
         Ok(())
     }

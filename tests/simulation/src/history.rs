@@ -1,15 +1,15 @@
-//! One history: the loop that takes what is due, and the processes of the service.
+//! One history: the event loop and the processes of the service.
 
-use crate::agenda::{Agenda, Due};
 use crate::choices::Choices;
 use crate::cloud::{Cloud, SimMachines};
 use crate::directories::{Directories, SimDirectories};
-use crate::executor::{Done, Handler, Purpose, Tasks};
-use crate::faults::Kind;
+use crate::event_queue::{EventQueue, SimEvent};
+use crate::executor::{Handler, Purpose, TaskResult, Tasks};
+use crate::faults::FaultKind;
 use crate::hints::{FUNCTIONS, Queues, SimHints};
 use crate::oracle::Oracle;
 use crate::scenario::{Mode, Scenario};
-use crate::script::What;
+use crate::script::UserRequest;
 use crate::sim::{SeededIds, Sim, SimClock, State};
 use crate::storage::SimStorage;
 use crate::trace::Trace;
@@ -24,17 +24,17 @@ use std::path::PathBuf;
 use std::sync::{Arc, LazyLock};
 use table::{Memory, Table};
 
-/// Idle nodes beyond demand stay for so long.
+/// How long idle nodes beyond demand are kept.
 pub const IDLE_SECONDS: u64 = 30;
 
-/// Simulated time from the end of all faults until everything must have come to its rest: the
-/// longest deadline (a launch), the longest silence, the longest pause, and the longest jobs.
-const REST_MILLIS: i64 = 2 * 3600 * 1000;
+/// Simulated time from the end of all faults until the environment must have settled. Covers the
+/// longest deadline (a launch), the longest silence, the longest backoff, and the longest jobs.
+const SETTLE_MILLIS: i64 = 2 * 3600 * 1000;
 
-/// Far more than any history takes.
+/// Far more steps than any history has.
 const MAX_STEPS: u64 = 400_000;
 
-/// Processes of the service, where it runs as functions: two of the API, two of each function.
+/// The processes of the service in the mode `Functions`: two of the API, two of each function.
 const PROCESSES: usize = 8;
 
 pub struct History {
@@ -44,17 +44,18 @@ pub struct History {
     pub tasks: Tasks,
     pub controls: Vec<Arc<Control>>,
     ids: Arc<dyn Ids>,
-    /// Requests of users, each with how often it was sent.
-    pub requests: Vec<(What, u32)>,
+    /// The requests of users, each with the number of times it was sent.
+    pub requests: Vec<(UserRequest, u32)>,
+    /// All faults have ended.
     pub quiet: bool,
     healthy: bool,
     pub over: bool,
     /// The service does nothing until then.
     pub frozen_until: i64,
-    /// What could have gone on shortly before the end of a calm time.
+    /// What could make progress shortly before the end of a calm time.
     stalled: Option<String>,
-    /// What had not come to its rest when it was last asked.
-    pub unrest: Option<String>,
+    /// What had not settled at the last check.
+    pub unsettled: Option<String>,
 }
 
 static KEYS: LazyLock<Arc<Keys>> = LazyLock::new(|| Arc::new(Keys::derive(&[7; 32])));
@@ -65,29 +66,29 @@ impl History {
         let limits = Limits {
             cores: i64::from(scenario.quota_nodes),
             clusters: 200,
-            one_clock: !kinds.has(Kind::ClockSkew) && !kinds.has(Kind::ClockJumps),
-            no_pauses: !kinds.has(Kind::Pauses),
+            one_clock: !kinds.has(FaultKind::ClockSkew) && !kinds.has(FaultKind::ClockJumps),
+            no_pauses: !kinds.has(FaultKind::Pauses),
         };
-        let failing = scenario.place.clusters.iter().filter(|it| it.setup_fails);
+        let failing = scenario.layout.clusters.iter().filter(|it| it.setup_fails);
         let failing_setups: BTreeSet<String> =
             failing.map(|it| it.name.as_str().to_owned()).collect();
         let mut watch = Watch::default();
         watch.limits = limits;
-        watch.asked.failing_setups = failing_setups;
+        watch.user_requests.failing_setups = failing_setups;
         let mut cloud = Cloud::default();
         cloud.limit = scenario.instances;
         let mut directories = Directories::default();
-        directories.rate = if kinds.has(Kind::Directories) { 500 } else { 0 };
+        directories.rate = if kinds.has(FaultKind::Directories) { 500 } else { 0 };
         let state = State {
             now: 0,
             clock_offset: 0,
             choices,
             rates: scenario.rates,
             storage_down: false,
-            bad_nodes: kinds.has(Kind::BadNodes),
+            bad_nodes: kinds.has(FaultKind::BadNodes),
             directories,
             changed: false,
-            agenda: Agenda::default(),
+            event_queue: EventQueue::default(),
             cloud,
             queues: Queues::default(),
             oracle: Oracle::default(),
@@ -96,7 +97,7 @@ impl History {
             violation: None,
             resume_at: None,
             task: 0,
-            task_began: 0,
+            task_started: 0,
             step: 0,
             held: BTreeMap::new(),
             holds: scenario.mode == Mode::OneProcess,
@@ -113,14 +114,14 @@ impl History {
             over: false,
             frozen_until: 0,
             stalled: None,
-            unrest: None,
+            unsettled: None,
             scenario,
         };
-        history.begin();
+        history.start();
         history
     }
 
-    fn begin(&mut self) {
+    fn start(&mut self) {
         let processes = match self.scenario.mode {
             Mode::Functions => PROCESSES,
             Mode::OneProcess => 1,
@@ -128,18 +129,18 @@ impl History {
         self.controls = (0..processes).map(|it| self.start_process(it)).collect();
         let mut state = self.sim.state();
         for (index, event) in self.scenario.events.iter().enumerate() {
-            state.agenda.add(event.at, Due::Event(index));
+            state.event_queue.add(event.at, SimEvent::Event(index));
         }
         for function in 0..FUNCTIONS.len() {
             let at = 1000 + 300 * function as i64;
-            state.agenda.add(at, Due::Visit(function));
+            state.event_queue.add(at, SimEvent::Visit(function));
         }
-        state.agenda.add(self.scenario.quiet_at, Due::Quiet);
+        state.event_queue.add(self.scenario.quiet_at, SimEvent::FaultsEnd);
     }
 
     pub fn start_process(&self, number: usize) -> Arc<Control> {
         let scenario = &self.scenario;
-        let skewed = scenario.kinds.has(Kind::ClockSkew) && scenario.mode == Mode::Functions;
+        let skewed = scenario.kinds.has(FaultKind::ClockSkew) && scenario.mode == Mode::Functions;
         let skew_millis = if skewed { [0, 900, -1500, 2500][number % 4] } else { 0 };
         let now = Timestamp(self.sim.service_time().0 + skew_millis);
         let storage = SimStorage { sim: Arc::clone(&self.sim), memory: Arc::clone(&self.memory) };
@@ -167,15 +168,15 @@ impl History {
         })))
     }
 
-    /// Plays to the end.
+    /// Runs the history to its end.
     ///
     /// # Errors
-    /// The first rule that was broken.
-    pub fn play(&mut self) -> Result<(), String> {
+    /// The first invariant that was violated.
+    pub fn run(&mut self) -> Result<(), String> {
         while !self.over {
-            let Some(due) = self.next_due() else { return Err("nothing is due any more".into()) };
-            self.take(due);
-            self.check_promptness()?;
+            let Some(event) = self.next_event() else { return Err("no event is left".into()) };
+            self.handle(event);
+            self.check_stalls()?;
             let mut state = self.sim.state();
             if let Some(violation) = state.oracle.violation.take().or(state.violation.take()) {
                 return Err(violation);
@@ -183,9 +184,9 @@ impl History {
             if state.step > MAX_STEPS {
                 return Err("too many steps".to_owned());
             }
-            if state.now > self.scenario.quiet_at + REST_MILLIS {
-                let why = self.unrest.take().unwrap_or_else(|| "something is under way".into());
-                return Err(format!("no rest: {why}"));
+            if state.now > self.scenario.quiet_at + SETTLE_MILLIS {
+                let why = self.unsettled.take().unwrap_or_else(|| "handlers are running".into());
+                return Err(format!("not settled: {why}"));
             }
         }
         Ok(())
@@ -195,18 +196,18 @@ impl History {
         self.sim.state().watch.stalled(&self.scenario, self.sim.service_time())
     }
 
-    /// Nothing disturbed for a while: what could go on all that time is stuck.
+    /// After a time without faults, what could make progress during all of it is stuck.
     fn end_calm(&mut self) {
         let (before, now) = (self.stalled.take(), self.stalled_now());
         let mut state = self.sim.state();
-        if let Some(what) = before.filter(|it| now.as_ref() == Some(it)) {
-            state.violate(format!("stuck in a calm time: {what}"));
+        if let Some(stalled) = before.filter(|it| now.as_ref() == Some(it)) {
+            state.report_violation(format!("stuck in a calm time: {stalled}"));
         }
         state.rates = if self.quiet { Default::default() } else { self.scenario.rates };
     }
 
-    /// In a healthy environment nothing waits for the schedule.
-    fn check_promptness(&self) -> Result<(), String> {
+    /// Without faults, nothing waits for the schedule.
+    fn check_stalls(&self) -> Result<(), String> {
         if !self.healthy || !self.tasks.is_empty() {
             return Ok(());
         }
@@ -216,87 +217,92 @@ impl History {
         }
         state.changed = false;
         let stalled = state.watch.stalled(&self.scenario, self.sim.service_time());
-        stalled.map_or(Ok(()), |what| Err(format!("stalled: {what}")))
+        stalled.map_or(Ok(()), |stalled| Err(format!("stalled: {stalled}")))
     }
 
-    fn next_due(&mut self) -> Option<Due> {
+    fn next_event(&mut self) -> Option<SimEvent> {
         let mut state = self.sim.state();
         loop {
-            let (at, due) = state.agenda.next()?;
-            let of_service =
-                matches!(due, Due::Task(_) | Due::Deliver(_) | Due::Visible { .. } | Due::Visit(_));
+            let (at, event) = state.event_queue.next()?;
+            let of_service = matches!(
+                event,
+                SimEvent::Task(_)
+                    | SimEvent::Deliver(_)
+                    | SimEvent::Visible { .. }
+                    | SimEvent::Visit(_)
+            );
             if of_service && at < self.frozen_until {
                 let later = self.frozen_until;
-                state.agenda.add(later, due);
+                state.event_queue.add(later, event);
                 continue;
             }
             state.now = state.now.max(at);
             state.step += 1;
             state.task = 0;
             self.sim.set_clock(&state);
-            return Some(due);
+            return Some(event);
         }
     }
 
-    fn take(&mut self, due: Due) {
-        match due {
-            Due::Task(task) => self.go_on(task),
-            Due::Event(index) => self.happen(index),
-            Due::Request(request) => self.send_request(request),
-            Due::Agent(instance) => self.agent_timer(instance),
-            Due::InstanceEnds(instance) => self.sim.state().end_instance(instance),
-            Due::Deliver(function) => self.deliver(function),
-            Due::Visible { function, receipt } => {
+    fn handle(&mut self, event: SimEvent) {
+        match event {
+            SimEvent::Task(task) => self.poll_task(task),
+            SimEvent::Event(index) => self.apply_event(index),
+            SimEvent::Request(request) => self.send_request(request),
+            SimEvent::Agent(instance) => self.agent_timer(instance),
+            SimEvent::InstanceEnds(instance) => self.sim.state().end_instance(instance),
+            SimEvent::Deliver(function) => self.deliver(function),
+            SimEvent::Visible { function, receipt } => {
                 self.sim.state().hint_visible(function, receipt);
             }
-            Due::Visit(function) => self.visit(function),
-            Due::StorageIsBack => self.sim.state().storage_down = false,
-            Due::CloudIsBack => self.sim.state().cloud.down = false,
-            Due::CalmChecked => self.stalled = self.stalled_now(),
-            Due::CalmEnds => self.end_calm(),
-            Due::Quiet => self.become_quiet(),
-            Due::Rest => self.come_to_rest(),
+            SimEvent::Visit(function) => self.visit(function),
+            SimEvent::StorageRestored => self.sim.state().storage_down = false,
+            SimEvent::CloudRestored => self.sim.state().cloud.down = false,
+            SimEvent::CalmChecked => self.stalled = self.stalled_now(),
+            SimEvent::CalmEnds => self.end_calm(),
+            SimEvent::FaultsEnd => self.end_faults(),
+            SimEvent::CheckSettled => self.check_settled(),
         }
     }
 
     pub fn spawn(&mut self, process: usize, purpose: Purpose, at: i64, handler: Handler) -> u64 {
         let mut state = self.sim.state();
         let task = self.tasks.add(process, purpose, state.step, handler);
-        state.agenda.add(at, Due::Task(task));
+        state.event_queue.add(at, SimEvent::Task(task));
         task
     }
 
-    fn go_on(&mut self, task: u64) {
-        let Some(began) = self.tasks.began(task) else { return };
+    fn poll_task(&mut self, task: u64) {
+        let Some(started) = self.tasks.started(task) else { return };
         {
             let mut state = self.sim.state();
-            (state.task, state.task_began, state.resume_at) = (task, began, None);
+            (state.task, state.task_started, state.resume_at) = (task, started, None);
         }
         match self.tasks.poll(task) {
-            Some(done) => self.finished(done),
+            Some(result) => self.handle_result(result),
             None => {
                 let mut state = self.sim.state();
                 if let Some(at) = state.resume_at.take() {
-                    state.agenda.add(at, Due::Task(task));
+                    state.event_queue.add(at, SimEvent::Task(task));
                 }
             }
         }
     }
 
-    fn finished(&mut self, done: Done) {
-        match done {
-            Done::Request { request, outcome } => self.answered(request, outcome),
-            Done::Sync { instance, number, sent_at, outcome } => {
-                self.agent_answered(instance, number, sent_at, outcome);
+    fn handle_result(&mut self, result: TaskResult) {
+        match result {
+            TaskResult::Request { request, outcome } => self.handle_answer(request, outcome),
+            TaskResult::Sync { instance, number, sent_at, outcome } => {
+                self.handle_sync_answer(instance, number, sent_at, outcome);
             }
-            Done::Repetition | Done::Visit => {}
-            Done::Hint { function, target, receipt, outcome } => match outcome {
+            TaskResult::Repetition | TaskResult::Visit => {}
+            TaskResult::Hint { function, target, receipt, outcome } => match outcome {
                 Ok(()) => self.sim.state().hint_done(function, &target, receipt),
                 Err(error) => {
                     self.note(|| format!("hint for {:?} failed: {}", target, error.chain()))
                 }
             },
-            Done::Notice { instance, seconds, tries, failed } => {
+            TaskResult::Notice { instance, seconds, tries, failed } => {
                 if failed && tries < 3 {
                     self.notice(instance, seconds, tries + 1, 2000);
                 }

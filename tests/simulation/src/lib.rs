@@ -1,12 +1,11 @@
 //! The control plane in a simulated environment.
 //!
-//! One seed is one history: users, agents, machines and the functions of the service, played on the
-//! real handlers and the real table code by an executor that decides at every call who goes on. The
-//! rules of this crate: everything follows from the seed (no clock, no thread, no order of a hash);
-//! what the environment does is never worse than what the real one may do; the table is checked
-//! after every commit; when faults stop, everything comes to its rest.
+//! A seed determines a history: users, agents, instances and the functions of the service run on the
+//! real handlers and the real table code, and an executor decides at every call which task continues.
+//! The rules of this crate: everything follows from the seed (no clock, no thread, no hash order); the
+//! environment has only faults that the real one may have; the table is checked after every commit;
+//! when faults end, the environment must settle.
 
-mod agenda;
 mod agent;
 mod attempt;
 mod calls;
@@ -14,9 +13,10 @@ mod choices;
 mod cloud;
 mod describe;
 mod directories;
+mod event_queue;
+mod events;
 mod executor;
 mod faults;
-mod happenings;
 mod heartbeats;
 mod hints;
 mod history;
@@ -29,8 +29,8 @@ pub mod shrink;
 mod sim;
 mod storage;
 mod trace;
-mod users;
+mod user_requests;
 mod watch;
 
-pub use run::{Failure, Played, play, play_all, play_scenario};
+pub use run::{Failure, RunResult, run_scenario, run_seed, run_seeds};
 pub use scenario::{Options, Scenario};

@@ -1,5 +1,5 @@
-//! What really happened, as only the simulated machines know: which processes ran where, and what
-//! they ended with. The records of the service are checked against this.
+//! The oracle: which processes ran on which instance, and their exit codes. The records of the service
+//! are checked against it.
 
 use protocol::{AttemptKey, End};
 use std::collections::{BTreeMap, BTreeSet};
@@ -9,26 +9,27 @@ pub type AttemptId = (String, u32);
 
 #[derive(Debug, Default)]
 pub struct Oracle {
-    pub attempts: BTreeMap<AttemptId, Truth>,
-    /// Numbers of the attempts of each job of which processes exist, with the instances.
+    pub attempts: BTreeMap<AttemptId, ActualAttempt>,
+    /// By job uid: the attempts that have processes, as number and instance.
     live: BTreeMap<String, BTreeSet<(u32, usize)>>,
-    /// Instances of which the service knows that they cannot run jobs.
+    /// Instances for which the service acknowledged that they cannot run jobs.
     pub failed: BTreeSet<usize>,
-    /// The first rule that was broken.
+    /// The first invariant that was violated.
     pub violation: Option<String>,
 }
 
-/// One attempt.
+/// What happened to one attempt.
 #[derive(Clone, Debug, Default)]
-pub struct Truth {
+pub struct ActualAttempt {
     /// When the command started, on the master.
     pub started_at: Option<i64>,
-    /// What a process gave that ended by itself.
+    /// The exit code of a process that ended by itself.
     pub exit_code: Option<i32>,
-    /// Somebody asked it to stop before it ended by itself.
+    /// Whether it was asked to stop before it ended by itself.
     pub stopped: bool,
+    /// Whether it exceeded its wall clock time.
     pub exceeded: bool,
-    /// What the service acknowledged to a member.
+    /// The ends of members that the service acknowledged.
     pub acknowledged: Vec<End>,
 }
 
@@ -37,8 +38,8 @@ pub fn attempt_id(key: &AttemptKey) -> AttemptId {
 }
 
 impl Oracle {
-    /// The first process of a member is about to run.
-    pub fn begun(&mut self, key: &AttemptKey, instance: usize) {
+    /// A member is about to start its first process.
+    pub fn member_started(&mut self, key: &AttemptKey, instance: usize) {
         let live = self.live.entry(key.job_uid.clone()).or_default();
         let other = live.iter().find(|(number, _)| *number != key.number);
         if let Some((number, other)) = other {
@@ -55,23 +56,24 @@ impl Oracle {
     /// The command of an attempt starts on its master.
     pub fn started(&mut self, key: &AttemptKey, instance: usize, now: i64) {
         let later = (key.job_uid.clone(), key.number + 1);
-        let truth = self.attempts.entry(attempt_id(key)).or_default();
-        if truth.started_at.replace(now).is_some() {
+        let actual = self.attempts.entry(attempt_id(key)).or_default();
+        if actual.started_at.replace(now).is_some() {
             let violation = format!(
-                "attempt {} of {} started twice, on i-{instance}",
+                "attempt {} of {} was started twice, on i-{instance}",
                 key.number, key.job_name
             );
             self.violation.get_or_insert(violation);
         }
         if self.attempts.contains_key(&later) {
-            let violation = format!("attempt {} of {} started late", key.number, key.job_name);
+            let violation =
+                format!("attempt {} of {} was started after a later one", key.number, key.job_name);
             self.violation.get_or_insert(violation);
         }
     }
 
     pub fn exited(&mut self, key: &AttemptKey, _instance: usize, exit_code: i32) {
-        let truth = self.attempts.entry(attempt_id(key)).or_default();
-        truth.exit_code.get_or_insert(exit_code);
+        let actual = self.attempts.entry(attempt_id(key)).or_default();
+        actual.exit_code.get_or_insert(exit_code);
     }
 
     pub fn asked_to_stop(&mut self, key: &AttemptKey) {
@@ -89,19 +91,19 @@ impl Oracle {
         self.attempts.entry(attempt_id(key)).or_default().acknowledged.push(end);
     }
 
-    /// Nothing of the attempt runs on that instance any more.
-    pub fn gone(&mut self, key: &AttemptKey, instance: usize) {
+    /// No process of the attempt is left on the instance.
+    pub fn member_ended(&mut self, key: &AttemptKey, instance: usize) {
         if let Some(live) = self.live.get_mut(&key.job_uid) {
             live.remove(&(key.number, instance));
         }
     }
 
-    /// Whether processes of the attempt exist on that instance.
+    /// Whether the attempt has processes on the instance.
     pub fn is_live(&self, job: &str, number: u32, instance: usize) -> bool {
         self.live.get(job).is_some_and(|live| live.contains(&(number, instance)))
     }
 
-    pub fn truth(&self, job: &str, number: u32) -> Option<&Truth> {
+    pub fn actual(&self, job: &str, number: u32) -> Option<&ActualAttempt> {
         self.attempts.get(&(job.to_owned(), number))
     }
 }

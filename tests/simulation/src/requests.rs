@@ -1,7 +1,7 @@
-//! Requests of users, carried out on the services behind the API.
+//! Carries out the requests of users on the services behind the API.
 
-use crate::scenario::Place;
-use crate::script::{JobOrder, What};
+use crate::scenario::Layout;
+use crate::script::{GrantKey, JobSpec, UserRequest};
 use control::clusters::Clusters;
 use control::jobs::ExperimentPath;
 use control::operations::{PutOutcome, StartedOperation};
@@ -16,11 +16,11 @@ use wire::{
     JobRequest, MountsRequest, RoleAssignmentRequest, SetupTaskRequest, WorkspaceCreate,
 };
 
-/// What a user was answered.
+/// The answer to a user.
 #[derive(Clone, Debug)]
 pub enum Answer {
-    Done,
-    /// There was nothing to do.
+    Completed,
+    /// The request changed nothing.
     Nothing,
     /// This operation completes later.
     Operation(Uid),
@@ -30,7 +30,7 @@ impl From<Option<StartedOperation>> for Answer {
     fn from(started: Option<StartedOperation>) -> Self {
         match started {
             None => Self::Nothing,
-            Some(StartedOperation { completed: Some(_), .. }) => Self::Done,
+            Some(StartedOperation { completed: Some(_), .. }) => Self::Completed,
             Some(StartedOperation { operation, .. }) => Self::Operation(operation),
         }
     }
@@ -40,7 +40,7 @@ impl<T> From<PutOutcome<T>> for Answer {
     fn from(put: PutOutcome<T>) -> Self {
         match put {
             PutOutcome::Accepted(started) => Some(started).into(),
-            PutOutcome::Unchanged(_) => Self::Done,
+            PutOutcome::Unchanged(_) => Self::Completed,
         }
     }
 }
@@ -48,139 +48,145 @@ impl<T> From<PutOutcome<T>> for Answer {
 /// Carries out one request.
 ///
 /// # Errors
-/// Those of the service.
-pub async fn carry_out(control: &Control, place: &Place, what: &What) -> Result<Answer, Error> {
-    let names = |it: usize| &place.workspaces[it];
-    match what {
-        What::PutWorkspace(it) => {
+/// The errors of the service.
+pub async fn carry_out(
+    control: &Control,
+    layout: &Layout,
+    request: &UserRequest,
+) -> Result<Answer, Error> {
+    let names = |it: usize| &layout.workspaces[it];
+    match request {
+        UserRequest::PutWorkspace(it) => {
             let request = WorkspaceCreate { location: "here".to_owned(), tags: None };
-            control.workspaces.put(names(*it), &request).await.map(|_| Answer::Done)
+            control.workspaces.put(names(*it), &request).await.map(|_| Answer::Completed)
         }
-        What::PutExperiment(it) => {
-            let child = &place.experiments[*it];
+        UserRequest::PutExperiment(it) => {
+            let child = &layout.experiments[*it];
             let put = control.experiments.put(names(child.workspace), &child.name);
-            put.await.map(|_| Answer::Done)
+            put.await.map(|_| Answer::Completed)
         }
-        What::PutFileServer(it) => {
-            let child = &place.file_servers[*it];
-            let spec = file_server_spec();
-            control
-                .file_servers
-                .put(names(child.workspace), &child.name, &spec)
-                .await
-                .map(Into::into)
+        UserRequest::PutFileServer(it) => {
+            let child = &layout.file_servers[*it];
+            let (servers, spec) = (&control.file_servers, file_server_spec());
+            servers.put(names(child.workspace), &child.name, &spec).await.map(Into::into)
         }
-        What::PutCluster(it, scale) => {
-            let slot = &place.clusters[*it];
-            let request = cluster_request(place, *it, *scale);
+        UserRequest::PutCluster(it, scale) => {
+            let slot = &layout.clusters[*it];
+            let request = cluster_request(layout, *it, *scale);
             control.clusters.put(names(slot.workspace), &slot.name, &request).await.map(Into::into)
         }
-        What::Resize { cluster, scale } => {
-            let slot = &place.clusters[*cluster];
+        UserRequest::Resize { cluster, scale } => {
+            let slot = &layout.clusters[*cluster];
             let update = ClusterUpdate { scale: Some(*scale), extensions: None };
             let resized = control.clusters.update(names(slot.workspace), &slot.name, update);
-            resized.await.map(|_| Answer::Done)
+            resized.await.map(|_| Answer::Completed)
         }
-        What::ReadCluster(it) => read_cluster(&control.clusters, place, *it).await,
-        What::DeleteCluster(it) => {
-            let slot = &place.clusters[*it];
+        UserRequest::ReadCluster(it) => read_cluster(&control.clusters, layout, *it).await,
+        UserRequest::DeleteCluster(it) => {
+            let slot = &layout.clusters[*it];
             control.clusters.delete(names(slot.workspace), &slot.name).await.map(Into::into)
         }
-        What::DeleteFileServer(it) => {
-            let child = &place.file_servers[*it];
+        UserRequest::DeleteFileServer(it) => {
+            let child = &layout.file_servers[*it];
             let names = names(child.workspace);
             let deleted = control.file_servers.delete(names, &child.name, &Principal::Service);
             deleted.await.map(Into::into)
         }
-        What::DeleteExperiment(it) => {
-            let child = &place.experiments[*it];
+        UserRequest::DeleteExperiment(it) => {
+            let child = &layout.experiments[*it];
             control.experiments.delete(names(child.workspace), &child.name).await.map(Into::into)
         }
-        What::DeleteWorkspace(it) => control.workspaces.delete(names(*it)).await.map(Into::into),
-        What::DeleteGroup(it) => {
+        UserRequest::DeleteWorkspace(it) => {
+            control.workspaces.delete(names(*it)).await.map(Into::into)
+        }
+        UserRequest::DeleteGroup(it) => {
             let WorkspaceNames { subscription, resource_group, .. } = names(*it);
             control.resource_groups.delete(subscription, resource_group).await.map(Into::into)
         }
-        What::Tag(it) => control.workspaces.tag(names(*it), None).await.map(|_| Answer::Done),
-        What::Submit(_) | What::Terminate { .. } | What::DeleteJob { .. } => {
-            carry_out_job(control, place, what).await
+        UserRequest::Tag(it) => {
+            control.workspaces.tag(names(*it), None).await.map(|_| Answer::Completed)
         }
-        _ => carry_out_access(control, place, what).await,
+        UserRequest::Submit(spec) => submit(control, layout, spec).await,
+        UserRequest::Terminate { job, .. } => terminate(control, layout, *job).await,
+        UserRequest::DeleteJob { job, then_terminate } => {
+            delete_job(control, layout, *job, *then_terminate).await
+        }
+        UserRequest::Grant(key) => grant(control, layout, *key).await,
+        UserRequest::Revoke(key) => {
+            let (scope, id) = assignment(layout, *key);
+            control.roles.delete(&scope, &id).await.map(|_| Answer::Completed)
+        }
+        UserRequest::CreateToken(number) => {
+            control.tokens.create(&format!("t{number}"), None).await.map(|_| Answer::Completed)
+        }
+        UserRequest::RevokeToken(number) => {
+            control.tokens.revoke(&format!("t{number}")).await.map(|()| Answer::Completed)
+        }
     }
 }
 
-async fn carry_out_job(control: &Control, place: &Place, what: &What) -> Result<Answer, Error> {
-    match what {
-        What::Submit(order) => {
-            let path = experiment_path(place, order.experiment);
-            let name = Name::new(format!("j{}", order.number));
-            let request = job_request(place, order);
-            control.jobs.put(&path, &name, &request).await.map(Into::into)
-        }
-        What::Terminate { job, .. } => {
-            let name = Name::new(format!("j{job}"));
-            let mut answer = Ok(Answer::Nothing);
-            for experiment in 0..place.experiments.len() {
-                let path = experiment_path(place, experiment);
-                match control.jobs.terminate(&path, &name).await {
-                    Err(Error::Api(_)) => {}
-                    other => answer = other.map(Into::into),
-                }
-            }
-            answer
-        }
-        What::DeleteJob { job, then_terminate } => {
-            let name = Name::new(format!("j{job}"));
-            let mut answer = Ok(Answer::Nothing);
-            for experiment in 0..place.experiments.len() {
-                let path = experiment_path(place, experiment);
-                match control.jobs.delete(&path, &name).await {
-                    Err(Error::Api(_)) | Ok(None) => {}
-                    other => answer = other.map(Into::into),
-                }
-                if *then_terminate {
-                    let _ = control.jobs.terminate(&path, &name).await;
-                }
-            }
-            answer
-        }
-        _ => Ok(Answer::Nothing),
-    }
+async fn submit(control: &Control, layout: &Layout, spec: &JobSpec) -> Result<Answer, Error> {
+    let path = experiment_path(layout, spec.experiment);
+    let name = Name::new(format!("j{}", spec.number));
+    control.jobs.put(&path, &name, &job_request(layout, spec)).await.map(Into::into)
 }
 
-async fn carry_out_access(control: &Control, place: &Place, what: &What) -> Result<Answer, Error> {
-    match what {
-        What::Grant { workspace, level, principal } => {
-            let (scope, id) = grant(place, *workspace, *level, *principal);
-            let role = [Role::Reader, Role::Contributor][*principal as usize % 2];
-            let request = RoleAssignmentRequest { role, principal: principal_uid(*principal) };
-            control.roles.put(&scope, &id, &request).await.map(|_| Answer::Done)
+/// Tries every experiment: the request has only the number of the job.
+async fn terminate(control: &Control, layout: &Layout, job: u32) -> Result<Answer, Error> {
+    let name = Name::new(format!("j{job}"));
+    let mut answer = Ok(Answer::Nothing);
+    for experiment in 0..layout.experiments.len() {
+        let path = experiment_path(layout, experiment);
+        match control.jobs.terminate(&path, &name).await {
+            Err(Error::Api(_)) => {}
+            other => answer = other.map(Into::into),
         }
-        What::Revoke { workspace, level, principal } => {
-            let (scope, id) = grant(place, *workspace, *level, *principal);
-            control.roles.delete(&scope, &id).await.map(|_| Answer::Done)
-        }
-        What::CreateToken(number) => {
-            control.tokens.create(&format!("t{number}"), None).await.map(|_| Answer::Done)
-        }
-        What::RevokeToken(number) => {
-            control.tokens.revoke(&format!("t{number}")).await.map(|()| Answer::Done)
-        }
-        _ => Ok(Answer::Nothing),
     }
+    answer
 }
 
-async fn read_cluster(clusters: &Clusters, place: &Place, it: usize) -> Result<Answer, Error> {
-    let slot = &place.clusters[it];
-    clusters.get(&place.workspaces[slot.workspace], &slot.name).await.map(|_| Answer::Done)
+/// Tries every experiment: the request has only the number of the job.
+async fn delete_job(
+    control: &Control,
+    layout: &Layout,
+    job: u32,
+    then_terminate: bool,
+) -> Result<Answer, Error> {
+    let name = Name::new(format!("j{job}"));
+    let mut answer = Ok(Answer::Nothing);
+    for experiment in 0..layout.experiments.len() {
+        let path = experiment_path(layout, experiment);
+        match control.jobs.delete(&path, &name).await {
+            Err(Error::Api(_)) | Ok(None) => {}
+            other => answer = other.map(Into::into),
+        }
+        if then_terminate {
+            let _ = control.jobs.terminate(&path, &name).await;
+        }
+    }
+    answer
+}
+
+async fn grant(control: &Control, layout: &Layout, key: GrantKey) -> Result<Answer, Error> {
+    let (scope, id) = assignment(layout, key);
+    let role = [Role::Reader, Role::Contributor][key.principal as usize % 2];
+    let request = RoleAssignmentRequest { role, principal: principal_uid(key.principal) };
+    control.roles.put(&scope, &id, &request).await.map(|_| Answer::Completed)
+}
+
+async fn read_cluster(clusters: &Clusters, layout: &Layout, it: usize) -> Result<Answer, Error> {
+    let slot = &layout.clusters[it];
+    clusters.get(&layout.workspaces[slot.workspace], &slot.name).await.map(|_| Answer::Completed)
 }
 
 fn principal_uid(number: u32) -> Uid {
     Uid::from_bytes([number as u8 + 1; 16])
 }
 
-fn grant(place: &Place, workspace: usize, level: u8, principal: u32) -> (Scope, Uid) {
-    let names = &place.workspaces[workspace];
+/// The scope and the id of a role assignment.
+fn assignment(layout: &Layout, key: GrantKey) -> (Scope, Uid) {
+    let GrantKey { workspace, level, principal } = key;
+    let names = &layout.workspaces[workspace];
     let scope = match level {
         0 => Scope::subscription(names.subscription.clone()),
         1 => Scope::resource_group(names.subscription.clone(), names.resource_group.clone()),
@@ -189,9 +195,9 @@ fn grant(place: &Place, workspace: usize, level: u8, principal: u32) -> (Scope, 
     (scope, Uid::from_bytes([17 * (level + 1) + principal as u8; 16]))
 }
 
-fn experiment_path(place: &Place, experiment: usize) -> ExperimentPath {
-    let child = &place.experiments[experiment];
-    let workspace = place.workspaces[child.workspace].clone();
+fn experiment_path(layout: &Layout, experiment: usize) -> ExperimentPath {
+    let child = &layout.experiments[experiment];
+    let workspace = layout.workspaces[child.workspace].clone();
     ExperimentPath { workspace, experiment: child.name.clone() }
 }
 
@@ -212,10 +218,10 @@ fn file_server_spec() -> FileServerSpec {
     }
 }
 
-fn mounts(place: &Place, servers: &[usize]) -> Option<MountsRequest> {
+fn mounts(layout: &Layout, servers: &[usize]) -> Option<MountsRequest> {
     let mount = |it: &usize| {
-        let child = &place.file_servers[*it];
-        let names = place.workspaces[child.workspace].clone();
+        let child = &layout.file_servers[*it];
+        let names = layout.workspaces[child.workspace].clone();
         let server = FileServerId { names, name: child.name.clone() };
         FileServerMountRequest {
             id: server.to_string(),
@@ -232,7 +238,7 @@ fn mounts(place: &Place, servers: &[usize]) -> Option<MountsRequest> {
     })
 }
 
-/// Parsed once: a request cannot be put together without a body that it came from.
+/// Parsed once: `MountsRequest` has no constructor without a body.
 static NO_MOUNTS: LazyLock<MountsRequest> = LazyLock::new(|| {
     let body = r#"{"properties": {
         "cluster": {"id": "/subscriptions/s/resourceGroups/g/providers/Microsoft.BatchAI/workspaces/w/clusters/c"},
@@ -242,11 +248,11 @@ static NO_MOUNTS: LazyLock<MountsRequest> = LazyLock::new(|| {
         "mountVolumes": {}
     }}"#;
     let request = wire::parse_job_create(body.as_bytes()).expect("a valid body");
-    request.mounts.expect("it has mounts")
+    request.mounts.expect("the body has mounts")
 });
 
-fn cluster_request(place: &Place, cluster: usize, scale: ScaleSettings) -> ClusterRequest {
-    let slot = &place.clusters[cluster];
+fn cluster_request(layout: &Layout, cluster: usize, scale: ScaleSettings) -> ClusterRequest {
+    let slot = &layout.clusters[cluster];
     let setup_task = slot.setup_fails.then(|| SetupTaskRequest {
         command_line: "false".to_owned(),
         environment: Vec::new(),
@@ -260,31 +266,31 @@ fn cluster_request(place: &Place, cluster: usize, scale: ScaleSettings) -> Clust
         image: ImageReference::default(),
         user_account: account(),
         setup_task,
-        mounts: mounts(place, &slot.mounts),
+        mounts: mounts(layout, &slot.mounts),
         performance_counters: None,
         subnet_id: None,
         extensions: ClusterExtensions::default(),
     }
 }
 
-fn job_request(place: &Place, order: &JobOrder) -> JobRequest {
-    let slot = &place.clusters[order.cluster];
-    let names = place.workspaces[slot.workspace].clone();
-    let JobOrder { exit_code, millis, stop_millis, .. } = order;
+fn job_request(layout: &Layout, spec: &JobSpec) -> JobRequest {
+    let slot = &layout.clusters[spec.cluster];
+    let names = layout.workspaces[slot.workspace].clone();
+    let JobSpec { exit_code, millis, stop_millis, .. } = spec;
     JobRequest {
         cluster: ClusterId { names, name: slot.name.clone() },
-        priority: order.priority,
-        node_count: order.nodes,
+        priority: spec.priority,
+        node_count: spec.nodes,
         container: None,
         toolkit: Toolkit::custom(format!("simulate {exit_code} {millis} {stop_millis}")),
-        preparation: order.preparation.map(|code| format!("prepare {code}")),
+        preparation: spec.preparation.map(|code| format!("prepare {code}")),
         std_out_err_path_prefix: "/out".to_owned(),
-        mounts: mounts(place, order.mounts.as_slice()),
+        mounts: mounts(layout, spec.mounts.as_slice()),
         input_directories: None,
         output_directories: None,
         environment: None,
         secrets: None,
-        max_wall_clock_seconds: order.wall_clock_seconds,
-        max_retries: (order.max_retries > 0).then_some(order.max_retries),
+        max_wall_clock_seconds: spec.wall_clock_seconds,
+        max_retries: (spec.max_retries > 0).then_some(spec.max_retries),
     }
 }

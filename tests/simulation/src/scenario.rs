@@ -1,9 +1,9 @@
-//! What is fixed before a history begins: its place (workspaces, clusters, users' names), its kinds
-//! of faults, and its script. All of it is a value drawn from the seed, so that a failing history can
-//! be made shorter by leaving parts out.
+//! The parts of a history that are generated from the seed before it starts: its layout (workspaces,
+//! clusters, other resources), its kinds of faults, and its script. A scenario is a value, so that a
+//! failing history can be shrunk by removing parts.
 
-use crate::faults::{Kind, Kinds, Rates};
-use crate::script::{self, Event, What};
+use crate::faults::{FaultKind, FaultKinds, Rates};
+use crate::script::{self, Event, EventKind, UserRequest};
 use model::{Name, VmPriority, WorkspaceNames};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -11,9 +11,9 @@ use rand::{Rng, SeedableRng};
 /// Where the service runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
-    /// Functions that come and go; a schedule each minute; agents ask again by themselves.
+    /// Several processes per function; a schedule every minute; agents poll.
     Functions,
-    /// One process; a schedule each few seconds; requests of agents are held.
+    /// One process; a schedule every few seconds; requests of agents are held.
     OneProcess,
 }
 
@@ -21,27 +21,27 @@ pub enum Mode {
 pub struct Scenario {
     pub seed: u64,
     pub mode: Mode,
-    pub kinds: Kinds,
+    pub kinds: FaultKinds,
     pub rates: Rates,
-    pub place: Place,
-    /// In the order of time. The creation of everything in [`Place`] comes first.
+    pub layout: Layout,
+    /// In the order of time, starting with the creation of everything in [`Layout`].
     pub events: Vec<Event>,
-    /// When faults stop, in milliseconds.
+    /// When faults end, in milliseconds.
     pub quiet_at: i64,
-    /// Everything is deleted when faults stop.
+    /// Whether everything is deleted when faults end.
     pub deletes_all: bool,
-    /// Instances that the cloud gives.
+    /// How many instances the cloud can run at a time.
     pub instances: usize,
-    /// Nodes that the quota of a region allows.
+    /// How many nodes the quota of a region allows.
     pub quota_nodes: u32,
     pub schedule_millis: i64,
-    /// The longest pause between two requests of an agent.
+    /// The longest time between two requests of an agent.
     pub heartbeat_millis: i64,
 }
 
-/// Resources by name. Scripts refer to them by position; which of them exist changes.
+/// The names of resources. Scripts refer to them by index; not all of them exist at all times.
 #[derive(Clone, Debug, Default)]
-pub struct Place {
+pub struct Layout {
     pub workspaces: Vec<WorkspaceNames>,
     pub experiments: Vec<Child>,
     pub clusters: Vec<ClusterSlot>,
@@ -50,7 +50,7 @@ pub struct Place {
 
 #[derive(Clone, Debug)]
 pub struct Child {
-    /// Position of its workspace.
+    /// Index of its workspace.
     pub workspace: usize,
     pub name: Name,
 }
@@ -60,30 +60,30 @@ pub struct ClusterSlot {
     pub workspace: usize,
     pub name: Name,
     pub priority: VmPriority,
-    /// Positions of the file servers that it mounts.
+    /// Indices of the file servers that it mounts.
     pub mounts: Vec<usize>,
-    /// Its set-up task fails on some nodes.
+    /// Whether its set-up task fails on some nodes.
     pub setup_fails: bool,
 }
 
-/// How long and how large a history is.
+/// The size of a history.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Options {
-    /// Minutes until faults stop; a few, drawn from the seed, unless given.
+    /// Minutes until faults end; by default 1 to 8, generated from the seed.
     pub minutes: Option<u32>,
 }
 
 impl Scenario {
-    pub fn draw(seed: u64, options: Options) -> Self {
+    pub fn generate(seed: u64, options: Options) -> Self {
         let rng = &mut StdRng::seed_from_u64(seed ^ 0x005c_e9a7_1059);
-        let kinds = Kinds::draw(rng);
-        let rates = Rates::draw(kinds, rng);
+        let kinds = FaultKinds::generate(rng);
+        let rates = Rates::generate(kinds, rng);
         let mode = if rng.random_bool(0.5) { Mode::Functions } else { Mode::OneProcess };
-        let place = Place::draw(kinds, rng);
+        let layout = Layout::generate(kinds, rng);
         let minutes = options.minutes.unwrap_or_else(|| [1, 2, 2, 3, 5, 8][rng.random_range(0..6)]);
         let quiet_at = i64::from(minutes) * 60_000;
-        let mut events = script::creation(&place, rng);
-        events.extend(script::draw(&place, kinds, mode, quiet_at, rng));
+        let mut events = script::creation(&layout, rng);
+        events.extend(script::generate(&layout, kinds, mode, quiet_at, rng));
         events.sort_by_key(|event| event.at);
         let schedule_millis = match mode {
             Mode::Functions => 60_000,
@@ -94,7 +94,7 @@ impl Scenario {
             mode,
             kinds,
             rates,
-            place,
+            layout,
             events,
             quiet_at,
             deletes_all: rng.random_bool(0.4),
@@ -105,70 +105,87 @@ impl Scenario {
         }
     }
 
-    /// Without the events that only a kind of fault brings, and without its calls' faults.
-    pub fn without(&self, kind: Kind) -> Self {
+    /// The scenario without a kind of fault: without its events and its faults of calls.
+    pub fn without(&self, kind: FaultKind) -> Self {
         let kinds = self.kinds.without(kind);
         let mut rates = self.rates;
         match kind {
-            Kind::SlowCalls => rates.slow = false,
-            Kind::Throttles => rates.throttled = 0,
-            Kind::LostCommits => rates.lost_commit = 0,
-            Kind::Conflicts => rates.conflict = 0,
-            Kind::CloudErrors => (rates.cloud_error, rates.cloud_lost, rates.not_yet) = (0, 0, 0),
-            Kind::Refusals => rates.refused = 0,
-            Kind::Listings => rates.listing = 0,
-            Kind::LostHints => rates.hint_lost = 0,
-            Kind::RepeatedHints => rates.hint_repeated = 0,
-            Kind::Network => rates.network = 0,
-            _ => {}
+            FaultKind::SlowCalls => rates.slow = false,
+            FaultKind::Throttles => rates.throttled = 0,
+            FaultKind::LostCommits => rates.lost_commit = 0,
+            FaultKind::Conflicts => rates.conflict = 0,
+            FaultKind::CloudErrors => {
+                (rates.cloud_error, rates.cloud_lost, rates.not_yet) = (0, 0, 0)
+            }
+            FaultKind::Refusals => rates.refused = 0,
+            FaultKind::Listings => rates.listing = 0,
+            FaultKind::LostHints => rates.hint_lost = 0,
+            FaultKind::RepeatedHints => rates.hint_repeated = 0,
+            FaultKind::Network => rates.network = 0,
+            FaultKind::StorageOutages
+            | FaultKind::CloudOutages
+            | FaultKind::Crashes
+            | FaultKind::Partitions
+            | FaultKind::AgentRestarts
+            | FaultKind::OldReports
+            | FaultKind::Interruptions
+            | FaultKind::Losses
+            | FaultKind::BadNodes
+            | FaultKind::FailingSetups
+            | FaultKind::Pauses
+            | FaultKind::ClockJumps
+            | FaultKind::ClockSkew
+            | FaultKind::Directories => {}
         }
-        let events = self.events.iter().filter(|event| event.what.kind() != Some(kind));
+        let events = self.events.iter().filter(|event| event.kind.fault_kind() != Some(kind));
         Self { kinds, rates, events: events.cloned().collect(), ..self.clone() }
     }
 
-    /// Nothing is expected to disturb: the service has to react without waiting for its schedule.
+    /// Without faults, the service must react without waiting for its schedule.
     pub fn is_healthy(&self) -> bool {
         self.kinds.is_empty() && self.mode == Mode::Functions && self.instances > 10
     }
 
     pub fn jobs(&self) -> usize {
-        self.events.iter().filter(|event| matches!(event.what, What::Submit(_))).count()
+        let is_submission =
+            |it: &&Event| matches!(it.kind, EventKind::Request(UserRequest::Submit(_)));
+        self.events.iter().filter(is_submission).count()
     }
 }
 
-impl Place {
-    fn draw(kinds: Kinds, rng: &mut StdRng) -> Self {
-        let mut place = Self::default();
+impl Layout {
+    fn generate(kinds: FaultKinds, rng: &mut StdRng) -> Self {
+        let mut layout = Self::default();
         for number in 0..[1, 1, 1, 2, 3][rng.random_range(0..5)] {
-            place.workspaces.push(WorkspaceNames {
+            layout.workspaces.push(WorkspaceNames {
                 subscription: Name::new(format!("s{}", rng.random_range(0..2))),
                 resource_group: Name::new(format!("g{}", rng.random_range(0..2))),
                 workspace: Name::new(format!("w{number}")),
             });
         }
-        let workspaces = place.workspaces.len();
+        let workspaces = layout.workspaces.len();
         let child = |prefix: &str, number: usize, rng: &mut StdRng| Child {
             workspace: rng.random_range(0..workspaces),
             name: Name::new(format!("{prefix}{number}")),
         };
         for number in 0..rng.random_range(1..=2) {
-            place.experiments.push(child("e", number, rng));
+            layout.experiments.push(child("e", number, rng));
         }
         for number in 0..[0, 0, 1, 2][rng.random_range(0..4)] {
-            place.file_servers.push(child("f", number, rng));
+            layout.file_servers.push(child("f", number, rng));
         }
         for number in 0..[1, 1, 2, 3][rng.random_range(0..4)] {
             let Child { workspace, name } = child("c", number, rng);
             let priorities = [VmPriority::Dedicated, VmPriority::LowPriority];
-            let mounts = (0..place.file_servers.len()).filter(|_| rng.random_bool(0.4)).collect();
-            place.clusters.push(ClusterSlot {
+            let mounts = (0..layout.file_servers.len()).filter(|_| rng.random_bool(0.4)).collect();
+            layout.clusters.push(ClusterSlot {
                 workspace,
                 name,
                 priority: priorities[rng.random_range(0..2)],
                 mounts,
-                setup_fails: kinds.has(Kind::FailingSetups) && rng.random_bool(0.7),
+                setup_fails: kinds.has(FaultKind::FailingSetups) && rng.random_bool(0.7),
             });
         }
-        place
+        layout
     }
 }

@@ -1,8 +1,8 @@
-//! Makes a failing history short: fewer kinds of faults, fewer events, milder choices, as long as it
-//! still breaks a rule of the same kind.
+//! Shrinks a failing history: fewer kinds of faults, fewer events, milder choices, while it still
+//! violates the same invariant.
 
-use crate::faults::Kind;
-use crate::run::{Failure, Played, play_scenario};
+use crate::faults::FaultKind;
+use crate::run::{Failure, RunResult, run_scenario};
 use crate::scenario::{Mode, Options, Scenario};
 
 /// A short history that still fails.
@@ -11,7 +11,7 @@ pub struct Shrunk {
     pub scenario: Scenario,
     pub failure: Failure,
     pub trace: Vec<String>,
-    /// How many histories were played for it.
+    /// How many histories were run.
     pub tries: u32,
 }
 
@@ -24,8 +24,8 @@ struct Search {
 
 /// `None` when the seed does not fail.
 pub fn shrink(seed: u64, options: Options) -> Option<Shrunk> {
-    let scenario = Scenario::draw(seed, options);
-    let Played { failure, tape, .. } = play_scenario(&scenario, None, false);
+    let scenario = Scenario::generate(seed, options);
+    let RunResult { failure, tape, .. } = run_scenario(&scenario, None, false);
     let mut search = Search { scenario, tape, failure: failure?, tries: 1 };
     loop {
         let before = (search.scenario.events.len(), search.disturbances());
@@ -36,14 +36,14 @@ pub fn shrink(seed: u64, options: Options) -> Option<Shrunk> {
             break;
         }
     }
-    let played = play_scenario(&search.scenario, Some(search.tape.clone()), true);
+    let run = run_scenario(&search.scenario, Some(search.tape.clone()), true);
     let Search { scenario, failure, tries, .. } = search;
-    Some(Shrunk { scenario, failure, trace: played.trace, tries })
+    Some(Shrunk { scenario, failure, trace: run.trace, tries })
 }
 
-/// What a failure is about, without the names and numbers in it.
-fn rule(what: &str) -> String {
-    let words = what
+/// The violated invariant, without names and numbers.
+fn invariant(violation: &str) -> String {
+    let words = violation
         .split_whitespace()
         .filter(|word| word.chars().all(|c| c.is_ascii_alphabetic() || c == ',' || c == ':'));
     words.take(6).collect::<Vec<_>>().join(" ")
@@ -56,11 +56,11 @@ impl Search {
 
     fn still_fails(&mut self, scenario: Scenario, tape: Vec<u32>) -> bool {
         self.tries += 1;
-        let played = play_scenario(&scenario, Some(tape), false);
-        let same = |it: &Failure| rule(&it.what) == rule(&self.failure.what);
-        match played.failure {
+        let run = run_scenario(&scenario, Some(tape), false);
+        let same = |it: &Failure| invariant(&it.violation) == invariant(&self.failure.violation);
+        match run.failure {
             Some(failure) if same(&failure) => {
-                (self.scenario, self.tape, self.failure) = (scenario, played.tape, failure);
+                (self.scenario, self.tape, self.failure) = (scenario, run.tape, failure);
                 true
             }
             _ => false,
@@ -68,10 +68,10 @@ impl Search {
     }
 
     fn drop_kinds(&mut self) {
-        for kind in Kind::ALL {
+        for kind in FaultKind::ALL {
             if self.scenario.kinds.has(kind) {
                 let scenario = self.scenario.without(kind);
-                // The choices of a shorter history are others: both are tried.
+                // Without the kind, the recorded choices may not fit: try the mildest choices too.
                 let tape = self.tape.clone();
                 if !self.still_fails(scenario.clone(), tape) {
                     self.still_fails(scenario, Vec::new());
@@ -84,7 +84,7 @@ impl Search {
         }
     }
 
-    /// Larger spans first.
+    /// Removes spans of events, larger ones first.
     fn drop_events(&mut self) {
         let mut span = self.scenario.events.len() / 2;
         while span > 0 {
@@ -101,7 +101,7 @@ impl Search {
         }
     }
 
-    /// The mildest choices in place of those that were drawn.
+    /// The mildest choices in layout of those that were drawn.
     fn soften_choices(&mut self) {
         if self.still_fails(self.scenario.clone(), Vec::new()) {
             return;

@@ -1,10 +1,10 @@
-//! The state of one simulated environment, and how a handler waits in it: every call of storage or
-//! of a port gives control back to the executor, which lets others go on meanwhile.
+//! The state of one simulated environment. Every call of storage or of a port yields to the executor,
+//! which lets other tasks run in the meantime.
 
-use crate::agenda::{Agenda, Due};
 use crate::choices::Choices;
 use crate::cloud::Cloud;
 use crate::directories::Directories;
+use crate::event_queue::{EventQueue, SimEvent};
 use crate::faults::Rates;
 use crate::hints::Queues;
 use crate::oracle::Oracle;
@@ -20,12 +20,12 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
-/// A day in 2018, as good as any.
+/// An arbitrary day in 2018.
 const EPOCH: i64 = 1_530_000_000_000;
 
 #[derive(Debug)]
 pub struct Sim {
-    /// The clock of the service: simulated time and every jump.
+    /// The clock of the service: simulated time plus all jumps.
     service_clock: AtomicI64,
     state: Mutex<State>,
 }
@@ -34,37 +34,37 @@ pub struct Sim {
 pub struct State {
     /// Simulated time in milliseconds.
     pub now: i64,
-    /// How far the clock of the service is ahead.
+    /// How far the clock of the service is ahead of simulated time.
     pub clock_offset: i64,
     pub choices: Choices,
-    /// Chances of faults at present; all 0 in calm times.
+    /// The current rates of faults; all 0 in calm times.
     pub rates: Rates,
     pub storage_down: bool,
     pub bad_nodes: bool,
     pub directories: Directories,
-    /// Something was committed since it was last asked whether anything is stalled.
+    /// Whether there was a commit since the last check for stalls.
     pub changed: bool,
-    pub agenda: Agenda,
+    pub event_queue: EventQueue,
     pub cloud: Cloud,
     pub queues: Queues,
     pub oracle: Oracle,
     pub watch: Watch,
     pub trace: Trace,
     pub violation: Option<String>,
-    /// When the task that is being polled goes on; set by the call that it waits for.
+    /// When the polled task continues; set by the call that it awaits.
     pub resume_at: Option<i64>,
-    /// The task that is being polled, and at which step it began.
+    /// The polled task, and the step at which it was started.
     pub task: u64,
-    pub task_began: u64,
-    /// Counts what the executor did.
+    pub task_started: u64,
+    /// The number of events handled so far.
     pub step: u64,
-    /// Requests of agents that are being held.
+    /// The tasks of held requests of agents.
     pub held: BTreeMap<NodeId, u64>,
-    /// Requests can be held.
+    /// Whether requests are held.
     pub holds: bool,
 }
 
-/// What a task waits for.
+/// A call that a task awaits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Call {
     Read,
@@ -72,14 +72,14 @@ pub enum Call {
     Cloud,
 }
 
-/// What happens to a call.
+/// A fault of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
     None,
     Throttled,
-    /// A conflict without a cause that anybody could find.
+    /// A conflict without a visible cause.
     Conflict,
-    /// Carried out, but the caller never hears of it.
+    /// Carried out, but the caller gets an error.
     AnswerLost,
     Down,
 }
@@ -89,7 +89,7 @@ impl Sim {
         Arc::new(Self { service_clock: AtomicI64::new(EPOCH), state: Mutex::new(state) })
     }
 
-    /// Never held across an await, nor while a handler runs.
+    /// The guard must not be held across an await or while a handler is polled.
     pub fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -103,32 +103,32 @@ impl Sim {
         Timestamp(self.service_clock.load(Ordering::Relaxed))
     }
 
-    /// A call is on its way; answers what becomes of it when it arrives.
-    pub fn call(&self, call: Call) -> Travel<'_> {
-        Travel { sim: self, call: Some(call), sent: None }
+    /// The delay of a request; returns the fault of the call.
+    pub fn call(&self, call: Call) -> CallDelay<'_> {
+        CallDelay { sim: self, call: Some(call), sent: None }
     }
 
-    /// An answer is on its way: what was carried out is visible to others, the caller may end
-    /// without having heard of it.
-    pub fn travel(&self) -> Travel<'_> {
-        Travel { sim: self, call: None, sent: None }
+    /// The delay of an answer. The call was carried out and is visible to others; the caller may be
+    /// dropped before it receives the answer.
+    pub fn travel(&self) -> CallDelay<'_> {
+        CallDelay { sim: self, call: None, sent: None }
     }
 
-    /// Until then, or until the node is notified.
+    /// Waits until a time, or until the node is notified.
     pub fn hold(&self, node: NodeId, until: i64) -> Hold<'_> {
         Hold { sim: self, node, until, held: false }
     }
 }
 
-/// Pending once.
+/// Returns `Pending` once.
 #[derive(Debug)]
-pub struct Travel<'a> {
+pub struct CallDelay<'a> {
     sim: &'a Sim,
     call: Option<Call>,
     sent: Option<Fault>,
 }
 
-impl Future for Travel<'_> {
+impl Future for CallDelay<'_> {
     type Output = Fault;
 
     fn poll(mut self: Pin<&mut Self>, _context: &mut Context<'_>) -> Poll<Fault> {
@@ -202,10 +202,10 @@ impl State {
             ],
         };
         let mut edge = 1000;
-        for (chance, what) in chances {
+        for (chance, kind) in chances {
             edge -= chance;
             if fault >= edge && chance > 0 {
-                return what;
+                return kind;
             }
         }
         Fault::None
@@ -218,24 +218,24 @@ impl State {
         }
     }
 
-    pub fn violate(&mut self, what: String) {
-        self.violation.get_or_insert(what);
+    pub fn report_violation(&mut self, violation: String) {
+        self.violation.get_or_insert(violation);
     }
 
-    /// A line of the trace; only format one when the trace is on.
+    /// Adds a line to the trace. Callers format the line only when the trace is on.
     pub fn note(&mut self, line: String) {
         let (now, task) = (self.now, self.task);
         self.trace.add(now, task, line);
     }
 
-    /// Something changed for a node whose request is being held.
+    /// Continues the held request of a node.
     pub fn notify(&mut self, node: &NodeId) {
         if !self.holds {
             return;
         }
         if let Some(task) = self.held.remove(node) {
             let at = self.now + 1;
-            self.agenda.add(at, Due::Task(task));
+            self.event_queue.add(at, SimEvent::Task(task));
         }
     }
 }

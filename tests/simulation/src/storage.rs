@@ -1,5 +1,5 @@
-//! The storage that handlers see: memory behind delays and faults. What is committed is shown to the
-//! watch before anybody else goes on.
+//! The storage of the handlers: memory behind delays and faults. Each commit is checked before another
+//! task runs.
 
 use crate::sim::{Call, Fault, Sim};
 use async_trait::async_trait;
@@ -12,7 +12,7 @@ pub struct SimStorage {
     pub memory: Arc<Memory>,
 }
 
-fn failed(fault: Fault) -> Error {
+fn error(fault: Fault) -> Error {
     match fault {
         Fault::Throttled => Error::Throttled("too many requests".into()),
         Fault::Conflict => Error::Conflict { failed: Vec::new() },
@@ -24,15 +24,15 @@ impl SimStorage {
     async fn read(&self) -> Result<(), Error> {
         match self.sim.call(Call::Read).await {
             Fault::None => Ok(()),
-            fault => Err(failed(fault)),
+            fault => Err(error(fault)),
         }
     }
 
-    fn refused(&self, error: &Error, writes: &[Write]) {
+    fn check_refusal(&self, error: &Error, writes: &[Write]) {
         let mut state = self.sim.state();
         match error {
             Error::Invalid(_) | Error::TooLarge(_) => {
-                state.violate(format!(
+                state.report_violation(format!(
                     "a commit beyond the limits: {error} ({} writes)",
                     writes.len()
                 ));
@@ -42,7 +42,10 @@ impl SimStorage {
                     failed.iter().map(|it| crate::trace::key(&writes[*it].key)).collect();
                 state.note(format!("conflict on {keys:?}"));
             }
-            _ => {}
+            Error::Conflict { .. }
+            | Error::Throttled(_)
+            | Error::StorageFull(_)
+            | Error::Other(_) => {}
         }
     }
 }
@@ -58,7 +61,7 @@ impl Storage for SimStorage {
         self.read().await?;
         let outcome = self.memory.get_many(keys).await;
         if let Err(Error::Invalid(error)) = &outcome {
-            self.sim.state().violate(format!("a read beyond the limits: {error}"));
+            self.sim.state().report_violation(format!("a read beyond the limits: {error}"));
         }
         outcome
     }
@@ -71,17 +74,17 @@ impl Storage for SimStorage {
     async fn commit(&self, writes: Vec<Write>) -> Result<(), Error> {
         let fault = self.sim.call(Call::Commit).await;
         if !matches!(fault, Fault::None | Fault::AnswerLost) {
-            return Err(failed(fault));
+            return Err(error(fault));
         }
         let copy = writes.clone();
         let outcome = self.memory.commit(writes).await;
         match &outcome {
             Ok(()) => self.sim.state().committed(&copy),
-            Err(error) => self.refused(error, &copy),
+            Err(error) => self.check_refusal(error, &copy),
         }
         self.sim.travel().await;
         match (fault, outcome) {
-            (Fault::AnswerLost, Ok(())) => Err(failed(fault)),
+            (Fault::AnswerLost, Ok(())) => Err(error(fault)),
             (_, outcome) => outcome,
         }
     }

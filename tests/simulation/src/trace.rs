@@ -1,5 +1,4 @@
-//! What happened, for the person who reads a failing history. Off unless asked for: lines are only
-//! formatted when they are kept.
+//! A readable log of a history. Off by default: lines are formatted only when they are recorded.
 
 use table::Key;
 
@@ -9,7 +8,7 @@ pub struct Trace {
 }
 
 impl Trace {
-    pub fn kept() -> Self {
+    pub fn recording() -> Self {
         Self { lines: Some(Vec::new()) }
     }
 
@@ -30,17 +29,17 @@ impl Trace {
     }
 }
 
-/// The sort key tells more; the partitions of operations and instances are named by what they hold.
+/// A short form of a key: the sort key, or the partition key for operations and instances.
 pub fn key(key: &Key) -> String {
     match key.sk.as_str() {
         "op" | "node" => short(&key.pk),
-        // The one thing that no seed decides.
+        // The only value that does not follow from the seed.
         sk if sk.starts_with("token#") => "token".to_owned(),
         sk => short(sk),
     }
 }
 
-/// Uids at a readable length.
+/// Shortens the uids in a key.
 pub fn short(text: &str) -> String {
     let is_uid = |part: &str| part.len() == 36 && part.matches('-').count() == 4;
     let parts = text.split('#').map(|part| if is_uid(part) { &part[..6] } else { part });

@@ -1,21 +1,21 @@
-//! The first seeds; CI plays 20,000. As many as wanted: `cargo run -p simulation -- --seeds 1000000`.
+//! The first seeds. CI runs 20,000; for more: `cargo run -p simulation -- --seeds 1000000`.
 
-use simulation::{Options, Scenario, play_all, play_scenario};
+use simulation::{Options, Scenario, run_scenario, run_seeds};
 
 #[test]
-fn some_hundred_histories_keep_every_rule() {
-    let (failure, played) = play_all(0..400, Options::default());
+fn the_first_400_histories_violate_no_invariant() {
+    let (failure, count) = run_seeds(0..400, Options::default());
     assert!(failure.is_none(), "{}", failure.map(|it| it.to_string()).unwrap_or_default());
-    assert_eq!(played, 400);
+    assert_eq!(count, 400);
 }
 
 #[test]
-fn a_seed_is_one_history() {
+fn a_seed_determines_its_history() {
     for seed in 0..20 {
-        let scenario = Scenario::draw(seed, Options::default());
-        let play = |tape| play_scenario(&scenario, tape, true);
-        let (first, second) = (play(None), play(None));
+        let scenario = Scenario::generate(seed, Options::default());
+        let run = |tape| run_scenario(&scenario, tape, true);
+        let (first, second) = (run(None), run(None));
         assert_eq!(first.trace, second.trace, "seed {seed}");
-        assert_eq!(play(Some(first.tape)).trace, second.trace, "seed {seed} from its tape");
+        assert_eq!(run(Some(first.tape)).trace, second.trace, "seed {seed} from its tape");
     }
 }

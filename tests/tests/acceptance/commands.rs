@@ -121,7 +121,7 @@ async fn jobs_are_submitted_awaited_and_read() {
 
     let (code, said) = service.tried(&submit("good"));
     assert_eq!(code, Some(1), "{said}");
-    assert!(said.contains("there is a job good already"), "{said}");
+    assert!(said.contains("a job named good exists already"), "{said}");
     assert_eq!(names(&service.json(&["job", "list"])), ["bad", "good", "long"]);
     service.said(&["job", "delete", "good", "--yes"]);
     assert_eq!(service.tried(&["job", "show", "good"]).0, Some(1));

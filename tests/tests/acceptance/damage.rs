@@ -24,7 +24,7 @@ async fn a_second_service_on_the_same_data_is_refused() {
     service.prepare(1).await;
     let endpoint = fs::read(service.data_dir().join("endpoint")).unwrap();
     let said = refused(service.data_dir());
-    assert!(said.contains("another server works on") && said.contains("--data-dir"), "{said}");
+    assert!(said.contains("another service uses") && said.contains("--data-dir"), "{said}");
     assert_eq!(fs::read(service.data_dir().join("endpoint")).unwrap(), endpoint);
     service.submit("j", "true", json!({})).await;
     service.job_in("j", "succeeded").await;

@@ -172,7 +172,6 @@ fn spawn(place: &Path, data_dir: &Path, options: &[String]) -> Child {
     let log = log_file(place);
     program(data_dir)
         .args(["local", "--listen", "127.0.0.1:0", "--idle-seconds", "2"])
-        .args(["--locations", "local,eastus,westus,northeurope"])
         .args(options)
         // Its stdin is a pipe of ours: should the tests be killed, it stops.
         .args(["--stop-at-end-of-input"])

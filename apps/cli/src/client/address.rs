@@ -1,10 +1,10 @@
-//! Where resources are: their ids, which are also their paths.
+//! Resource ids, which are also the paths of the resources.
 
 use anyhow::{Result, bail};
 use reqwest::Url;
 use std::fmt;
 
-/// What the options say about where to look.
+/// The subscription, resource group, workspace and experiment from the options.
 pub struct Scope {
     pub subscription: String,
     pub resource_group: String,
@@ -17,7 +17,7 @@ pub struct Scope {
 pub struct Address(Vec<String>);
 
 impl Scope {
-    /// The workspaces of the subscription, of every resource group.
+    /// The workspaces of all resource groups of the subscription.
     pub fn all_workspaces(&self) -> Address {
         self.subscription().join(&["providers", "Microsoft.BatchAI", "workspaces"])
     }
@@ -44,7 +44,7 @@ impl Scope {
         self.subscription().join(&["providers", "Microsoft.Authorization", "roleDefinitions"])
     }
 
-    /// Only the service on one machine has them.
+    /// Only `batchai local` has tokens as resources.
     pub fn tokens(&self) -> Address {
         Address(["local", "v1", "tokens"].map(str::to_owned).to_vec())
     }
@@ -72,27 +72,27 @@ impl Scope {
     pub fn jobs(&self) -> Result<Address> {
         match &self.experiment {
             Some(experiment) => Ok(self.experiments()?.join(&[experiment, "jobs"])),
-            None => bail!("which experiment? Name it with -e or in BATCHAI_EXPERIMENT"),
+            None => bail!("no experiment given: set -e NAME or BATCHAI_EXPERIMENT=NAME"),
         }
     }
 
     fn workspace(&self) -> Result<Address> {
         match &self.workspace {
             Some(workspace) => Ok(self.workspaces().join(&[workspace])),
-            None => bail!("which workspace? Name it with -w or in BATCHAI_WORKSPACE"),
+            None => bail!("no workspace given: set -w NAME or BATCHAI_WORKSPACE=NAME"),
         }
     }
 }
 
 impl Address {
-    /// Something below it.
+    /// Appends path segments.
     pub fn join(&self, segments: &[&str]) -> Self {
         let mut all = self.0.clone();
         all.extend(segments.iter().map(|segment| (*segment).to_owned()));
         Self(all)
     }
 
-    /// Names come from people: each stays one segment, whatever is in it.
+    /// Encodes each name as one path segment, whatever characters it has.
     pub fn url(&self, endpoint: &Url) -> Url {
         let mut url = endpoint.clone();
         if let Ok(mut segments) = url.path_segments_mut() {
@@ -102,7 +102,7 @@ impl Address {
     }
 }
 
-/// The resource id, as it stands in references to it.
+/// The resource id, as request bodies refer to it.
 impl fmt::Display for Address {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.iter().try_for_each(|segment| write!(formatter, "/{segment}"))
@@ -123,13 +123,13 @@ mod tests {
     }
 
     #[test]
-    fn ids_are_those_of_the_service() {
+    fn ids_have_the_format_of_the_service() {
         let jobs = scope(Some("ws"), Some("exp")).jobs().unwrap();
         insta::assert_snapshot!(jobs.join(&["job"]), @"/subscriptions/sub/resourceGroups/group/providers/Microsoft.BatchAI/workspaces/ws/experiments/exp/jobs/job");
     }
 
     #[test]
-    fn a_name_cannot_leave_its_segment() {
+    fn a_name_stays_one_path_segment() {
         let url = scope(Some("../a b?c#d/e"), None)
             .clusters()
             .unwrap()
@@ -138,8 +138,8 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_is_asked_for() {
-        insta::assert_snapshot!(scope(None, Some("exp")).jobs().unwrap_err(), @"which workspace? Name it with -w or in BATCHAI_WORKSPACE");
-        insta::assert_snapshot!(scope(Some("ws"), None).jobs().unwrap_err(), @"which experiment? Name it with -e or in BATCHAI_EXPERIMENT");
+    fn a_missing_option_is_named() {
+        insta::assert_snapshot!(scope(None, Some("exp")).jobs().unwrap_err(), @"no workspace given: set -w NAME or BATCHAI_WORKSPACE=NAME");
+        insta::assert_snapshot!(scope(Some("ws"), None).jobs().unwrap_err(), @"no experiment given: set -e NAME or BATCHAI_EXPERIMENT=NAME");
     }
 }

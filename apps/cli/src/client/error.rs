@@ -1,10 +1,10 @@
-//! What can go wrong between here and the service, as far as somebody acts on it.
+//! The errors of a request that callers distinguish.
 
 use reqwest::Url;
 use serde::Deserialize;
 use std::fmt;
 
-/// The service answered, and refused.
+/// The service answered with an error.
 #[derive(Debug)]
 pub struct ServiceError {
     /// 200 for an operation that failed after it was accepted.
@@ -13,7 +13,7 @@ pub struct ServiceError {
     pub message: String,
 }
 
-/// Nobody answers.
+/// No connection to the service.
 #[derive(Debug)]
 pub struct Unreachable {
     pub endpoint: Url,
@@ -38,7 +38,7 @@ impl ServiceError {
                 status,
                 code: format!("Http{status}"),
                 message: match text.trim() {
-                    "" => "The service gave no reason".to_owned(),
+                    "" => "The answer has no error message".to_owned(),
                     text => text.chars().take(500).collect(),
                 },
             },
@@ -60,7 +60,7 @@ impl std::error::Error for ServiceError {}
 
 impl fmt::Display for Unreachable {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "nothing answers at {}", self.endpoint.as_str().trim_end_matches('/'))
+        write!(formatter, "cannot connect to {}", self.endpoint.as_str().trim_end_matches('/'))
     }
 }
 
@@ -70,7 +70,7 @@ pub fn is_not_found(error: &anyhow::Error) -> bool {
     error.downcast_ref::<ServiceError>().is_some_and(|error| error.status == 404)
 }
 
-/// Whether trying again later can help: the service restarts, or the connection broke.
+/// Whether a retry can succeed: the service is restarting, or the connection broke.
 pub fn is_unreachable(error: &anyhow::Error) -> bool {
     error.chain().any(|cause| {
         cause.is::<Unreachable>()
@@ -83,10 +83,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn refusals_show_message_and_code() {
+    fn errors_show_message_and_code() {
         let body = r#"{"error":{"code":"JobNotFound","message":"The specified job a is not found","details":[]}}"#;
         insta::assert_snapshot!(ServiceError::read(404, body), @"The specified job a is not found (JobNotFound)");
         insta::assert_snapshot!(ServiceError::read(502, "Bad gateway\n"), @"Bad gateway (Http502)");
-        insta::assert_snapshot!(ServiceError::read(500, ""), @"The service gave no reason (Http500)");
+        insta::assert_snapshot!(ServiceError::read(500, ""), @"The answer has no error message (Http500)");
     }
 }

@@ -1,6 +1,6 @@
-//! The REST API of Batch AI, version 2018-05-01, as this command speaks it.
+//! A client of the Batch AI REST API, version 2018-05-01.
 //!
-//! The token goes to the service's own address only, whatever links an answer holds.
+//! The token is sent only to the endpoint, never to the host of a link in an answer.
 
 mod address;
 mod download;
@@ -21,7 +21,7 @@ use std::time::Duration;
 
 const API_VERSION: &str = "2018-05-01";
 
-/// An answer takes a moment; one that takes this long will not come.
+/// Far longer than the service takes to answer.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -34,12 +34,11 @@ pub struct Client {
 
 impl Client {
     pub fn new(endpoint: &str, token: Option<String>) -> Result<Self> {
-        let endpoint: Url = endpoint
-            .trim()
-            .parse()
-            .with_context(|| format!("the endpoint is not a URL: {endpoint:?}"))?;
+        let endpoint: Url = endpoint.trim().parse().with_context(|| {
+            format!("the endpoint {endpoint:?} is not a URL; use http://HOST:PORT")
+        })?;
         if endpoint.scheme() != "http" || !endpoint.has_host() {
-            bail!("the endpoint has to begin with http:// (this build has no TLS): {endpoint}");
+            bail!("the endpoint {endpoint} is not an http:// URL; this build does not support TLS");
         }
         let mut builder = reqwest::Client::builder()
             .connect_timeout(CONNECT_TIMEOUT)
@@ -48,7 +47,11 @@ impl Client {
         if is_loopback(&endpoint) {
             builder = builder.no_proxy();
         }
-        Ok(Self { http: builder.build().context("no HTTP client")?, endpoint, token })
+        Ok(Self {
+            http: builder.build().context("cannot create the HTTP client")?,
+            endpoint,
+            token,
+        })
     }
 
     pub fn endpoint(&self) -> &str {
@@ -59,12 +62,12 @@ impl Client {
         body(self.send(Method::GET, self.url(address), None).await?).await
     }
 
-    /// Every page of a list.
+    /// Reads all pages of a list.
     pub async fn list(&self, address: &Address) -> Result<Vec<Json>> {
         self.pages(Method::GET, self.url(address)).await
     }
 
-    /// A list that the contract reads with POST: files of a job, nodes of a cluster.
+    /// Reads a list that the API serves with POST: files of a job, nodes of a cluster.
     pub async fn list_by_post(
         &self,
         address: &Address,
@@ -75,7 +78,7 @@ impl Client {
         self.pages(Method::POST, url).await
     }
 
-    /// Creates, waits until that is done, and gives what was created.
+    /// Creates a resource, waits for the operation, and returns the resource.
     pub async fn put(&self, address: &Address, content: &impl Serialize) -> Result<Json> {
         let content = to_bytes(content)?;
         let answer = self.send(Method::PUT, self.url(address), Some(content)).await?;
@@ -88,25 +91,25 @@ impl Client {
         if self.finish(&answer).await? { self.get(address).await } else { body(answer).await }
     }
 
-    /// Deletes, and waits until it is gone.
+    /// Deletes a resource and waits for the operation.
     pub async fn delete(&self, address: &Address) -> Result<()> {
         let answer = self.send(Method::DELETE, self.url(address), None).await?;
         self.finish(&answer).await.map(drop)
     }
 
-    /// An action of a resource, and its end.
+    /// Runs an action of a resource and waits for the operation.
     pub async fn post(&self, address: &Address) -> Result<()> {
         let answer = self.send(Method::POST, self.url(address), None).await?;
         self.finish(&answer).await.map(drop)
     }
 
-    /// Creates something whose name the service gives.
+    /// Sends a POST with a body and returns the answer.
     pub async fn post_json(&self, address: &Address, content: &impl Serialize) -> Result<Json> {
         let content = to_bytes(content)?;
         body(self.send(Method::POST, self.url(address), Some(content)).await?).await
     }
 
-    /// What only the service on one machine can do: it is not part of the Batch AI API.
+    /// Sends a POST below `/local/v1`, which only `batchai local` has.
     pub async fn post_local(&self, path: &[&str], content: &impl Serialize) -> Result<()> {
         let mut url = self.endpoint.clone();
         if let Ok(mut segments) = url.path_segments_mut() {
@@ -128,7 +131,7 @@ impl Client {
             let mut page = body(self.send(method.clone(), url, None).await?).await?;
             match page.take("value") {
                 Some(Json::Array(values)) => items.extend(values),
-                _ => bail!("the service answered with something that is not a list"),
+                _ => bail!("the answer of the service is not a list"),
             }
             if let Some(Json::Text(link)) = page.take("nextLink") {
                 next = Some(link.parse().context("the link to the next page is not a URL")?);
@@ -137,11 +140,11 @@ impl Client {
         Ok(items)
     }
 
-    /// One request. An answer that is not a success becomes a [`ServiceError`].
+    /// Sends one request. An error status becomes a [`ServiceError`].
     async fn send(&self, method: Method, url: Url, content: Option<Vec<u8>>) -> Result<Response> {
         tracing::debug!(%method, %url, "request");
         let mut request = self.http.request(method.clone(), url.clone());
-        if let Some(token) = self.token.as_ref().filter(|_| self.is_ours(&url)) {
+        if let Some(token) = self.token.as_ref().filter(|_| self.is_endpoint(&url)) {
             request = request.header(AUTHORIZATION, format!("Bearer {token}"));
         }
         request = match content {
@@ -149,7 +152,7 @@ impl Client {
             None if method == Method::POST => request.header(CONTENT_LENGTH, 0),
             None => request,
         };
-        let answer = request.send().await.map_err(|error| self.failed(error))?;
+        let answer = request.send().await.map_err(|error| self.request_error(error))?;
         tracing::debug!(status = answer.status().as_u16(), "answer");
         if answer.status().is_success() {
             return Ok(answer);
@@ -159,21 +162,21 @@ impl Client {
         Err(ServiceError::read(status, &text).into())
     }
 
-    fn is_ours(&self, url: &Url) -> bool {
+    fn is_endpoint(&self, url: &Url) -> bool {
         url.origin() == self.endpoint.origin()
     }
 
-    fn failed(&self, error: reqwest::Error) -> anyhow::Error {
+    fn request_error(&self, error: reqwest::Error) -> anyhow::Error {
         if error.is_connect() {
             return Unreachable { endpoint: self.endpoint.clone() }.into();
         }
         anyhow::Error::new(error.without_url())
-            .context(format!("no answer from the service at {}", self.endpoint()))
+            .context(format!("the request to {} failed", self.endpoint()))
     }
 }
 
 async fn body(answer: Response) -> Result<Json> {
-    let text = answer.text().await.context("the service broke off its answer")?;
+    let text = answer.text().await.context("the connection closed in the middle of an answer")?;
     Json::parse(&text)
 }
 
@@ -192,28 +195,28 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_endpoint_is_checked_before_anything_is_sent() {
+    fn the_endpoint_is_validated() {
         assert!(Client::new("http://127.0.0.1:8470\n", None).is_ok());
         let refusals = ["https://example.org", "127.0.0.1:8470", "nonsense"]
             .map(|text| Client::new(text, None).err().expect("refused").to_string())
             .join("\n");
         insta::assert_snapshot!(refusals, @r#"
-        the endpoint has to begin with http:// (this build has no TLS): https://example.org/
-        the endpoint is not a URL: "127.0.0.1:8470"
-        the endpoint is not a URL: "nonsense"
+        the endpoint https://example.org/ is not an http:// URL; this build does not support TLS
+        the endpoint "127.0.0.1:8470" is not a URL; use http://HOST:PORT
+        the endpoint "nonsense" is not a URL; use http://HOST:PORT
         "#);
     }
 
     #[test]
-    fn the_token_stays_with_the_service() {
+    fn the_token_is_sent_only_to_the_endpoint() {
         let client = Client::new("http://127.0.0.1:8470", Some("secret".to_owned())).unwrap();
-        assert!(client.is_ours(&"http://127.0.0.1:8470/local/v1".parse().unwrap()));
-        assert!(!client.is_ours(&"http://127.0.0.1:8471/".parse().unwrap()));
-        assert!(!client.is_ours(&"http://example.org:8470/".parse().unwrap()));
+        assert!(client.is_endpoint(&"http://127.0.0.1:8470/local/v1".parse().unwrap()));
+        assert!(!client.is_endpoint(&"http://127.0.0.1:8471/".parse().unwrap()));
+        assert!(!client.is_endpoint(&"http://example.org:8470/".parse().unwrap()));
     }
 
     #[test]
-    fn loopback_has_several_spellings() {
+    fn loopback_addresses_are_recognized() {
         for url in ["http://localhost:1", "http://127.9.0.1", "http://[::1]:80/"] {
             assert!(is_loopback(&url.parse().unwrap()), "{url}");
         }

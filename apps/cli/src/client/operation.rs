@@ -1,4 +1,4 @@
-//! Long-running operations: a 202 names where to ask, and one asks until there is an end.
+//! Long-running operations: an answer 202 has the URL to poll until the operation has ended.
 
 use super::error::{ErrorContent, ServiceError};
 use super::{Client, body};
@@ -18,7 +18,7 @@ struct Operation {
 }
 
 impl Client {
-    /// Waits for the end of what the answer began; whether there was anything to wait for.
+    /// Waits for the operation that an answer started. Returns false if it started none.
     pub(super) async fn finish(&self, answer: &Response) -> Result<bool> {
         if answer.status() != StatusCode::ACCEPTED {
             return Ok(false);
@@ -40,7 +40,7 @@ impl Client {
         }
     }
 
-    /// The older way: the place answers 202 for as long as it takes.
+    /// The older protocol: the URL in `Location` answers 202 until the operation has ended.
     async fn finish_at_location(&self, answer: &Response) -> Result<bool> {
         let Some(url) = url_in(answer, "location")? else { return Ok(false) };
         let mut pause = FIRST_PAUSE;
@@ -61,13 +61,13 @@ fn url_in(answer: &Response, header: &str) -> Result<Option<Url>> {
     text.parse().map(Some).context("the address of the operation is not a URL")
 }
 
-/// In seconds, if the service says so.
+/// The header `Retry-After` in seconds.
 fn retry_after(answer: &Response) -> Option<u64> {
     answer.headers().get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()
 }
 
-/// The service's word counts when it wants more patience than we have; its granularity of a
-/// second is too coarse to begin with.
+/// Follows `Retry-After` from 2 seconds up. Below, its resolution of one second is too coarse for
+/// operations that take milliseconds.
 fn next_pause(pause: Duration, retry_after: Option<u64>) -> Duration {
     match retry_after {
         Some(seconds) if seconds > 1 => Duration::from_secs(seconds),
@@ -81,7 +81,7 @@ fn failure(operation: Operation) -> ServiceError {
         None => ServiceError {
             status: 200,
             code: "OperationFailed".to_owned(),
-            message: "The service gave no reason".to_owned(),
+            message: "The operation failed without an error message".to_owned(),
         },
     }
 }
@@ -91,7 +91,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_pauses_grow_to_a_second_unless_the_service_wants_more() {
+    fn pauses_grow_to_one_second_unless_retry_after_is_longer() {
         let mut pause = FIRST_PAUSE;
         let mut total = Duration::ZERO;
         for _ in 0..20 {

@@ -9,14 +9,14 @@ use clap::Subcommand;
 
 #[derive(Subcommand)]
 pub enum Command {
-    /// Make an experiment; one that is there already stays as it is
+    /// Create an experiment; an existing one is left unchanged
     Create(Name),
-    /// Those in the workspace
+    /// List the experiments of the workspace
     #[command(visible_alias = "ls")]
     List,
-    /// One experiment
+    /// Show an experiment
     Show(Name),
-    /// Delete an experiment and all its jobs; what they wrote stays
+    /// Delete an experiment and its jobs, and keep their output
     Delete(DeleteArguments),
 }
 
@@ -26,17 +26,17 @@ pub async fn run(context: Context, command: Command) -> Result<Exit> {
         Command::Create(Name { name }) => {
             let address = experiments.join(&[&name]);
             let answer = context.client.put(&address, &serde_json::json!({})).await?;
-            super::changed::<Experiment>(&context, answer)
+            super::print_changed::<Experiment>(&context, answer)
         }
         Command::List => {
-            let none = "No experiments. Make one with `batchai experiment create NAME`.";
+            let none = "No experiments. To create one, run: batchai experiment create NAME";
             super::list::<Experiment>(&context, &experiments, none).await
         }
         Command::Show(Name { name }) => {
             super::show::<Experiment>(&context, &experiments.join(&[&name])).await
         }
         Command::Delete(DeleteArguments { name, yes }) => {
-            let what = format!("experiment {name} with all its jobs");
+            let what = format!("experiment {name} and all its jobs");
             super::delete(&context, &experiments.join(&[&name]), &what, yes).await
         }
     }

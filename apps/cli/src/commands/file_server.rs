@@ -12,33 +12,33 @@ use std::path::PathBuf;
 
 #[derive(Subcommand)]
 pub enum Command {
-    /// Make a file server
+    /// Create a file server
     #[command(after_help = CREATE_HELP)]
     Create(CreateArguments),
-    /// Those in the workspace
+    /// List the file servers of the workspace
     #[command(visible_alias = "ls")]
     List,
-    /// One file server, and where its files are
+    /// Show a file server and the path of its files
     Show(Name),
     /// Delete a file server and all its files
     Delete(DeleteArguments),
 }
 
 const CREATE_HELP: &str = "\
-With `batchai local`, a file server is a directory; the answer says which. Put data and scripts
-there, and clusters made with `--nfs NAME` have them in $AZ_BATCHAI_MOUNT_ROOT/nfs. The sizes
-describe machines and disks of the cloud and do not matter on one machine.";
+With `batchai local`, a file server is a directory; the command prints its path. Copy data and
+scripts there. Jobs find them in $AZ_BATCHAI_MOUNT_ROOT/nfs on clusters created with `--nfs NAME`.
+The size of the machine and its disks is ignored by `batchai local`.";
 
 #[derive(Args)]
 pub struct CreateArguments {
-    /// Its name
-    #[arg(value_parser = crate::cli::name)]
+    /// Name of the file server
+    #[arg(value_parser = crate::names::resource_name)]
     name: String,
-    /// Take everything from a JSON file, {"properties": {…}}, instead
+    /// JSON file {"properties": {…}} that replaces the other options
     #[arg(short = 'f', long, value_name = "FILE", conflicts_with_all = ["vm_size", "disk_count",
         "disk_size", "storage_sku", "caching_type", "user_name", "ssh_key", "subnet"])]
     config_file: Option<PathBuf>,
-    /// Size of the machine
+    /// Machine size
     #[arg(short = 's', long, default_value = "STANDARD_DS1_V2")]
     vm_size: String,
     /// Number of data disks
@@ -47,10 +47,10 @@ pub struct CreateArguments {
     /// Size of each data disk, in GB
     #[arg(long, value_name = "GB", default_value_t = 32)]
     disk_size: u32,
-    /// Standard_LRS or Premium_LRS
+    /// Disk type: Standard_LRS or Premium_LRS
     #[arg(long, value_name = "SKU", default_value = "Standard_LRS")]
     storage_sku: String,
-    /// none, readonly or readwrite
+    /// Disk cache: none, readonly or readwrite
     #[arg(long, value_name = "TYPE", default_value = "none")]
     caching_type: String,
     #[command(flatten)]
@@ -66,10 +66,10 @@ pub async fn run(context: Context, command: Command) -> Result<Exit> {
         Command::Create(arguments) => {
             let address = servers.join(&[&arguments.name]);
             let answer = context.client.put(&address, &body(arguments)?).await?;
-            super::changed::<FileServer>(&context, answer)
+            super::print_changed::<FileServer>(&context, answer)
         }
         Command::List => {
-            let none = "No file servers. Make one with `batchai file-server create NAME`.";
+            let none = "No file servers. To create one, run: batchai file-server create NAME";
             super::list::<FileServer>(&context, &servers, none).await
         }
         Command::Show(Name { name }) => {

@@ -1,4 +1,4 @@
-//! `batchai group …`: resource groups, which hold workspaces.
+//! `batchai group …`: resource groups, which contain workspaces.
 
 use crate::context::Context;
 use crate::exit::Exit;
@@ -9,28 +9,28 @@ use serde_json::json;
 
 #[derive(Subcommand)]
 pub enum Command {
-    /// Make a resource group; `workspace create` makes its own if there is none
+    /// Create a resource group; `batchai workspace create` creates a missing one itself
     Create(CreateArguments),
-    /// Those of the subscription
+    /// List the resource groups of the subscription
     #[command(visible_alias = "ls")]
     List,
-    /// One resource group
+    /// Show a resource group
     Show(Name),
-    /// Delete a resource group and every workspace in it
+    /// Delete a resource group and all its workspaces
     Delete(DeleteArguments),
 }
 
 #[derive(Args)]
 pub struct Name {
-    /// Its name
-    #[arg(value_parser = crate::cli::group_name)]
+    /// Name of the resource group
+    #[arg(value_parser = crate::names::group_name)]
     name: String,
 }
 
 #[derive(Args)]
 pub struct CreateArguments {
-    /// Its name
-    #[arg(value_parser = crate::cli::group_name)]
+    /// Name of the resource group
+    #[arg(value_parser = crate::names::group_name)]
     name: String,
     /// Region
     #[arg(short, long, default_value = "local")]
@@ -39,10 +39,10 @@ pub struct CreateArguments {
 
 #[derive(Args)]
 pub struct DeleteArguments {
-    /// Its name
-    #[arg(value_parser = crate::cli::group_name)]
+    /// Name of the resource group
+    #[arg(value_parser = crate::names::group_name)]
     name: String,
-    /// Do not ask
+    /// Do not ask for confirmation
     #[arg(short, long)]
     yes: bool,
 }
@@ -52,18 +52,18 @@ pub async fn run(context: Context, command: Command) -> Result<Exit> {
     match command {
         Command::Create(CreateArguments { name, location }) => {
             let body = json!({ "location": location });
-            let made = context.client.put(&groups.join(&[&name]), &body).await?;
-            super::changed::<ResourceGroup>(&context, made)
+            let created = context.client.put(&groups.join(&[&name]), &body).await?;
+            super::print_changed::<ResourceGroup>(&context, created)
         }
         Command::List => {
-            let none = "No resource groups. `batchai workspace create NAME` makes one with it.";
+            let none = "No resource groups. To create one, run: batchai group create NAME";
             super::list::<ResourceGroup>(&context, &groups, none).await
         }
         Command::Show(Name { name }) => {
             super::show::<ResourceGroup>(&context, &groups.join(&[&name])).await
         }
         Command::Delete(DeleteArguments { name, yes }) => {
-            let what = format!("resource group {name} with all its workspaces");
+            let what = format!("resource group {name} and all its workspaces");
             super::delete(&context, &groups.join(&[&name]), &what, yes).await
         }
     }

@@ -1,4 +1,4 @@
-//! `batchai local`: the whole service in this process.
+//! `batchai local`: runs the whole service in this process.
 
 use crate::environment::Environment;
 use crate::exit::Exit;
@@ -12,52 +12,67 @@ use std::path::PathBuf;
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 
-/// What jobs get to write a checkpoint when the service stops.
+/// The time that running jobs have to write a checkpoint when the service stops.
 const GRACE: Duration = Duration::from_secs(10);
 
-/// How often it looks after what is not at rest, without being asked.
+/// The interval of the schedule, which reconciles active resources even without a hint.
 const TICK_MILLIS: u64 = 500;
 
-/// Run the whole service on this machine
+/// This executable, also after its file was replaced, or where another user cannot find it.
+const OWN_PROGRAM: &str = "/proc/self/exe";
+
+/// Run the service on this machine
 ///
-/// Clusters are groups of processes here, and file servers directories. Everything is kept in the
-/// data directory (--data-dir) and is there again after the next start, also after a crash.
+/// Each node is a group of processes and each file server a directory on this machine. All state is
+/// in the data directory (--data-dir) and survives restarts and crashes.
 #[derive(Args)]
 #[command(after_help = HELP)]
 pub struct Arguments {
-    /// Address to listen on, of this machine only; port 0 takes a free one
+    /// Loopback address and port to listen on; port 0 selects a free port
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8470", value_parser = loopback)]
     listen: SocketAddr,
-    /// Most nodes, of all clusters together
+    /// Maximum number of nodes of all clusters together
     #[arg(long, value_name = "N", default_value_t = 64,
         value_parser = clap::value_parser!(u32).range(1..=250))]
     max_nodes: u32,
-    /// Most cores of each priority (dedicated, lowpriority), per subscription and region
+    /// Core quota for each priority (dedicated, lowpriority), per subscription and region
     #[arg(long, value_name = "N", default_value_t = Quota::DEFAULT.cores)]
     max_cores: u32,
-    /// Most cores of all subscriptions, regions and priorities together
+    /// Core quota of the whole service: all subscriptions, regions and priorities together
     #[arg(long, value_name = "N", default_value_t = Quota::DEFAULT.total_cores)]
     max_total_cores: u32,
-    /// Most clusters, per subscription and region
+    /// Cluster quota, per subscription and region
     #[arg(long, value_name = "N", default_value_t = Quota::DEFAULT.clusters)]
     max_clusters: u32,
-    /// Where workspaces can be created, separated by commas
-    #[arg(long, value_name = "NAMES", default_value = "local")]
+    /// Locations in which workspaces can be created, separated by commas
+    ///
+    /// All are this machine. The default includes regions of Azure, so that published scripts work.
+    #[arg(
+        long,
+        value_name = "NAMES",
+        default_value = "local,eastus,eastus2,westus,westus2,northeurope,westeurope"
+    )]
     locations: Locations,
-    /// How long a node that nobody needs stays
+    /// User (name or id) that nodes and jobs run as; needs root
+    ///
+    /// Without it they run as the user of this service, and every job can read the service's files,
+    /// its token included.
+    #[arg(long, value_name = "USER")]
+    job_user: Option<String>,
+    /// Seconds until an idle node that no job needs is removed
     #[arg(long, value_name = "N", default_value_t = 30)]
     idle_seconds: u64,
-    /// Stop when stdin ends: a parent that dies takes its service with it
+    /// Stop at the end of stdin, so that the service ends with its parent process
     #[arg(long, hide = true)]
     stop_at_end_of_input: bool,
 }
 
 const HELP: &str = "\
-The first Ctrl-C (or SIGTERM) stops it in order: nodes get notice, running jobs can write a
-checkpoint and go back to the queue. The second one ends it at once.
+Ctrl-C or SIGTERM stops the service: running jobs have 10 seconds to write a checkpoint and return
+to the queue. A second Ctrl-C or SIGTERM ends the service at once.
 
-Requests need the token that is in the file `token` of the data directory, readable by you only;
-the other commands find it there. BATCHAI_TOKEN sets another one.";
+Clients need the token in the file `token` of the data directory, which only its owner can read.
+The other commands read it from there. BATCHAI_TOKEN replaces it.";
 
 pub async fn run(
     output: Output,
@@ -66,9 +81,10 @@ pub async fn run(
     arguments: Arguments,
 ) -> Result<Exit> {
     let is_default = environment.data_dir.as_ref() == Some(&data_dir);
-    let executable = std::env::current_exe().context("cannot find this program's own file")?;
-    let mut interrupt = signal(SignalKind::interrupt()).context("cannot wait for signals")?;
-    let mut terminate = signal(SignalKind::terminate()).context("cannot wait for signals")?;
+    let mut interrupt =
+        signal(SignalKind::interrupt()).context("cannot install a signal handler")?;
+    let mut terminate =
+        signal(SignalKind::terminate()).context("cannot install a signal handler")?;
     let service = LocalService::start(LocalOptions {
         listen: arguments.listen,
         data_dir: data_dir.clone(),
@@ -82,69 +98,72 @@ pub async fn run(
         token: environment.token,
         idle_seconds: arguments.idle_seconds,
         tick_millis: TICK_MILLIS,
-        node_command: vec![executable.into(), "agent".into()],
+        job_user: arguments.job_user,
+        keeper_command: vec![OWN_PROGRAM.into(), "keep".into()],
+        agent_command: vec![OWN_PROGRAM.into(), "agent".into()],
     })
     .await
     .with_context(|| format!("cannot start the service in {}", data_dir.display()))?;
-    let facts = Facts {
+    let access = Access {
         url: format!("http://{}", service.address()),
         data: data_dir.display().to_string(),
         token: service.token_file().display().to_string(),
         is_default,
     };
-    announce(&output, &facts)?;
+    announce(&output, &access)?;
     tokio::select! {
         _ = interrupt.recv() => {}
         _ = terminate.recv() => {}
         () = end_of_input(), if arguments.stop_at_end_of_input => {}
     }
-    output.say("Stopping: jobs that run go back to the queue. Ctrl-C again ends it at once.");
-    let mut hurried = false;
-    let hurry = async {
+    output
+        .message("Stopping. Running jobs return to the queue. Press Ctrl-C again to stop at once.");
+    let mut forced = false;
+    let force = async {
         tokio::select! {
             _ = interrupt.recv() => {}
             _ = terminate.recv() => {}
         }
-        hurried = true;
+        forced = true;
     };
-    service.stop(GRACE, hurry).await;
-    if hurried {
+    service.stop(GRACE, force).await;
+    if forced {
         return Ok(Exit::INTERRUPTED);
     }
-    output.say("Stopped.");
+    output.message("Stopped.");
     Ok(Exit::SUCCESS)
 }
 
-/// What a person needs to reach the service.
-struct Facts {
+/// What a user needs to connect to the service.
+struct Access {
     url: String,
     data: String,
     token: String,
-    /// Whether the other commands find the data directory without being told.
+    /// Whether the other commands use this data directory by default.
     is_default: bool,
 }
 
-fn announce(output: &Output, facts: &Facts) -> Result<()> {
-    let Facts { url, data, token, .. } = facts;
+fn announce(output: &Output, access: &Access) -> Result<()> {
+    let Access { url, data, token, .. } = access;
     match output.format {
-        Format::Table => output.print(banner(facts)),
+        Format::Table => output.print(banner(access)),
         Format::Quiet => output.print(url),
         Format::Json => {
-            let facts = json!({ "endpoint": url, "dataDir": data, "tokenFile": token });
-            output.print(format_args!("{facts:#}"))
+            let access = json!({ "endpoint": url, "dataDir": data, "tokenFile": token });
+            output.print(format_args!("{access:#}"))
         }
     }
 }
 
-fn banner(facts: &Facts) -> String {
-    let Facts { url, data, token, is_default } = facts;
+fn banner(access: &Access) -> String {
+    let Access { url, data, token, is_default } = access;
     let export = if *is_default { String::new() } else { format!("BATCHAI_DATA_DIR='{data}' ") };
     format!(
-        "Batch AI runs on this machine.
+        "The service is running.
 
-  Address   {url}
-  Data      {data}
-  Token     {token}
+  URL              {url}
+  Data directory   {data}
+  Token file       {token}
 
 Next, in another terminal:
 
@@ -153,25 +172,25 @@ Next, in another terminal:
   batchai file-server create nfs
   batchai cluster create spot --vm-priority lowpriority --min 0 --max 4 --nfs nfs
 
-`batchai --help` goes on from there. Ctrl-C stops the service.
+See `batchai --help` for the next steps. Press Ctrl-C to stop the service.
 "
     )
 }
 
 async fn end_of_input() {
     let read = || std::io::copy(&mut std::io::stdin().lock(), &mut std::io::sink());
-    // A stdin that cannot be read has ended as well.
+    // An error counts as the end of stdin.
     let _ = tokio::task::spawn_blocking(read).await;
 }
 
 fn loopback(text: &str) -> Result<SocketAddr, String> {
     let address: SocketAddr =
-        text.parse().map_err(|_| "an address looks like 127.0.0.1:8470".to_owned())?;
+        text.parse().map_err(|_| "an address has the form 127.0.0.1:8470".to_owned())?;
     if address.ip().is_loopback() {
         Ok(address)
     } else {
-        Err("the service runs commands for whoever reaches it, so it listens on loopback \
-             addresses only (127.0.0.1 or [::1]); use an SSH tunnel from elsewhere"
+        Err("only loopback addresses are allowed (127.0.0.1 or [::1]), because clients can run \
+             commands on this machine; to connect from another machine, use an SSH tunnel"
             .to_owned())
     }
 }
@@ -181,7 +200,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_listens_to_this_machine_only() {
+    fn only_loopback_addresses_are_allowed() {
         assert!(loopback("127.0.0.1:0").is_ok() && loopback("[::1]:8470").is_ok());
         assert!(loopback("0.0.0.0:8470").is_err() && loopback("10.0.0.4:8470").is_err());
         assert!(loopback("localhost").is_err());

@@ -1,4 +1,4 @@
-//! One file per command, or per kind of resource where its commands are one-liners.
+//! One file per command, or per kind of resource where its commands are short.
 
 mod account;
 pub mod cluster;
@@ -26,17 +26,17 @@ use std::path::Path;
 
 #[derive(Args)]
 pub struct Name {
-    /// Its name
-    #[arg(value_parser = crate::cli::name)]
+    /// Name of the resource
+    #[arg(value_parser = crate::names::resource_name)]
     pub name: String,
 }
 
 #[derive(Args)]
 pub struct DeleteArguments {
-    /// Its name
-    #[arg(value_parser = crate::cli::name)]
+    /// Name of the resource
+    #[arg(value_parser = crate::names::resource_name)]
     pub name: String,
-    /// Do not ask
+    /// Do not ask for confirmation
     #[arg(short, long)]
     pub yes: bool,
 }
@@ -53,15 +53,15 @@ async fn show<V: View>(context: &Context, address: &Address) -> Result<Exit> {
     Ok(Exit::SUCCESS)
 }
 
-/// `what` says what would be lost.
+/// `what` names what is deleted, for the question.
 async fn delete(context: &Context, address: &Address, what: &str, yes: bool) -> Result<Exit> {
     confirm::deletion(what, yes)?;
     context.client.delete(address).await?;
-    context.output.say("Deleted.");
+    context.output.message("Deleted.");
     Ok(Exit::SUCCESS)
 }
 
-/// A file that describes a resource: `{"properties": {…}}`, as published with the recipes.
+/// Reads the JSON file of a resource, `{"properties": {…}}`, as in the recipes of Azure Batch AI.
 fn read_description(file: &Path) -> Result<serde_json::Value> {
     let shown = file.display();
     let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {shown}"))?;
@@ -71,14 +71,14 @@ fn read_description(file: &Path) -> Result<serde_json::Value> {
     let properties = value.get_mut("properties").map(serde_json::Value::take);
     anyhow::ensure!(
         properties.as_ref().is_some_and(serde_json::Value::is_object),
-        "{shown} has to look like {{\"properties\": {{…}}}}"
+        "{shown} does not have the form {{\"properties\": {{…}}}}"
     );
-    // What else is in it (`$schema`, `name`) is not for the service.
+    // The service does not accept other fields of such files, such as `$schema` and `name`.
     Ok(serde_json::json!({ "properties": properties }))
 }
 
-/// After a change: what it looks like now.
-fn changed<V: View>(context: &Context, answer: Json) -> Result<Exit> {
+/// Prints a resource after a change.
+fn print_changed<V: View>(context: &Context, answer: Json) -> Result<Exit> {
     context.output.row::<V>(answer)?;
     Ok(Exit::SUCCESS)
 }

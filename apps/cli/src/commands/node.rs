@@ -1,4 +1,4 @@
-//! `batchai node …`: what only the service on this machine can do to its nodes.
+//! `batchai node …`: actions on nodes that only `batchai local` supports.
 
 use crate::client::is_not_found;
 use crate::context::Context;
@@ -9,25 +9,26 @@ use serde_json::json;
 
 #[derive(Subcommand)]
 pub enum Command {
-    /// Take a node away, as the cloud does with low-priority machines
+    /// Interrupt a node, as the cloud does with spot instances
     #[command(after_help = INTERRUPT_HELP)]
     Interrupt(InterruptArguments),
 }
 
 const INTERRUPT_HELP: &str = "\
-A job on the node gets SIGTERM and the time of the notice to write a checkpoint; then it goes back
-to its place in the queue and runs again on another node. With --notice-seconds 0 the node is gone
-at once, as when a machine breaks.
+A job on the node receives SIGTERM and has the time of the notice to write a checkpoint. Then it
+returns to its place in the queue and runs again on another node. With --notice-seconds 0 the node
+is killed at once, like a machine that fails.
 
-  batchai cluster nodes spot              The nodes of a cluster
-  batchai job show first                  The nodes of a job's attempts";
+Find the id of a node:
+  batchai cluster nodes spot    # the nodes of a cluster
+  batchai job show first        # the nodes of a job";
 
 #[derive(Args)]
 pub struct InterruptArguments {
-    /// Its id
-    #[arg(value_parser = crate::cli::name)]
+    /// Id of the node
+    #[arg(value_parser = crate::names::resource_name)]
     node: String,
-    /// How long before it goes the node is told; 0 for no warning at all
+    /// Seconds between the notice and the end of the node; 0 for no notice
     #[arg(long, value_name = "N", default_value_t = 30)]
     notice_seconds: u32,
 }
@@ -44,15 +45,15 @@ async fn interrupt(context: &Context, arguments: InterruptArguments) -> Result<E
     let body = json!({ "noticeSeconds": notice_seconds });
     match context.client.post_local(&path, &body).await {
         Ok(()) => {
-            context.output.say(match notice_seconds {
-                0 => format!("Node {node} is taken away."),
-                seconds => format!("Node {node} is told that it goes within {seconds} s."),
+            context.output.message(match notice_seconds {
+                0 => format!("Node {node} was killed."),
+                seconds => format!("Node {node} has notice and ends within {seconds}s."),
             });
             Ok(Exit::SUCCESS)
         }
         Err(error) if is_not_found(&error) => Err(anyhow!(
-            "there is no node {node} here: `batchai cluster nodes NAME` shows those of a cluster \
-             (only `batchai local` can take nodes away on request)"
+            "no node {node}. List the nodes of a cluster: batchai cluster nodes NAME. Only \
+             `batchai local` supports this command"
         )),
         Err(error) => Err(error),
     }

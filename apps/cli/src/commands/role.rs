@@ -1,12 +1,11 @@
-//! `batchai role …`: who may do what, in a subscription, a resource group or a workspace.
+//! `batchai role …`: role assignments in a subscription, a resource group or a workspace.
 
 use crate::client::Address;
 use crate::confirm;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::json::Json;
-use crate::output::Column;
-use crate::output::View;
+use crate::output::{self, Column, Format, View};
 use crate::resources::{RoleAssignment, Token};
 use anyhow::{Result, bail};
 use clap::{Args, Subcommand, ValueEnum};
@@ -14,23 +13,27 @@ use serde_json::json;
 
 #[derive(Subcommand)]
 pub enum Command {
-    /// Give somebody a role
+    /// Assign a role to a token or principal
     #[command(after_help = ASSIGN_HELP)]
     Assign(AssignArguments),
-    /// Who has which role, here and above
+    /// List the role assignments of the scope and of its parents
     #[command(visible_alias = "ls")]
-    List(WhereArguments),
-    /// Take a role away
+    List(ScopeArguments),
+    /// Delete a role assignment
     Delete(DeleteArguments),
 }
 
 const ASSIGN_HELP: &str = "\
-  reader        sees everything
-  contributor   also creates, changes and deletes, and reads what jobs wrote
-  owner         also gives roles
+Roles:
+  reader        read all resources, but not the output of jobs
+  contributor   also create, change and delete resources, and read the output of jobs
+  owner         also assign roles
 
-A role holds where it is given and below: in the workspace of -w, in the resource group of -g with
---group-wide, or in the whole subscription with --subscription-wide.";
+A role applies to its scope and everything in it: the workspace of -w, the resource group of -g with
+--group-wide, or the subscription with --subscription-wide.
+
+Example:
+  batchai role assign contributor --to alice -w lab";
 
 #[derive(Clone, Copy, ValueEnum)]
 enum Role {
@@ -40,41 +43,41 @@ enum Role {
 }
 
 #[derive(Args)]
-pub struct WhereArguments {
-    /// In the resource group, with all its workspaces
+pub struct ScopeArguments {
+    /// Use the resource group as scope instead of a workspace
     #[arg(long, conflicts_with = "subscription_wide")]
     group_wide: bool,
-    /// In the subscription, with all its resource groups
+    /// Use the subscription as scope instead of a workspace
     #[arg(long)]
     subscription_wide: bool,
 }
 
 #[derive(Args)]
 pub struct AssignArguments {
-    /// Which one
+    /// Role to assign
     role: Role,
-    /// Whom: the name of a token, or the id of a principal
-    #[arg(long = "to", value_name = "WHO")]
+    /// Name of a token, or id of a principal
+    #[arg(long = "to", value_name = "PRINCIPAL")]
     principal: String,
     #[command(flatten)]
-    place: WhereArguments,
+    scope: ScopeArguments,
 }
 
 #[derive(Args)]
 pub struct DeleteArguments {
-    /// The id of the assignment, as `batchai role list` shows it
+    /// Id of the role assignment, from `batchai role list`
     id: String,
     #[command(flatten)]
-    place: WhereArguments,
-    /// Do not ask
+    scope: ScopeArguments,
+    /// Do not ask for confirmation
     #[arg(short, long)]
     yes: bool,
 }
 
-impl WhereArguments {
+impl ScopeArguments {
     fn assignments(&self, context: &Context) -> Result<Address> {
         let scope = &context.scope;
-        let place = if self.subscription_wide {
+        let parent = if self.subscription_wide {
             scope.subscription()
         } else if self.group_wide {
             scope.resource_groups().join(&[&scope.resource_group])
@@ -82,31 +85,31 @@ impl WhereArguments {
             match &scope.workspace {
                 Some(workspace) => scope.workspaces().join(&[workspace]),
                 None => bail!(
-                    "where? Name a workspace with -w or in BATCHAI_WORKSPACE, or give --group-wide or --subscription-wide"
+                    "no scope given: set -w WORKSPACE or BATCHAI_WORKSPACE, or add --group-wide or --subscription-wide"
                 ),
             }
         };
-        Ok(place.join(&["providers", "Microsoft.Authorization", "roleAssignments"]))
+        Ok(parent.join(&["providers", "Microsoft.Authorization", "roleAssignments"]))
     }
 }
 
 pub async fn run(context: Context, command: Command) -> Result<Exit> {
     match command {
         Command::Assign(arguments) => assign(&context, arguments).await,
-        Command::List(place) => list(&context, &place).await,
-        Command::Delete(DeleteArguments { id, place, yes }) => {
-            let address = place.assignments(&context)?.join(&[&id]);
+        Command::List(scope) => list(&context, &scope).await,
+        Command::Delete(DeleteArguments { id, scope, yes }) => {
+            let address = scope.assignments(&context)?.join(&[&id]);
             confirm::deletion(&format!("role assignment {id}"), yes)?;
             context.client.delete(&address).await?;
-            context.output.say("Deleted.");
+            context.output.message("Deleted.");
             Ok(Exit::SUCCESS)
         }
     }
 }
 
 async fn assign(context: &Context, arguments: AssignArguments) -> Result<Exit> {
-    let assignments = arguments.place.assignments(context)?;
-    let principal = principal(context, &arguments.principal).await?;
+    let assignments = arguments.scope.assignments(context)?;
+    let principal = principal_id(context, &arguments.principal).await?;
     let wanted = arguments.role.to_possible_value().map(|role| role.get_name().to_owned());
     let wanted = wanted.unwrap_or_default();
     let definitions = context.client.list(&context.scope.role_definitions()).await?;
@@ -117,23 +120,23 @@ async fn assign(context: &Context, arguments: AssignArguments) -> Result<Exit> {
             definition = Some(found.id);
         }
     }
-    let Some(definition) = definition else { bail!("the service does not know the role {wanted}") };
+    let Some(definition) = definition else { bail!("the service has no role named {wanted}") };
     let body =
         json!({ "properties": { "roleDefinitionId": definition, "principalId": principal } });
     let id = uuid::Builder::from_random_bytes(rand::random()).into_uuid().to_string();
-    let made = context.client.put(&assignments.join(&[&id]), &body).await?;
-    let known = Known::of(context).await;
-    show(context, vec![made], &known, "")
+    let created = context.client.put(&assignments.join(&[&id]), &body).await?;
+    let principals = PrincipalNames::read(context).await;
+    show(context, vec![created], &principals, "")
 }
 
-async fn list(context: &Context, place: &WhereArguments) -> Result<Exit> {
-    let found = context.client.list(&place.assignments(context)?).await?;
-    let known = Known::of(context).await;
+async fn list(context: &Context, scope: &ScopeArguments) -> Result<Exit> {
+    let found = context.client.list(&scope.assignments(context)?).await?;
+    let principals = PrincipalNames::read(context).await;
     show(
         context,
         found,
-        &known,
-        "Nobody was given a role here; the service's own token may do everything.",
+        &principals,
+        "No role assignments in this scope. The service's own token has all rights.",
     )
 }
 
@@ -149,11 +152,11 @@ struct RoleDefinitionProperties {
     role_name: String,
 }
 
-/// Names of principals, as far as this token may ask for them.
-struct Known(Vec<Token>);
+/// The names of principals. Empty if the caller is not allowed to list the tokens.
+struct PrincipalNames(Vec<Token>);
 
-impl Known {
-    async fn of(context: &Context) -> Self {
+impl PrincipalNames {
+    async fn read(context: &Context) -> Self {
         let tokens = context.client.list(&context.scope.tokens()).await.unwrap_or_default();
         Self(tokens.iter().filter_map(|token| token.read().ok()).collect())
     }
@@ -163,8 +166,13 @@ impl Known {
     }
 }
 
-fn show(context: &Context, found: Vec<Json>, known: &Known, none: &str) -> Result<Exit> {
-    if context.output.format != crate::output::Format::Table || found.is_empty() {
+fn show(
+    context: &Context,
+    found: Vec<Json>,
+    principals: &PrincipalNames,
+    none: &str,
+) -> Result<Exit> {
+    if context.output.format != Format::Table || found.is_empty() {
         context.output.list::<RoleAssignment>(found, none)?;
         return Ok(Exit::SUCCESS);
     }
@@ -172,24 +180,27 @@ fn show(context: &Context, found: Vec<Json>, known: &Known, none: &str) -> Resul
     for answer in &found {
         let assignment: RoleAssignment = answer.read()?;
         let mut columns = assignment.columns(context.output.now);
-        let name = known.name(&assignment.properties.principal_id);
-        columns.insert(0, Column::new("who", name.unwrap_or(&assignment.properties.principal_id)));
+        let name = principals.name(&assignment.properties.principal_id);
+        columns.insert(
+            0,
+            Column::new("principal", name.unwrap_or(&assignment.properties.principal_id)),
+        );
         rows.push(columns);
     }
-    context.output.print(crate::output::rows(&rows, context.output.color))?;
+    context.output.print(output::rows(&rows, context.output.color))?;
     Ok(Exit::SUCCESS)
 }
 
-/// The id of the principal that is meant.
-async fn principal(context: &Context, who: &str) -> Result<String> {
-    if uuid::Uuid::try_parse(who).is_ok() {
-        return Ok(who.to_owned());
+/// The id of a principal, given its id or the name of its token.
+async fn principal_id(context: &Context, name: &str) -> Result<String> {
+    if uuid::Uuid::try_parse(name).is_ok() {
+        return Ok(name.to_owned());
     }
     for answer in context.client.list(&context.scope.tokens()).await? {
         let token: Token = answer.read()?;
-        if token.name == who {
+        if token.name == name {
             return Ok(token.principal_id);
         }
     }
-    bail!("there is no token named {who}; `batchai token list` shows them")
+    bail!("no token named {name}. List the tokens: batchai token list")
 }

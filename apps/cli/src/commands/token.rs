@@ -1,5 +1,4 @@
-//! `batchai token …`: tokens of the service on this machine, for people and programs that must not
-//! do everything.
+//! `batchai token …`: access tokens of the local service for users and programs with limited rights.
 
 use crate::confirm;
 use crate::context::Context;
@@ -12,37 +11,38 @@ use serde_json::json;
 
 #[derive(Subcommand)]
 pub enum Command {
-    /// Make a token; it may do nothing until `batchai role assign` gives it a role
+    /// Create a token; it has no rights until `batchai role assign` gives it a role
     #[command(after_help = CREATE_HELP)]
     Create(CreateArguments),
-    /// All tokens, without the tokens themselves
+    /// List all tokens, without their secrets
     #[command(visible_alias = "ls")]
     List,
-    /// End a token, and every role it was given
+    /// Revoke a token and delete its role assignments
     Revoke(RevokeArguments),
 }
 
 const CREATE_HELP: &str = "\
-The token is shown this once; the service keeps only its digest.
+The token is printed once; the service stores only its hash.
 
+Example:
   TOKEN=$(batchai token create alice -o quiet)
   batchai role assign reader --to alice -w lab
   BATCHAI_TOKEN=$TOKEN batchai cluster list -w lab";
 
 #[derive(Args)]
 pub struct CreateArguments {
-    /// What to call its holder
+    /// Name of the token, such as its user
     name: String,
-    /// How long it is valid [default: until it is revoked]
+    /// Days until the token expires [default: never]
     #[arg(long, value_name = "N")]
     days: Option<u32>,
 }
 
 #[derive(Args)]
 pub struct RevokeArguments {
-    /// The name of its holder
+    /// Name of the token
     name: String,
-    /// Do not ask
+    /// Do not ask for confirmation
     #[arg(short, long)]
     yes: bool,
 }
@@ -55,13 +55,13 @@ pub async fn run(context: Context, command: Command) -> Result<Exit> {
         Command::Create(arguments) => create(&context, arguments).await,
         Command::List => {
             let none =
-                "No tokens besides the service's own. Make one with `batchai token create NAME`.";
+                "No tokens except the service's own. To create one, run: batchai token create NAME";
             super::list::<Token>(&context, &tokens, none).await
         }
         Command::Revoke(RevokeArguments { name, yes }) => {
-            confirm::deletion(&format!("the token of {name} and its roles"), yes)?;
+            confirm::deletion(&format!("token {name} and its role assignments"), yes)?;
             context.client.delete(&tokens.join(&[&name])).await?;
-            context.output.say("Revoked.");
+            context.output.message("Revoked.");
             Ok(Exit::SUCCESS)
         }
     }
@@ -72,15 +72,15 @@ async fn create(context: &Context, arguments: CreateArguments) -> Result<Exit> {
     if let Some(days) = arguments.days {
         body["lifetimeSeconds"] = json!(days.saturating_mul(SECONDS_PER_DAY));
     }
-    let made = context.client.post_json(&context.scope.tokens(), &body).await?;
-    let token: Token = made.read()?;
+    let created = context.client.post_json(&context.scope.tokens(), &body).await?;
+    let token: Token = created.read()?;
     match context.output.format {
-        Format::Json => context.output.print(made.pretty())?,
+        Format::Json => context.output.print(created.pretty())?,
         Format::Quiet => context.output.print(token.token.unwrap_or_default())?,
         Format::Table => {
             context.output.print(token.token.unwrap_or_default())?;
-            context.output.say(format_args!(
-                "This is shown once. It may do nothing yet: `batchai role assign reader --to {}`.",
+            context.output.message(format_args!(
+                "This token is not shown again. To give it a role, run: batchai role assign reader --to {} -w WORKSPACE",
                 token.name
             ));
         }

@@ -1,4 +1,4 @@
-//! `batchai usage`: what is used of what may be used.
+//! `batchai usage`: shows quotas and their usage.
 
 use crate::context::Context;
 use crate::exit::Exit;
@@ -6,13 +6,13 @@ use crate::resources::Usage;
 use anyhow::Result;
 use clap::Args;
 
-/// What a region's clusters use of what they may use
+/// Show quota usage
 #[derive(Args)]
 pub struct Arguments {
     /// Region
     #[arg(short, long, default_value = "local")]
     location: String,
-    /// Also what is not used at all
+    /// Include quotas without usage
     #[arg(long)]
     all: bool,
 }
@@ -29,7 +29,7 @@ pub async fn run(context: Context, arguments: Arguments) -> Result<Exit> {
         }
         answers = used;
     }
-    let none = format!("Nothing is used in {}; --all shows the limits.", arguments.location);
+    let none = format!("No usage in {}. To list the quotas, add --all.", arguments.location);
     context.output.list::<Usage>(answers, &none)?;
     Ok(Exit::SUCCESS)
 }

@@ -10,12 +10,12 @@ use serde_json::json;
 
 #[derive(Subcommand)]
 pub enum Command {
-    /// Make a workspace; one that is there already stays as it is
+    /// Create a workspace; an existing one is left unchanged
     Create(CreateArguments),
-    /// Those in the resource group
+    /// List the workspaces of the resource group
     #[command(visible_alias = "ls")]
     List(ListArguments),
-    /// One workspace
+    /// Show a workspace
     Show(Name),
     /// Delete a workspace and everything in it
     Delete(DeleteArguments),
@@ -23,20 +23,20 @@ pub enum Command {
 
 #[derive(Args)]
 pub struct CreateArguments {
-    /// Its name
-    #[arg(value_parser = crate::cli::name)]
+    /// Name of the workspace
+    #[arg(value_parser = crate::names::resource_name)]
     name: String,
     /// Region
     #[arg(short, long, default_value = "local")]
     location: String,
-    /// A tag; may be repeated
+    /// Tag; may be repeated
     #[arg(long = "tag", value_name = "KEY=VALUE", value_parser = tag)]
     tags: Vec<(String, String)>,
 }
 
 #[derive(Args)]
 pub struct ListArguments {
-    /// Those of every resource group
+    /// List the workspaces of all resource groups
     #[arg(long)]
     all: bool,
 }
@@ -46,15 +46,15 @@ pub async fn run(context: Context, command: Command) -> Result<Exit> {
     match command {
         Command::Create(arguments) => create(&context, arguments).await,
         Command::List(arguments) => {
-            let place = if arguments.all { context.scope.all_workspaces() } else { workspaces };
-            let none = "No workspaces. Make one with `batchai workspace create NAME`.";
-            super::list::<Workspace>(&context, &place, none).await
+            let address = if arguments.all { context.scope.all_workspaces() } else { workspaces };
+            let none = "No workspaces. To create one, run: batchai workspace create NAME";
+            super::list::<Workspace>(&context, &address, none).await
         }
         Command::Show(Name { name }) => {
             super::show::<Workspace>(&context, &workspaces.join(&[&name])).await
         }
         Command::Delete(DeleteArguments { name, yes }) => {
-            let what = format!("workspace {name} with all its clusters, file servers and jobs");
+            let what = format!("workspace {name} and all its clusters, file servers and jobs");
             super::delete(&context, &workspaces.join(&[&name]), &what, yes).await
         }
     }
@@ -67,10 +67,10 @@ async fn create(context: &Context, arguments: CreateArguments) -> Result<Exit> {
         body["tags"] = serde_json::Value::Object(tags.collect());
     }
     let address = context.scope.workspaces().join(&[&arguments.name]);
-    super::changed::<Workspace>(context, context.client.put(&address, &body).await?)
+    super::print_changed::<Workspace>(context, context.client.put(&address, &body).await?)
 }
 
 fn tag(text: &str) -> Result<(String, String), String> {
-    let (key, value) = text.split_once('=').ok_or("a tag looks like KEY=VALUE")?;
+    let (key, value) = text.split_once('=').ok_or("a tag has the form KEY=VALUE")?;
     Ok((key.to_owned(), value.to_owned()))
 }

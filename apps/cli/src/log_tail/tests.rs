@@ -1,5 +1,5 @@
-//! The tail against a service that does what the real one does while an attempt gives way to the
-//! next: a record that grows first, and files that move some time later.
+//! The log tail against a simulated service: between two attempts the record changes first, and
+//! the files are moved some time later.
 
 use super::*;
 use std::collections::BTreeMap;
@@ -9,17 +9,17 @@ use std::sync::{Arc, Mutex};
 
 type Change = Box<dyn FnOnce(&mut State) + Send>;
 
-/// What the service knows of its only job.
+/// The only job of the service.
 #[derive(Default)]
 struct State {
     execution: &'static str,
     attempts: u32,
     files: BTreeMap<String, Vec<u8>>,
-    /// Happens right after the next download.
+    /// Applied right after the next download.
     after_download: Option<Change>,
 }
 
-struct Stage {
+struct Fixture {
     state: Arc<Mutex<State>>,
     client: Client,
     tail: LogTail,
@@ -30,13 +30,13 @@ impl State {
         self.files.entry(file.to_owned()).or_default().extend(text);
     }
 
-    /// The node begins the next attempt: the files of the one before go out of its way.
+    /// The node starts the next attempt: it moves the files of the previous one.
     fn move_files(&mut self) {
         let directory = format!("attempt-{}", self.attempts - 1);
         let mut moved = BTreeMap::new();
         for (name, text) in std::mem::take(&mut self.files) {
-            let stays = name.starts_with("attempt-");
-            moved.insert(if stays { name } else { format!("{directory}/{name}") }, text);
+            let is_moved = name.starts_with("attempt-");
+            moved.insert(if is_moved { name } else { format!("{directory}/{name}") }, text);
         }
         self.files = moved;
     }
@@ -71,7 +71,7 @@ impl State {
     }
 }
 
-impl Stage {
+impl Fixture {
     fn new(execution: &'static str, attempts: u32) -> Self {
         let state = Arc::new(Mutex::new(State { execution, attempts, ..State::default() }));
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -92,7 +92,7 @@ impl Stage {
             experiment: Some("e".to_owned()),
         };
         let address = scope.jobs().unwrap().join(&["job"]);
-        let tail = LogTail::new(address, Place::new(STDOUTERR, "stdout.txt"), job);
+        let tail = LogTail::new(address, OutputFile::new(STDOUTERR, "stdout.txt"), job);
         Self { state, client: Client::new(&base, None).unwrap(), tail }
     }
 
@@ -100,20 +100,20 @@ impl Stage {
         change(&mut self.state.lock().unwrap());
     }
 
-    /// Everything there is now, with `<2>` where attempt 2 begins, and `.` at the end of the job.
+    /// Everything written so far, with `<2>` where attempt 2 starts, and `.` at the end of the job.
     async fn read(&mut self) -> String {
         let mut shown = String::new();
         loop {
             let (pieces, progress) = self.tail.advance(&self.client).await.unwrap();
             for piece in pieces {
                 match piece {
-                    Piece::AttemptBegins(number) => shown += &format!("<{number}>"),
+                    Piece::AttemptStarted(number) => shown += &format!("<{number}>"),
                     Piece::Text(text) => shown += &String::from_utf8(text).unwrap(),
                 }
             }
             match progress {
                 Progress::More => {}
-                Progress::CaughtUp | Progress::Moving => return shown,
+                Progress::CaughtUp | Progress::AwaitingMove => return shown,
                 Progress::Done => return shown + ".",
             }
         }
@@ -152,70 +152,71 @@ fn answer(state: &Mutex<State>, base: &str, stream: &TcpStream) {
 }
 
 #[tokio::test]
-async fn text_comes_once_and_whole() {
-    let mut stage = Stage::new("queued", 0);
-    assert_eq!(stage.read().await, "");
-    stage.change(|state| (state.execution, state.attempts) = ("running", 1));
-    assert_eq!(stage.read().await, "");
-    stage.change(|state| state.write("stdout.txt", "epoch 1 ✓".as_bytes().split_last().unwrap().1));
-    assert_eq!(stage.read().await, "epoch 1 ");
-    stage.change(|state| state.write("stdout.txt", &[*"✓".as_bytes().last().unwrap(), b'\n']));
-    assert_eq!(stage.read().await, "✓\n");
-    assert_eq!(stage.read().await, "");
-    stage.change(|state| {
+async fn text_arrives_once_and_in_whole_characters() {
+    let mut fixture = Fixture::new("queued", 0);
+    assert_eq!(fixture.read().await, "");
+    fixture.change(|state| (state.execution, state.attempts) = ("running", 1));
+    assert_eq!(fixture.read().await, "");
+    fixture
+        .change(|state| state.write("stdout.txt", "epoch 1 ✓".as_bytes().split_last().unwrap().1));
+    assert_eq!(fixture.read().await, "epoch 1 ");
+    fixture.change(|state| state.write("stdout.txt", &[*"✓".as_bytes().last().unwrap(), b'\n']));
+    assert_eq!(fixture.read().await, "✓\n");
+    assert_eq!(fixture.read().await, "");
+    fixture.change(|state| {
         state.write("stdout.txt", b"end\n");
         state.execution = "succeeded";
     });
-    assert_eq!(stage.read().await, "end\n.");
+    assert_eq!(fixture.read().await, "end\n.");
 }
 
 #[tokio::test]
-async fn a_new_attempt_begins_when_its_files_can_be_told_from_the_old_ones() {
-    let mut stage = Stage::new("running", 1);
-    stage.change(|state| state.write("stdout.txt", b"one "));
-    assert_eq!(stage.read().await, "one ");
-    stage.change(|state| {
+async fn a_new_attempt_is_read_after_the_old_files_were_moved() {
+    let mut fixture = Fixture::new("running", 1);
+    fixture.change(|state| state.write("stdout.txt", b"one "));
+    assert_eq!(fixture.read().await, "one ");
+    fixture.change(|state| {
         state.write("stdout.txt", b"rest ");
         state.execution = "queued";
     });
-    assert_eq!(stage.read().await, "rest ");
-    // The record grows, but the node has not moved the files yet, and still writes the last words.
-    stage.change(|state| {
+    assert_eq!(fixture.read().await, "rest ");
+    // The record has the new attempt; the old process still writes, and no file was moved yet.
+    fixture.change(|state| {
         (state.execution, state.attempts) = ("running", 2);
-        state.write("stdout.txt", b"last words ");
+        state.write("stdout.txt", b"final lines ");
     });
-    assert_eq!(stage.read().await, "");
-    // Files move one by one.
-    stage.change(|state| state.write("attempt-1/execution.log", b"log"));
-    assert_eq!(stage.read().await, "");
-    stage.change(|state| {
+    assert_eq!(fixture.read().await, "");
+    // Files are moved one by one.
+    fixture.change(|state| state.write("attempt-1/execution.log", b"log"));
+    assert_eq!(fixture.read().await, "");
+    fixture.change(|state| {
         state.move_files();
         state.write("stdout.txt", b"two is much longer than one was ");
     });
-    assert_eq!(stage.read().await, "last words <2>two is much longer than one was ");
+    assert_eq!(fixture.read().await, "final lines <2>two is much longer than one was ");
 }
 
 #[tokio::test]
-async fn what_was_read_while_the_files_moved_is_read_again() {
-    let mut stage = Stage::new("running", 1);
-    stage.change(|state| {
+async fn text_read_during_the_move_is_read_again() {
+    let mut fixture = Fixture::new("running", 1);
+    fixture.change(|state| {
         state.write("stdout.txt", b"one ");
         state.after_download = Some(Box::new(|state| {
             state.attempts = 2;
             state.move_files();
             state.write("stdout.txt", b"two, longer ");
-            // The next download of the old offset would be of the new file.
+            // A download at the old offset would now read the new file.
         }));
     });
-    assert_eq!(stage.read().await, "one <2>two, longer ");
+    assert_eq!(fixture.read().await, "one <2>two, longer ");
 }
 
 #[tokio::test]
-async fn attempts_that_passed_unseen_are_told_too() {
-    let mut stage = Stage::new("running", 1);
-    stage.change(|state| state.write("stdout.txt", b"one "));
-    assert_eq!(stage.read().await, "one ");
-    stage.change(|state| {
+async fn attempts_between_two_reads_are_reported() {
+    let mut fixture = Fixture::new("running", 1);
+    fixture.change(|state| state.write("stdout.txt", b"one "));
+    assert_eq!(fixture.read().await, "one ");
+    fixture.change(|state| {
         state.attempts = 2;
         state.move_files();
         state.write("stdout.txt", b"two ");
@@ -224,39 +225,39 @@ async fn attempts_that_passed_unseen_are_told_too() {
         state.write("stdout.txt", b"three ");
         state.execution = "failed";
     });
-    assert_eq!(stage.read().await, "<2>two <3>three .");
+    assert_eq!(fixture.read().await, "<2>two <3>three .");
 }
 
 #[tokio::test]
-async fn whoever_comes_late_gets_the_last_attempt() {
-    let mut stage = Stage::new("running", 3);
-    stage.change(|state| {
+async fn a_late_reader_gets_the_last_attempt() {
+    let mut fixture = Fixture::new("running", 3);
+    fixture.change(|state| {
         state.write("attempt-1/stdout.txt", b"one ");
         state.write("attempt-2/stdout.txt", b"two ");
         state.write("stdout.txt", b"three ");
     });
-    assert_eq!(stage.read().await, "<3>three ");
+    assert_eq!(fixture.read().await, "<3>three ");
 }
 
 #[tokio::test]
-async fn an_attempt_that_left_no_files_is_not_waited_for_once_the_job_has_ended() {
-    let mut stage = Stage::new("running", 1);
-    assert_eq!(stage.read().await, "");
-    stage.change(|state| {
+async fn the_move_is_not_awaited_after_the_end_of_the_job() {
+    let mut fixture = Fixture::new("running", 1);
+    assert_eq!(fixture.read().await, "");
+    fixture.change(|state| {
         state.attempts = 2;
         state.write("stdout.txt", b"two ");
     });
-    assert_eq!(stage.read().await, "");
-    stage.change(|state| state.execution = "succeeded");
-    assert_eq!(stage.read().await, "");
-    assert_eq!(stage.read().await, "<2>two .");
+    assert_eq!(fixture.read().await, "");
+    fixture.change(|state| state.execution = "succeeded");
+    assert_eq!(fixture.read().await, "");
+    assert_eq!(fixture.read().await, "<2>two .");
 }
 
 #[test]
-fn paths_name_a_directory_and_a_file() {
-    let place = Place::new(STDOUTERR, "attempt-1/stdout.txt");
-    assert_eq!((place.directory.as_str(), place.file.as_str()), ("attempt-1", "stdout.txt"));
-    assert!(!place.is_kept_per_attempt());
-    assert!(Place::new(STDOUTERR, "stdout.txt").is_kept_per_attempt());
-    assert!(!Place::new("MODEL", "log.txt").is_kept_per_attempt());
+fn a_path_is_split_into_directory_and_name() {
+    let file = OutputFile::new(STDOUTERR, "attempt-1/stdout.txt");
+    assert_eq!((file.directory.as_str(), file.name.as_str()), ("attempt-1", "stdout.txt"));
+    assert!(!file.is_per_attempt());
+    assert!(OutputFile::new(STDOUTERR, "stdout.txt").is_per_attempt());
+    assert!(!OutputFile::new("MODEL", "log.txt").is_per_attempt());
 }

@@ -1,4 +1,4 @@
-//! How answers are shown on stdout: as a table, as the service's own JSON, or as names only.
+//! Prints answers on stdout: as a table, as the service's JSON, or as names.
 
 mod table;
 mod views;
@@ -16,24 +16,24 @@ use std::io::Write as _;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Format {
-    /// A table, made to be read
+    /// Table for people
     #[default]
     Table,
-    /// The service's JSON, whole and in its order
+    /// Complete JSON of the service
     Json,
     /// Names only, one per line
     Quiet,
 }
 
-/// What is shown of a resource.
+/// The columns of a resource in a table.
 pub trait View: DeserializeOwned {
     fn name(&self) -> &str;
 
-    /// Its row in a table.
+    /// The row in a list.
     fn columns(&self, now: Timestamp) -> Vec<Column>;
 
-    /// What `show` says below the columns.
-    fn more(&self, _now: Timestamp) -> Vec<Column> {
+    /// Further lines of `show`, below the columns.
+    fn details(&self, _now: Timestamp) -> Vec<Column> {
         Vec::new()
     }
 }
@@ -41,12 +41,12 @@ pub trait View: DeserializeOwned {
 pub struct Output {
     pub format: Format,
     pub color: bool,
-    /// When the command began: what "3 min ago" refers to.
+    /// When the command started: "3m ago" is relative to this time.
     pub now: Timestamp,
 }
 
 impl Output {
-    /// The answer of a list command; `none` is said when there is nothing to show.
+    /// Prints a list. For an empty list, a table is replaced by the message `none`.
     pub fn list<V: View>(&self, answers: Vec<Json>, none: &str) -> Result<()> {
         match self.format {
             Format::Json => self.print(Json::Array(answers).pretty()),
@@ -54,7 +54,7 @@ impl Output {
                 answers.iter().try_for_each(|json| self.print(json.read::<V>()?.name()))
             }
             Format::Table if answers.is_empty() => {
-                self.say(none);
+                self.message(none);
                 Ok(())
             }
             Format::Table => {
@@ -67,7 +67,7 @@ impl Output {
         }
     }
 
-    /// One resource, after it was created or changed: its row.
+    /// Prints one resource as a row, after it was created or changed.
     pub fn row<V: View>(&self, answer: Json) -> Result<()> {
         match self.format {
             Format::Json => self.print(answer.pretty()),
@@ -75,7 +75,7 @@ impl Output {
         }
     }
 
-    /// One resource, with everything that is worth saying.
+    /// Prints one resource with all its columns and details.
     pub fn details<V: View>(&self, answer: &Json) -> Result<()> {
         match self.format {
             Format::Json => self.print(answer.pretty()),
@@ -83,22 +83,22 @@ impl Output {
             Format::Table => {
                 let view = answer.read::<V>()?;
                 let mut columns = view.columns(self.now);
-                columns.extend(view.more(self.now));
+                columns.extend(view.details(self.now));
                 self.print(table::details(&columns, self.color))
             }
         }
     }
 
-    /// Data: to stdout.
+    /// Prints data on stdout.
     pub fn print(&self, text: impl Display) -> Result<()> {
         writeln!(std::io::stdout().lock(), "{text}")?;
         Ok(())
     }
 
-    /// Talk: to stderr, and only if somebody wants to read it.
-    pub fn say(&self, line: impl Display) {
+    /// Prints a message on stderr, unless the format is quiet.
+    pub fn message(&self, line: impl Display) {
         match self.format {
-            Format::Table | Format::Json => crate::talk::say(line),
+            Format::Table | Format::Json => crate::stderr::message(line),
             Format::Quiet => {}
         }
     }

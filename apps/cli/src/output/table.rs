@@ -1,8 +1,8 @@
-//! Tables without lines: columns of text, and a list of "name value" for a single thing.
+//! Tables without borders: one row per resource, or one line per value of a single resource.
 
 use comfy_table::{Attribute, Cell, Color, ContentArrangement, Table, presets};
 
-/// A value under its title.
+/// A value and the title of its column.
 pub struct Column {
     pub title: &'static str,
     pub text: String,
@@ -28,7 +28,7 @@ impl Column {
     }
 }
 
-/// One line per row. Columns that are empty in every row are left out.
+/// One line per row. Omits columns that are empty in every row.
 pub fn rows(rows: &[Vec<Column>], color: bool) -> String {
     let Some(first) = rows.first() else { return String::new() };
     let used: Vec<usize> = (0..first.len())
@@ -46,7 +46,7 @@ pub fn rows(rows: &[Vec<Column>], color: bool) -> String {
     finish(table)
 }
 
-/// One line per value. Empty values are left out.
+/// One line per value. Omits empty values.
 pub fn details(columns: &[Column], color: bool) -> String {
     let mut table = plain(color);
     for column in columns.iter().filter(|column| !column.text.is_empty()) {
@@ -87,7 +87,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn columns_line_up_and_empty_ones_are_left_out() {
+    fn columns_are_aligned_and_empty_ones_omitted() {
         let row = |name: &str, state: &str| {
             vec![
                 Column::new("name", name),
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn details_are_one_below_the_other() {
+    fn details_have_one_line_per_value() {
         let columns = [
             Column::new("name", "digits"),
             Column::new("note", ""),

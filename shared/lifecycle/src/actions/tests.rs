@@ -1,4 +1,4 @@
-//! Steps of a plan, each given only the records that it says it concerns.
+//! Actions of a plan, each applied to only the records that it names as affected.
 
 use super::*;
 use crate::testing::*;
@@ -22,7 +22,7 @@ fn end_attempt() -> Action {
 }
 
 #[test]
-fn what_each_step_concerns() {
+fn each_action_names_its_affected_records() {
     let none = AffectedRecords::default;
     let node = || AffectedRecords { nodes: node_ids([0]), ..none() };
     let job = || AffectedRecords { job: Some(job_ref("a")), ..none() };
@@ -58,7 +58,7 @@ fn busy() -> Fixture {
 }
 
 #[test]
-fn steps_that_concern_a_job() {
+fn actions_on_a_job() {
     let nodes = vec![idle(0, NOW), idle(1, NOW)];
     let fixture = Fixture::of(manual_cluster(2), vec![job("a", 2)], nodes);
     let start = Action::Start { entry: queued("a", 2), nodes: node_ids([0, 1]) };
@@ -85,11 +85,11 @@ fn steps_that_concern_a_job() {
     delete queue 1 a, which exists
     ");
     let nobody = Fixture::of(manual_cluster(2), vec![], vec![]);
-    assert_snapshot!(nobody.applied(&fail_queued), @"refused: a job that is gone cannot change");
+    assert_snapshot!(nobody.applied(&fail_queued), @"refused: a job that is removed cannot change");
 }
 
 #[test]
-fn steps_that_concern_a_node() {
+fn actions_on_a_node() {
     assert_snapshot!(busy().applied(&leave(None)), @r"
     replace node n0: leaving Shrink by @70 with a#1
     hint Autoscaler c
@@ -124,7 +124,7 @@ fn steps_that_concern_a_node() {
 }
 
 #[test]
-fn steps_that_concern_launches() {
+fn actions_on_launches() {
     let fixture = Fixture::of(manual_cluster(2), vec![], vec![]);
     let action = Action::Launch { count: 2, planned_nodes: 2 };
     let fresh = LaunchIds { launch: uid("l"), nodes: node_ids([0, 1]) };
@@ -140,7 +140,7 @@ fn steps_that_concern_launches() {
 }
 
 #[test]
-fn steps_that_concern_the_cluster() {
+fn actions_on_the_cluster() {
     let fixture = Fixture::of(manual_cluster(0), vec![], vec![]);
     let resizing = Action::SetAllocation { resizing: true, planned_nodes: 3 };
     assert_snapshot!(fixture.applied(&resizing), @"replace cluster c: planned 3, resizing @60");
@@ -161,5 +161,5 @@ fn steps_that_concern_the_cluster() {
     count meter clusters -1 if CountAtLeast(1)
     log deleted c
     ");
-    assert_snapshot!(fixture.applied(&Action::FinishDeletion), @"refused: a cluster that is gone cannot change");
+    assert_snapshot!(fixture.applied(&Action::FinishDeletion), @"refused: a cluster that is removed cannot change");
 }

@@ -1,4 +1,4 @@
-//! The size of a cluster and its books, each case as the change it leads to.
+//! Launches, allocation and dormancy of a cluster; each case shows the resulting change.
 
 use super::*;
 use crate::testing::*;
@@ -50,7 +50,7 @@ fn a_launch_counts_the_largest_size_that_it_may_get() {
 /// Two plans made on one version of the cluster must not both grow it, even where the launch
 /// changes nothing that the cluster shows.
 #[test]
-fn a_launch_writes_the_cluster_always() {
+fn a_launch_always_writes_the_cluster() {
     let mut cluster = manual_cluster(2);
     (cluster.planned_nodes, cluster.allocation.resizing) = (2, true);
     let fixture = with(cluster, vec![]);
@@ -80,7 +80,7 @@ fn a_launch_beyond_the_quota_is_a_conflict() {
 }
 
 #[test]
-fn a_launch_is_asked_for_again_to_the_letter() {
+fn a_repeated_launch_is_the_same_request() {
     let fixture = with(manual_cluster(2), vec![]);
     let mut draft = fixture.draft();
     launch(&mut draft, uid("l"), node_ids([0, 1]), 2).unwrap();
@@ -94,7 +94,7 @@ fn a_launch_is_asked_for_again_to_the_letter() {
 }
 
 #[test]
-fn the_answer_of_a_launch_names_instances_and_withdraws_the_rest() {
+fn the_answer_to_a_launch_names_instances_and_withdraws_other_nodes() {
     let leaving = launching(2, "l").leave(LeaveReason::TooSlow, NOW).unwrap();
     let nodes = vec![launching(0, "l"), launching(1, "l"), leaving];
     let fixture = with(manual_cluster(3), nodes);
@@ -121,7 +121,7 @@ fn the_answer_of_a_launch_names_instances_and_withdraws_the_rest() {
 }
 
 #[test]
-fn failures_are_shown_newest_first_each_once() {
+fn failures_are_listed_newest_first_without_duplicates() {
     let fixture = with(manual_cluster(0), vec![]);
     let record = |code| {
         fixture.react(|draft| {
@@ -143,7 +143,7 @@ fn failures_are_shown_newest_first_each_once() {
 }
 
 #[test]
-fn the_allocation_changes_when_it_does() {
+fn the_allocation_state_has_the_time_of_its_change() {
     let fixture = with(manual_cluster(0), vec![]);
     let set = |resizing, nodes| {
         fixture.react(|draft| {
@@ -179,7 +179,7 @@ fn a_cluster_that_is_scheduled_is_listed() {
 }
 
 #[test]
-fn what_is_scheduled_meanwhile_is_not_unscheduled() {
+fn a_cluster_scheduled_meanwhile_stays_scheduled() {
     let mut dormant = manual_cluster(0);
     dormant.scheduled = false;
     let fixture = with(dormant, vec![]);
@@ -193,7 +193,7 @@ fn what_is_scheduled_meanwhile_is_not_unscheduled() {
 }
 
 #[test]
-fn a_deleted_cluster_gives_back_everything() {
+fn a_deleted_cluster_releases_everything() {
     let mut cluster = deleting(manual_cluster(0));
     let mount = |server: &str, path: &str| FileServerMount {
         id: String::new(),
@@ -227,16 +227,16 @@ fn a_deleted_cluster_gives_back_everything() {
     count meter clusters -1 if CountAtLeast(1)
     log deleted c
     ");
-    assert_snapshot!(fixture.react(finish_deletion), @"refused: a cluster that is gone cannot change");
+    assert_snapshot!(fixture.react(finish_deletion), @"refused: a cluster that is removed cannot change");
     assert_snapshot!(with(manual_cluster(0), vec![]).react(finish_deletion), @"nothing");
 }
 
 #[test]
-fn nothing_happens_without_the_cluster() {
+fn nothing_changes_without_the_cluster() {
     let fixture = Fixture::empty();
-    assert_snapshot!(launched_nodes(&fixture, 2), @"refused: a cluster that is gone cannot change");
-    assert_snapshot!(fixture.react(|draft| relaunch(draft, uid("l"), vec![])), @"refused: a cluster that is gone cannot change");
-    assert_snapshot!(fixture.react(unschedule), @"refused: a cluster that is gone cannot change");
+    assert_snapshot!(launched_nodes(&fixture, 2), @"refused: a cluster that is removed cannot change");
+    assert_snapshot!(fixture.react(|draft| relaunch(draft, uid("l"), vec![])), @"refused: a cluster that is removed cannot change");
+    assert_snapshot!(fixture.react(unschedule), @"refused: a cluster that is removed cannot change");
     let nothing = fixture.react(|draft| {
         record_failure(draft, error("A"));
         show_error(draft, error("A"));

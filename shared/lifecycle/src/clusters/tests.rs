@@ -1,4 +1,4 @@
-//! What users do with clusters, each case as the change it leads to.
+//! Requests of users about clusters; each case shows the resulting change.
 
 use super::*;
 use crate::testing::*;
@@ -23,7 +23,7 @@ fn mounting(server: &FileServer) -> MountVolumes {
     MountVolumes { file_servers: vec![mount], ..MountVolumes::default() }
 }
 
-/// The change, and the cluster that it leaves.
+/// The change, and the cluster after it.
 fn created(spec: ClusterSpec, servers: &[FileServer]) -> (String, Option<Cluster>) {
     let fixture = Fixture::empty();
     let workspace = Workspace { uid: uid("w"), ..workspace() };
@@ -69,14 +69,14 @@ fn a_cluster_is_created_with_what_it_mounts() {
 }
 
 #[test]
-fn a_cluster_keeps_the_subnet_that_it_was_given() {
+fn a_cluster_keeps_its_own_subnet() {
     let spec = ClusterSpec { subnet_id: Some("/own".into()), ..manual_cluster(0).spec };
     let (_, cluster) = created(spec, &[server("a", "/subnet/a")]);
     assert_eq!(cluster.unwrap().spec.subnet_id.as_deref(), Some("/own"));
 }
 
 #[test]
-fn a_cluster_that_gets_no_nodes_shows_why() {
+fn an_unsupported_cluster_shows_the_reason() {
     let mounts = model::AzureBlobFileSystem {
         account_name: "a".into(),
         container_name: "c".into(),
@@ -105,7 +105,7 @@ fn a_cluster_without_room_to_grow_is_refused() {
 }
 
 #[test]
-fn what_can_never_be_reached_is_refused() {
+fn unreachable_scale_settings_are_refused() {
     let scale = auto_cluster(0, 4).scale;
     assert_eq!(require_reachable(scale, 4), Ok(()));
     assert_snapshot!(require_reachable(scale, 3).unwrap_err(), @"The cluster may have up to 4 nodes, but this service runs at most 3; ask for fewer, or raise the limit of the service (--max-nodes)");
@@ -154,7 +154,7 @@ fn a_new_size_is_tried_at_once() {
 }
 
 #[test]
-fn only_what_is_given_is_replaced() {
+fn only_the_given_parts_are_replaced() {
     let sizes = |size: &str| ClusterExtensions {
         idle_seconds_before_scale_down: None,
         alternate_vm_sizes: Some(vec![size.into()]),
@@ -176,7 +176,7 @@ fn only_what_is_given_is_replaced() {
 }
 
 #[test]
-fn any_number_of_nodes_within_the_settings_is_settled() {
+fn any_number_of_nodes_within_the_settings_is_steady() {
     let leaving = idle(9, NOW).leave(model::LeaveReason::Shrink, NOW).unwrap();
     for (staying, settled) in [(0, false), (1, true), (2, true), (3, true), (4, false)] {
         let mut nodes: Vec<Node> = (0..staying).map(|number| idle(number, NOW)).collect();
@@ -195,8 +195,8 @@ fn any_number_of_nodes_within_the_settings_is_settled() {
 }
 
 #[test]
-fn a_cluster_that_was_not_read_is_read_again() {
+fn an_update_needs_the_cluster() {
     let fixture = Fixture::empty();
     let update = |draft: &mut Draft| super::update(draft, Update::default(), &[], uid("e"));
-    assert_snapshot!(fixture.request(update), @"refused: a cluster that is gone cannot change");
+    assert_snapshot!(fixture.request(update), @"refused: a cluster that is removed cannot change");
 }

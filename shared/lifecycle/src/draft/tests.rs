@@ -1,10 +1,10 @@
-//! What a draft keeps of the records that it is given.
+//! Records in a draft, and the writes derived from them.
 
 use super::*;
 use crate::testing::*;
 
 #[test]
-fn a_record_that_is_read_again_keeps_what_became_of_it() {
+fn a_record_read_again_keeps_its_changes() {
     let (job, mut nodes) = gang("a", &[0]);
     let (node, cluster) = (nodes.remove(0), manual_cluster(1));
     let read = |draft: &mut Draft| {
@@ -26,7 +26,7 @@ fn a_record_that_is_read_again_keeps_what_became_of_it() {
 }
 
 #[test]
-fn records_are_told_apart_by_their_ids() {
+fn records_are_distinguished_by_their_ids() {
     let mut draft = Draft::new(LATER, Quota::DEFAULT);
     draft.read_job(job("a", 1));
     draft.read_job(job("b", 1));
@@ -47,13 +47,13 @@ fn records_are_told_apart_by_their_ids() {
 }
 
 #[test]
-fn what_was_read_and_did_not_change_is_not_written() {
+fn an_unchanged_record_is_not_written() {
     let (job, nodes) = gang("a", &[0, 1]);
     let fixture = Fixture::of(manual_cluster(2), vec![job], nodes);
     assert_eq!(fixture.draft().finish(), Change::default());
 }
 
-/// What goes up and down in one change is counted once, or not at all.
+/// Increments and decrements of one meter in one change are one write, or none.
 #[test]
 fn usage_is_summed_over_all_nodes() {
     let fixture = Fixture::of(manual_cluster(2), vec![], vec![idle(0, NOW), idle(1, NOW)]);

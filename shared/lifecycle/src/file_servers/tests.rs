@@ -1,4 +1,4 @@
-//! What becomes of file servers, each case as the change it leads to.
+//! Events of file servers; each case shows the resulting change.
 
 use super::*;
 use crate::testing::*;
@@ -68,7 +68,7 @@ fn a_file_server_is_created_once() {
 }
 
 #[test]
-fn one_that_failed_is_tried_again() {
+fn a_failed_file_server_is_tried_again() {
     let again = put_in(&workspace(), Some(file_server(failed())), true);
     assert_snapshot!(again, @r#"
     answers "provisioning second"
@@ -82,7 +82,7 @@ fn one_that_failed_is_tried_again() {
 }
 
 #[test]
-fn a_failure_counts_when_the_deadline_is_over() {
+fn a_creation_fails_only_after_its_deadline() {
     let provision = |state, seconds, is_made| {
         let server = file_server(state);
         let mut fixture = Fixture::empty();
@@ -114,7 +114,7 @@ fn a_failure_counts_when_the_deadline_is_over() {
 }
 
 #[test]
-fn only_a_ready_one_is_mounted() {
+fn only_a_ready_file_server_is_mounted() {
     let check = |state| match require_ready(&file_server(state)) {
         Ok(()) => "ready".to_owned(),
         Err(refusal) => refusal.to_string(),
@@ -126,7 +126,7 @@ fn only_a_ready_one_is_mounted() {
 }
 
 #[test]
-fn a_tree_that_cannot_be_removed_is_shown_and_waits() {
+fn a_failed_removal_is_shown_and_backed_off() {
     let deleting = file_server(deleted());
     let fixture = Fixture::empty();
     fixture.create(|draft| draft.writes().create(&deleting));
@@ -147,7 +147,7 @@ fn a_tree_that_cannot_be_removed_is_shown_and_waits() {
 }
 
 #[test]
-fn a_deletion_that_begins_meanwhile_is_visited() {
+fn a_deletion_that_begins_meanwhile_stays_scheduled() {
     let server = file_server(failed());
     let fixture = Fixture::empty();
     fixture.create(|draft| {

@@ -1,4 +1,4 @@
-//! Grants and tokens, each case as the change it leads to.
+//! Grants and tokens; each case shows the resulting change.
 
 use super::*;
 use crate::testing::*;
@@ -55,7 +55,7 @@ fn elsewhere(it: RoleAssignment) -> RoleAssignment {
 }
 
 #[test]
-fn nothing_is_granted_on_what_is_being_deleted() {
+fn nothing_is_granted_on_a_resource_being_deleted() {
     let new = || assignment("a", "w", Role::Reader);
     let lifecycle = || Lifecycle::Deleting { operation: uid("op"), since: NOW };
     let place = ScopeResource::Workspace(workspace());
@@ -80,7 +80,7 @@ fn nothing_is_granted_on_what_is_being_deleted() {
 }
 
 #[test]
-fn a_token_has_a_name_of_its_own() {
+fn a_token_has_a_unique_name() {
     let token = |number: usize| AccessToken {
         digest: format!("digest {number}"),
         principal: Uid::from_bytes([1; 16]),

@@ -1,4 +1,4 @@
-//! What users do with jobs, each case as the change it leads to.
+//! Requests of users about jobs; each case shows the resulting change.
 
 use super::*;
 use crate::members::{self, NodeDisposition};
@@ -87,14 +87,14 @@ fn a_job_starts_at_once_on_exactly_as_many_idle_nodes_as_it_needs() {
 }
 
 #[test]
-fn a_job_that_cannot_be_carried_out_is_final_at_once() {
+fn an_unsupported_job_is_final_immediately() {
     let mut refused = job("a", 1);
     refused.terminate(None, LATER).unwrap();
     assert_snapshot!(submitted(&on_nodes(vec![idle(0, NOW)]), refused, &[0]), @"create job a: failed JobTerminated @60-@60");
 }
 
 #[test]
-fn a_submission_does_not_pass_the_deletion_or_the_dormancy_of_its_cluster() {
+fn a_submission_conflicts_with_deletion_and_dormancy_of_its_cluster() {
     for change in [
         (|it| *it = deleting(it.clone())) as fn(&mut Cluster),
         |it| it.scheduled = false,
@@ -127,9 +127,9 @@ fn a_gang_starts_whole_or_not_at_all() {
     ");
     assert_snapshot!(start(&ready), @"refused: a job that is running cannot start");
     assert_snapshot!(start(&fixture(vec![idle(0, NOW), running(1, "b")])), @"refused: a node that is running cannot take a job");
-    assert_snapshot!(start(&fixture(vec![idle(0, NOW)])), @"refused: a node that is gone cannot change");
+    assert_snapshot!(start(&fixture(vec![idle(0, NOW)])), @"refused: a node that is removed cannot change");
     let nobody = on_nodes(vec![idle(0, NOW), idle(1, NOW)]);
-    assert_snapshot!(start(&nobody), @"refused: a job that is gone cannot change");
+    assert_snapshot!(start(&nobody), @"refused: a job that is removed cannot change");
 }
 
 fn with_job(job: Job, nodes: Vec<Node>) -> Fixture {
@@ -157,7 +157,7 @@ fn member_ended(fixture: &Fixture, number: usize, end_reason: &EndReason) -> Str
 }
 
 #[test]
-fn a_queued_job_is_terminated_at_once() {
+fn a_queued_job_is_terminated_immediately() {
     let fixture = with_job(job("a", 1), vec![]);
     assert_snapshot!(terminated(&fixture, "first"), @r"
     answers Some(Immediate)
@@ -241,7 +241,7 @@ fn a_thousand_terminations_do_not_grow_a_job() {
 }
 
 #[test]
-fn what_does_not_run_is_deleted_at_once() {
+fn a_job_that_does_not_run_is_deleted_immediately() {
     assert_snapshot!(deleted(&with_job(job("a", 1), vec![]), "first"), @r"
     answers Immediate
     remove job a
@@ -255,7 +255,7 @@ fn what_does_not_run_is_deleted_at_once() {
     answers Immediate
     remove job a
     ");
-    assert_snapshot!(deleted(&fixture, "second"), @"refused: a job that is gone cannot change");
+    assert_snapshot!(deleted(&fixture, "second"), @"refused: a job that is removed cannot change");
 }
 
 #[test]
@@ -321,7 +321,7 @@ fn a_job_that_is_terminated_and_then_deleted_completes_both_operations() {
 }
 
 #[test]
-fn a_queued_job_is_abandoned_once() {
+fn a_queued_job_of_a_deleted_cluster_fails_once() {
     let fixture = with_job(job("a", 1), vec![]);
     let fail_queued = || fixture.react(|draft| fail_queued(draft, &job_ref("a")));
     assert_snapshot!(fail_queued(), @r"
@@ -336,6 +336,6 @@ fn a_queued_job_is_abandoned_once() {
 #[test]
 fn a_job_that_was_not_read_is_refused() {
     let fixture = on_nodes(vec![]);
-    assert_snapshot!(terminated(&fixture, "first"), @"refused: a job that is gone cannot change");
-    assert_snapshot!(deleted(&fixture, "first"), @"refused: a job that is gone cannot change");
+    assert_snapshot!(terminated(&fixture, "first"), @"refused: a job that is removed cannot change");
+    assert_snapshot!(deleted(&fixture, "first"), @"refused: a job that is removed cannot change");
 }

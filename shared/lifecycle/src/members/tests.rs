@@ -1,4 +1,4 @@
-//! What becomes of members of a gang, each case as the change it leads to.
+//! Events of gang members; each case shows the resulting change.
 
 use super::*;
 use crate::testing::*;
@@ -29,7 +29,7 @@ fn prepare(fixture: &Fixture, number: usize) -> String {
 }
 
 #[test]
-fn a_gang_begins_when_its_last_member_is_prepared() {
+fn a_gang_starts_when_its_last_member_is_prepared() {
     let fixture = gang_of(&[0, 1, 2]);
     assert_snapshot!(prepare(&fixture, 2), @"replace job a: running #1 on n0 n1 n2+ (preparing)");
     assert_snapshot!(prepare(&fixture, 2), @"nothing");
@@ -69,7 +69,7 @@ fn an_attempt_is_asked_to_end_once() {
     assert_snapshot!(end(&attempt(), EndReason::ClusterDeleted), @"nothing");
 }
 
-/// What becomes of the job, and of the first node, when its member reports this ending first.
+/// The job and the first node after the first member reported each end reason.
 fn outcomes(numbers: &[usize], change: impl Fn(&mut Job)) -> String {
     let outcome = |end_reason: &EndReason| {
         let (mut job, nodes) = gang("a", numbers);
@@ -115,7 +115,7 @@ fn the_end_of_a_job_that_runs_alone() {
 }
 
 #[test]
-fn the_end_of_a_gang_is_the_first_reason() {
+fn the_first_end_reason_of_a_gang_counts() {
     assert_eq!(outcomes(&[0, 1], |_| {}), outcomes(&[0], |_| {}));
 }
 
@@ -163,7 +163,7 @@ fn a_job_that_is_deleted_is_removed_whatever_its_end() {
 }
 
 #[test]
-fn own_failures_use_up_retries_and_nothing_else_does() {
+fn only_user_failures_use_up_retries() {
     assert_snapshot!(outcomes(&[0], |job| job.spec.max_retries = Some(1)), @r"
     Exited: succeeded @0-@60 | idle @60
     Exited: queued @60 | idle @60
@@ -314,7 +314,7 @@ fn a_job_that_loses_its_nodes_too_often_fails() {
     }
     let JobState::Failed { error, exit_code, .. } = fixture.job("a").state else { panic!() };
     assert_eq!((error.code.as_str(), exit_code), ("JobLostTooOften", None));
-    assert_snapshot!(error.message, @"The specified job lost its nodes 51 times and is not tried again");
+    assert_snapshot!(error.message, @"The specified job lost its nodes 51 times and is not run again");
     assert_eq!(error.details, [("Reason".to_owned(), "node n0 was lost: r".to_owned())]);
 }
 
@@ -361,7 +361,7 @@ fn a_member_that_was_removed_ends_there() {
 }
 
 #[test]
-fn an_attempt_that_is_over_frees_its_node_only() {
+fn an_ended_attempt_releases_only_its_node() {
     let fixture = Fixture::of(manual_cluster(1), vec![], vec![idle(0, NOW)]);
     assert_snapshot!(member_ended(&fixture, 0, &EndReason::Terminated), @"nothing");
     let (other, nodes) = gang("b", &[0]);

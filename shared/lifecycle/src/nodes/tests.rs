@@ -1,4 +1,4 @@
-//! What becomes of nodes, each case as the change it leads to.
+//! Events of nodes; each case shows the resulting change.
 
 use super::*;
 use crate::testing::*;
@@ -48,7 +48,7 @@ fn a_node_is_never_seen_earlier_than_before() {
 }
 
 #[test]
-fn a_ready_node_takes_jobs_and_ends_the_backoff_in_the_same_change() {
+fn a_ready_node_takes_jobs_and_clears_the_backoff() {
     let fixture = Fixture::of(struggling(), vec![], vec![preparing()]);
     let ready = || fixture.react(|draft| ready(draft, &node_id(0)));
     assert_snapshot!(ready(), @r"
@@ -123,11 +123,11 @@ fn a_node_leaves_with_or_without_the_end_of_its_job() {
     log leaving n0 Interrupted
     ");
     let nobody = Fixture::of(manual_cluster(0), vec![], vec![]);
-    assert_snapshot!(leave(&nobody, LeaveReason::Shrink, None), @"refused: a node that is gone cannot change");
+    assert_snapshot!(leave(&nobody, LeaveReason::Shrink, None), @"refused: a node that is removed cannot change");
 }
 
 #[test]
-fn part_of_a_notice_is_kept_for_the_report() {
+fn part_of_a_notice_is_reserved_for_the_report() {
     let reserve = [0, 4, 5, 9, 10, 120].map(flush_reserve_seconds);
     assert_eq!(reserve, [0, 0, 1, 1, 2, 2]);
 }
@@ -165,7 +165,7 @@ fn an_interruption_of_a_node_without_a_job() {
 }
 
 #[test]
-fn an_interruption_ends_what_was_to_run_to_completion_on_a_leaving_node() {
+fn an_interruption_ends_the_attempt_of_a_leaving_node() {
     let (job, mut nodes) = gang("a", &[0]);
     nodes[0] = nodes[0].clone().leave(LeaveReason::ShrinkWhenDone, NOW).unwrap();
     let fixture = Fixture::of(manual_cluster(1), vec![job], nodes);
@@ -180,7 +180,7 @@ fn an_interruption_ends_what_was_to_run_to_completion_on_a_leaving_node() {
 }
 
 #[test]
-fn a_node_whose_agent_has_left_is_removed_soon() {
+fn a_node_whose_agent_has_left_is_removed() {
     let left = |fixture: &Fixture| {
         fixture.react(|draft| {
             left(draft, &node_id(0));
@@ -200,7 +200,7 @@ fn a_node_whose_agent_has_left_is_removed_soon() {
 }
 
 #[test]
-fn a_removed_node_gives_back_what_it_used() {
+fn a_removed_node_releases_its_usage() {
     let remove = |fixture: &Fixture| fixture.react(|draft| removed(draft, &node_id(0)));
     let fixture = with(idle(0, NOW).leave(LeaveReason::Shrink, NOW).unwrap());
     assert_snapshot!(remove(&fixture), @r"
@@ -234,7 +234,7 @@ fn a_removed_node_gives_back_what_it_used() {
 }
 
 #[test]
-fn a_removed_node_ends_what_ran_on_it() {
+fn a_removed_node_ends_its_attempt() {
     let (job, mut nodes) = gang("a", &[0, 1]);
     nodes[0] = nodes[0].clone().leave(LeaveReason::Lost, NOW).unwrap();
     let fixture = Fixture::of(manual_cluster(2), vec![job], nodes);
@@ -267,7 +267,7 @@ fn a_removed_node_ends_what_ran_on_it() {
 }
 
 #[test]
-fn a_removal_that_failed_waits_and_is_shown_once() {
+fn a_failed_removal_is_backed_off_and_shown_once() {
     let fixture = with(idle(0, NOW).leave(LeaveReason::Shrink, NOW).unwrap());
     let fail = || fixture.react(|draft| removal_failed(draft, &node_id(0), &error("Denied")));
     assert_snapshot!(fail(), @r"
@@ -277,13 +277,13 @@ fn a_removal_that_failed_waits_and_is_shown_once() {
     assert_snapshot!(fail(), @"replace node n0: leaving Shrink by @0, removal failed 2x, not before @70");
     let nobody = Fixture::of(manual_cluster(0), vec![], vec![]);
     let failed = nobody.react(|draft| removal_failed(draft, &node_id(0), &error("Denied")));
-    assert_snapshot!(failed, @"refused: a node that is gone cannot change");
+    assert_snapshot!(failed, @"refused: a node that is removed cannot change");
 }
 
-/// Else a set-up task that shuts its machine down, or a market that takes every instance before it
-/// is ready, would have nodes launched without a pause.
+/// Otherwise a set-up task that shuts its instance down, or a spot market that interrupts every
+/// instance before it is ready, would cause launches without a pause.
 #[test]
-fn a_node_that_is_taken_away_while_preparing_counts_as_a_failed_launch_once() {
+fn a_node_interrupted_while_preparing_counts_as_one_failed_launch() {
     let fixture = with(preparing());
     let interrupted = || fixture.react(|draft| interrupted(draft, &node_id(0), 120));
     assert_snapshot!(interrupted(), @r"

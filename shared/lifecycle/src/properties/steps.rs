@@ -1,11 +1,11 @@
-//! What may happen, with how often it does.
+//! The steps of a random history, with their frequencies.
 
 use crate::testing::*;
 use model::LeaveReason;
 use proptest::prelude::*;
 use protocol::{End, NodePhase, Progress};
 
-/// One thing that happens. Numbers choose among what there is.
+/// One step. Numbers choose among the existing records.
 #[derive(Clone, Debug)]
 pub enum Step {
     Submit {
@@ -27,11 +27,11 @@ pub enum Step {
     Remove(usize),
     RemovalFailed(usize),
     Launch(u32),
-    /// So many of those that are launching come up, the others are refused.
+    /// This many of the launching nodes get instances, the others are refused.
     Answer(usize),
     Dispatch,
     Capacity,
-    /// With the instance of that node shown as ended, if that is one.
+    /// The cloud reports the instance of this node as ended.
     Recover(Option<usize>),
     Resize(u32),
     DeleteCluster,

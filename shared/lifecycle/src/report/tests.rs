@@ -1,5 +1,5 @@
-//! Requests of agents, each case as the change it leads to, given only the records that the
-//! request concerns.
+//! Requests of agents, each applied to only the records that it names as affected; each case shows
+//! the resulting change.
 
 use super::*;
 use crate::testing::*;
@@ -14,7 +14,7 @@ fn preparing() -> Node {
     launching(0, "l").launched(instance(0), NOW).unwrap()
 }
 
-/// The nodes of these numbers run "a"; the one that reports was heard of just now.
+/// The nodes with these numbers run "a"; the one that reports was seen just now.
 fn busy(numbers: &[usize]) -> Fixture {
     let (job, mut nodes) = gang("a", numbers);
     nodes.iter_mut().for_each(|node| node.seen_at = LATER);
@@ -66,7 +66,7 @@ fn a_heartbeat_is_written_when_half_of_it_has_passed_and_never_backwards() {
     assert_eq!(fixture.node(0).seen_at, LATER);
 }
 
-/// A node that was read before a heartbeat must not take the time back with another write.
+/// A write of a node that was read before a heartbeat must not set the time back.
 #[test]
 fn a_write_planned_before_a_heartbeat_is_a_conflict() {
     let fixture = with(idle(0, NOW));
@@ -90,7 +90,7 @@ fn progress_of_a_gang() {
 }
 
 #[test]
-fn what_is_reported_of_another_attempt_is_ignored() {
+fn reports_about_another_attempt_are_ignored() {
     let exited = || has_ended(End::Exited { exit_code: 0 });
     let mut older = reports(0, "a", exited());
     older.attempt.as_mut().unwrap().key.number = 2;
@@ -101,7 +101,7 @@ fn what_is_reported_of_another_attempt_is_ignored() {
     assert_snapshot!(with(idle).observed(0, &reports(0, "a", exited())), @"nothing");
 }
 
-/// How the attempt is recorded to have ended.
+/// The recorded end of the attempt.
 #[test]
 fn every_end_that_a_node_can_report() {
     let ends = [
@@ -180,7 +180,7 @@ fn a_notice_interrupts_the_job_once() {
 }
 
 #[test]
-fn what_ended_by_itself_before_the_notice_counts() {
+fn an_end_before_the_notice_counts() {
     let exited = || has_ended(End::Exited { exit_code: 0 });
     let request = with_notice(reports(0, "a", exited()), 100);
     assert_snapshot!(busy(&[0]).observed(0, &request), @r"
@@ -204,7 +204,7 @@ fn what_ended_by_itself_before_the_notice_counts() {
 }
 
 #[test]
-fn a_notice_to_a_leaving_node_takes_no_more_time_than_it_had() {
+fn a_notice_does_not_extend_the_deadline_of_a_leaving_node() {
     let fixture = busy(&[0]);
     fixture.react(|draft| nodes::leave(draft, &node_id(0), LeaveReason::Lost, None));
     let stored = fixture.node(0);
@@ -234,7 +234,7 @@ fn the_final_report_of_an_agent() {
 }
 
 #[test]
-fn what_a_request_concerns() {
+fn records_affected_by_a_request() {
     let failed = || reports(0, "a", has_ended(End::NodeFailed { problem: problem() }));
     let failed_phase = NodePhase::Failed { problem: problem() };
     let ready = || request(0, NodePhase::Ready);
@@ -265,7 +265,7 @@ fn what_a_request_concerns() {
 }
 
 #[test]
-fn what_is_wanted_of_a_node() {
+fn desired_states_of_a_node() {
     let (job, nodes) = gang("a", &[0, 1]);
     let attempt = job.live_attempt().unwrap();
     let check = |node: &Node, job: Option<&Job>, expected: DesiredState| {

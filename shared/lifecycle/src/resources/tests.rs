@@ -1,4 +1,4 @@
-//! The deletion of every kind of resource, as the change it leads to.
+//! The deletion of every kind of resource; each case shows the resulting change.
 
 use super::*;
 use crate::testing::*;
@@ -9,8 +9,8 @@ fn ready() -> FileServer {
     file_server(FileServerState::Ready { since: NOW })
 }
 
-/// The record is stored, its deletion begins, begins again, and finishes; the first and the last
-/// change are returned.
+/// Stores the record, begins its deletion twice and finishes it. Returns the first and the last
+/// change.
 fn deletion<R: Resource + std::fmt::Debug>(resource: &R) -> String {
     let fixture = Fixture::empty();
     fixture.create(|draft| draft.writes().create(resource));
@@ -96,9 +96,9 @@ fn file_servers() {
     assert_eq!(deletion(&failed), deletion(&ready()));
 }
 
-/// Whoever waits for its creation learns that it does not come.
+/// A client that waits for the creation sees it fail.
 #[test]
-fn the_creation_of_a_file_server_that_is_deleted_has_failed() {
+fn deleting_a_file_server_fails_its_creation() {
     let creating = FileServerState::Creating { operation: uid("op"), since: NOW };
     assert_snapshot!(deletion(&file_server(creating)), @r"
     answers first
@@ -114,7 +114,8 @@ fn the_creation_of_a_file_server_that_is_deleted_has_failed() {
     ");
 }
 
-/// What is derived from a cluster goes with it, whichever way its deletion begins and finishes.
+/// Everything that is derived from a cluster is removed with it, whichever way the deletion begins
+/// and finishes.
 #[test]
 fn clusters() {
     let mut cluster = manual_cluster(0);
@@ -156,7 +157,7 @@ fn clusters() {
 }
 
 #[test]
-fn nothing_is_created_below_what_is_being_deleted() {
+fn nothing_is_created_below_a_resource_being_deleted() {
     let fixture = Fixture::empty();
     let (group, workspace, experiment, server) =
         (resource_group(), workspace(), experiment(), ready());

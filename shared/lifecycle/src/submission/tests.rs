@@ -1,4 +1,4 @@
-//! New jobs, each case as the change it leads to.
+//! New jobs; each case shows the resulting change.
 
 use super::*;
 use crate::testing::*;
@@ -31,7 +31,7 @@ fn submitted(spec: JobSpec, idle: Vec<Node>) -> String {
 }
 
 #[test]
-fn a_job_starts_waits_or_fails_at_once() {
+fn a_job_starts_or_is_queued_or_fails() {
     let spec = || testing_spec();
     let (fixture, _) = fixture();
     assert_snapshot!(submitted(spec(), fixture.nodes()), @r#"
@@ -63,7 +63,7 @@ fn testing_spec() -> JobSpec {
 }
 
 #[test]
-fn a_job_knows_its_cluster_and_where_that_mounts() {
+fn a_job_records_its_cluster_and_its_mounts() {
     let draft = Draft::new(LATER, Quota::DEFAULT);
     let mut cluster = manual_cluster(1);
     let accepted = |cluster: &Cluster| {

@@ -1,4 +1,4 @@
-//! What must hold of the table after every commit.
+//! Invariants of the table, checked after every commit.
 
 use super::Fixture;
 use crate::Draft;
@@ -13,7 +13,7 @@ pub fn check(fixture: &Fixture) {
     schedule(fixture);
 }
 
-/// The derived items are those that go with the same records when they are created.
+/// The derived items are the same as after the creation of these records.
 #[track_caller]
 fn derived_items(fixture: &Fixture) {
     let mut draft = Draft::new(
@@ -42,7 +42,7 @@ fn record(found: &mut BTreeMap<Key, String>, key: Key, count: Option<i64>, body:
     let (pk, sk) = (&key.pk, &key.sk);
     let of_cluster = sk.starts_with("queue#") || sk.starts_with("idle#");
     let of_others = ["inst#", "usage#", "fs#"].iter().any(|prefix| pk.starts_with(prefix));
-    // A counter that went back to 0 stays.
+    // A counter that returned to 0 is kept.
     if (of_cluster || of_others) && count != Some(0) {
         found.insert(key, format!("{count:?} {body:?}"));
     }
@@ -63,10 +63,10 @@ fn occupation(fixture: &Fixture) {
     let mut of_nodes: Vec<_> = nodes.iter().filter_map(occupied).collect();
     of_jobs.sort_unstable();
     of_nodes.sort_unstable();
-    assert_eq!(of_jobs, of_nodes, "members that have not ended, and occupants of nodes");
+    assert_eq!(of_jobs, of_nodes, "members that have not ended, and attempts of nodes");
 }
 
-/// Whatever is scheduled is on the list.
+/// Every scheduled cluster is on the schedule's list.
 #[track_caller]
 fn schedule(fixture: &Fixture) {
     let Some(cluster) = fixture.cluster().filter(|cluster| cluster.scheduled) else { return };

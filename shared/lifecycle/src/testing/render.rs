@@ -37,7 +37,7 @@ pub fn outcome<T: Debug>(value: &T, change: &Change) -> String {
     readable(&lines.join("\n"))
 }
 
-/// Records and operations, a line each.
+/// Records and operations, one line each.
 pub fn items(items: &[Item]) -> String {
     let known = |item: &&Item| !described(&item.body).is_empty();
     let line = |item: &Item| format!("{}{}", place(&item.key), described(&item.body));
@@ -46,7 +46,7 @@ pub fn items(items: &[Item]) -> String {
     readable(&lines.join("\n"))
 }
 
-/// The names that tests give to ids.
+/// Replaces ids by the names from which tests made them.
 fn readable(text: &str) -> String {
     let mut text = text.to_owned();
     for name in ["a", "b", "c", "d", "w", "x", "l", "g", "s", "first", "second", "op", "e"] {

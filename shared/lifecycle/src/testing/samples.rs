@@ -1,4 +1,4 @@
-//! Records of the resources that the builders of `scheduler` do not know.
+//! Records of the resources for which `scheduler` has no builders.
 
 use super::{NOW, names, uid};
 use model::*;

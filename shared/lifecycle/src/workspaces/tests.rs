@@ -1,4 +1,4 @@
-//! What users do with groups, workspaces and experiments, each case as the change it leads to.
+//! Requests of users about groups, workspaces and experiments; each case shows the resulting change.
 
 use super::*;
 use crate::testing::*;
@@ -121,7 +121,7 @@ fn a_workspace_is_created_with_its_group() {
 }
 
 #[test]
-fn an_experiment_is_created_in_a_workspace_that_is_open() {
+fn an_experiment_is_created_in_an_active_workspace() {
     let put = |workspace: Workspace, found: Option<Experiment>| {
         let fixture = with(|it| {
             it.writes().create(&workspace);

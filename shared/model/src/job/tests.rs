@@ -1,5 +1,5 @@
-//! Which transition each state of a job allows. What an ending means for its job is tested with the
-//! reactions.
+//! The transitions that each state of a job allows. The effect of an attempt's end on the job is tested
+//! with the reactions.
 
 use super::*;
 use crate::{Priority, Toolkit};
@@ -93,7 +93,7 @@ fn check(transition: impl Fn(&mut Job) -> Result<(), InvalidTransition>, expecte
 }
 
 #[test]
-fn every_state_allows_what_it_should() {
+fn every_state_allows_its_transitions() {
     check(|_| Ok(()), ["queued", "running", "terminating", "succeeded", "failed"]);
     check(|it| it.start(vec![(node(), String::new())], LATER), ["running", "-", "-", "-", "-"]);
     check(|it| it.terminate(None, LATER), ["failed", "terminating", "terminating", "-", "-"]);
@@ -106,7 +106,7 @@ fn every_state_allows_what_it_should() {
 }
 
 #[test]
-fn what_a_state_tells() {
+fn states_have_times_and_attempts() {
     assert_eq!(states().map(|job| job.state.is_final()), [false, false, false, true, true]);
     assert_eq!(states().map(|job| job.state.since()), [NOW, NOW, LATER, LATER, LATER]);
     let live = states().map(|job| job.live_attempt().is_some());
@@ -143,7 +143,7 @@ fn attempts_are_numbered_in_turn() {
 }
 
 #[test]
-fn a_place_in_the_queue_says_all_that_dispatch_has_to_know() {
+fn a_queue_entry_has_everything_that_dispatch_needs() {
     let expected = QueueEntry {
         job: JobRef { experiment: uid(1), name: "j".into(), uid: uid(2) },
         rank: 2,
@@ -156,7 +156,7 @@ fn a_place_in_the_queue_says_all_that_dispatch_has_to_know() {
 }
 
 #[test]
-fn operations_complete_with_the_end_of_what_they_wait_for() {
+fn operations_complete_with_the_end_of_the_job() {
     let operation = |number, since| {
         Operation::started(uid(number), "S$G$W$X$J".into(), since).succeeded(Timestamp(90_000))
     };
@@ -177,7 +177,7 @@ fn reasons_to_wait_have_codes() {
     assert_eq!(codes, expected);
 }
 
-/// A job that ran once for each of these endings, as far as it was queued again.
+/// A job that ran once for each of these end reasons.
 fn after(max_retries: Option<u32>, endings: &[EndReason]) -> Job {
     let mut job = queued();
     job.spec.max_retries = max_retries;
@@ -190,7 +190,7 @@ fn after(max_retries: Option<u32>, endings: &[EndReason]) -> Job {
 }
 
 #[test]
-fn own_failures_are_tried_again_as_often_as_asked_for() {
+fn user_failures_are_retried_as_often_as_requested() {
     let failed = || EndReason::Exited { exit_code: 3 };
     let lost = || EndReason::Interrupted { node: node() };
     for (max_retries, endings, expected) in [
@@ -240,7 +240,7 @@ fn losses_and_node_failures_are_bounded() {
 }
 
 #[test]
-fn what_the_live_attempt_is_told_reaches_it() {
+fn calls_reach_the_live_attempt() {
     let mut gang = queued();
     let members = ["n", "m"].map(|name| (NodeId::parse(name).unwrap(), String::new()));
     gang.start(members.to_vec(), NOW).unwrap();

@@ -1,4 +1,4 @@
-//! Which transition each state of a node allows.
+//! The transitions that each state of a node allows.
 
 use super::*;
 use crate::{Account, JobRef, Name, Uid, VmPriority};
@@ -65,7 +65,7 @@ fn check(transition: impl Fn(Node) -> Result<Node, InvalidTransition>, expected:
 }
 
 #[test]
-fn every_state_allows_what_it_should() {
+fn every_state_allows_its_transitions() {
     let names = ["launching", "preparing", "idle", "running", "leaving", "unusable"];
     check(Ok, names);
     check(|it| it.launched(instance(), LATER), ["preparing", "-", "-", "-", "-", "-"]);
@@ -82,7 +82,7 @@ fn every_state_allows_what_it_should() {
 }
 
 #[test]
-fn a_leaving_node_takes_only_a_more_pressing_reason() {
+fn a_leaving_node_takes_only_a_more_urgent_reason() {
     use LeaveReason::{ClusterDeleted, Interrupted, Lost, Shrink, ShrinkWhenDone, TooSlow};
     let by_urgency = [
         vec![ShrinkWhenDone],
@@ -106,7 +106,7 @@ fn a_leaving_node_takes_only_a_more_pressing_reason() {
 }
 
 #[test]
-fn what_a_node_has_and_runs() {
+fn instance_and_attempt_of_each_state() {
     let instances = states().map(|node| node.instance().is_some());
     assert_eq!(instances, [false, true, true, true, true, true]);
     let occupied = states().map(|node| node.attempt().is_some());
@@ -129,12 +129,12 @@ fn states_have_deadlines() {
 }
 
 #[test]
-fn a_node_that_comes_or_leaves_is_moving() {
+fn launching_and_leaving_nodes_are_moving() {
     assert_eq!(states().map(|node| node.is_moving()), [true, false, false, false, true, false]);
 }
 
 #[test]
-fn only_a_node_that_is_preparing_is_lost_before_it_was_ready() {
+fn only_a_preparing_node_is_lost_while_preparing() {
     let lost = states().map(|node| node.lost_while_preparing("r").is_some());
     assert_eq!(lost, [false, true, false, false, false, false]);
     let error = preparing().lost_while_preparing("r").unwrap();
@@ -144,7 +144,7 @@ fn only_a_node_that_is_preparing_is_lost_before_it_was_ready() {
 }
 
 #[test]
-fn a_machine_has_a_plain_id_and_an_address() {
+fn an_instance_has_a_plain_id_and_an_address() {
     let longest = "i".repeat(limits::MAX_MACHINE_ID_BYTES);
     let address = "1111:2222:3333:4444:5555:6666:100.100.100.100";
     assert_eq!(address.len(), limits::MAX_ADDRESS_BYTES);

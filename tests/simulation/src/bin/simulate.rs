@@ -1,29 +1,29 @@
-//! Plays histories: `simulate --seeds 100000`, or one seed to read, `simulate --seed 7 --trace`.
+//! Runs histories: `simulate --seeds 100000`, or one seed with its trace: `simulate --seed 7 --trace`.
 
 use clap::Parser;
-use simulation::{Options, Scenario, play_all, play_scenario, shrink};
+use simulation::{Options, Scenario, run_scenario, run_seeds, shrink};
 use std::process::ExitCode;
 use std::time::Instant;
 
 #[derive(Parser)]
-#[command(about = "Plays histories of the service with seeded faults and checks every invariant")]
+#[command(about = "Run histories of the service with seeded faults and check every invariant")]
 struct Arguments {
-    /// The first seed.
+    /// First seed
     #[arg(long, default_value_t = 0)]
     first: u64,
-    /// How many seeds are played.
+    /// Number of seeds
     #[arg(long, default_value_t = 10_000)]
     seeds: u64,
-    /// Simulated minutes until faults stop.
+    /// Simulated minutes until faults end [default: 1 to 8, by the seed]
     #[arg(long)]
     minutes: Option<u32>,
-    /// Plays this seed only.
+    /// Run only this seed
     #[arg(long)]
     seed: Option<u64>,
-    /// Prints everything that happens in it.
+    /// Print the trace of the seed
     #[arg(long, requires = "seed")]
     trace: bool,
-    /// Makes its history as short as possible, if it fails, and prints that.
+    /// Shrink the history of the seed if it fails, and print the result
     #[arg(long, requires = "seed")]
     shrink: bool,
 }
@@ -40,9 +40,9 @@ fn main() -> ExitCode {
 fn many(options: Options, arguments: &Arguments) -> ExitCode {
     let started = Instant::now();
     let seeds = arguments.first..arguments.first + arguments.seeds;
-    let (failure, played) = play_all(seeds, options);
+    let (failure, count) = run_seeds(seeds, options);
     let seconds = started.elapsed().as_secs_f64();
-    println!("{played} seeds played in {seconds:.1} s ({:.0} per second)", played as f64 / seconds);
+    println!("{count} seeds in {seconds:.1} s ({:.0} per second)", count as f64 / seconds);
     match failure {
         None => ExitCode::SUCCESS,
         Some(failure) => {
@@ -60,18 +60,18 @@ fn one(seed: u64, options: Options, arguments: &Arguments) -> ExitCode {
         };
         print_scenario(&shrunk.scenario);
         shrunk.trace.iter().for_each(|line| println!("{line}"));
-        println!("{} (after {} histories)", shrunk.failure, shrunk.tries);
+        println!("{} (shrunk in {} histories)", shrunk.failure, shrunk.tries);
         return ExitCode::FAILURE;
     }
-    let scenario = Scenario::draw(seed, options);
-    let played = play_scenario(&scenario, None, arguments.trace);
+    let scenario = Scenario::generate(seed, options);
+    let run = run_scenario(&scenario, None, arguments.trace);
     if arguments.trace {
         print_scenario(&scenario);
-        played.trace.iter().for_each(|line| println!("{line}"));
+        run.trace.iter().for_each(|line| println!("{line}"));
     }
-    match played.failure {
+    match run.failure {
         None => {
-            println!("seed {seed} keeps every rule ({} steps)", played.steps);
+            println!("seed {seed} violates no invariant ({} steps)", run.steps);
             ExitCode::SUCCESS
         }
         Some(failure) => {
@@ -86,6 +86,6 @@ fn print_scenario(scenario: &Scenario) {
     println!("{mode:?}, {instances} instances, quota of {quota_nodes} nodes");
     println!("faults {:?}, {rates:?}", kinds.iter().collect::<Vec<_>>());
     for event in events {
-        println!("  at {:>8} ms: {:?}", event.at, event.what);
+        println!("  at {:>8} ms: {:?}", event.at, event.kind);
     }
 }

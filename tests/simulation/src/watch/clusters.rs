@@ -1,12 +1,12 @@
-//! Rules about clusters: visited while there is something to do, and gone only with everything.
+//! Invariants of clusters: active clusters are scheduled, and a removed cluster leaves nothing.
 
-use super::{Checked, ClusterView, Kept, Touched, Watch, ensure};
+use super::{Change, Checked, ClusterView, Kept, Watch, ensure};
 use model::{Cluster, OperationState, Uid};
 use std::collections::{BTreeMap, BTreeSet};
 use table::Write;
 
 impl ClusterView {
-    /// Whether a job is queued that its settings allow to start. Wider ones wait for other settings.
+    /// Whether a queued job can start with the current settings. Wider jobs wait for other settings.
     pub fn has_startable(&self) -> bool {
         let ceiling = self.record.scale.ceiling();
         self.queue.values().any(|it| it.entry.node_count <= ceiling)
@@ -14,7 +14,7 @@ impl ClusterView {
 }
 
 impl Watch {
-    pub(super) fn apply_cluster(&mut self, write: &Write, step: u64, touched: &mut Vec<Touched>) {
+    pub(super) fn apply_cluster(&mut self, write: &Write, step: u64, changes: &mut Vec<Change>) {
         let key = (write.key.pk.clone(), write.key.sk.clone());
         let new: Option<Kept<Cluster>> = Kept::put(&write.kind);
         let uid = match &new {
@@ -37,7 +37,7 @@ impl Watch {
                 removed.map(|view| view.record)
             }
         };
-        touched.push(Touched::Cluster(uid, old));
+        changes.push(Change::Cluster(uid, old));
     }
 
     fn put_cluster(
@@ -65,14 +65,18 @@ impl Watch {
     }
 
     pub(super) fn check_cluster(&self, uid: &str, old: Option<&Kept<Cluster>>) -> Checked {
-        let Some(view) = self.clusters.get(uid) else { return self.check_cluster_gone(uid, old) };
+        let Some(view) = self.clusters.get(uid) else {
+            return self.check_cluster_removed(uid, old);
+        };
         let cluster = &view.record;
         let name = &cluster.name;
         if let Some(old) = old {
             ensure(!old.is_deleting() || cluster.is_deleting(), || {
-                format!("cluster {name} was being deleted and is not any more")
+                format!("cluster {name} was being deleted and is active again")
             })?;
-            ensure(old.created_at == cluster.created_at, || format!("{name} lost its age"))?;
+            ensure(old.created_at == cluster.created_at, || {
+                format!("the creation time of {name} changed")
+            })?;
         }
         let mounted: BTreeSet<&Uid> = cluster
             .spec
@@ -83,13 +87,13 @@ impl Watch {
             .collect();
         for server in mounted {
             ensure(self.mounts.contains(&(server.to_string(), uid.to_owned())), || {
-                format!("cluster {name} mounts {server}, which does not know it")
+                format!("cluster {name} mounts file server {server}, which does not list it")
             })?;
         }
         self.check_scheduled(uid)
     }
 
-    /// Whatever has something to do is visited by the schedule.
+    /// Active clusters are scheduled for reconciliation.
     pub(super) fn check_scheduled(&self, uid: &str) -> Checked {
         let Some(view) = self.clusters.get(uid) else { return Ok(()) };
         let active = view.record.scheduled
@@ -97,30 +101,30 @@ impl Watch {
             || !view.nodes.is_empty()
             || view.has_startable();
         ensure(!active || self.scheduled.contains_key(uid), || {
-            format!("cluster {} has something to do, but is not visited", view.record.name)
+            format!("cluster {} is active, but not scheduled", view.record.name)
         })
     }
 
-    fn check_cluster_gone(&self, uid: &str, old: Option<&Kept<Cluster>>) -> Checked {
+    fn check_cluster_removed(&self, uid: &str, old: Option<&Kept<Cluster>>) -> Checked {
         if let Some(left) = &self.left_behind {
-            return Err(format!("cluster {uid} is gone, but left {left}"));
+            return Err(format!("cluster {uid} was removed, but left {left}"));
         }
         ensure(!self.mounts.iter().any(|(_, cluster)| cluster == uid), || {
-            format!("cluster {uid} is gone, but mounts a file server")
+            format!("cluster {uid} was removed, but still mounts a file server")
         })?;
         ensure(!self.scheduled.contains_key(uid), || {
-            format!("cluster {uid} is gone, but visited")
+            format!("cluster {uid} was removed, but is still scheduled")
         })?;
         let Some(old) = old else { return Ok(()) };
         let model::Lifecycle::Deleting { operation, .. } = &old.state else {
-            return Err(format!("cluster {} is gone, but was not being deleted", old.name));
+            return Err(format!("cluster {} was removed without a deletion", old.name));
         };
         let done = self.operations.get(operation.as_str());
         ensure(done.is_some_and(|it| it.state != OperationState::InProgress), || {
-            format!("cluster {} is gone, its operation is {done:?}", old.name)
+            format!("cluster {} was removed, but its operation is {done:?}", old.name)
         })?;
-        ensure(self.asked.deletes_cluster(&old.names, &old.name), || {
-            format!("cluster {} is gone, but nobody deleted it", old.name)
+        ensure(self.user_requests.deletes_cluster(&old.names, &old.name), || {
+            format!("cluster {} was removed without a request", old.name)
         })
     }
 }

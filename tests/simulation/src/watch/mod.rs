@@ -1,21 +1,21 @@
-//! Sees every commit, keeps what the table holds as typed records, and checks after each commit
-//! every rule about what it touched. One file for each noun.
+//! Keeps the content of the table as typed records, and checks the invariants of the changed records
+//! after each commit. One file per kind of record.
 
 mod clusters;
 mod jobs;
 mod kept;
 mod nodes;
-mod order;
-pub mod prompt;
+mod queue_order;
 mod resources;
-pub mod rest;
+pub mod settled;
+pub mod stalls;
 
 pub use kept::Kept;
 
 use crate::cloud::Cloud;
 use crate::oracle::Oracle;
 use crate::sim::State;
-use crate::users::Asked;
+use crate::user_requests::UserRequests;
 use model::{
     Cluster, Experiment, FileServer, Job, LaunchId, Node, NodeId, Operation, OperationState,
     QueueEntry, ResourceGroup, RoleAssignment, Target, Uid, Workspace,
@@ -23,7 +23,7 @@ use model::{
 use std::collections::{BTreeMap, BTreeSet};
 use table::{InstanceOwner, Write, WriteKind};
 
-/// The table, as far as it was committed.
+/// The committed content of the table.
 #[derive(Debug, Default)]
 pub struct Watch {
     pub nodes: BTreeMap<String, Kept<Node>>,
@@ -35,54 +35,54 @@ pub struct Watch {
     pub workspaces: BTreeMap<String, Kept<Workspace>>,
     pub experiments: BTreeMap<String, Kept<Experiment>>,
     pub file_servers: BTreeMap<String, Kept<FileServer>>,
-    /// File server uid, cluster uid.
+    /// Pairs of file server uid and cluster uid.
     pub mounts: BTreeSet<(String, String)>,
     pub scheduled: BTreeMap<String, Kept<Target>>,
-    /// Partition and sort key.
+    /// By partition and sort key.
     pub counters: BTreeMap<(String, String), i64>,
     expected_counters: BTreeMap<(String, String), i64>,
     pub roles: BTreeMap<String, Kept<RoleAssignment>>,
     pub roles_by_principal: BTreeSet<String>,
-    /// Which uid is stored under a key of a named record.
+    /// The uid of the record under a key that has a name.
     uids: BTreeMap<(String, String), String>,
-    /// Nodes whose launch was recorded, with its id.
+    /// The launch ids of nodes with a recorded launch.
     intended: BTreeMap<String, LaunchId>,
-    /// Jobs as they were when they had ended.
+    /// Jobs in their first final state.
     finals: BTreeMap<String, Kept<Job>>,
-    /// When each node last became idle.
+    /// The step at which each node last became idle.
     freed: BTreeMap<String, u64>,
-    /// The task that commits.
+    /// The task of the current commit.
     task: u64,
-    /// When each attempt was recorded as started, by job and number.
+    /// When each attempt was recorded as started, by job uid and number.
     started: BTreeMap<(String, u32), i64>,
-    /// What a removed cluster left, which it must not.
+    /// The records that a removed cluster left, which is a violation.
     left_behind: Option<String>,
-    pub asked: Asked,
+    pub user_requests: UserRequests,
     pub limits: Limits,
 }
 
-/// What the environment of a history allows.
+/// The limits of the environment of a history.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Limits {
     pub cores: i64,
     pub clusters: i64,
     /// The clocks of all processes agree and never jump.
     pub one_clock: bool,
-    /// Nothing is ever suspended.
+    /// The service and the nodes are never suspended.
     pub no_pauses: bool,
 }
 
 #[derive(Debug)]
 pub struct ClusterView {
     pub record: Kept<Cluster>,
-    /// At which step its record changed.
+    /// The step at which its record last changed.
     pub changed: u64,
     pub nodes: BTreeSet<String>,
-    /// With the step at which it became idle.
+    /// The idle nodes, with the step at which each became idle.
     pub idle: BTreeMap<String, u64>,
     /// By sort key, in order.
     pub queue: BTreeMap<String, Queued>,
-    /// Steps and tasks at which a job left the queue lately.
+    /// The latest removals from the queue, as step and task.
     pub left_queue: Vec<(u64, u64)>,
 }
 
@@ -92,23 +92,23 @@ pub struct Queued {
     pub since: u64,
 }
 
-/// When a commit happened, and what is known beside the table.
-pub struct Moment<'a> {
+/// The context of a commit.
+pub struct CommitContext<'a> {
     pub now: i64,
-    /// When the handler began that committed.
-    pub began: u64,
+    /// The step at which the handler of the commit was started.
+    pub started: u64,
     pub task: u64,
     pub cloud: &'a Cloud,
     pub oracle: &'a Oracle,
 }
 
-/// What a commit changed, with what was there before.
-enum Touched {
+/// A record that a commit changed, with its previous content.
+enum Change {
     Node(String, Option<Kept<Node>>),
     Job(String, Option<Kept<Job>>),
     Cluster(String, Option<Kept<Cluster>>),
     Operation(String, Option<Kept<Operation>>),
-    Resource(resources::Gone),
+    Resource(resources::RemovedResource),
     Counter((String, String)),
     Role(String),
     Scheduled(String),
@@ -116,12 +116,12 @@ enum Touched {
 
 type Checked = Result<(), String>;
 
-fn ensure(holds: bool, otherwise: impl FnOnce() -> String) -> Checked {
-    if holds { Ok(()) } else { Err(otherwise()) }
+fn ensure(holds: bool, violation: impl FnOnce() -> String) -> Checked {
+    if holds { Ok(()) } else { Err(violation()) }
 }
 
 impl State {
-    /// Called with every commit, before anybody else goes on.
+    /// Called after every commit, before another task runs.
     pub fn committed(&mut self, writes: &[Write]) {
         if self.trace.on() {
             let lines: Vec<String> = writes.iter().filter_map(crate::describe::write).collect();
@@ -131,16 +131,16 @@ impl State {
         self.changed = true;
         let step = self.step;
         self.watch.task = self.task;
-        let touched = self.watch.apply(writes, step);
-        let moment = Moment {
+        let changes = self.watch.apply(writes, step);
+        let context = CommitContext {
             now: self.now,
-            began: self.task_began,
+            started: self.task_started,
             task: self.task,
             cloud: &self.cloud,
             oracle: &self.oracle,
         };
-        if let Err(violation) = self.watch.check(&touched, &moment) {
-            self.violate(violation);
+        if let Err(violation) = self.watch.check(&changes, &context) {
+            self.report_violation(violation);
         }
     }
 }
@@ -153,71 +153,73 @@ impl Watch {
     /// Whether the set-up task of the cluster fails on some nodes.
     pub fn setup_fails(&self, cluster: &Uid) -> bool {
         let view = self.clusters.get(cluster.as_str());
-        view.is_some_and(|it| self.asked.failing_setups.contains(it.record.name.as_str()))
+        view.is_some_and(|it| self.user_requests.failing_setups.contains(it.record.name.as_str()))
     }
 
-    fn apply(&mut self, writes: &[Write], step: u64) -> Vec<Touched> {
-        let mut touched = Vec::with_capacity(writes.len());
+    fn apply(&mut self, writes: &[Write], step: u64) -> Vec<Change> {
+        let mut changes = Vec::with_capacity(writes.len());
         for write in writes {
             match &write.kind {
                 WriteKind::Check | WriteKind::SetSeenAt(_) => {}
                 WriteKind::Add(more) => {
                     let key = (write.key.pk.clone(), write.key.sk.clone());
                     *self.counters.entry(key.clone()).or_default() += more;
-                    touched.push(Touched::Counter(key));
+                    changes.push(Change::Counter(key));
                 }
                 WriteKind::Put { .. } | WriteKind::Delete => {
-                    self.apply_record(write, step, &mut touched);
+                    self.apply_record(write, step, &mut changes);
                 }
             }
         }
-        touched
+        changes
     }
 
-    fn apply_record(&mut self, write: &Write, step: u64, touched: &mut Vec<Touched>) {
+    fn apply_record(&mut self, write: &Write, step: u64, changes: &mut Vec<Change>) {
         let (pk, sk, kind) = (write.key.pk.as_str(), write.key.sk.as_str(), &write.kind);
         let partition = pk.split_once('#').map_or(pk, |(prefix, _)| prefix);
         let owner = pk.split_once('#').map_or("", |(_, rest)| rest);
-        let (noun, name) = sk.split_once('#').unwrap_or((sk, ""));
-        match (partition, noun) {
-            ("cl", "node") => self.apply_node(owner, name, kind, touched),
-            ("cl", "idle") => self.apply_idle(owner, name, kind, step, touched),
-            ("cl", "queue") => self.apply_queue(owner, sk, kind, step, touched),
-            ("exp", "job") => self.apply_job(write, touched),
-            ("ws", "cluster") => self.apply_cluster(write, step, touched),
+        let (kind_of_record, name) = sk.split_once('#').unwrap_or((sk, ""));
+        match (partition, kind_of_record) {
+            ("cl", "node") => self.apply_node(owner, name, kind, changes),
+            ("cl", "idle") => self.apply_idle(owner, name, kind, step, changes),
+            ("cl", "queue") => self.apply_queue(owner, sk, kind, step, changes),
+            ("exp", "job") => self.apply_job(write, changes),
+            ("ws", "cluster") => self.apply_cluster(write, step, changes),
             ("op", _) => {
                 let old = replace(&mut self.operations, owner, Kept::put(kind));
-                touched.push(Touched::Operation(owner.to_owned(), old));
+                changes.push(Change::Operation(owner.to_owned(), old));
             }
             ("inst", _) => {
                 replace(&mut self.owners, owner, Kept::put(kind));
             }
             ("scheduled", _) => {
                 replace(&mut self.scheduled, name, Kept::put(kind));
-                touched.push(Touched::Scheduled(name.to_owned()));
+                changes.push(Change::Scheduled(name.to_owned()));
             }
             ("fs", "mount") => {
                 let pair = (owner.to_owned(), name.to_owned());
-                match kind {
-                    WriteKind::Delete => self.mounts.remove(&pair),
-                    _ => self.mounts.insert(pair),
+                let is_removed = matches!(kind, WriteKind::Delete);
+                if is_removed {
+                    self.mounts.remove(&pair)
+                } else {
+                    self.mounts.insert(pair)
                 };
             }
-            _ => self.apply_resource(write, touched),
+            _ => self.apply_resource(write, changes),
         }
     }
 
-    fn check(&mut self, touched: &[Touched], moment: &Moment<'_>) -> Checked {
-        for it in touched {
+    fn check(&mut self, changes: &[Change], context: &CommitContext<'_>) -> Checked {
+        for it in changes {
             match it {
-                Touched::Node(id, old) => self.check_node(id, old.as_ref(), moment)?,
-                Touched::Job(uid, old) => self.check_job(uid, old.as_ref(), moment)?,
-                Touched::Cluster(uid, old) => self.check_cluster(uid, old.as_ref())?,
-                Touched::Operation(id, old) => self.check_operation(id, old.as_ref())?,
-                Touched::Resource(gone) => self.check_gone(gone)?,
-                Touched::Counter(key) => self.check_counter(key)?,
-                Touched::Role(key) => self.check_role(key)?,
-                Touched::Scheduled(uid) => self.check_visited(uid)?,
+                Change::Node(id, old) => self.check_node(id, old.as_ref(), context)?,
+                Change::Job(uid, old) => self.check_job(uid, old.as_ref(), context)?,
+                Change::Cluster(uid, old) => self.check_cluster(uid, old.as_ref())?,
+                Change::Operation(id, old) => self.check_operation(id, old.as_ref())?,
+                Change::Resource(removed) => self.check_removed_resource(removed)?,
+                Change::Counter(key) => self.check_counter(key)?,
+                Change::Role(key) => self.check_role(key)?,
+                Change::Scheduled(uid) => self.check_resource_scheduled(uid)?,
             }
         }
         Ok(())
@@ -231,7 +233,7 @@ impl Watch {
         ensure(!before || now, || format!("operation {id} had ended and is in progress again"))
     }
 
-    /// The meters show what clusters and nodes count for, never above the quota.
+    /// The usage meters match the clusters and nodes, and never exceed the quota.
     fn check_counter(&self, key: &(String, String)) -> Checked {
         let current = self.counters.get(key).copied().unwrap_or(0);
         let expected = self.expected_counters.get(key).copied().unwrap_or(0);
@@ -242,7 +244,7 @@ impl Watch {
             _ => self.limits.cores,
         };
         ensure(current == expected && current <= limit, || {
-            format!("meter {key:?} shows {current} of {limit}, {expected} are there")
+            format!("meter {key:?} is {current} of {limit}, but the actual usage is {expected}")
         })
     }
 
@@ -252,7 +254,7 @@ impl Watch {
     }
 }
 
-/// Puts or removes; answers what was there.
+/// Puts or removes an entry; returns the previous one.
 fn replace<T>(map: &mut BTreeMap<String, T>, key: &str, new: Option<T>) -> Option<T> {
     match new {
         Some(new) => map.insert(key.to_owned(), new),

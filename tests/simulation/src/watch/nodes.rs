@@ -1,11 +1,12 @@
-//! Rules about nodes: one attempt at a time, markers and owners that agree, never more than allowed,
-//! and nothing removed that still runs.
+//! Invariants of nodes: one attempt at a time, idle markers and owners match, no more nodes than
+//! allowed, and no node is removed while its instance runs.
 
-use super::{Checked, Kept, Moment, Touched, Watch, ensure, replace};
+use super::{Change, Checked, CommitContext, Kept, Watch, ensure, replace};
 use model::{Charge, LeaveReason, MemberProgress, Node, NodeState, VmPriority, limits};
 use table::WriteKind;
 
-/// A report is not noted within half a heartbeat of the one before, and takes a call or two.
+/// The record of the last report may be older than the report: by half a heartbeat, within which
+/// reports are not recorded, and by two calls.
 const SLACK_MILLIS: i64 = limits::HEARTBEAT_SECONDS as i64 * 500 + 2_500;
 
 impl Watch {
@@ -14,7 +15,7 @@ impl Watch {
         cluster: &str,
         id: &str,
         kind: &WriteKind,
-        touched: &mut Vec<Touched>,
+        changes: &mut Vec<Change>,
     ) {
         let new: Option<Kept<Node>> = Kept::put(kind);
         if let Some(node) = &new
@@ -33,9 +34,9 @@ impl Watch {
         match (&old, charge) {
             (None, Some(charge)) => self.expect_charge(&charge, 1),
             (Some(old), None) => self.expect_charge(&old.charge.clone(), -1),
-            _ => {}
+            (None, None) | (Some(_), Some(_)) => {}
         }
-        touched.push(Touched::Node(id.to_owned(), old));
+        changes.push(Change::Node(id.to_owned(), old));
     }
 
     fn expect_charge(&mut self, charge: &Charge, sign: i64) {
@@ -59,39 +60,43 @@ impl Watch {
         id: &str,
         kind: &WriteKind,
         step: u64,
-        touched: &mut Vec<Touched>,
+        changes: &mut Vec<Change>,
     ) {
-        if !matches!(kind, WriteKind::Delete) {
+        let is_removed = matches!(kind, WriteKind::Delete);
+        if !is_removed {
             self.freed.insert(id.to_owned(), step);
         }
         if let Some(view) = self.clusters.get_mut(cluster) {
-            match kind {
-                WriteKind::Delete => view.idle.remove(id),
-                _ => view.idle.insert(id.to_owned(), step),
+            if is_removed {
+                view.idle.remove(id)
+            } else {
+                view.idle.insert(id.to_owned(), step)
             };
         }
-        touched.push(Touched::Node(id.to_owned(), self.nodes.get(id).cloned()));
+        changes.push(Change::Node(id.to_owned(), self.nodes.get(id).cloned()));
     }
 
     pub(super) fn check_node(
         &self,
         id: &str,
         old: Option<&Kept<Node>>,
-        moment: &Moment<'_>,
+        context: &CommitContext<'_>,
     ) -> Checked {
-        let Some(node) = self.nodes.get(id) else { return self.check_node_gone(id, old, moment) };
+        let Some(node) = self.nodes.get(id) else {
+            return self.check_node_removed(id, old, context);
+        };
         let cluster = node.cluster.uid.as_str();
         let view = self.clusters.get(cluster);
         let view = view.ok_or_else(|| format!("node {id} has no cluster"))?;
         let idle = matches!(node.state, NodeState::Idle { .. });
         let marked = view.idle.contains_key(id);
         ensure(idle == marked, || {
-            format!("node {id} is {} but marked idle: {marked}", node.state.name())
+            format!("node {id} is {}, but its idle marker exists: {marked}", node.state.name())
         })?;
-        if let Some(machine) = node.instance() {
-            let owner = self.owners.get(&machine.id);
+        if let Some(launched) = node.instance() {
+            let owner = self.owners.get(&launched.id);
             ensure(owner.is_some_and(|it| it.node == node.id), || {
-                format!("instance {} of node {id} has the owner {owner:?}", machine.id)
+                format!("instance {} of node {id} has the owner {owner:?}", launched.id)
             })?;
         }
         if let Some(attempt) = node.attempt() {
@@ -99,7 +104,7 @@ impl Watch {
             let member = job.and_then(|job| job.attempt(attempt)?.member(&node.id));
             let runs = member.is_some_and(|it| it.progress != MemberProgress::Ended);
             ensure(runs, || {
-                format!("node {id} is occupied by {attempt:?}, which is not live there")
+                format!("node {id} has the attempt {attempt:?}, which is not live there")
             })?;
         }
         match old {
@@ -113,39 +118,44 @@ impl Watch {
                     )
                 })
             }
-            Some(old) => self.check_transition(old, node, moment),
+            Some(old) => self.check_node_transition(old, node, context),
         }?;
         self.check_scheduled(cluster)
     }
 
-    fn check_transition(&self, old: &Node, node: &Node, moment: &Moment<'_>) -> Checked {
+    fn check_node_transition(
+        &self,
+        old: &Node,
+        node: &Node,
+        context: &CommitContext<'_>,
+    ) -> Checked {
         let id = &node.id;
         ensure(!old.is_leaving() || node.is_leaving(), || {
             format!("node {id} was leaving and is {} again", node.state.name())
         })?;
         ensure(old.seen_at <= node.seen_at || !self.limits.one_clock, || {
-            format!("node {id} was seen at {}, and now at {}", old.seen_at, node.seen_at)
+            format!("the last report of node {id} moved from {} to {}", old.seen_at, node.seen_at)
         })?;
         let runs = |it: &Node| matches!(it.state, NodeState::Running { .. });
         if runs(node) && !runs(old) {
-            let instance = moment.cloud.of_node(id);
-            let failed = instance.is_some_and(|it| moment.oracle.failed.contains(&it));
-            ensure(!failed, || format!("node {id} takes a job, though it could not run one"))?;
+            let instance = context.cloud.of_node(id);
+            let failed = instance.is_some_and(|it| context.oracle.failed.contains(&it));
+            ensure(!failed, || format!("node {id} starts a job after it failed to run one"))?;
         }
         let lost =
             |it: &Node| matches!(it.state, NodeState::Leaving { reason: LeaveReason::Lost, .. });
         if lost(node) && !lost(old) && self.limits.one_clock {
-            return self.check_loss(old, moment);
+            return self.check_loss(old, context);
         }
         Ok(())
     }
 
-    /// A node is lost only when its instance has ended, when it was silent for its lease, when its
-    /// attempt is ending (perhaps overdue), or when it is being interrupted.
-    fn check_loss(&self, node: &Node, moment: &Moment<'_>) -> Checked {
-        let Some(machine) = node.instance() else { return Ok(()) };
-        let Some(instance) = moment.cloud.get(&machine.id) else { return Ok(()) };
-        let silent = moment.now - instance.heard_at;
+    /// A node may be declared lost only if its instance has ended, if it was silent for its lease, if
+    /// its attempt is ending (and may be overdue), or if it has an interruption notice.
+    fn check_loss(&self, node: &Node, context: &CommitContext<'_>) -> Checked {
+        let Some(launched) = node.instance() else { return Ok(()) };
+        let Some(instance) = context.cloud.get(&launched.id) else { return Ok(()) };
+        let silent = context.now - instance.last_heard_at;
         let lease = limits::LEASE_SECONDS as i64 * 1000 - SLACK_MILLIS;
         let ending = node.attempt().is_some_and(|attempt| {
             let job = self.jobs.get(attempt.job.uid.as_str());
@@ -155,28 +165,33 @@ impl Watch {
             matches!(node.state, NodeState::Leaving { reason: LeaveReason::Interrupted, .. });
         ensure(!instance.running || silent >= lease || ending || noticed, || {
             format!(
-                "node {} is given up, but {} runs and was heard {silent} ms ago",
+                "node {} is declared lost, but {} is running and was heard {silent} ms ago",
                 node.id, instance.name
             )
         })
     }
 
-    fn check_node_gone(&self, id: &str, old: Option<&Kept<Node>>, moment: &Moment<'_>) -> Checked {
+    fn check_node_removed(
+        &self,
+        id: &str,
+        old: Option<&Kept<Node>>,
+        context: &CommitContext<'_>,
+    ) -> Checked {
         let marked = self.clusters.values().any(|view| view.idle.contains_key(id));
-        ensure(!marked, || format!("node {id} is gone but marked idle"))?;
+        ensure(!marked, || format!("node {id} was removed, but has an idle marker"))?;
         let Some(old) = old else { return Ok(()) };
         if let Some(attempt) = old.attempt() {
             let job = self.jobs.get(attempt.job.uid.as_str());
             let member = job.and_then(|job| job.attempt(attempt)?.member(&old.id));
             ensure(member.is_none_or(|it| it.progress == MemberProgress::Ended), || {
-                format!("node {id} is gone, but {attempt:?} is live on it")
+                format!("node {id} was removed, but {attempt:?} is live on it")
             })?;
         }
-        let Some(machine) = old.instance() else { return Ok(()) };
-        ensure(!self.owners.contains_key(&machine.id), || {
-            format!("node {id} is gone, but still owns {}", machine.id)
+        let Some(launched) = old.instance() else { return Ok(()) };
+        ensure(!self.owners.contains_key(&launched.id), || {
+            format!("node {id} was removed, but still owns {}", launched.id)
         })?;
-        let running = moment.cloud.get(&machine.id).is_some_and(|it| it.running);
-        ensure(!running, || format!("node {id} is gone, but {} runs", machine.id))
+        let running = context.cloud.get(&launched.id).is_some_and(|it| it.running);
+        ensure(!running, || format!("node {id} was removed, but {} is running", launched.id))
     }
 }

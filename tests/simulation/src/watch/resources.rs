@@ -1,15 +1,15 @@
-//! Rules about what holds other things: removed only when nothing is left below, with the grants;
-//! both copies of a grant; file servers that are mounted.
+//! Invariants of parent resources and role assignments: a resource is removed after its children and
+//! with its role assignments, both copies of an assignment exist, and a mounted file server exists.
 
-use super::{Checked, Kept, Touched, Watch, ensure};
+use super::{Change, Checked, Kept, Watch, ensure};
 use model::{
     Experiment, FileServer, FileServerState, Lifecycle, OperationState, ResourceGroup,
     RoleAssignment, Scope, Uid, Workspace,
 };
 use table::{Write, WriteKind};
 
-/// A resource that was removed or changed: how it was, if it is gone.
-pub(super) enum Gone {
+/// A removed resource, with its last content.
+pub(super) enum RemovedResource {
     Group(Kept<ResourceGroup>),
     Workspace(Kept<Workspace>),
     Experiment(Kept<Experiment>),
@@ -17,91 +17,106 @@ pub(super) enum Gone {
 }
 
 impl Watch {
-    pub(super) fn apply_resource(&mut self, write: &Write, touched: &mut Vec<Touched>) {
+    pub(super) fn apply_resource(&mut self, write: &Write, changes: &mut Vec<Change>) {
         let (pk, sk, kind) = (write.key.pk.as_str(), write.key.sk.as_str(), &write.kind);
         let at = format!("{pk}/{sk}");
         let partition = pk.split_once('#').map_or(pk, |(prefix, _)| prefix);
-        let noun = sk.split_once('#').map_or(sk, |(prefix, _)| prefix);
-        let gone = match (partition, noun) {
-            ("sub", "rg") => swap(&mut self.groups, at, kind).map(Gone::Group),
-            ("sub", "ws") => swap(&mut self.workspaces, at, kind).map(Gone::Workspace),
-            ("ws", "exp") => swap(&mut self.experiments, at, kind).map(Gone::Experiment),
-            ("ws", "fs") => swap(&mut self.file_servers, at, kind).map(Gone::FileServer),
+        let kind_of_record = sk.split_once('#').map_or(sk, |(prefix, _)| prefix);
+        let removed = match (partition, kind_of_record) {
+            ("sub", "rg") => put_or_remove(&mut self.groups, at, kind).map(RemovedResource::Group),
+            ("sub", "ws") => {
+                put_or_remove(&mut self.workspaces, at, kind).map(RemovedResource::Workspace)
+            }
+            ("ws", "exp") => {
+                put_or_remove(&mut self.experiments, at, kind).map(RemovedResource::Experiment)
+            }
+            ("ws", "fs") => {
+                put_or_remove(&mut self.file_servers, at, kind).map(RemovedResource::FileServer)
+            }
             ("sub", "role") => {
                 let new: Option<Kept<RoleAssignment>> = Kept::put(kind);
                 let known = self.roles.get(&at).cloned();
                 let assignment = new.clone().or(known);
                 super::replace(&mut self.roles, &at, new);
                 if let Some(assignment) = assignment {
-                    touched.push(Touched::Role(copy_key(&assignment)));
+                    changes.push(Change::Role(copy_key(&assignment)));
                 }
                 None
             }
             ("principal", "role") => {
-                match kind {
-                    WriteKind::Delete => self.roles_by_principal.remove(&at),
-                    _ => self.roles_by_principal.insert(at.clone()),
+                let copies = &mut self.roles_by_principal;
+                let is_removed = matches!(kind, WriteKind::Delete);
+                if is_removed {
+                    copies.remove(&at)
+                } else {
+                    copies.insert(at.clone())
                 };
-                touched.push(Touched::Role(at));
+                changes.push(Change::Role(at));
                 None
             }
             _ => None,
         };
-        touched.extend(gone.map(Touched::Resource));
+        changes.extend(removed.map(Change::Resource));
     }
 
-    /// A grant is stored below its scope and below its principal, or nowhere.
+    /// A role assignment is stored below its scope and below its principal, or not at all.
     pub(super) fn check_role(&self, copy: &str) -> Checked {
         let stored = self.roles.values().any(|it| copy_key(it) == copy);
         let copied = self.roles_by_principal.contains(copy);
-        ensure(stored == copied, || format!("grant {copy}: stored {stored}, copied {copied}"))
+        ensure(stored == copied, || {
+            format!(
+                "role assignment {copy}: below its scope {stored}, below its principal {copied}"
+            )
+        })
     }
 
-    pub(super) fn check_gone(&self, gone: &Gone) -> Checked {
-        match gone {
-            Gone::Group(it) => {
+    pub(super) fn check_removed_resource(&self, removed: &RemovedResource) -> Checked {
+        match removed {
+            RemovedResource::Group(it) => {
                 let prefix = format!("sub#{}/ws#{}#", it.subscription.key(), it.name.key());
                 let left = self.workspaces.keys().find(|key| key.starts_with(&prefix));
-                self.check_no_grant(&Scope::resource_group(
+                self.check_no_assignment(&Scope::resource_group(
                     it.subscription.clone(),
                     it.name.clone(),
                 ))?;
                 self.check_removed("group", it.name.as_str(), left, &it.uid, &it.lifecycle)
             }
-            Gone::Workspace(it) => {
+            RemovedResource::Workspace(it) => {
                 let prefix = format!("ws#{}/", it.uid);
                 let cluster = self.clusters.values().find(|view| view.record.workspace == it.uid);
                 ensure(cluster.is_none(), || format!("{} left {cluster:?}", it.names.workspace))?;
                 let mut left = self.experiments.keys().chain(self.file_servers.keys());
                 let left = left.find(|key| key.starts_with(&prefix));
                 let name = it.names.workspace.as_str();
-                self.check_no_grant(&Scope::from(&it.names))?;
+                self.check_no_assignment(&Scope::from(&it.names))?;
                 self.check_removed("workspace", name, left, &it.uid, &it.lifecycle)
             }
-            Gone::Experiment(it) => {
+            RemovedResource::Experiment(it) => {
                 let job = self.jobs.values().find(|job| job.experiment == it.uid);
                 ensure(job.is_none(), || format!("experiment {} left {job:?}", it.name))?;
                 self.check_removed("experiment", it.name.as_str(), None, &it.uid, &it.lifecycle)
             }
-            Gone::FileServer(it) => {
+            RemovedResource::FileServer(it) => {
                 let lifecycle = match &it.state {
                     FileServerState::Deleting { operation, since } => {
                         Lifecycle::Deleting { operation: operation.clone(), since: *since }
                     }
-                    _ => Lifecycle::Active,
+                    FileServerState::Creating { .. }
+                    | FileServerState::Ready { .. }
+                    | FileServerState::Failed { .. } => Lifecycle::Active,
                 };
                 let user = self.mounts.iter().find(|(server, _)| server == it.uid.as_str());
-                let with_workspace = self.asked.deletes_workspace(&it.names);
+                let with_workspace = self.user_requests.deletes_workspace(&it.names);
                 ensure(user.is_none() || with_workspace, || {
-                    format!("file server {} is gone, but mounted by {user:?}", it.name)
+                    format!("file server {} was removed, but is mounted by {user:?}", it.name)
                 })?;
                 self.check_removed("file server", it.name.as_str(), None, &it.uid, &lifecycle)
             }
         }
     }
 
-    /// What is being created or deleted step by step is visited by the schedule.
-    pub(super) fn check_visited(&self, uid: &str) -> Checked {
+    /// A resource that is being created or deleted is scheduled for reconciliation.
+    pub(super) fn check_resource_scheduled(&self, uid: &str) -> Checked {
         self.check_scheduled(uid)?;
         let same = |it: &Uid| it.as_str() == uid;
         let server = self.file_servers.values().find(|it| same(&it.uid)).is_some_and(|it| {
@@ -114,46 +129,48 @@ impl Watch {
             self.experiments.values().any(|it| same(&it.uid) && deleting(&it.lifecycle));
         let active = server || group || workspace || experiment;
         ensure(!active || self.scheduled.contains_key(uid), || {
-            format!("resource {uid} is being created or deleted, but is not visited")
+            format!("resource {uid} is being created or deleted, but not scheduled")
         })
     }
 
-    /// A later resource of that name would inherit it.
-    fn check_no_grant(&self, scope: &Scope) -> Checked {
+    /// A role assignment that stays would apply to a later resource with the same name.
+    fn check_no_assignment(&self, scope: &Scope) -> Checked {
         let grant = self.roles.values().find(|it| it.scope == *scope);
-        ensure(grant.is_none(), || format!("a grant is left on what is gone: {grant:?}"))
+        ensure(grant.is_none(), || {
+            format!("a role assignment of a removed resource is left: {grant:?}")
+        })
     }
 
     fn check_removed(
         &self,
-        noun: &str,
+        kind: &str,
         name: &str,
         left: Option<&String>,
         uid: &Uid,
         lifecycle: &Lifecycle,
     ) -> Checked {
-        ensure(left.is_none(), || format!("{noun} {name} is gone, but left {left:?}"))?;
+        ensure(left.is_none(), || format!("{kind} {name} was removed, but left {left:?}"))?;
         ensure(!self.scheduled.contains_key(uid.as_str()), || {
-            format!("{noun} {name} is gone, but visited")
+            format!("{kind} {name} was removed, but is still scheduled")
         })?;
         let Lifecycle::Deleting { operation, .. } = lifecycle else {
-            return Err(format!("{noun} {name} is gone, but was not being deleted"));
+            return Err(format!("{kind} {name} was removed without a deletion"));
         };
         let done = self.operations.get(operation.as_str());
         ensure(done.is_some_and(|it| it.state != OperationState::InProgress), || {
-            format!("{noun} {name} is gone, its operation is {done:?}")
+            format!("{kind} {name} was removed, but its operation is {done:?}")
         })
     }
 }
 
-/// Where the copy of a grant is.
+/// The key of the copy of a role assignment below its principal.
 fn copy_key(it: &RoleAssignment) -> String {
     let subscription = it.scope.subscription.key();
     format!("principal#{}/role#{subscription}#{}#{}", it.principal, it.scope.key(), it.id)
 }
 
-/// Puts or removes; answers what was removed.
-fn swap<T: 'static>(
+/// Puts an entry, or removes it and returns it.
+fn put_or_remove<T: 'static>(
     map: &mut std::collections::BTreeMap<String, Kept<T>>,
     key: String,
     kind: &WriteKind,

@@ -1,8 +1,8 @@
-//! `batchai cluster create`
+//! `batchai cluster create`: builds the body from a file and options.
 
 use crate::client::Address;
 use crate::commands::account::AccountArguments;
-use crate::commands::{changed, read_description};
+use crate::commands::{print_changed, read_description};
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::resources::Cluster;
@@ -12,48 +12,49 @@ use serde_json::{Value, json};
 use std::path::PathBuf;
 
 pub const HELP: &str = "\
-Without --target, --min and --max, a cluster has 0 to 4 nodes, as many as there is work for. The
-size of the machines hardly matters to `batchai local`, where every node is this machine.
+Without --target, --min and --max, the cluster scales between 0 and 4 nodes. `batchai local` runs
+every node on this machine; --vm-size counts against the core quota.
 
+Examples:
   batchai cluster create spot --vm-priority lowpriority --min 0 --max 4 --nfs nfs
   batchai cluster create fixed --target 2 --nfs nfs --nfs-mount-path data
   batchai cluster create other -f cluster.json --target 1
 
-Jobs find the file server in $AZ_BATCHAI_MOUNT_ROOT/nfs (or what --nfs-mount-path says).";
+Jobs find the file server in $AZ_BATCHAI_MOUNT_ROOT/nfs, or in the path of --nfs-mount-path.";
 
 #[derive(Args)]
 pub struct CreateArguments {
-    /// Its name
-    #[arg(value_parser = crate::cli::name)]
+    /// Name of the cluster
+    #[arg(value_parser = crate::names::resource_name)]
     name: String,
-    /// Take the description from a JSON file, {"properties": {…}}; other options go before it
+    /// JSON file {"properties": {…}}; other options override it
     #[arg(short = 'f', long, value_name = "FILE")]
     config_file: Option<PathBuf>,
-    /// Size of the machines [default: STANDARD_NC6]
+    /// Machine size [default: STANDARD_NC6]
     #[arg(short = 's', long, value_name = "SIZE")]
     vm_size: Option<String>,
-    /// Low-priority machines cost less and can be taken away; jobs then run again [default: dedicated]
+    /// Dedicated or spot instances; jobs run again after an interruption [default: dedicated]
     #[arg(long, value_name = "PRIORITY")]
     vm_priority: Option<Priority>,
-    /// A fixed number of nodes
+    /// Fixed number of nodes
     #[arg(short, long, value_name = "N", conflicts_with_all = ["min", "max"])]
     target: Option<u32>,
-    /// Fewest nodes [default: 0]
+    /// Minimum number of nodes [default: 0]
     #[arg(long, value_name = "N")]
     min: Option<u32>,
-    /// Most nodes [default: 4]
+    /// Maximum number of nodes [default: 4]
     #[arg(long, value_name = "N")]
     max: Option<u32>,
-    /// A file server that its nodes mount: a name in this workspace, or a resource id
+    /// File server to mount: a name in this workspace, or a resource id
     #[arg(long, value_name = "FILE SERVER")]
     nfs: Option<String>,
-    /// Where they mount it, below $AZ_BATCHAI_MOUNT_ROOT
+    /// Mount path, relative to $AZ_BATCHAI_MOUNT_ROOT
     #[arg(long, value_name = "PATH", default_value = "nfs", requires = "nfs")]
     nfs_mount_path: String,
-    /// A command that every node runs before it takes jobs
+    /// Set-up task: a command that every node runs before its first job
     #[arg(long, value_name = "COMMAND", requires = "setup_task_output")]
     setup_task: Option<String>,
-    /// Where the output of that command goes, as in '$AZ_BATCHAI_MOUNT_ROOT/nfs'
+    /// Directory for the output of the set-up task, such as '$AZ_BATCHAI_MOUNT_ROOT/nfs'
     #[arg(long, value_name = "PATH", requires = "setup_task")]
     setup_task_output: Option<String>,
     #[command(flatten)]
@@ -77,25 +78,25 @@ pub async fn run(context: &Context, arguments: CreateArguments) -> Result<Exit> 
         None => json!({ "properties": {} }),
     };
     let body = body(description, &arguments, &context.scope.file_servers()?)?;
-    changed::<Cluster>(context, context.client.put(&address, &body).await?)
+    print_changed::<Cluster>(context, context.client.put(&address, &body).await?)
 }
 
-/// The description with what the options say, and defaults for what nobody says.
+/// The content of the file, overridden by the options, with defaults for the rest.
 fn body(mut body: Value, arguments: &CreateArguments, file_servers: &Address) -> Result<Value> {
     let properties = &mut body["properties"];
-    put(&mut properties["vmSize"], arguments.vm_size.as_deref().map(Value::from), "STANDARD_NC6");
+    set(&mut properties["vmSize"], arguments.vm_size.as_deref().map(Value::from), "STANDARD_NC6");
     let priority = arguments.vm_priority.map(|priority| match priority {
         Priority::Dedicated => Value::from("dedicated"),
         Priority::LowPriority => Value::from("lowpriority"),
     });
-    put(&mut properties["vmPriority"], priority, "dedicated");
+    set(&mut properties["vmPriority"], priority, "dedicated");
     arguments.account.fill(&mut properties["userAccountSettings"])?;
     let scale = match (arguments.target, arguments.min, arguments.max) {
         (Some(target), _, _) => Some(json!({ "manual": { "targetNodeCount": target } })),
         (None, None, None) => None,
         (None, min, max) => Some(auto_scale(min.unwrap_or(0), max.unwrap_or(4))),
     };
-    put(&mut properties["scaleSettings"], scale, auto_scale(0, 4));
+    set(&mut properties["scaleSettings"], scale, auto_scale(0, 4));
     if let Some(server) = &arguments.nfs {
         let id = if server.starts_with('/') {
             server.clone()
@@ -118,11 +119,12 @@ fn body(mut body: Value, arguments: &CreateArguments, file_servers: &Address) ->
     Ok(body)
 }
 
-fn put(place: &mut Value, told: Option<Value>, default: impl Into<Value>) {
-    if let Some(told) = told {
-        *place = told;
-    } else if place.is_null() {
-        *place = default.into();
+/// Sets a field to the value of an option; without an option, a missing field to its default.
+fn set(field: &mut Value, option: Option<Value>, default: impl Into<Value>) {
+    if let Some(value) = option {
+        *field = value;
+    } else if field.is_null() {
+        *field = default.into();
     }
 }
 
@@ -142,7 +144,7 @@ mod tests {
         arguments: CreateArguments,
     }
 
-    fn made_from(description: Value, line: &str) -> String {
+    fn properties_from(description: Value, line: &str) -> String {
         let words = ["create"].into_iter().chain(line.split_whitespace());
         let Line { arguments } = Line::try_parse_from(words).unwrap();
         let scope = Scope {
@@ -151,18 +153,18 @@ mod tests {
             workspace: Some("w".to_owned()),
             experiment: None,
         };
-        let mut made = body(description, &arguments, &scope.file_servers().unwrap()).unwrap();
+        let mut body = body(description, &arguments, &scope.file_servers().unwrap()).unwrap();
         if let Some(password) =
-            made["properties"]["userAccountSettings"].get_mut("adminUserPassword")
+            body["properties"]["userAccountSettings"].get_mut("adminUserPassword")
         {
             *password = json!("(random)");
         }
-        serde_json::to_string_pretty(&made["properties"]).unwrap()
+        serde_json::to_string_pretty(&body["properties"]).unwrap()
     }
 
     #[test]
-    fn everything_has_a_default() {
-        insta::assert_snapshot!(made_from(json!({ "properties": {} }), "c"), @r#"
+    fn every_field_has_a_default() {
+        insta::assert_snapshot!(properties_from(json!({ "properties": {} }), "c"), @r#"
         {
           "scaleSettings": {
             "autoScale": {
@@ -181,14 +183,14 @@ mod tests {
     }
 
     #[test]
-    fn options_go_before_the_file() {
+    fn options_override_the_file() {
         let file = json!({ "properties": {
             "vmSize": "STANDARD_D2",
             "scaleSettings": { "manual": { "targetNodeCount": 1 } },
             "userAccountSettings": { "adminUserName": "alice" },
         }});
         let line = "c --max 8 --vm-priority lowpriority --nfs data --nfs-mount-path d";
-        insta::assert_snapshot!(made_from(file, line), @r#"
+        insta::assert_snapshot!(properties_from(file, line), @r#"
         {
           "nodeSetup": {
             "mountVolumes": {

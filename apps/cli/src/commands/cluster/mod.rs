@@ -14,23 +14,23 @@ use anyhow::Result;
 use clap::Subcommand;
 
 #[derive(Subcommand)]
-#[expect(clippy::large_enum_variant, reason = "there is one, and it is read once")]
+#[expect(clippy::large_enum_variant, reason = "a process has one value of this type")]
 pub enum Command {
-    /// Make a cluster
+    /// Create a cluster
     #[command(after_help = create::HELP)]
     Create(CreateArguments),
-    /// Those in the workspace
+    /// List the clusters of the workspace
     #[command(visible_alias = "ls")]
     List,
-    /// One cluster, its nodes and what is wrong with it
+    /// Show a cluster, its nodes and its errors
     Show(Name),
     /// Delete a cluster; its running jobs fail
     Delete(DeleteArguments),
-    /// Give it a fixed number of nodes
+    /// Set a fixed number of nodes
     Resize(ResizeArguments),
-    /// Let it have as many nodes as there is work for
+    /// Scale between a minimum and a maximum, by the queue
     AutoScale(AutoScaleArguments),
-    /// Its nodes
+    /// List the nodes of a cluster, with addresses and SSH ports
     Nodes(Name),
 }
 
@@ -39,14 +39,14 @@ pub async fn run(context: Context, command: Command) -> Result<Exit> {
     match command {
         Command::Create(arguments) => create::run(&context, arguments).await,
         Command::List => {
-            let none = "No clusters. Make one with `batchai cluster create NAME`.";
+            let none = "No clusters. To create one, run: batchai cluster create NAME";
             super::list::<Cluster>(&context, &clusters, none).await
         }
         Command::Show(Name { name }) => {
             super::show::<Cluster>(&context, &clusters.join(&[&name])).await
         }
         Command::Delete(DeleteArguments { name, yes }) => {
-            let what = format!("cluster {name} (jobs that run on it fail)");
+            let what = format!("cluster {name} (its running jobs fail)");
             super::delete(&context, &clusters.join(&[&name]), &what, yes).await
         }
         Command::Resize(arguments) => scale::resize(&context, arguments).await,
@@ -54,7 +54,7 @@ pub async fn run(context: Context, command: Command) -> Result<Exit> {
         Command::Nodes(Name { name }) => {
             let address = clusters.join(&[&name, "listRemoteLoginInformation"]);
             let nodes = context.client.list_by_post(&address, &[]).await?;
-            context.output.list::<Node>(nodes, "No nodes at the moment.")?;
+            context.output.list::<Node>(nodes, "No nodes.")?;
             Ok(Exit::SUCCESS)
         }
     }

@@ -1,6 +1,6 @@
-//! `batchai cluster resize` and `batchai cluster auto-scale`
+//! `batchai cluster resize` and `batchai cluster auto-scale`: change the scale settings.
 
-use crate::commands::changed;
+use crate::commands::print_changed;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::resources::Cluster;
@@ -10,37 +10,37 @@ use serde_json::{Value, json};
 
 #[derive(Args)]
 pub struct ResizeArguments {
-    /// Its name
-    #[arg(value_parser = crate::cli::name)]
+    /// Name of the cluster
+    #[arg(value_parser = crate::names::resource_name)]
     name: String,
     /// Number of nodes
     #[arg(short, long, value_name = "N")]
     target: u32,
-    /// What becomes of jobs on nodes that go
-    #[arg(long, value_name = "WHAT", default_value = "requeue")]
+    /// What to do with jobs on nodes that are removed
+    #[arg(long, value_name = "ACTION", default_value = "requeue")]
     deallocation: Deallocation,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
 enum Deallocation {
-    /// They run again later
+    /// Stop and requeue them
     Requeue,
-    /// They fail
+    /// Terminate them; they fail
     Terminate,
-    /// Their nodes go when they are done
+    /// Let them run to completion, then remove the nodes
     #[value(name = "waitforjobcompletion", alias = "wait")]
     Wait,
 }
 
 #[derive(Args)]
 pub struct AutoScaleArguments {
-    /// Its name
-    #[arg(value_parser = crate::cli::name)]
+    /// Name of the cluster
+    #[arg(value_parser = crate::names::resource_name)]
     name: String,
-    /// Fewest nodes
+    /// Minimum number of nodes
     #[arg(long, value_name = "N")]
     min: u32,
-    /// Most nodes
+    /// Maximum number of nodes
     #[arg(long, value_name = "N")]
     max: u32,
 }
@@ -64,5 +64,5 @@ pub async fn auto_scale(context: &Context, arguments: AutoScaleArguments) -> Res
 async fn change(context: &Context, name: &str, scale_settings: Value) -> Result<Exit> {
     let address = context.scope.clusters()?.join(&[name]);
     let body = json!({ "properties": { "scaleSettings": scale_settings } });
-    changed::<Cluster>(context, context.client.patch(&address, &body).await?)
+    print_changed::<Cluster>(context, context.client.patch(&address, &body).await?)
 }

@@ -1,38 +1,38 @@
-//! The act in which a job loses its node: whom it hits, and what has to follow.
+//! Interrupts the node of one job and follows the job until it has resumed.
 
+use super::deployment::Deployment;
 use super::screen::Screen;
-use super::setup::Stage;
-use super::watch::Watched;
+use super::tracked_job::TrackedJob;
 use crate::client::is_not_found;
 use crate::output::on_nodes;
 use crate::resources::ExecutionState;
 use anyhow::{Result, bail};
 use serde_json::json;
 
-/// What the node is told in advance; the script needs far less for its checkpoint.
+/// The notice before the node ends. The script needs far less to write its checkpoint.
 const NOTICE_SECONDS: u32 = 10;
 
-/// A job can be done faster than its node is taken away. Then another one is it.
-const TRIES: u32 = 3;
+/// How many jobs to try: a job may end before its node does.
+const MAX_TRIES: u32 = 3;
 
-/// How far it got. Jobs are told by their place in the sweep.
+/// The progress of the interruption. `job` is an index into the sweep.
 #[derive(Clone, Copy)]
 pub enum Interruption {
-    /// No job is a third through yet.
-    Awaited {
+    /// No node was interrupted yet.
+    NotSent {
         tries: u32,
     },
-    /// The node was told.
+    /// The node has notice.
     Sent {
         job: usize,
         tries: u32,
     },
-    /// The job is back in the queue.
+    /// The job returned to the queue.
     Requeued {
         job: usize,
     },
-    /// It runs again, but did not say from where yet.
-    RunsAgain {
+    /// The second attempt runs, and its log does not show yet whether it resumed.
+    Restarted {
         job: usize,
     },
     Resumed {
@@ -41,43 +41,41 @@ pub enum Interruption {
 }
 
 impl Interruption {
-    pub fn awaited() -> Self {
-        Self::Awaited { tries: 0 }
-    }
+    pub const START: Self = Self::NotSent { tries: 0 };
 
-    /// The job that lost its node.
+    /// The job whose node was interrupted.
     pub fn job(&self) -> Option<usize> {
         match self {
-            Self::Awaited { .. } => None,
+            Self::NotSent { .. } => None,
             Self::Sent { job, .. }
             | Self::Requeued { job }
-            | Self::RunsAgain { job }
+            | Self::Restarted { job }
             | Self::Resumed { job } => Some(*job),
         }
     }
 
     pub async fn advance(
         &mut self,
-        stage: &Stage,
-        jobs: &[Watched],
+        deployment: &Deployment,
+        jobs: &[TrackedJob],
         screen: &Screen,
     ) -> Result<()> {
         *self = match *self {
-            Self::Awaited { tries } => strike(stage, jobs, screen, tries).await?,
+            Self::NotSent { tries } => interrupt(deployment, jobs, screen, tries).await?,
             Self::Sent { job, tries } => after_notice(job, &jobs[job], tries, screen)?,
             Self::Requeued { job } => match jobs[job].record().attempts().get(1) {
                 Some(second) => {
                     let (name, place) = (jobs[job].name(), on_nodes(&second.nodes));
-                    screen.tell(format_args!("{name} runs again {place}: attempt 2"));
-                    Self::RunsAgain { job }
+                    screen.event(format_args!("{name} is running again {place}, attempt 2"));
+                    Self::Restarted { job }
                 }
                 None => *self,
             },
-            Self::RunsAgain { job } => match jobs[job].log.resumed {
+            Self::Restarted { job } => match jobs[job].log().resumed {
                 Some((_, epoch)) => {
                     let name = jobs[job].name();
                     screen
-                        .tell(format_args!("{name} resumed from its checkpoint of epoch {epoch}"));
+                        .event(format_args!("{name} resumed from the checkpoint of epoch {epoch}"));
                     Self::Resumed { job }
                 }
                 None => *self,
@@ -88,31 +86,31 @@ impl Interruption {
     }
 }
 
-/// The node was told that it goes: the job has to come back to the queue.
+/// After the notice, the job must return to the queue.
 fn after_notice(
     job: usize,
-    watched: &Watched,
+    tracked: &TrackedJob,
     tries: u32,
     screen: &Screen,
 ) -> Result<Interruption> {
-    let (name, record) = (watched.name(), watched.record());
-    // With a second attempt, it was in the queue between two looks.
-    let was_back = record.attempt_number() > 1;
+    let (name, record) = (tracked.name(), tracked.record());
+    // A second attempt means that the job was queued between two polls.
+    let was_queued = record.attempt_number() > 1;
     match record.properties.execution_state {
-        state if was_back || state == ExecutionState::Queued => {
-            screen.tell(format_args!("{name} went back to the queue, at its old place"));
+        state if was_queued || state == ExecutionState::Queued => {
+            screen.event(format_args!("{name} returned to its place in the queue"));
             Ok(Interruption::Requeued { job })
         }
-        ExecutionState::Succeeded if tries >= TRIES => {
-            bail!("no job lost its node in {TRIES} tries: all were done before")
+        ExecutionState::Succeeded if tries >= MAX_TRIES => {
+            bail!("no job was interrupted in {MAX_TRIES} tries: each ended before its node did")
         }
         ExecutionState::Succeeded => {
-            screen.tell(format_args!("{name} was done before its node went: another job, then"));
-            Ok(Interruption::Awaited { tries })
+            screen.event(format_args!("{name} ended before its node did; trying another job"));
+            Ok(Interruption::NotSent { tries })
         }
         ExecutionState::Failed => {
             let error = record.first_error().map(ToString::to_string).unwrap_or_default();
-            bail!("{name} failed when its node was taken away: {error}")
+            bail!("{name} failed when its node was interrupted: {error}")
         }
         ExecutionState::Queued
         | ExecutionState::Running
@@ -121,49 +119,49 @@ fn after_notice(
     }
 }
 
-/// Takes the node of a job that is far enough, but not so far that it could be done before.
-async fn strike(
-    stage: &Stage,
-    jobs: &[Watched],
+/// Interrupts the node of a job that is in the second third of its epochs: it has a checkpoint and
+/// is unlikely to end within the notice.
+async fn interrupt(
+    deployment: &Deployment,
+    jobs: &[TrackedJob],
     screen: &Screen,
     tries: u32,
 ) -> Result<Interruption> {
-    let Some(job) = jobs.iter().position(is_ripe) else {
-        return Ok(Interruption::Awaited { tries });
+    let Some(job) = jobs.iter().position(is_eligible) else {
+        return Ok(Interruption::NotSent { tries });
     };
-    let watched = &jobs[job];
-    let attempt = watched.record().attempts().last();
+    let tracked = &jobs[job];
+    let attempt = tracked.record().attempts().last();
     let Some(node) = attempt.and_then(|attempt| attempt.nodes.first()) else {
-        return Ok(Interruption::Awaited { tries });
+        return Ok(Interruption::NotSent { tries });
     };
     let body = json!({ "noticeSeconds": NOTICE_SECONDS });
-    match stage.client.post_local(&["nodes", node, "interrupt"], &body).await {
+    match deployment.client.post_local(&["nodes", node, "interrupt"], &body).await {
         Ok(()) => {
-            screen.tell(format_args!(
-                "Taking node {node} away from {} at epoch {} of {}, {NOTICE_SECONDS} s notice",
-                watched.name(),
-                watched.log.epoch,
-                watched.epochs(),
+            screen.event(format_args!(
+                "Interrupting node {node} of {} at epoch {} of {}, with {NOTICE_SECONDS}s notice",
+                tracked.name(),
+                tracked.log().epoch,
+                tracked.epochs(),
             ));
             Ok(Interruption::Sent { job, tries: tries + 1 })
         }
-        // It just left by itself.
-        Err(error) if is_not_found(&error) => Ok(Interruption::Awaited { tries }),
+        // The node was removed in the meantime.
+        Err(error) if is_not_found(&error) => Ok(Interruption::NotSent { tries }),
         Err(error) => Err(error),
     }
 }
 
-fn is_ripe(watched: &Watched) -> bool {
-    let record = watched.record();
-    let (epoch, epochs) = (watched.log.epoch, watched.epochs());
+fn is_eligible(tracked: &TrackedJob) -> bool {
+    let record = tracked.record();
+    let (epoch, epochs) = (tracked.log().epoch, tracked.epochs());
     record.properties.execution_state == ExecutionState::Running
         && record.attempt_number() == 1
         && epoch > 0
-        && is_ripe_at(epoch, epochs)
+        && is_second_third(epoch, epochs)
 }
 
-/// In the second third.
-fn is_ripe_at(epoch: u32, epochs: u32) -> bool {
+fn is_second_third(epoch: u32, epochs: u32) -> bool {
     3 * epoch >= epochs && 3 * epoch <= 2 * epochs
 }
 
@@ -172,8 +170,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_job_is_hit_in_its_second_third() {
-        let ripe: Vec<_> = (0..=18).filter(|epoch| is_ripe_at(*epoch, 18)).collect();
-        assert_eq!(ripe, [6, 7, 8, 9, 10, 11, 12]);
+    fn a_job_is_interrupted_in_its_second_third() {
+        let eligible: Vec<_> = (0..=18).filter(|epoch| is_second_third(*epoch, 18)).collect();
+        assert_eq!(eligible, [6, 7, 8, 9, 10, 11, 12]);
     }
 }

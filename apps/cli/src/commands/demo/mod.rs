@@ -1,9 +1,11 @@
-//! `batchai demo`: the whole service at work, from an empty machine to checked results.
+//! `batchai demo`: runs a sweep on a service of its own and verifies the results.
 //!
-//! It uses the service as anybody would: as a process of its own, through the REST API, with the
-//! commands' own client. It ends with everything verified, or with exit status 1.
+//! It uses the service like a client: as a separate process, through the REST API. It exits with 1
+//! unless every check of the results succeeds.
 
+mod deployment;
 mod interruption;
+mod monitor;
 mod outcome;
 mod python;
 mod report;
@@ -11,12 +13,12 @@ mod screen;
 mod service;
 mod setup;
 mod sweep;
+mod tracked_job;
 mod training_log;
-mod watch;
 
 use crate::exit::Exit;
 use crate::output::{Format, Output};
-use crate::talk;
+use crate::stderr;
 use anyhow::{Context as _, Result, anyhow};
 use clap::Args;
 use report::Report;
@@ -28,121 +30,122 @@ use tempfile::TempDir;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::Instant;
 
-/// It takes about a minute. A demonstration that hangs is one that failed.
-const DEADLINE: Duration = Duration::from_secs(300);
+/// The demonstration takes about a minute.
+const TIMEOUT: Duration = Duration::from_secs(300);
 
-/// See it work: a sweep of eight training jobs, one of which loses its node
+/// Run a demonstration: train eight models on a cluster that loses a node
 ///
-/// Starts a service of its own in a temporary directory, with a file server and a low-priority
-/// cluster of 0 to 4 nodes; submits eight jobs that learn to read handwritten digits; takes a node
-/// away from one of them, which goes back to the queue and resumes from its checkpoint; waits
-/// until the cluster is empty again; and checks that every job gave its result exactly once.
+/// Starts the service in a temporary directory and creates a file server and a low-priority cluster
+/// of 0 to 4 nodes. Submits eight jobs that train models on images of handwritten digits. Interrupts
+/// the node of one job, which returns to the queue and resumes from its checkpoint. Waits until the
+/// cluster has scaled to zero, and verifies that every job has exactly one result.
 #[derive(Args)]
-#[command(
-    after_help = "It needs Python 3 (nothing but its standard library), and takes about a minute."
-)]
+#[command(after_help = "Requires Python 3 without further packages. Takes about a minute.")]
 pub struct Arguments {
-    /// Leave the service running for you to look at; its files stay anyway
+    /// Keep the service running at the end
     #[arg(long)]
     keep: bool,
-    /// Most nodes of the cluster
+    /// Maximum number of nodes of the cluster
     #[arg(long, value_name = "N", default_value_t = 4,
         value_parser = clap::value_parser!(u32).range(1..=64))]
     nodes: u32,
 }
 
 /// How the demonstration ended.
-enum End {
+enum Outcome {
     Finished(Report),
-    Stopped,
+    Interrupted,
 }
 
 pub async fn run(output: Output, arguments: Arguments) -> Result<Exit> {
     python::check().await?;
-    let begin = Instant::now();
-    let place = tempfile::Builder::new()
+    let start = Instant::now();
+    let root = tempfile::Builder::new()
         .prefix("batchai-demo-")
         .tempdir()
         .context("cannot create a temporary directory")?;
-    let mut service = Service::spawn(place.path(), arguments.keep)?;
-    let end = tokio::select! {
-        end = play(&mut service, place.path(), arguments.nodes, begin) => end,
-        signal = stop_signal() => signal.map(|()| End::Stopped),
+    let mut service = Service::spawn(root.path(), arguments.keep)?;
+    let outcome = tokio::select! {
+        outcome = run_sweep(&mut service, root.path(), arguments.nodes, start) => outcome,
+        signal = stop_signal() => signal.map(|()| Outcome::Interrupted),
     };
-    match end {
-        Ok(End::Finished(report)) if report.problems.is_empty() => {
-            succeed(&output, &report, service, place, arguments.keep).await
+    match outcome {
+        Ok(Outcome::Finished(report)) if report.problems.is_empty() => {
+            succeed(&output, &report, service, root, arguments.keep).await
         }
-        Ok(End::Finished(report)) => {
+        Ok(Outcome::Finished(report)) => {
             show(&output, &report)?;
             for problem in &report.problems {
-                talk::say(format_args!("problem: {problem}"));
+                stderr::message(format_args!("problem: {problem}"));
             }
-            fail(service, place, anyhow!("the demonstration did not go as it has to")).await
+            fail(service, root, anyhow!("a check of the results failed")).await
         }
-        Ok(End::Stopped) => {
-            talk::say("\nStopping the service and removing its data.");
+        Ok(Outcome::Interrupted) => {
+            stderr::message("\nInterrupted. Stopping the service and removing its data.");
             service.stop().await;
             Ok(Exit::INTERRUPTED)
         }
-        Err(error) => fail(service, place, error).await,
+        Err(error) => fail(service, root, error).await,
     }
 }
 
-/// Everything from the first request to the last check.
-async fn play(service: &mut Service, place: &Path, nodes: u32, begin: Instant) -> Result<End> {
-    let too_late = || anyhow!("it was not done within {} s", DEADLINE.as_secs());
-    let screen = Screen::new(begin);
-    let acts = async {
-        let client = service.ready(place).await?;
-        let rest = async {
-            let stage = setup::prepare(client, nodes, &screen).await?;
-            let mut watch = watch::Watch::begin(&stage).await?;
-            watch.until_empty(&stage, &screen).await?;
-            outcome::collect(&stage, &watch, begin.elapsed()).await
+/// From the first request to the checks.
+async fn run_sweep(
+    service: &mut Service,
+    root: &Path,
+    nodes: u32,
+    start: Instant,
+) -> Result<Outcome> {
+    let timed_out = || anyhow!("the demo did not finish within {}s", TIMEOUT.as_secs());
+    let screen = Screen::new(start);
+    let steps = async {
+        let client = service.ready(root).await?;
+        let sweep = async {
+            let deployment = setup::create(client, nodes, &screen).await?;
+            let mut monitor = monitor::Monitor::start(&deployment).await?;
+            monitor.run_until_empty(&deployment, &screen).await?;
+            outcome::collect(&deployment, &monitor, start.elapsed()).await
         };
         tokio::select! {
             biased;
-            error = service.death(place) => Err(error),
-            report = rest => report,
+            error = service.unexpected_exit(root) => Err(error),
+            report = sweep => report,
         }
     };
-    let report = tokio::time::timeout(DEADLINE, acts).await.map_err(|_| too_late())?;
+    let report = tokio::time::timeout(TIMEOUT, steps).await.map_err(|_| timed_out())?;
     screen.close();
-    Ok(End::Finished(report?))
+    Ok(Outcome::Finished(report?))
 }
 
 async fn succeed(
     output: &Output,
     report: &Report,
     service: Service,
-    place: TempDir,
+    root: TempDir,
     keep: bool,
 ) -> Result<Exit> {
     show(output, report)?;
-    let place = place.keep();
+    let root = root.keep();
     if keep {
-        output.say(service.how_to_reach(&place));
-        service.release();
+        output.message(service.instructions(&root));
+        service.detach();
     } else {
         service.stop().await;
-        output.say(format_args!(
-            "The service is stopped; everything stays in {}, to be removed when you have seen it.",
-            place.display()
+        let root = root.display();
+        output.message(format_args!(
+            "The service is stopped. To remove its files, run: rm -r '{root}'"
         ));
     }
     Ok(Exit::SUCCESS)
 }
 
-/// What is needed to find out why stays. The error becomes mere text: what is advised to those who
-/// use a service does not help here.
-async fn fail(service: Service, place: TempDir, error: anyhow::Error) -> Result<Exit> {
+/// Keeps the files for an analysis. The error becomes text, so that `failure` adds no hint for the
+/// user of a service.
+async fn fail(service: Service, root: TempDir, error: anyhow::Error) -> Result<Exit> {
     service.stop().await;
-    let place = place.keep();
-    let shown = place.display();
-    talk::say(format_args!(
-        "Everything is kept in {shown}; the service's log is service.log there."
-    ));
+    let root = root.keep();
+    let shown = root.display();
+    stderr::message(format_args!("The files of the demo are in {shown}; see service.log there."));
     Err(anyhow!("{error:#}"))
 }
 
@@ -155,8 +158,10 @@ fn show(output: &Output, report: &Report) -> Result<()> {
 }
 
 async fn stop_signal() -> Result<()> {
-    let mut interrupt = signal(SignalKind::interrupt()).context("cannot wait for signals")?;
-    let mut terminate = signal(SignalKind::terminate()).context("cannot wait for signals")?;
+    let mut interrupt =
+        signal(SignalKind::interrupt()).context("cannot install a signal handler")?;
+    let mut terminate =
+        signal(SignalKind::terminate()).context("cannot install a signal handler")?;
     tokio::select! {
         _ = interrupt.recv() => {}
         _ = terminate.recv() => {}

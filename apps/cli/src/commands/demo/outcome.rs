@@ -1,10 +1,11 @@
-//! Collects what the demonstration produced: through the API as a user would, and once more by
-//! looking at the files themselves, where a doubled result could not hide.
+//! Collects the results: through the API like a user, and from the files of the file server, which
+//! also show duplicate results.
 
-use super::report::{Evidence, JobReport, Report};
-use super::setup::Stage;
+use super::deployment::Deployment;
+use super::monitor::Monitor;
+use super::report::{Findings, JobReport, Report};
 use super::sweep::{JobPlan, OUTPUT_ID};
-use super::watch::{Watch, Watched};
+use super::tracked_job::TrackedJob;
 use crate::client::Client;
 use crate::log_tail::{download_link, list_files};
 use crate::resources::{Attempt, Job};
@@ -16,7 +17,7 @@ use std::time::Duration;
 
 const RESULT: &str = "result.json";
 
-/// What the training script writes, as far as it is of interest here.
+/// The fields of the training script's result that the report uses.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct TrainingResult {
@@ -25,35 +26,44 @@ struct TrainingResult {
     times_resumed: u32,
 }
 
-pub async fn collect(stage: &Stage, watch: &Watch, elapsed: Duration) -> Result<Report> {
+pub async fn collect(
+    deployment: &Deployment,
+    monitor: &Monitor,
+    elapsed: Duration,
+) -> Result<Report> {
     let mut jobs = Vec::new();
-    for (plan, watched) in stage.plans.iter().zip(&watch.jobs) {
-        let report = job_report(stage, plan, watched).await;
-        jobs.push(report.with_context(|| format!("cannot read what {} did", plan.name))?);
+    for (plan, tracked) in deployment.plans.iter().zip(&monitor.jobs) {
+        let report = job_report(deployment, plan, tracked).await;
+        jobs.push(report.with_context(|| format!("cannot read the results of {}", plan.name))?);
     }
     let mut listed = Vec::new();
-    for json in stage.client.list(&stage.jobs).await? {
+    for json in deployment.client.list(&deployment.jobs).await? {
         listed.push(json.read::<Job>()?.name);
     }
-    let interrupted = watch.interruption.job().map(|job| stage.plans[job].name.clone());
-    let evidence = Evidence {
-        planned: stage.plans.iter().map(|plan| plan.name.clone()).collect(),
+    let interrupted = monitor.interruption.job().map(|job| deployment.plans[job].name.clone());
+    let findings = Findings {
+        planned: deployment.plans.iter().map(|plan| plan.name.clone()).collect(),
         listed,
-        result_files: count_files(&stage.files, RESULT).context("cannot look at the files")?,
-        nodes_left: watch.cluster.properties.current_node_count,
+        result_files: count_files(&deployment.files, RESULT)
+            .context("cannot read the file server")?,
+        nodes_left: monitor.cluster.properties.current_node_count,
         interrupted,
     };
-    Ok(Report::new(jobs, evidence, stage.files.clone(), elapsed))
+    Ok(Report::new(jobs, findings, deployment.files.clone(), elapsed))
 }
 
-async fn job_report(stage: &Stage, plan: &JobPlan, watched: &Watched) -> Result<JobReport> {
-    let address = stage.jobs.join(&[&plan.name]);
-    let job: Job = stage.client.get(&address).await?.read()?;
-    let entries = list_files(&stage.client, &address, OUTPUT_ID, ".").await?;
+async fn job_report(
+    deployment: &Deployment,
+    plan: &JobPlan,
+    tracked: &TrackedJob,
+) -> Result<JobReport> {
+    let address = deployment.jobs.join(&[&plan.name]);
+    let job: Job = deployment.client.get(&address).await?.read()?;
+    let entries = list_files(&deployment.client, &address, OUTPUT_ID, ".").await?;
     let results: Vec<_> = entries.iter().filter(|entry| entry.name == RESULT).collect();
     let result = match results.first() {
         Some(file) => {
-            Some(download_json::<TrainingResult>(&stage.client, &download_link(file)?).await?)
+            Some(download_json::<TrainingResult>(&deployment.client, &download_link(file)?).await?)
         }
         None => None,
     };
@@ -69,7 +79,7 @@ async fn job_report(stage: &Stage, plan: &JobPlan, watched: &Watched) -> Result<
         test_accuracy: result.as_ref().map(|result| result.test_accuracy),
         times_resumed: result.as_ref().map_or(0, |result| result.times_resumed),
         resumed_from_epoch: result.as_ref().and_then(|result| result.resumed_from_epoch),
-        said_resumed: watched.log.resumed,
+        logged_resume: tracked.log().resumed,
     })
 }
 
@@ -77,8 +87,13 @@ async fn download_json<T: for<'de> Deserialize<'de>>(
     client: &Client,
     link: &reqwest::Url,
 ) -> Result<T> {
-    let bytes = client.download(link).await?.bytes().await.context("the download broke off")?;
-    serde_json::from_slice(&bytes).context("it is not the expected JSON")
+    let bytes = client
+        .download(link)
+        .await?
+        .bytes()
+        .await
+        .context("the connection closed during the download")?;
+    serde_json::from_slice(&bytes).context("the result is not valid JSON")
 }
 
 fn seconds(attempt: &Attempt) -> f64 {
@@ -107,12 +122,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_result_is_found_however_deep() {
-        let place = tempfile::tempdir().unwrap();
+    fn results_are_counted_in_all_subdirectories() {
+        let directory = tempfile::tempdir().unwrap();
         for path in ["a/b/c", "a/d"] {
-            std::fs::create_dir_all(place.path().join(path)).unwrap();
-            std::fs::write(place.path().join(path).join(RESULT), "{}").unwrap();
+            std::fs::create_dir_all(directory.path().join(path)).unwrap();
+            std::fs::write(directory.path().join(path).join(RESULT), "{}").unwrap();
         }
-        assert_eq!(count_files(place.path(), RESULT).unwrap(), 2);
+        assert_eq!(count_files(directory.path(), RESULT).unwrap(), 2);
     }
 }

@@ -1,13 +1,13 @@
-//! The training script needs Python 3: said before anything is started.
+//! Checks for Python 3, which runs the training script, before anything is started.
 
 use anyhow::{Context as _, Result, bail};
 use tokio::process::Command;
 
-/// The oldest that runs the script.
+/// The oldest version that runs the script.
 const MINIMUM: (u32, u32) = (3, 7);
 
-const HELP: &str = "the demonstration trains with Python 3, but there is no working `python3` on \
-    the PATH; install it (for example `sudo apt install python3`; no packages are needed)";
+const HELP: &str = "the demo needs Python 3, but `python3` cannot be run; install it, for example with: \
+    sudo apt install python3";
 
 pub async fn check() -> Result<()> {
     let script = "import sys; print('%d.%d' % sys.version_info[:2])";
@@ -17,8 +17,10 @@ pub async fn check() -> Result<()> {
         bail!("{HELP}: {}", String::from_utf8_lossy(&result.stderr).trim());
     };
     if version < MINIMUM {
-        let ((is_major, is_minor), (major, minor)) = (version, MINIMUM);
-        bail!("`python3` is version {is_major}.{is_minor}; the training needs {major}.{minor}");
+        let ((found_major, found_minor), (major, minor)) = (version, MINIMUM);
+        bail!(
+            "`python3` is version {found_major}.{found_minor}; the demo needs {major}.{minor} or later"
+        );
     }
     Ok(())
 }

@@ -1,12 +1,12 @@
-//! The verdict on the demonstration: what has to be true, and the table at the end.
+//! The report of the demonstration: its checks, and the table at the end.
 
 use crate::output::{Column, Style, rows};
 use serde::Serialize;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// The best job of the sweep has to be better than that: the data are easy.
-const ACCURACY: f64 = 0.9;
+/// The best job must have a higher accuracy. The data set is easy.
+const MIN_ACCURACY: f64 = 0.9;
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -16,7 +16,7 @@ pub struct Report {
     pub interrupted: Option<String>,
     pub files: PathBuf,
     pub seconds: f64,
-    /// What is not as it has to be. Nothing, if all went well.
+    /// The failed checks; empty if the demonstration succeeded.
     pub problems: Vec<String>,
 }
 
@@ -29,23 +29,23 @@ pub struct JobReport {
     pub state: String,
     pub exit_code: Option<i64>,
     pub attempts: u32,
-    /// Of all attempts.
+    /// The sum of all attempts.
     pub seconds: f64,
-    /// How many results it has.
+    /// The number of result files in its output directory.
     pub results: usize,
     pub test_accuracy: Option<f64>,
     pub times_resumed: u32,
     pub resumed_from_epoch: Option<u32>,
-    /// What its output says: the attempt, and the epoch it resumed from.
-    pub said_resumed: Option<(u32, u32)>,
+    /// From its log: the attempt that resumed, and the epoch of the checkpoint.
+    pub logged_resume: Option<(u32, u32)>,
 }
 
-/// What the verdict needs besides the jobs.
-pub struct Evidence {
+/// What the checks need besides the jobs.
+pub struct Findings {
     pub planned: Vec<String>,
-    /// The jobs that the service has.
+    /// The jobs that the service lists.
     pub listed: Vec<String>,
-    /// In all directories of the file server.
+    /// The number of result files in all directories of the file server.
     pub result_files: usize,
     pub nodes_left: u32,
     pub interrupted: Option<String>,
@@ -54,13 +54,13 @@ pub struct Evidence {
 impl Report {
     pub fn new(
         jobs: Vec<JobReport>,
-        evidence: Evidence,
+        findings: Findings,
         files: PathBuf,
         elapsed: Duration,
     ) -> Self {
-        let problems = problems(&jobs, &evidence);
+        let problems = problems(&jobs, &findings);
         let best = best(&jobs).map(|job| job.name.clone());
-        let interrupted = evidence.interrupted;
+        let interrupted = findings.interrupted;
         Self { jobs, best, interrupted, files, seconds: elapsed.as_secs_f64(), problems }
     }
 
@@ -69,19 +69,16 @@ impl Report {
         let mut text = format!("\n{}\n", rows(&table, color));
         if let Some(best) = best(&self.jobs) {
             let accuracy = 100.0 * best.test_accuracy.unwrap_or_default();
-            text += &format!(
-                "\nBest: {}, {accuracy:.1} % of the held-out digits recognized\n",
-                best.name
-            );
+            text += &format!("\nBest: {}, test accuracy {accuracy:.1} %\n", best.name);
         }
         text += &format!("Files: {}\n", self.files.display());
         if self.problems.is_empty() {
             text += &format!(
-                "Checked: {} jobs, one result each; one job lost its node and resumed; no node is left\n",
+                "Verified: {} jobs with one result each; one job was interrupted and resumed; no nodes left\n",
                 self.jobs.len()
             );
         }
-        text + &format!("Took {:.1} s", self.seconds)
+        text + &format!("Duration: {:.1}s", self.seconds)
     }
 
     fn row(&self, job: &JobReport) -> Vec<Column> {
@@ -89,7 +86,7 @@ impl Report {
         let exit = job.exit_code.map_or_else(|| "none".to_owned(), |code| code.to_string());
         let is_good = job.exit_code == Some(0);
         let resumed = job.resumed_from_epoch;
-        let resumed = resumed.map(|epoch| format!("resumed, epoch {epoch}"));
+        let resumed = resumed.map(|epoch| format!("resumed at epoch {epoch}"));
         let best = (self.best.as_ref() == Some(&job.name)).then(|| "best".to_owned());
         let notes: Vec<_> = best.into_iter().chain(resumed).collect();
         vec![
@@ -111,55 +108,65 @@ fn best(jobs: &[JobReport]) -> Option<&JobReport> {
         .max_by(|one, other| accuracy(one).total_cmp(&accuracy(other)))
 }
 
-fn problems(jobs: &[JobReport], evidence: &Evidence) -> Vec<String> {
-    let mut found: Vec<String> = jobs.iter().flat_map(of_job).collect();
-    let mut must = |is_so: bool, otherwise: String| {
-        if !is_so {
-            found.push(otherwise);
+fn problems(jobs: &[JobReport], findings: &Findings) -> Vec<String> {
+    let mut found: Vec<String> = jobs.iter().flat_map(job_problems).collect();
+    let mut check = |holds: bool, problem: String| {
+        if !holds {
+            found.push(problem);
         }
     };
-    let (mut planned, mut listed) = (evidence.planned.clone(), evidence.listed.clone());
+    let (mut planned, mut listed) = (findings.planned.clone(), findings.listed.clone());
     planned.sort();
     listed.sort();
-    must(planned == listed, format!("the service has the jobs {listed:?}, not {planned:?}"));
-    must(
-        evidence.result_files == planned.len(),
-        format!("{} results on the file server, not {}", evidence.result_files, planned.len()),
+    check(
+        planned == listed,
+        format!("the service lists the jobs {listed:?} instead of {planned:?}"),
+    );
+    check(
+        findings.result_files == planned.len(),
+        format!(
+            "the file server has {} results instead of {}",
+            findings.result_files,
+            planned.len()
+        ),
     );
     let accuracy = best(jobs).and_then(|job| job.test_accuracy).unwrap_or_default();
-    must(accuracy > ACCURACY, format!("the best accuracy is {accuracy}, not above {ACCURACY}"));
-    must(evidence.nodes_left == 0, format!("{} nodes are left", evidence.nodes_left));
+    check(
+        accuracy > MIN_ACCURACY,
+        format!("the best accuracy is {accuracy}, not above {MIN_ACCURACY}"),
+    );
+    check(findings.nodes_left == 0, format!("the cluster still has {} nodes", findings.nodes_left));
 
     let extra: u32 = jobs.iter().map(|job| job.attempts.saturating_sub(1)).sum();
-    must(extra == 1, format!("{extra} jobs ran again, not exactly one"));
-    match jobs.iter().find(|job| Some(&job.name) == evidence.interrupted.as_ref()) {
-        Some(job) => must(
+    check(extra == 1, format!("{extra} jobs ran again instead of one"));
+    match jobs.iter().find(|job| Some(&job.name) == findings.interrupted.as_ref()) {
+        Some(job) => check(
             resumed(job),
-            format!("{} lost its node, but did not resume from its checkpoint", job.name),
+            format!("{} was interrupted but did not resume from its checkpoint", job.name),
         ),
-        None => must(false, "no job lost its node".to_owned()),
+        None => check(false, "no job was interrupted".to_owned()),
     }
     found
 }
 
-fn of_job(job: &JobReport) -> Vec<String> {
+fn job_problems(job: &JobReport) -> Vec<String> {
     let mut found = Vec::new();
     if job.state != "succeeded" || job.exit_code != Some(0) {
         let exit = job.exit_code.map_or_else(|| "none".to_owned(), |code| code.to_string());
-        found.push(format!("{} ended as {} with exit code {exit}", job.name, job.state));
+        found.push(format!("{} {} with exit code {exit}", job.name, job.state));
     }
     if job.results != 1 || job.test_accuracy.is_none() {
-        found.push(format!("{} has {} results, not exactly one", job.name, job.results));
+        found.push(format!("{} has {} results instead of one", job.name, job.results));
     }
     found
 }
 
-/// In its second attempt, as it says itself, and far enough to be worth it.
+/// The second attempt resumed at least a third of the training, by its result and by its log.
 fn resumed(job: &JobReport) -> bool {
     job.attempts == 2
         && job.times_resumed == 1
         && job.resumed_from_epoch.is_some_and(|epoch| 3 * epoch >= job.epochs)
-        && job.said_resumed == job.resumed_from_epoch.map(|epoch| (2, epoch))
+        && job.logged_resume == job.resumed_from_epoch.map(|epoch| (2, epoch))
 }
 
 #[cfg(test)]
@@ -179,83 +186,83 @@ mod tests {
             test_accuracy: Some(0.9554),
             times_resumed: 0,
             resumed_from_epoch: None,
-            said_resumed: None,
+            logged_resume: None,
         }
     }
 
-    fn good() -> (Vec<JobReport>, Evidence) {
+    fn good() -> (Vec<JobReport>, Findings) {
         let hit = JobReport {
             attempts: 2,
             times_resumed: 1,
             resumed_from_epoch: Some(7),
-            said_resumed: Some((2, 7)),
+            logged_resume: Some((2, 7)),
             test_accuracy: Some(0.9916),
             ..job("hit")
         };
-        let evidence = Evidence {
+        let findings = Findings {
             planned: vec!["calm".to_owned(), "hit".to_owned()],
             listed: vec!["hit".to_owned(), "calm".to_owned()],
             result_files: 2,
             nodes_left: 0,
             interrupted: Some("hit".to_owned()),
         };
-        (vec![job("calm"), hit], evidence)
+        (vec![job("calm"), hit], findings)
     }
 
-    fn check(change: impl FnOnce(&mut Vec<JobReport>, &mut Evidence)) -> String {
-        let (mut jobs, mut evidence) = good();
-        change(&mut jobs, &mut evidence);
-        problems(&jobs, &evidence).join("; ")
+    fn check(change: impl FnOnce(&mut Vec<JobReport>, &mut Findings)) -> String {
+        let (mut jobs, mut findings) = good();
+        change(&mut jobs, &mut findings);
+        problems(&jobs, &findings).join("; ")
     }
 
     #[test]
-    fn what_went_well_is_shown() {
-        let (jobs, evidence) = good();
-        let report = Report::new(jobs, evidence, "/tmp/x".into(), Duration::from_millis(61_240));
+    fn a_successful_run_has_no_problems() {
+        let (jobs, findings) = good();
+        let report = Report::new(jobs, findings, "/tmp/x".into(), Duration::from_millis(61_240));
         assert_eq!(report.problems, Vec::<String>::new());
         insta::assert_snapshot!(report.text(false), @"
 
         JOB   PARAMETERS            ATTEMPTS  SECONDS  ACCURACY  EXIT  NOTE
         calm  hidden 32, rate 0.05  1         9.4      0.9554    0
-        hit   hidden 32, rate 0.05  2         9.4      0.9916    0     best; resumed, epoch 7
+        hit   hidden 32, rate 0.05  2         9.4      0.9916    0     best; resumed at epoch 7
 
-        Best: hit, 99.2 % of the held-out digits recognized
+        Best: hit, test accuracy 99.2 %
         Files: /tmp/x
-        Checked: 2 jobs, one result each; one job lost its node and resumed; no node is left
-        Took 61.2 s
+        Verified: 2 jobs with one result each; one job was interrupted and resumed; no nodes left
+        Duration: 61.2s
         ");
     }
 
     #[test]
-    fn whatever_is_lost_or_doubled_is_found() {
+    fn lost_and_duplicate_results_are_found() {
         let found = [
             check(|jobs, _| jobs[0].exit_code = Some(1)),
             check(|jobs, _| jobs[0].state = "failed".to_owned()),
             check(|jobs, _| jobs[0].results = 2),
-            check(|_, evidence| evidence.result_files = 3),
-            check(|_, evidence| evidence.listed.push("hit".to_owned())),
-            check(|_, evidence| drop(evidence.listed.pop())),
-            check(|_, evidence| evidence.nodes_left = 1),
+            check(|_, findings| findings.result_files = 3),
+            check(|_, findings| findings.listed.push("hit".to_owned())),
+            check(|_, findings| drop(findings.listed.pop())),
+            check(|_, findings| findings.nodes_left = 1),
             check(|jobs, _| jobs[0].attempts = 2),
             check(|jobs, _| jobs[1].attempts = 1),
             check(|jobs, _| jobs[1].resumed_from_epoch = None),
-            check(|jobs, _| jobs[1].said_resumed = None),
-            check(|_, evidence| evidence.interrupted = None),
+            check(|jobs, _| jobs[1].logged_resume = None),
+            check(|_, findings| findings.interrupted = None),
             check(|jobs, _| jobs.iter_mut().for_each(|job| job.test_accuracy = Some(0.5))),
         ];
         insta::assert_snapshot!(found.join("\n"), @r#"
-        calm ended as succeeded with exit code 1
-        calm ended as failed with exit code 0
-        calm has 2 results, not exactly one
-        3 results on the file server, not 2
-        the service has the jobs ["calm", "hit", "hit"], not ["calm", "hit"]
-        the service has the jobs ["hit"], not ["calm", "hit"]
-        1 nodes are left
-        2 jobs ran again, not exactly one
-        0 jobs ran again, not exactly one; hit lost its node, but did not resume from its checkpoint
-        hit lost its node, but did not resume from its checkpoint
-        hit lost its node, but did not resume from its checkpoint
-        no job lost its node
+        calm succeeded with exit code 1
+        calm failed with exit code 0
+        calm has 2 results instead of one
+        the file server has 3 results instead of 2
+        the service lists the jobs ["calm", "hit", "hit"] instead of ["calm", "hit"]
+        the service lists the jobs ["hit"] instead of ["calm", "hit"]
+        the cluster still has 1 nodes
+        2 jobs ran again instead of one
+        0 jobs ran again instead of one; hit was interrupted but did not resume from its checkpoint
+        hit was interrupted but did not resume from its checkpoint
+        hit was interrupted but did not resume from its checkpoint
+        no job was interrupted
         the best accuracy is 0.5, not above 0.9
         "#);
     }

@@ -1,4 +1,4 @@
-//! The jobs of the sweep: `demo/sweep.json`, and what is sent to the service for each.
+//! The jobs of the sweep, from `demo/sweep.json`, and their request bodies.
 
 use crate::client::Address;
 use anyhow::{Context as _, Result, ensure};
@@ -7,16 +7,16 @@ use serde_json::{Value, json};
 
 const SWEEP: &str = include_str!("../../../demo/sweep.json");
 
-/// What the demonstration promises.
+/// The number of jobs that the help of the command states.
 const JOBS: usize = 8;
 
-/// Below the mounted file server.
+/// Relative to the root of the file server.
 pub const DATA_DIRECTORY: &str = "digits";
 pub const OUTPUT_ID: &str = "MODEL";
 
 pub struct JobPlan {
     pub name: String,
-    /// Of the training script.
+    /// The arguments of the training script.
     pub arguments: String,
     pub epochs: u32,
 }
@@ -28,7 +28,7 @@ struct Entry {
 }
 
 pub fn plans() -> Result<Vec<JobPlan>> {
-    let entries: Vec<Entry> = serde_json::from_str(SWEEP).context("sweep.json is damaged")?;
+    let entries: Vec<Entry> = serde_json::from_str(SWEEP).context("sweep.json is not valid")?;
     ensure!(entries.len() == JOBS, "sweep.json has {} jobs, not {JOBS}", entries.len());
     entries.into_iter().map(JobPlan::new).collect()
 }
@@ -40,7 +40,7 @@ impl JobPlan {
         Ok(Self { name, arguments, epochs })
     }
 
-    /// As a person reads them: "hidden 32, rate 0.05". The epochs have their own place.
+    /// The parameters in a table: "hidden 32, rate 0.05". The epochs are shown elsewhere.
     pub fn parameters(&self) -> String {
         let shortened = [("learning-rate", "rate"), ("batch-size", "batch")];
         let options = self.arguments.split("--").map(str::trim);
@@ -84,18 +84,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_sweep_is_complete() {
+    fn the_sweep_is_valid() {
         let plans = plans().unwrap();
         let names: std::collections::BTreeSet<_> = plans.iter().map(|plan| &plan.name).collect();
         assert_eq!(names.len(), JOBS);
         for plan in &plans {
-            assert!(plan.epochs >= 3, "{} is too short to lose a node", plan.name);
-            assert!(crate::cli::name(&plan.name).is_ok());
+            assert!(plan.epochs >= 3, "{} is too short to be interrupted", plan.name);
+            assert!(crate::names::resource_name(&plan.name).is_ok());
         }
     }
 
     #[test]
-    fn parameters_are_readable() {
+    fn parameters_are_abbreviated() {
         let plan = JobPlan::new(Entry {
             name: "a".to_owned(),
             arguments: "--hidden 32 --learning-rate 0.05 --epochs 18".to_owned(),

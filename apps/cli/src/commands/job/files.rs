@@ -1,4 +1,4 @@
-//! `batchai job files`: what a job wrote, listed or downloaded.
+//! `batchai job files`: lists and downloads the output files of a job.
 
 use crate::client::Address;
 use crate::context::Context;
@@ -14,25 +14,25 @@ use tokio::io::AsyncWriteExt as _;
 
 pub const HELP: &str = "\
 Examples:
-  batchai job files first                                 stdout.txt, stderr.txt, execution.log, …
-  batchai job files first -d MODEL                        The output directory with the id MODEL
-  batchai job files first -d MODEL --path epochs          A directory in it
-  batchai job files first -d MODEL --download results     All of it, into ./results
+  batchai job files first                              # stdout.txt, stderr.txt, execution.log
+  batchai job files first -d MODEL                     # the output directory with the id MODEL
+  batchai job files first -d MODEL --path epochs       # a directory in it
+  batchai job files first -d MODEL --download results  # download all of it to ./results
 
-With `-o json`, each file has a link that works without a token for an hour.";
+With `-o json`, each file has a download URL. It needs no token and is valid for one hour.";
 
 #[derive(Args)]
 pub struct FilesArguments {
-    /// Its name
-    #[arg(value_parser = crate::cli::name)]
+    /// Name of the job
+    #[arg(value_parser = crate::names::resource_name)]
     name: String,
-    /// Id of an output directory of the job
+    /// Id of the output directory
     #[arg(short, long, value_name = "ID", default_value = STDOUTERR)]
     directory_id: String,
-    /// A directory in it
+    /// Path in the output directory
     #[arg(short, long, default_value = ".")]
     path: String,
-    /// Download the files, with those in directories below, into this directory
+    /// Download all files to this directory, recursively
     #[arg(long, value_name = "DIR")]
     download: Option<PathBuf>,
 }
@@ -43,21 +43,22 @@ pub async fn run(context: &Context, arguments: FilesArguments) -> Result<Exit> {
         None => {
             let id = arguments.directory_id.as_str();
             let parameters = [("outputdirectoryid", id), ("directory", &arguments.path)];
-            let place = address.join(&["listOutputFiles"]);
-            let files = context.client.list_by_post(&place, &parameters).await?;
+            let address = address.join(&["listOutputFiles"]);
+            let files = context.client.list_by_post(&address, &parameters).await?;
             context.output.list::<File>(files, "No files.")?;
         }
         Some(directory) => {
             let id = &arguments.directory_id;
             let count = download_all(context, &address, id, &arguments.path, directory).await?;
             let plural = if count == 1 { "" } else { "s" };
-            context.output.say(format_args!("{count} file{plural} in {}", directory.display()));
+            let shown = directory.display();
+            context.output.message(format_args!("Downloaded {count} file{plural} to {shown}."));
         }
     }
     Ok(Exit::SUCCESS)
 }
 
-/// The tree below `path`; how many files it has.
+/// Downloads the tree below `path`; returns the number of files.
 async fn download_all(
     context: &Context,
     job: &Address,
@@ -76,7 +77,7 @@ async fn download_all(
                 open.push((format!("{path}/{}", entry.name), target));
             } else {
                 download(context, &entry, &target).await?;
-                context.output.say(target.display());
+                context.output.message(target.display());
                 count += 1;
             }
         }
@@ -84,18 +85,18 @@ async fn download_all(
     Ok(count)
 }
 
-/// Under its name only when it is complete.
+/// Writes a temporary file and renames it when it is complete.
 async fn download(context: &Context, file: &File, target: &Path) -> Result<()> {
     let cannot_write = || format!("cannot write {}", target.display());
     let mut answer = context.client.download(&download_link(file)?).await?;
     let directory = target.parent().unwrap_or(Path::new("."));
     let temporary = tempfile::Builder::new()
-        .permissions(Permissions::from_mode(0o666)) // less what the umask takes
+        .permissions(Permissions::from_mode(0o666)) // reduced by the umask
         .tempfile_in(directory)
         .with_context(cannot_write)?;
     let (handle, temporary) = temporary.into_parts();
     let mut handle = tokio::fs::File::from_std(handle);
-    let broken = || format!("the download of {} broke off", file.name);
+    let broken = || format!("the connection closed during the download of {}", file.name);
     while let Some(bytes) = answer.chunk().await.with_context(broken)? {
         handle.write_all(&bytes).await.with_context(cannot_write)?;
     }
@@ -107,12 +108,12 @@ fn create_directory(path: &Path) -> Result<()> {
     std::fs::create_dir_all(path).with_context(|| format!("cannot create {}", path.display()))
 }
 
-/// The names come from elsewhere: none may lead out of the directory.
+/// A name from the service must not lead out of the directory.
 fn check_name(name: &str) -> Result<()> {
     let mut components = Path::new(name).components();
     match (components.next(), components.next()) {
         (Some(Component::Normal(only)), None) if only == name => Ok(()),
-        _ => bail!("the service lists a file with a name that is not safe: {name:?}"),
+        _ => bail!("the service lists a file with the unsafe name {name:?}"),
     }
 }
 

@@ -1,9 +1,9 @@
-//! `batchai job logs`
+//! `batchai job logs`: prints an output file of a job, and follows it across attempts.
 
-use super::patience::Patience;
+use super::outage::OutageTolerance;
 use crate::context::Context;
 use crate::exit::Exit;
-use crate::log_tail::{LogTail, Piece, Place, Progress, STDOUTERR, list_files};
+use crate::log_tail::{LogTail, OutputFile, Piece, Progress, STDOUTERR, list_files};
 use crate::resources::{ExecutionState, Job};
 use anyhow::{Result, bail};
 use clap::Args;
@@ -12,28 +12,29 @@ use std::time::Duration;
 
 pub const HELP: &str = "\
 Examples:
-  batchai job logs first                             What it printed so far
-  batchai job logs first --follow                    As it comes, until the job has ended
+  batchai job logs first                                # the output so far
+  batchai job logs first --follow                       # until the job has ended
   batchai job logs first --file stderr.txt
-  batchai job logs first --file attempt-1/stdout.txt   Of the attempt whose node was lost
+  batchai job logs first --file attempt-1/stdout.txt    # an earlier attempt
 
-When --follow sees the job run again, it says so on stderr and goes on with the new output.
-TensorFlow jobs write stdout-wk-0.txt and so on: see `batchai job files first`.";
+If the job is requeued, --follow continues with the output of the next attempt and prints a line
+on stderr. TensorFlow jobs write one file per process, such as stdout-wk-0.txt; list them with
+`batchai job files first`.";
 
 const PAUSE: Duration = Duration::from_millis(300);
 
 #[derive(Args)]
 pub struct LogsArguments {
-    /// Its name
-    #[arg(value_parser = crate::cli::name)]
+    /// Name of the job
+    #[arg(value_parser = crate::names::resource_name)]
     name: String,
-    /// Go on until the job has ended
+    /// Follow the output until the job has ended
     #[arg(short, long)]
     follow: bool,
-    /// Which file
+    /// File to print
     #[arg(long, default_value = "stdout.txt")]
     file: String,
-    /// Id of the output directory that holds it
+    /// Id of the output directory
     #[arg(short, long, value_name = "ID", default_value = STDOUTERR)]
     directory_id: String,
 }
@@ -41,18 +42,18 @@ pub struct LogsArguments {
 pub async fn run(context: &Context, arguments: LogsArguments) -> Result<Exit> {
     let address = context.scope.jobs()?.join(&[&arguments.name]);
     let job: Job = context.client.get(&address).await?.read()?;
-    let place = Place::new(&arguments.directory_id, &arguments.file);
-    let mut tail = LogTail::new(address, place, job);
-    let mut patience = Patience::default();
+    let file = OutputFile::new(&arguments.directory_id, &arguments.file);
+    let mut tail = LogTail::new(address, file, job);
+    let mut outage = OutageTolerance::default();
     loop {
         let advanced = tail.advance(&context.client).await;
-        let Some((pieces, progress)) = patience.bear(advanced).await? else { continue };
+        let Some((pieces, progress)) = outage.check(advanced).await? else { continue };
         for piece in pieces {
             show(context, piece)?;
         }
         match progress {
             Progress::More => {}
-            Progress::Moving => tokio::time::sleep(PAUSE).await,
+            Progress::AwaitingMove => tokio::time::sleep(PAUSE).await,
             Progress::CaughtUp if arguments.follow => tokio::time::sleep(PAUSE).await,
             Progress::CaughtUp | Progress::Done => break,
         }
@@ -61,15 +62,15 @@ pub async fn run(context: &Context, arguments: LogsArguments) -> Result<Exit> {
         explain_absence(context, &tail, &arguments).await?;
     }
     if arguments.follow {
-        context.output.say(format_args!("-- {}: {}", arguments.name, outcome(tail.job())));
+        context.output.message(format_args!("-- {}: {}", arguments.name, outcome(tail.job())));
     }
     Ok(Exit::SUCCESS)
 }
 
 fn show(context: &Context, piece: Piece) -> Result<()> {
     match piece {
-        Piece::AttemptBegins(number) => {
-            context.output.say(format_args!("-- attempt {number} begins"));
+        Piece::AttemptStarted(number) => {
+            context.output.message(format_args!("-- attempt {number} started"));
         }
         Piece::Text(text) => {
             let mut stdout = std::io::stdout().lock();
@@ -80,7 +81,7 @@ fn show(context: &Context, piece: Piece) -> Result<()> {
     Ok(())
 }
 
-/// A job that has not begun has printed nothing, which is no error; a wrong file name is one.
+/// No output is an error only after the job has started: then the file name is wrong.
 async fn explain_absence(
     context: &Context,
     tail: &LogTail,
@@ -89,19 +90,19 @@ async fn explain_absence(
     let LogsArguments { name, file, directory_id, .. } = arguments;
     let job = tail.job();
     if job.attempt_number() == 0 && !job.has_ended() {
-        let reason = job.waiting_reason().map(|reason| format!(". {reason}")).unwrap_or_default();
-        context.output.say(format_args!("{name} has not begun{reason}"));
+        let reason = job.waiting_reason().map(|reason| format!(": {reason}")).unwrap_or_default();
+        context.output.message(format_args!("{name} has not started{reason}"));
         return Ok(());
     }
     let address = context.scope.jobs()?.join(&[name]);
     let files = list_files(&context.client, &address, directory_id, ".").await?;
     let names: Vec<_> = files.into_iter().map(|file| file.name).collect();
     if names.is_empty() && !job.has_ended() {
-        context.output.say(format_args!("{name} has not printed anything yet"));
+        context.output.message(format_args!("{name} has no output yet"));
         return Ok(());
     }
-    let there = if names.is_empty() { "nothing".to_owned() } else { names.join(", ") };
-    bail!("{name} has no file {file} in {directory_id}; there is {there}")
+    let listed = if names.is_empty() { "no files".to_owned() } else { names.join(", ") };
+    bail!("{name} has no file {file} in the output directory {directory_id}, which has: {listed}")
 }
 
 fn outcome(job: &Job) -> String {

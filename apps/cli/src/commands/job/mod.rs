@@ -2,7 +2,7 @@
 
 mod files;
 mod logs;
-mod patience;
+mod outage;
 mod submit;
 mod wait;
 
@@ -20,26 +20,26 @@ use clap::Subcommand;
 
 #[derive(Subcommand)]
 pub enum Command {
-    /// Put a job into the queue of its cluster
+    /// Submit a job to a cluster
     #[command(visible_alias = "create", after_help = submit::HELP)]
     Submit(SubmitArguments),
-    /// Those in the experiment
+    /// List the jobs of the experiment
     #[command(visible_alias = "ls")]
     List,
-    /// One job, its attempts, and why it waits or failed
+    /// Show a job, its attempts, and why it waits or failed
     Show(Name),
-    /// Delete a job; a running one is stopped; what it wrote stays
+    /// Delete a job and keep its output; a running job is terminated
     Delete(DeleteArguments),
-    /// Wait for the end of a job
+    /// Wait until a job has ended
     #[command(after_help = wait::HELP)]
     Wait(WaitArguments),
-    /// What a job printed
+    /// Print the output of a job
     #[command(after_help = logs::HELP)]
     Logs(LogsArguments),
-    /// List and download what a job wrote
+    /// List and download the output files of a job
     #[command(after_help = files::HELP)]
     Files(FilesArguments),
-    /// Stop a job; it counts as failed
+    /// Terminate a job; its state becomes failed
     Terminate(Name),
 }
 
@@ -48,12 +48,12 @@ pub async fn run(context: Context, command: Command) -> Result<Exit> {
     match command {
         Command::Submit(arguments) => submit::run(&context, arguments).await,
         Command::List => {
-            let none = "No jobs. Submit one with `batchai job submit -f job.json`.";
+            let none = "No jobs. To submit one, run: batchai job submit -f job.json --cluster NAME";
             super::list::<Job>(&context, &jobs, none).await
         }
         Command::Show(Name { name }) => super::show::<Job>(&context, &jobs.join(&[&name])).await,
         Command::Delete(DeleteArguments { name, yes }) => {
-            let what = format!("job {name} (if it runs, it is stopped)");
+            let what = format!("job {name} (a running job is terminated)");
             super::delete(&context, &jobs.join(&[&name]), &what, yes).await
         }
         Command::Wait(arguments) => wait::run(&context, arguments).await,
@@ -62,7 +62,7 @@ pub async fn run(context: Context, command: Command) -> Result<Exit> {
         Command::Terminate(Name { name }) => {
             let address = jobs.join(&[&name]);
             context.client.post(&address.join(&["terminate"])).await?;
-            super::changed::<Job>(&context, context.client.get(&address).await?)
+            super::print_changed::<Job>(&context, context.client.get(&address).await?)
         }
     }
 }

@@ -1,18 +1,17 @@
-//! `batchai job submit`
+//! `batchai job submit`: creates a job from a JSON file.
 
 use super::wait;
 use crate::client::{Address, is_not_found};
-use crate::commands::{changed, read_description};
+use crate::commands::{print_changed, read_description};
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::resources::Job;
 use anyhow::{Result, bail};
 use clap::Args;
 use serde_json::{Value, json};
-use std::hash::{BuildHasher as _, RandomState};
 use std::path::{Path, PathBuf};
 
-pub const HELP: &str = r#"The file describes the job, as in the recipes published with Batch AI:
+pub const HELP: &str = r#"The file has the format of the recipes published with Azure Batch AI:
 
   {"properties": {
     "nodeCount": 1,
@@ -22,24 +21,25 @@ pub const HELP: &str = r#"The file describes the job, as in the recipes publishe
     "outputDirectories": [{"id": "MODEL", "pathPrefix": "$AZ_BATCHAI_MOUNT_ROOT/nfs"}]
   }}
 
+Examples:
   batchai job submit -f job.json -n first --cluster spot
-  batchai job submit -f job.json --cluster spot --wait      The exit status is the job's
+  batchai job submit -f job.json --cluster spot --wait   # exits with the job's exit code
 
-A job whose node is lost goes back to its place in the queue and runs again. The directory
-$AZ_BATCHAI_OUTPUT_MODEL is the same for every attempt: a checkpoint there is found again."#;
+If a node of the job is lost, the job returns to its place in the queue and runs again. All
+attempts share the directory $AZ_BATCHAI_OUTPUT_MODEL: write checkpoints there."#;
 
 #[derive(Args)]
 pub struct SubmitArguments {
-    /// The description, a JSON file
+    /// JSON file with the properties of the job
     #[arg(short = 'f', long, value_name = "FILE")]
     config_file: PathBuf,
-    /// Name of the job [default: made from the name of the file]
-    #[arg(short, long, value_parser = crate::cli::name)]
+    /// Name of the job [default: the name of the file and a random suffix]
+    #[arg(short, long, value_parser = crate::names::resource_name)]
     name: Option<String>,
-    /// Where it runs: a cluster of this workspace, or a resource id
+    /// Cluster: a name in this workspace, or a resource id
     #[arg(short, long)]
     cluster: Option<String>,
-    /// Wait for its end
+    /// Wait until the job has ended
     #[arg(long)]
     wait: bool,
 }
@@ -55,31 +55,32 @@ pub async fn run(context: &Context, arguments: SubmitArguments) -> Result<Exit> 
         body["properties"]["cluster"] = json!({ "id": id });
     }
     if body["properties"]["cluster"]["id"].is_null() {
-        bail!("which cluster? Name it with --cluster or in properties.cluster.id of the file");
+        bail!("no cluster given: add --cluster NAME, or set properties.cluster.id in the file");
     }
     if body["properties"]["nodeCount"].is_null() {
         body["properties"]["nodeCount"] = Value::from(1);
     }
-    let unique = RandomState::new().hash_one(&arguments.config_file);
-    let name = arguments.name.unwrap_or_else(|| made_name(&arguments.config_file, unique));
+    let suffix: u32 = rand::random();
+    let name = arguments.name.unwrap_or_else(|| generated_name(&arguments.config_file, suffix));
     let address = context.scope.jobs()?.join(&[&name]);
-    refuse_known(context, &address, &name).await?;
+    ensure_new(context, &address, &name).await?;
     let answer = context.client.put(&address, &body).await?;
     if !arguments.wait {
-        return changed::<Job>(context, answer);
+        return print_changed::<Job>(context, answer);
     }
-    context.output.say(format_args!("Submitted {name}."));
+    context.output.message(format_args!("Submitted {name}."));
     wait::until_end(context, &address, None).await
 }
 
-/// The service would answer a repeated submission with the job that is there: good for programs
-/// that try again, but a person who reuses a name wants to know.
-async fn refuse_known(context: &Context, address: &Address, name: &str) -> Result<()> {
+/// Fails if the job exists. The service accepts a repeated PUT with the same body, for clients that
+/// retry; a user who reuses a name has made a mistake.
+async fn ensure_new(context: &Context, address: &Address, name: &str) -> Result<()> {
     match context.client.get(address).await {
         Ok(answer) => {
             let state = answer.read::<Job>()?.properties.execution_state;
             bail!(
-                "there is a job {name} already ({state}); choose another name, or delete it first"
+                "a job named {name} exists already ({state}); choose another name with -n, or run: \
+                 batchai job delete {name}"
             )
         }
         Err(error) if is_not_found(&error) => Ok(()),
@@ -87,13 +88,13 @@ async fn refuse_known(context: &Context, address: &Address, name: &str) -> Resul
     }
 }
 
-/// "train-5f3a90c1" for train.json: every submission is a job of its own.
-fn made_name(file: &Path, unique: u64) -> String {
+/// "train-5f3a90c1" for train.json.
+fn generated_name(file: &Path, suffix: u32) -> String {
     let stem = file.file_stem().unwrap_or_default().to_string_lossy();
     let plain = |c: char| if c.is_ascii_alphanumeric() || c == '_' { c } else { '-' };
     let stem: String = stem.chars().map(plain).take(50).collect();
     let stem = if stem.is_empty() { "job" } else { &stem };
-    format!("{stem}-{:08x}", unique & 0xffff_ffff)
+    format!("{stem}-{suffix:08x}")
 }
 
 #[cfg(test)]
@@ -101,10 +102,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn made_names_are_valid() {
-        insta::assert_snapshot!(made_name(Path::new("a/my job (2).json"), 0xab), @"my-job--2--000000ab");
+    fn generated_names_are_valid() {
+        insta::assert_snapshot!(generated_name(Path::new("a/my job (2).json"), 0xab), @"my-job--2--000000ab");
         for file in ["", "job.json", &"x".repeat(90), "é.json"] {
-            assert!(crate::cli::name(&made_name(Path::new(file), u64::MAX)).is_ok());
+            assert!(
+                crate::names::resource_name(&generated_name(Path::new(file), u32::MAX)).is_ok()
+            );
         }
     }
 }

@@ -1,6 +1,6 @@
-//! `batchai job wait`: what happens to a job until it has ended.
+//! `batchai job wait`: reports the changes of a job until it has ended.
 
-use super::patience::Patience;
+use super::outage::OutageTolerance;
 use crate::client::Address;
 use crate::context::Context;
 use crate::exit::Exit;
@@ -14,19 +14,19 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 pub const HELP: &str = "\
-Changes are told on stderr as they happen: why the job waits, where it runs, that a node was lost.
-The exit status is 0 if the job succeeded, its exit code if it failed with one, else 1; 124 when
-the time is over.";
+Prints each change on stderr: why the job waits, on which nodes it runs, why an attempt ended.
+Exits with 0 if the job succeeded, with the exit code of a failed job, with 1 if it has none, and
+with 124 after --timeout.";
 
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
 #[derive(Args)]
 pub struct WaitArguments {
-    /// Its name
-    #[arg(value_parser = crate::cli::name)]
+    /// Name of the job
+    #[arg(value_parser = crate::names::resource_name)]
     name: String,
-    /// Give up after so many seconds; the job goes on
+    /// Stop waiting after this time; the job continues
     #[arg(long, value_name = "SECONDS")]
     timeout: Option<u64>,
 }
@@ -36,23 +36,25 @@ pub async fn run(context: &Context, arguments: WaitArguments) -> Result<Exit> {
     until_end(context, &address, arguments.timeout.map(Duration::from_secs)).await
 }
 
-/// Tells of every change; shows the job when it has ended.
+/// Reports every change; prints the job when it has ended.
 pub async fn until_end(
     context: &Context,
     address: &Address,
     timeout: Option<Duration>,
 ) -> Result<Exit> {
     let begin = Instant::now();
-    let mut patience = Patience::default();
+    let mut outage = OutageTolerance::default();
     let mut pause = FIRST_PAUSE;
-    let mut said = String::new();
+    let mut state = None;
+    let mut last_line = String::new();
     loop {
-        if let Some(answer) = patience.bear(context.client.get(address).await).await? {
+        if let Some(answer) = outage.check(context.client.get(address).await).await? {
             let job: Job = answer.read()?;
+            state = Some(job.properties.execution_state);
             let line = describe(&job);
-            if line != said {
-                context.output.say(&line);
-                said = line;
+            if line != last_line {
+                context.output.message(&line);
+                last_line = line;
                 pause = FIRST_PAUSE;
             }
             if job.has_ended() {
@@ -61,7 +63,10 @@ pub async fn until_end(
         }
         let left = timeout.map(|timeout| timeout.saturating_sub(begin.elapsed()));
         if left == Some(Duration::ZERO) {
-            context.output.say("The time is over; the job goes on.");
+            context.output.message(match state {
+                Some(state) => format!("Timed out; the job is still {state}."),
+                None => "Timed out; the state of the job is unknown.".to_owned(),
+            });
             return Ok(Exit::TIMED_OUT);
         }
         tokio::time::sleep(left.map_or(pause, |left| pause.min(left))).await;
@@ -78,12 +83,12 @@ fn end(context: &Context, answer: &Json, job: &Job) -> Result<Exit> {
     Ok(Exit::of(job))
 }
 
-/// A line that changes when something happens that is worth telling.
+/// One line that describes the current state.
 fn describe(job: &Job) -> String {
     let name = &job.name;
     let ran = match (job.start_time().and_then(time::parse), job.end_time().and_then(time::parse)) {
         (Some(start), Some(end)) => {
-            format!(" after {}", time::length(time::seconds_between(start, end)))
+            format!(" after {}", time::format(time::elapsed(start, end)))
         }
         _ => String::new(),
     };
@@ -91,7 +96,7 @@ fn describe(job: &Job) -> String {
         ExecutionState::Queued => {
             let again = match job.attempts().last() {
                 Some(last) => {
-                    format!(" again: {}", last.result.as_deref().unwrap_or("it was lost"))
+                    format!(" again: {}", last.result.as_deref().unwrap_or("the attempt was lost"))
                 }
                 None => String::new(),
             };
@@ -100,11 +105,11 @@ fn describe(job: &Job) -> String {
         }
         ExecutionState::Running => match job.attempts().last() {
             Some(last) => {
-                format!("{name} runs {}, attempt {}", on_nodes(&last.nodes), last.number)
+                format!("{name} is running {}, attempt {}", on_nodes(&last.nodes), last.number)
             }
-            None => format!("{name} runs"),
+            None => format!("{name} is running"),
         },
-        ExecutionState::Terminating => format!("{name} is being stopped"),
+        ExecutionState::Terminating => format!("{name} is being terminated"),
         ExecutionState::Succeeded => format!("{name} succeeded{ran}"),
         ExecutionState::Failed => {
             let exit = job.exit_code().map(|code| format!(" with exit code {code}"));
@@ -112,7 +117,9 @@ fn describe(job: &Job) -> String {
             let (exit, error) = (exit.unwrap_or_default(), error.unwrap_or_default());
             format!("{name} failed{exit}{ran}{error}")
         }
-        ExecutionState::Unknown => format!("{name} is in a state that this command does not know"),
+        ExecutionState::Unknown => {
+            format!("{name} has a state that this version of batchai does not know")
+        }
     }
 }
 
@@ -121,39 +128,38 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn told(properties: serde_json::Value) -> String {
+    fn line(properties: serde_json::Value) -> String {
         let job = json!({ "name": "first", "properties": properties });
         describe(&serde_json::from_value(job).unwrap())
     }
 
     #[test]
-    fn every_change_is_told_in_a_line() {
-        let lost =
-            json!([{ "number": 1, "nodes": ["tvm-1-p"], "result": "node tvm-1-p was taken away" }]);
+    fn every_state_has_its_line() {
+        let lost = json!([{ "number": 1, "nodes": ["tvm-1-p"], "result": "node tvm-1-p was interrupted" }]);
         let twice = json!([{ "number": 1 }, { "number": 2, "nodes": ["tvm-2-p", "tvm-3-p"] }]);
         let times = json!({ "startTime": "2026-01-01T00:00:00Z", "endTime": "2026-01-01T00:01:05Z",
             "exitCode": 3, "errors": [{ "code": "JobFailed", "message": "Job failed with non-zero exit code" }] });
         let lines = [
-            told(
+            line(
                 json!({ "executionState": "queued", "extensions": { "attempts": [], "waitingReason": { "message": "Waits for 1 free node of cluster spot." } } }),
             ),
-            told(json!({ "executionState": "queued", "extensions": { "attempts": lost } })),
-            told(json!({ "executionState": "running", "extensions": { "attempts": twice } })),
-            told(
+            line(json!({ "executionState": "queued", "extensions": { "attempts": lost } })),
+            line(json!({ "executionState": "running", "extensions": { "attempts": twice } })),
+            line(
                 json!({ "executionState": "running", "executionInfo": { "startTime": "2026-01-01T00:00:00Z" } }),
             ),
-            told(json!({ "executionState": "terminating" })),
-            told(json!({ "executionState": "succeeded", "executionInfo": times })),
-            told(json!({ "executionState": "failed", "executionInfo": times })),
+            line(json!({ "executionState": "terminating" })),
+            line(json!({ "executionState": "succeeded", "executionInfo": times })),
+            line(json!({ "executionState": "failed", "executionInfo": times })),
         ];
         insta::assert_snapshot!(lines.join("\n"), @"
         first is queued. Waits for 1 free node of cluster spot.
-        first is queued again: node tvm-1-p was taken away
-        first runs on tvm-2-p and 1 more, attempt 2
-        first runs
-        first is being stopped
-        first succeeded after 1 min 5 s
-        first failed with exit code 3 after 1 min 5 s: Job failed with non-zero exit code (JobFailed)
+        first is queued again: node tvm-1-p was interrupted
+        first is running on tvm-2-p and 1 more, attempt 2
+        first is running
+        first is being terminated
+        first succeeded after 1m 5s
+        first failed with exit code 3 after 1m 5s: Job failed with non-zero exit code (JobFailed)
         ");
     }
 }

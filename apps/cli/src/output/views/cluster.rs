@@ -1,4 +1,4 @@
-//! What is shown of a cluster: how it scales, and what its nodes do.
+//! The columns of a cluster.
 
 use super::provisioning;
 use crate::output::{Column, Style, View};
@@ -29,15 +29,17 @@ impl View for Cluster {
         ]
     }
 
-    fn more(&self, _now: Timestamp) -> Vec<Column> {
+    fn details(&self, _now: Timestamp) -> Vec<Column> {
         let errors = self.properties.errors.iter().skip(1);
-        let mut columns: Vec<_> =
-            errors.map(|error| Column::new("also", error.to_string()).styled(Style::Bad)).collect();
+        let mut columns: Vec<_> = errors
+            .map(|error| Column::new("error", error.to_string()).styled(Style::Bad))
+            .collect();
         columns.push(Column::new("id", &self.id));
         columns
     }
 }
-/// Steady or resizing, unless the cluster itself is what changes.
+
+/// The allocation state, unless the cluster is being created or deleted.
 fn cluster_state(properties: &ClusterProperties) -> Column {
     match (properties.provisioning_state.as_str(), properties.allocation_state.as_str()) {
         ("succeeded" | "", state @ "steady") => Column::new("state", state).styled(Style::Good),
@@ -81,7 +83,7 @@ mod tests {
     use serde_json::{Value, json};
 
     #[test]
-    fn clusters_count_their_nodes() {
+    fn clusters_show_node_counts() {
         let cluster = |name: &str, more: Value| {
             let mut cluster = json!({ "name": name, "properties": {
                 "provisioningState": "succeeded", "allocationState": "resizing",
@@ -104,12 +106,12 @@ mod tests {
         insta::assert_snapshot!(rows_of::<Cluster>(vec![
             cluster("spot", json!({})),
             cluster("fixed", empty),
-            cluster("gone", json!({ "provisioningState": "deleting" })),
+            cluster("old", json!({ "provisioningState": "deleting" })),
         ]), @"
-        NAME   STATE     SIZE          PRIORITY     SCALE      NODES                      CREATED     NOTE
-        spot   resizing  STANDARD_NC6  lowpriority  auto 0..4  3: 2 running, 1 preparing  10 min ago
-        fixed  steady    STANDARD_NC6  dedicated    manual 0   0                          10 min ago  There is no capacity at the moment
-        gone   deleting  STANDARD_NC6  lowpriority  auto 0..4  3: 2 running, 1 preparing  10 min ago
+        NAME   STATE     SIZE          PRIORITY     SCALE      NODES                      CREATED  NOTE
+        spot   resizing  STANDARD_NC6  lowpriority  auto 0..4  3: 2 running, 1 preparing  10m ago
+        fixed  steady    STANDARD_NC6  dedicated    manual 0   0                          10m ago  There is no capacity at the moment
+        old    deleting  STANDARD_NC6  lowpriority  auto 0..4  3: 2 running, 1 preparing  10m ago
         ");
     }
 }

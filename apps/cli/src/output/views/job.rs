@@ -1,4 +1,4 @@
-//! What is shown of a job: above all, why it waits or failed.
+//! The columns of a job, with the reason why it waits or failed.
 
 use super::last_segment;
 use crate::output::{Column, Style, View};
@@ -23,20 +23,21 @@ impl View for Job {
             Column::new("cluster", cluster.unwrap_or_default()),
             Column::new("nodes", properties.node_count.to_string()),
             Column::new("submitted", time::ago(properties.creation_time.as_deref(), now)),
-            Column::new("ran", time::duration(self.start_time(), self.end_time(), now)),
+            Column::new("ran", time::between(self.start_time(), self.end_time(), now)),
             Column::new("attempts", attempts.unwrap_or_default()),
             Column::new("exit", exit),
             note(self),
         ]
     }
 
-    fn more(&self, now: Timestamp) -> Vec<Column> {
+    fn details(&self, now: Timestamp) -> Vec<Column> {
         let mut columns: Vec<_> =
             self.attempts().iter().map(|attempt| attempt_line(attempt, now)).collect();
         columns.push(Column::new("id", &self.id));
         columns
     }
 }
+
 fn state_style(state: ExecutionState) -> Style {
     match state {
         ExecutionState::Queued | ExecutionState::Terminating => Style::Waiting,
@@ -47,7 +48,7 @@ fn state_style(state: ExecutionState) -> Style {
     }
 }
 
-/// Why a job waits or failed, or where it runs.
+/// Why the job waits or failed, or on which nodes it runs.
 fn note(job: &Job) -> Column {
     match job.properties.execution_state {
         ExecutionState::Queued => {
@@ -66,7 +67,7 @@ fn note(job: &Job) -> Column {
 }
 
 fn attempt_line(attempt: &Attempt, now: Timestamp) -> Column {
-    let ran = time::duration(attempt.start_time.as_deref(), attempt.end_time.as_deref(), now);
+    let ran = time::between(attempt.start_time.as_deref(), attempt.end_time.as_deref(), now);
     let result = attempt.result.as_deref().unwrap_or("running");
     let nodes = on_nodes(&attempt.nodes);
     Column::new("attempt", format!("{}: {result}, {ran}, {nodes}", attempt.number))
@@ -111,7 +112,7 @@ mod tests {
                 },
                 "extensions": { "attempts": [
                     { "number": 1, "nodes": ["tvm-1-p"], "startTime": "2026-01-01T00:00:01Z",
-                      "endTime": "2026-01-01T00:00:08Z", "result": "node tvm-1-p was taken away" },
+                      "endTime": "2026-01-01T00:00:08Z", "result": "node tvm-1-p was interrupted" },
                     { "number": 2, "nodes": ["tvm-2-p"], "startTime": "2026-01-01T00:00:10Z",
                       "endTime": "2026-01-01T00:00:52Z", "result": "failed" },
                 ]},
@@ -120,21 +121,21 @@ mod tests {
     }
 
     #[test]
-    fn jobs_say_why_they_wait_or_failed() {
+    fn jobs_show_why_they_wait_or_failed() {
         let running = json!({
             "executionInfo": { "startTime": "2026-01-01T00:08:00Z" },
             "extensions": { "attempts": [{ "number": 1, "nodes": ["tvm-3-p", "tvm-4-p"] }] },
         });
-        let waits = json!({ "extensions": { "waitingReason": { "message": "Waits for 1 free node of cluster spot." } } });
+        let waiting = json!({ "extensions": { "waitingReason": { "message": "Waits for 1 free node of cluster spot." } } });
         insta::assert_snapshot!(rows_of::<Job>(vec![
             job("first", "running", running),
             rerun(),
-            job("third", "queued", waits),
+            job("third", "queued", waiting),
         ]), @"
-        NAME    STATE    CLUSTER  NODES  SUBMITTED   RAN    ATTEMPTS  EXIT  NOTE
-        first   running  spot     1      10 min ago  2 min  1               on tvm-3-p and 1 more
-        second  failed   spot     1      10 min ago  42 s   2         3     Job failed with non-zero exit code (JobFailed)
-        third   queued   spot     1      10 min ago                         Waits for 1 free node of cluster spot.
+        NAME    STATE    CLUSTER  NODES  SUBMITTED  RAN  ATTEMPTS  EXIT  NOTE
+        first   running  spot     1      10m ago    2m   1               on tvm-3-p and 1 more
+        second  failed   spot     1      10m ago    42s  2         3     Job failed with non-zero exit code (JobFailed)
+        third   queued   spot     1      10m ago                         Waits for 1 free node of cluster spot.
         ");
     }
 
@@ -142,19 +143,19 @@ mod tests {
     fn a_job_shows_its_attempts() {
         let job: Job = serde_json::from_value(rerun()).unwrap();
         let mut columns = job.columns(now());
-        columns.extend(job.more(now()));
+        columns.extend(job.details(now()));
         insta::assert_snapshot!(table::details(&columns, false), @"
         name       second
         state      failed
         cluster    spot
         nodes      1
-        submitted  10 min ago
-        ran        42 s
+        submitted  10m ago
+        ran        42s
         attempts   2
         exit       3
         note       Job failed with non-zero exit code (JobFailed)
-        attempt    1: node tvm-1-p was taken away, 7 s, on tvm-1-p
-        attempt    2: failed, 42 s, on tvm-2-p
+        attempt    1: node tvm-1-p was interrupted, 7s, on tvm-1-p
+        attempt    2: failed, 42s, on tvm-2-p
         id         /x/jobs/second
         ");
     }

@@ -1,4 +1,4 @@
-//! What is shown of each kind of resource.
+//! The columns of each kind of resource.
 
 mod cluster;
 mod job;
@@ -30,7 +30,7 @@ impl View for Resource<BasicProperties> {
         ]
     }
 
-    fn more(&self, _now: Timestamp) -> Vec<Column> {
+    fn details(&self, _now: Timestamp) -> Vec<Column> {
         vec![Column::new("id", &self.id)]
     }
 }
@@ -43,16 +43,16 @@ impl View for FileServer {
     fn columns(&self, now: Timestamp) -> Vec<Column> {
         let mount = self.properties.mount_settings.as_ref();
         let export = mount.map(|mount| format!("{}:{}", mount.internal_ip, mount.mount_point));
-        let place = self.properties.extensions.local_path.clone().or(export);
+        let path = self.properties.extensions.local_path.clone().or(export);
         vec![
             Column::new("name", &self.name),
             provisioning(&self.properties.provisioning_state),
             Column::new("created", time::ago(self.properties.creation_time.as_deref(), now)),
-            Column::new("files", place.unwrap_or_default()),
+            Column::new("path", path.unwrap_or_default()),
         ]
     }
 
-    fn more(&self, _now: Timestamp) -> Vec<Column> {
+    fn details(&self, _now: Timestamp) -> Vec<Column> {
         vec![Column::new("id", &self.id)]
     }
 }
@@ -80,13 +80,13 @@ impl View for RoleAssignment {
         let definition = self.properties.role_definition_id.rsplit('/').next().unwrap_or_default();
         vec![
             Column::new("role", role_name(definition)),
-            Column::new("where", &self.properties.scope),
+            Column::new("scope", &self.properties.scope),
             Column::new("id", &self.name),
         ]
     }
 }
 
-/// The ids are the same everywhere (Azure's built-in roles).
+/// The ids of Azure's built-in roles, which are the same in every service.
 fn role_name(definition: &str) -> &str {
     match definition {
         "acdd72a7-3385-48ef-bd42-f606fba81ae7" => "reader",
@@ -106,7 +106,7 @@ impl View for Token {
             Column::new("name", &self.name),
             Column::new("principal", &self.principal_id),
             Column::new("created", time::ago(self.created_on.as_deref(), now)),
-            Column::new("valid until", self.expires_on.clone().unwrap_or_default()),
+            Column::new("expires", self.expires_on.clone().unwrap_or_default()),
         ]
     }
 }
@@ -118,7 +118,7 @@ impl View for Usage {
 
     fn columns(&self, _now: Timestamp) -> Vec<Column> {
         vec![
-            Column::new("what", &self.name.localized_value),
+            Column::new("quota", &self.name.localized_value),
             Column::new("used", self.current_value.to_string()),
             Column::new("limit", self.limit.to_string()),
         ]
@@ -163,6 +163,7 @@ fn provisioning(state: &str) -> Column {
     };
     Column::new("state", state).styled(style)
 }
+
 fn last_segment(id: &str) -> &str {
     id.rsplit('/').next().unwrap_or(id)
 }
@@ -186,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn file_servers_say_where_their_files_are() {
+    fn file_servers_show_where_their_files_are() {
         let here = json!({ "name": "here", "properties": { "provisioningState": "succeeded",
             "mountSettings": { "mountPoint": "/data", "fileServerPublicIP": "1.2.3.4",
                 "fileServerInternalIP": "10.0.0.4" },
@@ -195,14 +196,14 @@ mod tests {
         there["name"] = json!("there");
         there["properties"]["extensions"] = json!({});
         insta::assert_snapshot!(rows_of::<FileServer>(vec![here, there]), @"
-        NAME   STATE      FILES
+        NAME   STATE      PATH
         here   succeeded  /home/a/.local/share/batchai/files/here
         there  succeeded  10.0.0.4:/data
         ");
     }
 
     #[test]
-    fn files_and_directories_can_be_told_apart() {
+    fn directories_end_with_a_slash() {
         insta::assert_snapshot!(rows_of::<File>(vec![
             json!({ "name": "attempt-1", "fileType": "directory" }),
             json!({ "name": "stdout.txt", "fileType": "file", "downloadUrl": "http://x",
@@ -210,7 +211,7 @@ mod tests {
         ]), @"
         NAME        BYTES  MODIFIED
         attempt-1/
-        stdout.txt  12345  1 min ago
+        stdout.txt  12345  1m ago
         ");
     }
 }

@@ -1,18 +1,18 @@
-//! What users asked for, and what follows from it: nothing is deleted or ended that nobody asked for.
+//! The requests that users have sent, to check that nothing is deleted or terminated without one.
 
-use crate::scenario::Place;
-use crate::script::What;
+use crate::scenario::Layout;
+use crate::script::UserRequest;
 use model::{Job, JobNames, JobState, Name, NodeDeallocation, WorkspaceNames};
 use std::collections::BTreeSet;
 
-/// Everything that was ever asked for, by path.
+/// The requests of the whole history, by path of the resource.
 #[derive(Debug, Default)]
-pub struct Asked {
+pub struct UserRequests {
     /// Clusters whose set-up task fails on some nodes.
     pub failing_setups: BTreeSet<String>,
     pub deleted: BTreeSet<String>,
     pub terminated: BTreeSet<String>,
-    /// Clusters that were to be shrunk at the cost of their jobs.
+    /// Clusters with a request to shrink that terminates jobs.
     pub shrunk: BTreeSet<String>,
 }
 
@@ -28,38 +28,47 @@ fn job_path(experiment: &str, number: u32) -> String {
     format!("{experiment}/j{number}")
 }
 
-impl Asked {
+impl UserRequests {
     /// Called before the request is sent.
-    pub fn note(&mut self, place: &Place, what: &What) {
-        let workspace = |it: usize| workspace_path(&place.workspaces[it]);
+    pub fn record(&mut self, layout: &Layout, request: &UserRequest) {
+        let workspace = |it: usize| workspace_path(&layout.workspaces[it]);
         let cluster = |it: usize| {
-            let slot = &place.clusters[it];
+            let slot = &layout.clusters[it];
             format!("{}/{}", workspace(slot.workspace), slot.name.key())
         };
-        match what {
-            What::DeleteGroup(it) => drop(self.deleted.insert(group_path(&place.workspaces[*it]))),
-            What::DeleteWorkspace(it) => drop(self.deleted.insert(workspace(*it))),
-            What::DeleteCluster(it) => drop(self.deleted.insert(cluster(*it))),
-            What::DeleteExperiment(it) => {
-                let child = &place.experiments[*it];
+        let jobs = |job: u32| experiment_paths(layout).map(move |path| job_path(&path, job));
+        match request {
+            UserRequest::DeleteGroup(it) => {
+                self.deleted.insert(group_path(&layout.workspaces[*it]));
+            }
+            UserRequest::DeleteWorkspace(it) => {
+                self.deleted.insert(workspace(*it));
+            }
+            UserRequest::DeleteCluster(it) => {
+                self.deleted.insert(cluster(*it));
+            }
+            UserRequest::DeleteExperiment(it) => {
+                let child = &layout.experiments[*it];
                 let path = format!("{}/{}", workspace(child.workspace), child.name.key());
                 self.deleted.insert(path);
             }
-            What::DeleteJob { job, .. } => {
-                for path in experiment_paths(place) {
-                    self.deleted.insert(job_path(&path, *job));
-                }
+            UserRequest::DeleteJob { job, .. } => self.deleted.extend(jobs(*job)),
+            UserRequest::Terminate { job, .. } => self.terminated.extend(jobs(*job)),
+            UserRequest::PutCluster(it, scale) | UserRequest::Resize { cluster: it, scale } => {
+                let terminates = scale.deallocation() == NodeDeallocation::Terminate;
+                self.shrunk.extend(terminates.then(|| cluster(*it)));
             }
-            What::Terminate { job, .. } => {
-                for path in experiment_paths(place) {
-                    self.terminated.insert(job_path(&path, *job));
-                }
-            }
-            What::PutCluster(it, scale) | What::Resize { cluster: it, scale } => {
-                let at_the_cost_of_jobs = scale.deallocation() == NodeDeallocation::Terminate;
-                self.shrunk.extend(at_the_cost_of_jobs.then(|| cluster(*it)));
-            }
-            _ => {}
+            UserRequest::PutWorkspace(_)
+            | UserRequest::PutExperiment(_)
+            | UserRequest::PutFileServer(_)
+            | UserRequest::Submit(_)
+            | UserRequest::ReadCluster(_)
+            | UserRequest::DeleteFileServer(_)
+            | UserRequest::Tag(_)
+            | UserRequest::Grant(_)
+            | UserRequest::Revoke(_)
+            | UserRequest::CreateToken(_)
+            | UserRequest::RevokeToken(_) => {}
         }
     }
 
@@ -85,7 +94,10 @@ impl Asked {
         self.deletes_job(names) || self.terminated.contains(&path)
     }
 
-    /// A job failed: for an exit code, or because of something that somebody asked for.
+    /// A job may fail by its exit code, or because of a request.
+    ///
+    /// # Errors
+    /// When the job failed because of a request that was not sent.
     pub fn justifies(&self, job: &Job) -> Result<(), String> {
         let JobState::Failed { error, .. } = &job.state else { return Ok(()) };
         let (names, name) = (job.cluster_workspace(), &job.cluster_names.name);
@@ -98,13 +110,13 @@ impl Asked {
         };
         match justified {
             true => Ok(()),
-            false => Err(format!("job {} failed with {error:?} unasked", job.names.job)),
+            false => Err(format!("job {} failed with {error:?} without a request", job.names.job)),
         }
     }
 }
 
-fn experiment_paths(place: &Place) -> impl Iterator<Item = String> {
-    place.experiments.iter().map(|child| {
-        format!("{}/{}", workspace_path(&place.workspaces[child.workspace]), child.name.key())
+fn experiment_paths(layout: &Layout) -> impl Iterator<Item = String> {
+    layout.experiments.iter().map(|child| {
+        format!("{}/{}", workspace_path(&layout.workspaces[child.workspace]), child.name.key())
     })
 }

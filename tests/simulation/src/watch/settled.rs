@@ -1,26 +1,26 @@
-//! What must hold once faults have stopped and time has passed: every job has ended or waits for a
-//! true reason, every cluster has the nodes that it is to have, and nothing is left over.
+//! The settled state, some time after the end of all faults: every job has ended or waits for its
+//! stated reason, every cluster has its desired nodes, and nothing is left over.
 
 use super::{ClusterView, Watch};
 use crate::cloud::Cloud;
 use crate::requests::Answer;
-use crate::scenario::{Place, Scenario};
-use crate::script::What;
+use crate::scenario::{Layout, Scenario};
+use crate::script::UserRequest;
 use model::{FileServerState, JobState, NodeState, OperationState, ScaleSettings};
 use table::Item;
 
 impl Watch {
-    /// What is still to come to its rest.
-    pub fn unrest(&self, cloud: &Cloud, scenario: &Scenario) -> Option<String> {
-        self.resources_unrest()
-            .or_else(|| self.instances_unrest(cloud))
+    /// What has not settled.
+    pub fn unsettled(&self, cloud: &Cloud, scenario: &Scenario) -> Option<String> {
+        self.unsettled_resource()
+            .or_else(|| self.unsettled_instance(cloud))
             .or_else(|| {
-                self.clusters.values().find_map(|it| self.cluster_unrest(it, cloud, scenario))
+                self.clusters.values().find_map(|it| self.unsettled_cluster(it, cloud, scenario))
             })
-            .or_else(|| self.schedule_unrest())
+            .or_else(|| self.unsettled_schedule())
     }
 
-    fn resources_unrest(&self) -> Option<String> {
+    fn unsettled_resource(&self) -> Option<String> {
         let progress = |it: &model::Operation| it.state == OperationState::InProgress;
         if let Some(operation) = self.operations.values().find(|it| progress(it)) {
             return Some(format!("operation in progress: {:?}", **operation));
@@ -46,25 +46,25 @@ impl Watch {
             })
     }
 
-    /// What runs is owned, and what is owned runs.
-    fn instances_unrest(&self, cloud: &Cloud) -> Option<String> {
+    /// Every running instance has an owner, and every owner has its instance.
+    fn unsettled_instance(&self, cloud: &Cloud) -> Option<String> {
         for (number, instance) in cloud.running() {
             let owner = self.nodes.get(instance.node.as_str());
             let owned = owner.and_then(|it| it.instance()).is_some_and(|it| it.id == instance.name);
             if !owned {
-                return Some(format!("i-{number} runs without an owner"));
+                return Some(format!("i-{number} is running without an owner"));
             }
         }
         for (name, owner) in &self.owners {
             let node = self.nodes.get(owner.node.as_str());
             if node.and_then(|it| it.instance()).is_none_or(|it| it.id != *name) {
-                return Some(format!("{name} is owned by {}, which has it not", owner.node));
+                return Some(format!("{name} is owned by {}, which does not list it", owner.node));
             }
         }
         None
     }
 
-    fn cluster_unrest(
+    fn unsettled_cluster(
         &self,
         view: &ClusterView,
         cloud: &Cloud,
@@ -78,58 +78,62 @@ impl Watch {
         if let Some(node) = moving {
             return Some(format!("node {} of {name} is {:?}", node.id, node.state));
         }
-        let present = view.nodes.len() as u32;
-        if cluster.planned_nodes != present || cluster.allocation.resizing {
+        let node_count = view.nodes.len() as u32;
+        if cluster.planned_nodes != node_count || cluster.allocation.resizing {
             return Some(format!(
-                "{name} has {present} nodes, planned {}, {:?}",
+                "{name} has {node_count} nodes, planned {}, {:?}",
                 cluster.planned_nodes, cluster.allocation
             ));
         }
         let unusable =
             nodes().filter(|it| matches!(it.state, NodeState::Unusable { .. })).count() as u32;
-        let gives_none = self.cores(view) >= i64::from(scenario.quota_nodes)
+        let has_no_capacity = self.cores(view) >= i64::from(scenario.quota_nodes)
             || cloud.running().count() >= scenario.instances;
         let mut behind = false;
         for queued in view.queue.values() {
             let needed = queued.entry.node_count;
             if needed > cluster.scale.ceiling() {
-                if !self.says_setting(view, &queued.entry) {
-                    return Some(format!("job {} is not told why it waits", queued.entry.job.name));
+                if !self.states_setting(view, &queued.entry) {
+                    return Some(format!(
+                        "job {} does not state why it waits",
+                        queued.entry.job.name
+                    ));
                 }
                 continue;
             }
             let manual = matches!(cluster.scale, ScaleSettings::Manual { .. });
-            let spoiled = manual && unusable > 0 && present - unusable < needed;
-            if !(behind || spoiled || gives_none && present - unusable < needed) {
+            let lacks_usable = manual && unusable > 0 && node_count - unusable < needed;
+            if !(behind || lacks_usable || has_no_capacity && node_count - unusable < needed) {
                 return Some(format!("job {} waits in {name}", queued.entry.job.name));
             }
             behind = true;
         }
         let enough = match cluster.scale {
             ScaleSettings::Manual { target_node_count, .. } => {
-                present <= target_node_count && (present == target_node_count || gives_none)
+                node_count <= target_node_count
+                    && (node_count == target_node_count || has_no_capacity)
             }
             ScaleSettings::AutoScale { minimum_node_count, .. } => {
-                let surplus = present > minimum_node_count && !behind;
-                !surplus && unusable == 0 && (present >= minimum_node_count || gives_none)
+                let surplus = node_count > minimum_node_count && !behind;
+                !surplus && unusable == 0 && (node_count >= minimum_node_count || has_no_capacity)
             }
         };
         if !enough {
-            return Some(format!("{name} has {present} nodes for {:?}", cluster.scale));
+            return Some(format!("{name} has {node_count} nodes for {:?}", cluster.scale));
         }
-        let dormant = present == 0 && !view.has_startable() && cluster.scale.floor() == 0;
+        let dormant = node_count == 0 && !view.has_startable() && cluster.scale.floor() == 0;
         (dormant && (cluster.scheduled || self.scheduled.contains_key(cluster.uid.as_str())))
             .then(|| format!("{name} could be dormant"))
     }
 
-    /// The stated reason is the true one.
-    fn says_setting(&self, view: &ClusterView, entry: &model::QueueEntry) -> bool {
+    /// Whether the stated reason is a setting, which is the actual reason.
+    fn states_setting(&self, view: &ClusterView, entry: &model::QueueEntry) -> bool {
         let now = view.record.modified_at;
         let waiting = scheduler::waiting::explain(&view.record, None, entry, now, now);
         waiting.reason == model::WaitingReason::Setting
     }
 
-    /// Cores of the priority of a cluster in its region.
+    /// The cores in use with the priority and region of a cluster.
     pub(super) fn cores(&self, view: &ClusterView) -> i64 {
         let charge = view.record.charge();
         let same = |it: &&super::Kept<model::Node>| {
@@ -138,7 +142,7 @@ impl Watch {
         self.nodes.values().filter(same).map(|it| i64::from(it.charge.cores)).sum()
     }
 
-    /// File servers that have a directory.
+    /// The file servers that must have a directory.
     pub fn ready_servers(&self) -> std::collections::BTreeSet<&str> {
         let ready = |it: &&super::Kept<model::FileServer>| {
             matches!(it.state, FileServerState::Ready { .. })
@@ -146,12 +150,12 @@ impl Watch {
         self.file_servers.values().filter(ready).map(|it| it.uid.as_str()).collect()
     }
 
-    fn schedule_unrest(&self) -> Option<String> {
+    fn unsettled_schedule(&self) -> Option<String> {
         let idle = self.scheduled.keys().find(|uid| !self.clusters.contains_key(*uid));
-        idle.map(|uid| format!("{:?} is still visited", *self.scheduled[uid]))
+        idle.map(|uid| format!("{:?} is still scheduled", *self.scheduled[uid]))
     }
 
-    /// An item that belongs to nothing.
+    /// An item that belongs to no record.
     pub fn leftover(&self, items: &[Item]) -> Option<String> {
         let is_known = |item: &Item| {
             let (pk, sk) = (item.key.pk.as_str(), item.key.sk.as_str());
@@ -160,7 +164,7 @@ impl Watch {
                 "cl" => self.clusters.contains_key(owner),
                 "exp" => self.experiments.values().any(|it| it.uid.as_str() == owner),
                 "ws" => self.workspaces.values().any(|it| it.uid.as_str() == owner),
-                // A workspace that is deleted takes its file servers along, mounted or not.
+                // The deletion of a workspace removes its file servers, even if they are mounted.
                 "fs" => self.mounts.iter().any(|(server, cluster)| {
                     server == owner && self.clusters.contains_key(cluster)
                 }),
@@ -177,39 +181,61 @@ impl Watch {
         self.groups.contains_key(&format!("{pk}/rg#{group}"))
     }
 
-    /// What was acknowledged to a user is there.
+    /// Checks that a change that was acknowledged to a user is stored.
     ///
     /// # Errors
-    /// When it is not.
-    pub fn check_answer(&self, place: &Place, what: &What, answer: &Answer) -> Result<(), String> {
+    /// When it is not stored.
+    pub fn check_answer(
+        &self,
+        layout: &Layout,
+        request: &UserRequest,
+        answer: &Answer,
+    ) -> Result<(), String> {
         if let Answer::Operation(id) = answer {
             let known = self.operations.contains_key(id.as_str());
-            return super::ensure(known, || format!("{what:?}: operation {id} is not stored"));
+            return super::ensure(known, || format!("{request:?}: operation {id} is not stored"));
         }
-        match what {
-            What::Submit(order) => {
-                let child = &place.experiments[order.experiment];
+        match request {
+            UserRequest::Submit(spec) => {
+                let child = &layout.experiments[spec.experiment];
                 let names = model::JobNames {
-                    workspace: place.workspaces[child.workspace].clone(),
+                    workspace: layout.workspaces[child.workspace].clone(),
                     experiment: child.name.clone(),
-                    job: model::Name::new(format!("j{}", order.number)),
+                    job: model::Name::new(format!("j{}", spec.number)),
                 };
-                let there = self.jobs.values().any(|it| it.names == names);
-                super::ensure(there || self.asked.deletes_job(&names), || {
-                    format!("job j{} was accepted, but is not there", order.number)
+                let is_stored = self.jobs.values().any(|it| it.names == names);
+                super::ensure(is_stored || self.user_requests.deletes_job(&names), || {
+                    format!("job j{} was accepted, but is not stored", spec.number)
                 })
             }
-            What::PutCluster(it, _) => {
-                let slot = &place.clusters[*it];
-                let names = &place.workspaces[slot.workspace];
+            UserRequest::PutCluster(it, _) => {
+                let slot = &layout.clusters[*it];
+                let names = &layout.workspaces[slot.workspace];
                 let mut views = self.clusters.values();
-                let there =
+                let is_stored =
                     views.any(|it| it.record.names == *names && it.record.name == slot.name);
-                super::ensure(there || self.asked.deletes_cluster(names, &slot.name), || {
-                    format!("cluster {} was accepted, but is not there", slot.name)
-                })
+                super::ensure(
+                    is_stored || self.user_requests.deletes_cluster(names, &slot.name),
+                    || format!("cluster {} was accepted, but is not stored", slot.name),
+                )
             }
-            _ => Ok(()),
+            UserRequest::PutWorkspace(_)
+            | UserRequest::PutExperiment(_)
+            | UserRequest::PutFileServer(_)
+            | UserRequest::Terminate { .. }
+            | UserRequest::DeleteJob { .. }
+            | UserRequest::Resize { .. }
+            | UserRequest::ReadCluster(_)
+            | UserRequest::DeleteCluster(_)
+            | UserRequest::DeleteFileServer(_)
+            | UserRequest::DeleteExperiment(_)
+            | UserRequest::DeleteWorkspace(_)
+            | UserRequest::DeleteGroup(_)
+            | UserRequest::Tag(_)
+            | UserRequest::Grant(_)
+            | UserRequest::Revoke(_)
+            | UserRequest::CreateToken(_)
+            | UserRequest::RevokeToken(_) => Ok(()),
         }
     }
 }

@@ -1,12 +1,12 @@
-//! What must hold in a healthy environment whenever nothing is under way and no hint is waiting: the
-//! service does not wait for its schedule with what it can do now.
+//! Stalls: work that the service could do now, although no handler is running and no hint is pending.
+//! Without faults it must never wait for its schedule.
 
 use super::{ClusterView, Watch};
 use crate::scenario::Scenario;
 use model::{Node, NodeState, ScaleSettings, Timestamp};
 
 impl Watch {
-    /// Something that could go on, though nothing is on its way.
+    /// Work that could be done now.
     pub fn stalled(&self, scenario: &Scenario, now: Timestamp) -> Option<String> {
         self.clusters.values().find_map(|view| self.stalled_cluster(view, scenario, now))
     }
@@ -20,15 +20,15 @@ impl Watch {
         let cluster = &view.record;
         let name = &cluster.name;
         let nodes = || view.nodes.iter().filter_map(|id| self.nodes.get(id)).map(|it| &**it);
-        let free_to_go =
+        let is_removable =
             |it: &&Node| it.is_leaving() && it.attempt().is_none() && it.removal.is_clear();
-        if let Some(node) = nodes().find(free_to_go) {
+        if let Some(node) = nodes().find(is_removable) {
             return Some(format!("node {} of {name} could be removed", node.id));
         }
         if cluster.is_deleting() {
             let empty = view.nodes.is_empty() && view.queue.is_empty();
-            let waits = !view.queue.is_empty() || nodes().any(|it| !it.is_leaving());
-            return (empty || waits).then(|| format!("the deletion of {name} could go on"));
+            let is_blocked = !view.queue.is_empty() || nodes().any(|it| !it.is_leaving());
+            return (empty || is_blocked).then(|| format!("the deletion of {name} could continue"));
         }
         let ceiling = cluster.scale.ceiling();
         let mut startable = view.queue.values().filter(|it| it.entry.node_count <= ceiling);
@@ -47,13 +47,14 @@ impl Watch {
         if !cluster.health.is_clear() || now < cluster.health.not_before {
             return None;
         }
-        let missing = self.wanted(view) > usable(nodes()) && (view.nodes.len() as u32) < ceiling;
-        // Where capacity is scarce, clusters wait for each other.
-        let gives = scenario.quota_nodes > 10 && scenario.instances > 10;
-        (missing && gives).then(|| format!("{name} could grow: it has {staying} nodes"))
+        let missing =
+            self.desired_nodes(view) > usable(nodes()) && (view.nodes.len() as u32) < ceiling;
+        // With scarce capacity, clusters wait for each other.
+        let has_capacity = scenario.quota_nodes > 10 && scenario.instances > 10;
+        (missing && has_capacity).then(|| format!("{name} could grow: it has {staying} nodes"))
     }
 
-    fn wanted(&self, view: &ClusterView) -> u32 {
+    fn desired_nodes(&self, view: &ClusterView) -> u32 {
         let ceiling = view.record.scale.ceiling();
         match view.record.scale {
             ScaleSettings::Manual { target_node_count, .. } => target_node_count,
