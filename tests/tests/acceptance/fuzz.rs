@@ -13,12 +13,14 @@ const REQUIREMENTS: &str = "
 schemathesis==4.32.5
 ";
 
-const CHECKS: &str = "all";
+/// Two of all checks are replaced by those of `fuzz_hooks.py`, which has the exceptions and their
+/// reasons.
+const REPLACED_CHECKS: &str = "positive_data_acceptance,negative_data_rejection";
 
 const PATIENCE: Duration = Duration::from_secs(240);
 
 /// Requests made up per operation, beside those that the document's limits suggest.
-const EXAMPLES: &str = "4";
+const EXAMPLES: &str = "2";
 
 /// The same requests in every run; another seed is for those who look for more.
 const SEED: &str = "1";
@@ -42,7 +44,8 @@ async fn a_fuzzing_client_finds_nothing_that_the_document_does_not_have() {
         .arg("run")
         .arg(&file)
         .args(["--url", &service.endpoint])
-        .args(["--checks", CHECKS, "--phases", "examples,coverage,fuzzing"])
+        .args(["--checks", "all", "--exclude-checks", REPLACED_CHECKS])
+        .args(["--phases", "examples,coverage,fuzzing"])
         .args(["--max-examples", EXAMPLES, "--seed", SEED])
         .args(["--warnings", "off", "--no-color"])
         .arg("--header")
