@@ -1,5 +1,5 @@
-"""Hooks of schemathesis: most requests are led to resources that exist, so that they get beyond the
-404, and what exists is spared from deletion."""
+"""Hooks for schemathesis. Most requests get the names of existing resources, so that they do not
+end with 404; existing resources are not deleted."""
 
 import json
 import os
@@ -8,7 +8,7 @@ import schemathesis
 
 KNOWN = json.loads(os.environ["BATCHAI_TEST_KNOWN"])
 
-# Of so many requests, one goes where chance leads it.
+# One in this many requests keeps its random names.
 STRAY = 5
 
 
@@ -18,7 +18,7 @@ def strays(value):
 
 @schemathesis.hook
 def before_call(context, case, kwargs):
-    """The last moment before a request is sent, whoever made it up."""
+    """Called just before each request is sent."""
     if isinstance(case.path_parameters, dict):
         lead_path(case)
     if isinstance(case.query, dict):
@@ -27,8 +27,7 @@ def before_call(context, case, kwargs):
 
 
 def lead_path(case):
-    """Known names in place of random ones. A PUT makes something new, and a DELETE must not name
-    what is known."""
+    """Replaces random names by existing ones, except for PUT and DELETE."""
     names = [part[1:-1] for part in case.operation.path.split("/") if part.startswith("{")]
     given = case.path_parameters
     for name in names[:-1] if case.method.upper() == "PUT" else names:
@@ -39,7 +38,7 @@ def lead_path(case):
 
 
 def lead_query(query):
-    """Output directories that the known job has; continuation tokens cannot be made up."""
+    """Sets output directories of the existing job; removes random continuation tokens."""
     if "outputdirectoryid" in query and not strays(query["outputdirectoryid"]):
         query["outputdirectoryid"] = KNOWN["outputdirectoryid"]
     if "$skiptoken" in query and not strays(query["$skiptoken"]):
@@ -47,7 +46,7 @@ def lead_query(query):
 
 
 def lead_body(body):
-    """References lead to the known cluster and file server."""
+    """Replaces references by the existing cluster and file server."""
     properties = body.get("properties") if isinstance(body, dict) else None
     if isinstance(properties, dict):
         cluster = properties.get("cluster")
