@@ -14,6 +14,7 @@ mod acceptance {
     mod files;
     mod fuzz;
     mod interruption;
+    mod job_user;
     mod processes;
     mod quota;
     mod sdk;

@@ -136,7 +136,7 @@ async fn a_job_states_the_setting_it_waits_for_and_starts_when_it_changes() {
     harness.run(5).await;
     let job = harness.job("a").await;
     let reason = harness.environment.control.jobs.waiting_reason(&job).await.unwrap().unwrap();
-    assert!(reason.message.starts_with("Waits for a setting"), "{reason:?}");
+    assert!(reason.message.starts_with("Needs "), "{reason:?}");
     harness.scale("c", &auto(0, 1)).await.unwrap();
     harness.run(5).await;
     assert_eq!(state(&harness, "a").await, "succeeded");

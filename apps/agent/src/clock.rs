@@ -102,12 +102,6 @@ impl Countdown {
     }
 }
 
-/// Names the time since the machine was started. Uptimes and process ids of another boot say nothing.
-pub fn boot_id() -> String {
-    let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
-    id.trim().to_owned()
-}
-
 /// The time by which files are marked.
 #[expect(clippy::disallowed_methods, reason = "compared with times that the kernel wrote")]
 pub fn now_since_epoch() -> Duration {
@@ -143,12 +137,6 @@ mod tests {
         assert!(!passes(1) && !passes(3600) && !passes(1));
         assert!(!(0..5).any(|_| passes(1)) && passes(1));
         assert!(Countdown::new(Duration::ZERO).is_over());
-    }
-
-    #[test]
-    fn a_boot_has_a_name() {
-        assert_eq!(boot_id().len(), 36);
-        assert_eq!(boot_id(), boot_id());
     }
 
     #[test]

@@ -163,6 +163,7 @@ mod tests {
             root: "/r".into(),
             node_id: "n1".into(),
             cluster_uid: "c".into(),
+            keeper: None,
             inherited: vec![("PATH".into(), "/bin".into())],
             supervisors: Supervisors::default(),
             workers: Arc::default(),

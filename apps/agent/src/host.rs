@@ -46,6 +46,8 @@ pub struct Host {
     pub root: PathBuf,
     pub node_id: String,
     pub cluster_uid: String,
+    /// Process id of the keeper, where this agent has one.
+    pub keeper: Option<i32>,
     /// For how long a disk that takes nothing is tried before that is the node's failure.
     pub disk_patience: Duration,
     /// What user processes begin with.

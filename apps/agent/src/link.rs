@@ -243,6 +243,7 @@ mod tests {
             address: "127.0.0.1".into(),
             token: "t".into(),
             root: "/".into(),
+            keeper: None,
             unwanted_after: Duration::ZERO,
             disk_patience: Duration::ZERO,
             inherited: Vec::new(),

@@ -4,6 +4,8 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use processes::keeper::KEEPER_VARIABLE;
+
 use crate::host::PASSED_ON;
 
 /// The arguments of `batchai agent`; the token comes in `BATCHAI_NODE_TOKEN`.
@@ -46,6 +48,8 @@ pub struct AgentOptions {
     pub token: String,
     /// The analogue of `/mnt/batch/tasks/shared/LS_root`.
     pub root: PathBuf,
+    /// Process id of the keeper that started this agent, if one did.
+    pub keeper: Option<i32>,
     /// How long `NodeNotFound` must be the answer before the node takes itself away.
     pub unwanted_after: Duration,
     /// How long a disk that is full or does not work is tried before the node has failed.
@@ -98,6 +102,7 @@ impl AgentOptions {
             token: variable(protocol::TOKEN_VARIABLE)
                 .ok_or(OptionsError::Missing("the variable BATCHAI_NODE_TOKEN"))?,
             root: given.need("--root")?.into(),
+            keeper: variable(KEEPER_VARIABLE).and_then(|pid| pid.parse().ok()),
             unwanted_after,
             disk_patience,
             inherited: PASSED_ON

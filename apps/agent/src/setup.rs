@@ -13,7 +13,6 @@ use std::sync::Arc;
 use protocol::{NodeSetup, Problem, SetupTask};
 use serde::{Deserialize, Serialize};
 
-use crate::clock::boot_id;
 use crate::environment::user_variables;
 use crate::execution_log::ExecutionLog;
 use crate::expand;
@@ -27,6 +26,7 @@ use crate::system::minder::Minder;
 use crate::system::orders::Orders;
 use crate::system::slot::{Slot, unique_id};
 use crate::system::supervised::{Found, Supervised, Verdict};
+use processes::boot_id;
 
 /// A setup task whose result is unknown because its supervisor was killed is run again. As often as
 /// this: it may be the task itself that kills it.
@@ -69,14 +69,14 @@ pub fn spawn(
 /// Starts undoing everything: services of the setup task, the cluster's mounts.
 pub fn spawn_undo(host: Arc<Host>, tell: impl FnOnce() + Send + 'static) -> io::Result<()> {
     let undo = move || {
-        leftovers::kill(&host.setup_marker(), None);
+        leftovers::kill(&host, &host.setup_marker(), None);
         for path in recall(&host).mount_paths.iter().rev() {
             if let Err(error) = mount_root(&host, BTreeMap::new()).unmount(path) {
                 tracing::warn!(path, %error, "a mount of the cluster stays");
             }
         }
         let _ = fs::remove_file(memory(&host));
-        leftovers::bury_all();
+        leftovers::reap_all();
         tell();
     };
     std::thread::Builder::new().name("undo".into()).spawn(undo).map(drop)
@@ -206,7 +206,7 @@ impl<'a> Task<'a> {
             Verdict::Vanished { claim, .. } => Some(claim),
             _ => None,
         };
-        leftovers::kill(&host.setup_marker(), claim);
+        leftovers::kill(host, &host.setup_marker(), claim);
         Err(self.failure(host, exit_code, reason))
     }
 

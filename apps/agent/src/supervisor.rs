@@ -14,23 +14,18 @@
 use std::collections::{BTreeMap, HashSet};
 use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
-use std::io::{self, PipeReader, Read, Write};
-use std::os::fd::AsFd;
+use std::io::{self, Read, Write};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, WaitOptions, WaitStatus};
 use serde::{Deserialize, Serialize};
-use signal_hook::consts::{SIGCHLD, SIGTERM, SIGUSR1};
 
-use crate::clock::{Countdown, Uptime, boot_id};
+use crate::clock::{Countdown, Uptime};
 use crate::problem::{Fault, Owner, fault_of_start};
-use crate::system::processes::{self, Identity};
+use crate::system::processes::{self, Identity, Signals, boot_id};
 use crate::system::slot::{Claim, Claimed, Record, Slot};
 
 /// How long leftovers may go on by themselves: the `tee` of `> >(tee log)` is just about to write
@@ -117,7 +112,7 @@ fn work() -> io::Result<()> {
     // An error means that this process leads a group already, which serves as well.
     let _ = rustix::process::setsid();
     rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
-    let mut signals = Signals::install()?;
+    let mut signals = Signals::install(&[Signal::TERM, Signal::USR1])?;
     let own = Identity::of(rustix::process::getpid().as_raw_nonzero().get())
         .ok_or_else(|| io::Error::other("/proc is not mounted"))?;
     let boot = boot_id();
@@ -219,11 +214,11 @@ impl Tree<'_> {
                 let _ = self.claimed.note(self.record());
             }
             let impatient = leftover_grace.as_mut().is_some_and(Countdown::is_over);
-            if signals.kill() || impatient {
+            if signals.has_arrived(Signal::USR1) || impatient {
                 self.signal_all(Signal::KILL)?;
                 signals.wait(Some(pause))?;
                 pause = (pause * 2).min(KILL_AGAIN_AT_MOST);
-            } else if signals.terminate() && !terminated {
+            } else if signals.has_arrived(Signal::TERM) && !terminated {
                 terminated = true;
                 // To those as well that are born meanwhile. One that is just being born when the last
                 // look is taken is missed, and is killed when the grace is over. To look again later
@@ -261,7 +256,7 @@ impl Tree<'_> {
         loop {
             match rustix::process::wait(WaitOptions::NOHANG) {
                 Ok(Some((pid, status))) if pid == self.main => {
-                    self.asked |= is_terminated(status) && signals.terminate_soon()?;
+                    self.asked |= is_terminated(status) && terminate_soon(signals)?;
                     self.exit_code = Some(exit_code(status));
                 }
                 Ok(Some(_)) => {}
@@ -298,54 +293,14 @@ fn own_descendants() -> impl Iterator<Item = processes::Process> {
         .filter(processes::Process::is_alive)
 }
 
-/// The signals that concern the supervisor. Handlers only leave a mark and a byte in a pipe: none can
-/// be missed between looking and waiting, and the command inherits no blocked signals.
-struct Signals {
-    terminate: Arc<AtomicBool>,
-    kill: Arc<AtomicBool>,
-    pipe: PipeReader,
-}
-
-impl Signals {
-    fn install() -> io::Result<Self> {
-        let (pipe, writer) = io::pipe()?;
-        let signals = Self { terminate: Arc::default(), kill: Arc::default(), pipe };
-        // The marks come first: whoever is woken by the byte finds the mark.
-        signal_hook::flag::register(SIGTERM, Arc::clone(&signals.terminate))?;
-        signal_hook::flag::register(SIGUSR1, Arc::clone(&signals.kill))?;
-        for signal in [SIGTERM, SIGUSR1, SIGCHLD] {
-            signal_hook::low_level::pipe::register(signal, writer.try_clone()?)?;
-        }
-        Ok(signals)
+/// A shutdown signals all processes, in any order: a command that died of SIGTERM was asked to stop, if this
+/// process is asked, too.
+fn terminate_soon(signals: &mut Signals) -> io::Result<bool> {
+    let until = Instant::now() + SHUTDOWN_SPREAD;
+    while !signals.has_arrived(Signal::TERM) && Instant::now() < until {
+        signals.wait(Some(until - Instant::now().min(until)))?;
     }
-
-    fn terminate(&self) -> bool {
-        self.terminate.load(Ordering::SeqCst)
-    }
-
-    /// A shutdown signals all processes, in whatever order: a command that died of SIGTERM was told
-    /// to, if this process is told so too.
-    fn terminate_soon(&mut self) -> io::Result<bool> {
-        let until = Instant::now() + SHUTDOWN_SPREAD;
-        while !self.terminate() && Instant::now() < until {
-            self.wait(Some(until - Instant::now().min(until)))?;
-        }
-        Ok(self.terminate())
-    }
-
-    fn kill(&self) -> bool {
-        self.kill.load(Ordering::SeqCst)
-    }
-
-    fn wait(&mut self, limit: Option<Duration>) -> io::Result<()> {
-        let timeout = limit.and_then(|limit| Timespec::try_from(limit).ok());
-        let mut descriptors = [PollFd::from_borrowed_fd(self.pipe.as_fd(), PollFlags::IN)];
-        match poll(&mut descriptors, timeout.as_ref()) {
-            Ok(0) | Err(rustix::io::Errno::INTR) => Ok(()),
-            Ok(_) => self.pipe.read(&mut [0; 64]).map(drop),
-            Err(error) => Err(error.into()),
-        }
-    }
+    Ok(signals.has_arrived(Signal::TERM))
 }
 
 #[cfg(test)]

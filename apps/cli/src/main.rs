@@ -1,4 +1,5 @@
-//! The `batchai` binary: the node agent, the supervisor of a command, or the command line.
+//! The `batchai` binary: the node agent, the supervisor of a command, the keeper of a machine, or the
+//! command line.
 
 mod cli;
 mod client;
@@ -24,11 +25,12 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let mut arguments: Vec<_> = std::env::args_os().collect();
-    // Two hidden commands, one process per node and one per job: they skip the set-up of the
-    // command line.
+    // The hidden commands start once per node and once per job: they skip the set-up of the command
+    // line.
     match arguments.get(1).and_then(|argument| argument.to_str()) {
         Some("agent") => wiring::agent(arguments.split_off(2)),
         Some("supervise") => wiring::supervisor(arguments.split_off(2)),
+        Some("keep") => wiring::keeper(),
         _ => cli::main(arguments, environment::Environment::read()),
     }
 }

@@ -1,5 +1,5 @@
-//! The only file that uses the crates `agent` and `local`: the parts of this binary that are not a
-//! client.
+//! The only file that uses the crates `agent`, `local` and `processes`: the parts of this binary that
+//! are not a client.
 
 pub use local::{Locations, Options as LocalOptions, Quota, Service as LocalService};
 
@@ -14,4 +14,9 @@ pub fn agent(arguments: Vec<OsString>) -> ExitCode {
 /// Runs the supervisor of a job's command: the process between an agent and the command.
 pub fn supervisor(arguments: Vec<OsString>) -> ExitCode {
     agent::supervisor_main(arguments)
+}
+
+/// The first process of a machine of `batchai local`.
+pub fn keeper() -> ExitCode {
+    processes::keeper::main()
 }

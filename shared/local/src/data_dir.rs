@@ -1,15 +1,18 @@
-//! The data directory: one server at a time, keys and token readable to their owner only.
+//! The data directory. One service at a time uses it; keys, token and database are readable by their
+//! owner only.
 
-use crate::service::StartError;
+use crate::error::StartError;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{ErrorKind, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+
+const DATABASE: &str = "batchai.db";
 
 #[derive(Debug)]
 pub struct DataDir {
     root: PathBuf,
-    /// Held as long as the process lives; the kernel lets go of it with the process.
+    /// Locked as long as the process runs; the kernel releases it with the process.
     _lock: File,
 }
 
@@ -28,8 +31,27 @@ impl DataDir {
         }
     }
 
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
     pub fn database(&self) -> PathBuf {
-        self.root.join("batchai.db")
+        self.root.join(DATABASE)
+    }
+
+    /// Lets only the owner read the files of the database. SQLite gives those that it creates later the mode of the
+    /// first one.
+    pub fn close_database(&self) -> Result<(), StartError> {
+        for suffix in ["", "-wal", "-shm"] {
+            let path = self.root.join(format!("{DATABASE}{suffix}"));
+            match std::fs::set_permissions(&path, PermissionsExt::from_mode(0o600)) {
+                Err(source) if source.kind() != ErrorKind::NotFound => {
+                    return Err(StartError::DataDir { path: path.display().to_string(), source });
+                }
+                Ok(()) | Err(_) => {}
+            }
+        }
+        Ok(())
     }
 
     pub fn file_servers(&self) -> PathBuf {
@@ -48,47 +70,50 @@ impl DataDir {
         self.root.join("token")
     }
 
-    /// The key under which secrets are sealed; made once.
+    /// The key that encrypts secrets; created once.
     pub fn master_key(&self) -> Result<[u8; 32], StartError> {
         let path = self.root.join("key");
-        let text = self.kept(&path, || hex::encode(rand::random::<[u8; 32]>()))?;
+        let text = self.read_or_create(&path, || hex::encode(rand::random::<[u8; 32]>()))?;
         let mut key = [0; 32];
         hex::decode_to_slice(&text, &mut key)
             .map_err(|_| StartError::Key { path: path.display().to_string() })?;
         Ok(key)
     }
 
-    /// The token of the service: the given one, or one that was made once.
+    /// The token of the service: the given one, or a random one that is created once.
     pub fn token(&self, given: Option<&str>) -> Result<String, StartError> {
         match given {
             Some(token) => {
-                self.replace(&self.token_file(), token)?;
+                self.replace(&self.token_file(), token, 0o600)?;
                 Ok(token.to_owned())
             }
-            None => self.kept(&self.token_file(), || hex::encode(rand::random::<[u8; 24]>())),
+            None => {
+                self.read_or_create(&self.token_file(), || hex::encode(rand::random::<[u8; 24]>()))
+            }
         }
     }
 
+    /// Agents read it, which may run as another user.
     pub fn write_endpoint(&self, url: &str) -> Result<(), StartError> {
-        self.replace(&self.endpoint(), url)
+        self.replace(&self.endpoint(), url, 0o644)
     }
 
-    fn kept(&self, path: &Path, make: impl Fn() -> String) -> Result<String, StartError> {
+    fn read_or_create(&self, path: &Path, make: impl Fn() -> String) -> Result<String, StartError> {
         match std::fs::read_to_string(path) {
             Ok(text) if !text.trim().is_empty() => Ok(text.trim().to_owned()),
-            Ok(_) => self.make(path, &make()),
-            Err(error) if error.kind() == ErrorKind::NotFound => self.make(path, &make()),
+            Ok(_) => self.create(path, &make()),
+            Err(error) if error.kind() == ErrorKind::NotFound => self.create(path, &make()),
             Err(source) => Err(StartError::DataDir { path: path.display().to_string(), source }),
         }
     }
 
-    fn make(&self, path: &Path, text: &str) -> Result<String, StartError> {
-        self.replace(path, text)?;
+    fn create(&self, path: &Path, text: &str) -> Result<String, StartError> {
+        self.replace(path, text, 0o600)?;
         Ok(text.to_owned())
     }
 
-    /// Complete or not at all: a reader never sees half of it.
-    fn replace(&self, path: &Path, text: &str) -> Result<(), StartError> {
+    /// Replaces the file atomically: a reader never sees a part of it.
+    fn replace(&self, path: &Path, text: &str, mode: u32) -> Result<(), StartError> {
         let written = || -> std::io::Result<()> {
             let draft = path.with_extension("new");
             match std::fs::remove_file(&draft) {
@@ -97,6 +122,7 @@ impl DataDir {
             }
             let mut file = private_file(&draft)?;
             writeln!(file, "{text}")?;
+            file.set_permissions(PermissionsExt::from_mode(mode))?;
             file.sync_all()?;
             std::fs::rename(&draft, path)
         };

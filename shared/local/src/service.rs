@@ -1,20 +1,23 @@
-//! The service as one process: wires the ports, serves, stops.
+//! The service as one process: connects the ports, serves requests, stops.
 
 use crate::data_dir::DataDir;
+use crate::error::StartError;
 use crate::hints::{self, LocalHints};
+use crate::job_user::{self, OwnedDirectories};
 use crate::machines::{MachineOptions, ProcessMachines};
 use crate::{interrupt, schedule};
 use control::directories::DiskDirectories;
 use control::keys::Keys;
-use control::ports::Clock;
+use control::ports::{Clock, Directories};
 use control::system::{RandomIds, SystemClock};
 use control::uptime::Uptime;
 use control::{Context, Control, Parts, Settings};
 use model::{Locations, Quota};
-use sqlite::{OpenError, Sqlite};
+use processes::User;
+use sqlite::Sqlite;
 use std::ffi::OsString;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use table::Table;
@@ -22,45 +25,35 @@ use tokio::net::TcpListener;
 use tokio::task::{JoinHandle, JoinSet};
 use web::{Access, HeldRequests, Web};
 
+/// The operator's options.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Must be a loopback address.
+    /// The address to listen on; must be a loopback address.
     pub listen: SocketAddr,
+    /// The directory of everything that is stored.
     pub data_dir: PathBuf,
+    /// The maximum number of nodes of the whole service.
     pub max_nodes: u32,
-    /// What a region of a subscription may use, and the whole service.
+    /// Quotas of each region of a subscription, and of the whole service.
     pub quota: Quota,
     /// Where workspaces can be created.
     pub locations: Locations,
-    /// The token that requests must show; one is made and kept when there is none.
+    /// The service's own token. Without one, a random token is created and stored in the data directory.
     pub token: Option<String>,
-    /// How long idle nodes beyond demand stay.
+    /// How long idle nodes beyond demand are kept.
     pub idle_seconds: u64,
-    /// How often the schedule looks at everything that is not at rest.
+    /// The interval at which the schedule visits all active targets.
     pub tick_millis: u64,
-    /// How an agent is started: program and first arguments.
-    pub node_command: Vec<OsString>,
+    /// Name or id of the user that agents and jobs run as. Needs root. Without it they run as the user
+    /// of the service and can read all its files.
+    pub job_user: Option<String>,
+    /// Program and arguments of a machine's keeper ([`processes::keeper::main`]).
+    pub keeper_command: Vec<OsString>,
+    /// The command of an agent: program and first arguments.
+    pub agent_command: Vec<OsString>,
 }
 
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    #[error(
-        "{0} is not a loopback address; the local service listens on loopback only, for example on 127.0.0.1:8470"
-    )]
-    NotLoopback(SocketAddr),
-    #[error("{path} cannot be used: {source}")]
-    DataDir { path: String, source: std::io::Error },
-    #[error("another server works on {path}; stop it first, or use another --data-dir")]
-    AlreadyServed { path: String },
-    #[error("{path} does not hold a key; restore it, or the secrets in the database are lost")]
-    Key { path: String },
-    #[error(transparent)]
-    Database(#[from] OpenError),
-    #[error("cannot listen on {address}: {source}; choose another address with --listen")]
-    Listen { address: SocketAddr, source: std::io::Error },
-}
-
-/// A running service. Dropping it leaves the nodes running; [`Service::stop`] ends them.
+/// A running service. Dropping it leaves its nodes running; [`Service::stop`] stops them.
 pub struct Service {
     address: SocketAddr,
     data_dir: DataDir,
@@ -72,26 +65,31 @@ pub struct Service {
 }
 
 impl Service {
+    /// Starts the service.
+    ///
     /// # Errors
     /// When the address, the data directory or the database cannot be used.
     pub async fn start(options: Options) -> Result<Self, StartError> {
         if !options.listen.ip().is_loopback() {
             return Err(StartError::NotLoopback(options.listen));
         }
+        let job_user = options.job_user.as_deref().map(job_user::find).transpose()?;
         let data_dir = DataDir::open(&options.data_dir)?;
         let keys = Keys::derive(&data_dir.master_key()?);
         let token = data_dir.token(options.token.as_deref())?;
         let storage = Arc::new(Sqlite::open(data_dir.database())?);
+        data_dir.close_database()?;
         let unusable = |path: PathBuf| {
             move |source| StartError::DataDir { path: path.display().to_string(), source }
         };
-        std::fs::create_dir_all(data_dir.file_servers())
-            .map_err(unusable(data_dir.file_servers()))?;
+        let directories = prepare_directories(&data_dir, job_user.as_ref())?;
         let machines = ProcessMachines::adopt(MachineOptions {
             directory: data_dir.machines(),
-            node_command: options.node_command.clone(),
+            keeper_command: options.keeper_command.clone(),
+            agent_command: options.agent_command.clone(),
             endpoint_file: data_dir.endpoint(),
             max_nodes: options.max_nodes,
+            user: job_user,
         })
         .map_err(unusable(data_dir.machines()))?;
         let listener = listen(options.listen).await?;
@@ -102,7 +100,7 @@ impl Service {
         let control = Control::new(Context::new(Parts {
             table: Table::new(Arc::clone(&storage) as _),
             machines: Arc::clone(&machines) as _,
-            directories: Arc::new(DiskDirectories { root: data_dir.file_servers() }),
+            directories,
             hints: Arc::clone(&hints) as _,
             clock: Arc::new(SystemClock),
             ids: Arc::new(RandomIds),
@@ -127,7 +125,7 @@ impl Service {
         let app = web::app(web, interrupt::routes(Arc::clone(&machines)));
         let server = tokio::spawn(serve(listener, app));
         machines.serve(control.clone());
-        let workers = hints::work(&hints, &control);
+        let workers = hints::start_workers(&hints, &control);
         let tick = Duration::from_millis(options.tick_millis);
         let tasks = vec![
             schedule::start(control.clone(), tick),
@@ -136,21 +134,24 @@ impl Service {
         Ok(Self { address, data_dir, machines, workers, tasks, server, control })
     }
 
+    /// The address on which it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
+    /// The file with the service's own token.
     pub fn token_file(&self) -> PathBuf {
         self.data_dir.token_file()
     }
 
-    /// For figures: the control plane of this service.
+    /// The control plane of this service, for measurements.
     pub fn control(&self) -> &Control {
         &self.control
     }
 
-    /// Stops: no further jobs start, nodes get notice and say their last word, jobs that ran go
-    /// back to the queue. What is left after the grace, or when `hurry` says so, is killed.
+    /// Stops the service: no further jobs start, nodes are interrupted and send their final reports, and
+    /// running jobs return to the queue. Processes that still run after `grace`, or when `hurry`
+    /// completes, are killed.
     pub async fn stop(mut self, grace: Duration, hurry: impl Future<Output = ()>) {
         for task in &self.tasks {
             task.abort();
@@ -161,6 +162,30 @@ impl Service {
     }
 }
 
+/// Creates the directories of file servers and machines, and lets the user of the jobs reach them.
+fn prepare_directories(
+    data_dir: &DataDir,
+    job_user: Option<&User>,
+) -> Result<Arc<dyn Directories>, StartError> {
+    let inner = DiskDirectories { root: data_dir.file_servers() };
+    let prepare = |path: &Path| {
+        std::fs::create_dir_all(path)?;
+        job_user.map_or(Ok(()), |_| job_user::open_to_pass(path))
+    };
+    for path in [data_dir.root().to_owned(), data_dir.file_servers(), data_dir.machines()] {
+        prepare(&path)
+            .map_err(|source| StartError::DataDir { path: path.display().to_string(), source })?;
+    }
+    let Some(user) = job_user.cloned() else { return Ok(Arc::new(inner)) };
+    job_user::check_reach(&user, &data_dir.machines())?;
+    let owned = OwnedDirectories { inner, user };
+    owned.take_over().map_err(|source| StartError::DataDir {
+        path: data_dir.file_servers().display().to_string(),
+        source,
+    })?;
+    Ok(Arc::new(owned))
+}
+
 async fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
     TcpListener::bind(address).await.map_err(|source| StartError::Listen { address, source })
 }
@@ -168,13 +193,13 @@ async fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
 async fn serve(listener: TcpListener, app: axum::Router) {
     if let Err(error) = axum::serve(
         axum::serve::ListenerExt::tap_io(listener, |stream| {
-            // Small answers are not held back to be joined with later ones.
+            // Small responses are sent immediately, not joined with later ones.
             let _ = stream.set_nodelay(true);
         }),
         app,
     )
     .await
     {
-        tracing::error!(%error, "the server ended");
+        tracing::error!(%error, "the server failed");
     }
 }

@@ -13,7 +13,7 @@ const REQUIREMENTS: &str = "
 schemathesis==4.32.5
 ";
 
-const CHECKS: &str = "not_a_server_error,status_code_conformance,content_type_conformance,response_headers_conformance,response_schema_conformance";
+const CHECKS: &str = "all";
 
 const TIMEOUT: Duration = Duration::from_secs(240);
 

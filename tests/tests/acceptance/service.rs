@@ -176,7 +176,6 @@ fn spawn(root: &Path, data_dir: &Path, options: &[String]) -> Child {
     let log = log_file(root);
     program(data_dir)
         .args(["local", "--listen", "127.0.0.1:0", "--idle-seconds", "2"])
-        .args(["--locations", "local,eastus,westus,northeurope"])
         .args(options)
         // Its stdin is a pipe from this process: if the tests are killed, it stops.
         .args(["--stop-at-end-of-input"])

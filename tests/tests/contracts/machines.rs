@@ -63,6 +63,17 @@ AZ_BATCHAI_NODE_ID="$node" setsid sleep 600 &
 while [ ! -e "$root/left" ]; do sleep 0.05; done
 "#;
 
+/// What makes this test executable a keeper.
+const KEEPER_SWITCH: &str = "BATCHAI_TEST_KEEPER";
+
+/// No test: what [`options`] starts as a keeper.
+#[test]
+fn keeper_process() {
+    if std::env::var_os(KEEPER_SWITCH).is_some() {
+        std::process::exit(processes::keeper::run().into());
+    }
+}
+
 fn options(directory: &Path) -> MachineOptions {
     let agent = directory.join("agent.sh");
     if !agent.exists() {
@@ -71,9 +82,18 @@ fn options(directory: &Path) -> MachineOptions {
     }
     MachineOptions {
         directory: directory.join("nodes"),
-        node_command: vec!["/bin/sh".into(), agent.into()],
+        keeper_command: vec![
+            "/usr/bin/env".into(),
+            format!("{KEEPER_SWITCH}=").into(),
+            std::env::current_exe().unwrap().into(),
+            "--exact".into(),
+            "--nocapture".into(),
+            "machines::keeper_process".into(),
+        ],
+        agent_command: vec!["/bin/sh".into(), agent.into()],
         endpoint_file: directory.join("endpoint"),
         max_nodes: MAX_NODES,
+        user: None,
     }
 }
 

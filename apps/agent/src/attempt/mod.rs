@@ -76,7 +76,7 @@ impl Attempt {
             let work = || Sequence::run(&host, begin, &orders, &|news| tell(News::Progress(news)));
             // A fault of ours must not leave a job running that nobody watches.
             let outcome = catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| {
-                leftovers::kill(&marker, None);
+                leftovers::kill(&host, &marker, None);
                 Outcome::Ended(End::Lost { reason: "the agent had an internal error".into() })
             });
             // First, as the next attempt begins as soon as the end of this one is reported.

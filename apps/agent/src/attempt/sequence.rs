@@ -300,7 +300,7 @@ impl<'a> Sequence<'a> {
         let verdict = outlasted.map_err(|error| self.lost_track(&error))?;
         if let Verdict::Vanished { claim, .. } = &verdict {
             let marker = self.host.attempt_marker(&self.state.assignment.key);
-            leftovers::kill(&marker, Some(claim));
+            leftovers::kill(self.host, &marker, Some(claim));
         }
         self.judge(verdict)
     }
@@ -333,7 +333,7 @@ impl<'a> Sequence<'a> {
 
     /// What runs and cannot be looked after must not run on.
     fn lost_track(&self, error: &io::Error) -> Outcome {
-        leftovers::kill(&self.host.attempt_marker(&self.state.assignment.key), None);
+        leftovers::kill(self.host, &self.host.attempt_marker(&self.state.assignment.key), None);
         lost(&format!("the agent lost track of the job: {error}"))
     }
 
@@ -362,7 +362,7 @@ impl<'a> Sequence<'a> {
         self.log.close();
         if !self.state.assignment.mounts.is_empty() {
             // The daemons of user-space file systems end when they are unmounted.
-            leftovers::bury_all();
+            leftovers::reap_all();
         }
     }
 }

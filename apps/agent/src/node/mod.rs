@@ -82,6 +82,7 @@ impl Node {
             root: fs::canonicalize(&options.root).with_context(show)?,
             node_id: options.node_id.clone(),
             cluster_uid: options.cluster_uid.clone(),
+            keeper: options.keeper,
             disk_patience: options.disk_patience,
             inherited: options.inherited.clone(),
             supervisors: Supervisors::default(),

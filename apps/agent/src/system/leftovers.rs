@@ -1,8 +1,8 @@
-//! The last resort: finding and killing the processes of a command whose supervisor is gone.
+//! Finding and killing the processes of a command whose supervisor was killed.
 //!
-//! The kernel has handed them to this agent (it is a subreaper) or, if it was restarted meanwhile, to
-//! someone else. So they are known by what they cannot easily shed: the marker in their environment,
-//! the supervisor's session, their descent.
+//! The kernel has made them children of this agent (it is a subreaper) or, if it was restarted meanwhile, of
+//! the keeper. They are found by what they cannot easily change: the marker in their environment, the
+//! supervisor's session, their descent.
 
 use std::thread::sleep;
 use std::time::Duration;
@@ -12,62 +12,75 @@ use rustix::process::{Pid, Signal, WaitOptions, getpid, waitpid};
 use super::processes::{self, Process};
 use super::slot::Claim;
 use crate::clock::Countdown;
-use crate::host::MARKER;
+use crate::host::{Host, MARKER};
 
-/// Uninterruptible processes (a dead NFS server) cannot be killed; waiting longer does not help.
-const LONGEST: Duration = Duration::from_secs(10);
+/// Killing is repeated after this time, growing to the longest.
+const KILL_AGAIN: Duration = Duration::from_millis(5);
+const KILL_AGAIN_AT_MOST: Duration = Duration::from_secs(1);
 
-/// Kills everything that carries `marker` or was begun under `claim`. False when something is left.
-pub fn kill(marker: &str, claim: Option<&Claim>) -> bool {
+/// A process that was not killed for so long hangs in the kernel, as with a file server that does not answer.
+const STUCK_AFTER: Duration = Duration::from_secs(10);
+
+/// Kills everything that carries `marker` or was begun under `claim`. Returns when nothing of it is left,
+/// however long that takes: until then the attempt has not ended.
+pub fn kill(host: &Host, marker: &str, claim: Option<&Claim>) {
     let claim = claim.filter(|claim| claim.is_of_this_boot());
     let own = getpid().as_raw_nonzero().get();
-    let mut countdown = Countdown::new(LONGEST);
+    let parents = [Some(own), host.keeper];
+    let mut stuck = Countdown::new(STUCK_AFTER);
+    let mut is_logged = false;
+    let mut pause = KILL_AGAIN;
     loop {
         let all = processes::all();
         let found = processes::with_descendants(&all, |process| {
-            process.pid != own && belongs(process, own, marker, claim)
+            process.pid != own && belongs(process, parents, marker, claim)
         });
         for process in &found {
             process.signal(Signal::KILL);
         }
-        bury(&found, own);
+        reap(&found, own);
         if !found.iter().any(Process::is_alive) {
-            return true;
+            return;
         }
-        if countdown.is_over() {
-            tracing::error!(marker, left = found.len(), "processes cannot be killed");
-            return false;
+        if stuck.is_over() && !is_logged {
+            tracing::error!(marker, left = found.len(), "processes cannot be killed; trying again");
+            is_logged = true;
         }
-        sleep(Duration::from_millis(5));
+        sleep(pause);
+        pause = (pause * 2).min(KILL_AGAIN_AT_MOST);
     }
 }
 
-fn belongs(process: &Process, own: i32, marker: &str, claim: Option<&Claim>) -> bool {
+fn belongs(
+    process: &Process,
+    parents: [Option<i32>; 2],
+    marker: &str,
+    claim: Option<&Claim>,
+) -> bool {
     let value = processes::variable_of(process.pid, MARKER);
     if value.is_some() {
         return value.as_deref() == Some(marker);
     }
-    // No marker: it has changed its environment. Nothing else becomes this agent's child after a
-    // command was begun: mounts are made before, and the setup's services carry their marker.
+    // No marker: it has changed its environment. Nothing else becomes a child of the agent or its keeper after a
+    // command was begun: mounts are made before, and the services of the setup task carry their marker.
     claim.is_some_and(|claim| {
         process.started >= claim.begun
-            && (process.session == claim.supervisor.pid || process.parent == own)
+            && (process.session == claim.supervisor.pid || parents.contains(&Some(process.parent)))
     })
 }
 
-/// Zombies among `found` whose parent is this agent by inheritance.
-fn bury(found: &[Process], own: i32) {
+/// Reaps the processes among `found` that have ended and have become children of this agent.
+fn reap(found: &[Process], own: i32) {
     for process in found.iter().filter(|process| process.parent == own) {
         let _ = waitpid(Pid::from_raw(process.pid), WaitOptions::NOHANG);
     }
 }
 
-/// Buries whatever has ended among the processes that this agent inherited, such as the daemons of
-/// file systems that are no longer mounted. Only for moments in which it has no child of its own
-/// whose end someone waits for.
-pub fn bury_all() {
+/// Reaps all processes that have ended and have become children of this agent, such as the daemons of file systems
+/// that were unmounted. To be called only when no other code waits for a child.
+pub fn reap_all() {
     let own = getpid().as_raw_nonzero().get();
     let children: Vec<Process> =
         processes::all().into_iter().filter(|process| process.parent == own).collect();
-    bury(&children, own);
+    reap(&children, own);
 }

@@ -22,8 +22,8 @@ use std::time::Duration;
 use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 
-use super::processes::Identity;
-use crate::clock::{Countdown, Uptime, boot_id};
+use super::processes::{Identity, boot_id};
+use crate::clock::{Countdown, Uptime};
 use crate::problem::Fault;
 
 /// Between taking the lock and writing the claim a supervisor needs microseconds.

@@ -186,6 +186,58 @@ fn a_supervisor_that_is_killed_leaves_no_process() {
 }
 
 #[test]
+fn agent_and_supervisor_killed_together_leave_no_process() {
+    let control = ControlPlane::start();
+    let mut node = Node::new(&control, "node", |_| {});
+    node.start_keeper(&control);
+    control.wait_until_idle(&node.id);
+    let hide = "(env -i setsid bash -c \"cd $PWD; echo \\$\\$ > hidden; exec sleep 1000\" &); ";
+    let job = Job::new(&format!("{hide} while [ ! -s hidden ]; do sleep 0.01; done; {WAITING}"));
+    begin(&mut node, &control, &job);
+    let path = node.root().join("jobs/workspace/experiment/job/hidden");
+    let hidden: i32 = fs::read_to_string(path).unwrap().trim().parse().unwrap();
+    let agent = node.kept_agent();
+    signal(agent, Signal::STOP);
+    signal(node.supervisor(&job), Signal::KILL);
+    signal(agent, Signal::KILL);
+    let end = control.end_of(&node.id, &job.key());
+    assert!(matches!(end, End::Lost { .. }), "{end:?}");
+    assert!(!is_alive(hidden), "reported as ended");
+    assert_eq!(node.processes(&job), Vec::<i32>::new());
+    control.wait_until_idle(&node.id);
+    assert_eq!(node.run(&control, &Job::new("true")), End::Exited { exit_code: 0 });
+}
+
+/// A process in a frozen group (cgroup v1) is not killed before it is thawed, like one that waits for a file
+/// server that does not answer.
+#[test]
+fn an_attempt_has_not_ended_while_a_process_of_it_cannot_be_killed() {
+    let freezer = format!("/sys/fs/cgroup/freezer/batchai-test-agent-{}", std::process::id());
+    let freezer = std::path::Path::new(&freezer);
+    if fs::create_dir(freezer).is_err() || !freezer.join("freezer.state").exists() {
+        return eprintln!("skipped: there is no freezer (cgroup v1) that this user may change");
+    }
+    let control = ControlPlane::start();
+    let mut node = Node::ready(&control);
+    let job = Job::new(WAITING);
+    begin(&mut node, &control, &job);
+    let supervisor = node.supervisor(&job);
+    let is_command = |process: &processes::Process| process.parent == supervisor;
+    let command = processes::all().into_iter().find(is_command).unwrap().pid;
+    fs::write(freezer.join("cgroup.procs"), command.to_string()).unwrap();
+    fs::write(freezer.join("freezer.state"), "FROZEN").unwrap();
+    signal(supervisor, Signal::KILL);
+    std::thread::sleep(std::time::Duration::from_secs(12));
+    control.change(&node.id, |script| assert!(script.ends.is_empty(), "{:?}", script.ends));
+    assert!(node.log().contains("processes cannot be killed"));
+    fs::write(freezer.join("freezer.state"), "THAWED").unwrap();
+    let end = control.end_of(&node.id, &job.key());
+    assert!(matches!(end, End::Lost { .. }), "{end:?}");
+    assert_eq!(node.processes(&job), Vec::<i32>::new());
+    wait_until("the end of the group", || fs::remove_dir(freezer).is_ok());
+}
+
+#[test]
 fn a_supervisor_that_is_killed_while_idle_is_replaced() {
     let control = ControlPlane::start();
     let mut node = Node::ready(&control);

@@ -18,6 +18,9 @@ const GRACE: Duration = Duration::from_secs(10);
 /// The interval of the schedule, which reconciles active resources even without a hint.
 const TICK_MILLIS: u64 = 500;
 
+/// This executable, also after its file was replaced, or where another user cannot find it.
+const OWN_PROGRAM: &str = "/proc/self/exe";
+
 /// Run the service on this machine
 ///
 /// Each node is a group of processes and each file server a directory on this machine. All state is
@@ -42,8 +45,20 @@ pub struct Arguments {
     #[arg(long, value_name = "N", default_value_t = Quota::DEFAULT.clusters)]
     max_clusters: u32,
     /// Locations in which workspaces can be created, separated by commas
-    #[arg(long, value_name = "NAMES", default_value = "local")]
+    ///
+    /// All are this machine. The default includes regions of Azure, so that published scripts work.
+    #[arg(
+        long,
+        value_name = "NAMES",
+        default_value = "local,eastus,eastus2,westus,westus2,northeurope,westeurope"
+    )]
     locations: Locations,
+    /// User (name or id) that nodes and jobs run as; requires root
+    ///
+    /// Without this option they run as the user of the service, and every job can read the files of
+    /// the service, including its token.
+    #[arg(long, value_name = "USER")]
+    job_user: Option<String>,
     /// Seconds until an idle node that no job needs is removed
     #[arg(long, value_name = "N", default_value_t = 30)]
     idle_seconds: u64,
@@ -66,7 +81,6 @@ pub async fn run(
     arguments: Arguments,
 ) -> Result<Exit> {
     let is_default = environment.data_dir.as_ref() == Some(&data_dir);
-    let executable = std::env::current_exe().context("cannot find the path of this executable")?;
     let mut interrupt =
         signal(SignalKind::interrupt()).context("cannot install a signal handler")?;
     let mut terminate =
@@ -84,7 +98,9 @@ pub async fn run(
         token: environment.token,
         idle_seconds: arguments.idle_seconds,
         tick_millis: TICK_MILLIS,
-        node_command: vec![executable.into(), "agent".into()],
+        job_user: arguments.job_user,
+        keeper_command: vec![OWN_PROGRAM.into(), "keep".into()],
+        agent_command: vec![OWN_PROGRAM.into(), "agent".into()],
     })
     .await
     .with_context(|| format!("cannot start the service in {}", data_dir.display()))?;

@@ -1,83 +1,96 @@
-//! Machines as processes: each is an agent with its own loopback address and its own root.
+//! Machines as process trees: each is a keeper ([`processes::keeper`]), an agent with a loopback address and a root
+//! of its own, and whatever that agent starts.
 //!
-//! What is known of a machine is in a file of its own, written before the agent is started and removed
-//! after the last of its processes has ended. The agent itself is known by its command line. So both
-//! are found again after a crash of the service, whenever it happens, while the agents run on.
+//! A machine has a record, written before its keeper is started and removed after the last of its processes
+//! has ended. The keeper outlives the service. So a service that starts after a crash finds all machines, and
+//! reports none as ended while one of its processes runs.
 
-mod process;
+mod end;
+mod launch;
 mod record;
-mod restarts;
+mod run;
+mod start;
 
 use async_trait::async_trait;
+use control::Control;
 use control::ports::{LaunchOutcome, LaunchRequest, Machines, PortError};
-use control::{Control, Function};
-use model::{ClusterRef, Instance, NodeId, ResourceError, Target};
-use processes::Identity;
-use record::Record;
-use restarts::Restarts;
+use launch::quota_reached;
+use model::{ClusterRef, NodeId};
+use processes::{Keeper, KeeperFile, User};
+use record::{Record, State};
 use scheduler::recovery::FoundInstance;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+/// How machines are started.
 #[derive(Clone, Debug)]
 pub struct MachineOptions {
     /// One directory per machine.
     pub directory: PathBuf,
+    /// Program and arguments that become a keeper ([`processes::keeper::main`]).
+    pub keeper_command: Vec<OsString>,
     /// How an agent is started: program and first arguments.
-    pub node_command: Vec<OsString>,
+    pub agent_command: Vec<OsString>,
     /// Where agents find the address of the service.
     pub endpoint_file: PathBuf,
+    /// The most machines, of all clusters together.
     pub max_nodes: u32,
+    /// The user that agents and jobs run as; the user of the service when there is none.
+    pub user: Option<User>,
 }
 
-const RESTART_PAUSE: Duration = Duration::from_millis(200);
+/// How long the control plane waits for the end of a machine before it goes on and asks again later.
+const TERMINATION_LIMIT: Duration = Duration::from_secs(5);
 
-/// How often machines that are not children of this process (they outlived an earlier one) are
-/// looked after.
-const WATCH_EVERY: Duration = Duration::from_millis(250);
+/// How long a service that stops waits for processes that cannot be killed.
+const STOP_LIMIT: Duration = Duration::from_secs(10);
 
+/// The machines of one service.
 pub struct ProcessMachines {
-    /// For the tasks that look after machines.
+    /// For the tasks that watch machines.
     myself: Weak<Self>,
     options: MachineOptions,
     known: Mutex<BTreeMap<String, Record>>,
-    /// Nodes of which only a directory was found.
-    unknown: Mutex<Vec<NodeId>>,
+    /// Nodes that have a directory without a record.
+    unrecorded: Mutex<Vec<NodeId>>,
     control: OnceLock<Control>,
-    /// Set while the service stops: nothing is launched or restarted any more.
-    stopping: std::sync::atomic::AtomicBool,
+    /// Set while the service stops: nothing is launched or started any more.
+    stopping: AtomicBool,
 }
 
 impl ProcessMachines {
     /// Finds the machines of an earlier process of the service.
+    ///
+    /// # Errors
+    /// When the directory of the machines cannot be created or read.
     pub fn adopt(options: MachineOptions) -> std::io::Result<Arc<Self>> {
         std::fs::create_dir_all(&options.directory)?;
-        let (mut known, unknown) = Record::read_all(&options.directory)?;
-        let mut agents = process::agents();
-        for record in known.values_mut() {
-            record.agent = agents.remove(&record::root(&options.directory, &record.node));
-        }
+        let (known, unrecorded) = Record::read_all(&options.directory)?;
         Ok(Arc::new_cyclic(|myself| Self {
             myself: myself.clone(),
             options,
             known: Mutex::new(known),
-            unknown: Mutex::new(unknown),
+            unrecorded: Mutex::new(unrecorded),
             control: OnceLock::new(),
-            stopping: std::sync::atomic::AtomicBool::new(false),
+            stopping: AtomicBool::new(false),
         }))
     }
 
-    /// Connects to the control plane that these machines serve, and looks after adopted ones.
+    /// Connects to the control plane that these machines serve, and watches the machines that were found.
     pub fn serve(self: &Arc<Self>, control: Control) {
-        if self.control.set(control).is_err() {
-            return;
+        if self.control.set(control).is_ok() {
+            self.watch_all();
         }
+    }
+
+    fn watch_all(self: &Arc<Self>) {
         for record in self.records() {
             let machines = Arc::clone(self);
-            tokio::spawn(async move { machines.go_on(record).await });
+            tokio::spawn(async move { machines.run(record).await });
         }
     }
 
@@ -85,8 +98,8 @@ impl ProcessMachines {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn unknown(&self) -> MutexGuard<'_, Vec<NodeId>> {
-        self.unknown.lock().unwrap_or_else(PoisonError::into_inner)
+    fn unrecorded(&self) -> MutexGuard<'_, Vec<NodeId>> {
+        self.unrecorded.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn records(&self) -> Vec<Record> {
@@ -94,227 +107,72 @@ impl ProcessMachines {
     }
 
     fn is_stopping(&self) -> bool {
-        self.stopping.load(std::sync::atomic::Ordering::Relaxed)
+        self.stopping.load(Ordering::Relaxed)
     }
 
-    /// Records the machine, then starts it. A repetition finds the record. `None` when there are as
-    /// many machines as there may be: counted and recorded under one lock.
-    fn bring_up(
-        &self,
-        request: &LaunchRequest,
-        node: &NodeId,
-    ) -> Result<Option<Instance>, PortError> {
-        let instance = instance_of(node);
-        let record = {
-            let mut known = self.known();
-            if let Some(record) = known.get(&instance) {
-                return Ok(Some(record.machine()));
-            }
-            let running = known.values().filter(|record| !record.ended).count();
-            if running >= self.options.max_nodes as usize {
-                return Ok(None);
-            }
-            let record = Record::new(instance.clone(), free_address(&known), request, node);
-            if let Err(error) = record.write(&self.options.directory) {
-                let _ = trees::remove(&record::home(&self.options.directory, node));
-                return Err(PortError::other(error));
-            }
-            known.insert(instance, record.clone());
-            record
-        };
-        let machine = record.machine();
-        if let Some(machines) = self.myself.upgrade() {
-            tokio::spawn(async move { machines.run(record).await });
-        }
-        Ok(Some(machine))
+    fn keeper(&self, node: &NodeId) -> Keeper {
+        KeeperFile::read(&record::keeper_file(&self.options.directory, node))
     }
 
-    /// Starts the agent, and starts it again when it ends unexpectedly. The machine has ended when
-    /// its agent says that it left.
-    async fn run(self: Arc<Self>, record: Record) {
-        let mut restarts = Restarts::default();
-        while !self.is_over(&record) {
-            let started = Instant::now();
-            match self.start_agent(&record) {
-                Ok(None) => break,
-                Ok(Some(mut child)) => match child.wait().await {
-                    Ok(status) if status.success() => break,
-                    // Ending a machine kills its agent: nothing to warn about.
-                    Ok(_) if self.is_over(&record) => break,
-                    Ok(status) => tracing::warn!(node = %record.node, %status, "an agent ended"),
-                    Err(error) => tracing::warn!(node = %record.node, %error, "an agent was lost"),
-                },
-                Err(error) => {
-                    tracing::error!(node = %record.node, %error, "an agent could not be started");
-                }
-            }
-            if !restarts.may_follow(started.elapsed()) {
-                break;
-            }
-            tokio::time::sleep(RESTART_PAUSE).await;
-            self.find_agent(&record).await;
-            self.watch(&record).await;
-        }
-        self.has_ended(&record).await;
-    }
-
-    /// A machine that was started by an earlier process of the service.
-    async fn go_on(self: Arc<Self>, record: Record) {
-        self.watch(&record).await;
-        self.run(record).await;
-    }
-
-    /// Until the agent that is known, which is not a child of this process, has ended.
-    async fn watch(&self, record: &Record) {
-        let is_alive = || self.known().get(&record.instance).is_some_and(Record::is_alive);
-        while is_alive() && !self.is_over(record) {
-            tokio::time::sleep(WATCH_EVERY).await;
-        }
-    }
-
-    /// Another agent may hold the root: one that an earlier service was just starting when it was
-    /// killed.
-    async fn find_agent(&self, record: &Record) {
-        let root = record::root(&self.options.directory, &record.node);
-        let found = blocking(move || Ok(process::agents().remove(&root))).await;
-        if let Some(known) = self.known().get_mut(&record.instance) {
-            known.agent = found.unwrap_or_default();
-        }
-    }
-
-    fn is_over(&self, record: &Record) -> bool {
-        self.is_stopping() || self.known().get(&record.instance).is_none_or(|known| known.ended)
-    }
-
-    /// Under the lock, so that a machine that is being ended gets no agent: `None`.
-    fn start_agent(&self, record: &Record) -> std::io::Result<Option<tokio::process::Child>> {
-        let token = self
-            .control
-            .get()
-            .map(|control| control.context.keys.node_token(&record.cluster, &record.node))
-            .unwrap_or_default();
-        let mut known = self.known();
-        let Some(known) = known.get_mut(&record.instance).filter(|known| !known.ended) else {
-            return Ok(None);
-        };
-        if self.is_stopping() {
-            return Ok(None);
-        }
-        let child = process::start(&self.options, known, &token)?;
-        known.agent = child.id().and_then(|pid| Identity::of(i32::try_from(pid).ok()?));
-        Ok(Some(child))
-    }
-
-    /// Nothing of it may run on; recovery learns of it at once.
-    async fn has_ended(&self, record: &Record) {
-        if self.is_stopping() {
-            return;
-        }
-        self.end(&record.instance, &record.node).await;
-        let Some(control) = self.control.get() else { return };
-        let target = Target::Cluster { cluster: record.cluster.clone() };
-        control.context.hint(Function::Recovery, &target).await;
-    }
-
-    /// Notes that the machine ended, and kills everything of it. True when nothing of it runs any more.
-    async fn end(&self, instance: &str, node: &NodeId) -> bool {
-        self.note_end(instance);
-        let (root, node) = (record::root(&self.options.directory, node), node.clone());
-        let agent = self.known().get(instance).and_then(|known| known.agent);
-        blocking(move || Ok(process::kill_node(&root, &node, agent))).await.unwrap_or(false)
-    }
-
-    /// Only the first time, and under the lock: nothing is written into a directory that is being
-    /// removed.
-    fn note_end(&self, instance: &str) {
-        let mut known = self.known();
-        let Some(known) = known.get_mut(instance).filter(|known| !known.ended) else { return };
-        known.ended = true;
-        if let Err(error) = known.write(&self.options.directory) {
-            // Its processes decide. The next service finds none of them, and ends it again.
-            tracing::warn!(instance, %error, "the end of a machine was not noted");
-        }
-    }
-
-    /// Ends a machine for good, also one whose record was lost. True when nothing of it runs any more.
-    async fn terminate_one(&self, instance: &str) -> bool {
-        let Some(node) = node_of(instance) else { return true };
-        if !self.end(instance, &node).await {
-            return false;
-        }
-        if let Err(error) = self.remove(instance, &node).await {
-            // It has ended all the same. `sweep` tries again.
-            tracing::warn!(instance, %error, "the directory of a node stays for now");
-            self.note_termination(instance);
-        }
-        true
-    }
-
-    fn note_termination(&self, instance: &str) {
-        let mut known = self.known();
-        let Some(known) = known.get_mut(instance) else { return };
-        known.terminated = true;
-        if let Err(error) = known.write(&self.options.directory) {
-            tracing::warn!(instance, %error, "the termination of a machine was not noted");
-        }
-    }
-
-    /// Removes the directory of a machine that has ended, and forgets it.
-    async fn remove(&self, instance: &str, node: &NodeId) -> std::io::Result<()> {
-        let home = record::home(&self.options.directory, node);
-        blocking(move || trees::remove(&home)).await?;
-        self.known().remove(instance);
-        Ok(())
+    fn has_keeper(&self, node: &NodeId) -> bool {
+        matches!(self.keeper(node), Keeper::Running(_))
     }
 
     /// Removes directories of machines that were terminated but could not be removed then, and those
-    /// without a record, unless an agent runs there: that one is for the control plane to terminate.
+    /// without a record, unless the machine runs: then the control plane is to terminate it.
     pub async fn sweep(&self) {
-        let unknown = std::mem::take(&mut *self.unknown());
-        let agents = blocking(|| Ok(process::agents())).await.unwrap_or_default();
-        for node in unknown {
-            if !agents.contains_key(&record::root(&self.options.directory, &node)) {
+        let unrecorded = std::mem::take(&mut *self.unrecorded());
+        for node in unrecorded {
+            if self.has_keeper(&node) {
+                self.unrecorded().push(node);
+            } else {
                 self.terminate_one(&instance_of(&node)).await;
             }
         }
-        for record in self.records().into_iter().filter(|record| record.terminated) {
+        for record in self.records().into_iter().filter(|it| it.state == State::Terminated) {
             self.terminate_one(&record.instance).await;
         }
     }
 
-    /// Takes a machine away as a spot interruption does: a notice, and when it is over, the end.
-    /// Answers `false` when there is no such node.
+    /// Interrupts a machine as EC2 interrupts a spot instance: a notice first, and the end when its time is
+    /// over. False when there is no such node.
     pub async fn interrupt(self: &Arc<Self>, node: &NodeId, notice_seconds: u64) -> bool {
-        let found = self.known().values().find(|it| it.node == *node && !it.ended).cloned();
+        let running = |it: &&Record| it.node == *node && it.state == State::Running;
+        let found = self.known().values().find(running).cloned();
         let Some(record) = found else { return false };
         let Some(control) = self.control.get() else { return false };
-        if notice_seconds == 0 {
-            self.has_ended(&record).await;
-            return true;
-        }
-        process::give_notice(&self.options, &record, notice_seconds);
-        if let Err(error) = control.handle_interruption(&record.instance, notice_seconds).await {
-            // As when EventBridge loses a notice: the agent was notified, too.
-            tracing::warn!(%error, "the interruption notice was lost");
-        }
         let machines = Arc::clone(self);
-        tokio::spawn(async move {
+        if notice_seconds > 0 {
+            start::give_notice(&self.options.directory, &record.node, notice_seconds);
+            if let Err(error) = control.handle_interruption(&record.instance, notice_seconds).await
+            {
+                // As when EventBridge loses a notice: the agent was notified, too.
+                tracing::warn!(%error, "the interruption notice was lost");
+            }
+        }
+        let end = tokio::spawn(async move {
             tokio::time::sleep(Duration::from_secs(notice_seconds)).await;
-            machines.has_ended(&record).await;
+            machines.end_and_report(&record).await;
         });
+        if notice_seconds == 0 {
+            let _ = tokio::time::timeout(TERMINATION_LIMIT, end).await;
+        }
         true
     }
 
-    /// Ends all machines: each gets the notice that its agent takes from SIGTERM, and what is left
-    /// after the grace is killed.
+    /// Ends all machines: each agent gets SIGTERM and reports, and what is left after the grace is killed.
     pub async fn stop(&self, grace: Duration, hurry: impl Future<Output = ()>) {
-        self.stopping.store(true, std::sync::atomic::Ordering::Relaxed);
+        self.stopping.store(true, Ordering::Relaxed);
         let all = self.records();
-        for record in all.iter().filter(|record| record.is_alive()) {
-            process::terminate(record);
+        for record in &all {
+            start::signal_keeper(
+                &self.options.directory,
+                &record.node,
+                rustix::process::Signal::TERM,
+            );
         }
         let all_ended = async {
-            while all.iter().any(Record::is_alive) {
+            while all.iter().any(|record| self.has_keeper(&record.node)) {
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
         };
@@ -322,9 +180,14 @@ impl ProcessMachines {
             _ = tokio::time::timeout(grace, all_ended) => {}
             () = hurry => {}
         }
-        for record in &all {
-            self.end(&record.instance, &record.node).await;
+        let mut ends = tokio::task::JoinSet::new();
+        for record in all {
+            let Some(machines) = self.myself.upgrade() else { return };
+            ends.spawn(async move {
+                machines.end(&record.instance, &record.node, Some(STOP_LIMIT)).await
+            });
         }
+        ends.join_all().await;
     }
 }
 
@@ -354,7 +217,7 @@ impl Machines for ProcessMachines {
         let found = |record: &Record| FoundInstance {
             id: record.instance.clone(),
             launch: record.launch.clone(),
-            running: !record.ended,
+            running: !record.has_ended(),
         };
         Ok(of_cluster.map(found).collect())
     }
@@ -387,22 +250,6 @@ fn instance_of(node: &NodeId) -> String {
 
 fn node_of(instance: &str) -> Option<NodeId> {
     NodeId::parse(instance.strip_prefix("local-")?)
-}
-
-/// Code and message of the Batch AI service (docs/contract.md, "Clusters").
-fn quota_reached(max_nodes: u32) -> ResourceError {
-    ResourceError::new("AccountCoreQuotaReached", "The specified account has reached core quota")
-        .with_detail("MaxNodes", max_nodes.to_string())
-}
-
-/// 127.0.1.1 and up: as many addresses as there can be nodes.
-fn free_address(known: &BTreeMap<String, Record>) -> String {
-    let taken: Vec<&str> = known.values().map(|record| record.address.as_str()).collect();
-    let addresses = (1..=254).flat_map(|net| (1..=250).map(move |host| (net, host)));
-    addresses
-        .map(|(net, host)| format!("127.0.{net}.{host}"))
-        .find(|address| !taken.contains(&address.as_str()))
-        .unwrap_or_else(|| "127.0.255.1".to_owned())
 }
 
 #[cfg(test)]

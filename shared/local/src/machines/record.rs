@@ -1,8 +1,8 @@
-//! What is known of a machine, in a file beside its root.
+//! The record of a machine, in a file beside its root.
 
 use control::ports::LaunchRequest;
 use model::{ClusterRef, Instance, LaunchId, NodeId};
-use processes::Identity;
+use processes::ControlGroup;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::io::{Error, ErrorKind, Result};
@@ -15,27 +15,44 @@ pub struct Record {
     pub cluster: ClusterRef,
     pub launch: LaunchId,
     pub address: String,
-    /// The agent, as far as this service knows it. Not written down: it is found by its command line,
-    /// also when the service that started it was killed in that very moment.
-    #[serde(skip)]
-    pub agent: Option<Identity>,
-    pub ended: bool,
-    /// The control plane has taken note of its end; only its directory is left.
+    /// All processes of the machine are in it, where this system has control groups.
     #[serde(default)]
-    pub terminated: bool,
+    pub group: Option<ControlGroup>,
+    #[serde(default)]
+    pub state: State,
+}
+
+/// A machine only moves forward through these.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum State {
+    /// It has a keeper, or is to get one.
+    #[default]
+    Running,
+    /// Nothing is started on it any more. Some of its processes may still run.
+    Ending,
+    /// None of its processes is left.
+    Ended,
+    /// The control plane knows that it has ended. Only its directory is left.
+    Terminated,
 }
 
 impl Record {
-    pub fn new(instance: String, address: String, request: &LaunchRequest, node: &NodeId) -> Self {
+    pub fn new(
+        instance: String,
+        address: String,
+        group: Option<ControlGroup>,
+        request: &LaunchRequest,
+        node: &NodeId,
+    ) -> Self {
         Self {
             instance,
             node: node.clone(),
             cluster: request.cluster.clone(),
             launch: request.launch.clone(),
             address,
-            agent: None,
-            ended: false,
-            terminated: false,
+            group,
+            state: State::Running,
         }
     }
 
@@ -43,8 +60,8 @@ impl Record {
         Instance { id: self.instance.clone(), address: self.address.clone() }
     }
 
-    pub fn is_alive(&self) -> bool {
-        !self.ended && self.agent.is_some_and(Identity::is_alive)
+    pub fn has_ended(&self) -> bool {
+        self.state >= State::Ended
     }
 
     pub fn write(&self, directory: &Path) -> Result<()> {
@@ -55,11 +72,11 @@ impl Record {
         std::fs::rename(draft, home.join("machine.json"))
     }
 
-    /// The machines that are recorded, and the nodes of which there is only a directory: their launch
-    /// was never answered, or what it was is lost.
+    /// The recorded machines, and the nodes that only have a directory: the launch was interrupted before its
+    /// record was written, or the record was damaged.
     pub fn read_all(directory: &Path) -> Result<(BTreeMap<String, Self>, Vec<NodeId>)> {
         let mut records = BTreeMap::new();
-        let mut unknown = Vec::new();
+        let mut unrecorded = Vec::new();
         for entry in std::fs::read_dir(directory)? {
             let entry = entry?;
             let path = entry.path().join("machine.json");
@@ -73,12 +90,12 @@ impl Record {
                     records.insert(record.instance.clone(), record);
                 }
                 Err(error) => {
-                    tracing::warn!(path = %path.display(), %error, "no record of a machine");
-                    unknown.extend(entry.file_name().to_str().and_then(NodeId::parse));
+                    tracing::warn!(path = %path.display(), %error, "a machine has no record");
+                    unrecorded.extend(entry.file_name().to_str().and_then(NodeId::parse));
                 }
             }
         }
-        Ok((records, unknown))
+        Ok((records, unrecorded))
     }
 }
 
@@ -86,12 +103,17 @@ fn is_absent(error: &Error) -> bool {
     matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)
 }
 
-/// The agent's root: the node's own disk.
+/// The directory of a machine: its record, the log of its agent, its root.
+pub fn home(directory: &Path, node: &NodeId) -> PathBuf {
+    directory.join(node.as_str())
+}
+
+/// The root of the agent: the disk of the node. The only part of `home` that jobs may change.
 pub fn root(directory: &Path, node: &NodeId) -> PathBuf {
     home(directory, node).join("root")
 }
 
-/// Everything of a machine.
-pub fn home(directory: &Path, node: &NodeId) -> PathBuf {
-    directory.join(node.as_str())
+/// The [`processes::KeeperFile`] of the machine.
+pub fn keeper_file(directory: &Path, node: &NodeId) -> PathBuf {
+    home(directory, node).join("keeper")
 }

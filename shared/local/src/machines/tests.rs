@@ -1,23 +1,37 @@
-//! Machines whose agent is a shell script that starts one job and waits for it.
+//! Machines whose agent is a shell script that starts a job and waits for it.
 
 use super::*;
 use model::{LaunchId, Uid, VmPriority};
+use processes::ControlGroup;
 use std::os::unix::fs::PermissionsExt;
+use std::time::Instant;
 
 /// What takes milliseconds on an idle computer.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Its job leaves the session, and carries the mark of the node. If the job ends while the agent lives,
-/// the agent reports that in a file.
+/// It has a job that leaves the session and carries the mark of the node, and a daemon that has shed everything. If
+/// the job ends while the agent lives, the agent reports that in a file.
 const AGENT: &str = r#"#!/bin/sh
 while [ $# -gt 0 ]; do
     case "$1" in --root) root="$2" ;; --node) node="$2" ;; esac
     shift
 done
+env -i setsid sh -c 'cd "$1"; while :; do sleep 1; done' "daemon-$node" "${BATCHAI_TEST_CWD-/}" &
 AZ_BATCHAI_NODE_ID="$node" setsid sleep 600 &
 wait $!
 echo "$node" >> "$root/../../../reported"
 "#;
+
+/// What is needed to make this test executable a keeper.
+const KEEPER_SWITCH: &str = "BATCHAI_TEST_KEEPER";
+
+/// No test: what [`Fixture::adopt`] starts as a keeper.
+#[test]
+fn keeper_process() {
+    if std::env::var_os(KEEPER_SWITCH).is_some() {
+        std::process::exit(processes::keeper::run().into());
+    }
+}
 
 struct Fixture {
     directory: tempfile::TempDir,
@@ -49,14 +63,21 @@ impl Fixture {
     fn adopt(&self) -> Arc<ProcessMachines> {
         let machines = ProcessMachines::adopt(MachineOptions {
             directory: self.machines(),
-            node_command: vec!["/bin/sh".into(), self.directory.path().join("agent.sh").into()],
+            keeper_command: vec![
+                "/usr/bin/env".into(),
+                format!("{KEEPER_SWITCH}=").into(),
+                std::env::current_exe().unwrap().into(),
+                "--exact".into(),
+                "--nocapture".into(),
+                "machines::tests::keeper_process".into(),
+            ],
+            agent_command: vec!["/bin/sh".into(), self.directory.path().join("agent.sh").into()],
             endpoint_file: self.directory.path().join("endpoint"),
             max_nodes: 16,
+            user: None,
         })
         .unwrap();
-        for record in machines.records() {
-            tokio::spawn(Arc::clone(&machines).go_on(record));
-        }
+        machines.watch_all();
         machines
     }
 
@@ -71,8 +92,8 @@ impl Fixture {
     async fn launch(&self) -> Arc<ProcessMachines> {
         let machines = self.adopt();
         machines.launch(&self.request).await.unwrap();
-        eventually("every node has an agent and a job", || {
-            self.agents().len() == self.request.nodes.len() && self.jobs() == self.agents().len()
+        eventually("every node has a keeper, an agent, a job and a daemon", || {
+            self.count() == 4 * self.request.nodes.len()
         })
         .await;
         machines
@@ -102,6 +123,33 @@ impl Fixture {
         alive().filter(is_job).count()
     }
 
+    fn daemons(&self) -> Vec<i32> {
+        let is_daemon = |process: &processes::Process| {
+            let mut names = self.request.nodes.iter().map(|node| format!("daemon-{node}"));
+            names.any(|name| processes::has_argument(process.pid, name.as_ref()))
+        };
+        alive().filter(is_daemon).map(|process| process.pid).collect()
+    }
+
+    fn keepers(&self) -> Vec<i32> {
+        let file = |node| record::keeper_file(&self.machines(), node);
+        let keeper = |node| match KeeperFile::read(&file(node)) {
+            Keeper::Running(keeper) => Some(keeper.pid),
+            Keeper::NeverStarted | Keeper::Ended => None,
+        };
+        self.request.nodes.iter().filter_map(keeper).collect()
+    }
+
+    /// Everything of all machines that runs.
+    fn count(&self) -> usize {
+        self.keepers().len() + self.agents().len() + self.jobs() + self.daemons().len()
+    }
+
+    async fn found_running(&self, machines: &ProcessMachines) -> usize {
+        let found = machines.find(&self.request.cluster).await.unwrap();
+        found.iter().filter(|machine| machine.running).count()
+    }
+
     fn reported(&self) -> bool {
         self.directory.path().join("reported").exists()
     }
@@ -110,10 +158,18 @@ impl Fixture {
 /// Nothing stays behind, also when a check failed.
 impl Drop for Fixture {
     fn drop(&mut self) {
-        for (index, node) in self.request.nodes.iter().enumerate() {
-            process::kill_node(&self.home(index).join("root"), node, None);
+        for node in &self.request.nodes {
+            let mut end = end::MachineEnd::new(&self.machines(), node, None);
+            while !end.pass() && end.elapsed() < PATIENCE {
+                std::thread::sleep(Duration::from_millis(5));
+            }
         }
+        self.daemons().into_iter().for_each(kill);
     }
+}
+
+fn kill(pid: i32) {
+    processes::Process::read(pid).unwrap().signal(rustix::process::Signal::KILL);
 }
 
 fn alive() -> impl Iterator<Item = processes::Process> {
@@ -128,7 +184,7 @@ async fn eventually(what: &str, holds: impl Fn() -> bool) {
     }
 }
 
-/// The service is killed and started again: what it knew but did not write down is gone.
+/// The service is killed and started again: what it had not written to a file is lost.
 fn two_lives<T>(fixture: &Fixture, second: impl AsyncFnOnce(Arc<ProcessMachines>) -> T) -> T {
     let first_life = tokio::runtime::Runtime::new().unwrap();
     first_life.block_on(fixture.launch());
@@ -138,51 +194,123 @@ fn two_lives<T>(fixture: &Fixture, second: impl AsyncFnOnce(Arc<ProcessMachines>
 }
 
 #[test]
-fn the_next_service_finds_agents_that_were_never_written_down() {
+fn the_next_service_finds_the_machines_and_starts_none_twice() {
     let fixture = Fixture::new(2);
     two_lives(&fixture, async |machines| {
-        let agents = fixture.agents();
-        assert_eq!(agents.len(), 2);
-        tokio::time::sleep(2 * WATCH_EVERY).await;
-        assert_eq!(fixture.agents(), agents, "no second one was started");
+        let (keepers, agents) = (fixture.keepers(), fixture.agents());
+        tokio::time::sleep(Duration::from_millis(600)).await;
+        assert_eq!((fixture.keepers(), fixture.agents()), (keepers, agents));
+        assert_eq!(fixture.count(), 8);
         machines.stop(Duration::ZERO, std::future::pending()).await;
-        assert_eq!((fixture.agents().len(), fixture.jobs()), (0, 0));
-        assert!(!fixture.reported(), "no job was killed under a live agent");
+        assert_eq!(fixture.count(), 0);
+        assert!(!fixture.reported(), "a job was killed under a live agent");
     });
+}
+
+#[test]
+fn a_keeper_starts_a_killed_agent_again_without_the_service() {
+    let fixture = Fixture::new(1);
+    let first_life = tokio::runtime::Runtime::new().unwrap();
+    first_life.block_on(fixture.launch());
+    first_life.shutdown_background();
+    let (keepers, agents) = (fixture.keepers(), fixture.agents());
+    kill(agents[0]);
+    let until = Instant::now() + PATIENCE;
+    while fixture.agents() == agents || fixture.agents().is_empty() {
+        assert!(Instant::now() < until, "the agent was not started again");
+    }
+    assert_eq!(fixture.keepers(), keepers);
 }
 
 #[tokio::test]
 async fn an_agent_dies_before_its_job() {
     let fixture = Fixture::new(4);
     let machines = fixture.launch().await;
-    for known in machines.known().values_mut() {
-        known.agent = None;
-    }
     assert_eq!(fixture.terminate(&machines).await, fixture.instances());
-    assert_eq!((fixture.agents().len(), fixture.jobs()), (0, 0));
-    assert!(!fixture.reported(), "no job was killed under a live agent");
+    assert_eq!(fixture.count(), 0);
+    assert!(!fixture.reported(), "a job was killed under a live agent");
 }
 
-/// An agent that holds the root may show itself late: the one that is started then cannot work.
+/// Keeper and agent are killed at the same time, and with them everything that leads to the daemon.
 #[tokio::test]
-async fn an_agent_that_shows_up_later_is_left_alone() {
+async fn a_machine_without_its_keeper_has_ended_when_its_daemon_has() {
+    let fixture = Fixture::new(2);
+    let machines = fixture.launch().await;
+    if machines.records().iter().any(|record| record.group.is_none()) {
+        return eprintln!("skipped: there is no cgroup v2 that this user may change");
+    }
+    fixture.keepers().into_iter().chain(fixture.agents()).for_each(kill);
+    let until = Instant::now() + PATIENCE;
+    while fixture.found_running(&machines).await > 0 {
+        assert!(Instant::now() < until, "the machines do not end");
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    assert_eq!(fixture.count(), 0, "reported as ended");
+}
+
+#[test]
+fn the_next_service_ends_what_its_killed_keepers_left() {
+    let fixture = Fixture::new(2);
+    let first_life = tokio::runtime::Runtime::new().unwrap();
+    let machines = first_life.block_on(fixture.launch());
+    first_life.shutdown_background();
+    if machines.records().iter().any(|record| record.group.is_none()) {
+        return eprintln!("skipped: there is no cgroup v2 that this user may change");
+    }
+    drop(machines);
+    fixture.keepers().into_iter().chain(fixture.agents()).for_each(kill);
+    assert_eq!(fixture.daemons().len(), 2);
+    tokio::runtime::Runtime::new().unwrap().block_on(async {
+        let machines = fixture.adopt();
+        assert_eq!(fixture.terminate(&machines).await, fixture.instances());
+        assert_eq!(fixture.count(), 0);
+    });
+}
+
+#[tokio::test]
+async fn without_a_control_group_processes_are_found_by_the_root() {
+    let fixture = Fixture::new(1);
+    let root = fixture.home(0).join("root");
+    let agent = AGENT.replace("\"${BATCHAI_TEST_CWD-/}\"", "\"$root\"");
+    std::fs::write(fixture.directory.path().join("agent.sh"), agent).unwrap();
+    let machines = fixture.adopt();
+    machines.launch(&fixture.request).await.unwrap();
+    for record in machines.known().values_mut() {
+        record.group.take().inspect(ControlGroup::remove);
+    }
+    eventually("the machine is complete", || fixture.count() == 4).await;
+    // Somebody looks at the directory from a shell without a terminal: not distinguishable, and not below it.
+    assert!(root.is_dir());
+    fixture.keepers().into_iter().chain(fixture.agents()).for_each(kill);
+    assert_eq!(fixture.terminate(&machines).await, fixture.instances());
+    assert_eq!(fixture.count(), 0);
+}
+
+/// A process in a frozen group (cgroup v1) is not killed before it is thawed, like one that waits for a file
+/// server that does not answer.
+#[tokio::test]
+async fn a_machine_with_a_process_that_cannot_be_killed_has_not_ended() {
+    let freezer = PathBuf::from("/sys/fs/cgroup/freezer")
+        .join(format!("batchai-test-{}", rand::random::<u64>()));
+    if std::fs::create_dir(&freezer).is_err() || !freezer.join("freezer.state").exists() {
+        return eprintln!("skipped: there is no freezer (cgroup v1) that this user may change");
+    }
     let fixture = Fixture::new(1);
     let machines = fixture.launch().await;
-    let mut other = std::process::Command::new("/bin/sh")
-        .arg(fixture.directory.path().join("agent.sh"))
-        .args(["--node", fixture.request.nodes[0].as_str(), "--root"])
-        .arg(fixture.home(0).join("root"))
-        .spawn()
-        .unwrap();
-    let own = machines.known().values().find_map(|known| known.agent).unwrap();
-    eventually("two agents", || fixture.agents().len() == 2).await;
-    processes::Process::read(own.pid).unwrap().signal(rustix::process::Signal::KILL);
-    tokio::time::sleep(2 * RESTART_PAUSE).await;
-    assert_eq!(fixture.agents(), [i32::try_from(other.id()).unwrap()]);
-    fixture.terminate(&machines).await;
-    other.wait().unwrap();
-    assert_eq!(fixture.agents().len(), 0);
-    other.wait().unwrap();
+    let daemon = fixture.daemons()[0];
+    std::fs::write(freezer.join("cgroup.procs"), daemon.to_string()).unwrap();
+    std::fs::write(freezer.join("freezer.state"), "FROZEN").unwrap();
+    let begun = Instant::now();
+    while begun.elapsed() < Duration::from_secs(12) {
+        assert_eq!(fixture.terminate(&machines).await, Vec::<String>::new());
+        assert_eq!(fixture.found_running(&machines).await, 1);
+    }
+    assert_eq!(fixture.daemons(), [daemon]);
+    assert_eq!((fixture.agents().len(), fixture.jobs()), (0, 0), "the others are killed");
+    std::fs::write(freezer.join("freezer.state"), "THAWED").unwrap();
+    assert_eq!(fixture.terminate(&machines).await, fixture.instances());
+    assert_eq!(fixture.count(), 0);
+    std::fs::remove_dir(freezer).unwrap();
 }
 
 #[tokio::test]
@@ -190,12 +318,25 @@ async fn nothing_is_written_for_a_machine_that_has_ended() {
     let fixture = Fixture::new(1);
     let machines = fixture.launch().await;
     let record = machines.records().remove(0);
-    assert!(machines.end(&record.instance, &record.node).await);
-    std::fs::remove_dir_all(fixture.home(0)).unwrap();
-    // The one that looks after the machine notices its end late.
-    machines.has_ended(&record).await;
-    assert!(machines.start_agent(&record).unwrap().is_none());
+    assert_eq!(fixture.terminate(&machines).await, fixture.instances());
+    // The task of the machine notices its end late.
+    machines.end_and_report(&record).await;
+    assert!(machines.start_keeper(&record).await.unwrap().is_none());
     assert!(!fixture.home(0).exists());
+}
+
+/// An earlier service was killed after it had started the keeper, and before that had the lock.
+#[tokio::test]
+async fn a_keeper_that_is_too_late_starts_nothing() {
+    let fixture = Fixture::new(1);
+    let machines = fixture.launch().await;
+    let record = machines.records().remove(0);
+    let late = || start::keeper(&machines.options, &record, "").unwrap();
+    let status = late().wait().await.unwrap();
+    assert_eq!(status.code(), Some(processes::keeper::ANOTHER_KEEPER.into()));
+    assert!(machines.end(&record.instance, &record.node, None).await);
+    assert!(late().wait().await.unwrap().success());
+    assert_eq!(fixture.count(), 0);
 }
 
 #[tokio::test]
@@ -203,11 +344,11 @@ async fn a_directory_without_a_record_is_swept() {
     let fixture = Fixture::new(1);
     std::fs::create_dir_all(fixture.home(0)).unwrap();
     std::fs::write(fixture.home(0).join("agent.log"), "").unwrap();
-    std::fs::create_dir(fixture.machines().join("of the user")).unwrap();
+    std::fs::create_dir(fixture.machines().join("not a node")).unwrap();
     let machines = fixture.adopt();
     machines.sweep().await;
     assert!(!fixture.home(0).exists());
-    assert!(fixture.machines().join("of the user").exists());
+    assert!(fixture.machines().join("not a node").exists());
 }
 
 #[test]
@@ -225,16 +366,16 @@ fn a_machine_whose_record_a_job_removed_can_be_terminated() {
     tokio::runtime::Runtime::new().unwrap().block_on(async {
         let machines = fixture.adopt();
         machines.sweep().await;
-        assert_eq!(fixture.agents().len(), 2, "they may be needed");
+        assert_eq!(fixture.count(), 8, "the control plane may still know them");
         assert_eq!(fixture.terminate(&machines).await, fixture.instances());
-        assert_eq!((fixture.agents().len(), fixture.jobs()), (0, 0));
+        assert_eq!(fixture.count(), 0);
         assert!(!fixture.home(0).exists() && !fixture.home(1).exists());
     });
 }
 
 /// Immutable files exist where this is run by root, and where the file system has them.
 #[tokio::test]
-async fn a_machine_has_ended_even_if_that_cannot_be_noted() {
+async fn a_machine_has_ended_even_if_that_cannot_be_written() {
     let fixture = Fixture::new(1);
     let machines = fixture.launch().await;
     let change = |attribute| {
@@ -247,7 +388,7 @@ async fn a_machine_has_ended_even_if_that_cannot_be_noted() {
     let ended = fixture.terminate(&machines).await;
     assert!(change("-i"));
     assert_eq!(ended, fixture.instances());
-    assert_eq!((fixture.agents().len(), fixture.jobs()), (0, 0));
+    assert_eq!(fixture.count(), 0);
     machines.sweep().await;
     assert!(!fixture.home(0).exists());
 }

@@ -1,9 +1,12 @@
 //! A node: its directories, and its agent, which can be killed and started again.
 
+use std::ffi::{OsStr, OsString};
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 
+use processes::keeper::Request;
 use protocol::{Desired, End, NodeSetup};
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -100,6 +103,35 @@ impl Node {
             .stderr(log);
         change(&mut agent);
         self.agent = Some(agent.spawn().unwrap());
+    }
+
+    /// Starts the agent below a keeper, as `batchai local` does.
+    pub fn start_keeper(&mut self, control: &ControlPlane) {
+        let file = self.place.path().join("keeper");
+        let (stdin, mut writer) = std::io::pipe().unwrap();
+        self.start_agent_as(control, |agent| {
+            let command = std::iter::once(agent.get_program()).chain(agent.get_args());
+            let command = command.map(OsStr::to_owned).collect();
+            let request = Request { file: file.clone(), group: None, command, user: None };
+            writer.write_all(&serde_json::to_vec(&request).unwrap()).unwrap();
+            let variables: Vec<_> = agent.get_envs().map(own_pair).collect();
+            let program = agent.get_program().to_owned();
+            let mut keeper = Command::new(program);
+            keeper.arg("keep").arg(file).stdin(stdin).stdout(Stdio::null()).stderr(Stdio::null());
+            keeper.envs(variables);
+            *agent = keeper;
+        });
+    }
+
+    /// The agent below the keeper.
+    pub fn kept_agent(&self) -> i32 {
+        let is_agent = |process: &processes::Process| {
+            process.parent == self.agent_pid()
+                && processes::has_argument(process.pid, "agent".as_ref())
+        };
+        wait_for("the agent", || {
+            processes::descendants(self.agent_pid()).into_iter().find(is_agent).map(|it| it.pid)
+        })
     }
 
     /// Runs a job to its end.
@@ -234,6 +266,10 @@ impl Drop for Node {
             eprintln!("--- agent of {}\n{}", self.id, self.log());
         }
     }
+}
+
+fn own_pair((name, value): (&OsStr, Option<&OsStr>)) -> (OsString, OsString) {
+    (name.to_owned(), value.unwrap_or_default().to_owned())
 }
 
 pub fn signal(pid: i32, signal: Signal) {

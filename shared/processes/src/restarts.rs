@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-/// This many in a row, and the machine has ended.
+/// After so many failures in a row the machine has ended.
 const FAILED_STARTS: u32 = 6;
 
 /// An agent that ran for so long had started.
@@ -16,7 +16,7 @@ pub struct Restarts {
 }
 
 impl Restarts {
-    /// An agent ended that ran for `time`: whether another one follows.
+    /// Counts the end of an agent that ran for `time`. True when another one is to be started.
     pub fn may_follow(&mut self, time: Duration) -> bool {
         self.failed = if time < STARTED_AFTER { self.failed + 1 } else { 0 };
         self.failed < FAILED_STARTS
