@@ -1,5 +1,5 @@
-"""Hooks of schemathesis: direct most requests to resources that exist, so that they get beyond a 404,
-and keep these resources from being deleted. And the exceptions from its checks, each with its reason."""
+"""Hooks for schemathesis. Most requests get the names of existing resources, so that they do not
+end with 404; existing resources are not deleted. The exceptions from its checks have their reasons here."""
 
 import json
 import os
@@ -70,8 +70,7 @@ def invalid_parts(case):
 
 
 def lead_path(case):
-    """Replaces random names by known ones. A PUT creates a new resource, and a DELETE must not name a
-    known one."""
+    """Replaces random names by existing ones, except for PUT and DELETE."""
     names = [part[1:-1] for part in case.operation.path.split("/") if part.startswith("{")]
     given = case.path_parameters
     for name in names[:-1] if case.method.upper() == "PUT" else names:
@@ -82,7 +81,7 @@ def lead_path(case):
 
 
 def lead_query(query):
-    """Uses the output directories of the known job, and removes random continuation tokens."""
+    """Sets output directories of the existing job; removes random continuation tokens."""
     if "outputdirectoryid" in query and not strays(query["outputdirectoryid"]):
         query["outputdirectoryid"] = KNOWN["outputdirectoryid"]
     if "$skiptoken" in query and not strays(query["$skiptoken"]):
@@ -90,7 +89,7 @@ def lead_query(query):
 
 
 def lead_body(body):
-    """Makes references name the known cluster and file server."""
+    """Replaces references by the existing cluster and file server."""
     properties = body.get("properties") if isinstance(body, dict) else None
     if isinstance(properties, dict):
         cluster = properties.get("cluster")
