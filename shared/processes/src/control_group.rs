@@ -32,7 +32,12 @@ impl ControlGroup {
 
     /// The group `name` below the group of this process, if it exists.
     pub fn find(name: &str) -> Option<Self> {
-        Self::named(name).filter(|group| group.path.is_dir())
+        Self::named(name).filter(Self::exists)
+    }
+
+    /// True until the group is removed.
+    pub fn exists(&self) -> bool {
+        self.path.is_dir()
     }
 
     fn named(name: &str) -> Option<Self> {

@@ -1,5 +1,5 @@
 //! Commands that end by themselves while the node is to stop them, or nobody is there to see it:
-//! their own end is what is reported.
+//! their own end is reported.
 
 use std::fs;
 use std::time::Duration;

@@ -47,8 +47,11 @@ pub struct Arguments {
     /// Locations in which workspaces can be created, separated by commas
     ///
     /// All are this machine. The default includes regions of Azure, so that published scripts work.
-    #[arg(long, value_name = "NAMES",
-        default_value = "local,eastus,eastus2,westus,westus2,northeurope,westeurope")]
+    #[arg(
+        long,
+        value_name = "NAMES",
+        default_value = "local,eastus,eastus2,westus,westus2,northeurope,westeurope"
+    )]
     locations: Locations,
     /// User (name or id) that nodes and jobs run as; needs root
     ///

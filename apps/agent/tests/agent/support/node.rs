@@ -77,7 +77,7 @@ impl Node {
         self.start_agent_as(control, |_| {});
     }
 
-    /// With a last word on how it is started: as another user, say.
+    /// With a change of the command that starts it: another user, for example.
     pub fn start_agent_as(&mut self, control: &ControlPlane, change: impl FnOnce(&mut Command)) {
         let log = fs::File::options()
             .append(true)
