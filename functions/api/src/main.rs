@@ -1,4 +1,4 @@
-//! The API's Lambda function: wiring only.
+//! The Lambda function of the API: wiring only.
 
 use lambda_http::{Error, run};
 use std::sync::Arc;

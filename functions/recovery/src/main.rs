@@ -1,16 +1,8 @@
-//! The recovery's Lambda function: wiring only.
+//! The Lambda function of `control::recovery`: wiring only.
 
-use aws::events::{Trigger, handle};
 use control::Function;
-use lambda_runtime::{Error, LambdaEvent, run, service_fn};
 
 #[tokio::main]
-async fn main() -> Result<(), Error> {
-    aws::log();
-    let control = aws::control().await?;
-    run(service_fn(async |event: LambdaEvent<Trigger>| {
-        let handled = handle(&control, Function::Recovery, event.payload);
-        Box::pin(handled).await.map_err(Error::from)
-    }))
-    .await
+async fn main() -> Result<(), lambda_runtime::Error> {
+    aws::serve(Function::Recovery).await
 }

@@ -1,5 +1,5 @@
-//! What a function is told by its environment, and the clients it makes of that, once per cold
-//! start.
+//! The settings of a Lambda function in its environment, and the clients that are created from them
+//! once per cold start.
 
 use crate::{NoMachines, QueueUrls, SqsHints};
 use control::directories::DiskDirectories;
@@ -14,15 +14,18 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use table::Table;
 
+/// A setting that is missing or invalid; a variable and what it must be.
 #[derive(Debug, thiserror::Error)]
 pub enum EnvironmentError {
+    /// A required variable is not set.
     #[error("the environment variable {0} is not set")]
     Missing(&'static str),
+    /// A variable has an invalid value.
     #[error("the environment variable {0} must be {1}")]
     Invalid(&'static str, &'static str),
 }
 
-/// JSON, one event per line, for CloudWatch.
+/// Starts logging for CloudWatch: one JSON object per event.
 pub fn log() {
     tracing_subscriber::fmt().json().with_current_span(true).without_time().init();
 }
@@ -33,16 +36,16 @@ pub fn log() {
 /// | --- | --- |
 /// | `TABLE_NAME` | the DynamoDB table |
 /// | `DISPATCHER_QUEUE_URL`, `AUTOSCALER_QUEUE_URL`, `RECOVERY_QUEUE_URL` | the SQS FIFO queues |
-/// | `MASTER_KEY` | 64 hexadecimal digits; secrets, links and node tokens hang on it |
-/// | `IDLE_SECONDS` | how long idle nodes beyond demand stay; 300 unless set |
-/// | `MAX_NODES` | nodes that the stack may have; 100 unless set |
-/// | `MAX_CORES`, `MAX_CLUSTERS` | cores of each priority, and clusters, per subscription and region; 1000 and 200 unless set |
-/// | `MAX_TOTAL_CORES` | cores of all subscriptions, regions and priorities together; 2000 unless set |
-/// | `LOCATIONS` | where workspaces can be created, separated by commas; the function's own region (`AWS_REGION`) unless set |
-/// | `FILE_SYSTEM_ROOT` | where the stack's file system is mounted; `/mnt/batchai` unless set |
+/// | `MASTER_KEY` | 64 hexadecimal digits, from which the keys of secrets, links and node tokens are derived |
+/// | `IDLE_SECONDS` | how long idle nodes beyond demand are kept; default 300 |
+/// | `MAX_NODES` | maximum number of nodes of the stack; default 100 |
+/// | `MAX_CORES`, `MAX_CLUSTERS` | cores of each priority, and clusters, per subscription and region; default 1000 and 200 |
+/// | `MAX_TOTAL_CORES` | cores of all subscriptions, regions and priorities together; default 2000 |
+/// | `LOCATIONS` | where workspaces can be created, separated by commas; default the function's own region (`AWS_REGION`) |
+/// | `FILE_SYSTEM_ROOT` | where the stack's file system is mounted; default `/mnt/batchai` |
 ///
 /// # Errors
-/// When something that is needed is not set.
+/// When a required variable is not set, or one is invalid.
 pub async fn control() -> Result<Control, EnvironmentError> {
     let config = aws_config::load_defaults(aws_config::BehaviorVersion::latest()).await;
     let urls = QueueUrls {
@@ -79,7 +82,7 @@ pub async fn control() -> Result<Control, EnvironmentError> {
     })))
 }
 
-/// The token that requests to the API must show (`API_TOKEN`).
+/// The service's own token (`API_TOKEN`).
 ///
 /// # Errors
 /// When it is not set.
@@ -90,14 +93,9 @@ pub fn access() -> Result<String, EnvironmentError> {
 fn master_key() -> Result<[u8; 32], EnvironmentError> {
     const NAME: &str = "MASTER_KEY";
     let text = required(NAME)?;
-    let invalid = || EnvironmentError::Invalid(NAME, "64 hexadecimal digits");
     let mut key = [0; 32];
-    if text.len() != 2 * key.len() || !text.is_ascii() {
-        return Err(invalid());
-    }
-    for (index, byte) in key.iter_mut().enumerate() {
-        *byte = u8::from_str_radix(&text[2 * index..2 * index + 2], 16).map_err(|_| invalid())?;
-    }
+    hex::decode_to_slice(&text, &mut key)
+        .map_err(|_| EnvironmentError::Invalid(NAME, "64 hexadecimal digits"))?;
     Ok(key)
 }
 

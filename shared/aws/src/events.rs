@@ -1,5 +1,5 @@
-//! The events that Lambda hands to a function, as calls of the control plane: batches of hints from
-//! SQS, the schedule, interruption notices from EventBridge.
+//! The events of Lambda functions: batches of hints from SQS, the schedule, and interruption notices from
+//! EventBridge.
 
 use aws_lambda_events::eventbridge::EventBridgeEvent;
 use aws_lambda_events::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent, SqsMessage};
@@ -9,21 +9,24 @@ use serde::Deserialize;
 use serde_json::Value;
 use std::collections::BTreeSet;
 
+/// An event of a function.
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
 pub enum Trigger {
+    /// A batch of hints.
     Hints(SqsEvent),
+    /// An interruption notice or the schedule.
     Event(Box<EventBridgeEvent<Value>>),
 }
 
 /// The `detail-type` of EC2's notice (Amazon EC2 User Guide, "Spot Instance interruption notices").
 pub const INTERRUPTION: &str = "EC2 Spot Instance Interruption Warning";
 
-/// One invocation of a function. Interruption notices have their own path and do not wait behind
-/// other hints; any other event is the schedule's.
+/// Handles one invocation of a function. Any event of EventBridge that is not an interruption notice is
+/// the schedule's.
 ///
 /// # Errors
-/// When an event could not be dealt with; failed hints are in the answer.
+/// When a notice or the schedule could not be handled. Failed hints are in the response instead.
 pub async fn handle(
     control: &Control,
     function: Function,
@@ -35,7 +38,7 @@ pub async fn handle(
             let text = |name: &str| event.detail.get(name).and_then(Value::as_str);
             let instance = text("instance-id").unwrap_or_default();
             if !control.handle_interruption(instance, limits::SPOT_NOTICE_SECONDS).await? {
-                tracing::info!(instance, "a notice for an instance that is not a node");
+                tracing::info!(instance, "received a notice for an instance that is not a node");
             }
             Ok(SqsBatchResponse::default())
         }
@@ -47,8 +50,8 @@ pub async fn handle(
     }
 }
 
-/// Works through a batch. What failed is reported, so that SQS hands it out again; behind a failed
-/// message of a FIFO group all later ones of that group count as failed, or they would overtake it.
+/// Handles a batch of hints. Failed messages are reported, so that SQS delivers them again. After a
+/// failed message all later ones of its FIFO group count as failed too, or they would overtake it.
 async fn each_hint(control: &Control, function: Function, batch: SqsEvent) -> SqsBatchResponse {
     let mut response = SqsBatchResponse::default();
     let mut failed_groups = BTreeSet::new();
@@ -67,8 +70,8 @@ async fn each_hint(control: &Control, function: Function, batch: SqsEvent) -> Sq
     response
 }
 
-/// Whether the message is done with. One that repeats an earlier hint of the batch has nothing to
-/// add: the state was read after both were sent.
+/// Handles one hint. Returns whether it needs no retry. A repetition of an earlier hint of the batch is
+/// skipped: the state was read after both were sent.
 async fn one_hint(
     control: &Control,
     function: Function,
@@ -79,8 +82,8 @@ async fn one_hint(
     let target: Target = match serde_json::from_str(body) {
         Ok(target) => target,
         Err(error) => {
-            // Handing it out again would not make it readable, and the schedule loses nothing.
-            tracing::error!(%error, "dropped a hint that cannot be read");
+            // A retry would fail too, and the schedule visits the target anyway.
+            tracing::error!(%error, "dropped a hint that cannot be parsed");
             return true;
         }
     };
@@ -90,7 +93,7 @@ async fn one_hint(
     match control.reconcile(function, &target).await {
         Ok(()) => true,
         Err(error) => {
-            tracing::error!(?function, error = error.chain(), "a hint failed and is repeated");
+            tracing::error!(?function, error = error.chain(), "a hint failed; it will be retried");
             false
         }
     }

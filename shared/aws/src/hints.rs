@@ -1,4 +1,4 @@
-//! Hints over SQS FIFO queues, one per function. The message group is the resource, so that one
+//! Hints over SQS FIFO queues, one per function. The message group is the target, so one invocation of a
 //! function at a time reconciles it.
 
 use async_trait::async_trait;
@@ -8,13 +8,18 @@ use control::ports::{Function, Hints, Ids, PortError};
 use model::{NodeId, Target};
 use std::sync::Arc;
 
+/// The URLs of the queues, by function.
 #[derive(Clone, Debug)]
 pub struct QueueUrls {
+    /// The queue of the dispatcher.
     pub dispatcher: String,
+    /// The queue of the autoscaler.
     pub autoscaler: String,
+    /// The queue of recovery.
     pub recovery: String,
 }
 
+/// The queues of all functions.
 pub struct SqsHints {
     client: Client,
     urls: QueueUrls,
@@ -22,6 +27,7 @@ pub struct SqsHints {
 }
 
 impl SqsHints {
+    /// Sends hints to these queues.
     pub fn new(client: Client, urls: QueueUrls, ids: Arc<dyn Ids>) -> Self {
         Self { client, urls, ids }
     }
@@ -37,8 +43,8 @@ impl SqsHints {
 
 #[async_trait]
 impl Hints for SqsHints {
-    /// Every hint has a deduplication id of its own: two of the same content five minutes apart are
-    /// two events, and the second one must not be swallowed.
+    /// Every hint has a unique deduplication id: SQS must not drop the second of two equal hints, which
+    /// are two events.
     async fn send(&self, function: Function, target: &Target) -> Result<(), PortError> {
         let body = serde_json::to_string(target).map_err(PortError::other)?;
         self.client

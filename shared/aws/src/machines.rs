@@ -1,10 +1,12 @@
-//! Machines where no provider is configured: launches are refused, and the cluster says why.
+//! The port for instances where no provider is configured: launches are refused with a reason, which the
+//! cluster shows.
 
 use async_trait::async_trait;
 use control::ports::{LaunchOutcome, LaunchRequest, Machines, PortError};
 use model::{ClusterRef, ResourceError};
 use scheduler::recovery::FoundInstance;
 
+/// Refuses every launch.
 #[derive(Debug)]
 pub struct NoMachines;
 

@@ -1,4 +1,4 @@
-//! What a node is given to do: records turned into messages of the protocol, secrets opened.
+//! Assignments of nodes: converts records to messages of the protocol and decrypts their secrets.
 
 use crate::{Context, Error, file_servers};
 use lifecycle::report::attempt_key;
@@ -26,7 +26,7 @@ pub(crate) async fn node_setup(context: &Context, node: &Node) -> Result<NodeSet
     Ok(NodeSetup { node_id: node.id.to_string(), mounts, setup_task })
 }
 
-/// The share of this node in the live attempt of the job.
+/// The part of this node in the running attempt of the job.
 pub(crate) fn assignment(context: &Context, node: &Node, job: &Job) -> Result<Assignment, Error> {
     let attempt = job.state.attempt().ok_or(GONE)?;
     let rank = attempt.members.iter().position(|member| member.node == node.id).ok_or(GONE)? as u32;

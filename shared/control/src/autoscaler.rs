@@ -1,4 +1,4 @@
-//! The autoscaler: brings the number of nodes to what is wanted, and removes what leaves.
+//! The autoscaler: launches nodes up to the wanted number, and removes nodes that are leaving.
 
 use crate::execute::{Progress, execute};
 use crate::{Context, Error};
@@ -6,8 +6,8 @@ use lifecycle::unsupported;
 use model::{ClusterRef, Target, limits};
 use scheduler::capacity::{self, CapacitySettings, CapacitySnapshot};
 
-/// Plans per pass: growing, shrinking, removing and settling are a handful; the rest is for writes
-/// of others in between.
+/// Plans per pass. Launching, shrinking, removing and settling take a handful; the others are for
+/// conflicts with other writers.
 const MAX_ROUNDS: usize = 16;
 
 pub(crate) async fn reconcile(context: &Context, target: &Target) -> Result<(), Error> {
@@ -26,7 +26,7 @@ async fn scale(context: &Context, reference: &ClusterRef) -> Result<(), Error> {
     for _ in 0..MAX_ROUNDS {
         let Some(snapshot) = snapshot(context, reference).await? else { return Ok(()) };
         let plan = capacity::plan(&snapshot, settings, context.now());
-        // The same plan twice waits for something outside (an instance that is still ending).
+        // The same plan twice: it waits for something external, such as an instance that is terminating.
         if plan.is_empty() || before.as_ref() == Some(&plan) {
             return Ok(());
         }
@@ -36,8 +36,8 @@ async fn scale(context: &Context, reference: &ClusterRef) -> Result<(), Error> {
     Ok(())
 }
 
-/// The cluster is read first: see [`CapacitySnapshot`]. The nodes are read before the queue: a job
-/// that loses its node in between is queued by then.
+/// The cluster is read first (see [`CapacitySnapshot`]), and the nodes before the queue: a job that
+/// loses its node in between is in the queue when that is read.
 async fn snapshot(
     context: &Context,
     reference: &ClusterRef,
@@ -57,7 +57,7 @@ async fn snapshot(
     Ok(Some(CapacitySnapshot { cluster, blocked, nodes, queued, quota_left, strays }))
 }
 
-/// Asked for only when no node is recorded: a cluster with instances must not become dormant.
+/// Read only when the cluster has no nodes: one with instances must not become dormant.
 async fn running_instances(
     context: &Context,
     reference: &ClusterRef,

@@ -1,4 +1,4 @@
-//! Clusters: what users ask of them; their nodes are the autoscaler's.
+//! Requests for clusters. The autoscaler manages their nodes.
 
 use crate::context::replan;
 use crate::operations::{PutOutcome, StartedOperation, done, stored};
@@ -13,6 +13,7 @@ use model::{
 use table::Page;
 use wire::{ClusterRequest, ClusterUpdate, FileServerId, NodeCounts, ResourceKind};
 
+/// The clusters of the service.
 #[derive(Clone)]
 pub struct Clusters {
     context: Context,
@@ -57,8 +58,8 @@ impl Clusters {
         self.with_counts(existing(&self.context, names, name).await?).await
     }
 
-    /// `allocationState` is derived from what is there: nodes that come or leave mean resizing,
-    /// whatever the last plan recorded.
+    /// As [`Self::get`], for a record that was read. `allocationState` is `resizing` while any node is
+    /// being launched or is leaving, whatever the last plan recorded.
     ///
     /// # Errors
     /// What the table reports.
@@ -68,16 +69,18 @@ impl Clusters {
         Ok((cluster, NodeCounts::of(&nodes)))
     }
 
+    /// All nodes of the cluster.
+    ///
     /// # Errors
     /// What the table reports.
     pub async fn nodes(&self, cluster: &Cluster) -> Result<Vec<Node>, Error> {
         Ok(self.context.table.nodes(&cluster.reference()).await?)
     }
 
-    /// Creates a cluster; its nodes follow.
+    /// Creates a cluster. The autoscaler launches its nodes afterwards.
     ///
     /// # Errors
-    /// 409 when the name is taken by another one, or the quota is used up.
+    /// 409 when a different cluster has the name, or the quota is used up.
     pub async fn put(
         &self,
         names: &WorkspaceNames,
@@ -116,7 +119,7 @@ impl Clusters {
         .await
     }
 
-    /// Whether the service and its quota take such a cluster.
+    /// Checks the limits of the service and the quota for clusters.
     async fn require_room(&self, workspace: &Workspace, scale: ScaleSettings) -> Result<(), Error> {
         let settings = &self.context.settings;
         clusters::require_reachable(scale, settings.max_nodes)?;
@@ -125,8 +128,8 @@ impl Clusters {
         Ok(clusters::require_one_more(count, &settings.quota, workspace)?)
     }
 
-    /// Replaces the scale settings as a whole, and so the extensions (docs/contract.md,
-    /// "Clusters"). The counts are those before anything follows from the new settings.
+    /// Replaces the scale settings, and likewise the extensions, each as a whole (docs/contract.md,
+    /// "Clusters"). Returns the counts of nodes from before the new settings take effect.
     ///
     /// # Errors
     /// 404 when there is no such cluster, 409 while it is being deleted.
@@ -155,6 +158,8 @@ impl Clusters {
         .await
     }
 
+    /// One page of the clusters of a workspace, after a position.
+    ///
     /// # Errors
     /// 404 when there is no such workspace.
     pub async fn list(
@@ -167,7 +172,7 @@ impl Clusters {
         Ok(self.context.table.clusters(&workspace.uid, after, limit).await?)
     }
 
-    /// `None` when there is nothing to delete.
+    /// Begins the deletion of a cluster. `None` when there is nothing to delete.
     ///
     /// # Errors
     /// 404 when there is no such workspace.

@@ -1,5 +1,5 @@
-//! What every service works with: the table, the ports, the settings; and the one way in which a
-//! change is committed.
+//! The context of every service: the table, the ports and the settings. Every change is committed
+//! here.
 
 use crate::keys::Keys;
 use crate::ports::{Clock, Directories, Hints, Ids, Machines};
@@ -13,43 +13,51 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use table::Table;
 
-/// How often a reaction is repeated after a conflict before it fails with [`Error::Busy`]. Each try
-/// reads the newest state, so it takes as many tries as there are concurrent writers of a record.
-///
-/// Of each round of writers one succeeds: this is enough for every node of a cluster and as many
-/// callers at the same time.
+/// How often a reaction is tried before it fails with [`Error::Busy`]. Each try reads the newest
+/// state. In each round of concurrent writers of a record one succeeds, so this is enough for every
+/// node of a cluster and as many callers at the same time.
 const MAX_TRIES: usize = 2 * limits::MAX_NODES_PER_CLUSTER as usize;
 
-/// Shared by all services; a clone is a pointer.
+/// The shared context; a clone is a pointer.
 #[derive(Clone)]
 pub struct Context(Arc<Parts>);
 
-/// The table and the ports, the same on AWS and on one machine.
+/// The parts of a context: each port has an implementation for AWS and one for a single machine.
 pub struct Parts {
+    /// The records of the service.
     pub table: Table,
+    /// Instances of nodes.
     pub machines: Arc<dyn Machines>,
+    /// Directories of file servers.
     pub directories: Arc<dyn Directories>,
+    /// Hints to functions.
     pub hints: Arc<dyn Hints>,
+    /// The time.
     pub clock: Arc<dyn Clock>,
+    /// New ids.
     pub ids: Arc<dyn Ids>,
+    /// Keys of secrets, signatures and node tokens.
     pub keys: Arc<Keys>,
+    /// The operator's settings.
     pub settings: Settings,
+    /// Since when the service has been reachable.
     pub uptime: Arc<Uptime>,
 }
 
+/// The operator's settings.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// How long idle nodes beyond demand stay.
+    /// How long idle nodes beyond demand are kept.
     pub idle_seconds: u64,
-    /// Nodes that the whole service may have; a job that needs more is refused.
+    /// The maximum number of nodes of the whole service; a job that needs more is refused.
     pub max_nodes: u32,
-    /// What a region of a subscription may use, and the whole service.
+    /// Quotas of each region of a subscription, and of the whole service.
     pub quota: Quota,
     /// Where workspaces can be created.
     pub locations: Locations,
-    /// Where the trees of the file servers are, one directory each, named by uid.
+    /// The directory with the files of the file servers, in one subdirectory each, named by uid.
     pub file_server_root: PathBuf,
-    /// Whether responses show that directory: only where it is on the user's own machine.
+    /// Whether responses contain that path: only where it is on the user's own machine.
     pub shows_local_paths: bool,
 }
 
@@ -62,31 +70,36 @@ impl Deref for Context {
 }
 
 impl Context {
+    /// A context of these parts.
     pub fn new(parts: Parts) -> Self {
         Self(Arc::new(parts))
     }
 
+    /// The time of the clock.
     pub fn now(&self) -> Timestamp {
         self.clock.now()
     }
 
+    /// A new random uid.
     pub fn new_uid(&self) -> Uid {
         self.ids.uid()
     }
 
+    /// The ids of a new record.
     pub fn new_ids(&self) -> NewIds {
         NewIds { uid: self.new_uid(), etag: self.new_uid() }
     }
 
+    /// An empty draft with the present time and quota.
     pub fn draft(&self) -> Draft {
         Draft::new(self.now(), self.settings.quota)
     }
 
-    /// Commits a draft, then sends its hints and notifications. Returns the launches whose intent
-    /// is now recorded; only the plans of [`crate::execute`] have any.
+    /// Commits a draft, then sends its hints and notifications. Returns the launches whose intent is
+    /// recorded by the commit; only plans have any (see `execute`).
     ///
     /// # Errors
-    /// A conflict when a record changed since it was read: read again, react again.
+    /// A conflict when a record changed since it was read: the caller reads and reacts again.
     pub async fn commit(&self, draft: Draft) -> Result<Vec<LaunchRequest>, Error> {
         let Change { writes, hints, notify, launches, events } = draft.finish();
         self.table.commit(writes).await?;
@@ -102,18 +115,18 @@ impl Context {
         Ok(launches)
     }
 
-    /// Wakes a function. A lost hint costs time, never more: the schedule visits every target.
+    /// Sends a hint to a function. A lost hint costs only time: the schedule visits every target.
     pub async fn hint(&self, function: Function, target: &Target) {
         if let Err(error) = self.hints.send(function, target).await {
-            tracing::warn!(?function, %error, "a hint was not sent; the schedule will do");
+            tracing::warn!(?function, %error, "could not send a hint; the schedule will visit the target");
         }
     }
 }
 
-/// Repeats a step after conflicts, at most [`MAX_TRIES`] times in all.
+/// Repeats a step as long as it conflicts, at most [`MAX_TRIES`] times.
 ///
 /// # Errors
-/// Those of the step; [`Error::Busy`] when every try met a conflict.
+/// Those of the step; [`Error::Busy`] when every try conflicted.
 pub(crate) async fn replan<T, F>(mut step: impl FnMut() -> F) -> Result<T, Error>
 where
     F: Future<Output = Result<T, Error>>,
@@ -161,7 +174,7 @@ mod tests {
     use std::pin::pin;
     use std::task::{Poll, Waker};
 
-    /// The outcome of a step that fails on so many conflicts before it succeeds.
+    /// The outcome of a step that conflicts this many times before it succeeds.
     fn outcome(conflicts: usize) -> Result<(), Error> {
         let left = Cell::new(conflicts);
         let step = || {
@@ -177,7 +190,7 @@ mod tests {
         let mut repeated = pin!(replan(step));
         match repeated.as_mut().poll(&mut std::task::Context::from_waker(Waker::noop())) {
             Poll::Ready(outcome) => outcome,
-            Poll::Pending => panic!("nothing is awaited"),
+            Poll::Pending => panic!("the step awaits nothing"),
         }
     }
 

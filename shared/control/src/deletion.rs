@@ -1,8 +1,8 @@
-//! Deletions that take others along: an experiment its jobs, a workspace everything, a group its
-//! workspaces.
+//! Cascading deletions: of an experiment with its jobs, of a workspace with all its resources, of a
+//! resource group with its workspaces.
 //!
-//! Each pass does a bounded part of what can be done now; the record, and with it the place on the
-//! list of the schedule, stays until nothing is left below it.
+//! Each pass does a bounded amount of work. The record stays, and the schedule visits it, until all
+//! resources below it are deleted.
 
 use crate::context::replan;
 use crate::roles::Roles;
@@ -30,15 +30,15 @@ pub(crate) async fn clear_experiment(
     for job in page.items {
         waiting |= !remove_job(context, uid, &job.names.job.key()).await?;
     }
-    // When all that is left are jobs that are still ending, the schedule makes the next pass. Jobs
-    // on further pages do not wait for it.
+    // If only jobs remain that are still ending, the schedule makes the next pass. Jobs on further
+    // pages do not wait for it.
     if !waiting || page.next.is_some() {
         context.hint(Function::Recovery, &experiment.target()).await;
     }
     Ok(())
 }
 
-/// Whether the job is removed already. A running one is removed when its processes have ended.
+/// Deletes a job. Returns whether it is removed; a running job is removed when its processes ended.
 async fn remove_job(context: &Context, experiment: &Uid, name: &str) -> Result<bool, Error> {
     replan(|| async {
         let Some(job) = context.table.job_named(experiment, name).await? else { return Ok(true) };
@@ -71,7 +71,8 @@ pub(crate) async fn clear_workspace(
     resource_groups::hint(context, &workspace.names).await
 }
 
-/// Whether something is left. File servers go last: jobs write to them until they end.
+/// Returns whether any resource remains. File servers are deleted last: jobs write to them until they
+/// end.
 async fn delete_children(context: &Context, workspace: &Workspace) -> Result<bool, Error> {
     let (table, uid, most) = (&context.table, &workspace.uid, RECORDS_PER_PASS);
     let experiments = table.experiments(uid, None, most).await?.items;
@@ -115,7 +116,7 @@ pub(crate) async fn clear_resource_group(
     finish(context, &group).await
 }
 
-/// A conflict means that another writer was first; the next pass reads again.
+/// Begins the deletion of a resource. After a conflict the next pass retries.
 async fn begin<R: Resource>(context: &Context, resource: &R) -> Result<(), Error> {
     if resource.deletion().is_some() {
         return Ok(());
@@ -135,7 +136,7 @@ async fn finish<R: Resource>(context: &Context, resource: &R) -> Result<(), Erro
     Ok(())
 }
 
-/// There is nothing to delete.
+/// Removes a target from the schedule: its record no longer exists.
 async fn unschedule(context: &Context, uid: &Uid) -> Result<(), Error> {
     let mut draft = context.draft();
     draft.writes().unschedule(uid);

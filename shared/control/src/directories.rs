@@ -1,4 +1,4 @@
-//! The trees of file servers as directories below one root, named by uid.
+//! The files of file servers, on a local disk or a mounted file system.
 
 use crate::ports::{Directories, PortError};
 use async_trait::async_trait;
@@ -6,12 +6,14 @@ use model::Uid;
 use std::io;
 use std::path::PathBuf;
 
+/// One directory per file server, named by its uid.
 pub struct DiskDirectories {
+    /// The parent of all of them.
     pub root: PathBuf,
 }
 
 impl DiskDirectories {
-    /// On a thread that may block: others are served meanwhile.
+    /// Runs file system calls on a thread that may block.
     async fn blocking(
         &self,
         file_server: &Uid,

@@ -6,8 +6,8 @@ use model::{Cluster, ClusterRef, Target, limits};
 use scheduler::Action;
 use scheduler::dispatch::{self, DispatchSnapshot};
 
-/// Plans per pass. Each one starts something or is the last, so this bounds one run of the
-/// function, not the work: the next hint or the schedule goes on.
+/// Plans per pass. Each plan but the last starts a job. The limit bounds one invocation of the
+/// function, not the work: the next hint or the schedule continues it.
 const MAX_ROUNDS: usize = 64;
 
 pub(crate) async fn reconcile(context: &Context, target: &Target) -> Result<(), Error> {
@@ -31,7 +31,7 @@ async fn dispatch(context: &Context, reference: &ClusterRef) -> Result<(), Error
             continue;
         }
         if !planned || (used > 0 && used == snapshot.idle.len()) {
-            return ask_for_capacity(context, &snapshot, started).await;
+            return request_capacity(context, &snapshot, started).await;
         }
     }
     let target = Target::Cluster { cluster: reference.clone() };
@@ -39,7 +39,7 @@ async fn dispatch(context: &Context, reference: &ClusterRef) -> Result<(), Error
     Ok(())
 }
 
-async fn ask_for_capacity(
+async fn request_capacity(
     context: &Context,
     snapshot: &DispatchSnapshot,
     started: u32,
@@ -51,8 +51,8 @@ async fn ask_for_capacity(
     Ok(())
 }
 
-/// Reads as little as the decision needs: no queue without idle nodes or room to grow, as many
-/// entries as there are idle nodes, deeper only when one of them is passed over.
+/// Reads only what the decision needs: no queue without idle nodes or room to grow, as many entries
+/// as there are idle nodes, and further ones only when backfill is possible.
 async fn snapshot(context: &Context, cluster: Cluster) -> Result<Option<DispatchSnapshot>, Error> {
     let reference = cluster.reference();
     let ceiling = if cluster.is_deleting() { u32::MAX } else { cluster.scale.ceiling() };

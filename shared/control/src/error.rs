@@ -1,31 +1,38 @@
-//! The errors of the control plane. The caller's mistakes are [`ApiError`]s, which only explicit
-//! constructors make. Everything else is ours: it is logged and becomes a 500, except for the
-//! failures of storage that the crate `web` lists (busy, full, too large).
+//! The errors of the control plane. An error of the caller is an [`ApiError`], which only explicit
+//! constructors make. Any other error is internal: it is logged and becomes a 500, except for the
+//! storage errors that the crate `web` lists (busy, full, too large).
 
 use crate::ports::PortError;
 use lifecycle::refusal::{Refusal, ResourceKind};
 use model::InvalidTransition;
 use wire::{ErrorBody, Violations};
 
+/// An error of the control plane.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The caller's mistake, with the body that describes it.
+    /// An error of the caller, with the body that describes it.
     #[error("{}: {}", .0.code(), .0.message())]
     Api(Box<ApiError>),
+    /// The storage failed, or a condition of a commit did not hold.
     #[error("the table could not be used")]
     Table(#[from] table::Error),
-    #[error("the state changed in between")]
+    /// A record no longer allows the transition: it changed since it was read.
+    #[error("the state changed in the meantime")]
     Stale(#[from] InvalidTransition),
-    /// Every try lost against another writer.
+    /// Every try conflicted with another writer.
     #[error("too many writers of the same record")]
     Busy,
+    /// A call of the cloud, or of what stands for it on one machine, failed.
     #[error(transparent)]
     Port(#[from] PortError),
+    /// The file system failed.
     #[error("a file could not be used")]
     Io(#[from] std::io::Error),
-    #[error("a message or an event could not be understood")]
+    /// A message or an event has an unknown form.
+    #[error("a message or an event could not be parsed")]
     Json(#[from] serde_json::Error),
-    #[error("a secret could not be opened")]
+    /// A secret was encrypted with another key, or is damaged.
+    #[error("a secret could not be decrypted")]
     Sealed,
     /// Work that is never given to a node (see `provided`) was given to one.
     #[error("a node needs {0}, which this version does not provide")]
@@ -33,7 +40,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// Another writer was first: read again and plan again.
+    /// Whether another writer was first: the caller reads and plans again.
     pub fn is_conflict(&self) -> bool {
         match self {
             Self::Table(error) => error.is_conflict(),
@@ -50,7 +57,7 @@ impl Error {
 }
 
 impl Error {
-    /// Whether the next action would fail likewise: the table cannot be used.
+    /// Whether further actions would fail for the same reason: the table is not available.
     pub fn is_systemic(&self) -> bool {
         match self {
             Self::Table(error) => match error {
@@ -72,7 +79,7 @@ impl Error {
         }
     }
 
-    /// The error and everything that caused it, in one line.
+    /// The error and its causes, in one line.
     pub fn chain(&self) -> String {
         let mut text = self.to_string();
         let mut source = std::error::Error::source(self);
@@ -87,31 +94,42 @@ impl Error {
     }
 }
 
-/// What the caller did wrong, by HTTP status.
+/// Why a request is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ApiErrorKind {
+    /// The request breaks a rule.
     Invalid,
+    /// The caller has no role that allows it.
     Denied,
+    /// A resource does not exist.
     NotFound,
+    /// The state of a resource, or a quota, does not allow it.
     Conflict,
+    /// The resource existed and does not come back.
     Gone,
 }
 
+/// An error of the caller.
 #[derive(Debug)]
 pub struct ApiError {
+    /// Determines the status of the response.
     pub kind: ApiErrorKind,
+    /// The body of the response.
     pub body: ErrorBody,
 }
 
 impl ApiError {
+    /// An error with this code and message.
     pub fn new(kind: ApiErrorKind, code: &str, message: impl Into<String>) -> Self {
         Self { kind, body: ErrorBody::new(code, message) }
     }
 
+    /// The code of the body, such as `JobNotFound`.
     pub fn code(&self) -> &str {
         &self.body.error.code
     }
 
+    /// The message of the body.
     pub fn message(&self) -> &str {
         &self.body.error.message
     }
@@ -172,22 +190,27 @@ fn exists(kind: ResourceKind) -> &'static str {
 }
 
 impl Error {
+    /// The request breaks a rule.
     pub fn invalid(code: &str, message: impl Into<String>) -> Self {
         ApiError::new(ApiErrorKind::Invalid, code, message).into()
     }
 
+    /// The named resource does not exist.
     pub fn not_found(kind: wire::ResourceKind, name: &str) -> Self {
         ApiError { kind: ApiErrorKind::NotFound, body: ErrorBody::not_found(kind, name) }.into()
     }
 
+    /// The state of a resource, or a quota, does not allow the request.
     pub fn conflict(code: &str, message: impl Into<String>) -> Self {
         ApiError::new(ApiErrorKind::Conflict, code, message).into()
     }
 
+    /// The caller has no role that allows the request.
     pub fn denied(code: &str, message: impl Into<String>) -> Self {
         ApiError::new(ApiErrorKind::Denied, code, message).into()
     }
 
+    /// The resource existed and does not come back.
     pub fn gone(code: &str, message: impl Into<String>) -> Self {
         ApiError::new(ApiErrorKind::Gone, code, message).into()
     }

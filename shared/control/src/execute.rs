@@ -1,8 +1,8 @@
-//! Carries out plans: each action is read for, applied by `lifecycle`, committed, and followed by
-//! the call to the cloud that belongs to it. Nothing is decided here.
+//! Executes plans. For each action: reads its records, applies it with `lifecycle`, commits, then
+//! makes the call to the cloud that belongs to it. Nothing is decided here.
 //!
-//! A failing action is its own failure: it is shown on the cluster, and the rest of the plan goes
-//! on.
+//! A failing action affects only itself: it is shown on the cluster, and the other actions are
+//! executed.
 
 use crate::context::replan;
 use crate::{Context, Error};
@@ -11,11 +11,11 @@ use lifecycle::{Draft, LaunchRequest, capacity, nodes};
 use model::{Cluster, ClusterRef, Instance, Node, NodeId, ResourceError};
 use scheduler::Action;
 
-/// What became of a plan.
+/// The result of executing a plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Progress {
     Complete,
-    /// The state changed meanwhile; the remaining actions were dropped, and a new plan is needed.
+    /// The state changed in the meantime. The remaining actions were dropped; a new plan is needed.
     Stale,
 }
 
@@ -30,8 +30,8 @@ pub(crate) async fn execute(
     plan: Vec<Action>,
 ) -> Result<Progress, Error> {
     for action in plan {
-        tracing::debug!(cluster = %cluster.name, ?action, "carrying out");
-        match Box::pin(carry_out(context, cluster, nodes, &action)).await {
+        tracing::debug!(cluster = %cluster.name, ?action, "executing");
+        match Box::pin(execute_action(context, cluster, nodes, &action)).await {
             Ok(()) => {}
             Err(error) if error.is_conflict() => return Ok(Progress::Stale),
             Err(error) if error.is_systemic() => return Err(error),
@@ -41,7 +41,7 @@ pub(crate) async fn execute(
     Ok(Progress::Complete)
 }
 
-async fn carry_out(
+async fn execute_action(
     context: &Context,
     cluster: &Cluster,
     nodes: &[Node],
@@ -50,7 +50,7 @@ async fn carry_out(
     match action {
         Action::Remove { node } => return remove(context, cluster, node).await,
         Action::TerminateStray { instance } => {
-            tracing::warn!(cluster = %cluster.name, instance, "terminating one without a node");
+            tracing::warn!(cluster = %cluster.name, instance, "terminating an instance without a node");
             let instances = [instance.clone()];
             context.machines.terminate(&cluster.reference(), &instances).await?;
             return Ok(());
@@ -61,14 +61,14 @@ async fn carry_out(
     let fresh = launch_ids(context, cluster, action);
     actions::apply(&mut draft, action, fresh)?;
     for request in context.commit(draft).await? {
-        bring_up(context, request).await?;
+        launch(context, request).await?;
     }
     Ok(())
 }
 
-/// Everything that the action concerns, as it is now; but of a node that is to leave, the record
-/// that the plan was made on. If that node has reported or taken another job since, the commit
-/// conflicts.
+/// Reads the newest records that the action affects. The exception is a node that is to leave: its
+/// record is the one that the plan was made on, so the commit conflicts if the node reported or took
+/// another job since.
 async fn read_for(
     context: &Context,
     cluster: &Cluster,
@@ -111,8 +111,7 @@ fn launch_ids(context: &Context, cluster: &Cluster, action: &Action) -> Option<L
     Some(LaunchIds { launch: context.new_uid(), nodes: (0..*count).map(node).collect() })
 }
 
-/// Terminates the instance first. The node's record is removed only when nothing of the instance
-/// runs any more.
+/// Terminates the instance first. The node's record is removed only when the instance is terminated.
 async fn remove(context: &Context, cluster: &Cluster, id: &NodeId) -> Result<(), Error> {
     let reference = cluster.reference();
     let Some(node) = context.table.node(&reference, id).await? else { return Ok(()) };
@@ -136,16 +135,17 @@ async fn remove(context: &Context, cluster: &Cluster, id: &NodeId) -> Result<(),
     Ok(())
 }
 
-/// Asks for the instances of a recorded launch and records what came. What was refused is no longer
-/// intended; what is unknown stays intended and is asked for again.
-async fn bring_up(context: &Context, request: LaunchRequest) -> Result<(), Error> {
+/// Requests the instances of a recorded launch and records those that were launched. Nodes whose
+/// instances were refused are withdrawn. After an error it is unknown which instances exist: their
+/// nodes stay recorded, and the request is repeated.
+async fn launch(context: &Context, request: LaunchRequest) -> Result<(), Error> {
     let outcome = context.machines.launch(&request).await?;
     for (id, instance) in &outcome.launched {
         record_instance(context, &request.cluster, id, instance).await?;
     }
     let Some(error) = outcome.refused else { return Ok(()) };
-    let came = |id: &&NodeId| outcome.launched.iter().all(|(launched, _)| launched != *id);
-    let missing: Vec<NodeId> = request.nodes.iter().filter(came).cloned().collect();
+    let is_missing = |id: &&NodeId| outcome.launched.iter().all(|(launched, _)| launched != *id);
+    let missing: Vec<NodeId> = request.nodes.iter().filter(is_missing).cloned().collect();
     replan(|| async {
         let mut draft = context.draft();
         if let Some(cluster) = context.table.cluster(&request.cluster).await? {
@@ -161,7 +161,7 @@ async fn bring_up(context: &Context, request: LaunchRequest) -> Result<(), Error
     Ok(())
 }
 
-/// The node may have registered by itself already, or be unwanted by now; both is fine.
+/// The node may have registered itself in the meantime, or may no longer exist; both are fine.
 async fn record_instance(
     context: &Context,
     cluster: &ClusterRef,
@@ -179,7 +179,7 @@ async fn record_instance(
     Ok(())
 }
 
-/// The failure is shown; what failed is tried again after a pause.
+/// Shows the failure on the cluster. The action is retried after a backoff.
 async fn record(
     context: &Context,
     cluster: &Cluster,

@@ -1,4 +1,4 @@
-//! Experiments: folders of jobs.
+//! Requests for experiments, which group jobs.
 
 use crate::context::replan;
 use crate::operations::{StartedOperation, stored};
@@ -9,6 +9,7 @@ use model::{Experiment, Name, Workspace, WorkspaceNames};
 use table::Page;
 use wire::ResourceKind;
 
+/// The experiments of the service.
 #[derive(Clone)]
 pub struct Experiments {
     context: Context,
@@ -30,6 +31,8 @@ impl Experiments {
         Self { context: context.clone() }
     }
 
+    /// One experiment.
+    ///
     /// # Errors
     /// 404 when there is no such workspace or experiment.
     pub async fn get(&self, names: &WorkspaceNames, name: &Name) -> Result<Experiment, Error> {
@@ -37,7 +40,10 @@ impl Experiments {
         existing_in(&self.context, &workspace, name).await
     }
 
-    /// Idempotent: an existing experiment is answered as it is (docs/contract.md, "Experiments").
+    /// Creates an experiment. An existing one is returned unchanged (docs/contract.md, "Experiments").
+    ///
+    /// # Errors
+    /// 404 when there is no such workspace, 409 while it or the experiment is being deleted.
     pub async fn put(&self, names: &WorkspaceNames, name: &Name) -> Result<Experiment, Error> {
         let fresh = self.context.new_ids();
         replan(|| async {
@@ -51,6 +57,10 @@ impl Experiments {
         .await
     }
 
+    /// One page of the experiments of a workspace, after a position.
+    ///
+    /// # Errors
+    /// 404 when there is no such workspace.
     pub async fn list(
         &self,
         names: &WorkspaceNames,
@@ -61,7 +71,10 @@ impl Experiments {
         Ok(self.context.table.experiments(&workspace.uid, after, limit).await?)
     }
 
-    /// `None` when there is nothing to delete.
+    /// Begins the deletion of an experiment with its jobs. `None` when there is nothing to delete.
+    ///
+    /// # Errors
+    /// 404 when there is no such workspace.
     pub async fn delete(
         &self,
         names: &WorkspaceNames,

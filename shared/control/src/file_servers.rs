@@ -1,4 +1,5 @@
-//! File servers: a directory tree each, named by uid, that clusters and jobs mount.
+//! Requests for file servers, and their provisioning. A file server is a directory that clusters and
+//! jobs mount.
 
 use crate::context::replan;
 use crate::operations::{PutOutcome, StartedOperation, stored};
@@ -16,13 +17,14 @@ use std::path::PathBuf;
 use table::Page;
 use wire::{FileServerId, FileServerView, ResourceKind};
 
+/// The file servers of the service.
 #[derive(Clone)]
 pub struct FileServers {
     context: Context,
     roles: Roles,
 }
 
-/// Where the tree of a file server is.
+/// The directory of a file server.
 pub(crate) fn directory(context: &Context, uid: &Uid) -> PathBuf {
     context.settings.file_server_root.join(uid.as_str())
 }
@@ -39,10 +41,10 @@ async fn existing(
     found.ok_or_else(|| Error::not_found(ResourceKind::FileServer, name.as_str()))
 }
 
-/// The file servers that a request names, each once.
+/// Reads the file servers that a request names, each once.
 ///
 /// # Errors
-/// When one does not exist, cannot be mounted, or there are more than a transaction takes.
+/// When one does not exist, cannot be mounted, or there are more than a transaction can write.
 pub(crate) async fn mountable(
     context: &Context,
     ids: impl Iterator<Item = &FileServerId>,
@@ -70,14 +72,16 @@ impl FileServers {
         Self { context: context.clone(), roles: Roles::new(context) }
     }
 
+    /// One file server.
+    ///
     /// # Errors
     /// 404 when there is no such workspace or file server.
     pub async fn get(&self, names: &WorkspaceNames, name: &Name) -> Result<FileServer, Error> {
         existing(&self.context, names, name).await
     }
 
-    /// What a response says beyond the record. Nodes reach the tree through the service, so the
-    /// addresses are those of this machine or of the stack's file system.
+    /// The parts of a response that are not in the record. Nodes mount the directory of the service, so
+    /// the addresses are those of this machine.
     pub fn view(&self, server: &FileServer) -> FileServerView {
         let path = directory(&self.context, &server.uid).to_string_lossy().into_owned();
         FileServerView {
@@ -88,11 +92,11 @@ impl FileServers {
         }
     }
 
-    /// Creates a file server; its directory follows. One that could not be provisioned is tried
-    /// again.
+    /// Creates a file server. Recovery makes its directory afterwards. A request for one that failed to
+    /// be provisioned retries it.
     ///
     /// # Errors
-    /// 409 when the name is taken by another one.
+    /// 409 when a different file server has the name.
     pub async fn put(
         &self,
         names: &WorkspaceNames,
@@ -110,9 +114,9 @@ impl FileServers {
             let new = NewFileServer { name: name.clone(), spec };
             let (mut draft, found) = (self.context.draft(), (found, is_same));
             let (fresh, operation) = (fresh.clone(), operation.clone());
-            let what = put(&mut draft, &workspace, found, new, fresh, operation)?;
+            let outcome = put(&mut draft, &workspace, found, new, fresh, operation)?;
             self.context.commit(draft).await?;
-            Ok(match what {
+            Ok(match outcome {
                 PutResult::Provisioning(id) => {
                     PutOutcome::Accepted(stored(id, &workspace.location))
                 }
@@ -122,6 +126,8 @@ impl FileServers {
         .await
     }
 
+    /// One page of the file servers of a workspace, after a position.
+    ///
     /// # Errors
     /// 404 when there is no such workspace.
     pub async fn list(
@@ -134,7 +140,7 @@ impl FileServers {
         Ok(self.context.table.file_servers(&workspace.uid, after, limit).await?)
     }
 
-    /// `None` when there is nothing to delete.
+    /// Begins the deletion of a file server with its files. `None` when there is nothing to delete.
     ///
     /// # Errors
     /// 409 while a cluster of any workspace mounts it. The message names the cluster only if
@@ -181,10 +187,10 @@ impl FileServers {
     }
 }
 
-/// The next step of a file server that is being created or deleted: its directory, then its record.
+/// Reconciles a file server that is being created or deleted: its directory, then its record.
 ///
 /// # Errors
-/// When the directory cannot be made; tried again until the deadline of a creation.
+/// When the directory cannot be made; retried until the deadline of the creation.
 pub(crate) async fn settle(
     context: &Context,
     workspace: &Uid,
@@ -197,7 +203,7 @@ pub(crate) async fn settle(
         match found.filter(|server| server.uid == *uid) {
             Some(server) => settle_found(context, &mut draft, &server).await?,
             None => {
-                // A creation that was slower than the deletion leaves nothing.
+                // A pass that created the directory may have been slower than the deletion.
                 context.directories.remove(uid).await?;
                 draft.writes().unschedule(uid);
             }
@@ -221,16 +227,16 @@ async fn settle_found(
                 return Ok(made?);
             }
             if let Err(error) = made {
-                tracing::error!(file_server = %server.name, %error, "it cannot be provisioned");
+                tracing::error!(file_server = %server.name, %error, "could not provision a file server");
             }
         }
         FileServerState::Ready { .. } | FileServerState::Failed { .. } => settled(draft, server),
-        // Visited by the schedule until the pause is over.
+        // The schedule visits it until the backoff is over.
         FileServerState::Deleting { .. } if now < server.removal.not_before => {}
         FileServerState::Deleting { .. } => match context.directories.remove(&server.uid).await {
             Ok(()) => resources::finish_deletion(draft, server),
             Err(error) => {
-                tracing::warn!(file_server = %server.name, %error, "its files cannot be removed");
+                tracing::warn!(file_server = %server.name, %error, "could not remove the files of a file server");
                 let error = ResourceError::new("FileRemovalFailed", error.to_string());
                 removal_failed(draft, server, error);
             }

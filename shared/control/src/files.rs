@@ -1,7 +1,7 @@
-//! Output files of jobs: where a directory id leads, what is in it, and links to download it.
+//! Output files of jobs: resolves directory ids, lists directories and opens files.
 //!
-//! Paths come from users and may hold symbolic links; every access goes through a directory handle
-//! that cannot be left.
+//! Paths come from users and may contain symbolic links. Every access goes through a handle of the
+//! file server's directory (`cap_std`), so no path leads out of it.
 
 use crate::{Context, Error, file_servers};
 use cap_std::ambient_authority;
@@ -11,14 +11,16 @@ use rustix::io::Errno;
 use std::io::ErrorKind;
 use wire::{FileEntry, OutputFilesQuery};
 
-/// A directory on a file server.
+/// A file or directory on a file server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FileLocation {
+    /// The uid of the file server.
     pub file_server: Uid,
-    /// Below the root of the file server, without leading or trailing slash.
+    /// The path below the root of the file server, without leading or trailing slash.
     pub path: String,
 }
 
+/// The output files of jobs.
 #[derive(Clone)]
 pub struct Files {
     context: Context,
@@ -29,8 +31,8 @@ impl Files {
         Self { context: context.clone() }
     }
 
-    /// All entries of one directory level, in byte order of their names. A directory that does not
-    /// exist is listed as empty: clients poll it until a file appears.
+    /// Lists one directory, in byte order of names. A directory that does not exist is listed as empty:
+    /// clients poll it until a file appears. `link` makes the link of a file.
     ///
     /// # Errors
     /// 400 when the output directory is unknown or not below a mounted file server.
@@ -53,9 +55,9 @@ impl Files {
         for entry in directory.entries()? {
             let entry = entry?;
             let Ok(name) = entry.file_name().into_string() else { continue };
-            // A link that leads out, or nowhere, is not an output file.
+            // A symbolic link that leads out, or nowhere, is not an output file.
             let Ok(metadata) = directory.metadata(&name) else { continue };
-            // Nor is a pipe or a socket.
+            // Neither is a pipe or a socket.
             if !metadata.is_file() && !metadata.is_dir() {
                 continue;
             }
@@ -74,12 +76,12 @@ impl Files {
             crate::ApiError::new(
                 crate::ApiErrorKind::NotFound,
                 "FileNotFound",
-                "The file is not there (any more)",
+                "The file does not exist",
             )
         };
         let root = open_root(&file_servers::directory(&self.context, file_server))
             .map_err(|_| missing())?;
-        // Checked before it is opened: opening a pipe blocks until a process writes to it.
+        // Checked before opening: to open a pipe blocks until a process writes to it.
         match root.metadata(path) {
             Ok(metadata) if metadata.is_file() => root.open(path).map_err(|_| missing().into()),
             Ok(_) | Err(_) => Err(missing().into()),
@@ -91,8 +93,8 @@ fn open_root(directory: &std::path::Path) -> std::io::Result<Dir> {
     Dir::open_ambient_dir(directory, ambient_authority())
 }
 
-/// Does not exist, is not a directory, leads out of the file server, or has a name that no file can
-/// have.
+/// Whether the path does not exist, is not a directory, leads out of the file server, or is not a
+/// valid name.
 fn is_absent(error: &std::io::Error) -> bool {
     matches!(
         error.kind(),
@@ -118,6 +120,7 @@ fn file_entry(
     FileEntry::file(name, link(&file), modified(metadata), metadata.len())
 }
 
+/// When the file was last modified.
 pub fn modified(metadata: &Metadata) -> Timestamp {
     let since_epoch = metadata
         .modified()
@@ -126,7 +129,7 @@ pub fn modified(metadata: &Metadata) -> Timestamp {
     Timestamp(since_epoch.map_or(0, |since| i64::try_from(since.as_millis()).unwrap_or(i64::MAX)))
 }
 
-/// Where a directory id of a job leads.
+/// The directory that a directory id of a job means.
 ///
 /// # Errors
 /// When the id is unknown, or its prefix is not under a mounted file server.
@@ -151,7 +154,7 @@ fn output_place(job: &Job, query: &OutputFilesQuery) -> Result<FileLocation, Err
     Ok(place)
 }
 
-/// The message is that of the Batch AI service, the code is ours (docs/contract.md, "Errors").
+/// The message is that of the Batch AI service; the code is ours (docs/contract.md, "Errors").
 fn not_on_a_mount(id: &str) -> Error {
     Error::invalid(
         "OutputDirectoryNotFound",
@@ -159,18 +162,18 @@ fn not_on_a_mount(id: &str) -> Error {
     )
 }
 
-/// `$ROOT/{relative mount path}/rest` on a file server that is mounted there.
+/// Resolves `$ROOT/{relative mount path}/{path}` to the file server that is mounted there.
 fn under_mount(prefix: &str, root: &str, mounts: &[MountPoint]) -> Option<FileLocation> {
-    let rest = [format!("${root}"), format!("${{{root}}}")]
+    let relative = [format!("${root}"), format!("${{{root}}}")]
         .iter()
         .find_map(|variable| prefix.strip_prefix(variable.as_str()))?;
-    if !rest.starts_with('/') {
+    if !relative.starts_with('/') {
         return None;
     }
-    let rest = join([rest]);
+    let relative = join([relative]);
     mounts.iter().find_map(|mount| {
         let path = join([mount.relative_mount_path.as_str()]);
-        let below = rest.strip_prefix(&path)?;
+        let below = relative.strip_prefix(&path)?;
         if !(below.is_empty() || below.starts_with('/')) {
             return None;
         }

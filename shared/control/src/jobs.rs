@@ -1,4 +1,4 @@
-//! Jobs: submitting, ending, deleting. Running them is the dispatcher's and the nodes'.
+//! Requests for jobs: submission, termination, deletion. The dispatcher and the nodes run them.
 
 use crate::clusters::{self, uid_of};
 use crate::context::replan;
@@ -14,20 +14,23 @@ use model::{
 use table::Page;
 use wire::{ClusterId, JobRequest, ResourceKind};
 
-/// Where a job is: workspace and experiment.
+/// The parents of a job.
 #[derive(Clone, Debug)]
 pub struct ExperimentPath {
+    /// The workspace of the experiment.
     pub workspace: WorkspaceNames,
+    /// The name of the experiment.
     pub experiment: Name,
 }
 
+/// The jobs of the service.
 #[derive(Clone)]
 pub struct Jobs {
     context: Context,
 }
 
-/// In how many tries a submission may take idle nodes at once. Where many submissions meet at the
-/// same nodes, the queue sorts them.
+/// In how many tries a submission may start on idle nodes. When many submissions compete for the same
+/// nodes, they are queued.
 const DIRECT_TRIES: usize = 2;
 
 impl Jobs {
@@ -35,6 +38,8 @@ impl Jobs {
         Self { context: context.clone() }
     }
 
+    /// One job.
+    ///
     /// # Errors
     /// 404 when there is no such workspace, experiment or job.
     pub async fn get(&self, path: &ExperimentPath, name: &Name) -> Result<Job, Error> {
@@ -50,6 +55,8 @@ impl Jobs {
         Ok((workspace, experiment))
     }
 
+    /// One page of the jobs of an experiment, after a position.
+    ///
     /// # Errors
     /// 404 when there is no such workspace or experiment.
     pub async fn list(
@@ -62,7 +69,7 @@ impl Jobs {
         Ok(self.context.table.jobs(&experiment.uid, after, limit).await?)
     }
 
-    /// What a queued job waits for; nothing for any other.
+    /// Why a queued job does not run yet; `None` for any other job.
     ///
     /// # Errors
     /// What the table reports.
@@ -75,18 +82,20 @@ impl Jobs {
         Ok(Some(scheduler::waiting::explain(&cluster, blocked.as_ref(), &entry, since, now)))
     }
 
+    /// Those of these nodes that still exist.
+    ///
     /// # Errors
     /// What the table reports.
     pub async fn nodes(&self, job: &Job, ids: &[NodeId]) -> Result<Vec<Node>, Error> {
         Ok(self.context.table.nodes_named(&job.cluster, ids).await?)
     }
 
-    /// Accepts a job: it starts at once where nodes are free and nobody waits for them, or takes
-    /// its place in the queue of its cluster. One that this version cannot run is accepted too, as
-    /// its body keeps all rules, and fails at once.
+    /// Submits a job. It starts immediately when enough nodes are idle and the queue is empty; otherwise
+    /// it is queued. A job that this version cannot run is accepted, then fails immediately with a
+    /// reason.
     ///
     /// # Errors
-    /// 409 when the name is taken by another job, 400 when it could never run.
+    /// 409 when a different job has the name, 400 when the job could never run.
     pub async fn put(
         &self,
         path: &ExperimentPath,
@@ -128,7 +137,7 @@ impl Jobs {
         accepted()
     }
 
-    /// The cluster that a job names, mostly one of its own workspace.
+    /// The cluster that a job names; usually one of its own workspace.
     async fn cluster_for(&self, workspace: &Workspace, id: &ClusterId) -> Result<Cluster, Error> {
         let cluster = match id.names == workspace.names {
             true => clusters::existing_in(&self.context, workspace, &id.name).await?,
@@ -167,7 +176,7 @@ impl Jobs {
         Ok(())
     }
 
-    /// As many idle nodes as a job needs, if nobody waits for them; else none.
+    /// As many idle nodes as the job needs, if no other job is queued; otherwise none.
     async fn free_nodes(&self, cluster: &Cluster, needed: usize) -> Result<Vec<Node>, Error> {
         let reference = cluster.reference();
         if cluster.planned_nodes == 0 || !cluster.scheduled {
@@ -185,7 +194,7 @@ impl Jobs {
         Ok(if nodes.len() == needed { nodes } else { Vec::new() })
     }
 
-    /// Ends a job that has not ended. `None` when it has: then there is nothing to wait for.
+    /// Terminates a job. `None` when it has already ended.
     ///
     /// # Errors
     /// 404 when there is no such job.
@@ -203,18 +212,18 @@ impl Jobs {
             let (reference, key) = (job.reference(), job.names.operation_key());
             let mut draft = self.context.draft();
             draft.read_job(job);
-            let what = jobs::terminate(&mut draft, &reference, operation.clone())?;
+            let outcome = jobs::terminate(&mut draft, &reference, operation.clone())?;
             self.context.commit(draft).await?;
-            let started = |what: Completion| {
-                pending(&self.context, what, operation.clone(), &workspace.location, &key)
+            let started = |completion: Completion| {
+                pending(&self.context, completion, operation.clone(), &workspace.location, &key)
             };
-            Ok(what.map(started))
+            Ok(outcome.map(started))
         })
         .await
     }
 
-    /// Ends the job if need be, then removes it. Its files stay: they are the user's.
-    /// `None` when there is nothing to delete.
+    /// Terminates the job if necessary, then removes it. Its output files are kept. `None` when there
+    /// is nothing to delete.
     ///
     /// # Errors
     /// 404 when there is no such workspace or experiment.
@@ -229,15 +238,15 @@ impl Jobs {
             let found = self.context.table.job_named(&experiment.uid, name.as_str()).await?;
             let Some(job) = found else { return Ok(None) };
             let key = job.names.operation_key();
-            let what = delete_found(&self.context, job, operation.clone()).await?;
+            let outcome = delete_found(&self.context, job, operation.clone()).await?;
             let location = &workspace.location;
-            Ok(Some(pending(&self.context, what, operation.clone(), location, &key)))
+            Ok(Some(pending(&self.context, outcome, operation.clone(), location, &key)))
         })
         .await
     }
 }
 
-/// Ends the job if need be, then removes it.
+/// Terminates the job if necessary, then removes it.
 pub(crate) async fn delete_found(
     context: &Context,
     job: Job,
@@ -246,7 +255,7 @@ pub(crate) async fn delete_found(
     let reference = job.reference();
     let mut draft = context.draft();
     draft.read_job(job);
-    let what = jobs::delete(&mut draft, &reference, operation)?;
+    let outcome = jobs::delete(&mut draft, &reference, operation)?;
     context.commit(draft).await?;
-    Ok(what)
+    Ok(outcome)
 }

@@ -1,5 +1,5 @@
-//! Keys derived from the one master key: for secrets in the table, for signatures (download links,
-//! continuation tokens, completed operations), for node tokens.
+//! Keys that are derived from the master key: for secrets in the table, for signatures (of download
+//! links, continuation tokens and completed operations) and for node tokens.
 
 use crate::Error;
 use base64::Engine;
@@ -16,17 +16,18 @@ type HmacSha256 = Hmac<Sha256>;
 
 const NONCE_BYTES: usize = 12;
 
-/// Holds derived keys only; printing it prints none of them.
+/// The derived keys. Its `Debug` shows none of them.
 pub struct Keys {
     seal: ChaCha20Poly1305,
     links: [u8; 32],
     nodes: [u8; 32],
 }
 
-/// What a download link allows: this file, until then, as long as its creator may read the output
-/// files of that workspace.
+/// The content of a download link: it allows to read this file until it expires, as long as its creator
+/// may read the output files of the workspace.
 #[derive(Clone, Copy, Debug)]
 pub struct Link<'a> {
+    /// The uid of the file server.
     pub file_server: &'a Uid,
     /// Below the root of the file server.
     pub path: &'a str,
@@ -45,6 +46,7 @@ impl std::fmt::Debug for Keys {
 }
 
 impl Keys {
+    /// Derives all keys from the master key.
     pub fn derive(master: &[u8; 32]) -> Self {
         let source = Hkdf::<Sha256>::new(None, master);
         let derived = |purpose: &str| {
@@ -59,7 +61,7 @@ impl Keys {
         }
     }
 
-    /// Encrypts a secret for the table. `unique` must never come again.
+    /// Encrypts a secret for the table. `unique` must never be used twice with the same key.
     pub fn seal(&self, plain: &str, unique: &Uid) -> String {
         let digest = mac(&self.links, &["nonce", unique.as_str()]);
         let nonce = &digest[..NONCE_BYTES];
@@ -70,8 +72,10 @@ impl Keys {
         STANDARD_NO_PAD.encode([nonce, &sealed].concat())
     }
 
+    /// Decrypts a secret of the table.
+    ///
     /// # Errors
-    /// [`Error::Sealed`] when the text was not sealed with this key.
+    /// [`Error::Sealed`] when the text was not encrypted with this key.
     pub fn open(&self, sealed: &str) -> Result<String, Error> {
         let bytes = STANDARD_NO_PAD.decode(sealed).map_err(|_| Error::Sealed)?;
         let (nonce, text) = bytes.split_at_checked(NONCE_BYTES).ok_or(Error::Sealed)?;
@@ -79,6 +83,7 @@ impl Keys {
         String::from_utf8(plain).map_err(|_| Error::Sealed)
     }
 
+    /// The signature of a download link.
     pub fn sign_link(&self, link: &Link<'_>) -> String {
         let Link { file_server, path, expires_at, creator, workspace } = link;
         let expiry = expires_at.to_string();
@@ -86,16 +91,17 @@ impl Keys {
         URL_SAFE_NO_PAD.encode(mac(&self.links, &parts))
     }
 
+    /// Whether the signature is that of the link.
     pub fn is_link_signed(&self, link: &Link<'_>, signature: &str) -> bool {
         constant_time_eq(&self.sign_link(link), signature)
     }
 
-    /// Stands for a token where the token itself must not be shown.
+    /// A digest that identifies a token where the token itself must not be shown.
     pub fn fingerprint(&self, token: &str) -> String {
         URL_SAFE_NO_PAD.encode(&mac(&self.links, &["fingerprint", token])[..16])
     }
 
-    /// The signature of a continuation token: this list, behind this position.
+    /// The signature of a continuation token: of this list, after this position.
     pub fn sign_page(&self, list: &str, position: &str) -> String {
         URL_SAFE_NO_PAD.encode(&mac(&self.links, &["page", list, position])[..16])
     }
@@ -105,21 +111,23 @@ impl Keys {
         URL_SAFE_NO_PAD.encode(&mac(&self.links, &["operation", id.as_str(), body])[..16])
     }
 
+    /// Whether the signature is that of the operation.
     pub fn is_operation_signed(&self, id: &Uid, body: &str, signature: &str) -> bool {
         constant_time_eq(&self.sign_operation(id, body), signature)
     }
 
-    /// With its token a node can speak for itself only.
+    /// The token of a node, with which its agent can report for this node only.
     pub fn node_token(&self, cluster: &ClusterRef, node: &NodeId) -> String {
         URL_SAFE_NO_PAD.encode(mac(&self.nodes, &[cluster.uid.as_str(), node.as_str()]))
     }
 
+    /// Whether the token is that of the node.
     pub fn is_node_token(&self, cluster: &ClusterRef, node: &NodeId, token: &str) -> bool {
         constant_time_eq(&self.node_token(cluster, node), token)
     }
 }
 
-/// Compares in a time that does not depend on where the first difference is.
+/// Compares two secrets in a time that does not depend on where they differ.
 pub fn constant_time_eq(expected: &str, given: &str) -> bool {
     expected.as_bytes().ct_eq(given.as_bytes()).into()
 }
@@ -142,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_comes_back_only_under_its_key() {
+    fn a_secret_is_decrypted_only_with_its_key() {
         let keys = Keys::derive(&[1; 32]);
         let sealed = keys.seal("hunter2", &uid(1));
         assert!(!sealed.contains("hunter2"));
@@ -153,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn a_link_holds_for_what_it_says_and_nothing_else() {
+    fn a_signature_covers_every_part_of_a_link() {
         let keys = Keys::derive(&[1; 32]);
         let (server, other) = (uid(1), uid(2));
         let link = Link {

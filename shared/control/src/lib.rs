@@ -1,9 +1,11 @@
-//! The shell around decisions and reactions: reads records, has `scheduler` plan or `lifecycle`
-//! react, commits the change, and carries out what follows from it.
+//! The control plane: reads records, calls `scheduler` for plans and `lifecycle` for reactions, commits
+//! the change and executes its effects.
 //!
 //! The rules of this crate: nothing is decided here that `scheduler`, `lifecycle` or `model` could
-//! decide; every write is conditional; the intent is stored before the effect; a hint carries no
-//! state, it only names the target to read.
+//! decide. Every write is conditional. The intent is stored before the effect. A hint carries no state;
+//! it only names the target to read.
+
+#![warn(missing_docs)]
 
 mod assignment;
 pub mod autoscaler;
@@ -55,23 +57,38 @@ use workspaces::Workspaces;
 /// The services of the control plane, one for each resource type of the API, on one context.
 #[derive(Clone)]
 pub struct Control {
+    /// The table, the ports and the settings.
     pub context: Context,
+    /// Requests for clusters.
     pub clusters: Clusters,
+    /// Requests for experiments.
     pub experiments: Experiments,
+    /// Requests for file servers.
     pub file_servers: FileServers,
+    /// Output files of jobs.
     pub files: Files,
+    /// Requests for jobs.
     pub jobs: Jobs,
+    /// Reports of agents.
     pub nodes: Nodes,
+    /// Long-running operations.
     pub operations: Operations,
+    /// Requests for resource groups.
     pub resource_groups: ResourceGroups,
+    /// Role assignments and authorization.
     pub roles: Roles,
+    /// Subscriptions.
     pub subscriptions: Subscriptions,
+    /// Tokens that the service issues.
     pub tokens: Tokens,
+    /// Usages and quotas.
     pub usages: Usages,
+    /// Requests for workspaces.
     pub workspaces: Workspaces,
 }
 
 impl Control {
+    /// All services on this context.
     pub fn new(context: Context) -> Self {
         Self {
             clusters: Clusters::new(&context),
@@ -91,11 +108,11 @@ impl Control {
         }
     }
 
-    /// Reconciles one target, as the function does that a hint names: the one handler of
-    /// dispatcher, autoscaler and recovery.
+    /// Reconciles one target as this function does. Lambda functions and the local queues call it for
+    /// every hint.
     ///
     /// # Errors
-    /// What the table or a port reports; the hint is to be delivered again.
+    /// What the table or a port reports; the hint must be delivered again.
     pub async fn reconcile(&self, function: Function, target: &model::Target) -> Result<(), Error> {
         match function {
             Function::Dispatcher => dispatcher::reconcile(&self.context, target).await,

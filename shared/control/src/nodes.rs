@@ -1,4 +1,5 @@
-//! The agents' endpoint: what a node reports, and what is desired of it (see the `protocol` crate).
+//! The agents' endpoint: takes the report of a node and returns its desired state (see the `protocol`
+//! crate).
 
 use crate::context::replan;
 use crate::{ApiError, ApiErrorKind, Context, Error, Function};
@@ -7,16 +8,17 @@ use lifecycle::{Draft, jobs};
 use model::{ClusterRef, Instance, Job, JobState, Node, NodeId, NodeState, Target, limits};
 use protocol::{AttemptReport, Desired, NodePhase, Progress, SyncRequest, SyncResponse};
 
-/// In how many tries a node that becomes free is given the next job in the same commit. Where many
-/// become free at once they meet at the head of the queue; the dispatcher then sorts it out.
+/// In how many tries a node that becomes free gets the next job in the same commit. When many nodes
+/// become free at once they compete for the head of the queue; then the dispatcher assigns it.
 const COMPOSED_TRIES: usize = 3;
 
+/// The nodes of all clusters, as their agents see them.
 #[derive(Clone)]
 pub struct Nodes {
     context: Context,
 }
 
-/// The node as it is after its report, and the job that it runs.
+/// The node after its report, and the job that it runs.
 type Observed = (Node, Option<Job>);
 
 impl Nodes {
@@ -24,11 +26,11 @@ impl Nodes {
         Self { context: context.clone() }
     }
 
-    /// Takes in what the agent observed and answers what is desired.
+    /// Records what the agent observed and returns the desired state.
     ///
     /// # Errors
-    /// `NodeNotFound` (410) when the node is no longer wanted: its agent is to stop. 400 when it
-    /// names no machine.
+    /// `NodeNotFound` (410) when the node no longer exists: its agent must stop. 400 when the request
+    /// names no valid machine.
     pub async fn sync(
         &self,
         cluster: &ClusterRef,
@@ -48,7 +50,7 @@ impl Nodes {
         self.answer(observed, request).await
     }
 
-    /// What is desired now, without anything new being observed.
+    /// The desired state, without a new observation.
     ///
     /// # Errors
     /// As [`Nodes::sync`].
@@ -65,7 +67,7 @@ impl Nodes {
 
     async fn known(&self, cluster: &ClusterRef, id: &NodeId) -> Result<Node, Error> {
         let gone = || {
-            let message = format!("Node {id} does not belong to cluster {} any more", cluster.name);
+            let message = format!("Node {id} no longer belongs to cluster {}", cluster.name);
             ApiError::new(ApiErrorKind::Gone, "NodeNotFound", message)
         };
         Ok(self.context.table.node(cluster, id).await?.ok_or_else(gone)?)
@@ -100,26 +102,26 @@ impl Nodes {
         let was_idle = is_idle(&node);
         draft.read_node(node.clone());
         report::observe(&mut draft, id, request)?;
-        let mut nobody_waited = false;
+        let mut queue_was_empty = false;
         if !was_idle && draft.node(id).is_some_and(is_idle) {
             let queued_again = before.is_some_and(|job| {
                 let after = draft.job(&job.reference());
                 after.is_some_and(|job| matches!(job.state, JobState::Queued { .. }))
             });
             let compose = compose && !queued_again;
-            nobody_waited = !self.give_next_job(&mut draft, cluster, id, compose).await?;
+            queue_was_empty = !self.give_next_job(&mut draft, cluster, id, compose).await?;
         }
         let node = draft.node(id).cloned().unwrap_or(node);
         let job = node.attempt().and_then(|attempt| draft.job(&attempt.job)).cloned();
         self.context.commit(draft).await?;
-        if nobody_waited {
+        if queue_was_empty {
             self.hint_if_queued(cluster).await;
         }
         Ok((node, job))
     }
 
-    /// A job that was queued after the queue had been read, and before the node was free, was seen
-    /// by nobody. The schedule comes to it too, if this fails.
+    /// Sends a hint for a job that was queued after the queue was read and before the node was free: no
+    /// other writer noticed that it can start. If this fails, the schedule visits the cluster.
     async fn hint_if_queued(&self, cluster: &ClusterRef) {
         let queue = self.context.table.queue_head(cluster, u32::MAX, 1).await;
         if queue.is_ok_and(|queue| !queue.is_empty()) {
@@ -128,8 +130,8 @@ impl Nodes {
         }
     }
 
-    /// The head of the queue starts on a node that has just become free, in the commit that frees
-    /// it. A gang is the dispatcher's.
+    /// Starts the head of the queue on a node that becomes free, in the commit that frees it. A job of
+    /// several nodes is left to the dispatcher. Returns whether any job was queued.
     async fn give_next_job(
         &self,
         draft: &mut Draft,
@@ -203,8 +205,8 @@ fn is_idle(node: &Node) -> bool {
     matches!(node.state, NodeState::Idle { .. })
 }
 
-/// Whether an answer tells the agent something that its request did not show. A request without
-/// news may be held.
+/// Whether the desired state contains something that the agent's request did not show. A request
+/// without an update may be held.
 pub fn has_update(request: &SyncRequest, desired: &Desired) -> bool {
     match desired {
         Desired::Idle => request.attempt.is_some(),
@@ -218,8 +220,8 @@ pub fn has_update(request: &SyncRequest, desired: &Desired) -> bool {
     }
 }
 
-/// For agents whose requests cannot be held: every second while the node may get work, every half
-/// heartbeat while it runs some.
+/// The interval of agents whose requests cannot be held: a second while the node may get work, half a
+/// heartbeat while it runs a job.
 fn ask_again_millis(desired: &Desired) -> u64 {
     match desired {
         Desired::Idle | Desired::Prepare { .. } | Desired::Stop { .. } | Desired::Leave { .. } => {

@@ -1,8 +1,8 @@
-//! Long-running operations, and what the API's writes answer.
+//! Long-running operations, and the outcomes of requests that write.
 //!
-//! An operation that completes with the request that started it is not stored: its signed URL has
-//! all of it. Only an operation that takes longer (the end of a running job, a deletion, the
-//! provisioning of a file server) is a record, which expires a day after its last change.
+//! An operation that completes with the request that started it is not stored: its signed URL contains
+//! its result. Only an operation that takes longer (the end of a running job, a deletion, the
+//! provisioning of a file server) has a record, which expires a day after its last change.
 
 use crate::{ApiError, ApiErrorKind, Context, Error};
 use base64::Engine;
@@ -10,26 +10,29 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use lifecycle::jobs::Completion;
 use model::{Operation, Timestamp, Uid};
 
+/// The long-running operations of the service.
 #[derive(Clone)]
 pub struct Operations {
     context: Context,
 }
 
-/// A long-running operation that was started (or is done already), and where to ask after it.
+/// A long-running operation that was started, or has already completed, and its URL.
 #[derive(Clone, Debug)]
 pub struct StartedOperation {
+    /// The id of the operation.
     pub operation: Uid,
     /// The region of the workspace, which is part of the URLs of the operation.
     pub location: String,
-    /// What the URLs carry when the operation is done already.
+    /// The signed result in the URLs of an operation that has already completed.
     pub completed: Option<String>,
 }
 
-/// What a PUT did.
+/// The outcome of a PUT.
 #[derive(Debug)]
 pub enum PutOutcome<T> {
+    /// The resource is being created.
     Accepted(StartedOperation),
-    /// It was there already, just as asked for.
+    /// The resource exists already, exactly as requested.
     Unchanged(Box<T>),
 }
 
@@ -38,10 +41,10 @@ impl Operations {
         Self { context: context.clone() }
     }
 
-    /// `completed` is what the URL of an operation that was done at once carries.
+    /// One operation. `completed` is the signed result in its URL, if it has one.
     ///
     /// # Errors
-    /// 404 when there is no such operation, or no longer.
+    /// 404 when there is no such operation, or it has expired.
     pub async fn get(&self, id: &Uid, completed: Option<&str>) -> Result<Operation, Error> {
         let missing = || {
             let message = format!(
@@ -53,7 +56,7 @@ impl Operations {
             Some(text) => self.read_completed(id, text),
             None => self.context.table.operation(id).await?,
         };
-        // The table removes what has expired, but not at once.
+        // The table removes expired items, but not immediately.
         let now = self.context.now().epoch_seconds();
         Ok(found.filter(|it| now < it.expires_at).ok_or_else(missing)?)
     }
@@ -70,7 +73,7 @@ impl Operations {
     }
 }
 
-/// An operation that is over when it is answered. `resource` is the key of what it was about.
+/// An operation that completed with its request. `resource` is the operation key of its resource.
 pub(crate) fn done(
     context: &Context,
     operation: Uid,
@@ -83,12 +86,12 @@ pub(crate) fn done(
     StartedOperation { operation, location: location.to_owned(), completed }
 }
 
-/// One that is stored, and completes later.
+/// An operation that has a record and completes later.
 pub(crate) fn stored(operation: Uid, location: &str) -> StartedOperation {
     StartedOperation { operation, location: location.to_owned(), completed: None }
 }
 
-/// Either, as a reaction answered.
+/// Either of both, as a reaction returned it.
 pub(crate) fn pending(
     context: &Context,
     pending: Completion,

@@ -1,5 +1,4 @@
-//! What the control plane needs of its environment, each with an implementation for AWS and one for
-//! one machine.
+//! The ports of the control plane. Each has an implementation for AWS and one for a single machine.
 
 use async_trait::async_trait;
 use model::{ClusterRef, Instance, NodeId, ResourceError, Target, Timestamp, Uid};
@@ -9,52 +8,69 @@ pub use lifecycle::{Function, LaunchRequest};
 
 /// The time, in UTC.
 pub trait Clock: Send + Sync {
+    /// The present time.
     fn now(&self) -> Timestamp;
 }
 
-/// Where new ids come from.
+/// The source of new ids.
 pub trait Ids: Send + Sync {
+    /// A new random uid.
     fn uid(&self) -> Uid;
 }
 
-/// Hints: an SQS FIFO queue per function, or its equal in this process. Messages of one target are
-/// handed out one at a time; they may be lost, repeated and reordered.
+/// Hints: an SQS FIFO queue per function, or an equivalent queue in this process. Messages of one target
+/// are delivered one at a time. They may be lost, repeated and reordered.
 #[async_trait]
 pub trait Hints: Send + Sync {
+    /// Sends a hint to reconcile the target.
+    ///
+    /// # Errors
+    /// When the queue does not accept it. The caller may ignore that: the schedule visits every target.
     async fn send(&self, function: Function, target: &Target) -> Result<(), PortError>;
 
-    /// Something changed for a node: a request of its agent that is being held is answered. Where
-    /// no request can be held there is nothing to do.
+    /// Wakes the requests of the node's agent that are being held: the desired state changed. Does
+    /// nothing where no request can be held.
     fn notify_node(&self, node: &NodeId);
 }
 
-/// The directory trees of file servers, on a disk of this machine or on EFS. Each call may take
-/// minutes: trees are large.
+/// The directories of file servers, on a disk of this machine or on EFS. A call may take minutes:
+/// directories are large.
 #[async_trait]
 pub trait Directories: Send + Sync {
-    /// Makes the tree of a file server. One that is there stays as it is.
+    /// Makes the directory of a file server. An existing one stays as it is.
+    ///
+    /// # Errors
+    /// What the file system reports.
     async fn create(&self, file_server: &Uid) -> Result<(), PortError>;
 
-    /// Removes it with all that is in it. One that is not there is removed already.
+    /// Removes the directory with its content. It is no error if there is none.
+    ///
+    /// # Errors
+    /// What the file system reports; a part may be removed.
     async fn remove(&self, file_server: &Uid) -> Result<(), PortError>;
 }
 
 /// Instances for nodes: EC2 instances, or processes.
 #[async_trait]
 pub trait Machines: Send + Sync {
-    /// Brings up one instance per node. The launch id makes a repetition harmless: instances that
-    /// an earlier call brought up are answered again. Everything that is brought up is tagged with
-    /// cluster and launch.
+    /// Launches one instance per node. The launch id makes a repetition idempotent: instances that an
+    /// earlier call launched are returned again. Each instance is tagged with its cluster and launch.
     ///
     /// # Errors
-    /// After an error it is unknown what was brought up; asking again tells.
+    /// After an error it is unknown which instances were launched; the caller repeats the request.
     async fn launch(&self, request: &LaunchRequest) -> Result<LaunchOutcome, PortError>;
 
-    /// What is tagged as this cluster's. May lag behind; what is missing is unknown, not gone.
+    /// The instances that are tagged with this cluster. The list may be stale: a missing instance is not
+    /// known to be terminated.
+    ///
+    /// # Errors
+    /// What the cloud reports.
     async fn find(&self, cluster: &ClusterRef) -> Result<Vec<FoundInstance>, PortError>;
 
-    /// Terminates instances; a repetition does no harm. Answers those of which nothing runs any
-    /// more.
+    /// Terminates instances; idempotent. Returns those that are terminated for certain.
+    ///
+    /// # Errors
+    /// What the cloud reports.
     async fn terminate(
         &self,
         cluster: &ClusterRef,
@@ -62,26 +78,31 @@ pub trait Machines: Send + Sync {
     ) -> Result<Vec<String>, PortError>;
 }
 
-/// A launch may succeed in part: `refused` then says why the rest did not come.
+/// The outcome of a launch, which may succeed in part.
 #[derive(Clone, Debug)]
 pub struct LaunchOutcome {
+    /// The nodes whose instances were launched.
     pub launched: Vec<(NodeId, Instance)>,
+    /// Why the other instances were refused.
     pub refused: Option<ResourceError>,
 }
 
-/// By what the caller does about it.
+/// Why a call of a port failed, by what the caller can do about it.
 #[derive(Debug, thiserror::Error)]
 pub enum PortError {
-    /// Try later.
+    /// Retry later.
     #[error("throttled")]
     Throttled(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The service lacks a permission.
     #[error("not permitted")]
     Denied(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// Anything else.
     #[error("{0}")]
     Other(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
 impl PortError {
+    /// An error that is neither throttling nor a missing permission.
     pub fn other(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self::Other(error.into())
     }

@@ -1,4 +1,5 @@
-//! Recovery: what is overdue, lost or left over, interruption notices, and what is being deleted.
+//! Recovery: reconciles overdue and lost nodes, stray instances and deletions, and handles interruption
+//! notices.
 
 use crate::context::replan;
 use crate::execute::{Progress, execute};
@@ -44,7 +45,8 @@ async fn recover(context: &Context, reference: &ClusterRef) -> Result<(), Error>
     Ok(())
 }
 
-/// Instances are listed before the nodes are read: one that comes up in between has a node.
+/// Instances are listed before the nodes are read, so that every listed instance of a launch has its
+/// node in the snapshot.
 async fn snapshot(
     context: &Context,
     reference: &ClusterRef,
@@ -52,7 +54,7 @@ async fn snapshot(
     let instances = match context.machines.find(reference).await {
         Ok(instances) => Some(instances),
         Err(error) => {
-            tracing::warn!(cluster = reference.name, %error, "instances could not be listed");
+            tracing::warn!(cluster = reference.name, %error, "could not list the instances");
             None
         }
     };
@@ -70,11 +72,11 @@ async fn snapshot(
 }
 
 impl Control {
-    /// The cloud announces that an instance will be interrupted in so many seconds. Answers whether
-    /// it is a node of ours.
+    /// Handles a notice that an instance will be interrupted in this many seconds. Returns whether the
+    /// instance is a node of this service.
     ///
     /// # Errors
-    /// What the table reports; the notice is to be delivered again.
+    /// What the table reports; the notice must be delivered again.
     pub async fn handle_interruption(
         &self,
         instance: &str,

@@ -11,13 +11,16 @@ use std::collections::BTreeMap;
 use table::Page;
 use wire::{ResourceGroupRequest, ResourceKind};
 
-/// What a PUT of a resource group did.
+/// The outcome of a PUT of a resource group.
 #[derive(Debug)]
 pub enum PutGroup {
+    /// The group was created by this request.
     Created(ResourceGroup),
+    /// The group existed; its tags are those of the request.
     Updated(ResourceGroup),
 }
 
+/// The resource groups of the service.
 #[derive(Clone)]
 pub struct ResourceGroups {
     context: Context,
@@ -28,11 +31,19 @@ impl ResourceGroups {
         Self { context: context.clone() }
     }
 
+    /// One resource group.
+    ///
+    /// # Errors
+    /// 404 when there is no such group.
     pub async fn get(&self, subscription: &Name, name: &Name) -> Result<ResourceGroup, Error> {
         let found = self.context.table.resource_group(subscription, name).await?;
         found.ok_or_else(|| Error::not_found(ResourceKind::ResourceGroup, name.as_str()))
     }
 
+    /// One page of the groups of a subscription, after a position.
+    ///
+    /// # Errors
+    /// What the table reports.
     pub async fn list(
         &self,
         subscription: &Name,
@@ -42,7 +53,10 @@ impl ResourceGroups {
         Ok(self.context.table.resource_groups(subscription, after, limit).await?)
     }
 
-    /// Creates the group, or replaces its tags. It cannot move to another region.
+    /// Creates the group, or replaces its tags.
+    ///
+    /// # Errors
+    /// 400 for an unknown location, 409 when the group is in another one or is being deleted.
     pub async fn put(
         &self,
         subscription: &Name,
@@ -68,13 +82,16 @@ impl ResourceGroups {
             let mut draft = self.context.draft();
             let group = put_group(&mut draft, found, new, uid.clone())?;
             self.context.commit(draft).await?;
-            // Its own uid: created by this try, or by an earlier one whose answer was lost.
+            // The uid of this request: created by this try, or by an earlier one whose result was lost.
             Ok(if group.uid == uid { PutGroup::Created(group) } else { PutGroup::Updated(group) })
         })
         .await
     }
 
-    /// Replaces the tags, if there are any.
+    /// Replaces the tags, if the request has any.
+    ///
+    /// # Errors
+    /// 404 when there is no such group, 409 while it is being deleted.
     pub async fn tag(
         &self,
         subscription: &Name,
@@ -90,7 +107,10 @@ impl ResourceGroups {
         .await
     }
 
-    /// Deletes the group with all workspaces in it. `None` when there is no such group.
+    /// Begins the deletion of the group with its workspaces. `None` when there is no such group.
+    ///
+    /// # Errors
+    /// What the table reports.
     pub async fn delete(
         &self,
         subscription: &Name,
@@ -109,7 +129,7 @@ impl ResourceGroups {
     }
 }
 
-/// A workspace is gone: its group may wait for that.
+/// Sends a hint for the group of a removed workspace, whose deletion may wait for that.
 pub(crate) async fn hint(context: &Context, names: &WorkspaceNames) -> Result<(), Error> {
     let WorkspaceNames { subscription, resource_group, .. } = names;
     if let Some(group) = context.table.resource_group(subscription, resource_group).await?

@@ -1,4 +1,4 @@
-//! Who may do what: role assignments, and the decision on a request.
+//! Role assignments, and the authorization of requests.
 
 use crate::context::replan;
 use crate::{ApiError, ApiErrorKind, Context, Error};
@@ -7,6 +7,7 @@ use model::{Principal, Role, RoleAssignment, Scope, Uid};
 use table::Writes;
 use wire::RoleAssignmentRequest;
 
+/// The role assignments of the service.
 #[derive(Clone)]
 pub struct Roles {
     context: Context,
@@ -17,7 +18,11 @@ impl Roles {
         Self { context: context.clone() }
     }
 
-    /// Whether the principal has at least this role in a scope that covers this one.
+    /// Whether the principal has at least this role in a scope that covers this one. The service itself
+    /// has every role.
+    ///
+    /// # Errors
+    /// What the table reports.
     pub async fn may(
         &self,
         principal: &Principal,
@@ -29,7 +34,10 @@ impl Roles {
         Ok(granted.iter().any(|grant| grant.role >= role && grant.scope.covers(scope)))
     }
 
-    /// Creates an assignment. The same one again is answered as it is.
+    /// Creates an assignment. An identical one is returned as it is.
+    ///
+    /// # Errors
+    /// 409 when the id or the role is already assigned differently, or there are too many assignments.
     pub async fn put(
         &self,
         scope: &Scope,
@@ -58,7 +66,7 @@ impl Roles {
         .await
     }
 
-    /// What the scope names, where it exists.
+    /// The resource group or workspace of the scope, if it exists.
     async fn place(&self, scope: &Scope) -> Result<Option<ScopeResource>, Error> {
         let (table, subscription) = (&self.context.table, &scope.subscription);
         Ok(match (&scope.resource_group, &scope.workspace) {
@@ -72,6 +80,10 @@ impl Roles {
         })
     }
 
+    /// One assignment.
+    ///
+    /// # Errors
+    /// 404 when the scope has no assignment of this id.
     pub async fn get(&self, scope: &Scope, id: &Uid) -> Result<RoleAssignment, Error> {
         let found = self.context.table.role_assignment(scope, id).await?;
         let missing = || {
@@ -81,14 +93,20 @@ impl Roles {
         Ok(found.ok_or_else(missing)?)
     }
 
-    /// All that touch the scope: on it, above it and below it.
+    /// All assignments that affect the scope: on it, above it and below it.
+    ///
+    /// # Errors
+    /// What the table reports.
     pub async fn list(&self, scope: &Scope) -> Result<Vec<RoleAssignment>, Error> {
         let mut all = self.context.table.role_assignments(&scope.subscription).await?;
         all.retain(|it| it.scope.covers(scope) || scope.covers(&it.scope));
         Ok(all)
     }
 
-    /// `None` when there was none.
+    /// Deletes an assignment and returns it; `None` when there is none.
+    ///
+    /// # Errors
+    /// What the table reports.
     pub async fn delete(&self, scope: &Scope, id: &Uid) -> Result<Option<RoleAssignment>, Error> {
         replan(|| async {
             let Some(found) = self.context.table.role_assignment(scope, id).await? else {
@@ -103,7 +121,7 @@ impl Roles {
         .await
     }
 
-    /// What is deleted leaves no grant behind, or a later resource of its name would inherit it.
+    /// Deletes all assignments of a deleted resource; a later resource of its name must not inherit them.
     pub(crate) async fn revoke_all_at(&self, scope: &Scope) -> Result<(), Error> {
         for assignment in self.context.table.role_assignments_at(scope).await? {
             self.delete(scope, &assignment.id).await?;
@@ -111,7 +129,7 @@ impl Roles {
         Ok(())
     }
 
-    /// A revoked principal keeps no grant.
+    /// Deletes all assignments of a principal whose token is revoked.
     pub(crate) async fn revoke_all_of(&self, principal: &Uid) -> Result<(), Error> {
         for assignment in self.context.table.all_roles_of(principal).await? {
             self.delete(&assignment.scope, &assignment.id).await?;

@@ -1,10 +1,10 @@
-//! The schedule: every target that is not dormant is visited by every function that serves it, by
-//! way of hints, so that one invocation never walks all of them.
+//! The schedule: sends a hint for every active target to every function that reconciles it. The
+//! functions do the work, so no single invocation visits all targets.
 
 use crate::{Context, Error, Function};
 use model::Target;
 
-/// Hints one function at every scheduled target that it serves. Answers how many.
+/// Sends one function a hint for every scheduled target that it reconciles. Returns their number.
 ///
 /// # Errors
 /// When the list cannot be read.

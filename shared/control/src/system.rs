@@ -1,8 +1,9 @@
-//! The clock and the random ids of this process: the one place that reads them.
+//! The clock of the system and its source of randomness, which nothing else reads.
 
 use crate::ports::{Clock, Ids};
 use model::{Timestamp, Uid};
 
+/// The clock of the system.
 #[derive(Debug)]
 pub struct SystemClock;
 
@@ -16,6 +17,7 @@ impl Clock for SystemClock {
     }
 }
 
+/// Random ids.
 #[derive(Debug)]
 pub struct RandomIds;
 

@@ -1,6 +1,6 @@
-//! Bearer tokens that the service itself gives out, for a service without an identity provider.
+//! Bearer tokens that the service issues itself, for deployments without an identity provider.
 //!
-//! A token is 32 random bytes; the table keeps its digest only, so it is shown once.
+//! A token is 32 random bytes. The table stores only its digest, so a token is shown once.
 
 use crate::context::replan;
 use crate::roles::Roles;
@@ -13,10 +13,11 @@ use rand::RngCore;
 use sha2::{Digest, Sha256};
 use table::Writes;
 
-/// Tells our tokens from others at a glance, and lets scanners of secrets find them.
+/// Distinguishes tokens of this service from others, also for tools that scan for leaked secrets.
 const PREFIX: &str = "bai_";
 const RANDOM_BYTES: usize = 32;
 
+/// The issued tokens.
 #[derive(Clone)]
 pub struct Tokens {
     context: Context,
@@ -27,7 +28,10 @@ impl Tokens {
         Self { context: context.clone() }
     }
 
-    /// Answers the token itself, which nobody can show again.
+    /// Issues a token. Returns its record and the token itself, which cannot be shown again.
+    ///
+    /// # Errors
+    /// 409 when the name is taken, or there are too many tokens.
     pub async fn create(
         &self,
         name: &str,
@@ -48,17 +52,24 @@ impl Tokens {
         let mut draft = self.context.draft();
         issue_token(&mut draft, &known, &token)?;
         self.context.commit(draft).await?;
-        tracing::info!(name, principal = %token.principal, "a token was created");
+        tracing::info!(name, principal = %token.principal, "token issued");
         Ok((token, text))
     }
 
+    /// All tokens, by name.
+    ///
+    /// # Errors
+    /// What the table reports.
     pub async fn list(&self) -> Result<Vec<AccessToken>, Error> {
         let mut tokens = self.context.table.tokens().await?;
         tokens.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(tokens)
     }
 
-    /// The token ends at once, and what its principal was granted with it.
+    /// Revokes a token immediately, with all role assignments of its principal.
+    ///
+    /// # Errors
+    /// 404 when there is no token of this name.
     pub async fn revoke(&self, name: &str) -> Result<(), Error> {
         replan(|| async {
             let tokens = self.context.table.tokens().await?;
@@ -73,11 +84,14 @@ impl Tokens {
             Ok(self.context.table.commit(writes).await?)
         })
         .await?;
-        tracing::info!(name, "a token was revoked");
+        tracing::info!(name, "token revoked");
         Ok(())
     }
 
-    /// Whom a token identifies; nobody once it has expired.
+    /// The principal of a token; `None` if it is unknown or has expired.
+    ///
+    /// # Errors
+    /// What the table reports.
     pub async fn principal_of(&self, text: &str) -> Result<Option<Uid>, Error> {
         if !text.starts_with(PREFIX) {
             return Ok(None);

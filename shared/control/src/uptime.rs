@@ -1,28 +1,29 @@
-//! Since when nodes can reach this control plane. A lease does not run while nobody listens: before
-//! the start of the service, and while its process was stopped or its machine suspended.
+//! Since when nodes can reach this control plane. Leases do not run while it is unreachable: before the
+//! start of the service, and while its process is stopped or its machine is suspended.
 
 use model::{Timestamp, limits};
 use std::sync::{Mutex, PoisonError};
 
+/// Since when the service has been reachable without a pause.
 #[derive(Debug)]
 pub struct Uptime(Option<Mutex<Times>>);
 
 #[derive(Clone, Copy, Debug)]
 struct Times {
     since: Timestamp,
-    /// When this process was last known to run.
+    /// When this process last ran, as far as it knows.
     alive_at: Timestamp,
 }
 
 impl Uptime {
-    /// A service that begins to listen now, and calls [`Uptime::reachable_since`] at every pass of its
+    /// Of a service that starts now, and calls [`Uptime::reachable_since`] at every pass of its
     /// schedule.
     pub fn starting_at(now: Timestamp) -> Self {
         Self(Some(Mutex::new(Times { since: now, alive_at: now })))
     }
 
-    /// Behind an endpoint that does not stop with a process. Its outage shows as many nodes that
-    /// are silent at once (see `scheduler::recovery`).
+    /// Of a service whose endpoint does not stop with a process (API Gateway). Its outages show as many
+    /// nodes that are silent at the same time (see `scheduler::recovery`).
     pub fn always() -> Self {
         Self(None)
     }
@@ -35,7 +36,7 @@ impl Uptime {
         if now.seconds_since(times.alive_at) >= limits::PAUSE_SECONDS {
             tracing::warn!(
                 seconds = now.seconds_since(times.alive_at),
-                "the service did not run; leases begin anew"
+                "the service did not run; leases restart"
             );
             times.since = now;
         }
@@ -49,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_pause_begins_all_leases_anew() {
+    fn a_pause_restarts_all_leases() {
         let at = |seconds: u64| Timestamp(1_000_000).plus_seconds(seconds);
         let uptime = Uptime::starting_at(at(0));
         assert_eq!(uptime.reachable_since(at(1)), at(0));

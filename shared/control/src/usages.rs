@@ -1,10 +1,10 @@
-//! Usages and quotas. Usage is counted where it changes: in the commits that create and remove
-//! clusters and nodes.
+//! Usages and quotas. Usage is counted in the commits that create and remove clusters and nodes.
 
 use crate::{Context, Error, locations};
 use model::{Account, Charge, Meter, Name};
 use wire::Usage;
 
+/// The usages of the service.
 #[derive(Clone)]
 pub struct Usages {
     context: Context,
@@ -32,7 +32,7 @@ impl Usages {
     }
 }
 
-/// What is used of one meter.
+/// The usage of one meter.
 pub(crate) async fn count(
     context: &Context,
     subscription: &Name,
@@ -43,7 +43,7 @@ pub(crate) async fn count(
     Ok(of(&context.table.usage(&account).await?, meter))
 }
 
-/// How many more nodes of this charge the quota allows now.
+/// How many more nodes of this charge the quotas allow: of the region, and of the whole service.
 pub(crate) async fn nodes_left(context: &Context, charge: &Charge) -> Result<u32, Error> {
     let counts = context.table.usage(&charge.account).await?;
     let left = charge.meters().map(|meter| {

@@ -1,4 +1,4 @@
-//! Workspaces: created at once, deleted with all they hold.
+//! Requests for workspaces. A workspace is created immediately, and deleted with all its resources.
 
 use crate::context::replan;
 use crate::operations::{StartedOperation, stored};
@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use table::Page;
 use wire::{ResourceKind, WorkspaceCreate};
 
+/// The workspaces of the service.
 #[derive(Clone)]
 pub struct Workspaces {
     context: Context,
@@ -31,13 +32,19 @@ impl Workspaces {
         Self { context: context.clone() }
     }
 
+    /// One workspace.
+    ///
     /// # Errors
     /// 404 when there is no such workspace.
     pub async fn get(&self, names: &WorkspaceNames) -> Result<Workspace, Error> {
         existing(&self.context, names).await
     }
 
-    /// Idempotent: an existing workspace is answered as it is (docs/contract.md, "Workspaces").
+    /// Creates a workspace, and its resource group if there is none. An existing workspace is returned
+    /// unchanged (docs/contract.md, "Workspaces").
+    ///
+    /// # Errors
+    /// 400 for an unknown location, 409 while the workspace or its group is being deleted.
     pub async fn put(
         &self,
         names: &WorkspaceNames,
@@ -66,7 +73,10 @@ impl Workspaces {
         .await
     }
 
-    /// Replaces the tags.
+    /// Replaces the tags, if the request has any.
+    ///
+    /// # Errors
+    /// 404 when there is no such workspace, 409 while it is being deleted.
     pub async fn tag(
         &self,
         names: &WorkspaceNames,
@@ -82,6 +92,10 @@ impl Workspaces {
         .await
     }
 
+    /// One page of the workspaces of a subscription, or of one of its groups, after a position.
+    ///
+    /// # Errors
+    /// What the table reports.
     pub async fn list(
         &self,
         subscription: &Name,
@@ -92,7 +106,7 @@ impl Workspaces {
         Ok(self.context.table.workspaces(subscription, group, after, limit).await?)
     }
 
-    /// `None` when there is nothing to delete.
+    /// Begins the deletion of a workspace with all its resources. `None` when there is nothing to delete.
     ///
     /// # Errors
     /// What the table reports.

@@ -1,5 +1,5 @@
-//! Hints in this process: a queue for each function, and the workers that hand its messages to the
-//! handlers. They are lost with the process: the schedule visits every target.
+//! Hints in this process: a queue for each function, and the workers that call the handlers. Hints are
+//! lost with the process; the schedule visits every target anyway.
 
 use crate::queue::{Message, Queue};
 use async_trait::async_trait;
@@ -15,13 +15,13 @@ use tokio::task::JoinSet;
 use tokio::time::Sleep;
 use web::HeldRequests;
 
-/// After how long a failed message is handed out again.
-const VISIBILITY: Duration = Duration::from_secs(1);
+/// How long a failed message waits before it is handled again.
+const RETRY_DELAY: Duration = Duration::from_secs(1);
 
-/// Messages of one function that are worked on at a time. They are of different targets.
-const CONCURRENCY: usize = 4;
+/// Workers per function. They handle messages of different targets at the same time.
+const WORKERS: usize = 4;
 
-/// The queues of hints, one per function.
+/// The queues of all functions.
 #[derive(Debug)]
 pub struct LocalHints {
     dispatcher: Queue<Sleep>,
@@ -33,13 +33,13 @@ pub struct LocalHints {
 const FUNCTIONS: [Function; 3] = [Function::Dispatcher, Function::Autoscaler, Function::Recovery];
 
 impl LocalHints {
-    /// Queues without messages.
+    /// Empty queues. Notifications of nodes wake these held requests.
     pub fn new(held_requests: Arc<HeldRequests>) -> Self {
         let [dispatcher, autoscaler, recovery] = std::array::from_fn(|_| Queue::new());
         Self { dispatcher, autoscaler, recovery, held_requests }
     }
 
-    /// The next message whose target is free. Its target is locked until it is dropped.
+    /// The next message whose target is not locked. It locks its target until it is dropped.
     pub fn take(&self, function: Function) -> Option<Message<'_, Sleep>> {
         self.queue(function).take()
     }
@@ -65,38 +65,41 @@ impl Hints for LocalHints {
     }
 }
 
-/// Hands messages to the handlers until the tasks are dropped. What is queued then, or being
-/// handled, is dropped with them.
-pub fn work(hints: &Arc<LocalHints>, control: &Control) -> JoinSet<()> {
+/// Starts the workers. Dropping the set drops queued messages and those that are being handled.
+pub fn start_workers(hints: &Arc<LocalHints>, control: &Control) -> JoinSet<()> {
     let mut tasks = JoinSet::new();
     for function in FUNCTIONS {
-        for worker in 0..CONCURRENCY {
+        for worker in 0..WORKERS {
             let (hints, control) = (Arc::clone(hints), control.clone());
             let handle = move |target| deliver(control.clone(), function, target);
             tasks.spawn(async move { hints.queue(function).work(worker, handle).await });
         }
         let hints = Arc::clone(hints);
-        tasks.spawn(async move { hints.queue(function).repeat().await });
+        tasks.spawn(async move { hints.queue(function).retry_failed().await });
     }
     tasks
 }
 
+/// Handles one message.
+///
 /// # Errors
-/// The pause after which the message is to be repeated.
+/// The pause after which the message is handled again.
 async fn deliver(control: Control, function: Function, target: Target) -> Result<(), Sleep> {
-    match caught(Box::pin(control.reconcile(function, &target))).await {
+    match catch_panic(Box::pin(control.reconcile(function, &target))).await {
         Some(Ok(())) => return Ok(()),
         Some(Err(error)) => {
-            tracing::error!(?function, error = error.chain(), "a hint failed and is repeated");
+            tracing::error!(?function, error = error.chain(), "a hint failed; it will be retried");
         }
-        None => tracing::error!(?function, ?target, "a handler panicked; its hint is repeated"),
+        None => tracing::error!(?function, ?target, "a handler panicked; its hint will be retried"),
     }
-    Err(tokio::time::sleep(VISIBILITY))
+    Err(tokio::time::sleep(RETRY_DELAY))
 }
 
-/// The outcome of a handler; none when it panicked. A panic of one target is not to end the worker,
-/// which serves all of them.
-async fn caught(handler: impl Future<Output = Result<(), Error>>) -> Option<Result<(), Error>> {
+/// The outcome of a handler; `None` when it panicked. A panic must not end the worker, which serves
+/// other targets too.
+async fn catch_panic(
+    handler: impl Future<Output = Result<(), Error>>,
+) -> Option<Result<(), Error>> {
     let mut handler = pin!(handler);
     std::future::poll_fn(|context| {
         let polled = catch_unwind(AssertUnwindSafe(|| handler.as_mut().poll(context)));
@@ -116,7 +119,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_target_is_worked_on_one_message_at_a_time() {
+    async fn one_message_of_a_target_is_handled_at_a_time() {
         let hints = LocalHints::new(Arc::default());
         let function = Function::Dispatcher;
         for byte in [1, 1, 2] {
@@ -130,18 +133,18 @@ mod tests {
         assert!(hints.take(function).is_none(), "the target is locked");
         drop(first);
         let again = hints.take(function).unwrap();
-        assert_eq!(again.target, target(1), "a hint that came meanwhile is not lost");
+        assert_eq!(again.target, target(1), "a hint that was sent in the meantime is not lost");
         assert!(hints.take(Function::Recovery).is_none(), "each function has its queue");
     }
 
     #[tokio::test]
     async fn a_panic_is_caught_before_and_after_an_await() {
-        assert!(caught(async { panic!("at once") }).await.is_none());
+        assert!(catch_panic(async { panic!("at once") }).await.is_none());
         let later = async {
             tokio::task::yield_now().await;
             panic!("later")
         };
-        assert!(caught(later).await.is_none());
-        assert!(matches!(caught(async { Ok(()) }).await, Some(Ok(()))));
+        assert!(catch_panic(later).await.is_none());
+        assert!(matches!(catch_panic(async { Ok(()) }).await, Some(Ok(()))));
     }
 }

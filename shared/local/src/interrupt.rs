@@ -1,4 +1,4 @@
-//! `POST /local/v1/nodes/{node}/interrupt`: interrupts a node as EC2 interrupts a spot instance.
+//! `POST /local/v1/nodes/{node}/interrupt`: interrupts a node, as EC2 interrupts a spot instance.
 
 use crate::machines::ProcessMachines;
 use axum::Router;
@@ -22,7 +22,7 @@ fn spot_notice() -> u64 {
     limits::SPOT_NOTICE_SECONDS
 }
 
-/// A notice is at most an hour: the machine is kept for so long.
+/// The longest notice, in seconds: the node is kept that long.
 const LONGEST_NOTICE_SECONDS: u64 = 3600;
 
 pub fn routes(machines: Arc<ProcessMachines>) -> Router {
@@ -49,7 +49,7 @@ async fn interrupt_or_fail(
         return Err(Error::invalid("InvalidParameter", message));
     }
     let missing = || {
-        let message = format!("There is no running node {}", node.escape_debug());
+        let message = format!("The running node {} is not found", node.escape_debug());
         ApiError::new(ApiErrorKind::NotFound, "NodeNotFound", message)
     };
     let id = NodeId::parse(node).ok_or_else(missing)?;

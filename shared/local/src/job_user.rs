@@ -1,6 +1,6 @@
 //! Jobs as another user than the service, so that they cannot read its token, its keys and its database.
 
-use crate::service::StartError;
+use crate::error::StartError;
 use async_trait::async_trait;
 use control::directories::DiskDirectories;
 use control::ports::{Directories, PortError};

@@ -1,10 +1,10 @@
-//! A queue of messages in this process, by the rules of SQS FIFO: one message of a target at a
-//! time, in order, those of different targets in parallel. A message that is queued already is not added
-//! twice. A failed message is repeated after a pause, during which its target stays locked and its
-//! worker handles others.
+//! A queue of messages in this process with the guarantees of a FIFO queue with message groups: messages
+//! of one target are handled in order and one at a time, those of different targets concurrently. A
+//! message that is already queued is not added again. A failed message is retried after a pause, during
+//! which its target stays locked and its worker continues with others.
 //!
-//! One mutex guards messages, locks and idle workers. For every message that
-//! becomes free a worker is woken, if one is idle. Messages are lost with the process.
+//! One mutex guards messages, locks and wakers. Each message that becomes available wakes an idle worker.
+//! Messages are lost with the process.
 
 use super::sync::{Mutex, MutexGuard, PoisonError};
 use model::{Target, Uid};
@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::future::poll_fn;
 use std::task::{Poll, Waker};
 
-/// `P` is the pause before a failed message is repeated.
+/// A queue of targets. `P` is the future of the pause before a failed message is retried.
 #[derive(Debug)]
 pub struct Queue<P> {
     state: Mutex<State<P>>,
@@ -20,46 +20,47 @@ pub struct Queue<P> {
 
 #[derive(Debug)]
 struct State<P> {
-    waiting: VecDeque<Target>,
-    /// Targets of which a message is being handled, or has failed and is to be repeated.
+    queued: VecDeque<Target>,
+    /// Targets of which a message is being handled, or failed and will be retried.
     locked: BTreeSet<Uid>,
-    /// In the order in which they failed: the pauses are of one length.
+    /// In the order in which they failed: all pauses have the same length.
     failed: VecDeque<(P, Target)>,
-    /// Workers that wait for a message, by number.
+    /// The wakers of idle workers, by the worker's number.
     idle: BTreeMap<usize, Waker>,
-    /// Set while nothing has failed.
-    repeater: Option<Waker>,
+    /// The waker of the task that retries; set while no message has failed.
+    retrier: Option<Waker>,
 }
 
 impl<P: Future> Queue<P> {
+    /// An empty queue.
     pub fn new() -> Self {
         let state = State {
-            waiting: VecDeque::new(),
+            queued: VecDeque::new(),
             locked: BTreeSet::new(),
             failed: VecDeque::new(),
             idle: BTreeMap::new(),
-            repeater: None,
+            retrier: None,
         };
         Self { state: Mutex::new(state) }
     }
 
-    /// A message that is sent while another of its target is being handled comes after that one.
+    /// Adds a message. If one of its target is being handled, it is handled afterwards.
     pub fn send(&self, target: &Target) {
         let mut state = self.lock();
-        if !state.waiting.contains(target) {
-            state.waiting.push_back(target.clone());
+        if !state.queued.contains(target) {
+            state.queued.push_back(target.clone());
             wake_worker(state);
         }
     }
 
-    /// The next message whose target is free. Its target is locked until it is dropped.
+    /// The next message whose target is not locked. It locks its target until it is dropped.
     pub fn take(&self) -> Option<Message<'_, P>> {
         let target = self.lock().take()?;
         Some(Message { queue: self, target, pause: None })
     }
 
-    /// Handles messages for ever. A handler that fails answers the pause before the repetition.
-    /// Each worker has a number of its own.
+    /// Handles messages forever. A handler that fails returns the pause before the retry. `worker` is a
+    /// number that no other worker has.
     pub async fn work<F>(&self, worker: usize, mut handle: impl FnMut(Target) -> F)
     where
         F: Future<Output = Result<(), P>>,
@@ -70,21 +71,21 @@ impl<P: Future> Queue<P> {
         }
     }
 
-    /// Repeats failed messages for ever. One task per queue runs this.
-    pub async fn repeat(&self) {
+    /// Retries failed messages forever. One task per queue runs this.
+    pub async fn retry_failed(&self) {
         loop {
             let (pause, target) = poll_fn(|context| {
                 let mut state = self.lock();
                 if let Some(failed) = state.failed.pop_front() {
                     return Poll::Ready(failed);
                 }
-                state.repeater = Some(context.waker().clone());
+                state.retrier = Some(context.waker().clone());
                 Poll::Pending
             })
             .await;
             pause.await;
             let mut state = self.lock();
-            state.repeat(target);
+            state.requeue(target);
             wake_worker(state);
         }
     }
@@ -110,41 +111,41 @@ impl<P> Queue<P> {
 }
 
 impl<P> State<P> {
-    /// Where the first message is that can be handled now.
-    fn free(&self) -> Option<usize> {
-        self.waiting.iter().position(|target| !self.locked.contains(target.uid()))
+    /// The position of the first message whose target is not locked.
+    fn first_available(&self) -> Option<usize> {
+        self.queued.iter().position(|target| !self.locked.contains(target.uid()))
     }
 
     fn take(&mut self) -> Option<Target> {
-        let target = self.waiting.remove(self.free()?)?;
+        let target = self.queued.remove(self.first_available()?)?;
         self.locked.insert(target.uid().clone());
         Some(target)
     }
 
-    /// Behind the messages of other targets, before later ones of its own.
-    fn repeat(&mut self, target: Target) {
+    /// Puts a failed message after those of other targets, but before later ones of its own target.
+    fn requeue(&mut self, target: Target) {
         self.locked.remove(target.uid());
-        self.waiting.retain(|it| *it != target);
-        let later = self.waiting.iter().position(|it| it.uid() == target.uid());
-        self.waiting.insert(later.unwrap_or(self.waiting.len()), target);
+        self.queued.retain(|it| *it != target);
+        let later = self.queued.iter().position(|it| it.uid() == target.uid());
+        self.queued.insert(later.unwrap_or(self.queued.len()), target);
     }
 }
 
-/// Wakes an idle worker if there is a message for it.
+/// Wakes an idle worker if a message is available.
 fn wake_worker<P>(mut state: MutexGuard<'_, State<P>>) {
-    let woken = state.free().and_then(|_| state.idle.pop_first());
+    let woken = state.first_available().and_then(|_| state.idle.pop_first());
     drop(state);
     if let Some((_, waker)) = woken {
         waker.wake();
     }
 }
 
-/// A message that is being handled. When it is dropped its target is free, or locked until the end
-/// of the pause; also when the handler panics or is aborted.
+/// A message that is being handled. Dropping it unlocks its target, or keeps it locked for the pause if
+/// the handler failed. This holds too when the handler panics or is aborted.
 #[derive(Debug)]
 pub struct Message<'a, P> {
     queue: &'a Queue<P>,
-    /// What is to be reconciled.
+    /// The target of the hint.
     pub target: Target,
     pause: Option<P>,
 }
@@ -154,9 +155,9 @@ impl<P> Drop for Message<'_, P> {
         let mut state = self.queue.lock();
         if let Some(pause) = self.pause.take() {
             state.failed.push_back((pause, self.target.clone()));
-            let repeater = state.repeater.take();
+            let retrier = state.retrier.take();
             drop(state);
-            repeater.into_iter().for_each(Waker::wake);
+            retrier.into_iter().for_each(Waker::wake);
         } else {
             state.locked.remove(self.target.uid());
             wake_worker(state);
@@ -164,8 +165,8 @@ impl<P> Drop for Message<'_, P> {
     }
 }
 
-/// A worker that waits for a message. When it ends, having taken one or not, another is woken for
-/// what it leaves.
+/// A worker that waits for a message. When it stops waiting, it wakes another worker for the remaining
+/// messages.
 struct Idle<'a, P> {
     queue: &'a Queue<P>,
     worker: usize,

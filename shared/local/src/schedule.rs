@@ -1,4 +1,4 @@
-//! The schedule: what EventBridge Scheduler does on AWS, at a shorter interval.
+//! The schedule, which EventBridge Scheduler is on AWS, at a shorter interval.
 
 use crate::machines::ProcessMachines;
 use control::{Control, Function};
@@ -10,6 +10,7 @@ use tokio::time::MissedTickBehavior;
 /// How often expired items and leftover directories are removed.
 const SWEEP_EVERY: Duration = Duration::from_secs(600);
 
+/// Visits all targets at every tick.
 pub fn start(control: Control, tick: Duration) -> tokio::task::JoinHandle<()> {
     tokio::spawn(async move {
         let mut ticks = tokio::time::interval(tick);
@@ -20,14 +21,14 @@ pub fn start(control: Control, tick: Duration) -> tokio::task::JoinHandle<()> {
                 let visited = control::schedule::visit(&control.context, function).await;
                 if let Err(error) = visited {
                     let error = error.chain();
-                    tracing::warn!(?function, error, "the schedule could not visit its targets");
+                    tracing::warn!(?function, error, "the schedule could not visit the targets");
                 }
             }
         }
     })
 }
 
-/// Removes expired operations, and directories of nodes that could not be removed before.
+/// Periodically removes expired items, and directories of nodes whose removal failed before.
 pub fn start_sweeping(
     storage: Arc<Sqlite>,
     machines: Arc<ProcessMachines>,
@@ -42,11 +43,11 @@ pub fn start_sweeping(
                 match storage.sweep(control.context.now()).await {
                     Ok(removed) if removed == SWEEP_ITEMS => {}
                     Ok(removed) => {
-                        tracing::debug!(removed, "expired items removed");
+                        tracing::debug!(removed, "removed expired items");
                         break;
                     }
                     Err(error) => {
-                        tracing::warn!(%error, "expired items could not be removed");
+                        tracing::warn!(%error, "could not remove expired items");
                         break;
                     }
                 }

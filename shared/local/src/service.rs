@@ -1,6 +1,7 @@
-//! The service as one process: wires the ports, serves, stops.
+//! The service as one process: connects the ports, serves requests, stops.
 
 use crate::data_dir::DataDir;
+use crate::error::StartError;
 use crate::hints::{self, LocalHints};
 use crate::job_user::{self, OwnedDirectories};
 use crate::machines::{MachineOptions, ProcessMachines};
@@ -13,7 +14,7 @@ use control::uptime::Uptime;
 use control::{Context, Control, Parts, Settings};
 use model::{Locations, Quota};
 use processes::User;
-use sqlite::{OpenError, Sqlite};
+use sqlite::Sqlite;
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -24,67 +25,35 @@ use tokio::net::TcpListener;
 use tokio::task::{JoinHandle, JoinSet};
 use web::{Access, HeldRequests, Web};
 
-/// The settings of a service on one machine.
+/// The operator's options.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Must be a loopback address.
+    /// The address to listen on; must be a loopback address.
     pub listen: SocketAddr,
-    /// Database, keys, machines and file servers.
+    /// The directory of everything that is stored.
     pub data_dir: PathBuf,
-    /// The most nodes, of all clusters together.
+    /// The maximum number of nodes of the whole service.
     pub max_nodes: u32,
-    /// What a region of a subscription may use, and the whole service.
+    /// Quotas of each region of a subscription, and of the whole service.
     pub quota: Quota,
     /// Where workspaces can be created.
     pub locations: Locations,
-    /// The token that requests must have; one is created and stored when there is none.
+    /// The service's own token. Without one, a random token is created and stored in the data directory.
     pub token: Option<String>,
-    /// How long idle nodes beyond demand stay, in seconds.
+    /// How long idle nodes beyond demand are kept.
     pub idle_seconds: u64,
-    /// How often the schedule reconciles all active targets.
+    /// The interval at which the schedule visits all active targets.
     pub tick_millis: u64,
-    /// Name or id of the user that agents and jobs run as. Needs root. Without it they run as the user of the service
-    /// and can read all its files.
+    /// Name or id of the user that agents and jobs run as. Needs root. Without it they run as the user
+    /// of the service and can read all its files.
     pub job_user: Option<String>,
-    /// Program and arguments that become the keeper of a machine ([`processes::keeper::main`]).
+    /// Program and arguments of a machine's keeper ([`processes::keeper::main`]).
     pub keeper_command: Vec<OsString>,
-    /// How an agent is started: program and first arguments.
+    /// The command of an agent: program and first arguments.
     pub agent_command: Vec<OsString>,
 }
 
-/// Why the service cannot start.
-#[derive(Debug, thiserror::Error)]
-#[expect(missing_docs, reason = "the message of each variant describes it and its fields")]
-pub enum StartError {
-    #[error(
-        "{0} is not a loopback address; the local service listens on loopback only, for example on 127.0.0.1:8470"
-    )]
-    NotLoopback(SocketAddr),
-    #[error("{path} cannot be used: {source}")]
-    DataDir { path: String, source: std::io::Error },
-    #[error("another service uses {path}; stop it first, or use another --data-dir")]
-    AlreadyServed { path: String },
-    #[error("{path} does not contain a key; restore it, or the secrets in the database are lost")]
-    Key { path: String },
-    #[error("only root can run jobs as another user (--job-user)")]
-    NotRoot,
-    #[error(
-        "there is no user {name} on this machine; create one, for example with `useradd -r {name}`"
-    )]
-    NoSuchUser { name: String },
-    #[error("the user of the jobs (--job-user) must not be root")]
-    JobUserIsRoot,
-    #[error(
-        "{path} is closed to the user {user}, who runs the jobs; use a --data-dir that the user can reach, for example /var/lib/batchai"
-    )]
-    Unreachable { path: String, user: String },
-    #[error(transparent)]
-    Database(#[from] OpenError),
-    #[error("cannot listen on {address}: {source}; choose another address with --listen")]
-    Listen { address: SocketAddr, source: std::io::Error },
-}
-
-/// A running service. Dropping it leaves the nodes running; [`Service::stop`] ends them.
+/// A running service. Dropping it leaves its nodes running; [`Service::stop`] stops them.
 pub struct Service {
     address: SocketAddr,
     data_dir: DataDir,
@@ -96,6 +65,8 @@ pub struct Service {
 }
 
 impl Service {
+    /// Starts the service.
+    ///
     /// # Errors
     /// When the address, the data directory or the database cannot be used.
     pub async fn start(options: Options) -> Result<Self, StartError> {
@@ -154,7 +125,7 @@ impl Service {
         let app = web::app(web, interrupt::routes(Arc::clone(&machines)));
         let server = tokio::spawn(serve(listener, app));
         machines.serve(control.clone());
-        let workers = hints::work(&hints, &control);
+        let workers = hints::start_workers(&hints, &control);
         let tick = Duration::from_millis(options.tick_millis);
         let tasks = vec![
             schedule::start(control.clone(), tick),
@@ -163,23 +134,24 @@ impl Service {
         Ok(Self { address, data_dir, machines, workers, tasks, server, control })
     }
 
-    /// Where the service listens.
+    /// The address on which it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// The file that contains the token of the service.
+    /// The file with the service's own token.
     pub fn token_file(&self) -> PathBuf {
         self.data_dir.token_file()
     }
 
-    /// The control plane of this service.
+    /// The control plane of this service, for measurements.
     pub fn control(&self) -> &Control {
         &self.control
     }
 
-    /// Stops the service: no further jobs start, nodes get notice and report, and running jobs go back to the queue. What
-    /// is left after the grace period, or when `hurry` completes, is killed.
+    /// Stops the service: no further jobs start, nodes are interrupted and send their final reports, and
+    /// running jobs return to the queue. Processes that still run after `grace`, or when `hurry`
+    /// completes, are killed.
     pub async fn stop(mut self, grace: Duration, hurry: impl Future<Output = ()>) {
         for task in &self.tasks {
             task.abort();
@@ -221,13 +193,13 @@ async fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
 async fn serve(listener: TcpListener, app: axum::Router) {
     if let Err(error) = axum::serve(
         axum::serve::ListenerExt::tap_io(listener, |stream| {
-            // Small responses are sent at once instead of being joined with later ones.
+            // Small responses are sent immediately, not joined with later ones.
             let _ = stream.set_nodelay(true);
         }),
         app,
     )
     .await
     {
-        tracing::error!(%error, "the server ended");
+        tracing::error!(%error, "the server failed");
     }
 }

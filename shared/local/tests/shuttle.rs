@@ -167,7 +167,7 @@ impl Fixture {
 
     fn repeat(&self) -> JoinHandle<()> {
         let fixture = self.clone();
-        future::spawn(async move { fixture.queue.repeat().await })
+        future::spawn(async move { fixture.queue.retry_failed().await })
     }
 
     /// So many workers, and the repeater.

@@ -1,6 +1,6 @@
-//! Who may ask: the bearer token, and the host that the request was meant for.
+//! Authentication: the bearer token of a request, and the host that it names.
 
-use crate::{Failure, Web, answer};
+use crate::{Failure, Web, response};
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
@@ -9,16 +9,19 @@ use control::keys::constant_time_eq;
 use http::header::{AUTHORIZATION, HOST};
 use model::Principal;
 
-/// Loopback is not a boundary: any web page can send requests there. So the local service demands
-/// a token, and that the request names a loopback host (a page that was resolved to loopback by
-/// its own DNS names another).
+/// How requests are authenticated.
+///
+/// Loopback is not a security boundary: any web page can send requests to it. So the local service
+/// requires a token, and a loopback name in `Host`: a page whose own domain resolves to loopback
+/// (DNS rebinding) sends another name.
 pub struct Access {
     /// The service's own token, which may do everything.
     pub token: String,
+    /// Whether to refuse requests whose `Host` is not a loopback name or address.
     pub loopback_only: bool,
 }
 
-/// Whose token it is: the service's own, or one that it gave out.
+/// The principal of a token: the service itself, or the one that the token was created for.
 async fn identify(web: &Web, token: Option<&str>) -> Result<Principal, Failure> {
     let given = token.ok_or(UNAUTHENTICATED)?;
     if constant_time_eq(&web.access.token, given) {
@@ -38,7 +41,7 @@ pub(crate) fn bearer(request: &Request) -> Option<&str> {
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
 
-/// Leaves with the request who asks.
+/// Adds the [`Principal`] to the extensions of the request; refuses a request without a valid token.
 pub(crate) async fn require_token(
     State(web): State<Web>,
     mut request: Request,
@@ -50,17 +53,17 @@ pub(crate) async fn require_token(
             request.extensions_mut().insert(principal);
             next.run(request).await
         }
-        Err(refused) => answer::refused(refused),
+        Err(failure) => response::of_failure(failure),
     }
 }
 
-/// Only the service's own token will do.
+/// Refuses every principal but the service itself.
 pub(crate) async fn require_service(request: Request, next: Next) -> Response {
     match request.extensions().get::<Principal>() {
         Some(Principal::Service) => next.run(request).await,
-        Some(Principal::Known(_)) | None => answer::refused(Error::denied(
+        Some(Principal::Known(_)) | None => response::of_failure(Error::denied(
             "AuthorizationFailed",
-            "This takes the service's own token",
+            "This operation requires the service's own token",
         )),
     }
 }
@@ -71,10 +74,10 @@ pub(crate) async fn check_host(State(web): State<Web>, request: Request, next: N
         return next.run(request).await;
     }
     let message = format!(
-        "This service answers on loopback addresses only, not as '{}'",
+        "This service accepts requests to loopback addresses only, not to '{}'",
         host.escape_debug()
     );
-    answer::refused(Error::denied("HostNotAllowed", message))
+    response::of_failure(Error::denied("HostNotAllowed", message))
 }
 
 fn is_loopback(host: &str) -> bool {

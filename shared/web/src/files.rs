@@ -1,7 +1,8 @@
-//! Signed downloads, whole or in part (docs/contract.md, "Output files"). The link is the permission,
-//! no token is needed; it lasts an hour at most, and not longer than the role of its creator.
+//! Downloads of output files, whole or in part (docs/contract.md, "Output files"). A request needs no
+//! token: its link is signed. A link is valid for an hour at most, and only as long as its creator
+//! has the role.
 
-use crate::{Web, answer};
+use crate::{Web, response};
 use axum::body::Body;
 use axum::extract::{Path, Query, State};
 use axum::response::{IntoResponse, Response};
@@ -30,14 +31,14 @@ pub(crate) struct Signature {
     sig: String,
 }
 
-/// Unreserved characters stay as they are (RFC 3986, section 2.3).
+/// Percent-encodes everything but the unreserved characters (RFC 3986, section 2.3).
 pub(crate) const UNRESERVED: &AsciiSet =
     &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// Of a link, and of a path in it, the slashes stay too.
+/// As [`UNRESERVED`], and keeps the slashes of a path.
 const PATH: &AsciiSet = &UNRESERVED.remove(b'/');
 
-/// What all links of one listing have in common.
+/// Makes the links of one listing, which share their creator, workspace and expiry.
 pub(crate) struct Links<'a> {
     web: &'a Web,
     base: &'a str,
@@ -94,20 +95,20 @@ pub(crate) async fn download(
         }
         Err(_) => Err(not_signed()),
     };
-    answer::respond(outcome)
+    response::respond(outcome)
 }
 
-/// The role that the listing of output files takes, which makes the links.
+/// The role that the listing of output files requires, which makes the links.
 const LISTING_ROLE: Role = Role::Contributor;
 
 fn not_signed() -> Error {
     Error::denied(
         "AuthenticationFailed",
-        "The download link is not valid, has expired, or its creator has lost the role; list the output files again for a new one",
+        "The download link is invalid or expired, or its creator lost the role; list the output files again for a new link",
     )
 }
 
-/// Links end with the rights of whoever created them.
+/// Whether the creator of the link still has the role that made the link.
 async fn may_read(web: &Web, signature: &Signature) -> Result<bool, Error> {
     let Some(creator) = Uid::parse(&signature.by) else {
         return Ok(constant_time_eq(
@@ -151,15 +152,15 @@ async fn download_or_fail(
     let mut file = control.files.open(&uid, path)?;
     let metadata = file.metadata()?;
     let range = match headers.get(RANGE) {
-        None => Wanted::Whole,
-        Some(_) if !is_current(headers, &etag(&metadata)) => Wanted::Whole,
-        Some(range) => wanted(range.to_str().unwrap_or_default(), metadata.len()),
+        None => Selection::Whole,
+        Some(_) if !is_current(headers, &etag(&metadata)) => Selection::Whole,
+        Some(range) => parse_range(range.to_str().unwrap_or_default(), metadata.len()),
     };
     let total = metadata.len();
     let (status, start, mut end) = match range {
-        Wanted::Whole => (StatusCode::OK, 0, total),
-        Wanted::Part { start, end } => (StatusCode::PARTIAL_CONTENT, start, end),
-        Wanted::Nothing => return Ok(unsatisfiable(total)),
+        Selection::Whole => (StatusCode::OK, 0, total),
+        Selection::Part { start, end } => (StatusCode::PARTIAL_CONTENT, start, end),
+        Selection::Nothing => return Ok(unsatisfiable(total)),
     };
     if status == StatusCode::PARTIAL_CONTENT && end == total && is_text(path) {
         end -= incomplete_tail(&mut file, start, end)?;
@@ -182,7 +183,7 @@ fn describe(
     headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
     headers.insert(CONTENT_LENGTH, HeaderValue::from(end - start));
-    // What jobs wrote is never to be shown as a page of this service.
+    // A browser must not render a file that a job wrote as a page of this service.
     headers.insert(CONTENT_DISPOSITION, HeaderValue::from_static("attachment"));
     if status == StatusCode::PARTIAL_CONTENT
         && let Some(range) = text(format!("bytes {start}-{}/{}", end - 1, metadata.len()))
@@ -197,7 +198,7 @@ fn describe(
     }
 }
 
-/// Also at the end of a file that may still grow: clients that follow it come back for more.
+/// 416. Clients that follow a growing file get it at the end of the file and retry.
 fn unsatisfiable(total: u64) -> Response {
     let mut response = StatusCode::RANGE_NOT_SATISFIABLE.into_response();
     if let Ok(range) = HeaderValue::from_str(&format!("bytes */{total}")) {
@@ -207,9 +208,9 @@ fn unsatisfiable(total: u64) -> Response {
 }
 
 #[derive(Debug, PartialEq, Eq)]
-enum Wanted {
+enum Selection {
     Whole,
-    /// From `start` to before `end`; never empty.
+    /// From `start` up to, but not including, `end`; never empty.
     Part {
         start: u64,
         end: u64,
@@ -217,15 +218,15 @@ enum Wanted {
     Nothing,
 }
 
-/// One range of bytes. What cannot be served as one is ignored: another unit, several ranges, an
-/// invalid range (RFC 9110, sections 14.1.1 and 14.2). A valid one beyond the end never is: a client
-/// that follows a file would get it all again.
-fn wanted(header: &str, total: u64) -> Wanted {
-    let Some((start, end)) = byte_range(header, total) else { return Wanted::Whole };
-    if start < end { Wanted::Part { start, end } } else { Wanted::Nothing }
+/// Parses a `Range` header of one range of bytes. Another unit, several ranges and an invalid range
+/// are ignored (RFC 9110, sections 14.1.1 and 14.2). A valid range beyond the end of the file is not:
+/// a client that follows a file would get the whole file again.
+fn parse_range(header: &str, total: u64) -> Selection {
+    let Some((start, end)) = byte_range(header, total) else { return Selection::Whole };
+    if start < end { Selection::Part { start, end } } else { Selection::Nothing }
 }
 
-/// From `start` to before `end`; empty if it is valid but beyond the end.
+/// From `start` up to, but not including, `end`; empty for a valid range beyond the end of the file.
 fn byte_range(header: &str, total: u64) -> Option<(u64, u64)> {
     let (unit, ranges) = header.split_once('=')?;
     let (first, last) = ranges.trim().split_once('-')?;
@@ -242,13 +243,13 @@ fn byte_range(header: &str, total: u64) -> Option<(u64, u64)> {
     }
 }
 
-/// Digits; more of them than fit are a position beyond every file.
+/// Parses digits. A number that does not fit is a position beyond the end of every file.
 fn position(digits: &str) -> Option<u64> {
     let valid = !digits.is_empty() && digits.bytes().all(|digit| digit.is_ascii_digit());
     valid.then(|| digits.parse().unwrap_or(u64::MAX))
 }
 
-/// Whether the file is still the one that the client has a part of (RFC 9110, section 13.1.5).
+/// Whether the file still is the version of which the client has a part (RFC 9110, section 13.1.5).
 fn is_current(headers: &HeaderMap, etag: &str) -> bool {
     headers.get(IF_RANGE).is_none_or(|known| known.as_bytes() == etag.as_bytes())
 }
@@ -261,14 +262,14 @@ fn is_text(path: &str) -> bool {
     path.ends_with(".txt") || path.ends_with(".log")
 }
 
-/// How many bytes at the end are the beginning of a character whose rest is not written yet.
-/// Clients decode each part by itself and fail on half a character.
+/// The number of bytes at the end that are the start of an incomplete UTF-8 character. Clients decode
+/// each part separately and fail on half a character.
 fn incomplete_tail(file: &mut File, start: u64, end: u64) -> Result<u64, Error> {
     let mut tail = vec![0; usize::try_from((end - start).min(4)).unwrap_or(4)];
     file.seek(SeekFrom::Start(end - tail.len() as u64))?;
     file.read_exact(&mut tail)?;
-    let begun = tail.iter().rposition(|byte| byte & 0b1100_0000 != 0b1000_0000);
-    let Some(position) = begun else { return Ok(0) };
+    let start_byte = tail.iter().rposition(|byte| byte & 0b1100_0000 != 0b1000_0000);
+    let Some(position) = start_byte else { return Ok(0) };
     let needs = match tail[position] {
         0b1100_0000..=0b1101_1111 => 2,
         0b1110_0000..=0b1110_1111 => 3,
@@ -276,7 +277,7 @@ fn incomplete_tail(file: &mut File, start: u64, end: u64) -> Result<u64, Error> 
         _ => 1,
     };
     let has = tail.len() - position;
-    // Never nothing: what is only half a character is all there is, and may be all there will be.
+    // A part is never empty: half a character may be all that the file will ever have.
     let cut = has < needs && (has as u64) < end - start;
     Ok(if cut { has as u64 } else { 0 })
 }
@@ -294,31 +295,31 @@ mod tests {
 
     #[test]
     fn ranges_of_the_protocol() {
-        let part = |start, end| Wanted::Part { start, end };
+        let part = |start, end| Selection::Part { start, end };
         for (header, total, expected) in [
             ("bytes=0-2", 3, part(0, 3)),
             ("bytes=0-", 3, part(0, 3)),
             ("bytes=1-1", 3, part(1, 2)),
             ("bytes=2-99", 3, part(2, 3)),
             ("bytes=-2", 3, part(1, 3)),
-            ("bytes=3-", 3, Wanted::Nothing),
-            ("bytes=0-", 0, Wanted::Nothing),
-            ("bytes=-0", 3, Wanted::Nothing),
-            ("bytes=99999999999999999999-", 3, Wanted::Nothing),
+            ("bytes=3-", 3, Selection::Nothing),
+            ("bytes=0-", 0, Selection::Nothing),
+            ("bytes=-0", 3, Selection::Nothing),
+            ("bytes=99999999999999999999-", 3, Selection::Nothing),
             ("bytes=1-99999999999999999999", 3, part(1, 3)),
             ("Bytes=0-2", 3, part(0, 3)),
             ("BYTES = 1-", 3, part(1, 3)),
-            ("bytes=5-2", 9, Wanted::Whole),
-            ("bytes=0-0,2-2", 3, Wanted::Whole),
-            ("lines=0-2", 3, Wanted::Whole),
-            ("bytes=+1-2", 3, Wanted::Whole),
-            ("bytes=--1", 3, Wanted::Whole),
-            ("bytes=-", 3, Wanted::Whole),
-            ("bytes", 3, Wanted::Whole),
-            ("", 3, Wanted::Whole),
-            ("bytes=18446744073709551615-18446744073709551615", 3, Wanted::Nothing),
+            ("bytes=5-2", 9, Selection::Whole),
+            ("bytes=0-0,2-2", 3, Selection::Whole),
+            ("lines=0-2", 3, Selection::Whole),
+            ("bytes=+1-2", 3, Selection::Whole),
+            ("bytes=--1", 3, Selection::Whole),
+            ("bytes=-", 3, Selection::Whole),
+            ("bytes", 3, Selection::Whole),
+            ("", 3, Selection::Whole),
+            ("bytes=18446744073709551615-18446744073709551615", 3, Selection::Nothing),
         ] {
-            assert_eq!(wanted(header, total), expected, "{header} of {total}");
+            assert_eq!(parse_range(header, total), expected, "{header} of {total}");
         }
     }
 }

@@ -1,7 +1,7 @@
-//! Held requests: agents that wait for news, and the notification that there may be some.
+//! Held requests (long polling): an agent's request waits until the state of its node changes.
 //!
-//! A notification reaches every request that is held for the node at that moment, from before its
-//! first read of the state on. One mutex guards all of it: what is notified, who waits, who left.
+//! A notification wakes every request that is held for the node. A request counts as held from before
+//! its first read of the state, so no change is missed. One mutex guards all requests.
 
 use super::sync::{Mutex, MutexGuard, PoisonError};
 use model::NodeId;
@@ -10,6 +10,7 @@ use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker};
 
+/// The requests of agents that are being held, by node.
 #[derive(Debug, Default)]
 pub struct HeldRequests {
     held: Mutex<Held>,
@@ -17,23 +18,23 @@ pub struct HeldRequests {
 
 #[derive(Debug, Default)]
 struct Held {
-    /// By node and number. One node has several while its agent has given up on an older request
-    /// whose connection is not known to be closed.
+    /// By node and number. A node has several when its agent has abandoned a request whose connection
+    /// the service does not yet know to be closed.
     requests: BTreeMap<(NodeId, u64), Request>,
-    /// How many requests there have been: the number of the next one.
+    /// The number of the next request.
     begun: u64,
 }
 
 #[derive(Debug, Default)]
 struct Request {
-    /// A notification came since the last read of the state began.
+    /// Whether a notification arrived after the last read of the state began.
     notified: bool,
     waker: Option<Waker>,
 }
 
 impl HeldRequests {
-    /// Holds a request: reads the state, and again after each notification, until there is news or
-    /// `limit` ends. Answers what was read last.
+    /// Holds a request: reads the state, and again after each notification, until `has_update` holds
+    /// or `limit` completes. Returns the state that was read last.
     ///
     /// # Errors
     /// Those of the reads.
@@ -43,7 +44,7 @@ impl HeldRequests {
         limit: impl Future<Output = ()>,
         first: impl Future<Output = Result<T, E>>,
         mut again: impl FnMut() -> F,
-        is_news: impl Fn(&T) -> bool,
+        has_update: impl Fn(&T) -> bool,
     ) -> Result<T, E>
     where
         F: Future<Output = Result<T, E>>,
@@ -52,13 +53,13 @@ impl HeldRequests {
         let wait = self.begin(node);
         let mut limit = pin!(limit);
         let mut state = first.await?;
-        while !is_news(&state) && wait.is_notified_before(limit.as_mut()).await {
+        while !has_update(&state) && wait.is_notified_before(limit.as_mut()).await {
             state = again().await?;
         }
         Ok(state)
     }
 
-    /// Wakes every request that is held for the node. A later one reads the state itself.
+    /// Wakes every request that is held for the node. A later request reads the new state anyway.
     pub fn notify(&self, node: &NodeId) {
         let mut wakers = Vec::new();
         let mut held = self.lock();
@@ -71,11 +72,12 @@ impl HeldRequests {
         wakers.into_iter().for_each(Waker::wake);
     }
 
-    /// How many requests are being held.
+    /// The number of requests that are being held.
     pub fn len(&self) -> usize {
         self.lock().requests.len()
     }
 
+    /// Whether no request is being held.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -94,17 +96,17 @@ impl HeldRequests {
     }
 }
 
-/// A request that is being held, until it is dropped: answered, or its connection is closed.
+/// A request that is being held. It is dropped with its response or its connection.
 struct Wait<'a> {
     held_requests: &'a HeldRequests,
     key: (NodeId, u64),
 }
 
 impl Wait<'_> {
-    /// HeldRequests for a notification; `false` when `limit` ended first.
+    /// Waits for a notification; `false` when `limit` completed first.
     async fn is_notified_before(&self, mut limit: Pin<&mut impl Future<Output = ()>>) -> bool {
         poll_fn(|context| {
-            // First, so that a stream of notifications cannot hold the request beyond it.
+            // Polled first, so that a stream of notifications cannot hold the request beyond it.
             if limit.as_mut().poll(context).is_ready() {
                 return Poll::Ready(false);
             }
@@ -115,7 +117,7 @@ impl Wait<'_> {
 
     fn poll_notified(&self, context: &Context<'_>) -> Poll<()> {
         let mut held = self.held_requests.lock();
-        // It is there for as long as this is.
+        // The entry exists as long as `self`.
         let Some(request) = held.requests.get_mut(&self.key) else { return Poll::Ready(()) };
         if std::mem::take(&mut request.notified) {
             return Poll::Ready(());

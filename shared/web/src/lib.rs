@@ -1,23 +1,25 @@
 //! The HTTP surface, the same router behind API Gateway and on a loopback port.
 //!
-//! The rules of this crate: a request is checked completely before anything is written; a 4xx comes
-//! from an explicit constructor, or from storage that refuses a record as too large; everything
-//! else is a 5xx with a request id and no detail, and the detail is logged once, here.
+//! The rules of this crate: a request is validated completely before anything is written. A 4xx comes
+//! from an explicit constructor, or from storage that refuses a record as too large. Any other error
+//! is a 5xx with a request id and no detail; the detail is logged once, in this crate.
+
+#![warn(missing_docs)]
 
 mod access;
-mod answer;
 mod arm;
 mod failure;
 mod files;
 mod held_requests;
 mod nodes;
+mod response;
 mod sync;
 
 pub use access::Access;
-pub use answer::respond;
 pub use arm::operation::{OPERATIONS, Operation, OperationRow, RequiredAccess};
 pub use failure::Failure;
 pub use held_requests::HeldRequests;
+pub use response::respond;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -29,18 +31,20 @@ use std::future::{Ready, ready};
 use std::sync::Arc;
 use tower_http::catch_panic::CatchPanicLayer;
 
-/// Everything that handlers share.
+/// The state that all handlers share.
 #[derive(Clone)]
 pub struct Web {
+    /// The services of the control plane.
     pub control: Control,
+    /// How requests are authenticated.
     pub access: Arc<Access>,
     /// Whether a proxy that the deployment controls writes the `X-Forwarded-Proto` of requests.
     pub behind_proxy: bool,
-    /// Where requests of agents can be held; a Lambda function answers at once instead.
+    /// Held requests of agents. None in a Lambda function, which responds immediately.
     pub held_requests: Option<Arc<HeldRequests>>,
 }
 
-/// All routes. `extra` are further ones, for the service's own token only.
+/// The router of the whole service. The routes of `extra` require the service's own token.
 pub fn app(web: Web, extra: Router) -> Router {
     let guarded = Router::new()
         .route("/openapi.json", get(arm::openapi::document).fallback(allow(&["GET", "HEAD"])))
@@ -61,16 +65,16 @@ pub fn app(web: Web, extra: Router) -> Router {
         .fallback_service(guarded)
         .layer(DefaultBodyLimit::max(model::limits::MAX_BODY_BYTES))
         .layer(axum::middleware::from_fn_with_state(web, access::check_host))
-        .layer(axum::middleware::from_fn(answer::common_headers))
-        .layer(CatchPanicLayer::custom(answer::panicked))
+        .layer(axum::middleware::from_fn(response::common_headers))
+        .layer(CatchPanicLayer::custom(response::panicked))
 }
 
-/// The answer to any other method on a route.
+/// The response to any other method on a route.
 fn allow(
     methods: &'static [&'static str],
 ) -> impl Fn(Method) -> Ready<Response> + Clone + Send + Sync + 'static {
     move |method| {
         let allowed = methods.to_vec();
-        ready(answer::refused(Failure::MethodNotAllowed { method, allowed }))
+        ready(response::of_failure(Failure::MethodNotAllowed { method, allowed }))
     }
 }

@@ -1,6 +1,6 @@
-//! The agents' endpoint (see the `protocol` crate), with requests held where that is possible.
+//! The endpoint of agents (see the `protocol` crate). Requests are held where the server can hold them.
 
-use crate::{Failure, Web, access, answer};
+use crate::{Failure, Web, access, response};
 use axum::extract::{FromRequest, Json, Path, Request, State};
 use axum::response::Response;
 use control::Error;
@@ -15,7 +15,7 @@ pub(crate) async fn sync(
     Path((workspace, name, uid, node)): Path<(String, String, String, String)>,
     request: Request,
 ) -> Response {
-    answer::respond(sync_or_fail(&web, [&workspace, &name, &uid, &node], request).await)
+    response::respond(sync_or_fail(&web, [&workspace, &name, &uid, &node], request).await)
 }
 
 async fn sync_or_fail(
@@ -23,7 +23,7 @@ async fn sync_or_fail(
     [workspace, name, uid, node]: [&str; 4],
     request: Request,
 ) -> Result<Response, Failure> {
-    let malformed = || Error::invalid("InvalidNode", "The path does not name a node");
+    let malformed = || Error::invalid("InvalidNode", "The path is not that of a node");
     let cluster = ClusterRef {
         workspace: Uid::parse(workspace).ok_or_else(malformed)?,
         name: name.to_ascii_lowercase(),
@@ -32,17 +32,17 @@ async fn sync_or_fail(
     let node = NodeId::parse(node).ok_or_else(malformed)?;
     let token = access::bearer(&request).unwrap_or_default();
     if !web.control.context.keys.is_node_token(&cluster, &node, token) {
-        return Err(Failure::Unauthenticated("The token is not this node's"));
+        return Err(Failure::Unauthenticated("The token does not belong to this node"));
     }
     let wait = wait_seconds(request.headers());
     let Json(observed): Json<SyncRequest> = Json::from_request(request, &())
         .await
         .map_err(|refused| Error::invalid("InvalidRequestContent", refused.body_text()))?;
-    let response = held(web, &cluster, &node, &observed, wait).await?;
-    Ok(answer::json(StatusCode::OK, HeaderMap::new(), &response))
+    let state = held(web, &cluster, &node, &observed, wait).await?;
+    Ok(response::json(StatusCode::OK, HeaderMap::new(), &state))
 }
 
-/// Answers when there is news, or when the wait is over.
+/// Responds as soon as there is an update for the agent, or when `longest` is over.
 async fn held(
     web: &Web,
     cluster: &ClusterRef,
@@ -57,16 +57,16 @@ async fn held(
     let limit = tokio::time::sleep(longest);
     let first = nodes.sync(cluster, node, observed);
     let again = || nodes.current(cluster, node, observed);
-    let news = |response: &SyncResponse| has_update(observed, &response.desired);
-    let mut response = held_requests.hold(node, limit, first, again, news).await?;
-    // Having been held, it may ask again at once.
-    if !has_update(observed, &response.desired) {
-        response.ask_again_millis = 0;
+    let has_news = |state: &SyncResponse| has_update(observed, &state.desired);
+    let mut state = held_requests.hold(node, limit, first, again, has_news).await?;
+    // A request that was held may be repeated immediately.
+    if !has_update(observed, &state.desired) {
+        state.ask_again_millis = 0;
     }
-    Ok(response)
+    Ok(state)
 }
 
-/// `Prefer: wait=N` (RFC 7240).
+/// How long the agent allows the request to be held: `Prefer: wait=N` (RFC 7240).
 fn wait_seconds(headers: &HeaderMap) -> Duration {
     let seconds = headers
         .get("prefer")

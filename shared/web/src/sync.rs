@@ -1,3 +1,3 @@
-//! The locks of held requests. The test under `shuttle` compiles them with its own.
+//! The locks of held requests. The `shuttle` test compiles `held_requests` with its own locks.
 
 pub use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -1,17 +1,18 @@
-//! Error bodies, and the violations of a refused request: all of them at once.
+//! Error bodies, and the violations of a refused request. A refusal lists all of them.
 
 use crate::codes;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// Violations that are listed; further ones are counted. A body can have thousands.
+/// How many violations a body lists; further ones are only counted. A request can have thousands.
 const MAX_LISTED: usize = 20;
 
 /// `CloudError` of the contract (docs/contract.md, "Errors").
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "CloudError")]
 pub struct ErrorBody {
+    /// The error itself.
     pub error: ErrorContent,
 }
 
@@ -20,22 +21,27 @@ pub struct ErrorBody {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "CloudErrorBody")]
 pub struct ErrorContent {
+    /// Identifies the kind of error, such as `JobNotFound`.
     pub code: String,
+    /// What is wrong and what to do, for a person.
     pub message: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// The field or parameter that is wrong.
     pub target: Option<String>,
+    /// The violations, if there are several.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub details: Vec<ErrorContent>,
 }
 
 impl ErrorBody {
+    /// An error with a code and a message only.
     pub fn new(code: impl Into<String>, message: impl Into<String>) -> Self {
         let (code, message) = (code.into(), message.into());
         Self { error: ErrorContent { code, message, target: None, details: Vec::new() } }
     }
 
-    /// The 404 of a resource. Codes and messages are the recorded ones; those of file servers and
-    /// resource groups follow the same form (docs/contract.md, "Errors").
+    /// The 404 of a resource. Codes and messages are recorded ones; those of file servers and resource
+    /// groups have the same form (docs/contract.md, "Errors").
     pub fn not_found(kind: ResourceKind, name: &str) -> Self {
         let (code, noun) = kind.not_found();
         Self::new(code, format!("The specified {noun} {name} is not found"))
@@ -43,6 +49,7 @@ impl ErrorBody {
 }
 
 /// The kinds of resources that can be missing.
+#[expect(missing_docs, reason = "the names say all")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ResourceKind {
     ResourceGroup,
@@ -70,15 +77,16 @@ impl ResourceKind {
 /// One rule that a request breaks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Violation {
+    /// One of [`codes`].
     pub code: &'static str,
     /// Path of the field, like `properties.nodeCount`; empty for the body as a whole.
     pub target: String,
-    /// A whole sentence: the target and the rule that it breaks.
+    /// A sentence: the target and the rule that it breaks.
     pub message: String,
 }
 
 impl Violation {
-    /// `predicate` goes on from the target: `is required`, `must be ...`.
+    /// `predicate` completes the sentence that starts with the target: `is required`, `must be ...`.
     pub fn new(code: &'static str, target: impl Into<String>, predicate: &str) -> Self {
         let target = target.into();
         let subject = if target.is_empty() { "The body" } else { &target };
@@ -103,12 +111,13 @@ pub struct Violations {
 }
 
 impl Violations {
-    /// `None` when nothing is wrong.
+    /// `None` if there are none.
     pub fn collected(violations: Vec<Violation>) -> Option<Self> {
         let mut violations = violations.into_iter();
         Some(Self { first: violations.next()?, others: violations.collect() })
     }
 
+    /// All of them, in the order of the fields.
     pub fn iter(&self) -> impl Iterator<Item = &Violation> {
         std::iter::once(&self.first).chain(&self.others)
     }
@@ -186,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn several_violations_are_all_told() {
+    fn several_violations_are_all_listed() {
         let violations = Violations::collected(vec![
             Violation::new(codes::INVALID_PARAMETER, "properties.vmSize", "is required"),
             Violation::new(codes::FILE_SERVER_NOT_FOUND, "properties.mountVolumes", "is too new"),

@@ -1,36 +1,45 @@
-//! ARM ids and types, and what else is built from names and uids: directories on shared storage,
-//! entity tags (docs/contract.md, "Names and ids").
+//! ARM ids and types, and other texts that are built from names and uids: directories on shared
+//! storage, entity tags (docs/contract.md, "Names and ids").
 //!
-//! Literal segments of ids are matched without regard to case and written in one spelling.
+//! Literal segments of ids match in any case and are written in one spelling.
 
 use crate::names;
 use model::{Cluster, Job, JobNames, Name, Role, Scope, Uid, WorkspaceNames};
 use std::fmt;
 
+/// The type of workspaces.
 pub const WORKSPACE_TYPE: &str = "Microsoft.BatchAI/workspaces";
 /// The type of resource groups.
 pub const RESOURCE_GROUP_TYPE: &str = "Microsoft.Resources/resourceGroups";
+/// The type of clusters.
 pub const CLUSTER_TYPE: &str = "Microsoft.BatchAI/workspaces/clusters";
-/// Lower case, other than in request paths: so the service printed it.
+/// The type of file servers. In lower case, unlike in request paths, as the Batch AI service wrote it.
 pub const FILE_SERVER_TYPE: &str = "Microsoft.BatchAI/workspaces/fileservers";
+/// The type of experiments.
 pub const EXPERIMENT_TYPE: &str = "Microsoft.BatchAI/workspaces/experiments";
+/// The type of jobs.
 pub const JOB_TYPE: &str = "Microsoft.BatchAI/workspaces/experiments/jobs";
 
-/// The id of a cluster, taken apart. Equal without regard to case.
+/// The parsed id of a cluster. Ids that differ only in case are equal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClusterId {
+    /// The workspace of the resource.
     pub names: WorkspaceNames,
+    /// The name of the resource in its workspace.
     pub name: Name,
 }
 
-/// The id of a file server, taken apart. Equal without regard to case.
+/// The parsed id of a file server. Ids that differ only in case are equal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FileServerId {
+    /// The workspace of the resource.
     pub names: WorkspaceNames,
+    /// The name of the resource in its workspace.
     pub name: Name,
 }
 
 impl ClusterId {
+    /// `None` if the text is not such an id.
     pub fn parse(text: &str) -> Option<Self> {
         let (names, name) = parse_child(text, "clusters")?;
         Some(Self { names, name })
@@ -44,6 +53,7 @@ impl fmt::Display for ClusterId {
 }
 
 impl FileServerId {
+    /// `None` if the text is not such an id.
     pub fn parse(text: &str) -> Option<Self> {
         let (names, name) = parse_child(text, "fileservers")?;
         Some(Self { names, name })
@@ -57,7 +67,7 @@ impl fmt::Display for FileServerId {
 }
 
 /// `/subscriptions/{}/resourceGroups/{}/providers/Microsoft.BatchAI/workspaces/{}/{kind}/{}`.
-/// The singular `workspace` is accepted too: examples of the swagger have it, and users copy them
+/// The singular `workspace` is accepted too: examples of the swagger have it, which users copy
 /// (docs/contract.md, "Names and ids").
 fn parse_child(text: &str, kind: &str) -> Option<(WorkspaceNames, Name)> {
     let segments: Vec<&str> = text.trim_matches('/').split('/').collect();
@@ -95,10 +105,12 @@ fn parse_child(text: &str, kind: &str) -> Option<(WorkspaceNames, Name)> {
     Some((workspace, Name::new(*name)))
 }
 
+/// The id of a resource group.
 pub fn resource_group_id(subscription: &Name, name: &Name) -> String {
     format!("/subscriptions/{subscription}/resourceGroups/{name}")
 }
 
+/// The id of a scope of role assignments.
 pub fn scope_id(scope: &Scope) -> String {
     let Scope { subscription, resource_group, workspace } = scope;
     match (resource_group, workspace) {
@@ -112,6 +124,7 @@ pub fn scope_id(scope: &Scope) -> String {
     }
 }
 
+/// The id of a role in a subscription.
 pub fn role_definition_id(subscription: &Name, role: Role) -> String {
     format!(
         "/subscriptions/{subscription}/providers/Microsoft.Authorization/roleDefinitions/{}",
@@ -119,6 +132,7 @@ pub fn role_definition_id(subscription: &Name, role: Role) -> String {
     )
 }
 
+/// The id of a workspace.
 pub fn workspace_id(names: &WorkspaceNames) -> String {
     format!(
         "/subscriptions/{}/resourceGroups/{}/providers/Microsoft.BatchAI/workspaces/{}",
@@ -126,18 +140,22 @@ pub fn workspace_id(names: &WorkspaceNames) -> String {
     )
 }
 
+/// The id of a cluster.
 pub fn cluster_id(names: &WorkspaceNames, name: &Name) -> String {
     format!("{}/clusters/{name}", workspace_id(names))
 }
 
+/// The id of a file server.
 pub fn file_server_id(names: &WorkspaceNames, name: &Name) -> String {
     format!("{}/fileservers/{name}", workspace_id(names))
 }
 
+/// The id of an experiment.
 pub fn experiment_id(names: &WorkspaceNames, name: &Name) -> String {
     format!("{}/experiments/{name}", workspace_id(names))
 }
 
+/// The id of a job.
 pub fn job_id(names: &JobNames) -> String {
     format!("{}/jobs/{}", experiment_id(&names.workspace, &names.experiment), names.job)
 }
@@ -158,8 +176,8 @@ fn directory(names: &WorkspaceNames) -> String {
     format!("{}/{}/workspaces/{}", names.subscription, names.resource_group, names.workspace)
 }
 
-/// The subnet of a file server that was created without one: the Batch AI service created a network
-/// for it (docs/contract.md, "File servers").
+/// The subnet of a file server that was created without one. The Batch AI service created a network for
+/// each (docs/contract.md, "File servers").
 pub fn own_subnet_id(subscription: &Name, file_server: &Uid) -> String {
     format!(
         "/subscriptions/{subscription}/resourceGroups/fileserverrg-{file_server}/providers/Microsoft.Network/virtualNetworks/{file_server}vnet/subnets/Subnet-1"

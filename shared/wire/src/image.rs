@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 /// `ImageReference` of the contract.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[expect(missing_docs, reason = "the fields are those of the contract")]
 pub struct ImageReference {
     pub publisher: String,
     pub offer: String,
@@ -32,7 +33,7 @@ impl Default for ImageReference {
 impl ImageReference {
     pub(crate) const LATEST: &str = "latest";
 
-    /// The form in which `model` keeps it.
+    /// The stored form.
     pub(crate) fn to_stored(&self) -> Value {
         let mut map = Map::new();
         let mut put = |name: &str, value: &str| map.insert(name.to_owned(), value.into());
@@ -46,7 +47,7 @@ impl ImageReference {
         Value::Object(map)
     }
 
-    /// What `model` kept. A record that another version wrote shows as the default.
+    /// Reads the stored form. A form of another version of the service is read as the default.
     pub fn from_stored(stored: &Value) -> Self {
         Self::deserialize(stored).unwrap_or_default()
     }

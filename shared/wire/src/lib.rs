@@ -1,12 +1,13 @@
 //! The JSON of Batch AI, API 2018-05-01: the rules of requests and the bodies of responses.
 //!
-//! [`request`] turns the bytes of a body into what `model` works with, and holds every rule that a
-//! request has to keep; [`response`] turns `model` into bodies; [`schema`] describes both. The
-//! contract is the swagger of that API version, corrected by what the service was observed to do:
-//! see `docs/contract.md`.
+//! [`request`] parses bodies into types of `model` and has every rule of requests. [`response`] converts
+//! `model` to bodies. [`schema`] describes both. The contract is the swagger of that API version,
+//! corrected by the recorded behaviour of the service: see `docs/contract.md`.
 //!
-//! The rules of this crate: pure (no clock, no storage, no HTTP), and no secret in anything that it
-//! prints or answers.
+//! The rules of this crate: it is pure (no clock, no storage, no HTTP), and nothing that it prints or
+//! returns contains a secret.
+
+#![warn(missing_docs)]
 
 pub mod codes;
 pub mod error;
@@ -45,7 +46,7 @@ pub use response::{
     usage, workspace,
 };
 
-/// The only version of the API that this service speaks.
+/// The only API version that this service supports.
 pub const API_VERSION: &str = "2018-05-01";
 
 #[cfg(test)]

@@ -1,16 +1,19 @@
 //! Rules of names in paths and ids (docs/contract.md, "Names and ids").
 //!
-//! A name also becomes part of directory names on shared storage, so none may be `.` or `..`.
+//! Names become parts of directory names on shared storage, so none may be `.` or `..`.
 
 use crate::{Violation, codes, rules::quoted};
 use model::Name;
 
 const LONGEST_NAME: usize = 64;
-/// Limit of Azure Resource Manager for resource groups; used for the other dotted names too.
+/// The limit of Azure Resource Manager for resource groups, used for all names with dots.
 const LONGEST_DOTTED_NAME: usize = 90;
 
 /// The name of a workspace, cluster, file server, experiment or job: `^[-\w_]+$`, 1 to 64
 /// characters. `target` is the parameter, such as `clusterName`.
+///
+/// # Errors
+/// When the text breaks the rule.
 pub fn resource_name(target: &str, text: &str) -> Result<Name, Violation> {
     if is_resource_name(text) {
         return Ok(Name::new(text));
@@ -19,7 +22,10 @@ pub fn resource_name(target: &str, text: &str) -> Result<Name, Violation> {
     Err(invalid(target, rule, text))
 }
 
-/// `^[-\w\._]+$`, at most 90 characters.
+/// The name of a resource group: `^[-\w\._]+$`, at most 90 characters.
+///
+/// # Errors
+/// When the text breaks the rule.
 pub fn resource_group_name(text: &str) -> Result<Name, Violation> {
     if is_dotted_name(text) {
         return Ok(Name::new(text));
@@ -28,7 +34,10 @@ pub fn resource_group_name(text: &str) -> Result<Name, Violation> {
     Err(invalid("resourceGroupName", rule, text))
 }
 
-/// Another name with dots: of a region, a provider, a token.
+/// Another name with dots: of a region, a provider or a token.
+///
+/// # Errors
+/// When the text breaks the rule.
 pub fn dotted_name(target: &str, text: &str) -> Result<Name, Violation> {
     if is_dotted_name(text) {
         return Ok(Name::new(text));
@@ -37,7 +46,11 @@ pub fn dotted_name(target: &str, text: &str) -> Result<Name, Violation> {
     Err(invalid(target, rule, text))
 }
 
-/// The SDK takes any text for a subscription; Azure's are UUIDs. Plain names do as well here.
+/// The id of a subscription. The SDK accepts any text and Azure's are UUIDs; this service also accepts
+/// plain names.
+///
+/// # Errors
+/// When the text breaks the rule.
 pub fn subscription_id(text: &str) -> Result<Name, Violation> {
     if is_resource_name(text) {
         return Ok(Name::new(text));

@@ -1,13 +1,13 @@
-//! The regular rules of single values: each is checked and written into the schema from one source.
+//! Rules of texts as regular expressions. Parsers check them, and schemas contain them.
 
 use regex_lite::Regex;
 use std::sync::LazyLock;
 
-/// A rule for a text, as an expression that is valid in JSON Schema too.
+/// A rule for a text, as an expression that is valid in Rust and in JSON Schema.
 #[derive(Debug)]
 pub(crate) struct Pattern {
     pub source: &'static str,
-    /// The message when the text does not match, continuing after the name of the field.
+    /// The message for a text that does not match; it follows the name of the field.
     pub predicate: &'static str,
     /// Whether the message shows the text; never where it may contain a secret.
     pub shows_text: bool,
@@ -61,7 +61,7 @@ patterns! {
     VARIABLE = r"^[A-Za-z_][A-Za-z0-9_]*$",
         "must be letters, digits and underscores, not beginning with a digit", and_shows;
     FILE_MODE = r"^0?[0-7]{3,4}$", "must be an octal file mode, such as 0777", and_shows;
-    /// Azure's are lower case and without underscores, but not those of its own examples.
+    /// Azure's have no upper case and no underscores, but those of its own examples have.
     STORAGE_ACCOUNT = r"^[A-Za-z0-9_-]{3,24}$",
         "must be the name of a storage account, 3 to 24 letters, digits, dashes or underscores",
         and_shows;

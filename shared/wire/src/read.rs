@@ -1,14 +1,13 @@
-//! Reading a JSON body field by field: every reader knows the path of what it reads and adds its
-//! violations to one report, so that a refused request lists all its mistakes.
+//! Reads a JSON body field by field. Each reader knows the path of its field and adds its violations to
+//! one report, so a refused request lists all its violations.
 //!
-//! The same readers describe themselves: without a body, every field counts as present, nothing is
-//! refused, and the rules of each field are written into a schema. So the schema of a request
-//! states the rules that are checked.
+//! The same readers produce the schema of a request: without a body, every field counts as present,
+//! nothing is refused, and the rules of each field are written into the schema. So the schema states
+//! exactly the rules that are checked.
 //!
-//! The conventions of this crate: a rule is a function that takes a [`Place`] and returns `None`
-//! after it has added a violation to the report; all fields of an object are read before the first
-//! `None` is returned. Fields that no rule reads are ignored: clients of other API versions send
-//! them.
+//! The conventions of this crate: a rule is a function that takes a [`Place`] and returns `None` after
+//! it has added a violation to the report. All fields of an object are read before the first `None` is
+//! returned. Fields that no rule reads are ignored: clients of other API versions send them.
 
 use crate::patterns::Pattern;
 use crate::{Violation, Violations, codes, rules};
@@ -16,7 +15,7 @@ use serde_json::{Map, Value, json};
 use std::cell::RefCell;
 use std::ops::RangeInclusive;
 
-/// What readers leave behind: what is wrong with a body or, without one, its schema.
+/// The result of the readers: the violations of a body or, without a body, its schema.
 #[derive(Debug, Default)]
 pub(crate) struct Report {
     violations: RefCell<Vec<Violation>>,
@@ -26,9 +25,9 @@ pub(crate) struct Report {
 /// A value of the body, and its path.
 #[derive(Clone, Debug)]
 pub(crate) struct Place<'a> {
-    /// `None` while the readers describe themselves.
+    /// `None` while a schema is produced.
     value: Option<&'a Value>,
-    /// In the body; without one, in the schema.
+    /// The path in the body or, without a body, in the schema.
     pub path: String,
     report: &'a Report,
 }
@@ -73,7 +72,7 @@ pub(crate) fn schema<T>(read: impl FnOnce(&Fields<'_>) -> Option<T>) -> Value {
 }
 
 impl<'a> Place<'a> {
-    /// Against the rules of the field.
+    /// Reports a violation of the field.
     pub fn invalid(&self, predicate: &str) {
         if self.value.is_some() {
             let violation = Violation::new(codes::INVALID_PARAMETER, self.path.clone(), predicate);
@@ -118,7 +117,7 @@ impl<'a> Place<'a> {
         Some(items.iter().enumerate().map(place).collect())
     }
 
-    /// The items of a list that may have so many; `None` if it is no list, or longer.
+    /// The items of a list of at most `most`; `None` if it is no list, or longer.
     pub fn items_up_to(&self, most: usize) -> Option<Vec<Place<'a>>> {
         self.describe(|| json!({ "maxItems": most }));
         let items = self.items()?;
@@ -186,7 +185,7 @@ impl<'a> Place<'a> {
             Value::Array(_) => "a list",
             Value::Object(_) => "an object",
         };
-        // Never the value itself: it may be a secret.
+        // The message does not contain the value: it may be a secret.
         self.invalid(&format!("must be {expected}, but is {found}"));
         None
     }
@@ -223,19 +222,19 @@ impl<'a> Fields<'a> {
         self.map.is_none_or(|map| map.contains_key(name))
     }
 
-    /// Which of these fields are there, of which there must be exactly one.
+    /// The present ones of these fields. The schema requires exactly one.
     pub fn exactly_one_of<'n>(&self, names: &[&'n str]) -> Vec<&'n str> {
         self.describe(|| json!({ "oneOf": each_required(names) }));
         names.iter().copied().filter(|name| self.has(name)).collect()
     }
 
-    /// Which of these fields are there, of which there must be at least one.
+    /// The present ones of these fields. The schema requires at least one.
     pub fn some_of<'n>(&self, names: &[&'n str]) -> Vec<&'n str> {
         self.describe(|| json!({ "anyOf": each_required(names) }));
         names.iter().copied().filter(|name| self.has(name)).collect()
     }
 
-    /// Something is wrong with the object as a whole.
+    /// Reports a violation of the object as a whole.
     pub fn invalid(&self, predicate: &str) {
         if self.map.is_some() {
             let violation = Violation::new(codes::INVALID_PARAMETER, self.path.clone(), predicate);
@@ -250,7 +249,7 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// All fields, for objects whose names the user chooses.
+    /// All fields of an object whose field names the user chooses.
     pub fn all(&self) -> Vec<(&'a str, Place<'a>)> {
         let report = self.report;
         let Some(map) = self.map else {
@@ -322,7 +321,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_json_says_where() {
+    fn a_syntax_error_has_its_position() {
         assert_eq!(
             refusal("{\"properties\": {\n  \"nodeCount\": 1,,"),
             "The body must be a JSON object, but cannot be read: key must be a string at line 2 column 18"
@@ -335,7 +334,7 @@ mod tests {
     }
 
     #[test]
-    fn readers_describe_themselves() {
+    fn readers_produce_a_schema() {
         let schema = schema(|fields| {
             let name = fields
                 .required("name")

@@ -5,11 +5,11 @@ use crate::read::{Fields, Place};
 use model::{ResourceId, limits};
 use serde_json::json;
 
-/// The contract's numbers are 32-bit integers with a sign.
+/// The largest number of the contract, which has signed 32-bit integers.
 pub(crate) const LARGEST_NUMBER: u32 = i32::MAX.unsigned_abs();
 
-/// Text that came from a user, safe to show in a message: quoted, escaped and cut short. All of it
-/// is ASCII, as an error's message may also become the reason phrase of HTTP (docs/contract.md,
+/// A text of the user for a message: quoted, escaped and truncated. It is ASCII, as the message of an
+/// error may become the reason phrase of HTTP (docs/contract.md,
 /// "Errors").
 pub(crate) fn quoted(text: &str) -> String {
     const LONGEST: usize = 64;
@@ -18,7 +18,7 @@ pub(crate) fn quoted(text: &str) -> String {
     format!("\"{}{ellipsis}\"", shown.escape_default())
 }
 
-/// Text that can be given to a process: no system call takes NUL bytes.
+/// A text that can be passed to a process: without NUL bytes.
 pub(crate) fn text(place: &Place<'_>) -> Option<String> {
     matching(place, &[])
 }
@@ -27,7 +27,7 @@ pub(crate) fn non_empty(place: &Place<'_>) -> Option<String> {
     matching(place, &[&patterns::NOT_EMPTY])
 }
 
-/// Text that keeps these patterns.
+/// A text that matches these patterns.
 pub(crate) fn matching(place: &Place<'_>, patterns: &[&Pattern]) -> Option<String> {
     let text = place.matching(patterns)?;
     if text.contains('\0') {
@@ -41,7 +41,7 @@ pub(crate) fn command_line(place: &Place<'_>) -> Option<String> {
     short(place, non_empty)
 }
 
-/// What follows a command: may be empty.
+/// The arguments of a command; may be empty.
 pub(crate) fn arguments(place: &Place<'_>) -> Option<String> {
     short(place, text)
 }
@@ -60,18 +60,18 @@ fn short(place: &Place<'_>, read: fn(&Place<'_>) -> Option<String>) -> Option<St
     Some(command)
 }
 
-/// The start of a path, below which the service creates directories. It usually begins with
-/// `$AZ_BATCHAI_MOUNT_ROOT` or `$AZ_BATCHAI_JOB_MOUNT_ROOT`, but the service took any other too.
+/// The prefix of the directories that the service creates. It usually begins with
+/// `$AZ_BATCHAI_MOUNT_ROOT` or `$AZ_BATCHAI_JOB_MOUNT_ROOT`, but the Batch AI service accepted any.
 pub(crate) fn path_prefix(place: &Place<'_>) -> Option<String> {
     matching(place, &[&patterns::NOT_EMPTY, &patterns::NOT_UPWARDS])
 }
 
-/// A path below something; it cannot leave it.
+/// A relative path that does not lead out of its directory.
 pub(crate) fn relative_path(place: &Place<'_>) -> Option<String> {
     matching(place, &[&patterns::NOT_EMPTY, &patterns::NOT_UPWARDS, &patterns::RELATIVE])
 }
 
-/// A relative path to more than where it starts.
+/// A relative path that names a directory, so not only `.`.
 pub(crate) fn directory(place: &Place<'_>) -> Option<String> {
     let patterns: [&Pattern; 4] = [
         &patterns::NOT_EMPTY,
@@ -82,13 +82,13 @@ pub(crate) fn directory(place: &Place<'_>) -> Option<String> {
     matching(place, &patterns)
 }
 
-/// The size of a machine, echoed as it was sent: names of Azure (`STANDARD_NC6`) or of EC2
+/// The size of a machine, returned as it was sent: names of Azure (`STANDARD_NC6`) or of EC2
 /// (`g5.xlarge`).
 pub(crate) fn vm_size(place: &Place<'_>) -> Option<String> {
     matching(place, &[&patterns::VM_SIZE])
 }
 
-/// A machine size that clusters may have: not all of Azure's (docs/contract.md, "Quotas and
+/// A machine size for a cluster. Not all of Azure's are allowed (docs/contract.md, "Quotas and
 /// usages").
 pub(crate) fn cluster_vm_size(place: &Place<'_>) -> Option<String> {
     let size = vm_size(place)?;
@@ -107,7 +107,7 @@ pub(crate) fn cluster_vm_size(place: &Place<'_>) -> Option<String> {
     Some(size)
 }
 
-/// A value of an enumeration, compared without regard to case.
+/// A value of an enumeration, in any case.
 pub(crate) fn one_of<T: Copy>(place: &Place<'_>, choices: &[(&str, T)]) -> Option<T> {
     let words = || choices.iter().map(|(choice, _)| *choice).collect::<Vec<&str>>();
     place.describe(|| json!({ "enum": words() }));
@@ -119,13 +119,13 @@ pub(crate) fn one_of<T: Copy>(place: &Place<'_>, choices: &[(&str, T)]) -> Optio
     found.map(|(_, value)| *value)
 }
 
-/// `{"id": ...}` of a resource that belongs to Azure and is only echoed.
+/// `{"id": ...}` of a resource of Azure, which is stored and returned but never resolved.
 pub(crate) fn resource_id(place: &Place<'_>) -> Option<ResourceId> {
     let id = non_empty(&place.object()?.required("id")?)?;
     Some(ResourceId { id })
 }
 
-/// Of two fields that say the same in different ways, exactly one must be there.
+/// Requires exactly one of two alternative fields.
 pub(crate) fn either(fields: &Fields<'_>, one: &str, other: &str) {
     match fields.exactly_one_of(&[one, other]).len() {
         0 => fields.invalid(&format!("must have {one} or {other}")),
@@ -134,8 +134,8 @@ pub(crate) fn either(fields: &Fields<'_>, one: &str, other: &str) {
     }
 }
 
-/// The valid items of a list, each with its place; violations of the others are in the report. At
-/// most [`limits::MAX_DIRECTORIES`].
+/// The valid items of a list of at most [`limits::MAX_DIRECTORIES`], each with its place. Violations of
+/// the other items are in the report.
 pub(crate) fn list_of<'a, T>(
     list: &Place<'a>,
     read: impl Fn(&Fields<'a>) -> Option<T>,

@@ -1,10 +1,9 @@
 //! JSON Schemas (draft 2020-12, as OpenAPI 3.1 uses it) of all bodies, by the names of the
 //! contract's definitions.
 //!
-//! Those of requests are written by the rules themselves (see `read`), those of responses by the
-//! types that are sent. So neither can differ from what the service does. Rules that JSON Schema
-//! cannot express (a sum, a comparison of two fields) are in no schema: a body that fits its schema
-//! can still be refused.
+//! Schemas of requests are produced by the parsers (see `read`), schemas of responses by the types that
+//! are serialized, so neither can differ from the service. Rules that JSON Schema cannot express (a sum,
+//! a comparison of two fields) are in no schema: a body that matches its schema can still be refused.
 
 use crate::read;
 use crate::request;
@@ -18,7 +17,7 @@ use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 
-/// Where components refer to each other.
+/// The path of components in references.
 const COMPONENTS: &str = "/components/schemas";
 
 /// The bodies of requests, each without references to others.
@@ -71,9 +70,9 @@ pub fn responses() -> BTreeMap<String, Value> {
         .collect()
 }
 
-/// What the generator cannot know: a field without a value is absent, never `null`
-/// (docs/contract.md, "REST conventions"); clients ignore fields that they do not know; integers
-/// have the formats of the contract; comments of the code are not descriptions for users.
+/// Corrects what the generator cannot know: a field without a value is absent, never `null`
+/// (docs/contract.md, "REST conventions"); clients ignore unknown fields; integers have the formats of
+/// the contract; comments in the code are not descriptions for users.
 fn simplify(schema: &mut Value) {
     match schema {
         Value::Object(keywords) => {
@@ -121,7 +120,7 @@ fn without_null(keywords: &mut Map<String, Value>) {
 mod tests {
     use super::*;
 
-    /// Everything that a schema refers to.
+    /// All references in a schema.
     fn references<'a>(schema: &'a Value, found: &mut Vec<&'a str>) {
         match schema {
             Value::Object(keywords) => {
@@ -134,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn every_reference_leads_somewhere() {
+    fn every_reference_has_a_component() {
         let responses = responses();
         let mut found = Vec::new();
         responses.values().for_each(|schema| references(schema, &mut found));

@@ -7,7 +7,7 @@ use control::operations::PutOutcome;
 use model::{Cluster, Name, Node};
 use wire::{NodeCounts, RemoteLogin};
 
-/// Where the nodes' SSH server listens.
+/// The port of the SSH server of nodes.
 const SSH_PORT: u16 = 22;
 
 impl Call<'_> {
@@ -71,7 +71,7 @@ impl Call<'_> {
     }
 }
 
-/// Listed as soon as the instance exists.
+/// The login of a node; none as long as it has no instance.
 pub(crate) fn login(node: &Node) -> Option<RemoteLogin> {
     let instance = node.instance()?;
     let ip_address = instance.address.clone();

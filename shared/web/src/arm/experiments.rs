@@ -24,7 +24,7 @@ impl Call<'_> {
         self.experiment_body(&self.web.control.experiments.get(&names, &name).await?)
     }
 
-    /// The SDK sends no body at all.
+    /// The request has no body: the official SDK sends none.
     pub(crate) async fn create_experiment(&self) -> Result<Response, Error> {
         let (names, name) = (self.route.workspace()?, self.experiment_name()?);
         self.experiment_body(&self.web.control.experiments.put(&names, &name).await?)

@@ -49,7 +49,7 @@ impl Call<'_> {
         self.resource(&wire::job(job, waiting.as_ref()), &job.uid, job.submitted_at)
     }
 
-    /// A job that has ended already: 200, empty, and no operation.
+    /// 200 with an empty body, and no operation, when the job has already ended.
     pub(crate) async fn terminate_job(&self) -> Result<Response, Error> {
         let (path, name) = (self.route.experiment()?, self.job_name()?);
         match self.web.control.jobs.terminate(&path, &name).await? {
@@ -78,7 +78,7 @@ impl Call<'_> {
         self.page(entries, next)
     }
 
-    /// The nodes that run the job, or ran it last, and still exist.
+    /// Lists the nodes of the last attempt of the job that still exist.
     pub(crate) async fn job_logins(&self) -> Result<Response, Error> {
         let job = self.named_job().await?;
         let last = job.attempt_records().pop();

@@ -1,8 +1,8 @@
 //! Long-running operations (docs/contract.md, "Long-running operations"). The names of the two URLs
-//! look swapped, but that is what the service sent.
+//! seem swapped, but the Batch AI service sent them so.
 
 use super::Call;
-use crate::answer;
+use crate::response;
 use axum::response::{IntoResponse, Response};
 use control::Error;
 use control::operations::StartedOperation;
@@ -10,13 +10,14 @@ use http::header::{HeaderName, HeaderValue, LOCATION, RETRY_AFTER};
 use http::{HeaderMap, StatusCode};
 use model::{Operation, OperationState, limits};
 
-/// What the URL of an operation that was done at once carries (`control::operations`).
+/// The query parameter with the result of an operation that completed with its request (see
+/// `control::operations`).
 const COMPLETED: &str = "completed";
 
 const ASYNC_OPERATION: HeaderName = HeaderName::from_static("azure-asyncoperation");
 
 impl Call<'_> {
-    /// 202, with both URLs absolute: the SDK ignores others.
+    /// 202 with both URLs. They are absolute: the SDK ignores relative ones.
     pub(crate) fn accepted(&self, started: &StartedOperation) -> Result<Response, Error> {
         let subscription = self.route.subscription()?;
         let url = |kind: &str| {
@@ -42,7 +43,7 @@ impl Call<'_> {
         Ok(response)
     }
 
-    /// 202 for a deletion that was started, 204 when there was nothing.
+    /// 202 for a deletion that began, 204 when there was nothing to delete.
     pub(crate) fn deleted(&self, started: Option<StartedOperation>) -> Result<Response, Error> {
         match started {
             Some(started) => self.accepted(&started),
@@ -57,17 +58,17 @@ impl Call<'_> {
         self.web.control.operations.get(&id, completed).await
     }
 
-    /// Always 200; the body has the status of the operation.
+    /// 200 in every state; the body has the status of the operation.
     pub(crate) async fn operation_result(&self) -> Result<Response, Error> {
         let operation = self.operation().await?;
         let url = format!("{}{}", self.base, self.path);
         let mut headers = HeaderMap::new();
         headers.insert(RETRY_AFTER, HeaderValue::from(limits::RETRY_AFTER_SECONDS));
-        Ok(answer::json(StatusCode::OK, headers, &wire::operation(&operation, &url)))
+        Ok(response::json(StatusCode::OK, headers, &wire::operation(&operation, &url)))
     }
 
-    /// 202 while it runs, then 204. Never recorded: our choice (docs/contract.md, "Long-running
-    /// operations").
+    /// 202 while the operation is in progress, then 204. No recording has this response; it is our
+    /// choice (docs/contract.md, "Long-running operations").
     pub(crate) async fn operation_status(&self) -> Result<Response, Error> {
         let operation = self.operation().await?;
         let status = match operation.state {

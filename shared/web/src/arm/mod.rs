@@ -1,4 +1,4 @@
-//! The REST API of Batch AI, version 2018-05-01, in the manner of Azure Resource Manager.
+//! The REST API of Batch AI, version 2018-05-01, as Azure Resource Manager serves it.
 
 mod clusters;
 mod experiments;
@@ -15,7 +15,7 @@ mod tokens;
 mod usages;
 mod workspaces;
 
-use crate::{Failure, Web, access, answer};
+use crate::{Failure, Web, access, response};
 use axum::body::{Body, Bytes, HttpBody, to_bytes};
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
@@ -29,31 +29,31 @@ use route::Route;
 use serde::Serialize;
 use std::error::Error as _;
 
-/// One request, taken apart.
+/// A parsed request.
 pub(crate) struct Call<'a> {
     pub web: &'a Web,
     pub route: Route<'a>,
-    /// Who asks.
+    /// The authenticated caller.
     pub principal: Principal,
-    /// Decoded pairs.
+    /// Names and values, percent-decoded.
     pub query: Vec<(String, String)>,
-    /// Scheme and host as the client wrote them: URLs in answers must be absolute.
+    /// Scheme and host as the client wrote them; URLs in responses must be absolute.
     pub base: String,
-    /// Path without the query.
+    /// The path without the query.
     pub path: &'a str,
     pub body: Bytes,
 }
 
-/// The code of Azure Resource Manager for a role that is missing.
+/// The code of Azure Resource Manager for a missing role.
 const AUTHORIZATION_FAILED: &str = "AuthorizationFailed";
 
 pub(crate) async fn handle(State(web): State<Web>, request: Request) -> Response {
     let is_head = request.method() == Method::HEAD;
-    let response = answer::respond(handle_or_fail(&web, request).await);
+    let response = response::respond(handle_or_fail(&web, request).await);
     if is_head { without_body(response) } else { response }
 }
 
-/// The answer to HEAD: the headers of GET, its length among them.
+/// The response to HEAD: all headers of GET, `Content-Length` included.
 fn without_body(response: Response) -> Response {
     let (mut parts, body) = response.into_parts();
     if let Some(length) = body.size_hint().exact() {
@@ -68,7 +68,7 @@ async fn handle_or_fail(web: &Web, request: Request) -> Result<Response, Failure
     let route = Route::find(&parts.method, path)?;
     let query: Vec<(String, String)> = axum::extract::Query::try_from_uri(&parts.uri)
         .map(|axum::extract::Query(pairs)| pairs)
-        .map_err(|_| Error::invalid("InvalidQuery", "The query cannot be read"))?;
+        .map_err(|_| Error::invalid("InvalidQuery", "The query is not valid"))?;
     check_api_version(path, &query)?;
     let body = read_body(body).await?;
     let base = base_url(&parts.headers, web.behind_proxy);
@@ -76,7 +76,7 @@ async fn handle_or_fail(web: &Web, request: Request) -> Result<Response, Failure
     let principal = principal.ok_or(access::UNAUTHENTICATED)?;
     let call = Call { web, route, principal, query, base, path, body };
     call.check_role().await?;
-    Ok(call.answer().await?)
+    Ok(call.dispatch().await?)
 }
 
 async fn read_body(body: Body) -> Result<Bytes, Failure> {
@@ -89,8 +89,8 @@ async fn read_body(body: Body) -> Result<Bytes, Failure> {
     })
 }
 
-/// Scheme and host that the client used. Anybody can write the header for the scheme, so it counts
-/// only where a proxy of the deployment does (API Gateway).
+/// Scheme and host that the client used. Any client can send `X-Forwarded-Proto`, so it counts only
+/// where a proxy of the deployment sets it (API Gateway).
 fn base_url(headers: &HeaderMap, behind_proxy: bool) -> String {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     let scheme = match text("x-forwarded-proto") {
@@ -100,8 +100,8 @@ fn base_url(headers: &HeaderMap, behind_proxy: bool) -> String {
     format!("{scheme}://{}", text(HOST.as_str()).unwrap_or("127.0.0.1"))
 }
 
-/// Resource Manager's own operations have versions of their own, in which what is served here is
-/// the same; what the local service adds has none.
+/// Operations of Resource Manager have API versions of their own, which do not differ in what is
+/// served here. Operations that the local service adds have none.
 fn check_api_version(path: &str, query: &[(String, String)]) -> Result<(), Error> {
     let path = path.to_ascii_lowercase();
     if path.starts_with("/local/") {
@@ -143,7 +143,7 @@ fn is_api_version(text: &str) -> bool {
 }
 
 impl Call<'_> {
-    async fn answer(&self) -> Result<Response, Error> {
+    async fn dispatch(&self) -> Result<Response, Error> {
         match self.route.row.operation {
             Operation::ProviderOperations => {
                 self.ok(&wire::list(wire::provider_operations(), None))
@@ -219,7 +219,7 @@ impl Call<'_> {
         }
     }
 
-    /// Against the one table of operations.
+    /// Checks the access that the table of operations requires.
     async fn check_role(&self) -> Result<(), Error> {
         let row = self.route.row;
         let (role, scope) = match row.requires {
@@ -229,7 +229,7 @@ impl Call<'_> {
                 Principal::Known(_) => {
                     return Err(Error::denied(
                         AUTHORIZATION_FAILED,
-                        format!("{} takes the service's own token", row.id),
+                        format!("{} requires the service's own token", row.id),
                     ));
                 }
             },
@@ -239,7 +239,7 @@ impl Call<'_> {
             return Ok(());
         }
         let message = format!(
-            "{} takes the role {} at {} or above it; ask an owner to assign it",
+            "{} requires the role {} at {} or a scope above it; an owner can assign it",
             row.id,
             role.name(),
             wire::ids::scope_id(&scope)
@@ -247,7 +247,7 @@ impl Call<'_> {
         Err(Error::denied(AUTHORIZATION_FAILED, message))
     }
 
-    /// A resource that a body refers to in another workspace takes the role Contributor there, as a
+    /// A resource that a body refers to in another workspace requires the role Contributor there, as a
     /// request to its own path would. The role is checked before the resource is read, so a refusal
     /// does not tell whether it exists.
     async fn authorize_references<'b>(
@@ -259,7 +259,7 @@ impl Call<'_> {
             let scope = Scope::from(names);
             if !self.web.control.roles.may(&self.principal, Role::Contributor, &scope).await? {
                 let message = format!(
-                    "The body refers to a resource in {}, which takes the role {} there",
+                    "The body refers to a resource in {}, which requires the role {} there",
                     wire::ids::scope_id(&scope),
                     Role::Contributor.name()
                 );
@@ -270,10 +270,10 @@ impl Call<'_> {
     }
 
     fn ok<T: Serialize>(&self, body: &T) -> Result<Response, Error> {
-        Ok(answer::json(StatusCode::OK, HeaderMap::new(), body))
+        Ok(response::json(StatusCode::OK, HeaderMap::new(), body))
     }
 
-    /// A single resource, with its entity tag.
+    /// 200 with a single resource and its entity tag.
     fn resource<T: Serialize>(
         &self,
         body: &T,
@@ -287,11 +287,11 @@ impl Call<'_> {
         if let Ok(date) = HeaderValue::from_str(&modified_at.http_date()) {
             headers.insert(LAST_MODIFIED, date);
         }
-        Ok(answer::json(StatusCode::OK, headers, body))
+        Ok(response::json(StatusCode::OK, headers, body))
     }
 
     fn created<T: Serialize>(&self, body: &T) -> Result<Response, Error> {
-        Ok(answer::json(StatusCode::CREATED, HeaderMap::new(), body))
+        Ok(response::json(StatusCode::CREATED, HeaderMap::new(), body))
     }
 
     fn no_content(&self) -> Result<Response, Error> {

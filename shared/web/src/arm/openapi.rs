@@ -1,5 +1,5 @@
-//! `/openapi.json`: the API as an OpenAPI 3.1 document, made of the table of operations and of the
-//! schemas that `wire` derives from its parsers and bodies.
+//! `/openapi.json`: the API as an OpenAPI 3.1 document, built from the table of operations and from
+//! the schemas that `wire` derives from its parsers and bodies.
 
 use super::operation::{OPERATIONS, Operation, OperationRow, RequiredAccess};
 use axum::response::{IntoResponse, Response};
@@ -8,15 +8,15 @@ use model::{Name, Role, limits};
 use serde_json::{Map, Value, json};
 use std::sync::LazyLock;
 
-/// What a refused request is answered with, whatever it asked for.
+/// The error responses of every operation.
 const REFUSALS: [(u16, &str); 7] = [
-    (400, "Something is wrong with the request; the error lists all of it"),
-    (401, "No token, or none of this service"),
-    (403, "The token's roles do not allow this"),
-    (404, "There is no such resource"),
-    (409, "The resource is in a state that does not allow this, or a quota is reached"),
-    (413, "The body is larger than the service takes"),
-    (503, "The service is busy; try again in a moment"),
+    (400, "The request is invalid; the error lists every violation"),
+    (401, "The token is missing, unknown or expired"),
+    (403, "The roles of the token do not allow the operation"),
+    (404, "The resource does not exist"),
+    (409, "The state of the resource does not allow the operation, or a quota is reached"),
+    (413, "The body exceeds the size limit"),
+    (503, "The service is busy; retry in a moment"),
 ];
 
 pub(crate) async fn document() -> Response {
@@ -43,7 +43,7 @@ pub fn openapi() -> Value {
         "info": {
             "title": "Batch AI",
             "version": wire::API_VERSION,
-            "description": "The REST API of Azure Batch AI, version 2018-05-01, with the parts of Azure Resource Manager that its clients call. What is added stands under properties.extensions and /local/v1.",
+            "description": "The REST API of Azure Batch AI, version 2018-05-01, with the parts of Azure Resource Manager that its clients call. Additions are under properties.extensions and /local/v1.",
         },
         "security": [{ "token": [] }],
         "paths": paths,
@@ -57,7 +57,7 @@ pub fn openapi() -> Value {
 fn operation(row: &OperationRow) -> Value {
     let mut operation = json!({
         "operationId": row.id,
-        "description": needs(row),
+        "description": required_access(row),
         "parameters": query_parameters(row),
         "responses": responses(row),
     });
@@ -72,7 +72,7 @@ fn operation(row: &OperationRow) -> Value {
     operation
 }
 
-/// A body as people write it first.
+/// An example of a request body.
 fn example(request: &str) -> Option<Value> {
     let workspace = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/batchai/providers/Microsoft.BatchAI/workspaces/lab";
     let account = json!({ "adminUserName": "demo", "adminUserSshPublicKey": "ssh-rsa AAAA" });
@@ -118,11 +118,11 @@ fn example(request: &str) -> Option<Value> {
     })
 }
 
-fn needs(row: &OperationRow) -> String {
+fn required_access(row: &OperationRow) -> String {
     match row.requires {
-        RequiredAccess::Role(role) => format!("Takes the role {}.", role.name()),
-        RequiredAccess::Token => "Takes any token.".to_owned(),
-        RequiredAccess::Service => "Takes the service's own token.".to_owned(),
+        RequiredAccess::Role(role) => format!("Requires the role {}.", role.name()),
+        RequiredAccess::Token => "Requires any valid token.".to_owned(),
+        RequiredAccess::Service => "Requires the service's own token.".to_owned(),
     }
 }
 
@@ -215,8 +215,8 @@ fn responses(row: &OperationRow) -> Value {
 fn success(status: u16) -> &'static str {
     match status {
         201 => "Created",
-        202 => "Accepted; the headers say where to ask how far it is",
-        204 => "Done, or there was nothing to do",
+        202 => "Accepted; the headers have the URLs to poll",
+        204 => "Done, or nothing to do",
         _ => "Done",
     }
 }

@@ -1,38 +1,41 @@
-//! The one table of operations: the id, method and path of each, and the role that it requires.
+//! The table of operations: the id, method and path of each, and the role that it requires.
 //!
-//! Routing, the check of roles, and the OpenAPI document all read this table, so an operation
-//! without a row cannot be called. Ids and paths are those of the contract's swagger, where it has
-//! them.
+//! Routing, authorization and the OpenAPI document read this table, so an operation without a row
+//! cannot be called. Ids and paths are those of the contract's swagger, where it has them.
 
 use http::Method;
 use model::Role;
 
-/// What a caller must have to use an operation.
+/// The access that an operation requires.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RequiredAccess {
-    /// This role, in a scope that covers the path's.
+    /// This role, in a scope that covers that of the path.
     Role(Role),
-    /// Any valid token: the response contains no resources, or is found only by an id that cannot
-    /// be guessed.
+    /// Any valid token: the response contains no resources, or only those that the caller may see, or
+    /// its path has an id that cannot be guessed.
     Token,
     /// The service's own token.
     Service,
 }
 
-/// A row of the table.
+/// An operation of the table.
 #[derive(Debug)]
 pub struct OperationRow {
+    /// Its identity in code.
     pub operation: Operation,
-    /// As the swagger has it.
+    /// The `operationId` of the swagger.
     pub id: &'static str,
+    /// The method of HTTP.
     pub method: Method,
+    /// The template of the path, with parameters in braces.
     pub path: &'static str,
+    /// The access that it requires.
     pub requires: RequiredAccess,
     /// The component of the OpenAPI document that describes the body of the request.
     pub request: Option<&'static str>,
-    /// Statuses of success, each with the component that describes the body of the response.
+    /// The statuses of success, each with the component that describes the body of the response.
     pub responses: &'static [(u16, Option<&'static str>)],
-    /// Whether it is a list with pages.
+    /// Whether the response is a list with pages.
     pub paged: bool,
 }
 
@@ -43,9 +46,12 @@ const GRANT: RequiredAccess = RequiredAccess::Role(Role::Owner);
 macro_rules! operations {
     ($($operation:ident $id:literal $method:ident $path:expr, $needs:expr,
        $request:expr => [$(($status:literal, $body:expr)),*] $($paged:ident)?;)*) => {
+        /// Every operation of the API.
+        #[expect(missing_docs, reason = "the table says what each operation is")]
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub enum Operation { $($operation),* }
 
+        /// The table of operations.
         pub static OPERATIONS: &[OperationRow] = &[$(OperationRow {
             operation: Operation::$operation,
             id: $id,
@@ -263,9 +269,9 @@ mod tests {
         }
     }
 
-    /// What only reads takes less than what writes.
+    /// Reading requires a lower role than writing.
     #[test]
-    fn writes_take_more_than_reading() {
+    fn writing_requires_a_higher_role_than_reading() {
         for row in OPERATIONS {
             let reads = row.method == Method::GET || row.method == Method::HEAD;
             match row.requires {

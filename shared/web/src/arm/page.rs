@@ -1,5 +1,5 @@
-//! Lists, page by page. The continuation token is opaque and signed, so that it can only continue
-//! the list that it came from.
+//! Paging of lists. The continuation token is opaque and signed, so it continues only the list that it
+//! came from.
 
 use super::Call;
 use crate::files::UNRESERVED;
@@ -18,7 +18,7 @@ impl Call<'_> {
         Ok(wire::parse_max_results(&self.query)? as usize)
     }
 
-    /// Behind which position the page starts.
+    /// The position after which the page starts.
     pub(crate) fn page_start(&self) -> Result<Option<String>, Error> {
         let given = self.query.iter().find(|(name, _)| name.eq_ignore_ascii_case(SKIP_TOKEN));
         let Some((_, token)) = given else { return Ok(None) };
@@ -65,7 +65,7 @@ impl Call<'_> {
     }
 }
 
-/// Everything that has a meaning in a query, but for the `$` of the token's own name.
+/// The characters that have a meaning in a query, except the `$` in the name of the token.
 const QUERY: &AsciiSet = &UNRESERVED.remove(b'$');
 
 fn encoded(text: &str) -> PercentEncode<'_> {

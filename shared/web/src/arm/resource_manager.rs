@@ -1,4 +1,4 @@
-//! What Azure Resource Manager answers itself: subscriptions, providers, resource groups.
+//! Operations of Azure Resource Manager itself: subscriptions, providers, resource groups.
 
 use super::Call;
 use axum::response::{IntoResponse, Response};
@@ -22,7 +22,7 @@ impl Call<'_> {
         self.ok(&wire::subscription(&id))
     }
 
-    /// Before something is created in the subscription of the path.
+    /// Makes sure that the subscription of the path exists, before something is created in it.
     pub(crate) async fn require_subscription(&self) -> Result<(), Error> {
         let id = self.route.subscription()?;
         self.web.control.subscriptions.require(&self.principal, &id).await
@@ -33,13 +33,15 @@ impl Call<'_> {
         Ok(wire::providers(&self.route.subscription()?, locations))
     }
 
-    /// Every provider that is there is registered.
+    /// One provider. All that are served are registered.
     pub(crate) fn provider(&self) -> Result<Response, Error> {
         let name = self.route.dotted_name("providerNamespace")?;
         let mut providers = self.known_providers()?.into_iter();
         let found = providers.find(|it| it.namespace.eq_ignore_ascii_case(name.as_str()));
         let missing = || {
-            let message = format!("The resource provider {name} does not exist here");
+            let message = format!(
+                "The resource provider {name} does not exist; this service has Microsoft.BatchAI"
+            );
             ApiError::new(ApiErrorKind::NotFound, "InvalidResourceNamespace", message)
         };
         self.ok(&found.ok_or_else(missing)?)
@@ -58,7 +60,7 @@ impl Call<'_> {
         self.ok(&wire::resource_group(&group))
     }
 
-    /// Answers without a body whether the group is there.
+    /// 204 or 404: whether the group exists.
     pub(crate) async fn check_resource_group(&self) -> Result<Response, Error> {
         let (subscription, name) = (self.route.subscription()?, self.route.resource_group()?);
         self.web.control.resource_groups.get(&subscription, &name).await?;
@@ -82,7 +84,7 @@ impl Call<'_> {
         self.ok(&wire::resource_group(&group))
     }
 
-    /// Resource Manager names one URL only, which answers 202 until the group is gone.
+    /// 202 with the one URL of Resource Manager, which responds 202 until the group is deleted.
     pub(crate) async fn delete_resource_group(&self) -> Result<Response, Error> {
         let (subscription, name) = (self.route.subscription()?, self.route.resource_group()?);
         let deleted = self.web.control.resource_groups.delete(&subscription, &name).await?;

@@ -1,4 +1,4 @@
-//! Role assignments, in the form of `Microsoft.Authorization`.
+//! Role assignments and role definitions, as `Microsoft.Authorization` serves them.
 
 use super::Call;
 use axum::response::Response;
@@ -6,7 +6,7 @@ use control::Error;
 use model::{Role, RoleAssignment, Uid};
 
 impl Call<'_> {
-    /// All roles there are, or the one of that name (`$filter=roleName eq 'Reader'`).
+    /// All roles, or the one of a name (`$filter=roleName eq 'Reader'`).
     pub(crate) fn role_definitions(&self) -> Result<Response, Error> {
         let subscription = self.route.subscription()?;
         let wanted = self.filter().and_then(|filter| quoted_after(filter, "roleName eq "));
@@ -17,7 +17,8 @@ impl Call<'_> {
         self.ok(&wire::list(bodies, None))
     }
 
-    /// On the scope, above and below it; `$filter` narrows it to the scope or to a principal.
+    /// The assignments on the scope, above it and below it. `$filter` selects those that apply to the
+    /// scope, or those of a principal.
     pub(crate) async fn role_assignments(&self) -> Result<Response, Error> {
         let scope = self.route.scope()?;
         let mut found = self.web.control.roles.list(&scope).await?;
@@ -52,7 +53,7 @@ impl Call<'_> {
         let request = wire::parse_role_assignment(&self.body)?;
         self.require_subscription().await?;
         let assignment = self.web.control.roles.put(&scope, &id, &request).await?;
-        // Also for one that was there: the older clients know no other answer.
+        // 201 for an existing one too: older clients accept no other status.
         self.created(&wire::role_assignment(&assignment))
     }
 
@@ -70,7 +71,7 @@ impl Call<'_> {
     }
 }
 
-/// The quoted text after `words`.
+/// The text in single quotes after `words`.
 fn quoted_after<'a>(filter: &'a str, words: &str) -> Option<&'a str> {
     let (_, rest) = filter.split_once(words)?;
     rest.strip_prefix('\'')?.split_once('\'').map(|(text, _)| text)

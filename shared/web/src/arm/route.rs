@@ -1,5 +1,5 @@
-//! From method and path to an operation and the names in its path. Literal segments are matched
-//! without regard to case (docs/contract.md, "Names and ids").
+//! Routing: finds the operation of a method and a path, and the names in the path. Literal segments
+//! match in any case (docs/contract.md, "Names and ids").
 
 use super::operation::{OPERATIONS, OperationRow};
 use crate::Failure;
@@ -9,7 +9,7 @@ use http::Method;
 use model::{Name, Scope, Uid, WorkspaceNames};
 use wire::names::{resource_group_name, resource_name, subscription_id};
 
-/// What a request means.
+/// The operation of a request, and its path.
 #[derive(Debug)]
 pub(crate) struct Route<'a> {
     pub row: &'static OperationRow,
@@ -18,11 +18,11 @@ pub(crate) struct Route<'a> {
 
 impl<'a> Route<'a> {
     /// # Errors
-    /// 404 for a path that the API does not have, 405 for a method that it does not take.
+    /// 404 for an unknown path, 405 for a method that the path does not support.
     pub(crate) fn find(method: &Method, path: &'a str) -> Result<Self, Failure> {
         let rows: Vec<_> = OPERATIONS.iter().filter(|row| is_at(path, row.path)).collect();
         let taking = |method: &Method| rows.iter().find(|row| row.method == *method);
-        // HEAD is GET without the body (RFC 9110, section 9.3.2), unless it is an operation itself.
+        // HEAD is GET without a body (RFC 9110, section 9.3.2), unless it is an operation of its own.
         let head = || taking(&Method::GET).filter(|_| method == Method::HEAD);
         if let Some(row) = taking(method).or_else(head) {
             return Ok(Self { row, path });
@@ -37,7 +37,7 @@ impl<'a> Route<'a> {
         Err(Failure::MethodNotAllowed { method: method.clone(), allowed })
     }
 
-    /// The segment that stands where the row's path has `{name}`, as the client spelled it.
+    /// The segment at the place of `{name}` in the template, as the client spelled it.
     fn segment(&self, name: &str) -> Option<&'a str> {
         let found = segments(self.row.path).zip(segments(self.path));
         let is_named = |template: &str| {
@@ -73,12 +73,12 @@ impl<'a> Route<'a> {
         })
     }
 
-    /// The name of a resource.
+    /// The name of a resource in the path.
     pub(crate) fn name(&self, parameter: &str) -> Result<Name, Error> {
         violations(resource_name(parameter, self.required(parameter)?))
     }
 
-    /// A name that may have dots: a region, a provider, a token.
+    /// A name in the path that may have dots: of a region, a provider or a token.
     pub(crate) fn dotted_name(&self, parameter: &str) -> Result<Name, Error> {
         violations(wire::names::dotted_name(parameter, self.required(parameter)?))
     }
@@ -96,7 +96,7 @@ impl<'a> Route<'a> {
         })
     }
 
-    /// What the path is about: the workspace, the resource group or the subscription in it.
+    /// The scope of the path: its workspace, resource group or subscription.
     pub(crate) fn scope(&self) -> Result<Scope, Error> {
         if self.segment("workspaceName").is_some() {
             return Ok(Scope::from(&self.workspace()?));
@@ -124,7 +124,7 @@ fn segments(path: &str) -> impl Iterator<Item = &str> {
 }
 
 pub(crate) fn not_found(path: &str) -> Error {
-    let message = format!("There is nothing at '{}'; check the path", path.escape_debug());
+    let message = format!("The API has no path '{}'", path.escape_debug());
     ApiError::new(ApiErrorKind::NotFound, "ResourceNotFound", message).into()
 }
 
@@ -139,7 +139,7 @@ mod tests {
     fn check(method: Method, path: &str, expected: &str) {
         let found = match Route::find(&method, path) {
             Ok(route) => route.row.id.to_owned(),
-            Err(Failure::Control(Error::Api(told))) => told.code().to_owned(),
+            Err(Failure::Control(Error::Api(error))) => error.code().to_owned(),
             Err(Failure::MethodNotAllowed { allowed, .. }) => allowed.join(", "),
             Err(other) => panic!("{other}"),
         };
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_there() {
+    fn unknown_paths_and_methods() {
         check(Method::GET, "/", "ResourceNotFound");
         check(Method::GET, "/subscriptions//resourceGroups/g", "ResourceNotFound");
         check(Method::GET, "/subscriptions/s/resourceGroups/g/else", "ResourceNotFound");
@@ -174,7 +174,7 @@ mod tests {
         assert_eq!(names.resource_group.as_str(), "My.Group");
         assert_eq!(route.scope().unwrap(), Scope::from(&names));
         let refused = route.name("clusterName").unwrap_err();
-        let Error::Api(told) = refused else { panic!("{refused}") };
-        assert_eq!(told.code(), "InvalidResourceName");
+        let Error::Api(error) = refused else { panic!("{refused}") };
+        assert_eq!(error.code(), "InvalidResourceName");
     }
 }

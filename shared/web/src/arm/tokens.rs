@@ -1,4 +1,4 @@
-//! `/local/v1/tokens`: tokens that the service gives out itself, for its own token only.
+//! `/local/v1/tokens`: tokens that the service issues. Only the service's own token may manage them.
 
 use super::Call;
 use axum::response::Response;

@@ -5,8 +5,8 @@ use crate::rules;
 use model::UserAccount;
 use serde_json::json;
 
-/// Reads the required field `userAccountSettings`. The password is checked and dropped: responses
-/// never contain it (docs/contract.md, "Clusters"), and no login here takes a password.
+/// Reads the required field `userAccountSettings`. The password is validated and discarded: responses
+/// never contain it (docs/contract.md, "Clusters"), and nodes accept no password logins.
 pub(super) fn user_account(fields: &Fields<'_>) -> Option<UserAccount> {
     let account = fields.required("userAccountSettings")?.object()?;
     let name = account.required("adminUserName").and_then(|place| rules::non_empty(&place));

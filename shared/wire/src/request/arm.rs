@@ -10,10 +10,16 @@ use std::collections::BTreeMap;
 /// A resource group, as `azure-mgmt-resource` sends it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ResourceGroupRequest {
+    /// Where the group is.
     pub location: String,
+    /// Replaces the present tags.
     pub tags: Option<BTreeMap<String, String>>,
 }
 
+/// Parses `ResourceGroupParameters`.
+///
+/// # Errors
+/// All violations of the body.
 pub fn parse_resource_group(body: &[u8]) -> Result<ResourceGroupRequest, Violations> {
     read::body(body, resource_group)
 }
@@ -24,7 +30,10 @@ pub(crate) fn resource_group(fields: &Fields<'_>) -> Option<ResourceGroupRequest
     Some(ResourceGroupRequest { location: location?, tags })
 }
 
-/// The tags that replace the present ones; `None` if the body says nothing about tags.
+/// Parses the tags that replace the present ones; `None` if the body has no tags.
+///
+/// # Errors
+/// All violations of the body.
 pub fn parse_resource_group_update(
     body: &[u8],
 ) -> Result<Option<BTreeMap<String, String>>, Violations> {
@@ -40,10 +49,16 @@ pub(crate) fn resource_group_update(
 /// A role assignment, as `azure-mgmt-authorization` sends it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RoleAssignmentRequest {
+    /// The role to assign.
     pub role: Role,
+    /// The principal that gets it; it need not exist yet.
     pub principal: Uid,
 }
 
+/// Parses `RoleAssignmentCreateParameters`.
+///
+/// # Errors
+/// All violations of the body.
 pub fn parse_role_assignment(body: &[u8]) -> Result<RoleAssignmentRequest, Violations> {
     read::body(body, role_assignment)
 }
@@ -55,7 +70,8 @@ pub(crate) fn role_assignment(fields: &Fields<'_>) -> Option<RoleAssignmentReque
     Some(RoleAssignmentRequest { role: role?, principal: principal? })
 }
 
-/// The id of a role definition, of which only the end counts.
+/// A role by the id of its definition. Only the GUID at its end counts: roles are the same in every
+/// subscription.
 fn role(place: &Place<'_>) -> Option<Role> {
     let text = place.text()?;
     let definition = text.rsplit('/').next().unwrap_or_default();
@@ -85,13 +101,19 @@ fn uid(place: &Place<'_>) -> Option<Uid> {
     uid
 }
 
-/// A token to be made, for the local service.
+/// A request to issue a token, of the local service.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TokenRequest {
+    /// Identifies the token in lists.
     pub name: String,
+    /// Without one the token does not expire.
     pub lifetime_seconds: Option<u64>,
 }
 
+/// Parses `TokenCreateParameters`.
+///
+/// # Errors
+/// All violations of the body.
 pub fn parse_token(body: &[u8]) -> Result<TokenRequest, Violations> {
     read::body(body, token)
 }

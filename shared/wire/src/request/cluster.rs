@@ -14,7 +14,8 @@ use model::{
 const VM_PRIORITY: [(&str, VmPriority); 2] =
     [("dedicated", VmPriority::Dedicated), ("lowpriority", VmPriority::LowPriority)];
 
-/// `ClusterCreateParameters` of the contract, with all rules kept and all defaults filled in.
+/// `ClusterCreateParameters` of the contract: validated, with all defaults filled in.
+#[expect(missing_docs, reason = "the fields are those of the contract")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClusterRequest {
     pub vm_size: String,
@@ -29,8 +30,9 @@ pub struct ClusterRequest {
     pub extensions: ClusterExtensions,
 }
 
-/// `ClusterUpdateParameters` of the contract, and our extensions. What is there replaces what the
-/// cluster has, as a whole; one of both is there.
+/// `ClusterUpdateParameters` of the contract, and our extensions. Each present field replaces that of
+/// the cluster as a whole. At least one is present.
+#[expect(missing_docs, reason = "the fields are those of the contract")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClusterUpdate {
     pub scale: Option<ScaleSettings>,
@@ -38,6 +40,7 @@ pub struct ClusterUpdate {
 }
 
 /// `nodeSetup.setupTask`.
+#[expect(missing_docs, reason = "the fields are those of the contract")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SetupTaskRequest {
     pub command_line: String,
@@ -46,10 +49,18 @@ pub struct SetupTaskRequest {
     pub std_out_err_path_prefix: String,
 }
 
+/// Parses `ClusterCreateParameters`.
+///
+/// # Errors
+/// All violations of the body.
 pub fn parse_cluster_create(body: &[u8]) -> Result<ClusterRequest, Violations> {
     read::body(body, cluster)
 }
 
+/// Parses `ClusterUpdateParameters`.
+///
+/// # Errors
+/// All violations of the body.
 pub fn parse_cluster_update(body: &[u8]) -> Result<ClusterUpdate, Violations> {
     read::body(body, cluster_update)
 }
@@ -143,16 +154,18 @@ fn image(properties: &Fields<'_>) -> Option<ImageReference> {
 }
 
 impl ClusterRequest {
-    /// The file servers that have to be looked up before [`Self::into_spec`].
+    /// The file servers that must be read before [`Self::into_spec`].
     pub fn file_servers(&self) -> impl Iterator<Item = &FileServerId> {
         self.mounts.iter().flat_map(|mounts| &mounts.file_servers).map(|mount| &mount.server)
     }
 
-    /// What the service keeps: secrets sealed, file servers found.
+    /// The stored form: secrets encrypted, file servers resolved.
     ///
-    /// `seal` encrypts the value of a secret; `resolve` finds the uid of a file server, and each
-    /// one that it does not find is a violation `FileServerNotFound`. The suffix is
-    /// [`crate::ids::setup_output_path_suffix`]; it is used only with a setup task.
+    /// `seal` encrypts a secret, `resolve` returns the uid of a file server. The suffix is
+    /// [`crate::ids::setup_output_path_suffix`]; it is used only with a set-up task.
+    ///
+    /// # Errors
+    /// `FileServerNotFound` for each file server that `resolve` does not find.
     pub fn into_spec(
         self,
         mut seal: impl FnMut(&str) -> String,
@@ -160,12 +173,13 @@ impl ClusterRequest {
         std_out_err_path_suffix: String,
     ) -> Result<(ClusterSpec, ScaleSettings), Violations> {
         let mounts = self.mounts.map(|mounts| mounts.resolved(&mut seal, &resolve)).transpose()?;
-        let performance_counters =
-            self.performance_counters.map(|counters| counters.map_key(|key| key.kept(&mut seal)));
+        let performance_counters = self
+            .performance_counters
+            .map(|counters| counters.map_key(|key| key.into_stored(&mut seal)));
         let setup_task = self.setup_task.map(|task| SetupTask {
             command_line: task.command_line,
             environment: task.environment,
-            secrets: environment::kept(task.secrets, &mut seal),
+            secrets: environment::stored(task.secrets, &mut seal),
             std_out_err_path_prefix: task.std_out_err_path_prefix,
             std_out_err_path_suffix,
         });
@@ -183,12 +197,11 @@ impl ClusterRequest {
         Ok((spec, self.scale))
     }
 
-    /// Whether this asks for what the cluster already is, so that creating it again changes
-    /// nothing. Passwords and values of secrets cannot be compared; secrets count as the same by
-    /// name. Scale and extensions are
+    /// Whether the cluster already is as requested, so that a repeated request changes nothing. Passwords
+    /// and values of secrets cannot be compared; secrets are compared by name. Scale and extensions are
     /// compared with the present ones, which an update may have changed.
     pub fn is_same_as(&self, existing: &Cluster) -> bool {
-        // Taken apart, so that a field that is added here cannot be forgotten.
+        // Destructured, so that a new field cannot be forgotten.
         let Self {
             vm_size,
             vm_priority,
@@ -202,7 +215,7 @@ impl ClusterRequest {
             extensions,
         } = self;
         let spec = &existing.spec;
-        // A cluster that mounts a file server takes over its subnet.
+        // A cluster that mounts a file server gets its subnet.
         let subnet_was_given = subnet_id.is_some() || self.file_servers().next().is_none();
         vm_size.eq_ignore_ascii_case(&spec.vm_size)
             && *vm_priority == spec.vm_priority

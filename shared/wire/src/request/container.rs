@@ -54,7 +54,7 @@ pub(super) fn performance_counters(
     Some(PerformanceCounters { app_insights_reference })
 }
 
-/// Whether a stored job has the same container, its password aside.
+/// Whether a stored job has the same container; the password is not compared.
 pub(super) fn same_container(
     requested: Option<&ContainerSettings<SecretInput>>,
     stored: Option<&ContainerSettings>,
@@ -75,7 +75,7 @@ pub(super) fn same_container(
     same_password && requested.clone().map_password(|_| ()) == stored.clone().map_password(|_| ())
 }
 
-/// Whether a stored cluster reports to the same component, the key aside.
+/// Whether a stored cluster reports to the same component; the key is not compared.
 pub(super) fn same_counters(
     requested: Option<&PerformanceCounters<SecretInput>>,
     stored: Option<&PerformanceCounters>,

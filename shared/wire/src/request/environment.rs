@@ -1,4 +1,4 @@
-//! `environmentVariables` and `secrets` of setup tasks and jobs.
+//! `environmentVariables` and `secrets` of set-up tasks and jobs.
 
 use super::secret::{self, SecretInput};
 use crate::read::{Fields, Place};
@@ -9,18 +9,20 @@ use std::collections::HashSet;
 /// An environment variable whose value is secret, as it was sent. Its `Debug` shows no value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SecretVariableInput {
+    /// The name of the variable.
     pub name: String,
+    /// Its value, or a reference to it.
     pub value: SecretInput,
 }
 
-/// Both lists; `None` where the body has no such list.
+/// The two lists; `None` for one that the body does not have.
 pub(super) struct Environment {
     pub variables: Option<Vec<EnvironmentVariable>>,
     pub secrets: Option<Vec<SecretVariableInput>>,
 }
 
-/// Reads both lists of a setup task or a job. They share one set of names and one limit of size,
-/// because a process gets them together.
+/// Reads both lists of a set-up task or a job. They share one set of names and one limit of size, as
+/// both become the environment of one process.
 pub(super) fn environment(owner: &Fields<'_>) -> Environment {
     let variables = entries(owner, "environmentVariables", variable);
     let secrets = entries(owner, "secrets", secret);
@@ -85,18 +87,18 @@ fn variable_name(fields: &Fields<'_>) -> Option<String> {
     rules::matching(&fields.required("name")?, &[&patterns::VARIABLE])
 }
 
-pub(super) fn kept(
+pub(super) fn stored(
     secrets: Vec<SecretVariableInput>,
     seal: &mut impl FnMut(&str) -> String,
 ) -> Vec<SecretVariable> {
     let kept = |secret: SecretVariableInput| SecretVariable {
-        value: secret.value.kept(seal),
+        value: secret.value.into_stored(seal),
         name: secret.name,
     };
     secrets.into_iter().map(kept).collect()
 }
 
-/// Whether a stored list has the same secrets: names and references are compared, sealed values
+/// Whether a stored list has the same secrets. Names and references are compared; encrypted values
 /// cannot be.
 pub(super) fn same_secrets(requested: &[SecretVariableInput], stored: &[SecretVariable]) -> bool {
     let same = |(requested, stored): (&SecretVariableInput, &SecretVariable)| {

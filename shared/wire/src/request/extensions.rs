@@ -1,4 +1,4 @@
-//! `properties.extensions`: what requests can say beyond the contract.
+//! `properties.extensions`: fields of requests beyond the contract.
 
 use crate::read::{Fields, Place};
 use crate::rules;
@@ -6,7 +6,7 @@ use model::{ClusterExtensions, limits};
 use serde_json::json;
 use std::collections::HashSet;
 
-/// Of a cluster; a request without extensions has empty ones.
+/// The extensions of a cluster.
 pub(super) fn of_cluster(place: &Place<'_>) -> Option<ClusterExtensions> {
     let extensions = place.object()?;
     let idle_seconds_before_scale_down = extensions

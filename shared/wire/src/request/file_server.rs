@@ -10,13 +10,17 @@ const CACHING: [(&str, &str); 3] =
 const STORAGE: [(&str, &str); 2] =
     [("Standard_LRS", "Standard_LRS"), ("Premium_LRS", "Premium_LRS")];
 
+/// Parses `FileServerCreateParameters`.
+///
+/// # Errors
+/// All violations of the body.
 pub fn parse_file_server_create(body: &[u8]) -> Result<FileServerSpec, Violations> {
     read::body(body, file_server)
 }
 
-/// Whether creating the file server again with this body changes nothing.
+/// Whether the file server already is as requested, so that a repeated request changes nothing.
 pub fn is_same_file_server(requested: &FileServerSpec, existing: &FileServer) -> bool {
-    // A subnet that was not asked for may have been filled in.
+    // The service fills in a subnet where the request has none.
     let subnet_id = requested.subnet_id.clone().or_else(|| existing.spec.subnet_id.clone());
     FileServerSpec { subnet_id, ..requested.clone() } == existing.spec
 }

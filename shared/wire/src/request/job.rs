@@ -18,7 +18,8 @@ const PRIORITY: [(&str, Priority); 3] =
 /// The id under which the standard output directory is listed (docs/contract.md, "Output files").
 pub(super) const STANDARD_OUTPUT: &str = "stdouterr";
 
-/// `JobCreateParameters` of the contract, with all rules kept and all defaults filled in.
+/// `JobCreateParameters` of the contract: validated, with all defaults filled in.
+#[expect(missing_docs, reason = "the fields are those of the contract")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JobRequest {
     pub cluster: ClusterId,
@@ -37,6 +38,10 @@ pub struct JobRequest {
     pub max_retries: Option<u32>,
 }
 
+/// Parses `JobCreateParameters`.
+///
+/// # Errors
+/// All violations of the body.
 pub fn parse_job_create(body: &[u8]) -> Result<JobRequest, Violations> {
     read::body(body, job)
 }
@@ -98,8 +103,8 @@ fn cluster_id(reference: &Place<'_>) -> Option<ClusterId> {
     id
 }
 
-/// `constraints.maxWallClockTime`. Besides ISO 8601 it takes the form of the swagger's own default,
-/// `7.00:00:00`, which people copy from there.
+/// `constraints.maxWallClockTime`, in ISO 8601 or in the form of the swagger's default, `7.00:00:00`,
+/// which users copy.
 fn max_wall_clock_seconds(properties: &Fields<'_>) -> Option<u64> {
     let Some(constraints) = properties.optional("constraints") else {
         return Some(limits::MAX_WALL_CLOCK_SECONDS);
@@ -159,19 +164,22 @@ fn output_directory(directory: &Fields<'_>) -> Option<OutputDirectory> {
     Some(OutputDirectory { id: id?, path_prefix: prefix?, path_suffix: suffix })
 }
 
-/// The id ends the name of a variable, `AZ_BATCHAI_INPUT_{id}`, so it can only have such characters.
+/// The id becomes part of the name of a variable, `AZ_BATCHAI_INPUT_{id}`.
 fn directory_id(directory: &Fields<'_>) -> Option<String> {
     rules::matching(&directory.required("id")?, &[&patterns::DIRECTORY_ID])
 }
 
 impl JobRequest {
-    /// The file servers that have to be looked up before [`Self::into_spec`].
+    /// The file servers that must be read before [`Self::into_spec`].
     pub fn file_servers(&self) -> impl Iterator<Item = &FileServerId> {
         self.mounts.iter().flat_map(|mounts| &mounts.file_servers).map(|mount| &mount.server)
     }
 
     /// A TensorFlow job has at most one worker per GPU, or per node where nodes have no GPU
     /// (docs/contract.md, "Toolkits"). `vm_size` is that of its cluster.
+    ///
+    /// # Errors
+    /// When the job has more workers.
     pub fn check_workers(&self, vm_size: &str) -> Result<(), Violations> {
         let Toolkit::TensorFlow(settings) = &self.toolkit else { return Ok(()) };
         let nodes = self.node_count;
@@ -187,10 +195,12 @@ impl JobRequest {
         Err(Violation::new(codes::INVALID_PARAMETER, target, &predicate).into())
     }
 
-    /// What the service keeps: secrets sealed, file servers found.
+    /// The stored form: secrets encrypted, file servers resolved.
     ///
-    /// `seal` encrypts the value of a secret; `resolve` finds the uid of a file server, and each
-    /// one that it does not find is a violation `FileServerNotFound`.
+    /// `seal` encrypts a secret, `resolve` returns the uid of a file server.
+    ///
+    /// # Errors
+    /// `FileServerNotFound` for each file server that `resolve` does not find.
     pub fn into_spec(
         self,
         mut seal: impl FnMut(&str) -> String,
@@ -199,7 +209,7 @@ impl JobRequest {
         let mounts = self.mounts.map(|mounts| mounts.resolved(&mut seal, &resolve)).transpose()?;
         let container = self
             .container
-            .map(|container| container.map_password(|password| password.kept(&mut seal)));
+            .map(|container| container.map_password(|password| password.into_stored(&mut seal)));
         Ok(JobSpec {
             priority: self.priority,
             node_count: self.node_count,
@@ -211,16 +221,16 @@ impl JobRequest {
             input_directories: self.input_directories,
             output_directories: self.output_directories,
             environment: self.environment,
-            secrets: self.secrets.map(|secrets| environment::kept(secrets, &mut seal)),
+            secrets: self.secrets.map(|secrets| environment::stored(secrets, &mut seal)),
             max_wall_clock_seconds: self.max_wall_clock_seconds,
             max_retries: self.max_retries,
         })
     }
 
-    /// Whether this asks for what the job already is, so that creating it again changes nothing.
-    /// Values of secrets cannot be compared; secrets count as the same by name.
+    /// Whether the job already is as requested, so that a repeated request changes nothing. Values of
+    /// secrets cannot be compared; secrets are compared by name.
     pub fn is_same_as(&self, existing: &Job) -> bool {
-        // Taken apart, so that a field that is added here cannot be forgotten.
+        // Destructured, so that a new field cannot be forgotten.
         let Self {
             cluster,
             priority,
@@ -257,7 +267,7 @@ impl JobRequest {
     }
 }
 
-/// No list is the same as an empty one.
+/// An absent list equals an empty one.
 fn same_list<T: PartialEq>(requested: &Option<Vec<T>>, stored: &Option<Vec<T>>) -> bool {
     requested.as_deref().unwrap_or_default() == stored.as_deref().unwrap_or_default()
 }

@@ -1,8 +1,8 @@
-//! Requests: every rule that a body or a query has to keep, in one place.
+//! Requests: all rules of bodies and queries.
 //!
-//! Each `parse_…` takes the raw bytes of a body and returns either a value that keeps all rules, or
-//! everything that is wrong with it. Unknown fields are ignored. What needs other records (whether
-//! a file server exists) or a key (secrets) happens in `into_spec`.
+//! Each `parse_…` function takes the bytes of a body and returns a valid request or all violations.
+//! Unknown fields are ignored. `into_spec` does what needs other records (file servers) or a key
+//! (secrets).
 
 mod account;
 mod arm;

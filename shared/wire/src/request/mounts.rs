@@ -9,12 +9,16 @@ use model::{
 };
 use std::collections::HashSet;
 
-/// Mounts as they were sent, with the file servers not yet looked up.
+/// The mounts of a request; its file servers are not resolved yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MountsRequest {
+    /// Azure file shares.
     pub azure_file_shares: Vec<AzureFileShare<SecretInput>>,
+    /// Azure blob containers.
     pub azure_blob_file_systems: Vec<AzureBlobFileSystem<SecretInput>>,
+    /// File servers of this service.
     pub file_servers: Vec<FileServerMountRequest>,
+    /// File systems that a command mounts.
     pub unmanaged_file_systems: Vec<UnmanagedMount>,
     /// Path of the mounts in the body, for violations that are found later.
     path: String,
@@ -23,11 +27,15 @@ pub struct MountsRequest {
 /// `FileServerReference` of the contract.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FileServerMountRequest {
+    /// The file server.
     pub server: FileServerId,
-    /// The ARM id as sent; it is echoed so.
+    /// Its ARM id as it was sent, which responses repeat.
     pub id: String,
+    /// The directory of the file server to mount; all of it without one.
     pub source_directory: Option<String>,
+    /// Where nodes mount it, below the root of mounts.
     pub relative_mount_path: String,
+    /// Stored and returned.
     pub mount_options: Option<String>,
 }
 
@@ -37,7 +45,7 @@ const USUAL_MODE: &str = "0777";
 /// Reads the field `mountVolumes`; `None` if it is absent or invalid, which is in the report.
 pub(super) fn mount_volumes(owner: &Fields<'_>) -> Option<MountsRequest> {
     let volumes = owner.optional("mountVolumes")?.object()?;
-    // Paths of one level share a root, whatever is mounted there.
+    // Mounts of all kinds share one root.
     let mut taken = HashSet::new();
     let azure_file_shares = list(&volumes, "azureFileShares", azure_file_share);
     distinct(&azure_file_shares, &mut taken, |mount| &mount.relative_mount_path);
@@ -173,8 +181,8 @@ fn mount_path(mount: &Fields<'_>) -> Option<String> {
 }
 
 impl MountsRequest {
-    /// Seals what is secret and looks every file server up; each that does not exist is a
-    /// violation.
+    /// The stored form: secrets encrypted, file servers resolved. Each file server that does not exist is
+    /// a violation.
     pub(super) fn resolved(
         self,
         seal: &mut impl FnMut(&str) -> String,
@@ -201,21 +209,21 @@ impl MountsRequest {
         if let Some(violations) = Violations::collected(missing) {
             return Err(violations);
         }
-        let mut kept = |secret: SecretInput| secret.kept(seal);
+        let mut stored = |secret: SecretInput| secret.into_stored(seal);
         let shares = self.azure_file_shares.into_iter();
         let containers = self.azure_blob_file_systems.into_iter();
         Ok(MountVolumes {
-            azure_file_shares: shares.map(|mount| mount.map_credentials(&mut kept)).collect(),
+            azure_file_shares: shares.map(|mount| mount.map_credentials(&mut stored)).collect(),
             azure_blob_file_systems: containers
-                .map(|mount| mount.map_credentials(&mut kept))
+                .map(|mount| mount.map_credentials(&mut stored))
                 .collect(),
             file_servers,
             unmanaged_file_systems: self.unmanaged_file_systems,
         })
     }
 
-    /// Whether these are the mounts of a stored resource. File servers count as the same by name,
-    /// and keys cannot be compared.
+    /// Whether these are the mounts of a stored resource. File servers are compared by name; keys cannot
+    /// be compared.
     fn is_same_as(&self, stored: &MountVolumes) -> bool {
         let Self {
             azure_file_shares,
@@ -252,7 +260,7 @@ fn same_file_server(requested: &FileServerMountRequest, stored: &FileServerMount
         && stored.mount_options == requested.mount_options
 }
 
-/// Whether both mount the same; no `mountVolumes` is the same as empty ones.
+/// Whether both have the same mounts. Absent `mountVolumes` equal empty ones.
 pub(super) fn same_mounts(
     requested: Option<&MountsRequest>,
     stored: Option<&MountVolumes>,

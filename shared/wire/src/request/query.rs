@@ -1,30 +1,35 @@
 //! Query parameters of lists (docs/contract.md, "Lists and paging" and "Output files"). Their names
-//! are matched without regard to case: the swagger and the SDK write them in lower case, other
-//! clients may not.
+//! match in any case: the swagger and the SDK write them in lower case, other clients may not.
 
 use super::job::STANDARD_OUTPUT;
 use crate::{Violation, Violations, codes, paths, rules};
 use model::limits;
 use std::ops::RangeInclusive;
 
-/// What `listOutputFiles` is to list.
+/// The query of `listOutputFiles`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OutputFilesQuery {
     /// `stdouterr`, or the id of an entry of `outputDirectories`.
     pub output_directory_id: String,
     /// Relative, without `.` and `..`; empty for the output directory itself.
     pub directory: String,
+    /// The requested lifetime of the links.
     pub link_expiry_minutes: u32,
+    /// The number of entries per page.
     pub max_results: u32,
 }
 
 impl OutputFilesQuery {
+    /// Whether the directory of the standard output is to be listed.
     pub fn is_standard_output(&self) -> bool {
         self.output_directory_id.eq_ignore_ascii_case(STANDARD_OUTPUT)
     }
 }
 
-/// The query of `listOutputFiles`, as decoded pairs of name and value.
+/// Parses the query of `listOutputFiles`: pairs of name and value, percent-decoded.
+///
+/// # Errors
+/// All violations of the query.
 pub fn parse_output_files_query(
     pairs: &[(String, String)],
 ) -> Result<OutputFilesQuery, Violations> {
@@ -54,7 +59,10 @@ pub fn parse_output_files_query(
     }
 }
 
-/// `maxresults` of any list.
+/// Parses `maxresults` of any list.
+///
+/// # Errors
+/// When it is no number in the range.
 pub fn parse_max_results(pairs: &[(String, String)]) -> Result<u32, Violations> {
     let mut violations = Vec::new();
     let max_results = max_results(pairs, &mut violations);

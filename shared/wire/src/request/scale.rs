@@ -12,43 +12,43 @@ const DEALLOCATION: [(&str, NodeDeallocation); 3] = [
     ("waitforjobcompletion", NodeDeallocation::WaitForJobCompletion),
 ];
 
-/// The scale of a cluster whose request has no `scaleSettings`: the contract's default target.
+/// The default of the contract for a cluster without `scaleSettings`.
 pub(super) const NO_NODES: ScaleSettings = ScaleSettings::Manual {
     target_node_count: 0,
     node_deallocation_option: NodeDeallocation::Requeue,
 };
 
-/// Of a new cluster: saying nothing is allowed.
+/// The settings of a new cluster; they may be absent or empty.
 pub(super) fn of_new_cluster(properties: &Fields<'_>) -> Option<ScaleSettings> {
     let Some(place) = properties.optional("scaleSettings") else {
         return Some(NO_NODES);
     };
     let settings = place.object()?;
     if settings.has("manual") || settings.has("autoScale") {
-        one_way(&settings)
+        one_kind(&settings)
     } else {
         Some(NO_NODES)
     }
 }
 
-/// Of an update: it replaces the settings as a whole, so it has to say something; nobody should
-/// lose all nodes over an empty object.
+/// The settings of an update. They replace the present ones as a whole, so they must not be empty: an
+/// empty object would remove all nodes.
 pub(super) fn of_update(place: &Place<'_>) -> Option<ScaleSettings> {
     let settings = place.object()?;
     rules::either(&settings, "manual", "autoScale");
-    ways(&settings)
+    either_kind(&settings)
 }
 
-/// The settings of a new cluster that does say something.
-fn one_way(settings: &Fields<'_>) -> Option<ScaleSettings> {
+/// The settings of a new cluster that are not empty.
+fn one_kind(settings: &Fields<'_>) -> Option<ScaleSettings> {
     settings.describe(|| json!({ "not": { "required": ["manual", "autoScale"] } }));
     if settings.has("manual") && settings.has("autoScale") {
         settings.invalid("must have either manual or autoScale, not both");
     }
-    ways(settings)
+    either_kind(settings)
 }
 
-fn ways(settings: &Fields<'_>) -> Option<ScaleSettings> {
+fn either_kind(settings: &Fields<'_>) -> Option<ScaleSettings> {
     let manual = settings.optional("manual").map(|place| manual(&place.object()?));
     let automatic = settings.optional("autoScale").map(|place| auto_scale(&place.object()?));
     manual.or(automatic)?

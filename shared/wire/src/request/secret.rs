@@ -1,4 +1,4 @@
-//! Secrets in requests: given as they are, or by a reference to a key vault.
+//! Secrets in requests: a value, or a reference to a key vault.
 
 use crate::read::{Fields, Place};
 use crate::{patterns, rules};
@@ -9,7 +9,9 @@ use std::fmt;
 /// A secret as it was sent. Its `Debug` shows no value.
 #[derive(Clone, PartialEq, Eq)]
 pub enum SecretInput {
+    /// The secret itself.
     Value(String),
+    /// A reference to a key vault.
     Reference(KeyVaultSecretReference),
 }
 
@@ -23,16 +25,16 @@ impl fmt::Debug for SecretInput {
 }
 
 impl SecretInput {
-    /// The form in which the service keeps it. `seal` encrypts.
-    pub(super) fn kept(self, seal: &mut impl FnMut(&str) -> String) -> SecretValue {
+    /// The stored form. `seal` encrypts a value.
+    pub(super) fn into_stored(self, seal: &mut impl FnMut(&str) -> String) -> SecretValue {
         match self {
             Self::Value(value) => SecretValue::Sealed(seal(&value)),
             Self::Reference(reference) => SecretValue::Reference(reference),
         }
     }
 
-    /// Whether it is given in the same way as a stored one. Values cannot be compared: what is
-    /// stored is sealed.
+    /// Whether a stored secret is of the same form. References are compared; values cannot be, as stored
+    /// ones are encrypted.
     pub(super) fn is_same_as(&self, stored: &SecretValue) -> bool {
         match (self, stored) {
             (Self::Value(_), SecretValue::Sealed(_)) => true,
@@ -43,8 +45,7 @@ impl SecretInput {
     }
 }
 
-/// Exactly one of the field that has the secret itself, which `read` reads, and the one that has a
-/// reference.
+/// Reads exactly one of two fields: `value`, with `read`, or `reference`.
 pub(super) fn either(
     owner: &Fields<'_>,
     value: &str,

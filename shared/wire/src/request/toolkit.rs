@@ -1,4 +1,4 @@
-//! Which program a job runs: exactly one of the toolkit settings of the contract.
+//! The program of a job: exactly one of the toolkit settings of the contract.
 
 use crate::read::{Fields, Place};
 use crate::rules;
@@ -17,7 +17,7 @@ const BACKEND: [(&str, CommunicationBackend); 4] = [
 
 type Reader = fn(&Fields<'_>) -> Option<Toolkit>;
 
-/// Every block of settings, in the order of the contract.
+/// The settings of all toolkits, in the order of the contract.
 const BLOCKS: [(&str, Reader); 9] = [
     ("cntkSettings", cntk),
     ("pyTorchSettings", py_torch),
@@ -30,7 +30,7 @@ const BLOCKS: [(&str, Reader); 9] = [
     ("horovodSettings", horovod),
 ];
 
-/// Reads the one block of settings; violations in further blocks are reported too.
+/// Reads the settings of the one toolkit; violations in the settings of others are reported too.
 pub(super) fn toolkit(properties: &Fields<'_>) -> Option<Toolkit> {
     let given = properties.exactly_one_of(&BLOCKS.map(|(name, _)| name));
     match given.len() {
@@ -51,7 +51,7 @@ pub(super) fn toolkit(properties: &Fields<'_>) -> Option<Toolkit> {
     read.into_iter().next()?
 }
 
-/// What depends on the width of the job as well.
+/// Checks rules that depend on the number of nodes too.
 pub(super) fn check_width(properties: &Fields<'_>, toolkit: Option<&Toolkit>, nodes: Option<u32>) {
     let (Some(Toolkit::TensorFlow(settings)), Some(nodes)) = (toolkit, nodes) else { return };
     let count = settings.parameter_server_count.filter(|count| *count > nodes);
@@ -62,7 +62,7 @@ pub(super) fn check_width(properties: &Fields<'_>, toolkit: Option<&Toolkit>, no
     }
 }
 
-/// The contract does not require the command, but there is nothing to run without one.
+/// The contract does not require the command line, but without one there is nothing to run.
 fn custom(settings: &Fields<'_>) -> Option<Toolkit> {
     let command_line = command_line(settings);
     Some(Toolkit::Custom(CustomToolkit { command_line: command_line? }))
@@ -181,14 +181,14 @@ fn horovod(settings: &Fields<'_>) -> Option<Toolkit> {
     }))
 }
 
-/// What CNTK and Caffe run.
+/// The program of CNTK and Caffe.
 struct Program {
     config: Option<String>,
     script: Option<String>,
     interpreter: Option<String>,
 }
 
-/// Either a configuration of the toolkit's own or a script, and the interpreter of the latter.
+/// Either a configuration file of the toolkit, or a script with its interpreter.
 fn program(settings: &Fields<'_>) -> Program {
     rules::either(settings, "configFilePath", "pythonScriptFilePath");
     if settings.has("pythonInterpreterPath") && !settings.has("pythonScriptFilePath") {

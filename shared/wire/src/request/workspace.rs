@@ -7,15 +7,24 @@ use std::collections::BTreeMap;
 /// `WorkspaceCreateParameters` of the contract.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WorkspaceCreate {
+    /// Where the workspace is.
     pub location: String,
+    /// Its tags.
     pub tags: Option<BTreeMap<String, String>>,
 }
 
+/// Parses `WorkspaceCreateParameters`.
+///
+/// # Errors
+/// All violations of the body.
 pub fn parse_workspace_create(body: &[u8]) -> Result<WorkspaceCreate, Violations> {
     read::body(body, workspace)
 }
 
-/// The tags that replace the present ones; `None` if the body says nothing about tags.
+/// Parses the tags that replace the present ones; `None` if the body has no tags.
+///
+/// # Errors
+/// All violations of the body.
 pub fn parse_workspace_update(body: &[u8]) -> Result<Option<BTreeMap<String, String>>, Violations> {
     read::body(body, workspace_update)
 }
@@ -55,7 +64,7 @@ mod tests {
     }
 
     #[test]
-    fn an_update_that_says_nothing_about_tags() {
+    fn an_update_without_tags() {
         assert_eq!(parse_workspace_update(b"{}"), Ok(None));
         assert_eq!(parse_workspace_update(br#"{"tags":{}}"#), Ok(Some(BTreeMap::new())));
     }

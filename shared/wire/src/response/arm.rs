@@ -1,5 +1,7 @@
-//! What Azure Resource Manager itself answers: subscriptions, tenants, providers, resource groups,
-//! roles. The shapes are those that `azure-mgmt-resource` and `azure-mgmt-authorization` read.
+//! Bodies of Azure Resource Manager: subscriptions, tenants, providers, resource groups and roles. The
+//! SDKs `azure-mgmt-resource` and `azure-mgmt-authorization` define their fields.
+
+#![expect(missing_docs, reason = "fields of bodies are those of the contract's definitions")]
 
 use super::parts;
 use crate::ids;
@@ -11,6 +13,7 @@ use std::collections::BTreeMap;
 /// Azure has one tenant per directory of users; this service has one.
 pub const TENANT: &str = "72f98800-0000-4000-8000-000000000000";
 
+/// A subscription.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 #[schemars(rename = "Subscription")]
@@ -22,6 +25,7 @@ pub struct SubscriptionBody {
     pub state: &'static str,
 }
 
+/// The body of a subscription.
 pub fn subscription(id: &Name) -> SubscriptionBody {
     SubscriptionBody {
         id: format!("/subscriptions/{id}"),
@@ -32,6 +36,7 @@ pub fn subscription(id: &Name) -> SubscriptionBody {
     }
 }
 
+/// A tenant.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 #[schemars(rename = "TenantIdDescription")]
@@ -40,10 +45,12 @@ pub struct TenantBody {
     pub tenant_id: &'static str,
 }
 
+/// The only tenant.
 pub fn tenant() -> TenantBody {
     TenantBody { id: format!("/tenants/{TENANT}"), tenant_id: TENANT }
 }
 
+/// A resource provider.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 #[schemars(rename = "Provider")]
@@ -54,6 +61,7 @@ pub struct ProviderBody {
     pub resource_types: Vec<ResourceTypeBody>,
 }
 
+/// A resource type of a provider.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 #[schemars(rename = "ProviderResourceType")]
@@ -117,6 +125,7 @@ fn provider(
     }
 }
 
+/// A resource group.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[schemars(rename = "ResourceGroup")]
 pub struct ResourceGroupBody {
@@ -130,12 +139,14 @@ pub struct ResourceGroupBody {
     pub properties: ResourceGroupProperties,
 }
 
+/// The state of a resource group.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ResourceGroupProperties {
     pub provisioning_state: &'static str,
 }
 
+/// The body of a resource group.
 pub fn resource_group(group: &ResourceGroup) -> ResourceGroupBody {
     let provisioning_state = match group.lifecycle {
         Lifecycle::Active => "Succeeded",
@@ -151,6 +162,7 @@ pub fn resource_group(group: &ResourceGroup) -> ResourceGroupBody {
     }
 }
 
+/// A role assignment.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[schemars(rename = "RoleAssignment")]
 pub struct RoleAssignmentBody {
@@ -161,6 +173,7 @@ pub struct RoleAssignmentBody {
     pub properties: RoleAssignmentProperties,
 }
 
+/// The role, principal and scope of an assignment.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RoleAssignmentProperties {
@@ -175,6 +188,7 @@ pub struct RoleAssignmentProperties {
     pub updated_on: Timestamp,
 }
 
+/// The body of a role assignment.
 pub fn role_assignment(assignment: &RoleAssignment) -> RoleAssignmentBody {
     let scope = ids::scope_id(&assignment.scope);
     RoleAssignmentBody {
@@ -194,6 +208,7 @@ pub fn role_assignment(assignment: &RoleAssignment) -> RoleAssignmentBody {
     }
 }
 
+/// A role.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[schemars(rename = "RoleDefinition")]
 pub struct RoleDefinitionBody {
@@ -204,6 +219,7 @@ pub struct RoleDefinitionBody {
     pub properties: RoleDefinitionProperties,
 }
 
+/// What a role allows.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RoleDefinitionProperties {
@@ -215,6 +231,7 @@ pub struct RoleDefinitionProperties {
     pub permissions: Vec<Permission>,
 }
 
+/// Allowed and excluded actions, as patterns.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Permission {
@@ -222,6 +239,7 @@ pub struct Permission {
     pub not_actions: Vec<&'static str>,
 }
 
+/// The body of a role in a subscription.
 pub fn role_definition(subscription: &Name, role: Role) -> RoleDefinitionBody {
     let (description, actions, not_actions) = match role {
         Role::Reader => ("Reads everything.", vec!["*/read"], vec![]),

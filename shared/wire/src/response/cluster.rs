@@ -1,5 +1,7 @@
 //! Clusters, with the state that is derived from their nodes (docs/contract.md, "Clusters").
 
+#![expect(missing_docs, reason = "fields of bodies are those of the contract's definitions")]
+
 use super::mounts::MountVolumesBody;
 use super::parts::{self, BatchAiError, Resource, SetupTaskBody};
 use crate::{ImageReference, ids};
@@ -11,6 +13,7 @@ use model::{
 use schemars::JsonSchema;
 use serde::Serialize;
 
+/// `ClusterProperties` of the contract.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 #[schemars(rename = "Cluster", inline)]
@@ -45,6 +48,7 @@ pub struct ClusterProperties {
     pub extensions: Option<ClusterExtensions>,
 }
 
+/// `NodeStateCounts` of the contract.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct NodeStateCounts {
@@ -55,12 +59,14 @@ pub struct NodeStateCounts {
     pub leaving_node_count: u32,
 }
 
+/// `VirtualMachineConfiguration` of the contract.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct VirtualMachineConfiguration {
     pub image_reference: ImageReference,
 }
 
+/// `NodeSetup` of the contract.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 #[schemars(rename = "NodeSetup")]
@@ -70,28 +76,28 @@ pub struct NodeSetupBody {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mount_volumes: Option<MountVolumesBody>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub performance_counters_settings: Option<PerformanceCounters<ShownInstrumentationKey>>,
+    pub performance_counters_settings: Option<PerformanceCounters<InstrumentationKeyBody>>,
 }
 
-/// The key itself is never shown.
+/// An instrumentation key: only a reference to it is returned, never the key itself.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct ShownInstrumentationKey {
+pub struct InstrumentationKeyBody {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub instrumentation_key_secret_reference: Option<KeyVaultSecretReference>,
 }
 
-/// What a cluster shows of its nodes.
+/// What a cluster body contains of its nodes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NodeCounts {
     pub states: NodeStateCounts,
-    /// Why nodes are unusable.
+    /// The errors of unusable nodes.
     pub errors: Vec<ResourceError>,
 }
 
 impl NodeCounts {
-    /// A node counts as soon as its machine exists: one that is only being launched is none yet,
-    /// nor is one that leaves before it got a machine.
+    /// A node counts as soon as its machine exists: one that is still being launched does not
+    /// count, nor does one that leaves before it got a machine.
     pub fn of(nodes: &[Node]) -> Self {
         let mut counts = Self::default();
         let states = &mut counts.states;
@@ -125,6 +131,7 @@ impl NodeStateCounts {
     }
 }
 
+/// The body of a cluster with these nodes.
 pub fn cluster(cluster: &Cluster, nodes: &NodeCounts) -> Resource<ClusterProperties> {
     let (provisioning_state, since) = parts::provisioning(&cluster.state, cluster.created_at);
     let spec = &cluster.spec;
@@ -156,7 +163,7 @@ fn node_setup(spec: &ClusterSpec) -> Option<NodeSetupBody> {
     let setup_task = spec.setup_task.as_ref().map(setup_task);
     let mount_volumes = spec.mounts.as_ref().map(MountVolumesBody::from);
     let performance_counters_settings = spec.performance_counters.clone().map(|counters| {
-        counters.map_key(|key: SecretValue| ShownInstrumentationKey {
+        counters.map_key(|key: SecretValue| InstrumentationKeyBody {
             instrumentation_key_secret_reference: key.reference().cloned(),
         })
     });

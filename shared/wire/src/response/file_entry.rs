@@ -1,6 +1,8 @@
 //! Entries of `listOutputFiles` and `listRemoteLoginInformation` (docs/contract.md, "Output files"
 //! and "Remote login").
 
+#![expect(missing_docs, reason = "fields of bodies are those of the contract's definitions")]
+
 use super::parts;
 use model::{NodeId, Timestamp};
 use schemars::JsonSchema;
@@ -20,6 +22,7 @@ pub struct FileEntry {
     pub properties: Option<FileProperties>,
 }
 
+/// `FileProperties` of the contract.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct FileProperties {
@@ -31,6 +34,7 @@ pub struct FileProperties {
 }
 
 impl FileEntry {
+    /// The entry of a directory.
     pub fn directory(name: String) -> Self {
         Self { name, file_type: "directory", download_url: None, properties: None }
     }

@@ -1,22 +1,25 @@
 //! File servers (docs/contract.md, "File servers").
 
+#![expect(missing_docs, reason = "fields of bodies are those of the contract's definitions")]
+
 use super::parts::{self, Resource};
 use crate::ids;
 use model::{FileServer, FileServerState, ResourceId, Timestamp, UserAccount};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-/// Where clients find a file server; only the control plane knows.
+/// The addresses of a file server, which are not in its record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FileServerView {
-    /// On the server itself; the service's was `/data`.
+    /// The exported directory of the server; `/data` in the Batch AI service.
     pub mount_point: String,
     pub public_ip: String,
     pub internal_ip: String,
-    /// Its directory on this machine, when the service runs on one machine.
+    /// Its directory, when the service runs on the user's own machine.
     pub local_path: Option<String>,
 }
 
+/// `FileServerProperties` of the contract.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 #[schemars(rename = "FileServer", inline)]
@@ -34,13 +37,14 @@ pub struct FileServerProperties {
     pub data_disks: DataDisks,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub subnet: Option<ResourceId>,
-    /// Present once the server is usable.
+    /// Present as soon as the server can be mounted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mount_settings: Option<MountSettings>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub extensions: Option<FileServerExtensions>,
 }
 
+/// `SshConfiguration` of the contract.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SshConfiguration {
@@ -49,6 +53,7 @@ pub struct SshConfiguration {
     pub user_account_settings: UserAccount,
 }
 
+/// `DataDisks` of the contract.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct DataDisks {
@@ -61,6 +66,7 @@ pub struct DataDisks {
     pub storage_account_type: String,
 }
 
+/// `MountSettings` of the contract.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct MountSettings {
@@ -71,16 +77,18 @@ pub struct MountSettings {
     pub file_server_internal_ip: String,
 }
 
+/// Fields beyond the contract.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct FileServerExtensions {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub local_path: Option<String>,
-    /// Why its files could not be removed at the last try; its deletion goes on.
+    /// Why its files could not be removed at the last try. The deletion is retried.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub deletion_error: Option<DeletionError>,
 }
 
+/// Why the files of a file server could not be removed.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct DeletionError {
@@ -91,6 +99,7 @@ pub struct DeletionError {
     pub next_try: Timestamp,
 }
 
+/// The body of a file server.
 pub fn file_server(server: &FileServer, view: &FileServerView) -> Resource<FileServerProperties> {
     let (provisioning_state, since, usable) = match server.state {
         FileServerState::Creating { since, .. } => ("creating", since, false),

@@ -1,5 +1,7 @@
-//! Jobs: what was requested, and their state of execution (docs/contract.md, "Jobs" and "Execution
+//! Jobs: the request, and the state of execution (docs/contract.md, "Jobs" and "Execution
 //! states").
+
+#![expect(missing_docs, reason = "fields of bodies are those of the contract's definitions")]
 
 use super::mounts::MountVolumesBody;
 use super::parts::{self, BatchAiError, Resource, SecretName};
@@ -12,6 +14,7 @@ use model::{
 use schemars::JsonSchema;
 use serde::Serialize;
 
+/// `JobProperties` of the contract.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 #[schemars(rename = "Job", inline)]
@@ -24,7 +27,7 @@ pub struct JobProperties {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mount_volumes: Option<MountVolumesBody>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub container_settings: Option<ContainerSettings<ShownPassword>>,
+    pub container_settings: Option<ContainerSettings<PasswordBody>>,
     #[schemars(extend("enum" = ["cntk", "tensorflow", "caffe", "caffe2", "chainer", "pytorch", "horovod", "custommpi", "custom"]))]
     pub tool_type: &'static str,
     #[serde(flatten)]
@@ -60,14 +63,15 @@ pub struct JobProperties {
     pub extensions: Option<JobExtensions>,
 }
 
-/// The password itself is never shown.
+/// A password: only a reference to it is returned, never the password itself.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct ShownPassword {
+pub struct PasswordBody {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub password_secret_reference: Option<KeyVaultSecretReference>,
 }
 
+/// `JobPreparation` of the contract.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 #[schemars(rename = "JobPreparation")]
@@ -75,12 +79,14 @@ pub struct CommandLine {
     pub command_line: String,
 }
 
+/// `Constraints` of the contract.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Constraints {
     pub max_wall_clock_time: String,
 }
 
+/// `ExecutionInfo` of the contract.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ExecutionInfo {
@@ -96,7 +102,7 @@ pub struct ExecutionInfo {
     pub errors: Vec<BatchAiError>,
 }
 
-/// What this project adds: every run of the job, why it waits, and how often it may fail.
+/// Fields beyond the contract: every attempt of the job, why it waits, and how often it is retried.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct JobExtensions {
@@ -108,6 +114,7 @@ pub struct JobExtensions {
     pub max_retries: Option<u32>,
 }
 
+/// Why a queued job does not run yet.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 #[schemars(rename = "WaitingReason")]
@@ -125,6 +132,7 @@ impl From<&Waiting> for WaitingReasonBody {
     }
 }
 
+/// One attempt of the job.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AttemptView {
@@ -140,7 +148,8 @@ pub struct AttemptView {
     pub result: Option<String>,
 }
 
-/// `waiting` is why a queued job does not run yet; it is shown only while the job is queued.
+/// The body of a job. `waiting` is why a queued job does not run yet; it appears only while the job is
+/// queued.
 pub fn job(job: &Job, waiting: Option<&Waiting>) -> Resource<JobProperties> {
     let spec = &job.spec;
     let command = |line: &String| CommandLine { command_line: line.clone() };
@@ -155,7 +164,7 @@ pub fn job(job: &Job, waiting: Option<&Waiting>) -> Resource<JobProperties> {
         node_count: spec.node_count,
         mount_volumes: spec.mounts.as_ref().map(MountVolumesBody::from),
         container_settings: spec.container.clone().map(|container| {
-            container.map_password(|password: SecretValue| ShownPassword {
+            container.map_password(|password: SecretValue| PasswordBody {
                 password_secret_reference: password.reference().cloned(),
             })
         }),
@@ -181,7 +190,7 @@ pub fn job(job: &Job, waiting: Option<&Waiting>) -> Resource<JobProperties> {
     Resource::child(ids::job_id(&job.names), &job.names.job, ids::JOB_TYPE, properties)
 }
 
-/// A job is there as soon as it is accepted.
+/// A job exists as soon as it is accepted.
 fn provisioning(job: &Job) -> (&'static str, Timestamp) {
     match &job.deletion {
         None => ("succeeded", job.submitted_at),
@@ -215,7 +224,7 @@ fn execution_info(state: &JobState) -> Option<ExecutionInfo> {
     }
 }
 
-/// A reason to wait is shown only while the job waits.
+/// A waiting reason appears only while the job is queued.
 fn extensions(job: &Job, waiting: Option<&Waiting>) -> Option<JobExtensions> {
     let is_queued = matches!(job.state, JobState::Queued { .. });
     let waiting_reason = waiting.filter(|_| is_queued).map(WaitingReasonBody::from);

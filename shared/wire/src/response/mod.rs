@@ -1,8 +1,7 @@
 //! Response bodies with the fields that the Batch AI service sent. A field without a value is absent,
 //! never `null` (docs/contract.md, "REST conventions").
 //!
-//! What this project adds is under `properties.extensions`, which the official clients
-//! ignore.
+//! Additions to the contract are under `properties.extensions`, which the official clients ignore.
 
 mod arm;
 mod cluster;

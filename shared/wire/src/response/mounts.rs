@@ -1,4 +1,6 @@
-//! `mountVolumes` of clusters and jobs, echoed (docs/contract.md, "Mounts").
+//! `mountVolumes` of clusters and jobs, as responses return them (docs/contract.md, "Mounts").
+
+#![expect(missing_docs, reason = "fields of bodies are those of the contract's definitions")]
 
 use model::{
     AzureBlobFileSystem, AzureFileShare, FileServerMount, MountVolumes, ResourceId, UnmanagedMount,
@@ -6,6 +8,7 @@ use model::{
 use schemars::JsonSchema;
 use serde::Serialize;
 
+/// `MountVolumes` of the contract.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 #[schemars(rename = "MountVolumes")]
@@ -20,6 +23,7 @@ pub struct MountVolumesBody {
     pub unmanaged_file_systems: Vec<UnmanagedMount>,
 }
 
+/// `FileServerReference` of the contract.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 #[schemars(rename = "FileServerReference")]
@@ -32,7 +36,7 @@ pub struct FileServerMountBody {
     pub mount_options: Option<String>,
 }
 
-/// Credentials are returned as an empty object, however they were given.
+/// Credentials, which are returned as an empty object.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[schemars(rename = "AzureStorageCredentialsInfo")]
 pub struct NoCredentials {}

@@ -1,10 +1,13 @@
 //! Long-running operations, as clients poll them (docs/contract.md, "Long-running operations").
 
+#![expect(missing_docs, reason = "fields of bodies are those of the contract's definitions")]
+
 use super::parts;
 use model::{Operation, OperationState, Timestamp};
 use schemars::JsonSchema;
 use serde::Serialize;
 
+/// The status of a long-running operation.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 #[schemars(rename = "OperationResult")]
@@ -25,6 +28,7 @@ pub struct OperationBody {
     pub error: Option<OperationError>,
 }
 
+/// The resource of an operation.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct OperationProperties {
@@ -32,13 +36,14 @@ pub struct OperationProperties {
     pub resource_id: String,
 }
 
+/// Why an operation failed.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct OperationError {
     pub code: String,
     pub message: String,
 }
 
-/// `id_url` is the absolute URL that is polled, without its query.
+/// The body of an operation. `id_url` is the absolute URL that is polled, without its query.
 pub fn operation(operation: &Operation, id_url: &str) -> OperationBody {
     let mut body = OperationBody {
         id: id_url.to_owned(),

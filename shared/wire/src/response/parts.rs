@@ -1,5 +1,7 @@
 //! Parts that many bodies share.
 
+#![expect(missing_docs, reason = "fields of bodies are those of the contract's definitions")]
+
 use model::{EnvironmentVariable, Lifecycle, ResourceError, SecretVariable, Timestamp};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Serialize, Serializer};
@@ -38,6 +40,7 @@ pub struct ListBody<T> {
     pub next_link: Option<String>,
 }
 
+/// The body of a page.
 pub fn list<T>(value: Vec<T>, next_link: Option<String>) -> ListBody<T> {
     ListBody { value, next_link }
 }
@@ -52,6 +55,7 @@ pub struct BatchAiError {
     pub details: Vec<NameValuePair>,
 }
 
+/// A detail of an error.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct NameValuePair {
     pub name: String,
@@ -72,8 +76,7 @@ impl From<&ResourceError> for BatchAiError {
     }
 }
 
-/// A secret as it is shown: by name only, which is why no other type of this crate is built from a
-/// sealed secret.
+/// A secret in a response: its name only. No other type of this crate is built from a stored secret.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[schemars(rename = "EnvironmentVariableWithSecretValue")]
 pub struct SecretName {
@@ -84,6 +87,7 @@ pub(super) fn secret_names(secrets: &[SecretVariable]) -> Vec<SecretName> {
     secrets.iter().map(|secret| SecretName { name: secret.name.clone() }).collect()
 }
 
+/// `SetupTask` of the contract.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 #[schemars(rename = "SetupTask")]
@@ -97,7 +101,7 @@ pub struct SetupTaskBody {
     pub std_out_err_path_suffix: String,
 }
 
-/// `provisioningState` of what is there as soon as it is recorded, and since when.
+/// `provisioningState` of a resource that exists as soon as it is recorded, and since when.
 pub(super) fn provisioning(
     lifecycle: &Lifecycle,
     created_at: Timestamp,

@@ -2,9 +2,12 @@
 //! included (docs/contract.md, "Provider operations"). They name permissions that this service does
 //! not check: its roles are in the table of operations of the crate `web`.
 
+#![expect(missing_docs, reason = "fields of bodies are those of the contract's definitions")]
+
 use schemars::JsonSchema;
 use serde::Serialize;
 
+/// `Operation` of the contract.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[schemars(rename = "Operation")]
 pub struct OperationEntry {
@@ -13,6 +16,7 @@ pub struct OperationEntry {
     pub origin: &'static str,
 }
 
+/// `OperationDisplay` of the contract.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct OperationDisplay {
     pub provider: &'static str,
@@ -21,6 +25,7 @@ pub struct OperationDisplay {
     pub description: &'static str,
 }
 
+/// All operations of the provider.
 pub fn provider_operations() -> Vec<OperationEntry> {
     let entry =
         |(name, resource, operation, description): &(&str, &str, &'static str, &'static str)| {
@@ -38,7 +43,7 @@ pub fn provider_operations() -> Vec<OperationEntry> {
     OPERATIONS.iter().map(entry).collect()
 }
 
-/// Name and resource without what all have in common, operation, description.
+/// Name and resource (without their common prefix), operation and description.
 const OPERATIONS: [(&str, &str, &str, &str); 26] = [
     (
         "workspaces/read",

@@ -1,16 +1,19 @@
-//! Tokens that the service gives out itself. Ours, not the contract's.
+//! Tokens that the service issues itself, which are not in the contract.
+
+#![expect(missing_docs, reason = "fields of bodies are those of the contract's definitions")]
 
 use super::parts;
 use model::{AccessToken, Timestamp, Uid};
 use schemars::JsonSchema;
 use serde::Serialize;
 
+/// An issued token, without the token itself.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 #[schemars(rename = "Token")]
 pub struct TokenBody {
     pub name: String,
-    /// Whom roles are assigned to.
+    /// The id to which roles are assigned.
     pub principal_id: Uid,
     #[serde(serialize_with = "parts::instant")]
     #[schemars(schema_with = "parts::date_time")]
@@ -20,7 +23,7 @@ pub struct TokenBody {
     pub expires_on: Option<Timestamp>,
 }
 
-/// The only body with the token itself.
+/// The only body that contains the token itself.
 #[derive(Clone, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 #[schemars(rename = "NewToken")]
@@ -30,6 +33,7 @@ pub struct NewTokenBody {
     pub token: String,
 }
 
+/// The body of an issued token.
 pub fn token(token: &AccessToken) -> TokenBody {
     TokenBody {
         name: token.name.clone(),
@@ -39,6 +43,7 @@ pub fn token(token: &AccessToken) -> TokenBody {
     }
 }
 
+/// The body of a token that was just issued, with the token itself.
 pub fn new_token(record: &AccessToken, text: String) -> NewTokenBody {
     NewTokenBody { known: token(record), token: text }
 }

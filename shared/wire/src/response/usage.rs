@@ -1,10 +1,12 @@
 //! Usages and their limits (docs/contract.md, "Quotas and usages").
 
+#![expect(missing_docs, reason = "fields of bodies are those of the contract's definitions")]
+
 use model::{Meter, VmPriority};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-/// One meter, in the service's own nouns.
+/// The count and the limit of one meter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Usage {
     pub meter: Meter,
@@ -12,6 +14,7 @@ pub struct Usage {
     pub limit: u32,
 }
 
+/// `Usage` of the contract.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 #[schemars(rename = "Usage")]
@@ -22,6 +25,7 @@ pub struct UsageBody {
     pub name: UsageName,
 }
 
+/// `UsageName` of the contract.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct UsageName {
@@ -29,6 +33,7 @@ pub struct UsageName {
     pub localized_value: String,
 }
 
+/// The body of a usage.
 pub fn usage(usage: &Usage) -> UsageBody {
     UsageBody {
         unit: "Count",

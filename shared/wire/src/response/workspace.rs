@@ -1,5 +1,7 @@
 //! Workspaces and experiments (docs/contract.md, "Workspaces" and "Experiments").
 
+#![expect(missing_docs, reason = "fields of bodies are those of the contract's definitions")]
+
 use super::parts::{self, Resource};
 use crate::ids;
 use model::{Experiment, Lifecycle, Timestamp, Workspace};
@@ -21,7 +23,7 @@ pub struct WorkspaceBody {
     pub properties: ContainerProperties,
 }
 
-/// The properties of what only holds other things.
+/// The properties of a resource that only contains others.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 #[schemars(rename = "Experiment", inline)]
@@ -36,6 +38,7 @@ pub struct ContainerProperties {
     pub provisioning_state_transition_time: Timestamp,
 }
 
+/// The body of a workspace.
 pub fn workspace(workspace: &Workspace) -> WorkspaceBody {
     WorkspaceBody {
         id: ids::workspace_id(&workspace.names),
@@ -47,6 +50,7 @@ pub fn workspace(workspace: &Workspace) -> WorkspaceBody {
     }
 }
 
+/// The body of an experiment.
 pub fn experiment(experiment: &Experiment) -> Resource<ContainerProperties> {
     Resource::child(
         ids::experiment_id(&experiment.names, &experiment.name),

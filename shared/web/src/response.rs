@@ -1,5 +1,5 @@
-//! How answers look: common headers (docs/contract.md, "REST conventions"), error bodies, the one
-//! place where a failure of ours is logged.
+//! Responses: common headers (docs/contract.md, "REST conventions") and error bodies. Internal errors
+//! are logged here and nowhere else.
 
 use crate::Failure;
 use axum::body::Body;
@@ -19,7 +19,7 @@ pub(crate) const JSON: HeaderValue = HeaderValue::from_static("application/json;
 const REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
 const ARM_REQUEST_ID: HeaderName = HeaderName::from_static("x-ms-request-id");
 
-/// A JSON answer.
+/// A response with a JSON body.
 pub(crate) fn json<T: Serialize>(status: StatusCode, headers: HeaderMap, body: &T) -> Response {
     match serde_json::to_vec(body) {
         Ok(bytes) => {
@@ -31,12 +31,12 @@ pub(crate) fn json<T: Serialize>(status: StatusCode, headers: HeaderMap, body: &
     }
 }
 
-/// An answer, or what went wrong instead.
+/// The response of a handler, or that of its failure.
 pub fn respond(outcome: Result<Response, impl Into<Failure>>) -> Response {
-    outcome.unwrap_or_else(refused)
+    outcome.unwrap_or_else(of_failure)
 }
 
-pub(crate) fn refused(failure: impl Into<Failure>) -> Response {
+pub(crate) fn of_failure(failure: impl Into<Failure>) -> Response {
     let failure = failure.into();
     let message = failure.to_string();
     let body = |code| ErrorBody::new(code, message);
@@ -63,13 +63,13 @@ fn header(name: HeaderName, value: HeaderValue) -> HeaderMap {
 
 fn error(failure: Error) -> Response {
     match failure {
-        Error::Api(told) => json(status_of(told.kind), HeaderMap::new(), &told.body),
-        ours => match excuse(&ours) {
+        Error::Api(error) => json(status_of(error.kind), HeaderMap::new(), &error.body),
+        internal_error => match storage_failure(&internal_error) {
             Some((status, body)) => {
-                log(&ours);
+                log(&internal_error);
                 json(status, HeaderMap::new(), &body)
             }
-            None => internal(&ours),
+            None => internal(&internal_error),
         },
     }
 }
@@ -84,16 +84,13 @@ fn status_of(kind: ApiErrorKind) -> StatusCode {
     }
 }
 
-/// Failures of storage that the caller can do something about are said plainly.
-fn excuse(failure: &Error) -> Option<(StatusCode, ErrorBody)> {
-    const BUSY: (StatusCode, &str, &str) = (
-        StatusCode::SERVICE_UNAVAILABLE,
-        "ServerBusy",
-        "The service is busy; try again in a moment",
-    );
+/// Failures of storage that the caller can act on have a status and a message of their own.
+fn storage_failure(failure: &Error) -> Option<(StatusCode, ErrorBody)> {
+    const BUSY: (StatusCode, &str, &str) =
+        (StatusCode::SERVICE_UNAVAILABLE, "ServerBusy", "The service is busy; retry in a moment");
     let (status, code, message) = match failure {
         Error::Busy | Error::Stale(_) => BUSY,
-        Error::Table(table) => excuse_table(table, BUSY)?,
+        Error::Table(table) => table_failure(table, BUSY)?,
         Error::Api(_)
         | Error::Port(_)
         | Error::Io(_)
@@ -104,9 +101,10 @@ fn excuse(failure: &Error) -> Option<(StatusCode, ErrorBody)> {
     Some((status, ErrorBody::new(code, message)))
 }
 
-type Excuse = (StatusCode, &'static str, &'static str);
+/// Status, code and message.
+type StorageFailure = (StatusCode, &'static str, &'static str);
 
-fn excuse_table(failure: &table::Error, busy: Excuse) -> Option<Excuse> {
+fn table_failure(failure: &table::Error, busy: StorageFailure) -> Option<StorageFailure> {
     Some(match failure {
         table::Error::TooLarge(_) => (
             StatusCode::BAD_REQUEST,
@@ -116,7 +114,7 @@ fn excuse_table(failure: &table::Error, busy: Excuse) -> Option<Excuse> {
         table::Error::StorageFull(_) => (
             StatusCode::INSUFFICIENT_STORAGE,
             "StorageFull",
-            "There is no space left where the service keeps its data; free some and try again",
+            "The disk of the service is full; free some space and retry",
         ),
         table::Error::Throttled(_) | table::Error::Conflict { .. } => busy,
         table::Error::Invalid(_) | table::Error::Other(_) => return None,
@@ -127,7 +125,7 @@ fn internal(failure: &Error) -> Response {
     log(failure);
     let body = ErrorBody::new(
         "InternalServerError",
-        "The service failed; its log says more under the request id of this answer",
+        "Internal error; see the log of the service under the request id of this response",
     );
     json(StatusCode::INTERNAL_SERVER_ERROR, HeaderMap::new(), &body)
 }
@@ -144,11 +142,11 @@ fn log(failure: &Error) {
 
 pub(crate) fn panicked(_: Box<dyn Any + Send + 'static>) -> Response<Body> {
     tracing::error!("a request handler panicked");
-    let body = ErrorBody::new("InternalServerError", "The service failed; its log says more");
+    let body = ErrorBody::new("InternalServerError", "Internal error; see the log of the service");
     json(StatusCode::INTERNAL_SERVER_ERROR, HeaderMap::new(), &body)
 }
 
-/// Headers that every answer has, and the request id under which failures are logged.
+/// Adds the headers of every response, and the request id under which errors are logged.
 pub(crate) async fn common_headers(request: Request, next: Next) -> Response {
     let id = request_id();
     let span =
@@ -166,7 +164,7 @@ pub(crate) async fn common_headers(request: Request, next: Next) -> Response {
     response
 }
 
-/// Random, so that no two containers answer with the same one.
+/// A random UUID: several instances of a Lambda function share one log.
 fn request_id() -> String {
     model::Uid::from_bytes(rand::random()).to_string()
 }
