@@ -3,7 +3,7 @@
 //! machine have ended.
 //!
 //! The service starts it with a [`Request`] on standard input. All that it writes is the [`KeeperFile`], so it is
-//! small and outlives the service.
+//! small, and it runs on when the service ends.
 //!
 //! SIGTERM and SIGUSR2 go to the agent, which leaves. SIGUSR1 ends the machine: SIGKILL to the agent, then to
 //! every other process. The agent is first because it would report a command that is killed as one that

@@ -31,7 +31,7 @@ fn a_restarted_agent_resumes_what_runs() {
     let supervisor = node.supervisor(&job);
     node.kill_agent();
     node.start_agent(&control);
-    node.wait_for_output(&job, "execution.log", "the attempt goes on");
+    node.wait_for_output(&job, "execution.log", "the attempt continues");
     assert!(is_alive(supervisor));
     go(&node);
     assert_eq!(control.end_of(&node.id, &job.key()), End::Exited { exit_code: 4 });

@@ -171,7 +171,7 @@ impl Node {
         self::signal(self.agent_pid(), signal);
     }
 
-    /// Stops the agent and all below it, like a laptop that is closed; [`Node::resume`] goes on.
+    /// Stops the agent and all below it, like a laptop that is closed. [`Node::resume`] continues them.
     pub fn pause(&self) -> Vec<i32> {
         let mut stopped = vec![self.agent_pid()];
         self.signal_agent(Signal::STOP);
