@@ -1,4 +1,4 @@
-"""What belongs to no workspace: operations, usages, resource groups, subscriptions, providers.
+"""Resources outside of workspaces: operations, usages, resource groups, subscriptions, providers.
 
 Resource Manager's own part is driven by its own official client, `azure-mgmt-resource`.
 """
@@ -10,7 +10,7 @@ from scenarios import (
     ENDPOINT, EXPERIMENT, GROUP, SUBSCRIPTION, WORKSPACE, answers, client, cluster_parameters,
     credentials, enqueue, equal, files, last, manual, missing, names, prepare, refused, text, until)
 
-# As the service spelled them.
+# In the spelling of the original service.
 OPERATION_NAMES = [f"Microsoft.BatchAI/{name}" for name in """
 workspaces/read workspaces/write workspaces/delete
 workspaces/experiments/read workspaces/experiments/write workspaces/experiments/delete
@@ -33,7 +33,7 @@ groups = manager.resource_groups
 
 @scenario("Operations_List")
 def the_provider_lists_its_operations():
-    """Lists the operations that roles can be made of: 26 rows, each described for people."""
+    """Lists the operations that roles refer to: 26 rows, each with a description."""
     rows = list(client.operations.list())
     equal([row.name for row in rows], OPERATION_NAMES, "the rows")
     for row in rows:
@@ -56,7 +56,7 @@ def used(location="eastus"):
 @scenario("Usages_List")
 def usages_go_up_and_down_with_nodes():
     """Lists the usages of a region while a cluster has a node: one cluster and, in the total and
-    in its family, the cores of its priority. With the cluster they go."""
+    in its family, the cores of its priority. The deletion of the cluster releases them."""
     rows = ["Clusters"]
     for priority in ("Dedicated", "LowPriority"):
         rows.append(f"Total Cluster {priority} Regional vCPUs")
@@ -85,7 +85,7 @@ def usages_go_up_and_down_with_nodes():
 
 @scenario()
 def resource_groups_are_made_tagged_and_listed():
-    """Creates, updates, finds and lists resource groups as Resource Manager's client does."""
+    """Creates, updates, gets and lists resource groups with the client of Resource Manager."""
     equal(groups.check_existence("fresh"), False, "it is not there")
     refused(404, "ResourceGroupNotFound", lambda: groups.get("fresh"))
     made = groups.create_or_update("fresh", resources.ResourceGroup(
@@ -111,7 +111,7 @@ def resource_groups_are_made_tagged_and_listed():
 
 @scenario("Workspaces_Create")
 def a_workspace_makes_its_group():
-    """Creates a workspace in a group that is not there. The group comes with it, in its region."""
+    """Creates a workspace in a missing group, which is created in the region of the workspace."""
     equal(groups.check_existence("byitself"), False, "it is not there")
     client.workspaces.create("byitself", "first", "northeurope").result()
     made = groups.get("byitself")
@@ -123,8 +123,8 @@ def a_workspace_makes_its_group():
 
 @scenario()
 def a_group_is_deleted_with_all_it_holds():
-    """Deletes a group with two workspaces, a cluster, a running and a queued job. When the
-    operation ends, nothing is left of it; the other groups stay."""
+    """Deletes a group with two workspaces, a cluster, a running and a queued job. After
+    the operation nothing is left of it, and the other groups are unchanged."""
     prepare(manual(1))
     client.workspaces.create(GROUP, "empty", "eastus").result()
     enqueue("runs", "trap 'sleep 1; exit 0' TERM; echo begun; while :; do sleep 0.05; done")
@@ -148,7 +148,7 @@ def a_group_is_deleted_with_all_it_holds():
 
 @scenario()
 def subscriptions_and_tenants_are_known():
-    """Lists and gets the subscription in which something was made, and the one tenant."""
+    """Lists and gets the subscription that has resources, and the only tenant."""
     subscriptions = SubscriptionClient(credentials(), base_url=ENDPOINT)
     listed = list(subscriptions.subscriptions.list())
     equal([it.subscription_id for it in listed], [SUBSCRIPTION], "in which something was made")

@@ -1,4 +1,4 @@
-"""Nodes: how many there are, how they are set up, and what becomes of jobs when they go."""
+"""Clusters: scaling, set-up of nodes, and jobs on removed nodes."""
 
 import os
 
@@ -11,7 +11,7 @@ from scenarios import (
 
 
 def set_up(secret=SECRET, command="echo set up; echo $WHO $(echo -n $HIDDEN | wc -c)"):
-    """A cluster whose setup task says something and leaves a file for each node."""
+    """A cluster whose setup task prints a line and writes a file on each node."""
     return cluster_parameters(auto_scale(0, 2), models.SetupTask(
         command_line=f"{command} > {NFS}/setup-$AZ_BATCHAI_NODE_ID",
         std_out_err_path_prefix=NFS,
@@ -22,8 +22,8 @@ def set_up(secret=SECRET, command="echo set up; echo $WHO $(echo -n $HIDDEN | wc
 @scenario("Clusters_Create", "Clusters_Get", "Clusters_ListByWorkspace",
           "Clusters_ListRemoteLoginInformation")
 def clusters_are_there_before_their_nodes():
-    """Creates one with setup task, secrets and a mounted file server, and no nodes. Defaults are
-    filled in, secrets have a name only, credentials are gone."""
+    """Creates a cluster without nodes, with setup task, secrets and a mounted file server. Defaults are
+    filled in, secrets are returned by name, credentials are not returned."""
     client.workspaces.create(GROUP, WORKSPACE, "eastus").result()
     client.file_servers.create(GROUP, WORKSPACE, "nfs", file_server_parameters()).result()
     client.experiments.create(GROUP, WORKSPACE, EXPERIMENT).result()
@@ -63,7 +63,7 @@ def clusters_are_there_before_their_nodes():
 
 @scenario()
 def the_same_again_is_fine_and_another_is_a_conflict():
-    """Repeats the PUT: the same is answered with 200 and changes nothing, another with 409."""
+    """Repeats the PUT: the same body gets 200 and changes nothing, another body gets 409."""
     before = client.clusters.get(GROUP, WORKSPACE, "cluster") and last()
     answers.clear()
     client.clusters.create(GROUP, WORKSPACE, "cluster", set_up()).result()
@@ -78,14 +78,14 @@ def the_same_again_is_fine_and_another_is_a_conflict():
             GROUP, WORKSPACE, "cluster", parameters).result())
     after = client.clusters.get(GROUP, WORKSPACE, "cluster") and last()
     for wire in (before, after):
-        # The autoscaler may have looked in between.
+        # The autoscaler may have run in between.
         wire["properties"].pop("allocationState"), wire["properties"].pop(
             "allocationStateTransitionTime")
     equal(after, before, "nothing has changed")
 
 
 def cluster():
-    """As it is on the wire, with the rule of the counts checked."""
+    """The cluster as JSON, after a check of its node counts."""
     client.clusters.get(GROUP, WORKSPACE, "cluster")
     wire = last()["properties"]
     assert sum(wire["nodeStateCounts"].values()) == wire["currentNodeCount"], wire
@@ -107,7 +107,7 @@ def steady_with(nodes, **counts):
 
 
 def share():
-    """Where the file server keeps its files, on this machine."""
+    """The directory of the file server on this machine."""
     client.file_servers.get(GROUP, WORKSPACE, "nfs")
     return last()["properties"]["extensions"]["localPath"]
 
@@ -118,8 +118,8 @@ def resize(settings):
 
 @scenario()
 def a_job_brings_up_a_node_and_it_leaves_afterwards():
-    """Submits a job to a cluster without nodes. One comes up, is set up with the secret, runs the
-    job and leaves."""
+    """Submits a job to a cluster without nodes. A node is launched, set up with the secret, runs
+    the job, and is removed."""
     steady_with(0)
     enqueue("first", f"cat {NFS}/setup-$AZ_BATCHAI_NODE_ID")
     job_in("first", "succeeded")
@@ -136,8 +136,8 @@ def a_job_brings_up_a_node_and_it_leaves_afterwards():
 
 @scenario("Clusters_Update")
 def a_cluster_is_resized_by_hand():
-    """PATCHes autoScale to manual and back down. The old settings are gone, the nodes follow, and
-    each has a login."""
+    """PATCHes autoScale to manual and scales down. The old settings are removed, the node count follows,
+    and each node has a login."""
     updated = resize(manual(2))
     wire = last()["properties"]
     equal(wire["scaleSettings"], {"manual": {
@@ -154,8 +154,8 @@ def a_cluster_is_resized_by_hand():
 
 @scenario()
 def a_job_that_needs_more_nodes_waits_and_says_why():
-    """Submits a job for two nodes to a cluster of one. It is queued and says for what it waits,
-    until the cluster grows."""
+    """Submits a job for two nodes to a cluster of one. It is queued and states what it waits
+    for, until the cluster grows."""
     enqueue("wide", "true", node_count=2)
     waiting = until("it says why", lambda: (job("wide") and last()["properties"]).get(
         "extensions", {}).get("waitingReason"))
@@ -168,7 +168,7 @@ def a_job_that_needs_more_nodes_waits_and_says_why():
 
 @scenario()
 def a_busy_node_is_given_up_as_the_settings_say():
-    """Shrinks a cluster whose nodes are all busy. One job goes back to the queue and runs again."""
+    """Shrinks a cluster whose nodes are all busy. One job is requeued and runs again."""
     command = "[ $AZ_BATCHAI_ATTEMPT -gt 1 ] || sleep 600"
     enqueue("a", command), enqueue("b", command)
     job_in("a", "running"), job_in("b", "running")
@@ -187,7 +187,7 @@ def a_busy_node_is_given_up_as_the_settings_say():
 
 @scenario()
 def back_to_automatic():
-    """PATCHes manual to autoScale. manual is gone, nodes leave, and come again for a job."""
+    """PATCHes manual to autoScale. manual is removed, nodes are removed, and launched for a job."""
     resize(auto_scale(0, 2))
     equal(last()["properties"]["scaleSettings"], {"autoScale": {
         "minimumNodeCount": 0, "maximumNodeCount": 2, "initialNodeCount": 0}}, "manual is gone")
@@ -214,8 +214,8 @@ def a_failing_setup_task_shows_on_the_cluster():
 
 @scenario("Clusters_Delete")
 def a_cluster_is_deleted_and_its_jobs_fail():
-    """Deletes a cluster with a running and a queued job. It is `deleting`, then gone; both jobs
-    have failed with a reason, and what they wrote can still be read."""
+    """Deletes a cluster with a running and a queued job. It is `deleting`, then removed; both
+    jobs fail with a reason, and their output can still be read."""
     resize(manual(1))
     command = "trap 'echo bye; sleep 1; exit 0' TERM; echo begun; while :; do sleep 0.05; done"
     enqueue("runs", command)
@@ -238,5 +238,5 @@ def a_cluster_is_deleted_and_its_jobs_fail():
         assert "exitCode" not in info and info["startTime"] <= info["endTime"], info
         equal([error["code"] for error in info["errors"]], ["ClusterDeleted"], f"{name} says why")
     equal(text("runs", "stdout.txt"), "begun\nbye\n", "files are the user's: they stay")
-    # What is not there is deleted already.
+    # Deleting a missing cluster succeeds.
     client.clusters.delete(GROUP, WORKSPACE, "cluster").result()

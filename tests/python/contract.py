@@ -1,4 +1,4 @@
-"""The form of what is asked and answered, below the SDK: errors, headers, operations, pages."""
+"""The format of requests and answers, without the SDK: errors, headers, operations, pages."""
 
 import re
 
@@ -7,7 +7,7 @@ from azure.mgmt.batchai import models
 from msrestazure.azure_exceptions import CloudError
 from operations import scenario
 from scenarios import (
-    ENDPOINT, EXPERIMENT, GROUP, PATIENCE_SECONDS, TOKEN, VERSION, WORKSPACE, auto_scale, client,
+    ENDPOINT, EXPERIMENT, GROUP, TIMEOUT_SECONDS, TOKEN, VERSION, WORKSPACE, auto_scale, client,
     cluster_parameters, connect, equal, job_parameters, manual, missing, names, plain,
     prepare, refused, until, url)
 
@@ -16,13 +16,13 @@ TIME = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,3})?Z$")
 
 @scenario()
 def everything_is_made():
-    """Makes workspace, file server, a cluster without nodes, and an experiment."""
+    """Creates workspace, file server, a cluster without nodes, and an experiment."""
     prepare()
 
 
 @scenario()
 def what_is_missing_is_named():
-    """Asks for what is not there: 404, with its code and name. Deleting it is fine."""
+    """Gets missing resources: 404, with code and name. Deleting them succeeds."""
     missing("WorkspaceNotFound", "no", lambda: client.workspaces.get(GROUP, "no"))
     missing("WorkspaceNotFound", "no", lambda: list(client.clusters.list_by_workspace(GROUP, "no")))
     missing("ClusterNotFound", "no", lambda: client.clusters.get(GROUP, WORKSPACE, "no"))
@@ -32,14 +32,14 @@ def what_is_missing_is_named():
     missing("JobNotFound", "no", lambda: client.jobs.get(GROUP, WORKSPACE, EXPERIMENT, "no"))
     missing("JobNotFound", "no",
             lambda: client.jobs.terminate(GROUP, WORKSPACE, EXPERIMENT, "no").result())
-    # Deleting what is not there is done already.
+    # Deleting a missing resource succeeds.
     client.jobs.delete(GROUP, WORKSPACE, EXPERIMENT, "no").result()
     client.clusters.delete(GROUP, WORKSPACE, "no").result()
 
 
 @scenario()
 def a_client_that_first_looks_whether_a_name_is_free():
-    """As `az batchai` does before every create: 404 is free, 200 taken, anything else fatal."""
+    """Checks a name like `az batchai` before a create: 404 is free, 200 is taken, others are errors."""
     def is_free(get):
         try:
             get()
@@ -55,7 +55,7 @@ def a_client_that_first_looks_whether_a_name_is_free():
 
 @scenario()
 def bad_bodies_are_refused_with_the_reason():
-    """Sends what cannot be read or breaks a rule: 400, with field and reason; nothing is made."""
+    """Sends invalid bodies: 400, with field and reason; nothing is created."""
     for body, words in [
         (b"", ["body"]),
         (b"{", ["body", "JSON"]),
@@ -101,7 +101,7 @@ def bad_bodies_are_refused_with_the_reason():
 
 @scenario()
 def strangers_are_sent_away():
-    """Asks with a wrong token and with none: 401."""
+    """Sends requests with a wrong token and with none: 401."""
     stranger = connect(token="wrong")
     refused(401, "AuthenticationFailed", lambda: stranger.workspaces.get(GROUP, WORKSPACE))
     answer = requests.get(url(""), timeout=10)
@@ -110,7 +110,7 @@ def strangers_are_sent_away():
 
 @scenario()
 def answers_look_like_those_of_the_service():
-    """Reads the headers of an answer: those of the recordings. The ETag changes on writes."""
+    """Compares the headers of an answer with the recordings. The ETag changes on writes."""
     answer = plain("GET", "/clusters/cluster")
     headers = answer.headers
     assert headers["Content-Type"] == "application/json; charset=utf-8", headers
@@ -126,7 +126,7 @@ def answers_look_like_those_of_the_service():
 
 @scenario()
 def long_operations_say_where_to_ask():
-    """Starts an operation without the SDK. 202, two absolute URLs of one id, and polls that end."""
+    """Starts an operation without the SDK: 202, two absolute URLs with one id, which can be polled."""
     answer = plain("DELETE", "/clusters/second")
     assert answer.status_code == 202 and answer.content == b"", f"{answer} {answer.text}"
     operation, location = answer.headers["Azure-AsyncOperation"], answer.headers["Location"]
@@ -142,7 +142,7 @@ def long_operations_say_where_to_ask():
     assert body["id"] == operation.split("?")[0], body
     assert body["status"] in ("InProgress", "Succeeded") and TIME.match(body["startTime"]), body
     def look():
-        return requests.get(operation, timeout=PATIENCE_SECONDS,
+        return requests.get(operation, timeout=TIMEOUT_SECONDS,
                             headers={"Authorization": f"Bearer {TOKEN}"}).json()
     ended = until("it ends", lambda: (found := look())["status"] != "InProgress" and found)
     equal(set(ended), {"id", "name", "status", "startTime", "endTime", "properties"}, "its end")
@@ -152,8 +152,8 @@ def long_operations_say_where_to_ask():
 
 @scenario("Clusters_ListByWorkspace")
 def links_of_pages_are_whole():
-    """Lists two clusters one by one. `nextLink` is absolute and has the version; nobody else can
-    be sent to it, and sizes out of the limits are refused."""
+    """Lists two clusters one by one. `nextLink` is absolute and has the version; it is valid only
+    for its list, and sizes beyond the limits are refused."""
     client.clusters.create(GROUP, WORKSPACE, "another", cluster_parameters(manual(0))).result()
     one = models.ClustersListByWorkspaceOptions(max_results=1)
     found = names(client.clusters.list_by_workspace(GROUP, WORKSPACE, one))
@@ -163,10 +163,10 @@ def links_of_pages_are_whole():
     link = first["nextLink"]
     assert link.startswith(ENDPOINT) and f"api-version={VERSION}" in link, link
     authorized = {"Authorization": f"Bearer {TOKEN}"}
-    second = requests.get(link, headers=authorized, timeout=PATIENCE_SECONDS).json()
+    second = requests.get(link, headers=authorized, timeout=TIMEOUT_SECONDS).json()
     equal(names_of(second), ["cluster"], "the second page")
     assert "nextLink" not in second, second
-    equal(requests.get(link, timeout=PATIENCE_SECONDS).status_code, 401, "without the token")
+    equal(requests.get(link, timeout=TIMEOUT_SECONDS).status_code, 401, "without the token")
     for size in (0, 1001, "x"):
         answer = plain("GET", "/clusters", params={"maxresults": size})
         equal(answer.status_code, 400, f"pages of {size}")

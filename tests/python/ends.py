@@ -1,4 +1,4 @@
-"""Ending jobs from outside, and the order in which they begin."""
+"""Termination and deletion of jobs, and the order in which they start."""
 
 from operations import scenario
 from scenarios import (
@@ -8,7 +8,7 @@ from scenarios import (
 
 @scenario()
 def everything_is_made():
-    """Makes workspace, file server, a cluster of one node, and an experiment."""
+    """Creates workspace, file server, a cluster of one node, and an experiment."""
     prepare(auto_scale(0, 1))
 
 
@@ -33,7 +33,7 @@ def ended_by_the_user(name):
 
 @scenario("Jobs_Terminate")
 def a_running_job_is_terminated():
-    """Terminates a job that runs. It says a last word; when the operation ends, it has failed."""
+    """Terminates a running job. It writes a last line; after the operation, it has failed."""
     enqueue("running", "trap 'echo bye; exit 0' TERM; echo begun; while :; do sleep 0.05; done")
     until("it runs", lambda: "stdout.txt" in names(files("running"))
           and text("running", "stdout.txt") == "begun\n")
@@ -47,7 +47,7 @@ def a_running_job_is_terminated():
 
 @scenario()
 def a_queued_job_is_terminated():
-    """Terminates a job that waits. It has failed, with a start and an end, and never ran."""
+    """Terminates a queued job. It has failed, with a start and an end, and never ran."""
     enqueue("blocks", f"until [ -e {NFS}/go ]; do sleep 0.05; done")
     job_in("blocks", "running")
     enqueue("queued", "echo never")
@@ -61,7 +61,7 @@ def a_queued_job_is_terminated():
 
 @scenario("Jobs_Delete")
 def a_queued_job_is_deleted():
-    """Deletes a job that waits. It is gone."""
+    """Deletes a queued job. It is removed."""
     enqueue("forgotten", "echo never")
     delete("forgotten")
     missing("JobNotFound", "forgotten", lambda: job("forgotten"))
@@ -69,8 +69,8 @@ def a_queued_job_is_deleted():
 
 @scenario()
 def priority_goes_before_age():
-    """Fills the queue of a busy node. By priority first and by age second the jobs begin."""
-    """While the one node is busy; then each notes when it begins."""
+    """Fills the queue of a busy node. The jobs start by priority, then by age."""
+    """Submits while the only node is busy; each job then writes its start time."""
     for name, priority in [("old-low", "low"), ("old-normal", "normal"), ("new-normal", "normal"),
                            ("new-high", "high")]:
         enqueue(name, f"echo {name} >> {NFS}/order", scheduling_priority=priority)
@@ -98,7 +98,7 @@ def a_finished_job_is_terminated_without_effect():
 
 @scenario()
 def a_running_job_is_deleted_with_its_processes():
-    """Deletes a job that runs. When the operation ends, so have its processes."""
+    """Deletes a running job. After the operation, its processes have ended."""
     enqueue("doomed", f"echo $$ > {NFS}/pid; echo noted; sleep 600")
     until("it runs", lambda: "stdout.txt" in names(files("doomed"))
           and text("doomed", "stdout.txt") == "noted\n")
@@ -110,7 +110,7 @@ def a_running_job_is_deleted_with_its_processes():
 
 @scenario("Experiments_Delete")
 def an_experiment_goes_with_its_jobs():
-    """Deletes an experiment with a running and a queued job. The cluster stays."""
+    """Deletes an experiment with a running and a queued job. The cluster is unchanged."""
     enqueue("last", "sleep 600")
     job_in("last", "running")
     enqueue("behind", "sleep 600")

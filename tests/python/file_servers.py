@@ -1,4 +1,4 @@
-"""File servers: usable when their operation ends, shared by clusters, kept while mounted."""
+"""File servers: usable after their operation, shared by clusters, not deletable while mounted."""
 
 from azure.mgmt.batchai import models
 from operations import scenario
@@ -10,7 +10,7 @@ from scenarios import (
 
 @scenario("FileServers_Create", "FileServers_Get")
 def they_are_usable_when_their_operation_ends():
-    """Creates one and waits. `mountSettings` are filled in, defaults too, the password is not."""
+    """Creates a file server and waits. `mountSettings` and defaults are filled in; no password."""
     client.workspaces.create(GROUP, WORKSPACE, "eastus").result()
     answers.clear()
     server = client.file_servers.create(GROUP, WORKSPACE, "nfs", file_server_parameters()).result()
@@ -40,7 +40,7 @@ def they_are_usable_when_their_operation_ends():
 
 @scenario("FileServers_ListByWorkspace")
 def they_are_made_once_and_listed():
-    """Repeats the PUT, the same and another. 200 and 409; then lists over pages."""
+    """Repeats the PUT with the same body (200) and another (409), then lists in pages."""
     created = last()["properties"]["creationTime"]
     answers.clear()
     client.file_servers.create(GROUP, WORKSPACE, "nfs", file_server_parameters()).result()
@@ -59,7 +59,7 @@ def they_are_made_once_and_listed():
 
 @scenario()
 def clusters_share_its_files():
-    """Two clusters mount it. What a job of the one writes, a job of the other reads."""
+    """Two clusters mount a file server. A job of one reads what a job of the other wrote."""
     client.experiments.create(GROUP, WORKSPACE, EXPERIMENT).result()
     pollers = [client.clusters.create(GROUP, WORKSPACE, name, cluster_parameters(auto_scale(0, 1)))
                for name in ("writes", "reads")]
@@ -76,7 +76,7 @@ def clusters_share_its_files():
 
 @scenario("FileServers_Delete")
 def one_that_is_mounted_is_not_deleted():
-    """Deletes it while clusters mount it. 409, until the last of them is gone."""
+    """Deletes a mounted file server: 409, until the last cluster that mounts it is deleted."""
     delete = lambda: client.file_servers.delete(GROUP, WORKSPACE, "nfs").result()
     assert "cluster" in refused(409, "FileServerInUse", delete), "it says what uses it"
     equal(client.file_servers.get(GROUP, WORKSPACE, "nfs").provisioning_state, "succeeded", "stays")
@@ -86,13 +86,13 @@ def one_that_is_mounted_is_not_deleted():
     delete()
     missing("FileServerNotFound", "nfs", lambda: client.file_servers.get(GROUP, WORKSPACE, "nfs"))
     equal(names(client.file_servers.list_by_workspace(GROUP, WORKSPACE)), ["second"], "it is gone")
-    # What is not there is deleted already.
+    # Deleting a missing file server succeeds.
     delete()
 
 
 @scenario()
 def a_mount_from_another_workspace_counts_too():
-    """A cluster of another workspace mounts it by its id. It is not deleted under its feet."""
+    """A cluster of another workspace mounts a file server by id, which then cannot be deleted."""
     client.workspaces.create(GROUP, "far", "eastus").result()
     parameters = cluster_parameters(auto_scale(0, 1), server="second")
     client.clusters.create(GROUP, "far", "mounts", parameters).result()

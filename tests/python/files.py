@@ -1,4 +1,4 @@
-"""Output files: listed through the SDK, read with plain requests as CLI and notebooks do."""
+"""Output files: listed through the SDK, downloaded with plain requests like CLI and notebooks."""
 
 import hashlib
 
@@ -6,18 +6,18 @@ import requests
 from azure.mgmt.batchai import models
 from operations import scenario
 from scenarios import (
-    EXPERIMENT, GROUP, NFS, PATIENCE_SECONDS, WORKSPACE, client, enqueue, files, job, job_in,
+    EXPERIMENT, GROUP, NFS, TIMEOUT_SECONDS, WORKSPACE, client, enqueue, files, job, job_in,
     last, names, plain, prepare, refused, submit, text, until)
 
 
 @scenario()
 def everything_is_made():
-    """Makes workspace, file server, a cluster of up to two nodes, and an experiment."""
+    """Creates workspace, file server, a cluster of up to two nodes, and an experiment."""
     prepare()
 
 
 def get(link, **headers):
-    response = requests.get(link, headers=headers, timeout=PATIENCE_SECONDS)
+    response = requests.get(link, headers=headers, timeout=TIMEOUT_SECONDS)
     assert "Authorization" not in response.request.headers, "links need no token"
     return response
 
@@ -63,7 +63,7 @@ def ranges_are_answered_as_by_a_storage_service():
 
 @scenario()
 def a_character_is_never_cut_in_half():
-    """Reads on and on while a job writes half a character. No part ends in the middle of it."""
+    """Reads while a job writes a character in two parts. No range ends inside a character."""
     enqueue("half", r"printf 'a\xc3'; sleep 0.6; printf '\xa4b'")
     until("the file shows up", lambda: "stdout.txt" in names(files("half")))
     place = link("half", "stdout.txt")
@@ -78,7 +78,7 @@ def a_character_is_never_cut_in_half():
 
 @scenario()
 def what_is_not_there_yet_is_empty():
-    """Lists an output directory before the job wrote anything, and one that is not there: empty."""
+    """Lists an output directory without files, and a missing directory: both are empty."""
     enqueue("early", f"until [ -e {NFS}/go ]; do sleep 0.05; done",
            output_directories=[models.OutputDirectory(id="OUT", path_prefix=NFS)])
     assert files("early", "OUT") == [] and last() == {"value": []}, last()
@@ -89,14 +89,13 @@ def what_is_not_there_yet_is_empty():
 
 @scenario()
 def an_unknown_directory_is_refused():
-    """Lists directories that the job does not have or that are on no mount, and asks out of the
-    limits: 400."""
+    """Lists unknown directories and directories outside of mounts, and uses invalid limits: 400."""
     message = refused(400, "OutputDirectoryNotFound", lambda: files("digits", "OUT"))
     assert "OUT is not present on a mount root" in message, message
     enqueue("nowhere", "true", output_directories=[
         models.OutputDirectory(id="TEMP", path_prefix="$AZ_BATCHAI_JOB_TEMP_DIR")])
     refused(400, "OutputDirectoryNotFound", lambda: files("nowhere", "TEMP"))
-    # The SDK checks this by itself, so without it.
+    # The SDK rejects this itself, so use plain requests.
     path = f"/experiments/{EXPERIMENT}/jobs/digits/listOutputFiles"
     for query in ({"linkexpiryinminutes": 4}, {"linkexpiryinminutes": 601}, {"maxresults": 0}):
         answer = plain("POST", path, params={"outputdirectoryid": "stdouterr", **query})
@@ -106,7 +105,7 @@ def an_unknown_directory_is_refused():
 
 @scenario()
 def many_files_come_in_pages_and_in_order():
-    """Lists many files and directories, ten by ten, with odd names: bytewise order, each once."""
+    """Lists many files and directories, in pages of ten, with unusual names: in byte order, each once."""
     enqueue("many", "cd $AZ_BATCHAI_OUTPUT_OUT && touch $(seq 1 25) 'ü é#?%.txt' && mkdir B a",
            output_directories=[models.OutputDirectory(id="OUT", path_prefix=NFS)])
     job_in("many", "succeeded")
@@ -120,7 +119,7 @@ def many_files_come_in_pages_and_in_order():
 
 @scenario()
 def a_large_file_is_whole():
-    """Reads 30 MB in ranges. The digest is the one that the job printed."""
+    """Reads 30 MB in ranges. The digest equals the one that the job printed."""
     submit("large", "head -c 30000000 /dev/urandom > $AZ_BATCHAI_OUTPUT_OUT/data; "
            "sha256sum < $AZ_BATCHAI_OUTPUT_OUT/data | cut -d' ' -f1",
            output_directories=[models.OutputDirectory(id="OUT", path_prefix=NFS)])

@@ -22,13 +22,13 @@ from hyperqueue.cluster import WorkerConfig
 
 CORES = 4
 
-# How often children are asked for, in seconds: the resolution of the figures of `throughput`.
+# The polling interval for children in seconds, which is the resolution of `throughput`.
 POLL = 0.002
 
-# No child has ended for so long: all have.
+# If no child has ended for this many seconds, all have.
 QUIET = 0.5
 
-# What a job of `latency` may take, and the pause behind each.
+# The timeout of a job of `latency`, and the pause after each.
 PATIENCE = 60
 PAUSE = 0.01
 
@@ -38,7 +38,7 @@ def main():
     with LocalCluster() as cluster:
         cluster.start_worker(WorkerConfig(cores=CORES))
         client = cluster.client()
-        # The first job waits until the worker is there.
+        # The first job waits for the worker to start.
         client.wait_for_jobs([client.submit(job("true"))])
         figures = {"throughput": throughput, "latency": latency}[measurement](client, jobs)
     print(json.dumps(figures), flush=True)
@@ -51,7 +51,7 @@ def job(command_line):
 
 
 def reaped():
-    """Grows with each child that has ended."""
+    """A number that grows with each ended child."""
     return resource.getrusage(resource.RUSAGE_CHILDREN).ru_minflt
 
 

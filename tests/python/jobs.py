@@ -1,4 +1,4 @@
-"""Jobs that run to their end: what they get, what they leave, how they fail."""
+"""Jobs that run to completion: environment, output, failures."""
 
 import hashlib
 
@@ -11,14 +11,14 @@ from scenarios import (
 
 @scenario()
 def everything_is_made():
-    """Makes workspace, file server, a cluster of up to two nodes, and an experiment."""
+    """Creates workspace, file server, a cluster of up to two nodes, and an experiment."""
     prepare()
 
 
 @scenario("Jobs_Create", "Jobs_Get", "Jobs_ListOutputFiles")
 def a_job_runs_and_succeeds():
-    """Runs a job. Defaults are filled in, what was not given is absent, the exit code is 0; what it
-    printed is found in its standard output directory."""
+    """Runs a job. Defaults are filled in, other fields are absent, the exit code is 0, and its output is
+    in its standard output directory."""
     created = submit("first", "echo hi | tee $AZ_BATCHAI_STDOUTERR_DIR/copy; echo oops >&2")
     wire = last()["properties"]
     assert created.name == "first", last()
@@ -52,7 +52,7 @@ def a_job_runs_and_succeeds():
 
 @scenario()
 def a_failing_job_has_its_exit_code():
-    """Runs a command that exits with 3. The job has failed, with this code and an error."""
+    """Runs a command that exits with 3. The job fails with this exit code and an error."""
     enqueue("fails", "echo before; exit 3; echo after")
     ended = job_in("fails", "failed")
     info = last()["properties"]["executionInfo"]
@@ -65,15 +65,15 @@ def a_failing_job_has_its_exit_code():
 
 @scenario()
 def a_killed_job_has_the_code_of_its_signal():
-    """Runs a command that is killed. The exit code is that of a shell."""
+    """Runs a command that is killed. The exit code is 128 + signal, as in a shell."""
     enqueue("killed", "kill -9 $$")
     assert job_in("killed", "failed").execution_info.exit_code == 137, last()
 
 
 @scenario()
 def directories_variables_and_secrets_reach_the_job():
-    """Runs a job with preparation, directories, variables and secrets. It sees all of them;
-    secrets are answered by name only, outputs are found in their directory and below."""
+    """Runs a job with preparation, directories, variables and secrets. It sees all of
+    them; secrets are returned by name, and outputs are in their directories."""
     command = " && ".join([
         "cat $AZ_BATCHAI_INPUT_DATA/number",
         "echo $GREETING, $PLACE",
@@ -136,7 +136,7 @@ def a_failed_preparation_ends_the_job():
 
 @scenario()
 def time_is_limited():
-    """Runs a job beyond its wall clock time. It has failed, without an exit code."""
+    """Runs a job beyond its wall clock time. It fails without an exit code."""
     limit = models.JobBasePropertiesConstraints(max_wall_clock_time="PT1S")
     submit("slow", "echo begun; sleep 60", constraints=limit)
     assert last()["properties"]["constraints"] == {"maxWallClockTime": "PT1S"}, last()
@@ -149,7 +149,7 @@ def time_is_limited():
 
 @scenario()
 def a_file_server_can_be_mounted_by_a_job():
-    """Runs a job with a mount of its own. It is there for this job, and gone for the next."""
+    """Runs a job with a mount of its own. The mount exists for this job, but not for the next one."""
     server = client.file_servers.get(GROUP, WORKSPACE, "nfs")
     mounts = models.MountVolumes(file_servers=[models.FileServerReference(
         file_server=models.ResourceId(id=server.id), relative_mount_path="mine",
@@ -164,7 +164,7 @@ def a_file_server_can_be_mounted_by_a_job():
 @scenario("Jobs_ListRemoteLoginInformation")
 def a_gang_runs_on_all_its_nodes():
     """Runs a job on two nodes. The preparation runs on both, the command once; host list and host
-    file name both nodes, and each of them has a login and a log."""
+    file name both nodes, and each node has a login and a log."""
     enqueue("gang", "echo $AZ_BATCH_HOST_LIST; cat $AZ_BATCHAI_MPI_HOST_FILE", node_count=2,
            job_preparation=models.JobPreparation(command_line="echo $AZ_BATCHAI_NODE_ID"))
     job_in("gang", "succeeded")
@@ -189,7 +189,7 @@ def a_gang_runs_on_all_its_nodes():
 
 @scenario("Jobs_ListByExperiment")
 def jobs_are_listed_in_pages():
-    """Lists the jobs, all at once and two by two. The SDK follows `nextLink` by itself."""
+    """Lists the jobs, all at once and in pages of two. The SDK follows `nextLink`."""
     everything = names(client.jobs.list_by_experiment(GROUP, WORKSPACE, EXPERIMENT))
     assert len(everything) > 4, everything
     equal(everything, sorted(everything), "in order")
@@ -209,7 +209,7 @@ def jobs_are_listed_in_pages():
 
 @scenario()
 def a_name_is_used_once():
-    """Repeats the PUT of a job that has ended: the same is answered with 200, another with 409."""
+    """Repeats the PUT of a job that has ended: the same body gets 200, another gets 409."""
     first = job("fails").creation_time
     again = plain("GET", f"/experiments/{EXPERIMENT}/jobs/fails").json()["properties"]
     body = {"properties": {
@@ -227,7 +227,7 @@ def a_name_is_used_once():
 
 @scenario("Jobs_Delete")
 def ended_jobs_are_deleted_and_names_come_free():
-    """Deletes a job and makes another of that name. It has a new directory; the old files stay."""
+    """Deletes a job and creates one with its name, which has a new directory; the old files stay."""
     segment = job("first").job_output_directory_path_segment
     client.jobs.delete(GROUP, WORKSPACE, EXPERIMENT, "first").result()
     listed = names(client.jobs.list_by_experiment(GROUP, WORKSPACE, EXPERIMENT))

@@ -1,5 +1,5 @@
-"""A notebook of the recipes, from its first cell to its last, in the manner of their helpers: make
-everything, submit, and print the log while polling the state of the job."""
+"""A notebook of the recipes, from its first cell to its last, like their helpers: create everything,
+submit, and print the log while polling the state of the job."""
 
 import os
 import time
@@ -8,12 +8,12 @@ import requests
 from azure.mgmt.batchai import models
 from operations import scenario
 from scenarios import (
-    EXPERIMENT, GROUP, NFS, PATIENCE_SECONDS, WORKSPACE, auto_scale, client, cluster_parameters,
+    EXPERIMENT, GROUP, NFS, TIMEOUT_SECONDS, WORKSPACE, auto_scale, client, cluster_parameters,
     equal, file_server_parameters, files, last, manual, missing, names)
 
 POLLING_INTERVAL_SECONDS = 0.2
 
-# Prints for three seconds. Each line leaves in two pieces that meet inside of a character.
+# Prints for three seconds. Each line is written in two parts, split inside a character.
 TRAIN = """
 import sys, time
 for step in range(60):
@@ -28,7 +28,7 @@ with open(sys.argv[1] + "/model.txt", "w") as model:
 
 
 class OutputStreamer:
-    """Reads on in an output file, like `tail -f`."""
+    """Follows an output file, like `tail -f`."""
 
     def __init__(self, job_name, directory, file_name):
         self.where = (GROUP, WORKSPACE, EXPERIMENT, job_name)
@@ -39,29 +39,29 @@ class OutputStreamer:
         self.chunks = []
 
     def process_output(self):
-        """Answers whether something came."""
+        """Reads the next part; returns whether there was one."""
         if self.url is None:
             found = client.jobs.list_output_files(*self.where, self.options)
             self.url = next((f.download_url for f in found if f.name == self.file_name), None)
             if self.url is None:
                 return False
         answer = requests.get(self.url, headers={"Range": f"bytes={self.downloaded}-"},
-                              timeout=PATIENCE_SECONDS)
+                              timeout=TIMEOUT_SECONDS)
         assert "Authorization" not in answer.request.headers, "the link is the permission"
         if answer.status_code == 416:
             return False
         equal(answer.status_code, 206, "a range is never ignored")
         self.downloaded += len(answer.content)
-        # Each by itself, so that none may end inside of a character.
+        # Decoded separately: no part may end inside a character.
         self.chunks.append(answer.content.decode("utf-8"))
         return bool(answer.content)
 
 
 def wait_for_job_completion(name, file_name="stdout.txt"):
-    """Looks at the file, then at the state; once that is final, at the rest of the file, which has
-    to be whole by then. Answers the job, what was streamed, and the states in which it came."""
+    """Reads the file, then the state; after the final state, reads the rest of the file, which must
+    be complete. Returns the job, the text, and the states in which text arrived."""
     streamer, states = OutputStreamer(name, "stdouterr", file_name), []
-    deadline = time.monotonic() + PATIENCE_SECONDS
+    deadline = time.monotonic() + TIMEOUT_SECONDS
     while True:
         came = streamer.process_output()
         job = client.jobs.get(GROUP, WORKSPACE, EXPERIMENT, name)
@@ -77,13 +77,13 @@ def wait_for_job_completion(name, file_name="stdout.txt"):
 
 @scenario("Workspaces_Create", "FileServers_Create", "Clusters_Create", "Clusters_Get")
 def compute_and_storage_are_made():
-    """Makes workspace, file server and a cluster of one node, and polls until the node is idle."""
+    """Creates workspace, file server and a cluster of one node, and polls until the node is idle."""
     client.workspaces.create(GROUP, WORKSPACE, "eastus").result()
     server = client.file_servers.create(
         GROUP, WORKSPACE, "nfs", file_server_parameters()).result()
     assert server.mount_settings.mount_point and server.mount_settings.file_server_public_ip, last()
     client.clusters.create(GROUP, WORKSPACE, "cluster", cluster_parameters(manual(1))).result()
-    deadline = time.monotonic() + PATIENCE_SECONDS
+    deadline = time.monotonic() + TIMEOUT_SECONDS
     while True:
         cluster = client.clusters.get(GROUP, WORKSPACE, "cluster")
         assert not cluster.errors, f"the notebook prints errors and stops: {last()}"
@@ -96,8 +96,8 @@ def compute_and_storage_are_made():
 
 @scenario("Experiments_Create", "Jobs_Create", "Jobs_Get", "Jobs_ListOutputFiles")
 def a_log_is_streamed_while_the_job_runs():
-    """Puts a script onto the share, submits it, and reads its log in ranges while it runs. Chunks
-    come before the end, each is text by itself, and together they are the file."""
+    """Copies a script to the file server, submits it, and reads its log in ranges while it runs. Text
+    arrives before the end, each part is valid text, and together the parts are the file."""
     client.file_servers.get(GROUP, WORKSPACE, "nfs")
     share = last()["properties"]["extensions"]["localPath"]
     os.mkdir(f"{share}/scripts")
@@ -118,7 +118,7 @@ def a_log_is_streamed_while_the_job_runs():
     equal((job.execution_state, job.execution_info.exit_code), ("succeeded", 0), "its end")
     equal(job.execution_info.errors, None, "no errors")
     assert states.count("running") >= 5, f"chunks came while it ran: {states}"
-    whole = requests.get(streamer.url, timeout=PATIENCE_SECONDS)
+    whole = requests.get(streamer.url, timeout=TIMEOUT_SECONDS)
     equal(whole.status_code, 200, "the whole file")
     equal("".join(streamer.chunks), whole.content.decode(), "everything came, and once")
     equal(whole.content.decode().count("😀\n"), 60, "lines")
@@ -130,14 +130,14 @@ def the_model_is_downloaded():
     found = files("train", "MODEL")
     equal(names(found), ["model.txt"], "what it left")
     equal(found[0].content_length, 7, "its size")
-    answer = requests.get(found[0].download_url, timeout=PATIENCE_SECONDS)
+    answer = requests.get(found[0].download_url, timeout=TIMEOUT_SECONDS)
     equal((answer.status_code, answer.content), (200, b"trained"), "the model")
 
 
 @scenario("Jobs_Terminate")
 def a_failed_job_always_says_why():
-    """Waits for jobs that fail and that are terminated. The helper goes through `errors` without
-    a look whether there are any, so there always are."""
+    """Waits for jobs that fail and that are terminated. The helper iterates over `errors`
+    without a check, so the field must be present."""
     parameters = models.JobCreateParameters(
         node_count=1, std_out_err_path_prefix=NFS,
         cluster=models.ResourceId(id=client.clusters.get(GROUP, WORKSPACE, "cluster").id),

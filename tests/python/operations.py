@@ -1,4 +1,4 @@
-"""The operations of the API, which of them a scenario says it calls, and which it really called.
+"""The operations of the API, those that a scenario declares, and those that it called.
 
 An operation counts as called when a method of the official SDK was called for it, and the service
 answered such a request of the SDK with success.
@@ -10,7 +10,7 @@ import re
 
 from azure.mgmt.batchai import operations as sdk
 
-# The operationIds of the swagger of API 2018-05-01. All of them have to be called.
+# The operationIds of the swagger of API 2018-05-01. All of them must be called.
 OPERATIONS = """
 Operations_List Usages_List
 Workspaces_List Workspaces_ListByResourceGroup Workspaces_Create Workspaces_Update
@@ -26,12 +26,12 @@ Clusters_ListRemoteLoginInformation Clusters_ListByWorkspace
 VERBS = {"create": "PUT", "update": "PATCH", "delete": "DELETE", "terminate": "POST",
          "list_output_files": "POST", "list_remote_login_information": "POST"}
 
-# Of the scenario that runs: methods of the SDK, and requests that went well.
+# Of the current scenario: methods of the SDK, and successful requests.
 _methods, _answers = set(), set()
 
 
 def scenario(*ids):
-    """Marks a function as a scenario. The runner holds it to the operations that it names."""
+    """Marks a function as a scenario. The runner checks that it calls its declared operations."""
     def mark(function):
         unknown = set(ids) - set(OPERATIONS)
         assert not unknown, f"{function.__name__} names {unknown}, which the swagger does not have"
@@ -41,7 +41,7 @@ def scenario(*ids):
 
 
 def scenarios_of(module):
-    """In the order in which they stand there."""
+    """The scenarios of a module in their order in the file."""
     functions = filter(inspect.isfunction, vars(module).values())
     return [function for function in functions if hasattr(function, "operations")]
 
@@ -55,7 +55,7 @@ def called():
 
 
 def observe(response):
-    """Notes what a request of the SDK was for, if it went well."""
+    """Records the operation of a successful request of the SDK."""
     request = response.request
     if "azure-mgmt-batchai" in request.headers.get("User-Agent", "") and response.ok:
         path = request.path_url.split("?")[0]

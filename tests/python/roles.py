@@ -1,4 +1,4 @@
-"""Who may do what, with the roles of Azure, driven by `azure-mgmt-authorization`."""
+"""Role assignments with the roles of Azure, through `azure-mgmt-authorization`."""
 
 import uuid
 
@@ -7,7 +7,7 @@ from azure.mgmt.authorization import AuthorizationManagementClient
 from azure.mgmt.authorization.v2018_09_01_preview.models import RoleAssignmentCreateParameters
 from operations import scenario
 from scenarios import (
-    ENDPOINT, EXPERIMENT, GROUP, PATIENCE_SECONDS, SUBSCRIPTION, TOKEN, WORKSPACE, answers, client,
+    ENDPOINT, EXPERIMENT, GROUP, TIMEOUT_SECONDS, SUBSCRIPTION, TOKEN, WORKSPACE, answers, client,
     cluster_parameters, connect, credentials, equal, file_server_parameters, last, manual, names,
     refused, workspace_id)
 
@@ -21,12 +21,12 @@ people = {}
 
 def tokens(method, path="", token=TOKEN, **body):
     return requests.request(
-        method, f"{ENDPOINT}/local/v1/tokens{path}", timeout=PATIENCE_SECONDS,
+        method, f"{ENDPOINT}/local/v1/tokens{path}", timeout=TIMEOUT_SECONDS,
         headers={"Authorization": f"Bearer {token}"}, json=body or None)
 
 
 def person(name):
-    """Someone with a token of their own, and a client that shows it."""
+    """A user with a token, and a client that sends it."""
     if name not in people:
         answer = tokens("POST", name=name)
         assert answer.status_code == 201, answer.text
@@ -37,7 +37,7 @@ def person(name):
 
 
 def grant(role, principal, scope, by=assignments):
-    """Answers the name of the assignment."""
+    """Assigns a role; returns the name of the assignment."""
     role = next(it for it in authorization.role_definitions.list(
         f"/subscriptions/{SUBSCRIPTION}", filter=f"roleName eq '{role}'"))
     name = str(uuid.uuid4())
@@ -51,7 +51,7 @@ def grant(role, principal, scope, by=assignments):
 
 @scenario()
 def everything_is_made():
-    """Makes two workspaces with an experiment each, and a token for a reader."""
+    """Creates two workspaces with an experiment each, and a token for a reader."""
     for workspace in (WORKSPACE, "other"):
         client.workspaces.create(GROUP, workspace, "eastus").result()
         client.experiments.create(GROUP, workspace, EXPERIMENT).result()
@@ -65,7 +65,7 @@ def everything_is_made():
 
 @scenario("Workspaces_Get", "Workspaces_ListByResourceGroup", "Workspaces_Update")
 def a_stranger_may_nothing():
-    """Shows a token without a role. Everything is 403, whether it is there or not."""
+    """Uses a token without a role: everything is 403, whether it exists or not."""
     _, token, reader = person("reader")
     for call in (
         lambda: reader.workspaces.get(GROUP, WORKSPACE),
@@ -77,7 +77,7 @@ def a_stranger_may_nothing():
     ):
         refused(*DENIED, call)
     equal(tokens("GET", token=token).status_code, 403, "tokens are for the service's own token")
-    # The same calls by its owner: nothing was created.
+    # The same calls by the owner: nothing was created.
     client.workspaces.get(GROUP, WORKSPACE)
     client.workspaces.update(GROUP, WORKSPACE, tags={"a": "b"})
     equal(names(client.workspaces.list_by_resource_group(GROUP)), ["other", WORKSPACE], "as before")
@@ -85,7 +85,7 @@ def a_stranger_may_nothing():
 
 @scenario("Experiments_Get")
 def a_reader_reads_one_workspace():
-    """Assigns Reader at a workspace. Reads go well there and nowhere else, writes are 403."""
+    """Assigns Reader at a workspace. Reads succeed only there; writes are 403."""
     principal, _, reader = person("reader")
     scope = workspace_id()
     name = grant("Reader", principal, scope)
@@ -126,7 +126,7 @@ def a_reader_reads_one_workspace():
 
 @scenario("FileServers_Create", "Experiments_Create")
 def a_contributor_writes_but_does_not_grant():
-    """Assigns Contributor at a group. It writes in all workspaces of it, and grants nothing."""
+    """Assigns Contributor at a group. It may write in all workspaces of the group, but not assign roles."""
     principal, token, contributor = person("contributor")
     scope = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/{GROUP}"
     grant("Contributor", principal, scope)
@@ -147,7 +147,7 @@ def a_contributor_writes_but_does_not_grant():
 
 @scenario()
 def an_owner_grants():
-    """Assigns Owner at a workspace. It grants there, and not at the group."""
+    """Assigns Owner at a workspace. It may assign roles there, but not at the group."""
     principal, token, _ = person("owner")
     grant("Owner", principal, workspace_id())
     theirs = AuthorizationManagementClient(
@@ -164,7 +164,7 @@ def an_owner_grants():
 
 @scenario("Workspaces_Delete")
 def what_is_deleted_leaves_no_grant_behind():
-    """Deletes a workspace with a reader and makes it again. The reader has to be assigned again."""
+    """Deletes and recreates a workspace with a reader. The reader must be assigned again."""
     principal, _, reader = person("reader")
     grant("Reader", principal, workspace_id("third"))
     reader.workspaces.get(GROUP, "third")
@@ -175,7 +175,7 @@ def what_is_deleted_leaves_no_grant_behind():
 
 @scenario()
 def a_revoked_token_is_nobody():
-    """Revokes a token. It is 401 from then on, and its assignments are gone."""
+    """Revokes a token. It then gets 401, and its assignments are deleted."""
     principal, _, contributor = person("contributor")
     contributor.workspaces.get(GROUP, WORKSPACE)
     equal(tokens("DELETE", "/contributor").status_code, 204, "it is revoked")

@@ -1,8 +1,7 @@
-"""What the scenarios share: a client of the official SDK, and a check of every answer.
+"""Shared by all scenarios: a client of the official SDK, and a check of every answer.
 
-Whatever the service answers, to the SDK or to plain requests, passes `_observe`: fields without a
-value are absent (no null anywhere), errors have a code and a message, and values of secrets never
-come back.
+`_observe` checks all answers, to the SDK and to plain requests: fields without a value are absent
+(there is no null), errors have a code and a message, and values of secrets are never returned.
 """
 
 import json
@@ -15,17 +14,17 @@ from azure.mgmt.batchai import BatchAIManagementClient, models
 from msrest.authentication import BasicTokenAuthentication
 from msrestazure.azure_exceptions import CloudError
 
-# Without a service the scenarios can only be looked at.
+# Without a service, the scenarios can only be listed.
 ENDPOINT = os.environ.get("BATCHAI_TEST_ENDPOINT", "http://127.0.0.1:0")
 TOKEN = os.environ.get("BATCHAI_TEST_TOKEN", "none")
 SUBSCRIPTION = "00000000-0000-0000-0000-000000000000"
 GROUP, WORKSPACE, EXPERIMENT = "group", "work", "exp"
 VERSION = "2018-05-01"
 
-# Planted as values of secrets and passwords.
+# The value of all secrets and passwords.
 SECRET = "planted-secret-4c7b19"
 
-PATIENCE_SECONDS = 40
+TIMEOUT_SECONDS = 40
 
 NFS = "$AZ_BATCHAI_MOUNT_ROOT/nfs"
 
@@ -73,12 +72,12 @@ client = connect()
 
 
 def last():
-    """The body of the answer that came last, as it was on the wire."""
+    """The body of the last answer."""
     return answers[-1].json()
 
 
 def describe(answer):
-    """An exchange on one line, for people."""
+    """One line that describes an exchange."""
     request = answer.request
     sent = f" {request.body}" if request.body else ""
     got = answer.content.decode("utf-8", "replace")
@@ -100,7 +99,7 @@ def url(path):
 def plain(method, path, **options):
     """A request without the SDK, with the token."""
     headers = {"Authorization": f"Bearer {TOKEN}", **options.pop("headers", {})}
-    return requests.request(method, url(path), headers=headers, timeout=PATIENCE_SECONDS, **options)
+    return requests.request(method, url(path), headers=headers, timeout=TIMEOUT_SECONDS, **options)
 
 
 def equal(found, expected, what):
@@ -108,8 +107,8 @@ def equal(found, expected, what):
 
 
 def until(what, look, pause=0.05):
-    """Asks again and again until the answer is true."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
+    """Repeats a check until its result is true."""
+    deadline = time.monotonic() + TIMEOUT_SECONDS
     while True:
         found = look()
         if found:
@@ -119,7 +118,7 @@ def until(what, look, pause=0.05):
 
 
 def refused(status, code, call):
-    """`call` fails with this; answers the message."""
+    """Expects `call` to fail with this error; returns the message."""
     try:
         result = call()
     except CloudError as error:
@@ -165,7 +164,7 @@ def manual(target):
 
 
 def cluster_parameters(scale, setup_task=None, server="nfs"):
-    """Of one core, with a file server, if any, mounted as `nfs`."""
+    """A cluster with one core per node, which mounts the file server, if any, as `nfs`."""
     mounts = None
     if server:
         server_id = client.file_servers.get(GROUP, WORKSPACE, server).id
@@ -180,7 +179,7 @@ def cluster_parameters(scale, setup_task=None, server="nfs"):
 
 
 def prepare(scale=None, setup_task=None):
-    """Workspace, file server, cluster, experiment: what every job needs."""
+    """Creates workspace, file server, cluster and experiment."""
     client.workspaces.create(GROUP, WORKSPACE, "eastus").result()
     client.file_servers.create(GROUP, WORKSPACE, "nfs", file_server_parameters()).result()
     parameters = cluster_parameters(scale or auto_scale(0, 2), setup_task)
@@ -198,13 +197,13 @@ def job_parameters(command, cluster="cluster", workspace=WORKSPACE, **more):
 
 
 def submit(name, command, **more):
-    """Waits for the operation, which with the SDK takes a second at least."""
+    """Waits for the operation, which takes at least a second with the SDK."""
     parameters = job_parameters(command, **more)
     return client.jobs.create(GROUP, WORKSPACE, EXPERIMENT, name, parameters).result()
 
 
 def enqueue(name, command, **more):
-    """Does not wait: a job is in the queue as soon as its PUT is answered."""
+    """Does not wait: a job is queued when its PUT is answered."""
     parameters = job_parameters(command, **more)
     client.jobs.create(GROUP, WORKSPACE, EXPERIMENT, name, parameters, polling=False)
 
@@ -229,10 +228,10 @@ def files(name, directory="stdouterr", path="."):
 
 
 def text(name, file, directory="stdouterr", path="."):
-    """The content of an output file, fetched as clients do: without a token."""
+    """The content of an output file, downloaded without a token."""
     found = {entry.name: entry for entry in files(name, directory, path)}
     assert file in found, f"{name} has {sorted(found)} in {directory}, not {file}"
-    response = requests.get(found[file].download_url, timeout=PATIENCE_SECONDS)
+    response = requests.get(found[file].download_url, timeout=TIMEOUT_SECONDS)
     assert response.status_code == 200, f"{file} of {name}: {response.status_code}"
     assert "Authorization" not in response.request.headers
     return response.content.decode()

@@ -19,7 +19,7 @@ import operations
 THEMES = ["workspaces", "file_servers", "clusters", "jobs", "files", "ends", "account", "roles",
           "notebook", "contract"]
 
-# Exchanges that a broken expectation shows.
+# How many exchanges a failed expectation prints.
 EXCHANGES = 6
 
 
@@ -53,7 +53,7 @@ def play(theme):
 
 
 def check():
-    """What the scenarios say that they call is what they call: `play` holds them to it."""
+    """Checks that the scenarios together declare all operations; `play` checks each scenario."""
     places = {operation: [] for operation in operations.OPERATIONS}
     for theme in THEMES:
         found = operations.scenarios_of(importlib.import_module(theme))

@@ -1,4 +1,4 @@
-"""Workspaces and experiments: made, listed, tagged, kept apart, deleted with what they hold."""
+"""Workspaces and experiments: create, list, tag, separate, delete with their content."""
 
 import re
 
@@ -54,7 +54,7 @@ def workspaces_are_listed():
 
 @scenario("Workspaces_Update")
 def tags_are_replaced():
-    """PATCHes the tags. The old ones are gone, everything else is as it was, but the ETag."""
+    """PATCHes the tags. The old tags are removed; only tags and ETag change."""
     before, etag = client.workspaces.get(GROUP, "other") and last(), answers[-1].headers["ETag"]
     updated = client.workspaces.update(GROUP, "other", tags={"c": "d", "e": ""})
     equal(updated.tags, {"c": "d", "e": ""}, "PATCH replaces the tags")
@@ -66,7 +66,7 @@ def tags_are_replaced():
 
 @scenario("Experiments_Create", "Experiments_Get", "Experiments_ListByWorkspace")
 def experiments_are_made_once_and_listed():
-    """Creates experiments, without a body as the SDK does it, and lists them over pages."""
+    """Creates experiments, without a body as the SDK does it, and lists them in pages."""
     answers.clear()
     client.experiments.create(GROUP, WORKSPACE, EXPERIMENT).result()
     equal([answer.status_code for answer in answers], [200], "no operation follows")
@@ -91,7 +91,7 @@ def experiments_are_made_once_and_listed():
 
 @scenario()
 def names_have_the_case_of_their_creation():
-    """Asks in other cases. The same things are found, and show the case of their creation."""
+    """Gets resources in another case. The same resources are found, in the case of their creation."""
     client.workspaces.create(GROUP, "CamelCase", "eastus").result()
     client.experiments.create(GROUP, "camelcase", "MixedOne").result()
     client.clusters.create(GROUP, "CAMELCASE", "OneCluster",
@@ -113,7 +113,7 @@ def names_have_the_case_of_their_creation():
 
 
 def fill(workspace):
-    """The same in each workspace: an experiment with a job that waits, and its cluster."""
+    """Creates the same in each workspace: a cluster and an experiment with a queued job."""
     client.workspaces.create(GROUP, workspace, "eastus").result()
     client.experiments.create(GROUP, workspace, "same").result()
     client.clusters.create(GROUP, workspace, "same",

@@ -8,8 +8,8 @@ use std::time::Duration;
 use protocol::{Assignment, AttemptKey};
 
 use crate::attempt::{DirectoryCache, FileStamp};
+use crate::fault::Owner;
 use crate::paths::{PathError, plain};
-use crate::problem::Owner;
 use crate::system::mount_table::MountWatch;
 use crate::system::supervised::Supervisors;
 use crate::system::workers::Workers;

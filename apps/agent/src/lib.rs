@@ -16,6 +16,7 @@ mod clock;
 mod environment;
 mod execution_log;
 mod expand;
+mod fault;
 mod host;
 mod link;
 mod mounts;

@@ -1,5 +1,5 @@
-//! The line to the control plane: one request at a time, its address looked up again after each
-//! failure, and the pace at which it is tried again.
+//! Requests to the control plane: one at a time. After each failure its address is read again, and the next try waits
+//! longer.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
@@ -13,15 +13,13 @@ use crate::options::{AgentOptions, EndpointSource};
 
 /// How long the control plane may hold a request while nothing new is desired.
 const HOLD: Duration = Duration::from_secs(8);
-/// An answer that is later than this was lost with whoever should have sent it, or this process was
-/// stopped meanwhile. Either way the question is asked again, and nothing follows from the silence.
+/// A response that takes longer was lost, or this process was stopped meanwhile. Either way the request is sent again;
+/// nothing else follows from a missing response.
 const ANSWER_LIMIT: Duration = Duration::from_secs(10);
 const CONNECT_LIMIT: Duration = Duration::from_secs(3);
 
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
-/// A node may be faster than its own registration; this often it asks again without slowing down.
-const QUICK_TRIES: u32 = 500;
 
 #[derive(Debug, thiserror::Error)]
 pub enum LinkError {
@@ -34,16 +32,11 @@ pub enum LinkError {
 }
 
 impl LinkError {
-    /// The control plane knows of no such node.
+    /// The control plane does not know this node.
     pub fn is_unwanted(&self) -> bool {
         let LinkError::Refused { status, code } = self else { return false };
         matches!(*status, StatusCode::NOT_FOUND | StatusCode::FORBIDDEN | StatusCode::GONE)
             && code == "NodeNotFound"
-    }
-
-    fn is_early(&self) -> bool {
-        let LinkError::Refused { status, code } = self else { return false };
-        *status == StatusCode::CONFLICT && code == "NodeNotRegistered"
     }
 }
 
@@ -57,9 +50,9 @@ pub enum Patience {
 pub struct Link {
     client: Client,
     source: EndpointSource,
-    /// Known to work, or about to be tried.
+    /// From the last successful request.
     endpoint: Option<Url>,
-    /// `nodes/v1/…/sync`, as segments, as names may hold characters that have to be escaped.
+    /// `nodes/v1/…/sync` in segments, as names may contain characters that must be escaped.
     path: [String; 7],
     token: String,
 }
@@ -67,7 +60,7 @@ pub struct Link {
 impl Link {
     pub fn new(options: &AgentOptions) -> Result<Self, reqwest::Error> {
         let client = Client::builder()
-            // The proxy of the environment is for what jobs download.
+            // The proxy of the environment is for the downloads of jobs.
             .no_proxy()
             .http1_only()
             .tcp_nodelay(true)
@@ -98,7 +91,7 @@ impl Link {
         request: &SyncRequest,
         patience: Patience,
     ) -> Result<SyncResponse, LinkError> {
-        // Taken out for the time of the request: only a good answer proves the address.
+        // Set again when the request has succeeded.
         let endpoint = match self.endpoint.take() {
             Some(endpoint) => endpoint,
             None => self.read_endpoint().map_err(LinkError::NoEndpoint)?,
@@ -166,15 +159,14 @@ impl Backoff {
             let reason = std::error::Error::source(error).map(ToString::to_string);
             tracing::warn!(%error, reason, "trying again until the control plane answers");
         }
-        let quick = error.is_early() && self.failures < QUICK_TRIES;
-        let exponent = if quick { 0 } else { self.failures.min(16) };
+        let exponent = self.failures.min(16);
         self.failures = self.failures.saturating_add(1);
         let pause = (FIRST_PAUSE * 2_u32.pow(exponent)).min(LONGEST_PAUSE);
         pause.mul_f64(0.5 + 0.5 * chance())
     }
 }
 
-/// From 0 to 1. The standard library's hasher keys are the one source of randomness at hand.
+/// From 0 to 1. The keys of the standard library's hasher are the only source of randomness without a dependency.
 fn chance() -> f64 {
     let bits = u32::try_from(RandomState::new().build_hasher().finish() >> 32).unwrap_or(0);
     f64::from(bits) / f64::from(u32::MAX)
@@ -190,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_clear_word_makes_a_node_unwanted() {
+    fn only_node_not_found_makes_a_node_unwanted() {
         assert!(refused(404, "NodeNotFound").is_unwanted());
         assert!(refused(410, "NodeNotFound").is_unwanted());
         for (status, code) in [(404, ""), (403, "Forbidden"), (500, "NodeNotFound")] {
@@ -218,16 +210,6 @@ mod tests {
         assert!(backoff.failed(&error) >= LONGEST_PAUSE / 2);
         backoff.succeeded();
         assert!(backoff.failed(&error) <= FIRST_PAUSE);
-    }
-
-    #[test]
-    fn an_unregistered_node_asks_quickly_for_a_while() {
-        let mut backoff = Backoff::default();
-        let error = refused(409, "NodeNotRegistered");
-        for _ in 0..QUICK_TRIES {
-            assert!(backoff.failed(&error) <= FIRST_PAUSE);
-        }
-        assert!(backoff.failed(&error) > FIRST_PAUSE);
     }
 
     #[test]

@@ -13,8 +13,9 @@ use std::time::Duration;
 
 use protocol::{Mount, MountSource};
 
+use crate::fault::{Fault, Owner, fault_of_start};
 use crate::paths::{PathError, relative};
-use crate::problem::{Fault, Owner, detail, fault_of_start};
+
 use crate::system::helper::{self, HelperError};
 use crate::system::mount_table;
 
@@ -48,11 +49,12 @@ impl MountError {
         }
     }
 
-    pub fn details(&self) -> Vec<(String, String)> {
+    /// The mount path as the user gave it, and what went wrong.
+    pub fn path_and_reason(&self) -> (&str, &str) {
         let (MountError::FileServer { at, reason }
         | MountError::Unmanaged { at, reason }
         | MountError::MountPath { at, reason, .. }) = self;
-        vec![detail("MountPath", at), detail("Reason", reason)]
+        (at, reason)
     }
 }
 
@@ -271,7 +273,7 @@ mod tests {
         let base = fs::canonicalize(place.path()).unwrap().display().to_string();
         let say = |(sub, at): &(&str, &str)| {
             let outcome = here.mount(&directory(&server, sub, at), &|| false);
-            let text = outcome.unwrap_or_else(|error| error.details()[1].1.clone());
+            let text = outcome.unwrap_or_else(|error| error.path_and_reason().1.to_owned());
             text.replace(&format!("{base}/"), "")
         };
         mounts.iter().map(say).collect()
@@ -336,8 +338,8 @@ mod tests {
         assert!(root.join("x").is_dir());
         let error = run("echo $GREETING $(basename) >&2; false").unwrap_err();
         assert_eq!(error.code(), "UnmanagedFileSystemMountError");
-        assert!(error.details()[1].1.starts_with("exit status: 1: "), "{error:?}");
-        assert!(error.details()[1].1.ends_with("hello"), "{error:?}");
+        assert!(error.path_and_reason().1.starts_with("exit status: 1: "), "{error:?}");
+        assert!(error.path_and_reason().1.ends_with("hello"), "{error:?}");
     }
 
     #[test]

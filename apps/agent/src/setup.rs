@@ -15,10 +15,11 @@ use serde::{Deserialize, Serialize};
 use crate::environment::user_variables;
 use crate::execution_log::ExecutionLog;
 use crate::expand;
+use crate::fault::{Fault, Owner};
 use crate::host::{Host, MARKER};
 use crate::mounts::MountRoot;
 use crate::paths::{absolute, plain, relative};
-use crate::problem::{Fault, NotProvided, Owner, detail};
+use crate::problem::{NotProvided, detail};
 use crate::supervisor::{Leftovers, Request, append};
 use crate::system::leftovers;
 use crate::system::run_control::RunControl;
@@ -208,7 +209,9 @@ impl<'a> Task<'a> {
         };
         let claim = match outcome {
             CommandOutcome::SupervisorLost { claim, .. } => Some(claim),
-            _ => None,
+            CommandOutcome::Exited { .. }
+            | CommandOutcome::NotStarted { .. }
+            | CommandOutcome::NeverStarted => None,
         };
         leftovers::kill(host, &host.setup_marker(), claim);
         Err(self.failure(host, exit_code, reason))

@@ -24,7 +24,7 @@ use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, WaitOptions, WaitStatu
 use serde::{Deserialize, Serialize};
 
 use crate::clock::{Countdown, Uptime};
-use crate::problem::{Fault, Owner, fault_of_start};
+use crate::fault::{Fault, Owner, fault_of_start};
 use crate::system::processes::{self, Identity, Signals, boot_id};
 use crate::system::slot::{Claim, Claimed, Record, Slot};
 

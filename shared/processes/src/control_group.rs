@@ -32,7 +32,12 @@ impl ControlGroup {
 
     /// The group `name` below the group of this process, if it exists.
     pub fn find(name: &str) -> Option<Self> {
-        Self::named(name).filter(|group| group.path.is_dir())
+        Self::named(name).filter(Self::exists)
+    }
+
+    /// True until the group is removed.
+    pub fn exists(&self) -> bool {
+        self.path.is_dir()
     }
 
     fn named(name: &str) -> Option<Self> {
@@ -121,7 +126,7 @@ fn own_directory(mounts: &str, groups: &str) -> Option<PathBuf> {
 mod tests {
     use super::*;
     use std::os::unix::process::CommandExt;
-    use std::process::Command;
+    use std::process::{Command, Stdio};
     use std::time::{Duration, Instant};
 
     #[test]
@@ -145,12 +150,12 @@ mod tests {
         };
         assert!(!group.is_populated());
         let script = format!(
-            "echo $$ > {}/cgroup.procs; (env -i setsid sleep 1000 &) ; echo",
+            "echo $$ > {}/cgroup.procs; (env -i setsid sleep 1000 &)",
             group.path.display()
         );
-        let shell =
-            Command::new("/bin/sh").args(["-c", &script]).process_group(0).output().unwrap();
-        assert!(shell.status.success(), "{shell:?}");
+        let mut shell = Command::new("/bin/sh");
+        let shell = shell.args(["-c", &script]).stdout(Stdio::null()).process_group(0);
+        assert!(shell.status().unwrap().success());
         assert!(group.is_populated());
         group.kill();
         let until = Instant::now() + Duration::from_secs(10);

@@ -3,7 +3,7 @@
 //! machine have ended.
 //!
 //! The service starts it with a [`Request`] on standard input. All that it writes is the [`KeeperFile`], so it is
-//! small and outlives the service.
+//! small, and it runs on when the service ends.
 //!
 //! SIGTERM and SIGUSR2 go to the agent, which leaves. SIGUSR1 ends the machine: SIGKILL to the agent, then to
 //! every other process. The agent is first because it would report a command that is killed as one that
@@ -109,8 +109,11 @@ impl Keeper {
                 Err(error) => eprintln!("batchai keep: the agent cannot be started: {error}"),
             }
             // After the start of the agent, as moving a process takes the kernel several milliseconds.
-            if let Some(Err(error)) = self.request.group.take().map(|group| group.enter()) {
+            if let Some(group) = self.request.group.take()
+                && let Err(error) = group.enter()
+            {
                 eprintln!("batchai keep: the machine has no control group: {error}");
+                group.remove();
             }
             self.wait_until(|keeper| keeper.agent.is_none(), None)?;
             if self.has_left || self.is_ending() || !restarts.may_follow(started.elapsed()) {

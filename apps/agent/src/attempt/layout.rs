@@ -11,10 +11,11 @@ use super::directory_cache::{DirectoryCache, FileStamp};
 use super::earlier_logs::EarlierLogs;
 use crate::environment::{JobEnvironment, host_file};
 use crate::execution_log::ExecutionLog;
+use crate::fault::Owner;
 use crate::host::{Host, JobPaths, MARKER};
 use crate::mounts::MountRoot;
 use crate::paths::plain;
-use crate::problem::{NotProvided, Owner};
+use crate::problem::NotProvided;
 use crate::system::mount_table::{self, MountWatch};
 
 /// The place of an attempt on this node.
@@ -49,7 +50,7 @@ impl AttemptLayout {
             let outcome = self.mount_root(host).mount(mount, is_cancelled);
             match &outcome {
                 Ok(line) => log.line(line),
-                Err(error) => log.line(format_args!("{error}: {}", error.details()[1].1)),
+                Err(error) => log.line(format_args!("{error}: {}", error.path_and_reason().1)),
             }
             outcome?;
         }

@@ -3,6 +3,7 @@
 mod cleanup;
 mod directory_cache;
 mod earlier_logs;
+mod early_end;
 mod journal;
 mod layout;
 mod messages;

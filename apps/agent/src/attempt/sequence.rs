@@ -9,14 +9,16 @@ use std::time::Duration;
 
 use protocol::{Assignment, End, Progress};
 
+use super::early_end::{EarlyEnd, cannot_store, lost, not_started};
 use super::journal::{AttemptStep, Journal, State};
 use super::layout::AttemptLayout;
 use super::messages::{describe, summary};
 use super::{Origin, Outcome};
 use crate::clock::{Countdown, Uptime};
 use crate::execution_log::{ExecutionLog, heading};
+use crate::fault::{Fault, Owner};
 use crate::host::Host;
-use crate::problem::{Fault, NotProvided, Owner};
+use crate::problem::NotProvided;
 use crate::supervisor::{Leftovers, Request};
 use crate::system::leftovers;
 use crate::system::run_control::{RunControl, StopCause, StopRequest};
@@ -142,7 +144,7 @@ impl<'a> Sequence<'a> {
         if let Err(error) = self.log.open(&path) {
             tracing::warn!(%error, path = %path.display(), "the execution log cannot be reopened");
         }
-        self.log.line("The node's agent was restarted; the attempt goes on");
+        self.log.line("The node's agent was restarted; the attempt continues");
     }
 
     fn prepare(&mut self, begun: bool) -> Result<(), EarlyEnd> {
@@ -329,7 +331,7 @@ impl<'a> Sequence<'a> {
         }
         Err(EarlyEnd::Over(match self.stop {
             Some(stop) => stop.cause.into(),
-            None if asked => lost("another process told the job to end"),
+            None if asked => lost("another process asked the job to stop"),
             None => lost("the process that supervised the job was killed"),
         }))
     }
@@ -368,52 +370,4 @@ impl<'a> Sequence<'a> {
             leftovers::reap_all();
         }
     }
-}
-
-/// Why the steps end early.
-enum EarlyEnd {
-    Over(Outcome),
-    NotProvided(NotProvided),
-}
-
-impl From<Outcome> for EarlyEnd {
-    fn from(outcome: Outcome) -> Self {
-        EarlyEnd::Over(outcome)
-    }
-}
-
-impl From<NotProvided> for EarlyEnd {
-    fn from(error: NotProvided) -> Self {
-        EarlyEnd::NotProvided(error)
-    }
-}
-
-impl From<EarlyEnd> for Outcome {
-    fn from(stop: EarlyEnd) -> Self {
-        match stop {
-            EarlyEnd::Over(outcome) => outcome,
-            EarlyEnd::NotProvided(error) => error.into(),
-        }
-    }
-}
-
-impl From<NotProvided> for Outcome {
-    fn from(error: NotProvided) -> Self {
-        Outcome::Ended(match error.fault() {
-            Fault::Job => End::NotProvided { problem: error.into() },
-            Fault::Node | Fault::Disk => End::NodeFailed { problem: error.into() },
-        })
-    }
-}
-
-fn cannot_store(error: io::Error) -> NotProvided {
-    NotProvided::storage("store the state of the attempt", Owner::Agent, "agent")(error)
-}
-
-fn not_started(reason: String, fault: Fault) -> NotProvided {
-    NotProvided::Start { what: "job", reason, fault }
-}
-
-fn lost(reason: &str) -> Outcome {
-    Outcome::Ended(End::Lost { reason: reason.to_owned() })
 }

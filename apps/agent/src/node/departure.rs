@@ -77,8 +77,8 @@ impl Departure {
             (Reason::Interrupted { until }, Reason::Interrupted { until: new }) => {
                 Reason::Interrupted { until: until.min(new) }
             }
-            (_, new @ Reason::Interrupted { .. }) => new,
-            (first, _) => first,
+            (Reason::Requested | Reason::Unwanted, new @ Reason::Interrupted { .. }) => new,
+            (first, Reason::Requested | Reason::Unwanted) => first,
         };
         Departure { stop: self.stop.joined_by(other.stop), reason, stage: self.stage }
     }

@@ -248,7 +248,14 @@ impl Node {
                 self.settling = false;
                 current.state = AttemptState::Ended(end);
             }
-            (AttemptEvent::Over(_), _) => {
+            (
+                AttemptEvent::Over(Outcome::Dropped),
+                AttemptState::Live { .. } | AttemptState::Fenced { .. } | AttemptState::Ended(_),
+            )
+            | (
+                AttemptEvent::Over(Outcome::Ended(_)),
+                AttemptState::Fenced { .. } | AttemptState::Ended(_),
+            ) => {
                 self.settling = false;
                 self.forget();
             }

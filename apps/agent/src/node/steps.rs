@@ -10,8 +10,9 @@ use super::inbox::Event;
 use super::{Node, Setup};
 use crate::attempt::{Attempt, Journal, Origin};
 use crate::clock::Uptime;
+use crate::fault::Fault;
 use crate::plan::{self, Situation, Step};
-use crate::problem::{Fault, NotProvided};
+use crate::problem::NotProvided;
 use crate::setup;
 use crate::system::run_control::{StopCause, StopRequest};
 

@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 
 use super::processes::{Identity, boot_id};
 use crate::clock::{Countdown, Uptime};
-use crate::problem::Fault;
+use crate::fault::Fault;
 
 /// Between taking the lock and writing the claim a supervisor needs microseconds.
 const CLAIM_LIMIT: Duration = Duration::from_secs(10);

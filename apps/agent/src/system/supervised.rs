@@ -13,7 +13,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use super::slot::{Claim, Record, Slot, SlotState};
-use crate::problem::Fault;
+use crate::fault::Fault;
 use crate::supervisor::{Leftovers, Request, receive};
 
 /// Idle supervisors, for the next command. In practice one at most.

@@ -52,8 +52,10 @@ impl<'a> Watchdog<'a> {
         supervised: Supervised,
         mut before: impl FnMut(Signal, StopRequest),
     ) -> io::Result<CommandOutcome> {
+        // Each reading of the clock is used until the next one, so that no pause falls between two of them.
+        let mut now = Uptime::now();
         loop {
-            if let Some((signal, stop)) = self.due(Uptime::now()) {
+            if let Some((signal, stop)) = self.due(now) {
                 if supervised.is_over() {
                     return supervisors.conclude(supervised);
                 }
@@ -64,12 +66,13 @@ impl<'a> Watchdog<'a> {
                     Signal::Kill => supervised.kill(),
                 }
             }
-            let until = self.next(Uptime::now());
+            let until = self.next(now);
             if self.control.wait(Some(supervised.handle()), until) {
                 return supervisors.conclude(supervised);
             }
+            now = Uptime::now();
             if let (Some(until), Some(_)) = (until, self.stop) {
-                self.extend_by(Uptime::now().since(until));
+                self.extend_by(now.since(until));
             }
         }
     }
@@ -118,8 +121,8 @@ impl<'a> Watchdog<'a> {
     fn next(&self, now: Uptime) -> Option<Uptime> {
         match (self.sent, self.stop) {
             (Some(Signal::Kill), _) => None,
-            (_, Some(stop)) => Some(stop.kill_at.min(now.after(STEP))),
-            (_, None) => self.limit.map(|limit| limit.at),
+            (Some(Signal::Terminate) | None, Some(stop)) => Some(stop.kill_at.min(now.after(STEP))),
+            (Some(Signal::Terminate) | None, None) => self.limit.map(|limit| limit.at),
         }
     }
 }

@@ -1,5 +1,5 @@
 //! Jobs that are ended: by a stop, by the clock, by a fence. Whatever a process does to hide, it is
-//! gone before the end is reported.
+//! ended before the end is reported.
 
 use std::fs;
 use std::time::{Duration, Instant};
@@ -10,7 +10,7 @@ use rustix::process::Signal;
 use crate::support::node::{is_alive, signal};
 use crate::support::{ControlPlane, Job, Node, wait_until};
 
-/// Starts, in ever more hidden ways, processes that ignore SIGTERM, and says when they are there.
+/// Starts processes that ignore SIGTERM, each hidden better than the one before, and prints when they all run.
 const TREE: &str = r#"
     hide() { trap '' TERM; echo $BASHPID >> pids; while :; do sleep 0.05; done; }
     export -f hide
@@ -38,7 +38,7 @@ fn begin_tree(node: &mut Node, control: &ControlPlane) -> (Job, Vec<i32>) {
     (job, pids)
 }
 
-fn assert_gone(node: &Node, job: &Job, pids: &[i32]) {
+fn assert_ended(node: &Node, job: &Job, pids: &[i32]) {
     let left: Vec<_> = pids.iter().filter(|pid| is_alive(**pid)).collect();
     assert!(left.is_empty(), "{left:?} of {pids:?} still run");
     assert_eq!(node.processes(job), Vec::<i32>::new());
@@ -52,7 +52,7 @@ fn a_stop_ends_every_process_however_well_it_hides() {
     let asked = Instant::now();
     assert_eq!(node.stop(&control, &job, 1), End::Stopped);
     assert!(asked.elapsed() >= Duration::from_secs(1), "the grace is given");
-    assert_gone(&node, &job, &pids);
+    assert_ended(&node, &job, &pids);
     let log = node.read(&job, "execution.log");
     assert!(log.contains("Sending SIGTERM to every process of the command: it was asked to stop"));
     assert!(log.contains("Sending SIGKILL to every process of the command: it was asked to stop"));
@@ -65,7 +65,7 @@ fn what_a_command_leaves_behind_is_killed_when_it_ends() {
     let mut node = Node::ready(&control);
     let job = Job::new(&TREE.replace("echo ready; hide", "exit 5"));
     assert_eq!(node.run(&control, &job), End::Exited { exit_code: 5 });
-    assert_gone(&node, &job, &pids(&node));
+    assert_ended(&node, &job, &pids(&node));
 }
 
 #[test]
@@ -245,12 +245,12 @@ fn an_attempt_that_is_no_longer_desired_is_killed_without_a_report() {
     let (job, pids) = begin_tree(&mut node, &control);
     control.desire(&node.id, Desired::Idle);
     control.wait_until_idle(&node.id);
-    assert_gone(&node, &job, &pids);
+    assert_ended(&node, &job, &pids);
     control.change(&node.id, |script| assert!(script.ends.is_empty()));
 
     let (stale, pids) = begin_tree(&mut node, &control);
     let next = Job::new("echo next");
     assert_eq!(node.run(&control, &next), End::Exited { exit_code: 0 });
-    assert_gone(&node, &stale, &pids);
+    assert_ended(&node, &stale, &pids);
     assert_eq!(node.read(&next, "stdout.txt"), "next\n");
 }

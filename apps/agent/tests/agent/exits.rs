@@ -1,5 +1,5 @@
 //! Commands that end by themselves while the node is to stop them, or nobody is there to see it:
-//! their own end is what is reported.
+//! their own end is reported.
 
 use std::fs;
 use std::time::Duration;
@@ -21,7 +21,7 @@ fn begin(node: &mut Node, control: &ControlPlane, command_line: &str) -> Job {
     job
 }
 
-/// Lets the command go on to its end.
+/// Lets the command run to its end.
 fn finish(node: &Node, job: &Job) {
     fs::write(node.root().join("jobs/workspace/experiment/job/go"), "").unwrap();
     wait_until("the end of the command", || node.processes(job).is_empty());

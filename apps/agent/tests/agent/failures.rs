@@ -1,5 +1,5 @@
 //! Nodes that cannot do their own part: that is their failure and not the job's, and they go on when
-//! the cause is gone.
+//! the cause has ended.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
@@ -30,7 +30,7 @@ fn assert_runs(node: &mut Node, control: &ControlPlane) {
     assert_eq!(node.run(control, &Job::new("true")), End::Exited { exit_code: 0 });
 }
 
-/// A file system with room for 64 files, gone with this value; `None` when only root may mount.
+/// A file system with room for 64 files, unmounted with this value; `None` when only root may mount.
 struct SmallDisk(PathBuf);
 
 impl SmallDisk {

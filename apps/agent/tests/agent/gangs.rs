@@ -99,12 +99,12 @@ fn a_member_of_a_running_gang_waits_and_survives_its_agent() {
     gang.control.desire("b", on_member.run());
     gang.control.wait_for_progress("b", &job.key(), &Progress::Running);
     gang.member.kill_agent();
-    gang.control.change("b", |script| script.said.clear());
+    gang.control.change("b", |script| script.requests.clear());
     gang.member.start_agent(&gang.control);
     gang.control.wait_for_progress("b", &job.key(), &Progress::Running);
     gang.control.change("b", |script| {
-        let progress = |said: &protocol::SyncRequest| said.attempt.clone().unwrap().progress;
-        assert!(script.said.iter().all(|said| progress(said) == Progress::Running));
+        let progress = |request: &protocol::SyncRequest| request.attempt.clone().unwrap().progress;
+        assert!(script.requests.iter().all(|request| progress(request) == Progress::Running));
     });
     assert_eq!(gang.member.stop(&gang.control, &on_member, 10), End::Stopped);
 }

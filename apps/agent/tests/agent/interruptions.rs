@@ -32,7 +32,7 @@ fn assert_left(node: &mut Node, control: &ControlPlane) {
     assert!(node.agent_exit().success());
     control.change(&node.id, |script| {
         // Not the last in order, perhaps: a request that was taken back may be heard late.
-        assert!(script.said.iter().any(|said| said.phase == NodePhase::Left));
+        assert!(script.requests.iter().any(|request| request.phase == NodePhase::Left));
     });
     assert!(!node.root().join("mounts/nfs").exists(), "unmounted");
 }
@@ -45,9 +45,14 @@ fn a_job_writes_its_checkpoint_and_the_node_leaves() {
     let noticed = Instant::now();
     interrupt(&node, 120);
     control.wait("the notice", &node.id, |script| {
-        let told = script.said.iter().find(|said| said.interruption_notice_seconds.is_some())?;
-        assert_eq!(told.attempt.as_ref().unwrap().progress, Progress::Running, "told at once");
-        assert!((118..=120).contains(&told.interruption_notice_seconds.unwrap()));
+        let notified =
+            script.requests.iter().find(|request| request.interruption_notice_seconds.is_some())?;
+        assert_eq!(
+            notified.attempt.as_ref().unwrap().progress,
+            Progress::Running,
+            "notified at once"
+        );
+        assert!((118..=120).contains(&notified.interruption_notice_seconds.unwrap()));
         Some(())
     });
     assert_eq!(control.end_of(&node.id, &job.key()), End::Interrupted);
@@ -82,7 +87,7 @@ fn a_shutdown_is_an_interruption_too() {
 }
 
 #[test]
-fn an_interruption_that_nobody_can_be_told_ends_in_time() {
+fn an_interruption_without_a_control_plane_ends_in_time() {
     let mut control = ControlPlane::start();
     let mut node = Node::ready(&control);
     let job = begin(&mut node, &control, CHECKPOINTING);
@@ -95,7 +100,7 @@ fn an_interruption_that_nobody_can_be_told_ends_in_time() {
 }
 
 #[test]
-fn a_node_that_is_told_to_leave_ends_what_runs_and_goes() {
+fn a_node_that_is_asked_to_leave_stops_what_runs_and_leaves() {
     let control = ControlPlane::start();
     let mut node = Node::ready(&control);
     let job = begin(&mut node, &control, CHECKPOINTING);

@@ -1,4 +1,4 @@
-//! Jobs that end by themselves: what they find, what they leave, and what is said of them.
+//! Jobs that end by themselves: their environment, their files, and what is reported about them.
 
 use std::fs;
 

@@ -7,7 +7,7 @@ use protocol::{End, Progress};
 use crate::support::{ControlPlane, Job, Node};
 
 #[test]
-fn a_control_plane_that_is_gone_for_a_while_misses_nothing() {
+fn a_control_plane_that_was_away_for_a_while_misses_nothing() {
     let mut control = ControlPlane::start();
     let mut node = Node::ready(&control);
     let job = Job::new("echo ready; sleep 0.3; exit 8");
@@ -28,10 +28,10 @@ fn an_agent_may_be_started_before_its_control_plane_and_before_its_node_is_known
     control.go_away();
     std::fs::remove_file(&control.endpoint_file).unwrap();
     let mut node = Node::new(&control, "node", |_| {});
-    control.change("node", |script| script.refusal = Some((409, "NodeNotRegistered")));
+    control.change("node", |script| script.refusal = Some((404, "NodeNotFound")));
     node.start_agent(&control);
     control.come_back();
-    control.wait("the first request", "node", |script| script.said.first().map(drop));
+    control.wait("the first request", "node", |script| script.requests.first().map(drop));
     control.change("node", |script| script.refusal = None);
     control.wait_until_idle("node");
 }
@@ -43,7 +43,7 @@ fn a_node_that_nobody_knows_for_long_ends_everything_and_goes() {
     let job = Job::new("echo ready; sleep 1000");
     node.begin(&control, &job);
     node.wait_for_output(&job, "stdout.txt", "ready");
-    // Something else that goes wrong is no reason.
+    // Another error is no reason.
     control.change(&node.id, |script| script.refusal = Some((404, "SomethingElse")));
     std::thread::sleep(Duration::from_millis(1500));
     assert_eq!(node.processes(&job).len(), 1);
@@ -58,7 +58,8 @@ fn a_node_that_nobody_knows_for_long_ends_everything_and_goes() {
 fn an_idle_node_is_quiet() {
     let control = ControlPlane::start();
     let node = Node::ready(&control);
-    let count = |said: &mut usize| control.change(&node.id, |script| *said = script.said.len());
+    let count =
+        |count: &mut usize| control.change(&node.id, |script| *count = script.requests.len());
     let (mut before, mut after) = (0, 0);
     count(&mut before);
     std::thread::sleep(Duration::from_millis(700));
@@ -72,15 +73,15 @@ fn an_answer_that_is_not_held_says_when_to_ask_again() {
     let mut node = Node::ready(&control);
     control.change(&node.id, |script| {
         script.never_holds = true;
-        script.said.clear();
+        script.requests.clear();
     });
     let job = Job::new("echo ready; sleep 1");
     node.begin(&control, &job);
     assert_eq!(control.end_of(&node.id, &job.key()), End::Exited { exit_code: 0 });
     // Idle, running, then about every 300 ms, and the end at once.
     control.change(&node.id, |script| {
-        let count = script.said.len();
-        assert!((4..=8).contains(&count), "{count} requests: {:#?}", script.said);
+        let count = script.requests.len();
+        assert!((4..=8).contains(&count), "{count} requests: {:#?}", script.requests);
     });
 }
 

@@ -26,7 +26,7 @@ fn measure(control: &ControlPlane, node: &mut Node, which: &str, name: impl Fn(u
         (0..JOBS).map(|number| Job::new("true").with(|job| job.job = name(number))).collect();
     jobs.iter().for_each(|job| node.owns(job));
     let node: &Node = node;
-    control.change(&node.id, |script| script.said.clear());
+    control.change(&node.id, |script| script.requests.clear());
     let before = processor(node);
     let begun = Instant::now();
     control.change(&node.id, |script| script.queue = jobs.iter().skip(1).map(Job::run).collect());
@@ -37,7 +37,7 @@ fn measure(control: &ControlPlane, node: &mut Node, which: &str, name: impl Fn(u
     let each = |index: usize| (after[index] - before[index]) / JOBS as f64 * 1000.0;
     println!("{JOBS} jobs {which}, one after the other, per job:");
     control.change(&node.id, |script| {
-        println!("  requests    {:.2}", script.said.len() as f64 / JOBS as f64);
+        println!("  requests    {:.2}", script.requests.len() as f64 / JOBS as f64);
     });
     println!("  wall        {:.2} ms", wall / JOBS as f64 * 1000.0);
     for (index, who) in ["agent", "supervisor", "bash"].iter().enumerate() {

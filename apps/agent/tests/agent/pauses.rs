@@ -1,5 +1,5 @@
-//! The agent, the supervisor and the job are stopped together, as when a laptop is closed, and go on
-//! later: no ending follows from the pause itself.
+//! The agent, the supervisor and the job are stopped together, as when a laptop is closed, and continue later: the pause
+//! itself ends nothing.
 
 use std::fs;
 use std::thread::sleep;
@@ -13,10 +13,12 @@ use crate::support::{ControlPlane, Job, Node, wait_until};
 /// Longer than every grace below.
 const PAUSE: Duration = Duration::from_secs(3);
 
-/// Takes about a second to write its checkpoint. Counted in short sleeps, as one long one would be
-/// over after a pause.
-const CHECKPOINTING: &str = "save() { for i in {1..40}; do sleep 0.02; done; echo saved; exit 0; }; \
+/// Writes its checkpoint when it is asked to stop, and has finished it when there is a file `go`.
+const CHECKPOINTING: &str = "save() { while [ ! -e go ]; do sleep 0.02; done; echo saved; exit 0; }; \
     trap 'echo asked; save' TERM; echo ready; while :; do sleep 0.02; done";
+
+/// After a pause, long enough for an agent to kill a command whose grace period the pause has used up.
+const REACTION: Duration = Duration::from_millis(300);
 
 fn begin(
     command_line: &str,
@@ -36,6 +38,11 @@ fn pause(node: &Node) {
     assert!(stopped.len() >= 3, "agent, supervisor, shell: {stopped:?}");
     sleep(PAUSE);
     node.resume(&stopped);
+}
+
+fn finish_checkpoint(node: &Node) {
+    sleep(REACTION);
+    fs::write(node.root().join("jobs/workspace/experiment/job/go"), "").unwrap();
 }
 
 #[test]
@@ -71,6 +78,7 @@ fn a_grace_is_not_used_up_by_a_pause() {
         act(&control, &node, &job);
         node.wait_for_output(&job, "stdout.txt", "asked");
         pause(&node);
+        finish_checkpoint(&node);
         assert_eq!(control.end_of(&node.id, &job.key()), end);
         assert_eq!(node.read(&job, "stdout.txt"), "ready\nasked\nsaved\n");
     }
@@ -83,6 +91,7 @@ fn a_limit_that_passes_during_a_pause_still_gives_its_grace() {
         job.stop_grace_seconds = 5;
     });
     pause(&node);
+    finish_checkpoint(&node);
     assert_eq!(control.end_of(&node.id, &job.key()), End::WallClockExceeded);
     assert_eq!(node.read(&job, "stdout.txt"), "ready\nasked\nsaved\n");
 }
@@ -109,12 +118,12 @@ fn the_last_lines_of_a_background_process_are_written_after_a_pause() {
 fn a_node_that_was_unknown_before_a_pause_does_not_leave_for_it() {
     let (control, node, job) = begin("echo ready; sleep 1000", |_| {});
     control.change(&node.id, |script| {
-        script.said.clear();
+        script.requests.clear();
         script.refusal = Some((404, "NodeNotFound"));
     });
-    control.wait("the refusal", &node.id, |script| script.said.first().map(drop));
+    control.wait("the refusal", &node.id, |script| script.requests.first().map(drop));
     pause(&node);
     control.change(&node.id, |script| script.refusal = None);
-    control.change(&node.id, |script| script.said.clear());
+    control.change(&node.id, |script| script.requests.clear());
     control.wait_for_progress(&node.id, &job.key(), &Progress::Running);
 }

@@ -23,7 +23,7 @@ fn go(node: &Node) {
 }
 
 #[test]
-fn a_restarted_agent_goes_on_with_what_runs() {
+fn a_restarted_agent_resumes_what_runs() {
     let control = ControlPlane::start();
     let mut node = Node::ready(&control);
     let job = Job::new(WAITING);
@@ -31,7 +31,7 @@ fn a_restarted_agent_goes_on_with_what_runs() {
     let supervisor = node.supervisor(&job);
     node.kill_agent();
     node.start_agent(&control);
-    node.wait_for_output(&job, "execution.log", "the attempt goes on");
+    node.wait_for_output(&job, "execution.log", "the attempt continues");
     assert!(is_alive(supervisor));
     go(&node);
     assert_eq!(control.end_of(&node.id, &job.key()), End::Exited { exit_code: 4 });
@@ -90,7 +90,7 @@ fn a_stop_and_the_wall_clock_reach_what_an_earlier_agent_began() {
 }
 
 #[test]
-fn an_ending_goes_on_after_a_restart_with_the_grace_that_is_left() {
+fn a_stop_continues_after_a_restart_with_the_grace_that_is_left() {
     let control = ControlPlane::start();
     let mut node = Node::ready(&control);
     let job = Job::new("trap '' TERM; echo ready; while :; do sleep 0.02; done");

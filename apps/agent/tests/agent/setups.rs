@@ -29,11 +29,11 @@ fn the_setup_task_runs_once_and_its_output_is_kept() {
     assert_eq!(output(&node, "stderr-node.txt"), format!("{}\n", mount.display()));
     assert!(output(&node, "execution-node.log").contains("Setup task ended with exit code 0"));
     node.kill_agent();
-    control.change("node", |script| script.said.clear());
+    control.change("node", |script| script.requests.clear());
     node.start_agent(&control);
     control.wait_until_idle("node");
     control.change("node", |script| {
-        assert_eq!(script.said[0].phase, NodePhase::Ready, "at once");
+        assert_eq!(script.requests[0].phase, NodePhase::Ready, "at once");
     });
     assert_eq!(output(&node, "stdout-node.txt"), "hello node\n");
 }
@@ -52,7 +52,7 @@ fn a_machine_that_was_restarted_is_set_up_again() {
     let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap();
     assert!(text.contains(boot.trim()), "{text}");
     fs::write(&memory, text.replace(boot.trim(), "another")).unwrap();
-    control.change("node", |script| script.said.clear());
+    control.change("node", |script| script.requests.clear());
     node.start_agent(&control);
     control.wait_until_idle("node");
     assert_eq!(output(&node, "stdout-node.txt"), "again\nagain\n");
@@ -73,7 +73,7 @@ fn a_setup_that_fails_is_explained_and_tried_again_by_the_next_agent() {
     assert!(files[1].1.ends_with("uuid/stderr-node.txt"), "{files:?}");
     fs::write(node.file_server.join("ok"), "").unwrap();
     node.kill_agent();
-    control.change("node", |script| script.said.clear());
+    control.change("node", |script| script.requests.clear());
     node.start_agent(&control);
     assert_eq!(control.wait_for_phase("node"), NodePhase::Ready);
     assert_eq!(output(&node, "stdout-node.txt"), "try\ntry\n");
@@ -90,7 +90,7 @@ fn a_setup_that_is_under_way_survives_its_agent() {
     let begun = node.file_server.join("sub/rg/cluster/uuid/stdout-node.txt");
     wait_until("the setup task", || fs::read_to_string(&begun).is_ok_and(|text| !text.is_empty()));
     control.change("node", |script| {
-        assert!(script.said.iter().all(|said| said.phase == NodePhase::Preparing));
+        assert!(script.requests.iter().all(|request| request.phase == NodePhase::Preparing));
     });
     node.kill_agent();
     node.start_agent(&control);
@@ -136,9 +136,9 @@ fn a_setup_that_is_cut_short_by_leaving_has_not_failed() {
     node.leave(&control, 3600);
     assert!(node.agent_exit().success());
     control.change("node", |script| {
-        let last = script.said.pop().unwrap();
+        let last = script.requests.pop().unwrap();
         assert_eq!(last.phase, NodePhase::Left);
-        assert!(script.said.iter().all(|said| said.phase == NodePhase::Preparing));
+        assert!(script.requests.iter().all(|request| request.phase == NodePhase::Preparing));
     });
 }
 

@@ -53,10 +53,10 @@ pub struct Arguments {
         default_value = "local,eastus,eastus2,westus,westus2,northeurope,westeurope"
     )]
     locations: Locations,
-    /// User (name or id) that nodes and jobs run as; needs root
+    /// User (name or id) that nodes and jobs run as; requires root
     ///
-    /// Without it they run as the user of this service, and every job can read the service's files,
-    /// its token included.
+    /// Without this option they run as the user of the service, and every job can read the files of
+    /// the service, including its token.
     #[arg(long, value_name = "USER")]
     job_user: Option<String>,
     /// Seconds until an idle node that no job needs is removed

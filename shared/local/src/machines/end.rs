@@ -5,17 +5,13 @@
 //! environments, working directories and executables.
 
 use super::record::{self, Record};
-use super::start;
+use super::start::{self, ROOT_OPTION};
 use model::NodeId;
 use processes::{ControlGroup, Identity, KeeperFile, Process};
 use rustix::process::Signal;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
-
-/// The argument of an agent that names its machine: its root lies in the data directory and is named after the
-/// node, so no agent of another node or service has it.
-pub const ROOT_OPTION: &str = "--root";
 
 /// In the environment of every process that users start on a node.
 const NODE_VARIABLE: &str = "AZ_BATCHAI_NODE_ID";
@@ -38,7 +34,8 @@ impl MachineEnd {
     /// `record`: what is recorded of the machine; a machine without a record may still have processes.
     pub fn new(directory: &Path, node: &NodeId, record: Option<&Record>) -> Self {
         let group = match record {
-            Some(record) => record.group.clone(),
+            // A keeper that cannot enter the group removes it.
+            Some(record) => record.group.clone().filter(ControlGroup::exists),
             None => ControlGroup::find(&group_name(node)),
         };
         Self {

@@ -2,7 +2,7 @@
 //! of its own, and whatever that agent starts.
 //!
 //! A machine has a record, written before its keeper is started and removed after the last of its processes
-//! has ended. The keeper outlives the service. So a service that starts after a crash finds all machines, and
+//! has ended. The keeper runs on when the service ends. So a service that starts after a crash finds all machines, and
 //! reports none as ended while one of its processes runs.
 
 mod end;
@@ -43,7 +43,7 @@ pub struct MachineOptions {
     pub user: Option<User>,
 }
 
-/// How long the control plane waits for the end of a machine before it goes on and asks again later.
+/// How long the control plane waits for the end of a machine before it continues and asks again later.
 const TERMINATION_LIMIT: Duration = Duration::from_secs(5);
 
 /// How long a service that stops waits for processes that cannot be killed.

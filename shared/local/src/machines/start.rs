@@ -12,6 +12,10 @@ use std::io::{ErrorKind, Result, Write};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 
+/// The argument of an agent that names its machine: its root lies in the data directory and is named after the
+/// node, so no agent of another node or service has it.
+pub const ROOT_OPTION: &str = "--root";
+
 /// Starts the keeper, which starts the agent.
 ///
 /// The keeper leaves the session of the service: Ctrl-C at the terminal is for the service, which then gives
@@ -61,7 +65,7 @@ fn agent_command(options: &MachineOptions, record: &Record) -> Vec<OsString> {
     add("--node", record.node.as_str().as_ref());
     add("--instance", record.instance.as_ref());
     add("--address", record.address.as_ref());
-    add(super::end::ROOT_OPTION, record::root(&options.directory, &record.node).as_os_str());
+    add(ROOT_OPTION, record::root(&options.directory, &record.node).as_os_str());
     command
 }
 

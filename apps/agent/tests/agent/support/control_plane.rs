@@ -1,5 +1,5 @@
-//! A control plane of one workspace and one cluster that desires what the test says, and remembers
-//! what the agents said. It follows the rules of the protocol: it holds requests while there is
+//! A control plane of one workspace and one cluster that sends what the test desires, and stores what the agents
+//! report. It follows the rules of the protocol: it holds requests while there is
 //! nothing new, sends an assignment only to nodes that do not have it, and acknowledges each end by
 //! no longer mentioning the attempt.
 
@@ -47,8 +47,8 @@ pub struct Script {
     pub desired: Desired,
     /// Desired next, each when the attempt before it has ended.
     pub queue: VecDeque<Desired>,
-    /// Everything that was ever said, in order.
-    pub said: Vec<SyncRequest>,
+    /// All requests, in order.
+    pub requests: Vec<SyncRequest>,
     pub ends: Vec<(AttemptKey, End)>,
     /// Answer this instead.
     pub refusal: Option<(u16, &'static str)>,
@@ -102,7 +102,7 @@ impl ControlPlane {
             setup,
             desired: Desired::Idle,
             queue: VecDeque::new(),
-            said: Vec::new(),
+            requests: Vec::new(),
             ends: Vec::new(),
             refusal: None,
             deaf: false,
@@ -134,7 +134,7 @@ impl ControlPlane {
 
     pub fn wait_for_progress(&self, node: &str, key: &AttemptKey, progress: &Progress) {
         self.wait("the progress of the attempt", node, |script| {
-            let last = script.said.last()?;
+            let last = script.requests.last()?;
             let report = last.attempt.as_ref()?;
             (report.key == *key && report.progress == *progress).then_some(())
         });
@@ -143,7 +143,7 @@ impl ControlPlane {
     /// The phase that is not `Preparing`.
     pub fn wait_for_phase(&self, node: &str) -> NodePhase {
         self.wait("the end of the setup", node, |script| {
-            let last = script.said.last()?;
+            let last = script.requests.last()?;
             (last.phase != NodePhase::Preparing).then(|| last.phase.clone())
         })
     }
@@ -151,7 +151,7 @@ impl ControlPlane {
     /// Waits until the node asks with nothing on it: the last end is acknowledged.
     pub fn wait_until_idle(&self, node: &str) {
         self.wait("an idle node", node, |script| {
-            let last = script.said.last()?;
+            let last = script.requests.last()?;
             (last.phase == NodePhase::Ready && last.attempt.is_none()).then_some(())
         });
     }
@@ -210,7 +210,7 @@ async fn sync(
 
 impl Script {
     fn hear(&mut self, request: &SyncRequest) {
-        self.said.push(request.clone());
+        self.requests.push(request.clone());
         let Some(AttemptReport { key, progress: Progress::Ended { end }, .. }) = &request.attempt
         else {
             return;

@@ -13,7 +13,7 @@ pub use node::Node;
 /// Far more than anything here takes, even on a busy machine.
 const LIMIT: Duration = Duration::from_secs(30);
 
-/// Looks again and again until there is something to see.
+/// Checks again and again until there is a result.
 pub fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + LIMIT;
     loop {

@@ -77,7 +77,7 @@ impl Node {
         self.start_agent_as(control, |_| {});
     }
 
-    /// With a last word on how it is started: as another user, say.
+    /// With a change of the command that starts it: another user, for example.
     pub fn start_agent_as(&mut self, control: &ControlPlane, change: impl FnOnce(&mut Command)) {
         let log = fs::File::options()
             .append(true)
@@ -171,7 +171,7 @@ impl Node {
         self::signal(self.agent_pid(), signal);
     }
 
-    /// Stops the agent and all below it, like a laptop that is closed; [`Node::resume`] goes on.
+    /// Stops the agent and all below it, like a laptop that is closed. [`Node::resume`] continues them.
     pub fn pause(&self) -> Vec<i32> {
         let mut stopped = vec![self.agent_pid()];
         self.signal_agent(Signal::STOP);
