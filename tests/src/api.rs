@@ -1,4 +1,4 @@
-//! The REST API of a made-up environment, called as HTTP but without a socket.
+//! The REST API of a test environment, called without a socket.
 
 use crate::environment::Environment;
 use axum::Router;
@@ -18,7 +18,7 @@ pub struct Api {
 }
 
 impl Api {
-    pub fn of(environment: &Environment) -> Self {
+    pub fn new(environment: &Environment) -> Self {
         let access = Arc::new(Access { token: SERVICE_TOKEN.to_owned(), loopback_only: true });
         let web = Web {
             control: environment.control.clone(),
@@ -29,7 +29,7 @@ impl Api {
         Self { app: web::app(web, Router::new()) }
     }
 
-    /// Status and JSON body, null if there is none. A path with a host is taken as a link.
+    /// Sends a request; returns the status and the JSON body, null without one. `path` may be a link.
     pub async fn call(
         &self,
         method: Method,
@@ -46,7 +46,7 @@ impl Api {
         (answer.status(), serde_json::from_slice(answer.body()).unwrap_or_default())
     }
 
-    /// Any request, with its whole answer.
+    /// Sends any request; returns the whole answer.
     pub async fn send(&self, request: request::Builder, body: impl Into<Body>) -> Response<Bytes> {
         let request = request.header(HOST, "127.0.0.1").body(body.into());
         let request = request.expect("a well-formed request");

@@ -1,5 +1,4 @@
-//! The programs of this workspace, as they are run: built once per test process, in the profile of
-//! the tests.
+//! The binaries of this workspace, built once per test process in the profile of the tests.
 
 use serde_json::Value;
 use std::collections::HashMap;
@@ -7,38 +6,38 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::LazyLock;
 
-/// Together with everything else. For less, cargo would choose other features of what they share than
-/// it did for the tests, and build all of that again.
-static BUILT: LazyLock<HashMap<String, PathBuf>> = LazyLock::new(build);
+/// Builds the whole workspace: for fewer packages, cargo would select other features of shared
+/// dependencies than for the tests, and build them again.
+static BUILT: LazyLock<HashMap<String, PathBuf>> = LazyLock::new(build_all);
 
-/// The program of that name, up to date with its sources.
+/// The path of a binary that is up to date with its sources.
 ///
 /// # Panics
-/// When it cannot be built; what cargo said stands on stderr.
-pub fn built(name: &str) -> PathBuf {
-    BUILT.get(name).unwrap_or_else(|| panic!("there is no program {name}")).clone()
+/// When the build fails; the messages of cargo are on stderr.
+pub fn build(name: &str) -> PathBuf {
+    BUILT.get(name).unwrap_or_else(|| panic!("there is no binary {name}")).clone()
 }
 
-fn build() -> HashMap<String, PathBuf> {
+fn build_all() -> HashMap<String, PathBuf> {
     let mut command = Command::new(env!("CARGO"));
     command
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .args(["build", "--workspace", "--all-targets"])
-        // Where a program is, is said by cargo: the target directory may be anywhere.
+        // The target directory may be anywhere, so the paths come from the messages of cargo.
         .args(["--message-format", "json-render-diagnostics"])
         .stderr(Stdio::inherit());
     if !cfg!(debug_assertions) {
         command.arg("--release");
     }
-    let output = command.output().expect("cargo, which built this test, can be run");
-    assert!(output.status.success(), "the programs cannot be built (see above)");
+    let output = command.output().expect("cargo built this test, so it can be run");
+    assert!(output.status.success(), "the binaries cannot be built (see above)");
     let messages = String::from_utf8_lossy(&output.stdout);
     messages.lines().filter_map(executable).collect()
 }
 
 fn executable(line: &str) -> Option<(String, PathBuf)> {
     let message: Value = serde_json::from_str(line).ok()?;
-    // A program has the same name as its unit tests.
+    // The unit tests of a binary have the same name.
     if message["profile"]["test"] == true || message["target"]["kind"][0] != "bin" {
         return None;
     }

@@ -1,5 +1,5 @@
-//! A control plane in memory: the clock stands until it is moved, ids come from a seed, hints wait
-//! until the test delivers them, instances are where a test can see and lose them.
+//! A control plane in memory. The test advances the clock, delivers the hints, and can end instances;
+//! ids come from a seed.
 
 use crate::fleet::machines::FakeMachines;
 use async_trait::async_trait;
@@ -16,13 +16,13 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 use table::{Memory, Table};
 
-/// Idle nodes beyond demand stay for so long.
+/// How long idle nodes beyond demand are kept.
 pub const IDLE_SECONDS: u64 = 30;
 
-/// Nodes of the whole service.
+/// The maximum number of nodes of the service.
 pub const MAX_NODES: u32 = 6;
 
-/// Of STANDARD_NC6, of which all clusters are.
+/// The cores of STANDARD_NC6, the machine size of all clusters.
 pub const CORES_PER_NODE: u32 = 6;
 
 pub struct FakeClock(AtomicI64);
@@ -43,11 +43,11 @@ pub struct SeededIds(Mutex<StdRng>);
 
 impl Ids for SeededIds {
     fn uid(&self) -> Uid {
-        Uid::from_bytes(self.0.lock().expect("nobody panics while drawing").random())
+        Uid::from_bytes(self.0.lock().expect("not poisoned").random())
     }
 }
 
-/// Hints that wait until the test delivers or loses them.
+/// Hints that the test delivers or drops.
 #[derive(Default)]
 pub struct PendingHints {
     pub pending: Mutex<BTreeSet<(Function, Target)>>,
@@ -55,14 +55,14 @@ pub struct PendingHints {
 
 impl PendingHints {
     pub fn clear(&self) {
-        self.pending.lock().expect("nobody panics while holding it").clear();
+        self.pending.lock().expect("not poisoned").clear();
     }
 }
 
 #[async_trait]
 impl Hints for PendingHints {
     async fn send(&self, function: Function, target: &Target) -> Result<(), PortError> {
-        let mut waiting = self.pending.lock().expect("nobody panics while holding it");
+        let mut waiting = self.pending.lock().expect("not poisoned");
         waiting.insert((function, target.clone()));
         Ok(())
     }
@@ -75,17 +75,17 @@ pub struct Environment {
     pub clock: Arc<FakeClock>,
     pub hints: Arc<PendingHints>,
     pub machines: Arc<FakeMachines>,
-    /// Where file servers are.
+    /// The directory of the file servers.
     _directory: tempfile::TempDir,
 }
 
 impl Environment {
     pub fn new(seed: u64) -> Self {
-        // A day in 2018, as good as any.
+        // An arbitrary day in 2018.
         let clock = Arc::new(FakeClock(AtomicI64::new(1_530_000_000_000)));
         let hints = Arc::new(PendingHints::default());
         let machines = Arc::new(FakeMachines::new(seed, MAX_NODES));
-        let directory = tempfile::tempdir().expect("a directory can be made");
+        let directory = tempfile::tempdir().expect("a directory can be created");
         let control = Control::new(Context::new(Parts {
             table: Table::new(Arc::new(Memory::new())),
             machines: Arc::clone(&machines) as _,
@@ -119,19 +119,19 @@ impl Environment {
         self.clock.now()
     }
 
-    /// Delivers every hint, and what follows from it, until none is left.
+    /// Delivers all hints, including those that the handlers send, until none is left.
     pub async fn deliver_all(&self) {
         for _ in 0..1000 {
             let next = self.hints.pending.lock().expect("not poisoned").pop_first();
             let Some((function, target)) = next else { return };
-            // A failed pass is repeated by the schedule.
+            // The schedule repeats a failed pass.
             let _ = self.control.reconcile(function, &target).await;
         }
-        panic!("hints lead to hints without end");
+        panic!("the handlers send hints without end");
     }
 
-    /// One visit of the schedule by every function.
-    pub async fn tick(&self) {
+    /// Runs the schedule of every function once.
+    pub async fn run_schedule(&self) {
         for function in [Function::Recovery, Function::Autoscaler, Function::Dispatcher] {
             schedule::visit(&self.control.context, function).await.expect("the list can be read");
             self.deliver_all().await;

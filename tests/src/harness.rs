@@ -1,5 +1,4 @@
-//! What happens in a made-up environment, in the words of its users: clusters are made, jobs submitted,
-//! agents speak, time passes.
+//! A test environment with one workspace and one experiment, and the actions of users and agents in it.
 
 use crate::environment::Environment;
 use crate::fleet::agent;
@@ -11,23 +10,24 @@ pub struct Harness {
     pub environment: Environment,
 }
 
-/// A job to be submitted.
+/// A job to submit.
 #[derive(Clone, Debug)]
 pub struct JobSpec<'a> {
     pub name: &'a str,
     pub cluster: &'a str,
     pub nodes: u32,
     pub priority: &'a str,
-    /// What its command ends with, and after how long.
+    /// The exit code of its command.
     pub exit_code: u32,
+    /// How long the command runs.
     pub millis: u64,
-    /// ISO 8601.
+    /// The maximum wall clock time, in the format of ISO 8601.
     pub wall_clock: &'a str,
     pub max_retries: u32,
 }
 
 impl<'a> JobSpec<'a> {
-    /// One node, normal priority, a command that takes a second and succeeds.
+    /// A job on one node with normal priority, whose command succeeds after one second.
     pub fn new(name: &'a str, cluster: &'a str) -> Self {
         let (priority, wall_clock) = ("normal", "PT5M");
         Self {
@@ -68,18 +68,23 @@ pub fn manual(target: u32, deallocation: &str) -> Value {
 }
 
 impl Harness {
-    /// An environment with a workspace and an experiment.
+    /// An environment with the workspace `w` and the experiment `e`.
     pub async fn new(seed: u64) -> Self {
         let environment = Environment::new(seed);
         let workspace =
             wire::parse_workspace_create(br#"{"location":"here"}"#).expect("a valid workspace");
-        environment.control.workspaces.put(&names(), &workspace).await.expect("no faults yet");
+        environment
+            .control
+            .workspaces
+            .put(&names(), &workspace)
+            .await
+            .expect("there are no faults");
         environment
             .control
             .experiments
             .put(&names(), &Name::new("e"))
             .await
-            .expect("no faults yet");
+            .expect("there are no faults");
         Self { environment }
     }
 
@@ -87,7 +92,7 @@ impl Harness {
         self.put_cluster_with(name, scale, &json!({})).await;
     }
 
-    /// A cluster with this `nodeSetup`.
+    /// Creates a cluster with this `nodeSetup`.
     pub async fn put_cluster_with(&self, name: &str, scale: &Value, node_setup: &Value) {
         let body = json!({"properties": {
             "vmSize": "STANDARD_NC6",
@@ -99,7 +104,11 @@ impl Harness {
         let request =
             wire::parse_cluster_create(body.to_string().as_bytes()).expect("a valid cluster");
         let control = &self.environment.control;
-        control.clusters.put(&names(), &Name::new(name), &request).await.expect("no faults yet");
+        control
+            .clusters
+            .put(&names(), &Name::new(name), &request)
+            .await
+            .expect("there are no faults");
     }
 
     pub async fn scale(&self, name: &str, scale: &Value) -> Result<(), control::Error> {
@@ -124,22 +133,17 @@ impl Harness {
         self.put_job(name, &body).await
     }
 
-    /// Any job.
+    /// Creates a job from its JSON body.
     pub async fn put_job(&self, name: &str, body: &Value) -> Result<(), control::Error> {
         let request = wire::parse_job_create(body.to_string().as_bytes()).expect("a valid job");
         self.environment.control.jobs.put(&path(), &Name::new(name), &request).await.map(|_| ())
     }
 
     pub async fn job(&self, name: &str) -> Job {
-        self.environment
-            .control
-            .jobs
-            .get(&path(), &Name::new(name))
-            .await
-            .expect("the job is there")
+        self.environment.control.jobs.get(&path(), &Name::new(name)).await.expect("the job exists")
     }
 
-    /// Time passes for the clock and for every process.
+    /// Advances the clock and every process.
     pub fn advance_millis(&self, millis: i64) {
         self.environment.clock.advance_millis(millis);
         let now = self.environment.now();
@@ -150,25 +154,25 @@ impl Harness {
         }
     }
 
-    /// One agent says what it observes and, unless the answer is lost, does what it is told.
-    /// Answers both in short.
+    /// Sends the report of one agent and, unless the answer is lost, applies the desired state. Returns
+    /// a short description of both.
     pub async fn sync_agent(&self, instance: &str, answer_lost: bool) -> Option<String> {
         let (cluster, node, request) = {
             let mut state = self.environment.machines.state();
             let machine = state.machines.get_mut(instance).filter(|machine| machine.running)?;
             let request = machine.agent.observe(instance, &machine.address);
-            machine.agent.said.push(request.clone());
+            machine.agent.sent.push(request.clone());
             (machine.cluster.clone(), machine.node.clone(), request)
         };
         let answer = self.environment.control.nodes.sync(&cluster, &node, &request).await;
-        let heard = match &answer {
+        let received = match &answer {
             Ok(response) => brief(&response.desired),
             Err(error) => error.to_string(),
         };
         let attempt = request.attempt.as_ref();
         let attempt = attempt.map(|it| (&it.key.job_name, it.key.number, &it.progress));
         let note = format!(
-            "{node} says {:?} {attempt:?}, hears {heard} (lost: {answer_lost})",
+            "{node} sends {:?} {attempt:?}, receives {received} (lost: {answer_lost})",
             request.phase
         );
         if let (Ok(response), false) = (answer, answer_lost) {
@@ -176,16 +180,16 @@ impl Harness {
             let mut state = self.environment.machines.state();
             let state = &mut *state;
             if let Some(machine) = state.machines.get_mut(instance) {
-                machine.agent.obey(response.desired, instance, now, &mut state.oracle);
+                machine.agent.apply(response.desired, instance, now, &mut state.oracle);
             }
         }
         Some(note)
     }
 
-    /// An environment that works: every hint arrives, every agent speaks twice a second.
+    /// Runs without faults: every hint is delivered, every agent sends a report twice a second.
     pub async fn run(&self, seconds: u64) {
         for _ in 0..2 * seconds {
-            self.environment.tick().await;
+            self.environment.run_schedule().await;
             self.environment.deliver_all().await;
             for instance in self.environment.machines.running() {
                 self.sync_agent(&instance, false).await;

@@ -1,5 +1,5 @@
-//! A Lambda function as AWS runs it: the function's own binary, and the Runtime API that it polls
-//! for events (AWS Lambda developer guide, "Using the Lambda runtime API").
+//! Runs the binary of a Lambda function and serves the Runtime API that it polls for events (AWS
+//! Lambda developer guide, "Using the Lambda runtime API").
 
 use axum::Router;
 use axum::body::Bytes;
@@ -17,11 +17,11 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
-/// What an invocation may take: many times what it takes on a busy machine, so that a hanging
-/// function fails the test and not its time limit.
+/// The timeout of an invocation, far longer than one takes on a busy machine: a function that hangs
+/// fails its test instead of the time limit of all tests.
 const TIMEOUT: Duration = Duration::from_secs(20);
 
-/// A function that runs. It is killed when this is dropped.
+/// A running function. It is killed on drop.
 pub struct Function {
     name: String,
     child: Child,
@@ -31,14 +31,14 @@ pub struct Function {
     invocations: mpsc::UnboundedSender<Invocation>,
 }
 
-/// What a function answered instead of a result, in the form of the Runtime API.
+/// An error that a function reported to the Runtime API.
 #[derive(Debug, thiserror::Error)]
 #[error("{name} failed with {kind}: {message}\n{log}")]
 pub struct FunctionError {
     pub name: String,
     pub kind: String,
     pub message: String,
-    /// All that the function logged so far.
+    /// The log of the function so far.
     pub log: String,
 }
 
@@ -53,7 +53,7 @@ struct Invocation {
 struct Runtime {
     arn: String,
     waiting: tokio::sync::Mutex<mpsc::UnboundedReceiver<Invocation>>,
-    /// Handed out and not yet answered, by request id.
+    /// The invocations without an answer, by request id.
     answers: Mutex<HashMap<String, oneshot::Sender<Outcome>>>,
     /// Why the function did not start.
     init_error: Mutex<Option<(String, String)>>,
@@ -70,7 +70,7 @@ impl Runtime {
 
     fn answer(&self, id: &str, outcome: Outcome) -> StatusCode {
         match self.answers().remove(id) {
-            // Whoever asked may have given up.
+            // The caller may have been dropped.
             Some(answer) => {
                 let _ = answer.send(outcome);
                 StatusCode::ACCEPTED
@@ -81,7 +81,7 @@ impl Runtime {
 }
 
 impl Function {
-    /// Starts the binary with an environment of Lambda's variables and these, and nothing else.
+    /// Starts the binary with Lambda's environment variables and `variables`, and no others.
     pub async fn start(name: &str, binary: &std::path::Path, variables: &[(&str, String)]) -> Self {
         let (invocations, waiting) = mpsc::unbounded_channel();
         let runtime = Arc::new(Runtime {
@@ -119,10 +119,10 @@ impl Function {
         Self { name: name.to_owned(), child, runtime, server, log, invocations }
     }
 
-    /// One invocation, waited for.
+    /// Invokes the function and waits for its result.
     ///
     /// # Errors
-    /// What the function reported as its error; that it did not start, ended, or took too long.
+    /// When the function reports an error, does not start, exits, or exceeds the timeout.
     pub async fn invoke(&mut self, event: Value) -> Result<Value, FunctionError> {
         let id = RandomIds.uid().to_string();
         let (answer, mut outcome) = oneshot::channel();
@@ -134,13 +134,15 @@ impl Function {
             match tokio::time::timeout(soon, &mut outcome).await {
                 Ok(Ok(Ok(result))) => return Ok(result),
                 Ok(Ok(Err((kind, message)))) => return Err(self.error(&kind, &message)),
-                Ok(Err(_)) => return Err(self.error("Runtime.Dropped", "nobody will answer")),
-                Err(_) => self.check_life(until)?,
+                Ok(Err(_)) => {
+                    return Err(self.error("Runtime.Dropped", "the invocation was dropped"));
+                }
+                Err(_) => self.check_running(until)?,
             }
         }
     }
 
-    fn check_life(&mut self, until: Instant) -> Result<(), FunctionError> {
+    fn check_running(&mut self, until: Instant) -> Result<(), FunctionError> {
         if let Some((kind, message)) = self.runtime.init_error().take() {
             return Err(self.error(&kind, &message));
         }
@@ -162,7 +164,7 @@ impl Function {
         }
     }
 
-    /// What the function wrote to its log.
+    /// The log of the function.
     pub fn log(&self) -> String {
         std::fs::read_to_string(self.log.path()).unwrap_or_default()
     }
@@ -171,7 +173,7 @@ impl Function {
 impl Drop for Function {
     fn drop(&mut self) {
         self.server.abort();
-        // It may have ended already.
+        // It may have exited already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -186,7 +188,7 @@ fn routes(runtime: Arc<Runtime>) -> Router {
         .with_state(runtime)
 }
 
-/// Held until there is an event.
+/// Waits for the next event.
 async fn next(State(runtime): State<Arc<Runtime>>) -> Response {
     let Some(invocation) = runtime.waiting.lock().await.recv().await else {
         return StatusCode::INTERNAL_SERVER_ERROR.into_response();

@@ -1,5 +1,5 @@
-//! The vocabulary of the whole-system tests: a control plane on real handlers and real table code,
-//! with a clock, ids and instances that a test decides.
+//! The harness of the whole-system tests: the control plane with its production handlers and table
+//! code, and a clock, ids and instances that a test controls.
 
 pub mod api;
 pub mod binaries;

@@ -1,5 +1,5 @@
-//! SQS on this machine: the server of moto, from PyPI. Only its queues are used: its DynamoDB is
-//! not atomic under concurrency, the embedded engine's is.
+//! SQS on this machine: the server of moto from PyPI. Its DynamoDB is not used, because it is not
+//! atomic under concurrency; see `table_server`.
 
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::config::{BehaviorVersion, Credentials, Region};
@@ -7,20 +7,20 @@ use aws_sdk_sqs::types::QueueAttributeName;
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 
-/// Exact, because emulators change what they emulate.
+/// An exact version, because the behaviour of emulators changes.
 const REQUIREMENTS: &str = "moto[server]==5.2.5";
 
-/// How it says where it listens, having been told to find a free port.
+/// The line with its address starts with this.
 const READY: &str = "Running on ";
 
-/// A server that runs. It is killed when this is dropped.
+/// A running server. It is killed on drop.
 pub struct Moto {
     child: Child,
     endpoint: String,
 }
 
 impl Moto {
-    /// Answers when it listens.
+    /// Returns when the server listens.
     ///
     /// # Panics
     /// When it cannot be installed or does not start.
@@ -34,20 +34,20 @@ impl Moto {
             .spawn()
             .expect("the interpreter of the environment can be run");
         let mut lines = BufReader::new(child.stderr.take().expect("it is a pipe")).lines();
-        let mut said = Vec::new();
+        let mut output = Vec::new();
         let endpoint = loop {
             match lines.next() {
                 Some(Ok(line)) => match line.split_once(READY) {
                     Some((_, url)) => break url.trim().to_owned(),
-                    None => said.push(line),
+                    None => output.push(line),
                 },
                 Some(Err(_)) | None => {
                     let _ = child.kill();
-                    panic!("moto did not start:\n{}", said.join("\n"));
+                    panic!("moto did not start:\n{}", output.join("\n"));
                 }
             }
         };
-        // A full pipe would make the server wait.
+        // A full pipe would block the server.
         std::thread::spawn(move || lines.for_each(drop));
         Self { child, endpoint }
     }
@@ -66,7 +66,7 @@ impl Moto {
         Client::from_conf(config)
     }
 
-    /// A FIFO queue as the stack has them; answers its URL.
+    /// Creates a FIFO queue with the settings of the stack; returns its URL.
     pub async fn queue(&self, name: &str) -> String {
         let created = self
             .sqs()
@@ -76,14 +76,14 @@ impl Moto {
             .attributes(QueueAttributeName::VisibilityTimeout, "120")
             .send()
             .await
-            .expect("moto makes queues");
+            .expect("moto creates queues");
         created.queue_url.expect("a queue has a URL")
     }
 }
 
 impl Drop for Moto {
     fn drop(&mut self) {
-        // It may have ended already.
+        // It may have exited already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

@@ -1,29 +1,29 @@
-//! Virtual environments for tests that drive the service with Python clients. Made once per set of
-//! requirements and kept under `target/python`.
+//! Virtual environments for tests with Python clients, created once per set of requirements under
+//! `target/python`.
 
 use std::fs::File;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// The interpreter of an environment with the packages of `requirements`, one per line as in a
+/// The path of the interpreter of an environment with the packages of `requirements`, in the format of
 /// `requirements.txt`.
 ///
 /// # Panics
-/// When Python, its `venv` module or a package is missing; the message says which.
+/// When Python, its `venv` module or a package is missing; the message names it.
 pub fn environment(requirements: &str) -> PathBuf {
     let home = home();
     let mut hasher = DefaultHasher::new();
     requirements.hash(&mut hasher);
-    // A virtual environment is made for one version of Python.
+    // A virtual environment belongs to one version of Python.
     version().hash(&mut hasher);
     let name = format!("{:016x}", hasher.finish());
     let (directory, complete) = (home.join(&name), home.join(format!("{name}.complete")));
-    // One process makes it, the others wait. The lock goes with the process.
+    // One process creates it, the others wait. The lock is released when the process exits.
     let lock = File::create(home.join(format!("{name}.lock"))).expect("target can be written");
-    lock.lock().expect("a lock can be waited for");
+    lock.lock().expect("the lock can be acquired");
     if !complete.exists() {
-        // An environment cannot be moved once it is made, so a mark says that it is complete.
+        // An environment cannot be moved, so a marker file says that it is complete.
         let _ = std::fs::remove_dir_all(&directory);
         install(&directory, requirements);
         File::create(&complete).expect("target can be written");
@@ -35,7 +35,7 @@ fn home() -> PathBuf {
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let home = workspace.join("target/python");
     std::fs::create_dir_all(&home).expect("target can be written");
-    home.canonicalize().expect("it was just made")
+    home.canonicalize().expect("it was just created")
 }
 
 fn version() -> String {
@@ -63,6 +63,6 @@ fn install(directory: &Path, requirements: &str) {
 
 fn succeed(command: &mut Command, need: &str) {
     let output = command.output().unwrap_or_else(|error| panic!("{need}: {error}"));
-    let said = [output.stdout, output.stderr].concat();
-    assert!(output.status.success(), "{need}:\n{}", String::from_utf8_lossy(&said));
+    let text = [output.stdout, output.stderr].concat();
+    assert!(output.status.success(), "{need}:\n{}", String::from_utf8_lossy(&text));
 }

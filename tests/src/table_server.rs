@@ -1,17 +1,17 @@
-//! The embedded engine behind a socket, as another process reaches it.
+//! DynamoDB on this machine: an embedded engine behind a socket.
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::{BehaviorVersion, Config, Credentials, Region};
 use dynoxide::Database;
 
-/// A server that runs until this is dropped.
+/// A running server. It stops on drop.
 pub struct TableServer {
     endpoint: String,
     server: tokio::task::JoinHandle<()>,
 }
 
 impl TableServer {
-    /// An empty database in memory.
+    /// Starts a server with an empty database in memory.
     pub async fn start() -> Self {
         let database = Database::memory().expect("a database in memory can be made");
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");

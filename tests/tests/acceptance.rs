@@ -1,5 +1,5 @@
-//! Acceptance: the real program, real node processes, and the clients that people have. Each test
-//! has a service of its own in a temporary directory, on loopback, and leaves no process behind.
+//! Acceptance tests: the `batchai` binary, real node processes, and the official clients. Each test
+//! starts a service in a temporary directory on a loopback address, and leaves no process behind.
 
 #![expect(clippy::unwrap_used, reason = "clippy allows it in tests, but not in their helpers")]
 

@@ -1,7 +1,7 @@
-//! What every implementation of a port must do, checked on each of them: what runs on AWS and what
-//! runs on one machine are to differ in nothing that the control plane relies on.
+//! Contract tests: each port is tested on all its implementations, so that AWS and one machine behave
+//! the same for the control plane.
 
-#![expect(clippy::unwrap_used, reason = "a panic with the error is what a test has to say")]
+#![expect(clippy::unwrap_used, reason = "a panic with the error fails the test")]
 
 #[path = "contracts/hints.rs"]
 mod hints;

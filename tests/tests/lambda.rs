@@ -1,8 +1,8 @@
-//! The functions as Lambda runs them: their own binaries under the Runtime API, their table behind
-//! a socket, their queues on SQS (moto). What AWS does between them (the HTTP API, the event source
-//! mapping, the schedule) the tests do, with exactly the events that AWS sends.
+//! The Lambda functions as separate binaries under the Runtime API, with their table behind a socket
+//! and their queues on SQS (moto). The tests act as the AWS services between them (HTTP API, event
+//! source mapping, schedule), with the events that AWS sends.
 
-#![expect(clippy::unwrap_used, reason = "a panic with the error is what a test has to say")]
+#![expect(clippy::unwrap_used, reason = "a panic with the error fails the test")]
 
 #[path = "lambda/api.rs"]
 mod api;
@@ -18,22 +18,22 @@ use serde_json::{Value, json};
 use stack::Stack;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_job_travels_from_the_api_through_the_queue_to_a_node() {
+async fn a_job_goes_from_the_api_through_the_queue_to_a_node() {
     let stack = Stack::start().await;
     let mut api = Api::new(stack.function("api").await);
     let mut dispatcher = stack.function("dispatcher").await;
     api.create_cluster("c").await;
     let node = TestNode::launching(&stack, "c").await;
 
-    let desired = node.says(&mut api, NodePhase::Preparing, None).await;
-    assert!(matches!(desired, Desired::Prepare { .. }), "a new node is set up, not {desired:?}");
-    let desired = node.says(&mut api, NodePhase::Ready, None).await;
-    assert_eq!(desired, Desired::Idle, "nothing is to run yet");
+    let desired = node.sync(&mut api, NodePhase::Preparing, None).await;
+    assert!(matches!(desired, Desired::Prepare { .. }), "expected set-up, got {desired:?}");
+    let desired = node.sync(&mut api, NodePhase::Ready, None).await;
+    assert_eq!(desired, Desired::Idle, "there is no job yet");
     stack.discard(&stack.urls.dispatcher).await;
 
     api.submit("j", "c").await;
-    assert_eq!(api.job_state("j").await, "running", "a node is idle and nobody waits");
-    assert!(stack.receive(&stack.urls.dispatcher).await.is_empty(), "nothing is left to do");
+    assert_eq!(api.job_state("j").await, "running", "a node is idle and the queue is empty");
+    assert!(stack.receive(&stack.urls.dispatcher).await.is_empty(), "there is no work left");
     api.submit("k", "c").await;
     assert_eq!(api.job_state("k").await, "queued");
     let messages = stack.receive(&stack.urls.dispatcher).await;
@@ -44,20 +44,23 @@ async fn a_job_travels_from_the_api_through_the_queue_to_a_node() {
     stack.delete(&stack.urls.dispatcher, &messages).await;
     assert_eq!(api.job_state("k").await, "queued", "there is no node for it yet");
 
-    let desired = node.says(&mut api, NodePhase::Ready, None).await;
+    let desired = node.sync(&mut api, NodePhase::Ready, None).await;
     let Desired::Run { key, start, assignment: Some(assignment) } = desired else {
-        panic!("the job is to run on the node, not {desired:?}");
+        panic!("expected the job to run, got {desired:?}");
     };
-    assert!(start, "one node need not wait for others");
+    assert!(start, "a single node starts at once");
     assert_eq!(assignment.command_line, "python train.py");
-    assert_eq!(assignment.secrets[0].value, "hunter2", "the node alone hears the secret");
+    assert_eq!(assignment.secrets[0].value, "hunter2", "only the node receives the secret");
 
-    let running = node.says(&mut api, NodePhase::Ready, Some((&key, Progress::Running))).await;
-    assert!(matches!(running, Desired::Run { assignment: None, .. }), "it knows: {running:?}");
+    let running = node.sync(&mut api, NodePhase::Ready, Some((&key, Progress::Running))).await;
+    assert!(
+        matches!(running, Desired::Run { assignment: None, .. }),
+        "the node has the assignment: {running:?}"
+    );
     let ended = Progress::Ended { end: End::Exited { exit_code: 0 } };
-    let desired = node.says(&mut api, NodePhase::Ready, Some((&key, ended))).await;
+    let desired = node.sync(&mut api, NodePhase::Ready, Some((&key, ended))).await;
     let Desired::Run { key: next, assignment: Some(_), .. } = desired else {
-        panic!("the end is acknowledged with the next job, not {desired:?}");
+        panic!("expected the next job, got {desired:?}");
     };
     assert_eq!(next.job_name, "k");
     let job = api.get(JOB, "j").await;
@@ -70,7 +73,7 @@ async fn a_job_travels_from_the_api_through_the_queue_to_a_node() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_a_batch_only_what_failed_comes_back() {
+async fn only_failed_messages_of_a_batch_are_returned() {
     let stack = Stack::start().await;
     let mut api = Api::new(stack.function("api").await);
     let mut dispatcher = stack.function("dispatcher").await;
@@ -83,7 +86,7 @@ async fn of_a_batch_only_what_failed_comes_back() {
     stack.discard(&stack.urls.dispatcher).await;
 
     let cluster = |it: &model::Cluster| json!({"kind": "cluster", "cluster": it.reference()});
-    // Harmless by itself, but it must not overtake what failed before it in its group.
+    // Valid, but it must not overtake the failed message before it in its group.
     let behind = json!({"kind": "experiment", "workspace": damaged.workspace, "name": "e", "uid": damaged.uid});
     stack.send("unreadable", "this is not JSON").await;
     stack.send(damaged.uid.as_str(), &cluster(&damaged).to_string()).await;
@@ -101,13 +104,13 @@ async fn of_a_batch_only_what_failed_comes_back() {
         .collect();
     assert_eq!(expected.len(), 2);
     assert_eq!(answer, json!({"batchItemFailures": expected}), "{}", dispatcher.log());
-    assert_eq!(api.job_state("j").await, "running", "the good one was worked on");
+    assert_eq!(api.job_state("j").await, "running", "the other cluster was reconciled");
 
     let missing = json!({"nonsense": true});
-    let error = dispatcher.invoke(missing).await.expect_err("no event that it knows");
+    let error = dispatcher.invoke(missing).await.expect_err("an unknown event");
     assert!(!error.kind.is_empty(), "{error}");
     let answer = dispatcher.invoke(json!({"Records": []})).await.unwrap();
-    assert_eq!(answer, json!({"batchItemFailures": []}), "it lives on after a failure");
+    assert_eq!(answer, json!({"batchItemFailures": []}), "the function works after a failure");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -122,11 +125,11 @@ async fn every_function_answers_the_schedule() {
     }
     let mut recovery = stack.function("recovery").await;
     let answer = recovery.invoke(stack::interruption("i-0123456789abcdef0")).await.unwrap();
-    assert_eq!(answer, json!({"batchItemFailures": []}), "a machine of somebody else");
+    assert_eq!(answer, json!({"batchItemFailures": []}), "an instance that is not ours");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_api_demands_its_token_and_says_what_is_wrong() {
+async fn the_api_requires_its_token_and_explains_errors() {
     let stack = Stack::start().await;
     let mut api = Api::new(stack.function("api").await);
     let path = api::path("workspaces", "w");
@@ -139,7 +142,7 @@ async fn the_api_demands_its_token_and_says_what_is_wrong() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_function_that_lacks_a_setting_says_which() {
+async fn a_function_names_a_missing_setting() {
     let stack = Stack::start().await;
     let mut function = stack.function_without("dispatcher", "TABLE_NAME").await;
     let error = function.invoke(stack::scheduled_event()).await.expect_err("it cannot start");

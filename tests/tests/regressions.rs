@@ -1,6 +1,6 @@
-//! What went wrong on the running service, each as a story that must not happen again.
+//! Bugs that were found on the running service, one test each.
 
-#![expect(clippy::unwrap_used, reason = "a panic with the error is what a test has to say")]
+#![expect(clippy::unwrap_used, reason = "a panic with the error fails the test")]
 
 use control::uptime::Uptime;
 use control::{Context, Control, Function, Parts, operations::StartedOperation};
@@ -37,9 +37,9 @@ fn request(node: &Node, attempt: Option<AttemptReport>) -> SyncRequest {
     }
 }
 
-/// The node reports that what runs there has ended so.
+/// The node reports the end of its attempt.
 async fn report_end(harness: &Harness, node: &Node, end: End) -> Desired {
-    let attempt = node.attempt().expect("it runs something");
+    let attempt = node.attempt().expect("it has an attempt");
     let key = lifecycle::report::attempt_key(attempt);
     let progress = Progress::Ended { end };
     let report = AttemptReport { key, progress, needs_assignment: false };
@@ -70,7 +70,7 @@ async fn a_command_that_ended_before_the_notice_has_succeeded() {
 }
 
 #[tokio::test]
-async fn a_thousand_terminations_are_one() {
+async fn repeated_terminations_are_one_operation() {
     let (harness, node) = running_on_one_node(2, "a").await;
     let jobs = &harness.environment.control.jobs;
     let first = jobs.terminate(&path(), &Name::new("a")).await.unwrap().unwrap();
@@ -85,7 +85,7 @@ async fn a_thousand_terminations_are_one() {
 }
 
 #[tokio::test]
-async fn a_job_that_is_terminated_while_it_is_deleted_goes() {
+async fn termination_and_deletion_of_one_job_both_complete() {
     let (harness, node) = running_on_one_node(3, "a").await;
     let jobs = &harness.environment.control.jobs;
     let deleted = jobs.delete(&path(), &Name::new("a")).await.unwrap().unwrap();
@@ -120,16 +120,16 @@ async fn a_node_that_cannot_run_jobs_is_the_nodes_failure() {
     let job = harness.job("a").await;
     assert!(matches!(job.state, JobState::Queued { .. }), "{:?}", job.state);
     let NodeState::Unusable { error, .. } = &nodes(&harness).await[0].state else {
-        panic!("the node takes no more jobs")
+        panic!("expected an unusable node")
     };
     assert_eq!(error.code, "NodeStorageFailed");
     let (cluster, _) =
         harness.environment.control.clusters.get(&names(), &Name::new("c")).await.unwrap();
     assert_eq!(cluster.errors[0].code, "NodeStorageFailed");
-    assert_eq!(job.infrastructure_losses(), 1, "visible in its attempts");
+    assert_eq!(job.infrastructure_losses(), 1, "listed in its attempts");
 }
 
-/// The first write of a shrink holds all that was asked for.
+/// The first write of a shrink has everything that was requested.
 #[tokio::test]
 async fn a_shrink_ends_node_and_job_together() {
     let harness = Harness::new(6).await;
@@ -142,8 +142,8 @@ async fn a_shrink_ends_node_and_job_together() {
     let (cluster, _) =
         harness.environment.control.clusters.get(&names(), &Name::new("c")).await.unwrap();
     assert!(cluster.allocation.resizing, "from the first answer on");
-    // One commit after another: none leaves a node without what was asked of its job.
-    harness.environment.tick().await;
+    // After each commit, a leaving node and its job agree.
+    harness.environment.run_schedule().await;
     for node in nodes(&harness).await {
         let NodeState::Leaving { attempt: Some(attempt), reason, .. } = &node.state else {
             panic!("{:?}", node.state)
@@ -180,7 +180,7 @@ async fn a_cluster_with_leaving_nodes_is_not_steady() {
 }
 
 #[tokio::test]
-async fn an_instance_that_cannot_be_terminated_holds_up_nothing_else() {
+async fn an_instance_that_cannot_be_terminated_blocks_nothing_else() {
     let harness = Harness::new(8).await;
     harness.put_cluster("c", &manual(2, "requeue")).await;
     harness.run(4).await;
@@ -195,14 +195,18 @@ async fn an_instance_that_cannot_be_terminated_holds_up_nothing_else() {
     harness.scale("c", &auto(0, 2)).await.unwrap();
     harness.submit(&JobSpec::new("a", "c")).await.unwrap();
     harness.run(10).await;
-    assert_eq!(harness.job("a").await.state.name(), "succeeded", "it grows beside the stuck one");
+    assert_eq!(
+        harness.job("a").await.state.name(),
+        "succeeded",
+        "the cluster grows despite the stuck instance"
+    );
     harness.environment.machines.state().stuck.clear();
     harness.run(limits::BACKOFF_LONGEST_SECONDS + 60).await;
     assert!(nodes(&harness).await.is_empty());
     assert!(!harness.environment.machines.running().contains(&stuck));
 }
 
-/// The whole machine sleeps for ten minutes with a job on it, or only the service does.
+/// The whole machine, or only the service, is suspended for ten minutes while a job is running.
 #[tokio::test]
 async fn a_suspend_loses_no_job() {
     let (harness, node) = running_on_one_node(9, "a").await;
@@ -226,7 +230,7 @@ async fn a_suspend_loses_no_job() {
     control.reconcile(Function::Recovery, &target).await.unwrap();
     environment.clock.advance_millis(1000);
     control.reconcile(Function::Recovery, &target).await.unwrap();
-    assert!(nodes(&harness).await[0].attempt().is_some(), "it is not given up");
+    assert!(nodes(&harness).await[0].attempt().is_some(), "the node is not declared lost");
     report_end(&harness, &node, End::Exited { exit_code: 0 }).await;
     assert_eq!(harness.job("a").await.attempts.len(), 1);
 }
@@ -273,7 +277,7 @@ async fn too_many_file_servers_are_refused() {
 }
 
 #[tokio::test]
-async fn an_experiment_is_cleared_a_part_at_a_time() {
+async fn the_jobs_of_an_experiment_are_deleted_in_batches() {
     let harness = Harness::new(11).await;
     harness.put_cluster("c", &manual(0, "requeue")).await;
     for number in 0..250 {
@@ -291,15 +295,15 @@ async fn an_experiment_is_cleared_a_part_at_a_time() {
     let (function, target) = waiting
         .into_iter()
         .find(|(_, target)| matches!(target, Target::Experiment { .. }))
-        .expect("it is hinted");
+        .expect("there is a hint");
     control.reconcile(function, &target).await.unwrap();
-    assert_eq!(left().await, 150, "a hundred in one pass");
+    assert_eq!(left().await, 150, "a hundred jobs in one pass");
     harness.environment.deliver_all().await;
     assert_eq!(left().await, 0);
     assert!(has_succeeded(&operation(&harness, &started).await));
 }
 
-/// The record of such a job can be written when it is submitted, but not after a few runs.
+/// Without the check, the record could be written at submission, but not after some attempts.
 #[tokio::test]
 async fn a_job_without_room_for_its_history_is_refused() {
     let (harness, _) = running_on_one_node(9, "a").await;

@@ -1,4 +1,4 @@
-//! House rules that a tool does not check otherwise.
+//! Rules for the sources of this repository that no other tool checks.
 
 use std::path::{Path, PathBuf};
 
@@ -26,26 +26,26 @@ fn sources() -> Vec<(PathBuf, String)> {
     found
 }
 
-fn check(rule: &str, broken_by: impl Fn(&Path, &str) -> Option<String>) {
-    let broken: Vec<String> = sources()
+fn check(rule: &str, find_violation: impl Fn(&Path, &str) -> Option<String>) {
+    let violations: Vec<String> = sources()
         .iter()
         .filter_map(|(path, text)| {
-            let why = broken_by(path, text)?;
+            let why = find_violation(path, text)?;
             Some(format!("{}: {why}", path.strip_prefix(root()).unwrap_or(path).display()))
         })
         .collect();
-    assert!(broken.is_empty(), "{rule}:\n{}", broken.join("\n"));
+    assert!(violations.is_empty(), "{rule}:\n{}", violations.join("\n"));
 }
 
 #[test]
-fn every_file_says_what_it_owns() {
-    check("a file begins with //!", |_, text| {
+fn every_file_has_a_header() {
+    check("a file starts with //!", |_, text| {
         (!text.starts_with("//!")).then(|| "has no header".to_owned())
     });
 }
 
 #[test]
-fn no_file_is_a_room_for_two_things() {
+fn files_are_short() {
     check("a file has at most 500 lines", |_, text| {
         let lines = text.lines().count();
         (lines > 500).then(|| format!("{lines} lines"))
@@ -53,7 +53,7 @@ fn no_file_is_a_room_for_two_things() {
 }
 
 #[test]
-fn functions_are_wiring_only() {
+fn mains_of_functions_are_short() {
     check("main.rs of a function has at most 40 lines", |path, text| {
         let function = path.components().any(|part| part.as_os_str() == "functions");
         let lines = text.lines().count();
@@ -62,8 +62,8 @@ fn functions_are_wiring_only() {
 }
 
 #[test]
-fn nothing_is_left_to_be_done_in_silence() {
-    // Spelled in two parts, or this file would break its own rule.
+fn no_file_has_marks_of_unfinished_work() {
+    // Each is split in two, so that this file does not have it.
     let marks =
         [concat!("FIX", "ME"), concat!("XX", "X"), concat!("to", "do!("), concat!("dbg", "!(")];
     check("no marks of unfinished work", |_, text| {
@@ -72,7 +72,7 @@ fn nothing_is_left_to_be_done_in_silence() {
 }
 
 #[test]
-fn the_pure_crates_know_nothing_outside() {
+fn crates_have_no_forbidden_dependencies() {
     for (name, forbidden) in [
         ("model", &["tokio", "aws", "dynamo", "control"][..]),
         ("scheduler", &["tokio", "aws", "table", "control", "serde"][..]),

@@ -1,5 +1,5 @@
-//! Whole stories with a clock that the test moves: the real handlers, the real table code, agents
-//! that follow the protocol.
+//! Tests of the whole control plane: the production handlers and table code, agents that follow the
+//! protocol, and a clock that the test advances.
 
 use model::{JobState, Name, NodeState};
 use serde_json::json;
@@ -9,7 +9,7 @@ use tests::harness::{Harness, JobSpec, auto, cluster_id, manual, names, path};
 async fn nodes(harness: &Harness, cluster: &str) -> Vec<model::Node> {
     let control = &harness.environment.control;
     let found = control.clusters.get(&names(), &model::Name::new(cluster)).await;
-    control.clusters.nodes(&found.expect("it is there").0).await.expect("the table answers")
+    control.clusters.nodes(&found.expect("the cluster exists").0).await.expect("the table answers")
 }
 
 async fn state(harness: &Harness, job: &str) -> &'static str {
@@ -33,7 +33,7 @@ async fn a_cluster_grows_with_its_queue_and_shrinks_to_zero() {
     for name in ["a", "b", "c"] {
         assert_eq!(state(&harness, name).await, "succeeded");
     }
-    assert_eq!(nodes(&harness, "c").await.len(), 2, "idle nodes stay for a while");
+    assert_eq!(nodes(&harness, "c").await.len(), 2, "idle nodes are kept for a while");
     harness.run(IDLE_SECONDS + 3).await;
     assert!(nodes(&harness, "c").await.is_empty());
     assert!(harness.environment.machines.running().is_empty());
@@ -67,7 +67,7 @@ async fn jobs_start_by_priority_then_age() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lost_machine_sends_its_job_back_and_is_replaced() {
+async fn a_lost_instance_is_replaced_and_its_job_requeued() {
     let harness = Harness::new(3).await;
     harness.put_cluster("c", &auto(0, 2)).await;
     harness
@@ -76,8 +76,8 @@ async fn a_lost_machine_sends_its_job_back_and_is_replaced() {
         .unwrap();
     harness.run(5).await;
     assert_eq!(state(&harness, "gang").await, "running");
-    let victim = harness.environment.machines.running()[1].clone();
-    harness.environment.machines.lose(&victim);
+    let lost = harness.environment.machines.running()[1].clone();
+    harness.environment.machines.lose(&lost);
     harness.run(40).await;
     let job = harness.job("gang").await;
     assert_eq!(job.state.name(), "succeeded");
@@ -86,26 +86,30 @@ async fn a_lost_machine_sends_its_job_back_and_is_replaced() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_silent_node_is_given_up_in_the_end() {
+async fn a_silent_node_is_declared_lost_after_its_timeout() {
     let harness = Harness::new(4).await;
     harness.put_cluster("c", &manual(1, "requeue")).await;
     harness.run(5).await;
     assert!(matches!(nodes(&harness, "c").await[0].state, NodeState::Idle { .. }));
     let first = nodes(&harness, "c").await[0].id.clone();
-    // The instance runs, but its agent reports nothing any more.
+    // The instance is running, but its agent sends no reports.
     for _ in 0..model::limits::SILENCE_SECONDS + 3 {
         harness.advance_millis(1000);
-        harness.environment.tick().await;
+        harness.environment.run_schedule().await;
     }
     harness.run(5).await;
     let after = nodes(&harness, "c").await;
     assert_eq!(after.len(), 1);
     assert_ne!(after[0].id, first);
-    assert_eq!(harness.environment.machines.running().len(), 1, "the silent machine was ended");
+    assert_eq!(
+        harness.environment.machines.running().len(),
+        1,
+        "the silent instance was terminated"
+    );
 }
 
 #[tokio::test(start_paused = true)]
-async fn shrinking_does_what_the_deallocation_option_says() {
+async fn shrinking_follows_the_deallocation_option() {
     for (option, expected, attempts) in [
         ("requeue", "queued", 1),
         ("terminate", "failed", 1),
@@ -125,14 +129,14 @@ async fn shrinking_does_what_the_deallocation_option_says() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_job_that_waits_for_a_setting_says_so_and_starts_when_it_is_changed() {
+async fn a_job_states_the_setting_it_waits_for_and_starts_when_it_changes() {
     let harness = Harness::new(6).await;
     harness.put_cluster("c", &manual(0, "requeue")).await;
     harness.submit(&JobSpec::new("a", "c")).await.unwrap();
     harness.run(5).await;
     let job = harness.job("a").await;
     let reason = harness.environment.control.jobs.waiting_reason(&job).await.unwrap().unwrap();
-    assert!(reason.message.starts_with("Waits for a setting"), "{reason:?}");
+    assert!(reason.message.starts_with("Needs "), "{reason:?}");
     harness.scale("c", &auto(0, 1)).await.unwrap();
     harness.run(5).await;
     assert_eq!(state(&harness, "a").await, "succeeded");
@@ -142,7 +146,7 @@ async fn a_job_that_waits_for_a_setting_says_so_and_starts_when_it_is_changed() 
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_user_ends_a_running_and_a_queued_job() {
+async fn running_and_queued_jobs_can_be_terminated() {
     let harness = Harness::new(7).await;
     harness.put_cluster("c", &manual(1, "requeue")).await;
     for name in ["running", "queued"] {
@@ -166,7 +170,7 @@ async fn a_user_ends_a_running_and_a_queued_job() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_attempt_over_its_wall_clock_is_ended_even_if_its_agent_does_not() {
+async fn the_service_enforces_the_wall_clock_limit_if_the_agent_does_not() {
     let harness = Harness::new(8).await;
     harness.put_cluster("c", &manual(1, "requeue")).await;
     let spec = JobSpec { millis: 3_600_000, wall_clock: "PT10S", ..JobSpec::new("long", "c") };
@@ -179,7 +183,7 @@ async fn an_attempt_over_its_wall_clock_is_ended_even_if_its_agent_does_not() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn launches_that_are_refused_are_shown_and_pause() {
+async fn refused_launches_are_shown_and_backed_off() {
     let harness = Harness::new(9).await;
     harness.environment.machines.state().refuse_per_mille = 1000;
     harness.put_cluster("c", &auto(0, 2)).await;
@@ -189,7 +193,7 @@ async fn launches_that_are_refused_are_shown_and_pause() {
     let (cluster, _) = control.clusters.get(&names(), &model::Name::new("c")).await.unwrap();
     assert_eq!(cluster.errors[0].code, "NoCapacity");
     let failures = cluster.health.failures;
-    assert!((3..=6).contains(&failures), "pauses double: {failures} failures in a minute");
+    assert!((3..=6).contains(&failures), "the backoff doubles: {failures} failures in a minute");
     let reason = control.jobs.waiting_reason(&harness.job("a").await).await.unwrap().unwrap();
     assert!(reason.message.starts_with("Waits for capacity"), "{reason:?}");
     harness.environment.machines.state().refuse_per_mille = 0;
@@ -198,7 +202,7 @@ async fn launches_that_are_refused_are_shown_and_pause() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn deleting_a_workspace_takes_everything_along() {
+async fn deleting_a_workspace_deletes_everything_in_it() {
     let harness = Harness::new(10).await;
     harness.put_cluster("c", &manual(1, "requeue")).await;
     for name in ["running", "queued"] {
@@ -218,7 +222,7 @@ async fn deleting_a_workspace_takes_everything_along() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_failed_job_is_tried_again_as_often_as_it_asks() {
+async fn a_failed_job_runs_again_up_to_max_retries() {
     let harness = Harness::new(11).await;
     harness.put_cluster("c", &manual(1, "requeue")).await;
     let spec = JobSpec { exit_code: 3, max_retries: 2, ..JobSpec::new("a", "c") };
@@ -227,7 +231,7 @@ async fn a_failed_job_is_tried_again_as_often_as_it_asks() {
     let job = harness.job("a").await;
     assert!(matches!(job.state, JobState::Failed { exit_code: Some(3), .. }), "{:?}", job.state);
     assert_eq!(job.attempts.len(), 3);
-    // What the infrastructure does to a job uses up none of its tries.
+    // An infrastructure failure uses none of the retries.
     let spec = JobSpec { millis: 5000, max_retries: 1, ..JobSpec { name: "b", ..spec } };
     harness.submit(&spec).await.unwrap();
     harness.run(3).await;
@@ -236,11 +240,11 @@ async fn a_failed_job_is_tried_again_as_often_as_it_asks() {
     harness.run(300).await;
     let job = harness.job("b").await;
     assert!(job.state.is_final(), "{:?}", job.state);
-    assert_eq!(job.attempts.len(), 3, "one lost, two of its own");
+    assert_eq!(job.attempts.len(), 3, "one lost, two failed");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_job_that_cannot_be_run_has_failed_at_once() {
+async fn an_unsupported_job_is_accepted_then_fails_immediately() {
     let harness = Harness::new(9).await;
     harness.put_cluster("c", &auto(0, 2)).await;
     harness.run(2).await;
@@ -259,9 +263,9 @@ async fn a_job_that_cannot_be_run_has_failed_at_once() {
     assert_eq!(error.code, "ToolkitNotProvided");
     assert!(
         harness.environment.table().scheduled_targets().await.unwrap().is_empty(),
-        "it woke the cluster"
+        "the cluster must stay dormant"
     );
-    harness.put_job("j", &body).await.expect("the same again changes nothing");
+    harness.put_job("j", &body).await.expect("a repeated request changes nothing");
     harness.run(5).await;
     assert!(nodes(&harness, "c").await.is_empty());
     assert_eq!(harness.job("j").await, job);
@@ -271,7 +275,7 @@ async fn a_job_that_cannot_be_run_has_failed_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_cluster_that_cannot_be_had_says_so_and_gets_no_nodes() {
+async fn an_unsupported_cluster_shows_the_reason_and_gets_no_nodes() {
     let harness = Harness::new(10).await;
     let setup = json!({"mountVolumes": {"azureBlobFileSystems": [{
         "accountName": "storage",
@@ -297,7 +301,7 @@ async fn a_cluster_that_cannot_be_had_says_so_and_gets_no_nodes() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_operation_can_be_asked_after_for_a_day() {
+async fn an_operation_can_be_read_for_a_day() {
     let harness = Harness::new(12).await;
     harness.put_cluster("c", &auto(0, 1)).await;
     harness.submit(&JobSpec::new("a", "c")).await.unwrap();
@@ -313,9 +317,9 @@ async fn an_operation_can_be_asked_after_for_a_day() {
     assert!(error.to_string().starts_with("OperationNotFound"), "{error}");
 }
 
-/// Where file servers should be is a file: nothing can be created there.
+/// A file replaces the directory of the file servers, so that no directory can be created.
 #[tokio::test(start_paused = true)]
-async fn a_file_server_that_cannot_be_provisioned_says_so_and_can_be_tried_again() {
+async fn a_failed_file_server_shows_the_error_and_can_be_created_again() {
     let harness = Harness::new(13).await;
     let control = &harness.environment.control;
     let root = &control.context.settings.file_server_root;
@@ -352,7 +356,7 @@ async fn a_file_server_that_cannot_be_provisioned_says_so_and_can_be_tried_again
 }
 
 #[tokio::test(start_paused = true)]
-async fn no_more_tensorflow_workers_than_gpus() {
+async fn tensorflow_workers_are_limited_by_gpus() {
     let harness = Harness::new(14).await;
     harness.put_cluster("c", &auto(0, 2)).await;
     let job = |workers: u32| {

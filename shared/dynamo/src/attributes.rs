@@ -1,4 +1,4 @@
-//! Items as DynamoDB holds them: every attribute under the name of its field, the value as one text.
+//! Items in DynamoDB: each attribute under the name of its field, the value as one text.
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use std::collections::HashMap;
@@ -13,7 +13,7 @@ pub(crate) const UID: &str = "uid";
 pub(crate) const ACTIVE: &str = "active";
 pub(crate) const SCHEDULED: &str = "scheduled";
 pub(crate) const SEEN_AT: &str = "seen_at";
-/// The time to live of the table looks at this one, in seconds since 1970.
+/// The attribute of the table's time to live, in seconds since 1970.
 pub(crate) const EXPIRES_AT: &str = "expires_at";
 pub(crate) const COUNT: &str = "count";
 const BODY: &str = "body";
@@ -102,7 +102,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_item_is_stored_under_the_names_of_its_fields() {
+    fn attributes_have_the_names_of_their_fields() {
         let attributes = Attributes {
             version: Some(7),
             uid: Some("u".to_owned()),

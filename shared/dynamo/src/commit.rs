@@ -1,8 +1,10 @@
-//! Commits: one write as a plain request, several as a transaction.
+//! Commits: one write as a plain request, several writes as a transaction.
 //!
 //! Only a transaction has a token by which DynamoDB recognizes a repetition. A plain write is
-//! therefore sent once: when its answer is lost, the caller learns that it may have happened, and
-//! an addition is not counted twice. A throttled write has changed nothing and may be repeated.
+//! therefore
+//! sent once: if its answer is lost, the caller gets an error that means "may have been carried
+//! out",
+//! and an addition is not counted twice. A throttled write changed nothing and may be repeated.
 
 use crate::attributes::{from_item, from_key};
 use crate::error::{from_sdk, from_transaction};
@@ -43,8 +45,8 @@ impl DynamoDb {
         Ok(())
     }
 
-    /// A check by itself has nothing to be atomic with: a strongly consistent read does it, at a
-    /// tenth of the price of a transaction.
+    /// A single check needs no atomicity: a strongly consistent read does it at a tenth of the
+    /// price of a transaction.
     async fn check_one(&self, write: &Write) -> Result<(), Error> {
         let item = self.read(&write.key).await?;
         match write.holds(item.as_ref().map(|item| &item.attributes)) {
@@ -115,7 +117,7 @@ impl DynamoDb {
     }
 }
 
-/// Without the repetitions of the SDK.
+/// The request without the retries of the SDK.
 fn once<T, E, B>(request: CustomizableOperation<T, E, B>) -> CustomizableOperation<T, E, B> {
     let never: Builder = Config::builder().retry_config(RetryConfig::disabled());
     request.config_override(never)

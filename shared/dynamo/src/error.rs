@@ -1,7 +1,8 @@
-//! Sorts what the SDK reports, by what the caller does about it.
+//! Converts errors of the SDK, grouped by what the caller does about them.
 //!
-//! A conflict and a throttled request have changed nothing. After anything else the request may have
-//! been carried out.
+//! A conflict or a throttled request changed nothing. After any other error the request may have
+//! been
+//! carried out.
 
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
@@ -38,7 +39,7 @@ where
     let codes: Vec<&str> = reasons.iter().map(|reason| reason.code().unwrap_or("None")).collect();
     let failed: Vec<usize> =
         (0..codes.len()).filter(|index| codes[*index] == "ConditionalCheckFailed").collect();
-    // Before a meeting of transactions: a condition that failed is worth knowing.
+    // A failed condition takes precedence over a transaction conflict, as the caller can use it.
     if !failed.is_empty() || codes.contains(&"TransactionConflict") {
         return Error::Conflict { failed };
     }
@@ -52,7 +53,7 @@ where
     }
 }
 
-/// Codes of requests and of reasons in a cancelled transaction.
+/// Error codes of requests, and of reasons in a cancelled transaction.
 fn is_throttling(code: &str) -> bool {
     matches!(
         code,

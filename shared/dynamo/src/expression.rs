@@ -1,12 +1,12 @@
-//! Conditions as expressions. Every name and value is a placeholder: `count` and others are reserved
-//! words, and a value is never part of the text.
+//! Conditions as expressions. Every name and value is a placeholder: `count` and other names are
+//! reserved words, and a value is never part of the text.
 
 use crate::attributes::{ACTIVE, COUNT, PARTITION, SCHEDULED, SEEN_AT, UID, VERSION, number, text};
 use aws_sdk_dynamodb::types::AttributeValue;
 use std::collections::HashMap;
 use table::{Condition, Write, WriteKind};
 
-/// What a request says beside its key: condition and update, with the placeholders of both.
+/// The condition and the update of a request, with the placeholders of both.
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct Expression {
     condition: Vec<String>,
@@ -21,7 +21,7 @@ impl Expression {
         expression.require(&write.condition);
         match write.kind {
             WriteKind::Put { .. } | WriteKind::Delete => {}
-            // The condition of a check cannot be left out.
+            // A check must have a condition.
             WriteKind::Check if expression.condition.is_empty() => {
                 expression.all("attribute_exists(#pk) OR attribute_not_exists(#pk)", &[PARTITION]);
             }
@@ -35,7 +35,7 @@ impl Expression {
                 expression.update = Some("SET #seen_at = :now");
                 expression.name(SEEN_AT);
                 expression.value(":now", number(time));
-                // An update creates an item that does not exist.
+                // An update would create a missing item.
                 if write.condition.holds(None) {
                     expression.all("attribute_exists(#pk)", &[PARTITION]);
                 }
@@ -53,7 +53,7 @@ impl Expression {
         }
     }
 
-    /// An empty map is not allowed in a request.
+    /// A request must not contain an empty map.
     pub(crate) fn names(&self) -> Option<HashMap<String, String>> {
         (!self.names.is_empty()).then(|| self.names.clone())
     }
@@ -232,7 +232,7 @@ mod tests {
         }
     }
 
-    /// A count is a reserved word, and text from a user could hold anything.
+    /// `count` is a reserved word, and text from a user can contain anything.
     #[test]
     fn no_value_is_part_of_the_text() {
         let uid = "x = :x OR attribute_exists(#pk)".to_owned();

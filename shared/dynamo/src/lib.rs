@@ -1,8 +1,11 @@
-//! Storage on DynamoDB, the only crate that names its SDK.
+//! Storage on DynamoDB, the only crate that uses its SDK.
 //!
-//! The rules of this crate: reads are strongly consistent; a commit of one write is a plain request,
-//! at half the price of a transaction; a request is only repeated when the repetition cannot be
-//! carried out twice.
+//! The rules of this crate: reads are strongly consistent; a commit of one write is a plain
+//! request,
+//! at half the price of a transaction; a request is repeated only if it cannot be carried out
+//! twice.
+
+#![warn(missing_docs)]
 
 mod attributes;
 mod commit;

@@ -1,17 +1,17 @@
-//! Pauses between repetitions. They double, and vary, so that callers that were refused together do
-//! not return together.
+//! Pauses between repetitions. They double, with jitter, so that callers that were refused together
+//! do not return together.
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// A source of numbers from 0 up to 1, another one on each call.
+/// A source of random numbers from 0 to 1.
 pub type Jitter = Arc<dyn Fn() -> f64 + Send + Sync>;
 
 const FIRST: Duration = Duration::from_millis(20);
 const LONGEST: Duration = Duration::from_secs(1);
 
-/// Repetitions without any progress, before a caller gives up: about two seconds in all.
+/// Repetitions without progress before a caller gives up: about two seconds in total.
 const REPETITIONS: u32 = 7;
 
 #[derive(Clone)]
@@ -24,7 +24,7 @@ impl Pauses {
         Self { jitter }
     }
 
-    /// Waits before the repetition of that number, counted from 0. False when there were enough.
+    /// Waits before the repetition with this number, from 0. Returns `false` if there were enough.
     pub(crate) async fn wait(&self, repetition: u32) -> bool {
         match pause(repetition, (self.jitter)()) {
             Some(pause) => {
@@ -36,7 +36,7 @@ impl Pauses {
     }
 }
 
-/// Half of the pause is certain, the other half is chance.
+/// Half of the pause is fixed, the other half is random.
 fn pause(repetition: u32, chance: f64) -> Option<Duration> {
     let whole = FIRST.saturating_mul(2_u32.saturating_pow(repetition)).min(LONGEST);
     (repetition < REPETITIONS).then(|| whole.mul_f64(0.5 + chance.clamp(0.0, 1.0) / 2.0))
@@ -63,7 +63,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_source_of_chance_does_no_harm() {
+    fn jitter_outside_its_range_is_clamped() {
         assert_eq!(all(-5.0), all(0.0));
         assert_eq!(all(7.0), all(1.0));
     }

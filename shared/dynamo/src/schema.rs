@@ -1,4 +1,4 @@
-//! The shape of the table: a partition key, a sort key, a time to live. Nothing else.
+//! The schema of the table: a partition key, a sort key and a time to live.
 
 use crate::attributes::{EXPIRES_AT, PARTITION, SORT};
 use crate::error::from_sdk;
@@ -10,7 +10,7 @@ use aws_sdk_dynamodb::types::{
 };
 use table::Error;
 
-/// The definition that the stack's template repeats for AWS.
+/// The definition of the table; the stack's template repeats it for AWS.
 pub fn schema(table: &str) -> CreateTableInput {
     let attribute = |name: &str| {
         AttributeDefinition::builder()
@@ -37,10 +37,10 @@ pub fn schema(table: &str) -> CreateTableInput {
         .expect("the schema is complete")
 }
 
-/// For tests; on AWS the stack's template creates the table.
+/// Creates the table, for tests. On AWS the stack's template does.
 ///
 /// # Errors
-/// Whatever the table reports; a table that exists already is fine.
+/// The error of DynamoDB. An existing table is no error.
 pub async fn create_table_if_missing(client: &Client, table: &str) -> Result<(), Error> {
     let listed = client.list_tables().send().await.map_err(from_sdk)?;
     if listed.table_names().iter().any(|name| name == table) {

@@ -1,4 +1,4 @@
-//! [`Storage`] on one table of DynamoDB: reads here, writes in `commit`.
+//! [`Storage`] on one DynamoDB table: reads here, writes in `commit`.
 
 use crate::attributes::{PARTITION, SORT, Stored, from_key, text, to_item};
 use crate::error::from_sdk;
@@ -11,7 +11,7 @@ use std::sync::Arc;
 use table::limits::{check_key, check_keys, check_sizes, check_writes};
 use table::{Consumed, Error, Item, Key, Range, Storage, Units, Write};
 
-/// One client, one table. Clones count units together.
+/// One client and one table. Clones share the unit totals.
 #[derive(Clone, Debug)]
 pub struct DynamoDb {
     pub(crate) client: Client,
@@ -21,7 +21,7 @@ pub struct DynamoDb {
 }
 
 impl DynamoDb {
-    /// `jitter` varies the pauses between repetitions.
+    /// Storage on this table. `jitter` varies the pauses between repetitions.
     pub fn new(client: Client, table: impl Into<String>, jitter: Jitter) -> Self {
         let (table, pauses) = (table.into(), Pauses::new(jitter));
         Self { client, table, pauses, units: Arc::default() }
@@ -42,7 +42,7 @@ impl DynamoDb {
         answer.item.map(to_item).transpose()
     }
 
-    /// One request for those keys. Moves the ones that were not processed back to `keys`.
+    /// One request for these keys. Unprocessed keys are moved back to `keys`.
     async fn read_some(&self, keys: &mut Vec<Stored>) -> Result<Vec<Item>, Error> {
         let request = KeysAndAttributes::builder()
             .set_keys(Some(std::mem::take(keys)))
@@ -71,7 +71,7 @@ impl DynamoDb {
             .expression_attribute_values(":pk", text(&range.pk))
             .consistent_read(true)
             .return_consumed_capacity(ReturnConsumedCapacity::Total);
-        // DynamoDB refuses an empty value for a key.
+        // DynamoDB does not accept an empty key value.
         if range.prefix.is_empty() {
             return request.key_condition_expression("#pk = :pk");
         }
@@ -114,7 +114,8 @@ impl Storage for DynamoDb {
             if left.is_empty() {
                 break;
             }
-            // Throttled, or more than the 16 MB of one answer: three answers hold any read.
+            // Throttled, or more than the 16 MB of one answer. Three answers are enough for any
+            // read.
             if !self.pauses.wait(repetition).await {
                 return Err(Error::Throttled("keys are left unprocessed".into()));
             }
@@ -124,7 +125,7 @@ impl Storage for DynamoDb {
     }
 
     async fn range(&self, range: &Range) -> Result<Vec<Item>, Error> {
-        // DynamoDB refuses a start outside the range.
+        // DynamoDB does not accept a start outside the range.
         let start = range.after.as_deref().filter(|after| *after >= range.prefix.as_str());
         if start.is_some_and(|after| !after.starts_with(&range.prefix)) {
             return Ok(Vec::new());
@@ -175,7 +176,7 @@ mod tests {
     use super::*;
     use aws_sdk_dynamodb::config::{BehaviorVersion, Config};
 
-    /// The embedded engine accepts an empty prefix, so only the request itself tells.
+    /// The embedded engine accepts an empty prefix, so the test inspects the request.
     #[test]
     fn an_empty_prefix_is_not_part_of_a_query() {
         let config = Config::builder().behavior_version(BehaviorVersion::latest()).build();

@@ -1,4 +1,5 @@
-//! The data directory: for one service at a time; keys, token and database are readable to their owner only.
+//! The data directory. One service at a time uses it; keys, token and database are readable by their
+//! owner only.
 
 use crate::error::StartError;
 use std::fs::{File, OpenOptions, TryLockError};
@@ -11,7 +12,7 @@ const DATABASE: &str = "batchai.db";
 #[derive(Debug)]
 pub struct DataDir {
     root: PathBuf,
-    /// Held until the process ends; then the kernel releases it.
+    /// Locked as long as the process runs; the kernel releases it with the process.
     _lock: File,
 }
 
@@ -69,7 +70,7 @@ impl DataDir {
         self.root.join("token")
     }
 
-    /// The key that seals secrets. Created when it is missing.
+    /// The key that encrypts secrets; created once.
     pub fn master_key(&self) -> Result<[u8; 32], StartError> {
         let path = self.root.join("key");
         let text = self.read_or_create(&path, || hex::encode(rand::random::<[u8; 32]>()))?;
@@ -79,7 +80,7 @@ impl DataDir {
         Ok(key)
     }
 
-    /// The token of the service: the given one, or one that is created once.
+    /// The token of the service: the given one, or a random one that is created once.
     pub fn token(&self, given: Option<&str>) -> Result<String, StartError> {
         match given {
             Some(token) => {
@@ -111,7 +112,7 @@ impl DataDir {
         Ok(text.to_owned())
     }
 
-    /// Replaces a file at once: a reader never sees half of it.
+    /// Replaces the file atomically: a reader never sees a part of it.
     fn replace(&self, path: &Path, text: &str, mode: u32) -> Result<(), StartError> {
         let written = || -> std::io::Result<()> {
             let draft = path.with_extension("new");

@@ -26,7 +26,7 @@ pub enum StartError {
     #[error("the user of the jobs (--job-user) must not be root")]
     JobUserIsRoot,
     #[error(
-        "{path} is closed to the user {user}, who runs the jobs; use a --data-dir that the user can reach, for example /var/lib/batchai"
+        "the user {user}, who runs the jobs, cannot reach {path}; use a --data-dir that the user can reach, for example /var/lib/batchai"
     )]
     Unreachable { path: String, user: String },
     #[error(transparent)]

@@ -9,6 +9,7 @@
 //! | EC2 instances | [`machines`]: agent processes, each with a loopback address of its own |
 
 #![warn(missing_docs)]
+#![warn(missing_docs)]
 
 mod data_dir;
 mod error;

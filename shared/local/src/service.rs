@@ -44,10 +44,10 @@ pub struct Options {
     pub idle_seconds: u64,
     /// The interval at which the schedule visits all active targets.
     pub tick_millis: u64,
-    /// Name or id of the user that agents and jobs run as, which requires root. Without it they run as
-    /// the user of the service and can read all its files.
+    /// Name or id of the user that agents and jobs run as. Needs root. Without it they run as the user
+    /// of the service and can read all its files.
     pub job_user: Option<String>,
-    /// Program and arguments that become the keeper of a machine ([`processes::keeper::main`]).
+    /// Program and arguments of a machine's keeper ([`processes::keeper::main`]).
     pub keeper_command: Vec<OsString>,
     /// The command of an agent: program and first arguments.
     pub agent_command: Vec<OsString>,

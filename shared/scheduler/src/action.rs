@@ -1,45 +1,89 @@
-//! Steps of a plan, as values. `lifecycle` turns each into a change of the records it concerns.
+//! Actions of a plan, as values. `lifecycle` turns each into a change of the affected records.
 
 use model::{AttemptRef, EndReason, LaunchId, LeaveReason, NodeId, QueueEntry, ResourceError};
 
-/// One step of a plan. Each is a change of its own: a step that the state no longer allows, or that
-/// fails, is dropped without the others.
+/// One action of a plan. Each is a change of its own: an action that the state no longer allows, or
+/// that fails, is dropped without the others.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
-    /// A gang starts: the job leaves the queue, its nodes become busy.
-    Start { entry: QueueEntry, nodes: Vec<NodeId> },
-    /// A queued job whose cluster is being deleted fails.
-    FailQueued { entry: QueueEntry },
-    /// The attempt is to end on all its nodes.
-    EndAttempt { attempt: AttemptRef, end_reason: EndReason, grace_seconds: u64 },
-    /// Records the intent to launch this many nodes, then asks for the instances. With them the
-    /// cluster has `planned_nodes`.
-    Launch { count: u32, planned_nodes: u32 },
-    /// Asks again for the instances of a launch whose answer was never recorded.
-    Relaunch { launch: LaunchId, nodes: Vec<NodeId> },
-    /// The node takes no further jobs and is removed; what runs on it ends for the given reason, in
-    /// the same change, or runs to completion.
-    Leave { node: NodeId, reason: LeaveReason, end_reason: Option<EndReason> },
-    /// The instance is terminated and, once that is certain, the node's record removed.
-    Remove { node: NodeId },
-    /// An instance without a node is terminated.
-    TerminateStray { instance: String },
-    /// Shown on the cluster; counts against the health of its launches.
-    RecordFailure { error: ResourceError },
-    /// The number of nodes has changed, has become settled, or has stopped being so.
-    SetAllocation { resizing: bool, planned_nodes: u32 },
-    /// Nothing to do for now: a submission schedules the cluster again.
+    /// Starts a gang: the job leaves the queue and its nodes become busy.
+    Start {
+        /// The queue entry of the job.
+        entry: QueueEntry,
+        /// The gang, the master first.
+        nodes: Vec<NodeId>,
+    },
+    /// Fails a queued job whose cluster is being deleted.
+    FailQueued {
+        /// The queue entry of the job.
+        entry: QueueEntry,
+    },
+    /// Asks an attempt to end on all its nodes.
+    EndAttempt {
+        /// The attempt.
+        attempt: AttemptRef,
+        /// Why.
+        end_reason: EndReason,
+        /// Seconds between SIGTERM and SIGKILL.
+        grace_seconds: u64,
+    },
+    /// Records the intent to launch nodes, then requests the instances.
+    Launch {
+        /// Number of nodes to launch.
+        count: u32,
+        /// Number of nodes of the cluster, the new ones included.
+        planned_nodes: u32,
+    },
+    /// Repeats the request of a launch whose answer was never recorded.
+    Relaunch {
+        /// The launch.
+        launch: LaunchId,
+        /// Its nodes.
+        nodes: Vec<NodeId>,
+    },
+    /// The node takes no new jobs and is removed.
+    Leave {
+        /// The node.
+        node: NodeId,
+        /// Why it leaves.
+        reason: LeaveReason,
+        /// Why its attempt ends, in the same change; `None` to let it run to completion.
+        end_reason: Option<EndReason>,
+    },
+    /// Terminates the instance and, once it has certainly ended, removes the node's record.
+    Remove {
+        /// The node.
+        node: NodeId,
+    },
+    /// Terminates an instance without a node.
+    TerminateStray {
+        /// Id of the instance.
+        instance: String,
+    },
+    /// Shows an error on the cluster and delays its next launch.
+    RecordFailure {
+        /// The error.
+        error: ResourceError,
+    },
+    /// Records whether the number of nodes is changing.
+    SetAllocation {
+        /// `true` for `resizing`, `false` for `steady`.
+        resizing: bool,
+        /// Number of nodes of the cluster.
+        planned_nodes: u32,
+    },
+    /// Marks the cluster as dormant: there is nothing to do, and a submission schedules it again.
     MarkDormant,
-    /// Something arrived while the cluster became dormant.
+    /// Reverts `MarkDormant`: something arrived meanwhile.
     MarkScheduled,
-    /// It is dormant and nothing came: the schedule need not visit it any more.
+    /// Takes a dormant cluster off the schedule's list.
     Unschedule,
-    /// Everything that belonged to the cluster is gone; so is the cluster.
+    /// Removes the record of a cluster of which nothing is left.
     FinishDeletion,
 }
 
 impl Action {
-    /// How many nodes it makes busy.
+    /// Number of nodes that become busy.
     pub fn nodes_started(&self) -> usize {
         match self {
             Self::Start { nodes, .. } => nodes.len(),

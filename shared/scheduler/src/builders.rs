@@ -1,9 +1,12 @@
-//! The vocabulary of the tests of decisions and reactions.
+//! Builders for the tests of decisions and reactions. Ids are made from short names; all times are
+//! [`NOW`].
 
 use model::*;
 
+/// The time of all records.
 pub const NOW: Timestamp = Timestamp(1_000_000_000);
 
+/// The uid for a name. Equal names give equal uids.
 pub fn uid(text: &str) -> Uid {
     let mut bytes = [0u8; 16];
     for (index, byte) in text.bytes().enumerate() {
@@ -12,10 +15,12 @@ pub fn uid(text: &str) -> Uid {
     Uid::from_bytes(bytes)
 }
 
+/// The id `n{number}`.
 pub fn node_id(number: usize) -> NodeId {
     NodeId::parse(&format!("n{number}")).expect("letters and digits")
 }
 
+/// Names of the workspace of all records.
 pub fn names() -> WorkspaceNames {
     WorkspaceNames {
         subscription: Name::new("s"),
@@ -24,6 +29,7 @@ pub fn names() -> WorkspaceNames {
     }
 }
 
+/// The cluster `c` with one core per node.
 pub fn cluster(scale: ScaleSettings) -> Cluster {
     Cluster {
         workspace: uid("w"),
@@ -59,11 +65,13 @@ pub fn cluster(scale: ScaleSettings) -> Cluster {
     }
 }
 
+/// The cluster with manual scaling.
 pub fn manual_cluster(target_node_count: u32) -> Cluster {
     let node_deallocation_option = NodeDeallocation::Requeue;
     cluster(ScaleSettings::Manual { target_node_count, node_deallocation_option })
 }
 
+/// The cluster with automatic scaling.
 pub fn auto_cluster(minimum_node_count: u32, maximum_node_count: u32) -> Cluster {
     cluster(ScaleSettings::AutoScale {
         minimum_node_count,
@@ -72,15 +80,18 @@ pub fn auto_cluster(minimum_node_count: u32, maximum_node_count: u32) -> Cluster
     })
 }
 
+/// The cluster, being deleted.
 pub fn deleting(mut cluster: Cluster) -> Cluster {
     cluster.state = ClusterState::Deleting { operation: uid("op"), since: NOW };
     cluster
 }
 
+/// A reference to the job of this name.
 pub fn job_ref(name: &str) -> JobRef {
     JobRef { experiment: uid("x"), name: name.into(), uid: uid(name) }
 }
 
+/// The queue entry of the job of this name, with an hour of wall clock.
 pub fn queued(name: &str, node_count: u32) -> QueueEntry {
     QueueEntry {
         job: job_ref(name),
@@ -91,7 +102,9 @@ pub fn queued(name: &str, node_count: u32) -> QueueEntry {
     }
 }
 
+/// Sets the wall clock limit.
 pub trait WallClock {
+    /// The same with this wall clock limit in seconds.
     fn wall_clock(self, seconds: u64) -> Self;
 }
 
@@ -102,6 +115,7 @@ impl WallClock for QueueEntry {
     }
 }
 
+/// The queued job of this name.
 pub fn job(name: &str, node_count: u32) -> Job {
     Job {
         experiment: uid("x"),
@@ -133,7 +147,7 @@ pub fn job(name: &str, node_count: u32) -> Job {
     }
 }
 
-/// A job that began to run now on the nodes of these numbers.
+/// A job that started at [`NOW`] on the nodes with these numbers.
 pub fn running_job(name: &str, nodes: &[usize], wall_clock_seconds: u64) -> Job {
     let mut job = job(name, nodes.len() as u32);
     job.spec.max_wall_clock_seconds = wall_clock_seconds;
@@ -142,15 +156,18 @@ pub fn running_job(name: &str, nodes: &[usize], wall_clock_seconds: u64) -> Job 
     job
 }
 
+/// The instance `i-{number}`.
 pub fn instance(number: usize) -> Instance {
     Instance { id: format!("i-{number}"), address: format!("127.0.1.{number}") }
 }
 
+/// A launching node of this launch.
 pub fn launching(number: usize, launch: &str) -> Node {
     let cluster = manual_cluster(1);
     Node::launching(node_id(number), cluster.reference(), uid(launch), cluster.charge(), NOW)
 }
 
+/// A node in this state.
 pub fn node(number: usize, state: NodeState) -> Node {
     Node {
         id: node_id(number),
@@ -165,10 +182,12 @@ pub fn node(number: usize, state: NodeState) -> Node {
     }
 }
 
+/// A node that is idle since this time.
 pub fn idle(number: usize, since: Timestamp) -> Node {
     node(number, NodeState::Idle { instance: instance(number), since })
 }
 
+/// A node that runs the first attempt of this job.
 pub fn running(number: usize, job: &str) -> Node {
     let attempt = AttemptRef { job: job_ref(job), number: 1 };
     let (instance, ends_by) = (instance(number), NOW.plus_seconds(3600));

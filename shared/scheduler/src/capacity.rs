@@ -1,9 +1,9 @@
-//! How many nodes a cluster should have, and which ones go.
+//! How many nodes a cluster should have, and which ones are removed.
 //!
-//! Demand is what running and queued jobs need, as far as they could ever run, clamped to what the
-//! settings allow. Growing happens at once, unless launches failed lately; idle nodes beyond demand
-//! leave after an idle time; a manual target holds at once, at the cost its
-//! `nodeDeallocationOption` says.
+//! Demand is the number of nodes of running jobs and of queued jobs that could ever run, clamped to
+//! the scale settings. A cluster grows at once, unless launches failed recently. Idle nodes beyond
+//! demand leave after an idle time. A manual target applies at once, with the consequences that its
+//! `nodeDeallocationOption` defines.
 
 mod shrink;
 
@@ -13,28 +13,32 @@ use model::{
     limits,
 };
 
-/// The input of capacity. The cluster is read first and the queue after it: what is submitted
-/// later changes the version of a cluster that becomes dormant.
+/// The input of capacity. The cluster is read before the queue: a job that is submitted later
+/// changes the version of a cluster that becomes dormant.
 #[derive(Clone, Debug)]
 pub struct CapacitySnapshot {
+    /// The cluster.
     pub cluster: Cluster,
-    /// The cluster asks for something that this version cannot provide, so it gets no nodes.
+    /// The specification of the cluster is not supported, so it gets no nodes.
     pub blocked: bool,
+    /// All nodes.
     pub nodes: Vec<Node>,
-    /// Widths of queued jobs, in order, as far as they can matter.
+    /// Node counts of queued jobs, in order, as far as they can matter.
     pub queued: Vec<u32>,
-    /// Nodes that the quota still allows, beside those that are there.
+    /// Additional nodes that the quota allows.
     pub quota_left: u32,
-    /// Running instances of a cluster that has no nodes at all.
+    /// Running instances of a cluster without nodes.
     pub strays: Vec<String>,
 }
 
+/// Settings of the service.
 #[derive(Clone, Copy, Debug)]
 pub struct CapacitySettings {
-    /// How long idle nodes beyond demand stay, where their cluster does not say.
+    /// Seconds that idle nodes beyond demand are kept, unless the cluster has its own setting.
     pub idle_seconds: u64,
 }
 
+/// The actions that bring the cluster to the desired number of nodes.
 pub fn plan(
     snapshot: &CapacitySnapshot,
     settings: CapacitySettings,
@@ -57,13 +61,13 @@ pub fn plan(
     actions
 }
 
-/// A cluster without nodes must not become dormant while instances run for it.
+/// A cluster without nodes must not become dormant while it has running instances.
 fn strays(snapshot: &CapacitySnapshot) -> Vec<Action> {
     let end = |instance: &String| Action::TerminateStray { instance: instance.clone() };
     snapshot.strays.iter().map(end).collect()
 }
 
-/// How many nodes there should be now.
+/// The desired number of nodes.
 pub fn desired_nodes(
     snapshot: &CapacitySnapshot,
     settings: CapacitySettings,
@@ -92,7 +96,7 @@ fn demand(snapshot: &CapacitySnapshot) -> u32 {
     queued.fold(running, |sum, width| sum.saturating_add(*width))
 }
 
-/// Launching, preparing, idle and running: what serves demand now or soon.
+/// Whether a node serves demand now or soon: launching, preparing, idle or running.
 fn usable(node: &Node) -> bool {
     match node.state {
         NodeState::Launching { .. }
@@ -103,8 +107,8 @@ fn usable(node: &Node) -> bool {
     }
 }
 
-/// Never more than the ceiling, counting everything that exists or is being launched, leaving
-/// nodes included: their machines are still there.
+/// Launches missing nodes, never above the ceiling. All existing and launching nodes count, leaving
+/// ones included, as their instances still run.
 fn grow(snapshot: &CapacitySnapshot, wanted: u32, now: Timestamp) -> Option<Action> {
     let cluster = &snapshot.cluster;
     if now < cluster.health.not_before {
@@ -117,7 +121,7 @@ fn grow(snapshot: &CapacitySnapshot, wanted: u32, now: Timestamp) -> Option<Acti
     let count = missing.min(snapshot.quota_left);
     match (missing, count) {
         (0, _) => None,
-        // Waiting for others to give cores back: asked for again after the pause.
+        // Waits for cores that other clusters release; tried again after the backoff.
         (_, 0) => Some(Action::RecordFailure { error: core_quota_reached() }),
         _ => Some(Action::Launch { count, planned_nodes: present + count }),
     }
@@ -128,8 +132,7 @@ fn core_quota_reached() -> ResourceError {
     ResourceError::new("AccountCoreQuotaReached", "The specified account has reached core quota")
 }
 
-/// Leaving nodes that no attempt occupies any more, and lost ones. A removal that failed waits for
-/// its backoff.
+/// Removes leaving nodes without an attempt, and lost ones. A failed removal waits for its backoff.
 fn removals(nodes: &[Node], now: Timestamp) -> Vec<Action> {
     let removable = |node: &&Node| match &node.state {
         NodeState::Leaving { attempt, reason, .. } => {
@@ -145,7 +148,7 @@ fn removals(nodes: &[Node], now: Timestamp) -> Vec<Action> {
     nodes.iter().filter(removable).map(|node| Action::Remove { node: node.id.clone() }).collect()
 }
 
-/// `steady` means that the number of nodes is settled, not that they are ready.
+/// `steady` means that the number of nodes does not change, not that they are ready.
 fn settle_allocation(snapshot: &CapacitySnapshot, actions: &[Action]) -> Option<Action> {
     let resizing = snapshot.nodes.iter().any(Node::is_moving)
         || actions
@@ -158,9 +161,9 @@ fn settle_allocation(snapshot: &CapacitySnapshot, actions: &[Action]) -> Option<
     (!known && !launches).then_some(Action::SetAllocation { resizing, planned_nodes })
 }
 
-/// Becoming dormant takes two passes. The first one marks the cluster, so that a submission from
-/// then on schedules it again; only the second one, which sees the queue as it was after that, takes
-/// it off the list of the schedule.
+/// Becoming dormant takes two passes. The first one marks the cluster; from then on a submission
+/// schedules it again. Only the second one, which sees the queue as it was after that, takes the
+/// cluster off the schedule's list.
 fn become_dormant(snapshot: &CapacitySnapshot, wanted: u32) -> Option<Action> {
     let quiet = snapshot.nodes.is_empty() && snapshot.queued.is_empty() && wanted == 0;
     match (quiet, snapshot.cluster.scheduled) {
@@ -181,7 +184,7 @@ fn plan_deletion(snapshot: &CapacitySnapshot, now: Timestamp) -> Vec<Action> {
                 reason: LeaveReason::ClusterDeleted,
                 end_reason,
             }),
-            // It was leaving for another reason, perhaps with a job that might have finished.
+            // It is leaving for another reason, perhaps with a job that runs to completion.
             (true, Some(attempt)) => actions.push(Action::EndAttempt {
                 attempt: attempt.clone(),
                 end_reason: EndReason::ClusterDeleted,

@@ -1,8 +1,10 @@
 //! Which queued jobs start now, and on which nodes.
 //!
-//! The order is priority, then age. The first job that has to wait for nodes reserves: jobs behind
-//! it may start only where they cannot delay it (EASY backfill on `maxWallClockTime`). A job that
-//! the present settings of its cluster could never start reserves nothing.
+//! The order is priority, then age. The first job that waits for nodes makes a reservation: later
+//! jobs
+//! start only where they cannot delay it (EASY backfill on `maxWallClockTime`). A job that could
+//! never
+//! start with the current settings of its cluster reserves nothing.
 
 use crate::Action;
 use model::{Cluster, Node, NodeId, NodeState, QueueEntry, Timestamp, limits};
@@ -10,15 +12,17 @@ use model::{Cluster, Node, NodeId, NodeState, QueueEntry, Timestamp, limits};
 /// The input of dispatch: the head of the queue and the idle markers, not every node.
 #[derive(Clone, Debug)]
 pub struct DispatchSnapshot {
+    /// The cluster.
     pub cluster: Cluster,
-    /// In order, at most [`limits::BACKFILL_DEPTH`].
+    /// The head of the queue, in order, at most [`limits::BACKFILL_DEPTH`] entries.
     pub queue: Vec<QueueEntry>,
+    /// Idle nodes.
     pub idle: Vec<NodeId>,
-    /// When each busy node is free at the latest; only read when [`depends_on_running`] says so.
+    /// The latest end of each busy node's attempt; read only if [`depends_on_running`].
     pub running: Vec<Timestamp>,
 }
 
-/// When each of these nodes that is busy is free at the latest.
+/// The latest end of the attempt of each busy node.
 pub fn busy_until(nodes: &[Node]) -> Vec<Timestamp> {
     let ends_by = |node: &Node| match &node.state {
         NodeState::Running { ends_by, .. } => Some(*ends_by),
@@ -31,8 +35,8 @@ pub fn busy_until(nodes: &[Node]) -> Vec<Timestamp> {
     nodes.iter().filter_map(ends_by).collect()
 }
 
-/// Whether the plan depends on when running attempts end: a job that has to wait is queued before
-/// others, and there are nodes that those could use.
+/// Whether the plan depends on when running attempts end: a job has to wait, others are queued
+/// behind it, and there are idle nodes for them.
 pub fn depends_on_running(cluster: &Cluster, queue: &[QueueEntry], idle: usize) -> bool {
     let mut left = idle;
     for (position, entry) in queue.iter().enumerate() {
@@ -48,13 +52,15 @@ pub fn depends_on_running(cluster: &Cluster, queue: &[QueueEntry], idle: usize) 
     false
 }
 
-/// Whether the autoscaler should be hinted: jobs stay queued, `started` of them having left the
-/// queue, and the cluster may have more nodes than are planned.
+/// Whether to hint the autoscaler: jobs stay queued after `started` of them left the queue, and the
+/// cluster may have more nodes than planned.
 pub fn needs_capacity(snapshot: &DispatchSnapshot, started: u32) -> bool {
     let waiting = snapshot.queue.len() > started as usize;
     waiting && snapshot.cluster.planned_nodes < snapshot.cluster.scale.ceiling()
 }
 
+/// The jobs to start now, each with its nodes. If the cluster is being deleted, all queued jobs
+/// fail.
 pub fn plan(snapshot: &DispatchSnapshot, now: Timestamp) -> Vec<Action> {
     if snapshot.cluster.is_deleting() {
         let fail_queued = |entry: &QueueEntry| Action::FailQueued { entry: entry.clone() };
@@ -82,15 +88,34 @@ pub fn plan(snapshot: &DispatchSnapshot, now: Timestamp) -> Vec<Action> {
             }
         }
     }
-    starts
+    starts.into_iter().map(Action::from).collect()
 }
 
-fn start(entry: &QueueEntry, idle: &mut Vec<NodeId>, starts: &mut Vec<Action>) {
+fn start(entry: &QueueEntry, idle: &mut Vec<NodeId>, starts: &mut Vec<Start>) {
     let nodes = idle.drain(..entry.node_count as usize).collect();
-    starts.push(Action::Start { entry: entry.clone(), nodes });
+    starts.push(Start { entry: entry.clone(), nodes });
 }
 
-/// When the first waiting job can start at the latest, and how many nodes it leaves over then.
+/// A job that starts now.
+#[derive(Debug)]
+struct Start {
+    entry: QueueEntry,
+    nodes: Vec<NodeId>,
+}
+
+impl Start {
+    fn expected_end(&self, now: Timestamp) -> Timestamp {
+        now.plus_seconds(self.entry.max_wall_clock_seconds)
+    }
+}
+
+impl From<Start> for Action {
+    fn from(Start { entry, nodes }: Start) -> Self {
+        Self::Start { entry, nodes }
+    }
+}
+
+/// When the first waiting job can start at the latest, and how many nodes are left over then.
 #[derive(Debug)]
 struct Reservation {
     at: Timestamp,
@@ -98,23 +123,23 @@ struct Reservation {
 }
 
 impl Reservation {
-    /// Busy nodes become free at the wall clock limit of their attempt. Nodes that the cluster may
-    /// still get count as free now, since they may become idle at any moment.
+    /// Busy nodes become idle at the wall clock limit of their attempt. Nodes that the cluster may
+    /// still get count as idle now, since they may become idle at any moment.
     fn make(
         snapshot: &DispatchSnapshot,
-        starts: &[Action],
+        starts: &[Start],
         head: &QueueEntry,
         idle: usize,
         now: Timestamp,
     ) -> Self {
-        let starting: usize = starts.iter().map(Action::nodes_started).sum();
+        let starting: usize = starts.iter().map(|start| start.nodes.len()).sum();
         let present = snapshot.running.len() + starting + idle;
         let coming = (snapshot.cluster.scale.ceiling() as usize).saturating_sub(present);
         let mut free: Vec<(Timestamp, usize)> = snapshot
             .running
             .iter()
             .map(|ends_by| ((*ends_by).max(now), 1))
-            .chain(starts.iter().map(|start| (expected_end(start, now), start.nodes_started())))
+            .chain(starts.iter().map(|start| (start.expected_end(now), start.nodes.len())))
             .chain([(now, coming)])
             .collect();
         free.sort_unstable();
@@ -128,11 +153,12 @@ impl Reservation {
                 return Self { at: *at, spare };
             }
         }
-        // Every node together is too few for the head. Nothing may pass it: no job ends by `now`.
+        // All nodes together are too few for the head. No job may pass it: none ends by `now`.
         Self { at: now, spare: 0 }
     }
 
-    /// Whether a later job may use idle nodes now; takes what it uses for good from the spare.
+    /// Whether a later job may use idle nodes now. Subtracts from the spare nodes what it uses
+    /// beyond the reservation.
     fn admits(&mut self, entry: &QueueEntry, now: Timestamp) -> bool {
         if now.plus_seconds(entry.max_wall_clock_seconds) <= self.at {
             return true;
@@ -146,14 +172,6 @@ impl Reservation {
     }
 }
 
-fn expected_end(action: &Action, now: Timestamp) -> Timestamp {
-    match action {
-        Action::Start { entry, .. } => now.plus_seconds(entry.max_wall_clock_seconds),
-        // A plan of dispatch starts jobs and does nothing else.
-        _ => now,
-    }
-}
-
 const _: () = assert!(limits::BACKFILL_DEPTH > limits::MAX_GANG_NODES as usize);
 
 #[cfg(test)]
@@ -163,7 +181,7 @@ mod tests {
         NOW, WallClock, auto_cluster, deleting, idle, manual_cluster, node_id, queued, running,
     };
 
-    /// Names of the jobs that start.
+    /// Checks the names of the jobs that start.
     fn check(snapshot: &DispatchSnapshot, expected: &[&str]) {
         let started: Vec<String> = plan(snapshot, NOW)
             .into_iter()
@@ -178,7 +196,7 @@ mod tests {
         assert_eq!(started, expected);
     }
 
-    /// `running`: after how many seconds each busy node is free at the latest.
+    /// `running`: seconds after which each busy node is idle at the latest.
     fn snapshot(queue: Vec<QueueEntry>, idle: usize, running: &[u64]) -> DispatchSnapshot {
         let cluster = manual_cluster((idle + running.len()) as u32);
         let running = running.iter().map(|seconds| NOW.plus_seconds(*seconds)).collect();
@@ -186,13 +204,13 @@ mod tests {
     }
 
     #[test]
-    fn jobs_start_in_order_as_far_as_nodes_reach() {
+    fn jobs_start_in_order_while_nodes_last() {
         let queue = vec![queued("a", 1), queued("b", 2), queued("c", 1)];
         check(&snapshot(queue, 3, &[]), &["a", "b"]);
     }
 
     #[test]
-    fn a_waiting_gang_is_not_passed_by_what_could_delay_it() {
+    fn a_job_that_could_delay_a_waiting_gang_does_not_pass_it() {
         let queue = vec![queued("gang", 3), queued("long", 1).wall_clock(1000)];
         check(&snapshot(queue, 1, &[100, 100]), &[]);
     }
@@ -214,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn nodes_that_are_still_to_come_may_come_any_moment() {
+    fn nodes_to_be_launched_may_become_idle_at_any_moment() {
         let mut snapshot = snapshot(vec![queued("gang", 2), queued("long", 1)], 1, &[]);
         snapshot.cluster = auto_cluster(0, 2);
         check(&snapshot, &[]);
@@ -232,12 +250,12 @@ mod tests {
         let queue = [queued("gang", 3), queued("a", 1)];
         assert!(depends_on_running(&cluster, &queue, 2));
         assert!(!depends_on_running(&cluster, &queue, 0), "nothing to start on");
-        assert!(!depends_on_running(&cluster, &queue[..1], 2), "nobody could pass");
+        assert!(!depends_on_running(&cluster, &queue[..1], 2), "no other job is queued");
         assert!(!depends_on_running(&cluster, &queue, 4), "everything fits");
     }
 
     #[test]
-    fn what_a_job_takes_counts_before_the_next_one() {
+    fn nodes_of_a_job_are_not_counted_for_the_next_one() {
         let cluster = manual_cluster(4);
         let queue = [queued("a", 2), queued("b", 2), queued("c", 1)];
         assert!(depends_on_running(&cluster, &queue, 3), "b waits, c could pass");
@@ -257,16 +275,16 @@ mod tests {
     }
 
     #[test]
-    fn busy_nodes_are_those_that_run() {
+    fn busy_nodes_are_running_nodes() {
         let leaving = running(1, "b").leave(model::LeaveReason::Shrink, NOW).unwrap();
         let nodes = [idle(0, NOW), leaving, running(2, "a")];
         assert_eq!(busy_until(&nodes), [NOW.plus_seconds(3600)]);
     }
 
     #[test]
-    fn capacity_is_wanted_while_somebody_waits_below_the_maximum() {
+    fn capacity_is_needed_while_jobs_wait_below_the_maximum() {
         let mut snapshot = snapshot(vec![queued("a", 1), queued("b", 1)], 0, &[]);
-        for (maximum, planned, started, wants) in [
+        for (maximum, planned, started, needs) in [
             (2, 1, 0, true),
             (2, 1, 1, true),
             (2, 1, 2, false),
@@ -277,12 +295,12 @@ mod tests {
             snapshot.cluster = auto_cluster(0, maximum);
             snapshot.cluster.planned_nodes = planned;
             let wanted = needs_capacity(&snapshot, started);
-            assert_eq!(wanted, wants, "{planned} of {maximum}, {started} started");
+            assert_eq!(wanted, needs, "{planned} of {maximum}, {started} started");
         }
     }
 
     #[test]
-    fn a_cluster_that_is_being_deleted_fails_what_is_queued() {
+    fn a_cluster_being_deleted_fails_its_queued_jobs() {
         let mut snapshot = snapshot(vec![queued("a", 1)], 1, &[]);
         snapshot.cluster = deleting(snapshot.cluster);
         assert_eq!(plan(&snapshot, NOW), vec![Action::FailQueued { entry: queued("a", 1) }]);

@@ -1,14 +1,16 @@
-//! The decisions of the service, pure: a snapshot and the time in, a list of actions out.
+//! The decisions of the service, pure: from a snapshot and the time they derive a list of actions.
 //!
-//! | function | question |
+//! | module | question |
 //! | --- | --- |
 //! | [`dispatch`] | which queued jobs start now, and on which nodes? |
-//! | [`capacity`] | how many nodes should there be, and which ones go? |
+//! | [`capacity`] | how many nodes should the cluster have, and which ones are removed? |
 //! | [`recovery`] | what is overdue, lost or left over? |
 //! | [`waiting`] | what does a queued job wait for? |
 //!
-//! The rule of this crate: nothing is read, written or awaited here, and nothing that is decided
-//! here is decided anywhere else.
+//! The rule of this crate: nothing is read, written or awaited here, and all decisions are made
+//! here.
+
+#![warn(missing_docs)]
 
 pub mod action;
 pub mod capacity;

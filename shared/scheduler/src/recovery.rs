@@ -1,8 +1,9 @@
 //! What is overdue, lost or left over.
 //!
-//! Policies are applied in the order of [`plan`]; each is one function. Silence is not death: what
-//! the cloud reports of an instance is final, and a silent node is lost when its lease ends only if
-//! its instance is not known to run and few others are silent too.
+//! Policies are applied in the order of [`plan`]; each is one function. Silence is not death: the
+//! cloud's report about an instance is final, and a silent node is lost at the end of its lease
+//! only
+//! if its instance is not known to run and few other nodes are silent.
 
 use crate::Action;
 use model::{
@@ -11,15 +12,18 @@ use model::{
 };
 use std::collections::BTreeMap;
 
+/// The input of recovery.
 #[derive(Clone, Debug)]
 pub struct RecoverySnapshot {
+    /// The cluster.
     pub cluster: Cluster,
+    /// All nodes.
     pub nodes: Vec<Node>,
     /// The jobs that run on these nodes.
     pub jobs: Vec<Job>,
-    /// Instances tagged as this cluster's; `None` when they could not be listed.
+    /// Instances tagged with this cluster; `None` if they could not be listed.
     pub instances: Option<Vec<FoundInstance>>,
-    /// Since when nodes can reach the control plane: a lease does not run while nobody listens.
+    /// Since when nodes can reach the control plane. Leases do not count earlier time.
     pub listening_since: Timestamp,
 }
 
@@ -28,12 +32,13 @@ impl RecoverySnapshot {
         self.jobs.iter().filter_map(|job| Some((job, job.state.attempt()?)))
     }
 
+    /// The instance of a node as the cloud describes it.
     fn described(&self, node: &Node) -> Option<&FoundInstance> {
         let instance = node.instance()?;
         self.instances.iter().flatten().find(|found| found.id == instance.id)
     }
 
-    /// For how many seconds a node has been silent while the control plane was reachable.
+    /// Seconds for which a node has been silent while the control plane was reachable.
     fn silence(&self, node: &Node, now: Timestamp) -> u64 {
         now.seconds_since(node.seen_at.max(self.listening_since))
     }
@@ -42,14 +47,18 @@ impl RecoverySnapshot {
 /// An instance as the cloud describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FoundInstance {
+    /// Id of the instance.
     pub id: String,
+    /// The launch with which it is tagged.
     pub launch: LaunchId,
+    /// Whether it runs, or may still run.
     pub running: bool,
 }
 
-/// A launch that was not answered for so long is asked for again (the token makes that harmless).
+/// A launch without an answer is requested again after this time. Its id makes that harmless.
 const RELAUNCH_SECONDS: u64 = 30;
 
+/// The actions of all policies.
 pub fn plan(snapshot: &RecoverySnapshot, now: Timestamp) -> Vec<Action> {
     let mut actions = Vec::new();
     actions.extend(lost_nodes(snapshot, now));
@@ -67,7 +76,7 @@ fn lost_nodes(snapshot: &RecoverySnapshot, now: Timestamp) -> Vec<Action> {
         node.instance().is_some() && snapshot.silence(node, now) > limits::LEASE_SECONDS
     };
     let silent = snapshot.nodes.iter().filter(lease_over).count();
-    // Many at once: more likely our own outage than theirs.
+    // Many silent nodes at once are more likely our own outage than theirs.
     let mass = silent > 1 && silent * MASS_FRACTION > snapshot.nodes.len();
     let mut actions = Vec::new();
     for node in &snapshot.nodes {
@@ -98,7 +107,7 @@ fn loss(snapshot: &RecoverySnapshot, node: &Node, mass: bool, now: Timestamp) ->
         return Some("its instance has ended".to_owned());
     }
     let silent = snapshot.silence(node, now);
-    // Not listed at all is no answer either.
+    // A failed listing says nothing about the instance.
     let may_run = described.is_some() || snapshot.instances.is_none();
     let patience = if may_run || mass { limits::SILENCE_SECONDS } else { limits::LEASE_SECONDS };
     if silent > patience {
@@ -110,7 +119,7 @@ fn loss(snapshot: &RecoverySnapshot, node: &Node, mass: bool, now: Timestamp) ->
         } if now >= deadline.plus_seconds(limits::STOP_REPORT_SECONDS)
             && now.seconds_since(snapshot.listening_since) > limits::LEASE_SECONDS =>
         {
-            Some("its notice is over".to_owned())
+            Some("its interruption notice has expired".to_owned())
         }
         NodeState::Launching { .. }
         | NodeState::Preparing { .. }
@@ -121,7 +130,7 @@ fn loss(snapshot: &RecoverySnapshot, node: &Node, mass: bool, now: Timestamp) ->
     }
 }
 
-/// Nodes that did not come up, or did not get ready, in time.
+/// Nodes that were not up, or not ready, before their deadline.
 fn slow_nodes(snapshot: &RecoverySnapshot, now: Timestamp) -> Vec<Action> {
     let mut actions = Vec::new();
     for node in &snapshot.nodes {
@@ -147,7 +156,7 @@ fn slow_nodes(snapshot: &RecoverySnapshot, now: Timestamp) -> Vec<Action> {
     actions
 }
 
-/// Intents whose effect is unknown: the same request is made again.
+/// Launches without a recorded answer: the request is repeated.
 fn unanswered_launches(snapshot: &RecoverySnapshot, now: Timestamp) -> Vec<Action> {
     let mut launches: BTreeMap<&LaunchId, Vec<NodeId>> = BTreeMap::new();
     for node in &snapshot.nodes {
@@ -163,7 +172,7 @@ fn unanswered_launches(snapshot: &RecoverySnapshot, now: Timestamp) -> Vec<Actio
     launches.into_iter().map(relaunch).collect()
 }
 
-/// The agent enforces the wall clock; this is for an agent that does not.
+/// The agent enforces the wall clock limit; this is for an agent that does not.
 fn overdue_attempts(snapshot: &RecoverySnapshot, now: Timestamp) -> Vec<Action> {
     let limit = |job: &Job, attempt: &Attempt| {
         job.expected_end(attempt.started_at).plus_seconds(limits::WALL_CLOCK_SLACK_SECONDS)
@@ -180,8 +189,8 @@ fn overdue_attempts(snapshot: &RecoverySnapshot, now: Timestamp) -> Vec<Action> 
         .collect()
 }
 
-/// Nodes on which an attempt is overdue to end: they are treated as lost, and the attempt ends when
-/// their instance is confirmed to be terminated.
+/// Nodes on which an attempt should have ended. They are treated as lost, and the attempt ends when
+/// their instance has certainly ended.
 fn overdue_endings(snapshot: &RecoverySnapshot, now: Timestamp) -> Vec<Action> {
     let overdue = |attempt: &Attempt| {
         attempt.ending_deadline().is_some_and(|deadline| {
@@ -207,7 +216,7 @@ fn overdue_endings(snapshot: &RecoverySnapshot, now: Timestamp) -> Vec<Action> {
         .collect()
 }
 
-/// Machines that no node owns, and that no launch in progress will own.
+/// Instances that belong to no node and to no launch in progress.
 fn stray_instances(snapshot: &RecoverySnapshot) -> Vec<Action> {
     let owned = |found: &FoundInstance| {
         snapshot.nodes.iter().any(|node| match node.instance() {

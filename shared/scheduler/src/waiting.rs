@@ -1,10 +1,10 @@
-//! What a queued job waits for, in words for the person who asks.
+//! What a queued job waits for, as text for the user.
 
 use model::{Cluster, QueueEntry, ResourceError, ScaleSettings, Timestamp, Waiting, WaitingReason};
 
-/// What the cluster can never give first, then settings (the user can change them), then failures,
-/// then plain lack of free nodes. `blocked` says why the cluster gets no nodes at all, `queued_at`
-/// since when the job is in the queue.
+/// The first obstacle: an unsupported cluster (`blocked` has the error), then settings that the
+/// user can change, then failed launches, then a lack of idle nodes. `queued_at` is the time since
+/// when the job is queued.
 pub fn explain(
     cluster: &Cluster,
     blocked: Option<&ResourceError>,
@@ -20,19 +20,21 @@ pub fn explain(
     };
     if let Some(ResourceError { code, message, .. }) = blocked {
         let message = format!(
-            "Waits for another cluster: {name} gets no nodes ({code}: {message}). Delete the job, and submit it to a cluster without that."
+            "Cluster {name} never gets nodes ({code}: {message}). Delete the job and submit it to another cluster."
         );
         return waits(WaitingReason::Cluster, queued_at, message);
     }
     let setting = match cluster.scale {
         ScaleSettings::Manual { target_node_count, .. } if needs > target_node_count => {
             Some(format!(
-                "Waits for a setting: the job needs {needs} node(s), but cluster {name} is scaled manually to {target_node_count}. Set targetNodeCount to at least {needs}, or scale automatically."
+                "Needs {needs} node(s); cluster {name} is scaled manually to {target_node_count}. Set targetNodeCount to at least {needs}, or use autoScale. Run: batchai cluster auto-scale {name} --min 0 --max {needs}"
             ))
         }
-        ScaleSettings::AutoScale { maximum_node_count, .. } if needs > maximum_node_count => {
+        ScaleSettings::AutoScale { minimum_node_count, maximum_node_count, .. }
+            if needs > maximum_node_count =>
+        {
             Some(format!(
-                "Waits for a setting: the job needs {needs} node(s), but cluster {name} may have at most {maximum_node_count}. Set maximumNodeCount to at least {needs}."
+                "Needs {needs} node(s); cluster {name} allows at most {maximum_node_count}. Set maximumNodeCount to at least {needs}. Run: batchai cluster auto-scale {name} --min {minimum_node_count} --max {needs}"
             ))
         }
         ScaleSettings::Manual { .. } | ScaleSettings::AutoScale { .. } => None,
@@ -46,13 +48,13 @@ pub fn explain(
             .first()
             .map_or_else(String::new, |error| format!(" ({}: {})", error.code, error.message));
         let message = format!(
-            "Waits for capacity: the last {} launch(es) of nodes for cluster {name} failed{why}; the next one is tried at {}.",
+            "Waits for capacity: the last {} launch(es) for cluster {name} failed{why}. Next try at {}.",
             cluster.health.failures, cluster.health.not_before
         );
         return waits(WaitingReason::Capacity, cluster.health.since, message);
     }
     let message = format!(
-        "Waits for {needs} free node(s) of cluster {name}, which has {} of at most {}.",
+        "Waits for {needs} idle node(s) of cluster {name}, which has {} of at most {} nodes.",
         cluster.planned_nodes,
         cluster.scale.ceiling()
     );
@@ -81,27 +83,27 @@ mod tests {
     }
 
     #[test]
-    fn a_cluster_that_gets_no_nodes_says_why() {
+    fn an_unsupported_cluster_is_named_with_the_reason() {
         let why = ResourceError::new("MountNotProvided", "No shares here");
-        let text = "Waits for another cluster: c gets no nodes (MountNotProvided: No shares";
+        let text = "Cluster c never gets nodes (MountNotProvided: No shares";
         check(&manual_cluster(0), Some(&why), 1, (WaitingReason::Cluster, QUEUED_AT, text));
     }
 
     #[test]
-    fn the_first_thing_in_the_way_is_named() {
+    fn settings_come_before_idle_nodes() {
         let setting = |text| (WaitingReason::Setting, NOW, text);
-        let text = "Waits for a setting: the job needs 1 node(s), but cluster c";
+        let text = "Needs 1 node(s); cluster c is scaled manually to 0.";
         check(&manual_cluster(0), None, 1, setting(text));
-        let text = "Waits for a setting: the job needs 3 node(s), but cluster c may";
+        let text = "Needs 3 node(s); cluster c allows at most 2. Set maximumNodeCount to at least 3. Run: batchai cluster auto-scale c --min 0 --max 3";
         check(&auto_cluster(0, 2), None, 3, setting(text));
-        let text = "Waits for 2 free node(s) of cluster c";
+        let text = "Waits for 2 idle node(s) of cluster c";
         check(&auto_cluster(0, 2), None, 2, (WaitingReason::Nodes, QUEUED_AT, text));
     }
 
     #[test]
-    fn what_fits_the_settings_waits_for_nodes() {
+    fn a_job_within_the_settings_waits_for_nodes() {
         let nodes = |text| (WaitingReason::Nodes, QUEUED_AT, text);
-        let text = "Waits for 2 free node(s) of cluster c, which has 0 of at most 2.";
+        let text = "Waits for 2 idle node(s) of cluster c, which has 0 of at most 2 nodes.";
         check(&manual_cluster(2), None, 2, nodes(text));
         let mut tried = auto_cluster(0, 2);
         tried.health = Backoff { failures: 1, since: NOW, not_before: NOW };
@@ -114,8 +116,7 @@ mod tests {
         let first = Timestamp(NOW.0 - 1000);
         cluster.health = Backoff::CLEAR.failed(first).failed(NOW);
         cluster.record_error(ResourceError::new("NoCapacity", "none left"));
-        let text =
-            "Waits for capacity: the last 2 launch(es) of nodes for cluster c failed (NoCapacity";
+        let text = "Waits for capacity: the last 2 launch(es) for cluster c failed (NoCapacity";
         check(&cluster, None, 1, (WaitingReason::Capacity, first, text));
     }
 }

@@ -1,6 +1,7 @@
-//! What the store does per second on this disk: `cargo run --release -p sqlite --example throughput`.
+//! Measures commits and reads per second on this disk:
+//! `cargo run --release -p sqlite --example throughput`.
 //!
-//! Each commit is like one of the service: of six conditional writes, with bodies of 0.3 to 2 KB.
+//! Each commit is like one of the service: six conditional writes with bodies of 0.3 to 2 KB.
 //! Compare figures of one run only; a flush takes from 0.1 ms to some milliseconds, by machine and load.
 
 use sqlite::Sqlite;
@@ -37,7 +38,7 @@ fn put(key: Key, version: u64, bytes: usize) -> Write {
     Write { key, kind: WriteKind::Put { attributes, body }, condition }
 }
 
-/// A job is created, started and ended: three commits, the next on what the last one wrote.
+/// The three commits of a job: creation, start and end.
 fn commits(submitter: usize, job: usize) -> [Vec<Write>; 3] {
     let job_key = || key(format!("exp#{submitter}"), format!("job#{job:06}"));
     let queued = || key(format!("cl#{submitter}"), format!("queue#1#{job:013}"));

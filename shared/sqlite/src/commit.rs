@@ -1,24 +1,24 @@
-//! One commit within the transaction of its group: all conditions, then all writes.
+//! One commit within the transaction of its group: first all conditions, then all writes.
 
 use crate::rows::{self, Stored};
 use rusqlite::{Connection, Result};
 use table::{Attributes, Body, Error, Item, Key, Write, WriteKind};
 
-/// A commit on its way to the writer.
+/// A commit in the queue of the writer.
 #[derive(Debug)]
 pub(crate) struct Commit {
-    /// Bodies are text.
+    /// The writes. Bodies are text.
     pub(crate) writes: Vec<Write>,
-    /// Bytes of what each write puts, as [`table::limits::check_sizes`] counts them.
+    /// Size of the item that each write puts, as [`table::limits::check_sizes`] counts it.
     pub(crate) sizes: Vec<usize>,
 }
 
 impl Commit {
-    /// Tests all conditions before the first write, so a commit that is refused leaves nothing
-    /// and needs no savepoint. Answers for each write the bytes of the item before or after it,
-    /// whichever are more: what is charged once the group is on disk.
+    /// Tests all conditions before the first write, so a refused commit changes nothing and needs
+    /// no savepoint. Returns for each write the size of the item before or after it, whichever is
+    /// larger, to be charged once the group is on disk.
     ///
-    /// The outer error is one of the database, after which the transaction must be undone.
+    /// The outer error is one of the database, after which the transaction must be rolled back.
     pub(crate) fn carry_out(&self, connection: &Connection) -> Result<Result<Vec<usize>, Error>> {
         let mut stored = Vec::with_capacity(self.writes.len());
         let mut failed = Vec::new();
@@ -40,7 +40,8 @@ impl Commit {
     }
 }
 
-/// Answers the bytes of the item before or after, `put` being those of what is put.
+/// Carries out a write. Returns the size of the item before or after it, whichever is larger; `put`
+/// is the size of the item that is put.
 fn apply(
     connection: &Connection,
     write: &Write,
@@ -79,7 +80,7 @@ fn apply(
     Ok(before.max(after))
 }
 
-/// As [`Item::size`], without the body itself.
+/// [`Item::size`] without the text of the body.
 fn size(key: &Key, attributes: &Attributes, body_bytes: Option<usize>) -> usize {
     let item = Item { key: key.clone(), attributes: attributes.clone(), body: Body::None };
     let body = body_bytes.map_or(0, |bytes| "body".len() + bytes);

@@ -1,43 +1,67 @@
-//! What can go wrong: when the database is opened, by what the operator does about it; later, as
-//! [`table::Error`].
+//! Errors of opening the database, grouped by what the operator does about them. Later errors are
+//! [`table::Error`]s.
 
 use rusqlite::ErrorCode;
 use std::path::Path;
 use table::Error;
 
-/// Why a database is not opened. The file is as it was.
+/// Why a database is not opened. The file is unchanged.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
+    /// The file is damaged.
     #[error(
-        "{path} is damaged ({problem}); it was left as it is. Move it away to start empty, or restore a copy of it"
+        "{path} is damaged ({problem}). It was not changed. Move it away to start empty, or restore a copy of it"
     )]
-    Damaged { path: String, problem: String },
+    Damaged {
+        /// Path of the file.
+        path: String,
+        /// What SQLite reports.
+        problem: String,
+    },
+    /// The file is not a database of this service.
     #[error(
-        "{path} is not a database of this service; it was left as it is. Move it away, or choose another data directory"
+        "{path} is not a database of this service. It was not changed. Move it away, or choose another data directory"
     )]
-    Foreign { path: String },
+    Foreign {
+        /// Path of the file.
+        path: String,
+    },
+    /// The file has the format of an older version, which cannot be read.
     #[error(
-        "{path} was written by an earlier version of this service, whose database cannot be read; it was left as it is. Move the data directory away to start empty"
+        "{path} was written by an older version of this service, whose format cannot be read. It was not changed. Move the data directory away to start empty"
     )]
-    Former { path: String },
+    Former {
+        /// Path of the file.
+        path: String,
+    },
+    /// The file has the schema of a newer version.
     #[error(
-        "{path} was written by a newer version of this service (schema {found}, this version reads up to {known}); it was left as it is. Install that version, or choose another data directory"
+        "{path} was written by a newer version of this service (schema {found}; this version reads up to {known}). It was not changed. Install the newer version, or choose another data directory"
     )]
-    Newer { path: String, found: i64, known: i64 },
+    Newer {
+        /// Path of the file.
+        path: String,
+        /// Schema version of the file.
+        found: i64,
+        /// Highest schema version that can be read.
+        known: i64,
+    },
+    /// The file cannot be opened.
     #[error("{path} could not be opened")]
     Inaccessible {
+        /// Path of the file.
         path: String,
+        /// The error.
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
 }
 
-/// Less than this is no space: in bytes, some pages of the database and its log.
+/// With less free space than this the disk counts as full: some pages of the database and its log.
 const NO_SPACE_BYTES: u64 = 256 * 1024;
 
-/// An error of the database as one of the table. SQLite reports a full disk as an I/O error where
-/// it does not write by itself (the index of the log, a delayed allocation), so the file system
-/// is asked.
+/// Converts an error of the database. SQLite reports a full disk as an I/O error where it does not
+/// write by itself (the index of the log, a delayed allocation), so the file system is asked.
 pub(crate) fn table_error(error: rusqlite::Error, path: &Path) -> Error {
     match error.sqlite_error_code() {
         Some(ErrorCode::DiskFull) => Error::StorageFull(error.into()),

@@ -1,9 +1,13 @@
 //! Storage on SQLite, the embedded database of `batchai local`: one file, durable after each
-//! answer, without a server.
+//! answer,
+//! no server.
 //!
-//! The rules of this crate: one connection writes and copies the log, on a thread of its own;
-//! commits that wait at the same time share one transaction and one flush ([`queue`]), each with
-//! its own conditions and result; reads run on the thread that asks and do not wait for writers.
+//! The rules of this crate: one connection writes and checkpoints the log, on its own thread;
+//! commits
+//! that wait at the same time share one transaction and one flush ([`queue`]), each with its own
+//! conditions and result; reads run on the calling thread and do not wait for writers.
+
+#![warn(missing_docs)]
 
 mod commit;
 mod error;
@@ -28,18 +32,19 @@ use table::limits::{check_key, check_keys, check_sizes, check_writes};
 use table::{Body, Consumed, Error, Item, Key, Range, Storage, Units, Write, WriteKind};
 use writer::{Answer, Done, Request, Writer};
 
-/// What waits in the queue, in bytes of bodies; who comes then waits for room.
+/// Capacity of the queue, in bytes of bodies. Further submitters wait for room.
 const QUEUE_BYTES: usize = 16 * 1024 * 1024;
 
-/// The queue counts in these. A commit takes at least one, so at most 4,096 wait.
+/// Unit of the queue's capacity. A commit takes at least one unit, so at most 4,096 commits wait.
 const QUEUE_UNIT_BYTES: usize = 4 * 1024;
 
-/// Commits that share a flush. More would let the first wait long for the last.
+/// Commits that share a flush. With more, the first would wait long for the last.
 const MAX_GROUP: usize = 128;
 
 /// Items that one [`Sqlite::sweep`] removes, so that commits do not wait long for it.
 pub const SWEEP_ITEMS: usize = 1000;
 
+/// Storage in one SQLite file.
 #[derive(Debug)]
 pub struct Sqlite {
     readers: Readers,
@@ -50,12 +55,12 @@ pub struct Sqlite {
 }
 
 impl Sqlite {
-    /// Opens the database in this file, or makes it. Beside it SQLite keeps its log
-    /// (`-wal`) and the index of the log (`-shm`).
+    /// Opens the database in this file, or creates it. SQLite keeps its log (`-wal`) and the index
+    /// of the log (`-shm`) beside it.
     ///
     /// # Errors
-    /// A file that is damaged, of another program, of the former version or of a newer one is
-    /// left as it is.
+    /// A file that is damaged, of another program, or of an older or newer version of the service
+    /// is refused and left unchanged.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, OpenError> {
         let path = path.as_ref();
         let inaccessible = |source: std::io::Error| OpenError::Inaccessible {
@@ -75,11 +80,11 @@ impl Sqlite {
         Ok(Self { readers: Readers::new(path), queue, units, writer: Some(thread) })
     }
 
-    /// Removes items whose `expires_at` has passed, at most [`SWEEP_ITEMS`]; answers how many.
+    /// Removes items whose `expires_at` has passed, at most [`SWEEP_ITEMS`]. Returns their number.
     /// DynamoDB does this by itself.
     ///
     /// # Errors
-    /// What the database reports.
+    /// The error of the database.
     pub async fn sweep(&self, now: Timestamp) -> Result<usize, Error> {
         let now_seconds = now.0.div_euclid(1000);
         match self.submit(Request::Sweep { now_seconds, limit: SWEEP_ITEMS }, 0).await? {
@@ -88,7 +93,7 @@ impl Sqlite {
         }
     }
 
-    /// A key without an item is charged like a small item.
+    /// A missing item is charged like a small item.
     fn charge_reads(&self, keys: usize, items: &[Item]) -> Result<(), Error> {
         for item in items {
             self.units.read_item(item.size()?);
@@ -141,8 +146,8 @@ impl Storage for Sqlite {
 }
 
 impl Drop for Sqlite {
-    /// What is in the queue is written first. The writer's connection is the last to close: it
-    /// copies the log and removes it, which one that only reads cannot.
+    /// Writes the queue first. The writer's connection closes last: it checkpoints and removes the
+    /// log, which a read-only connection cannot do.
     fn drop(&mut self) {
         self.readers.close();
         self.queue.close();
@@ -154,7 +159,7 @@ impl Drop for Sqlite {
     }
 }
 
-/// Values as text, once, and on the thread of the submitter.
+/// Converts values to text, once, on the thread of the submitter.
 fn write_bodies(writes: &mut [Write]) -> Result<(), Error> {
     for write in writes {
         if let WriteKind::Put { body, .. } = &mut write.kind {

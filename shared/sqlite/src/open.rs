@@ -1,5 +1,5 @@
-//! Opening the database: what is there is checked before anything may write to it, and a new file
-//! appears complete or not at all.
+//! Opening of the database: an existing file is checked before anything may write to it, and a new
+//! file appears complete or not at all.
 
 use crate::OpenError;
 use crate::rows::SCHEMA;
@@ -10,29 +10,29 @@ use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// Marks the file as one of this service ("batc").
+/// Identifies a database of this service ("batc").
 const APPLICATION_ID: i64 = 0x6261_7463;
 
 const SCHEMA_VERSION: i64 = 1;
 
-/// Readable to the owner only: the table holds sealed secrets and digests of tokens.
+/// Readable by the owner only: the table has encrypted secrets and digests of tokens.
 const MODE: u32 = 0o600;
 
-/// Only another process that has the file open makes a connection wait.
+/// A connection waits only if another process has the file open.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Cached pages of the writer. Nobody else writes, so they stay valid; a miss is a copy from the
-/// cache of the kernel.
+/// Cached pages of the writer. No other connection writes, so they stay valid; a miss is a copy
+/// from the kernel's cache.
 const WRITER_CACHE_KIB: i64 = 2 * 1024;
 
-/// Cached pages of a reader, which every commit makes invalid.
+/// Cached pages of a reader. Every commit invalidates them.
 const READER_CACHE_KIB: i64 = 512;
 
-/// The log keeps this much space when it starts over: writing into blocks that are there needs
-/// less of the file system than growing the file.
+/// Space that the log keeps when it starts over: overwriting existing blocks is cheaper for the
+/// file system than growing the file.
 const LOG_BYTES_KEPT: i64 = 16 * 1024 * 1024;
 
-/// Checks the file, or makes it, and answers the connection that writes.
+/// Checks or creates the file, and opens the connection that writes.
 pub(crate) fn writer(path: &Path) -> Result<Connection, OpenError> {
     match std::fs::metadata(path) {
         Ok(_) => check(path)?,
@@ -58,21 +58,22 @@ pub(crate) fn writer(path: &Path) -> Result<Connection, OpenError> {
     Ok(connection)
 }
 
-/// A connection that reads, while others write.
+/// A read-only connection.
 pub(crate) fn reader(path: &Path) -> rusqlite::Result<Connection> {
     let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
     connection.pragma_update(None, "cache_size", -READER_CACHE_KIB)?;
     Ok(connection)
 }
 
-/// A connection is used by one thread at a time, so SQLite's own locks are not needed.
+/// Only one thread at a time uses a connection, so SQLite's own locks are not needed.
 fn connect(path: &Path, access: OpenFlags) -> rusqlite::Result<Connection> {
     let connection = Connection::open_with_flags(path, access | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
     Ok(connection)
 }
 
-/// Builds the database under another name: after a crash there is no half of one.
+/// Builds the database under another name and renames it, so that a crash leaves no partial
+/// database.
 fn create(path: &Path) -> Result<(), OpenError> {
     let draft = beside(path, ".new");
     let create = || -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
@@ -101,7 +102,7 @@ fn remove(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Reads the whole file, as SQLite sees it, on a connection that cannot write.
+/// Reads the whole file with SQLite, on a read-only connection.
 fn check(path: &Path) -> Result<(), OpenError> {
     let named = || path.display().to_string();
     let damaged = |problem: String| OpenError::Damaged { path: named(), problem };
@@ -133,10 +134,11 @@ fn check(path: &Path) -> Result<(), OpenError> {
     }
 }
 
+/// What an existing file contains.
 struct Found {
     application: i64,
     version: i64,
-    /// Whether it has the tables of the embedded engine that came before.
+    /// Whether it has the tables of the database engine of older versions.
     former: bool,
     problem: Option<String>,
 }
@@ -152,9 +154,8 @@ fn inspect(path: &Path) -> rusqlite::Result<Found> {
     )?;
     let mut problem = None;
     if application == APPLICATION_ID && version <= SCHEMA_VERSION {
-        let verdict: String =
-            connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
-        problem = (verdict != "ok").then_some(verdict);
+        let answer: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
+        problem = (answer != "ok").then_some(answer);
     }
     Ok(Found { application, version, former, problem })
 }
@@ -166,7 +167,7 @@ fn inaccessible(
     OpenError::Inaccessible { path: path.display().to_string(), source: source.into() }
 }
 
-/// The path with something behind its last name.
+/// The path with a suffix appended to its last name.
 fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);

@@ -1,27 +1,28 @@
 //! Group commit: many submitters, one writer thread. Requests that wait at the same time are
-//! written as one group; each gets its own answer, and only after its whole group is on disk.
+//! written
+//! as one group. Each gets its own answer, only after its whole group is on disk.
 //!
-//! The queue is bounded by weight: a submitter waits for room, in the order of arrival. A request
-//! that is in the queue is carried out even when nobody waits for its answer any more.
+//! The capacity of the queue is a total weight: submitters wait for room in the order of their
+//! arrival. A request in the queue is carried out even if its submitter stopped waiting.
 
 use super::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::collections::VecDeque;
 use tokio::sync::{Semaphore, oneshot};
 
-/// Where groups are written.
+/// Writes groups of requests.
 pub(crate) trait Disk {
     type Request;
     type Answer;
 
-    /// Carries out the requests in order. When it returns, all of them are on disk or have failed.
-    /// One answer for each request, in their order.
+    /// Carries out the requests in order. On return, all of them are on disk or have failed.
+    /// Returns one answer per request, in their order.
     fn write(&mut self, group: &[Self::Request]) -> Vec<Self::Answer>;
 
     /// Called after each group, when its answers are sent.
     fn maintain(&mut self);
 }
 
-/// The writer thread ended; the request may have been carried out.
+/// The writer thread ended. The request may have been carried out.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the writer of the database stopped")]
 pub(crate) struct Stopped;
@@ -29,7 +30,7 @@ pub(crate) struct Stopped;
 pub(crate) struct Queue<R, A> {
     state: Mutex<State<R, A>>,
     arrived: Condvar,
-    /// What may still enter the queue, by weight.
+    /// Remaining capacity, by weight.
     room: Semaphore,
     capacity: u32,
     max_group: usize,
@@ -37,7 +38,7 @@ pub(crate) struct Queue<R, A> {
 
 struct State<R, A> {
     waiting: VecDeque<Waiting<R, A>>,
-    /// Whether the writer sleeps until something arrives.
+    /// Whether the writer sleeps until a request arrives.
     parked: bool,
     closed: bool,
 }
@@ -49,7 +50,8 @@ struct Waiting<R, A> {
 }
 
 impl<R, A> Queue<R, A> {
-    /// Holds requests of at most `capacity` in weight; `max_group` of them form one group.
+    /// A queue for requests of at most `capacity` in total weight, written in groups of at most
+    /// `max_group`.
     pub(crate) fn new(capacity: u32, max_group: usize) -> Self {
         let state = State { waiting: VecDeque::new(), parked: false, closed: false };
         Self {
@@ -61,13 +63,13 @@ impl<R, A> Queue<R, A> {
         }
     }
 
-    /// Waits for room, then for the group of the request to be on disk.
+    /// Waits for room, then for the request to be on disk.
     ///
     /// # Errors
     /// [`Stopped`] when the queue is closed or the writer failed.
     pub(crate) async fn submit(&self, request: R, weight: u32) -> Result<A, Stopped> {
         let weight = weight.clamp(1, self.capacity);
-        // The writer gives the room back when it takes the request out.
+        // The writer returns the room when it takes the request.
         self.room.acquire_many(weight).await.map_err(|_| Stopped)?.forget();
         let (answer, answered) = oneshot::channel();
         self.push(Waiting { request, weight, answer })?;
@@ -88,14 +90,14 @@ impl<R, A> Queue<R, A> {
         Ok(())
     }
 
-    /// Nothing enters any more; the writer ends when the queue is empty.
+    /// Refuses new requests. The writer ends when the queue is empty.
     pub(crate) fn close(&self) {
         self.lock().closed = true;
         self.room.close();
         self.arrived.notify_one();
     }
 
-    /// The writer thread: until the queue is closed and empty.
+    /// The writer thread: runs until the queue is closed and empty.
     pub(crate) fn run(&self, disk: &mut impl Disk<Request = R, Answer = A>) {
         let _stopped = OnStop(self);
         let mut requests = Vec::new();
@@ -104,7 +106,7 @@ impl<R, A> Queue<R, A> {
             let written = disk.write(&requests);
             debug_assert_eq!(written.len(), answers.len());
             for (sender, answer) in answers.drain(..).zip(written) {
-                // The submitter may have gone away; its request is carried out all the same.
+                // The submitter may have stopped waiting; its request is carried out anyway.
                 let _ = sender.send(answer);
             }
             requests.clear();
@@ -112,7 +114,7 @@ impl<R, A> Queue<R, A> {
         }
     }
 
-    /// Takes the next group; `false` when there will be none.
+    /// Takes the next group. Returns `false` if there will be none.
     fn collect(&self, requests: &mut Vec<R>, answers: &mut Vec<oneshot::Sender<A>>) -> bool {
         let mut state = self.lock();
         while state.waiting.is_empty() {
@@ -140,7 +142,7 @@ impl<R, A> Queue<R, A> {
     }
 }
 
-/// However the writer ends, nobody waits for it for ever.
+/// Releases all waiting submitters when the writer ends, for whatever reason.
 struct OnStop<'a, R, A>(&'a Queue<R, A>);
 
 impl<R, A> Drop for OnStop<'_, R, A> {

@@ -1,7 +1,7 @@
-//! Reads, each on a snapshot of its own: they neither wait for the writer nor hold it up.
+//! Reads, each on its own snapshot: they neither wait for the writer nor delay it.
 //!
-//! A read takes some ten microseconds and runs on the thread that asks. A connection is never kept
-//! across an await, so there are at most as many in use as threads.
+//! A read takes about ten microseconds and runs on the calling thread. A connection is never held
+//! across an await, so there are at most as many connections in use as threads.
 
 use crate::error::table_error;
 use crate::open;
@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use table::{Error, Item, Key, Range};
 
-/// Connections that are kept; a read that finds none free opens one more.
+/// Idle connections that are kept. A read that finds none opens a new one.
 const KEPT: usize = 4;
 
 #[derive(Debug)]
@@ -29,7 +29,7 @@ impl Readers {
         self.read(|connection| rows::get(connection, key))
     }
 
-    /// All from one snapshot.
+    /// Reads all items from one snapshot.
     pub(crate) fn get_many(&self, keys: &[Key]) -> Result<Vec<Item>, Error> {
         self.read(|connection| {
             let transaction = connection.unchecked_transaction()?;
@@ -57,7 +57,7 @@ impl Readers {
             }
             Ok(found)
         };
-        // A connection that failed is not used again.
+        // A failed connection is not used again.
         attempt().map_err(|error| table_error(error, &self.path))
     }
 

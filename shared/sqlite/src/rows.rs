@@ -1,7 +1,8 @@
-//! Items as rows: the statements, and what each column holds.
+//! Items as rows: the SQL statements and the columns.
 //!
-//! A row has a column for each attribute that conditions test, and the value as one JSON text.
-//! Text is compared by bytes, which is the order of sort keys.
+//! A row has a column for each attribute that conditions test, and the value as one JSON text. Text
+//! is
+//! compared by bytes, which is the order of sort keys.
 
 use rusqlite::{Connection, Result, Row};
 use std::sync::Arc;
@@ -32,7 +33,7 @@ macro_rules! attributes {
     };
 }
 
-/// The length of a body is known without reading it.
+/// `octet_length` gives the size of a body without reading it.
 const FIND: &str = concat!(
     "SELECT ",
     attributes!(),
@@ -41,8 +42,8 @@ const FIND: &str = concat!(
 
 const GET: &str = concat!("SELECT ", attributes!(), ", body FROM items WHERE pk = ?1 AND sk = ?2");
 
-/// The first bound of a range is included or not; where it ends is seen from the rows, which are
-/// read one by one.
+/// The lower bound of a range is inclusive or exclusive. The end of the range is detected while the
+/// rows are read.
 pub(crate) const RANGE_FROM: &str = concat!(
     "SELECT ",
     attributes!(),
@@ -77,11 +78,11 @@ const BODY_COLUMN: usize = 7;
 pub(crate) const SK_COLUMN: usize = 8;
 const ROWID_COLUMN: usize = 8;
 
-/// What is known of an item before it is written.
+/// An item before a write.
 #[derive(Debug)]
 pub(crate) struct Stored {
     pub(crate) attributes: Attributes,
-    /// `None` when it has no body.
+    /// Size of the body; `None` if there is none.
     pub(crate) body_bytes: Option<usize>,
     rowid: i64,
 }
@@ -111,7 +112,7 @@ pub(crate) fn item(row: &Row<'_>, key: Key) -> Result<Item> {
 
 fn attributes_of(row: &Row<'_>) -> Result<Attributes> {
     Ok(Attributes {
-        // SQLite has signed numbers only; the bits are kept.
+        // SQLite has only signed numbers; the bits are the same.
         version: row.get::<_, Option<i64>>(0)?.map(|version| version as u64),
         uid: row.get(1)?,
         active: row.get(2)?,
@@ -122,7 +123,7 @@ fn attributes_of(row: &Row<'_>) -> Result<Attributes> {
     })
 }
 
-/// Replaces what is stored, or inserts it.
+/// Updates the stored row, or inserts a new one.
 pub(crate) fn put(
     connection: &Connection,
     key: &Key,

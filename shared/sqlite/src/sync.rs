@@ -1,3 +1,3 @@
-//! The locks of the queue. The test under `shuttle` compiles the queue with its own.
+//! The locks of the queue. The test with `shuttle` compiles the queue with the locks of `shuttle`.
 
 pub use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};

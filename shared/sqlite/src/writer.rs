@@ -1,7 +1,7 @@
-//! The writer: one transaction of SQLite for each group of requests.
+//! The writer: one SQLite transaction per group of requests.
 //!
-//! A refused commit leaves nothing in the transaction of its group. Only an error of the database
-//! undoes a group; then each member is tried in a transaction of its own and gets its own error.
+//! A refused commit leaves no trace in the transaction of its group. Only an error of the database
+//! rolls a group back; then each request is tried in its own transaction and gets its own error.
 
 use crate::commit::Commit;
 use crate::error::table_error;
@@ -13,11 +13,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use table::{Error, Units};
 
-/// Pages that the log gains before it is copied into the database.
+/// New pages in the log before it is checkpointed.
 const CHECKPOINT_PAGES: u32 = 1000;
 
 thread_local! {
-    /// Pages in the log, as SQLite reports them after each commit to the thread that made it.
+    /// Pages in the log, as SQLite reports them after each commit to the committing thread.
     static LOG_PAGES: Cell<u32> = const { Cell::new(0) };
 }
 
@@ -31,10 +31,10 @@ pub(crate) enum Request {
     },
 }
 
-/// What a request did.
+/// The result of a request.
 #[derive(Debug)]
 pub(crate) enum Done {
-    /// Bytes to charge for each write.
+    /// Size to charge for each write, in bytes.
     Committed(Vec<usize>),
     Swept {
         removed: usize,
@@ -48,7 +48,7 @@ pub(crate) struct Writer {
     connection: Connection,
     path: PathBuf,
     units: Arc<Units>,
-    /// Pages in the log when it was last copied.
+    /// Pages in the log at the last checkpoint.
     copied: u32,
 }
 
@@ -74,8 +74,9 @@ impl Disk for Writer {
         answers
     }
 
-    /// Copies the log here and nowhere else: up to 3.51.2, SQLite may damage a database whose log
-    /// two connections copy at the same time (sqlite.org/wal.html, "The WAL-Reset Bug").
+    /// Checkpoints the log here and nowhere else: up to version 3.51.2, SQLite may damage a
+    /// database if two connections checkpoint at the same time (sqlite.org/wal.html, "The WAL-Reset
+    /// Bug").
     fn maintain(&mut self) {
         let pages = LOG_PAGES.get();
         if pages < self.copied {
@@ -94,7 +95,7 @@ impl Disk for Writer {
 }
 
 impl Writer {
-    /// The hook takes the place of SQLite's own copying of the log, which would delay a commit.
+    /// The hook replaces SQLite's automatic checkpoint, which would delay a commit.
     pub(crate) fn new(connection: Connection, path: PathBuf, units: Arc<Units>) -> Self {
         connection.wal_hook(Some(|_, pages| {
             LOG_PAGES.set(u32::try_from(pages).unwrap_or(0));
@@ -167,7 +168,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_writer_that_panics_leaves_nobody_waiting() {
+    async fn a_panicking_writer_releases_all_submitters() {
         let queue = Arc::new(Queue::new(10, 1));
         let writer = {
             let queue = Arc::clone(&queue);
@@ -179,7 +180,7 @@ mod tests {
         assert!(queue.submit((), 1).await.is_err());
     }
 
-    /// One member of a group does not fit; those around it do not notice.
+    /// One request of a group does not fit; the others are not affected.
     #[test]
     fn a_group_that_fails_is_tried_one_by_one() {
         let directory = tempfile::tempdir().unwrap();
@@ -194,7 +195,7 @@ mod tests {
         assert!(matches!(answers[1], Err(Error::StorageFull(_))), "{:?}", answers[1]);
         assert!(matches!(answers[2], Ok(Done::Committed(_))), "{:?}", answers[2]);
         assert!(matches!(answers[3], Err(Error::Conflict { .. })), "{:?}", answers[3]);
-        assert_eq!(units.consumed().write_units, 2.0, "what failed is not charged");
+        assert_eq!(units.consumed().write_units, 2.0, "failed requests are not charged");
         writer.connection.pragma_update(None, "max_page_count", 1000).unwrap();
         assert!(matches!(writer.write(&[put("b", 200_000)])[0], Ok(Done::Committed(_))));
     }

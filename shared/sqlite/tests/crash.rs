@@ -1,5 +1,5 @@
-//! A process that commits is killed at random moments: what it acknowledged is there, and each
-//! commit is whole.
+//! A committing process is killed at random times: every acknowledged commit is stored, and each
+//! commit is complete.
 
 #![expect(clippy::unwrap_used, reason = "clippy allows it in tests, but not in their helpers")]
 
@@ -20,19 +20,19 @@ const ACKNOWLEDGED: &str = "acknowledged ";
 const PARTITIONS: [&str; 3] = ["a", "b", "c"];
 
 #[tokio::test]
-async fn killed_at_any_moment_it_keeps_what_it_acknowledged() {
+async fn acknowledged_commits_survive_kills_at_any_time() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("batchai.db");
     let mut acknowledged = BTreeSet::new();
     for round in 0..KILLS {
-        // Spread over 10 to 250 ms: within the opening, within commits, while the log is copied.
+        // After 10 to 250 ms: during the opening, during commits, during a checkpoint.
         let millis = 10 + round * 7919 % 240;
         let mut child = start_child(&path, round);
         std::thread::sleep(Duration::from_millis(millis));
         child.kill().unwrap();
         child.wait().unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
-        // The last line may be cut off; a whole one ends in a full stop.
+        // The last line may be incomplete; a complete one ends with a full stop.
         let keys = lines.filter_map(|line| {
             Some(line.strip_prefix(ACKNOWLEDGED)?.strip_suffix('.')?.to_owned())
         });
@@ -55,7 +55,7 @@ async fn check(path: &Path, acknowledged: &BTreeSet<String>, round: u64) {
     assert!(lost.is_empty(), "lost in round {round}: {lost:?}");
 }
 
-/// This program again, as the one that commits. It gets its arguments on standard input.
+/// Starts this program as the committing process, with its arguments on standard input.
 fn start_child(path: &Path, round: u64) -> Child {
     let mut child = Command::new(std::env::current_exe().unwrap())
         .args(["--ignored", "--exact", "--nocapture", "commit_until_killed"])
@@ -97,7 +97,7 @@ async fn commit_for_ever(store: Arc<Sqlite>, prefix: String) {
             condition: Condition::Absent,
         };
         store.commit(PARTITIONS.map(put).to_vec()).await.unwrap();
-        // One write to the pipe: what was printed before the kill is read after it.
+        // One write to the pipe, so that everything printed before the kill can be read.
         let line = format!("\n{ACKNOWLEDGED}{sk}.\n");
         std::io::stdout().lock().write_all(line.as_bytes()).unwrap();
     }

@@ -1,4 +1,4 @@
-//! Which files are opened, and which are refused and left as they are.
+//! Which files are opened, and which are refused and left unchanged.
 
 #![expect(clippy::unwrap_used, reason = "clippy allows it in tests, but not in their helpers")]
 
@@ -16,14 +16,14 @@ fn directory() -> (TempDir, PathBuf) {
     (directory, path)
 }
 
-/// Refused, with its bytes untouched and a message that tells what to do.
+/// Checks that the file is refused and unchanged, and that the message says what to do.
 #[track_caller]
 fn refused(path: &Path, advice: &str) -> OpenError {
     let before = fs::read(path).unwrap();
     let error = Sqlite::open(path).unwrap_err();
     let message = error.to_string();
     assert!(message.contains("batchai.db") && message.contains(advice), "{message}");
-    assert!(fs::read(path).unwrap() == before, "it may be all there is");
+    assert!(fs::read(path).unwrap() == before, "the file is unchanged");
     error
 }
 
@@ -92,7 +92,7 @@ fn a_newer_schema_is_refused() {
 async fn every_file_is_readable_to_its_owner_only() {
     let (directory, path) = directory();
     drop(Sqlite::open(&path).unwrap());
-    // As a careless copy leaves it.
+    // The mode that a careless copy may have.
     fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
     let store = Sqlite::open(&path).unwrap();
     store.sweep(model::Timestamp(0)).await.unwrap();
@@ -107,7 +107,7 @@ async fn every_file_is_readable_to_its_owner_only() {
 }
 
 #[test]
-fn what_a_crash_left_of_a_new_database_is_replaced() {
+fn leftovers_of_an_interrupted_creation_are_replaced() {
     let (directory, path) = directory();
     fs::write(directory.path().join("batchai.db.new"), b"half of it").unwrap();
     fs::write(directory.path().join("batchai.db.new-wal"), b"half of it").unwrap();
@@ -117,7 +117,7 @@ fn what_a_crash_left_of_a_new_database_is_replaced() {
 }
 
 #[test]
-fn a_place_that_cannot_be_written_is_told() {
+fn an_unwritable_directory_is_reported() {
     let error = Sqlite::open("/proc/batchai.db").unwrap_err();
     assert!(matches!(error, OpenError::Inaccessible { .. }), "{error:?}");
     let (directory, _) = directory();

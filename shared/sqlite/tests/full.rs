@@ -1,5 +1,4 @@
-//! A full disk: commits are refused as such, nothing is lost, and the store goes on when there is
-//! space again.
+//! A full disk: commits report it, nothing is lost, and commits succeed again once there is space.
 
 #![expect(clippy::unwrap_used, reason = "clippy allows it in tests, but not in their helpers")]
 
@@ -8,7 +7,7 @@ use std::path::Path;
 use std::process::Command;
 use table::{Attributes, Body, Condition, Error, Key, Range, Storage, Write, WriteKind};
 
-/// A file system of its own, as long as it lives.
+/// A separate file system, mounted until this is dropped.
 struct Disk(tempfile::TempDir);
 
 impl Disk {
@@ -61,7 +60,7 @@ async fn commit_until_full(store: &Sqlite, acknowledged: &mut Vec<String>, first
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_full_disk_is_told_and_survived() {
+async fn a_full_disk_is_reported_and_recovered() {
     let Some(disk) = Disk::mount(2048) else {
         eprintln!("skipped: a file system cannot be mounted here");
         return;
@@ -74,7 +73,7 @@ async fn a_full_disk_is_told_and_survived() {
     commit_until_full(&store, &mut acknowledged, 0).await;
     assert!(acknowledged.len() > 50, "{}", acknowledged.len());
     assert_eq!(stored(&store).await, acknowledged);
-    // Many at once, in groups: each is told.
+    // Concurrent commits share groups; each gets the error.
     let waiting = (0..20).map(|number| store.commit(vec![put(500_000 + number, 20_000)]));
     for answer in futures::future::join_all(waiting).await {
         assert!(matches!(answer, Err(Error::StorageFull(_))), "{answer:?}");

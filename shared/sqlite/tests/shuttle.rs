@@ -1,5 +1,5 @@
-//! The queue of group commit under `shuttle`, which runs threads in many orders, with a disk that
-//! only notes what it is asked.
+//! The queue of group commit under `shuttle`, which runs the threads in many orders, with a disk that
+//! only records requests.
 
 #![expect(clippy::unwrap_used, reason = "clippy allows it in tests, but not in their helpers")]
 
@@ -22,7 +22,7 @@ const DEPTH: usize = 4;
 
 type Requests = Queue<Request, usize>;
 
-/// The number of the submitter, and the how manieth of its requests.
+/// The number of the submitter, and the number of its request.
 type Request = (usize, usize);
 
 #[derive(Clone, Default)]
@@ -40,10 +40,10 @@ impl Disk for Fake {
     type Request = Request;
     type Answer = usize;
 
-    /// Answers the place of each request in the order of all.
+    /// Answers each request with its position in the order of all requests.
     fn write(&mut self, group: &[Request]) -> Vec<usize> {
         assert!(!group.is_empty() && group.len() <= self.max_group, "a group of {}", group.len());
-        // Time passes between the arrival of the group and its flush.
+        // Lets other threads run between the arrival of the group and its flush.
         thread::yield_now();
         let mut flushed = self.notes.flushed.lock().unwrap();
         let first = flushed.len();
@@ -133,14 +133,14 @@ fn with_room_for_one() {
     check_submissions(1, 4);
 }
 
-/// Room is given in order of arrival: a heavy request is not passed for ever.
+/// Room is given in the order of arrival: a heavy request does not starve.
 #[test]
 fn heavy_and_light_requests_share_the_room() {
     explore(|| {
         let (queue, notes, writer) = start(3, 8);
         let heavy = {
             let queue = Arc::clone(&queue);
-            // More than there is room for: it takes all.
+            // More than the capacity: it takes all of it.
             thread::spawn(move || block_on(queue.submit((9, 0), 100)).unwrap())
         };
         for submitter in submitters(&queue, &notes, 2, 2) {
@@ -192,7 +192,7 @@ fn a_closed_queue_is_drained_and_takes_nothing_more() {
 }
 
 #[test]
-fn what_entered_before_the_end_is_flushed() {
+fn requests_in_the_queue_at_the_end_are_flushed() {
     explore(|| {
         let (queue, notes, writer) = start(8, 2);
         block_on(async {
@@ -211,8 +211,8 @@ fn what_entered_before_the_end_is_flushed() {
     });
 }
 
-/// What is in the queue is written although nobody waits for it; what waits for room is not, and
-/// takes no room with it.
+/// A dropped request is written if it is in the queue. A dropped request that waits for room is not
+/// written and takes no room.
 #[test]
 fn abandoned_requests_do_no_harm() {
     explore(|| {
@@ -233,7 +233,7 @@ fn abandoned_requests_do_no_harm() {
             submitter.join().unwrap();
         }
         abandoning.join().unwrap();
-        // All the room is there again.
+        // The whole capacity is available again.
         block_on(queue.submit((6, 0), 2)).unwrap();
         queue.close();
         writer.join().unwrap();

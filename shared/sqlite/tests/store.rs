@@ -1,4 +1,4 @@
-//! The store: what it keeps, refuses and counts, beside the contract of all implementations.
+//! Tests of this implementation in addition to the contract suite.
 
 #![expect(clippy::unwrap_used, reason = "clippy allows it in tests, but not in their helpers")]
 
@@ -22,13 +22,13 @@ fn open(directory: &tempfile::TempDir) -> Sqlite {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn the_contract_of_storage_is_kept() {
+async fn sqlite_passes_the_contract_suite() {
     let directory = tempfile::tempdir().unwrap();
     contract::run_all(Arc::new(open(&directory)), "sqlite", &[]).await;
 }
 
 #[tokio::test]
-async fn what_is_committed_is_there_after_a_restart() {
+async fn commits_are_stored_after_a_restart() {
     let directory = tempfile::tempdir().unwrap();
     let attributes = Attributes {
         version: Some(u64::MAX),
@@ -48,9 +48,10 @@ async fn what_is_committed_is_there_after_a_restart() {
     assert_eq!(left.len(), 1, "a closed database is one file: {left:?}");
 }
 
-/// Commits that share a group: each has its own conditions, on what those before it wrote.
+/// Commits of one group: each has its own conditions, evaluated after the writes of those before
+/// it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn of_many_that_want_the_same_key_one_gets_it() {
+async fn one_of_many_creations_of_a_key_succeeds() {
     let directory = tempfile::tempdir().unwrap();
     let store = Arc::new(open(&directory));
     for round in 0..20 {
@@ -105,7 +106,7 @@ async fn no_addition_is_lost() {
 }
 
 #[tokio::test]
-async fn a_dropped_commit_is_written_all_the_same() {
+async fn a_dropped_commit_is_still_written() {
     let directory = tempfile::tempdir().unwrap();
     let store = open(&directory);
     for number in 0..50 {
@@ -120,7 +121,7 @@ async fn a_dropped_commit_is_written_all_the_same() {
 }
 
 #[tokio::test]
-async fn a_sweep_removes_what_expired_and_no_more_than_it_may() {
+async fn a_sweep_removes_expired_items_up_to_its_limit() {
     let directory = tempfile::tempdir().unwrap();
     let store = open(&directory);
     let expiring = |number: usize, expires_at| Write {

@@ -1,7 +1,8 @@
-//! Items: a key, the attributes that conditions test, and the value itself as one body.
+//! Items: a key, the attributes that conditions test, and the value as one body.
 //!
-//! A condition needs a handful of attributes; everything else is only read and written whole. As
-//! one JSON text it costs a fifth of what a tree of attributes costs to send, check and store.
+//! Conditions need only a few attributes; everything else is read and written as a whole. As one
+//! JSON
+//! text it costs a fifth of a tree of attributes to send, check and store.
 
 use crate::Error;
 use serde::Serialize;
@@ -10,52 +11,64 @@ use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
 
-/// Where an item is: its partition, and its place in the order of that partition.
+/// The key of an item.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Key {
+    /// Partition key.
     pub pk: String,
+    /// Sort key: the place in the order of the partition.
     pub sk: String,
 }
 
-/// What conditions test. Absent ones are not stored.
+/// The attributes that conditions test. Absent ones are not stored.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Attributes {
-    /// Counts the writes of a versioned record.
+    /// Number of the last write of a versioned record.
     pub version: Option<u64>,
+    /// Uid of the resource.
     pub uid: Option<String>,
-    /// Whether something may still be created below the resource.
+    /// Whether resources may be created below this one.
     pub active: Option<bool>,
-    /// Whether the cluster is on the list of the schedule.
+    /// Whether the cluster is on the schedule's list.
     pub scheduled: Option<bool>,
-    /// When the node was last seen, in milliseconds since 1970. Written without a new version.
+    /// When the agent of the node last reported, in milliseconds since 1970. Written without a new
+    /// version.
     pub seen_at: Option<i64>,
-    /// When the item may be removed, in seconds since 1970.
+    /// When the item expires, in seconds since 1970.
     pub expires_at: Option<i64>,
-    /// The number of a counter.
+    /// The value of a counter.
     pub count: Option<i64>,
 }
 
+/// A stored item.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Item {
+    /// Its key.
     pub key: Key,
+    /// Its attributes.
     pub attributes: Attributes,
+    /// Its value.
     pub body: Body,
 }
 
-/// The value of an item: as text where it is stored, as the value itself in memory.
+/// The value of an item: JSON text in a database, the value itself in memory.
 #[derive(Clone, Default)]
 pub enum Body {
-    /// A counter has none.
+    /// No value, as in a counter.
     #[default]
     None,
+    /// JSON text.
     Text(Arc<str>),
+    /// The value itself.
     Value(Arc<dyn Value>),
 }
 
-/// Anything that can be written as JSON and handed back as it was.
+/// A value that can be written as JSON and returned unchanged.
 pub trait Value: Any + Send + Sync {
+    /// The JSON of the value.
+    ///
     /// # Errors
-    /// When the value has no JSON (a map with keys that are not text).
+    /// When the value has no JSON (a map whose keys are not text).
     fn to_text(&self) -> Result<String, Error>;
 }
 
@@ -66,10 +79,12 @@ impl<T: Serialize + Any + Send + Sync> Value for T {
 }
 
 impl Body {
+    /// A body with this value.
     pub fn of<T: Serialize + Any + Send + Sync>(value: T) -> Self {
         Self::Value(Arc::new(value))
     }
 
+    /// A body with this JSON text.
     pub fn text(text: impl Into<Arc<str>>) -> Self {
         Self::Text(text.into())
     }
@@ -86,8 +101,10 @@ impl Body {
         }
     }
 
+    /// The value of the body.
+    ///
     /// # Errors
-    /// When the item holds something else.
+    /// When the body has no value, or one of another type.
     pub fn read<T: DeserializeOwned + Clone + Any>(&self) -> Result<T, Error> {
         match self {
             Self::None => Err(Error::other("an item without a body")),
@@ -147,7 +164,7 @@ impl Attributes {
     }
 }
 
-/// One byte for two significant digits, one more, and one for a sign. Zeros at the end are not
+/// One byte per two significant digits, one more, and one for a minus sign. Trailing zeros are not
 /// significant.
 fn number_size(value: i64) -> usize {
     let digits = value.unsigned_abs().to_string();
@@ -160,7 +177,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_size_of_an_item_is_names_and_values() {
+    fn the_size_of_an_item_counts_names_and_values() {
         let key = Key { pk: "abc".into(), sk: "de".into() };
         let item = |attributes, body| Item { key: key.clone(), attributes, body };
         let size = |attributes, body| item(attributes, body).size().unwrap();
@@ -184,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn a_body_is_the_same_as_text_and_as_value() {
+    fn a_body_is_equal_as_text_and_as_value() {
         let (value, text) = (Body::of(vec![1u32, 2]), Body::text("[1,2]"));
         assert_eq!(value, text);
         assert_ne!(value, Body::text("[1]"));

@@ -1,5 +1,4 @@
-//! Every key of the table. Names are stored in keys in lower case, as ARM names are matched without
-//! regard to case.
+//! All keys of the table. Names are in lower case, as ARM names are compared without regard to case.
 //!
 //! | item | pk | sk |
 //! | --- | --- | --- |
@@ -17,15 +16,16 @@
 //! | node, idle marker | `cl#{cluster uid}` | `node#{id}`, `idle#{id}` |
 //! | instance → node | `inst#{instance}` | `node` |
 //! | operation | `op#{id}` | `op` |
-//! | what the schedule visits | `scheduled` | `target#{uid}` |
+//! | target of the schedule | `scheduled` | `target#{uid}` |
 
 use crate::item::Key;
 use model::{Account, Meter, Name, NodeId, QueueEntry, RoleAssignment, Scope, Uid, VmPriority};
 use serde::{Deserialize, Serialize};
 
-/// Marks a free node, so that dispatch finds one without reading the busy ones.
+/// Marks an idle node, so that dispatch finds one without reading the busy ones.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IdleMarker {
+    /// The node.
     pub node: NodeId,
 }
 
@@ -178,7 +178,7 @@ mod tests {
 
     /// The order of sort keys is that of the queue: rank, then time of submission.
     #[test]
-    fn a_queue_is_in_the_order_of_its_keys() {
+    fn queue_keys_are_in_queue_order() {
         let place = |rank, time, job| {
             let entry = QueueEntry {
                 job: JobRef { experiment: uid(1), name: "j".into(), uid: uid(job) },
@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_found_without_regard_to_case() {
+    fn keys_ignore_the_case_of_names() {
         let name = Name::new;
         assert_eq!(workspace(&name("S"), &name("G"), &name("W")).sk, "ws#g#w");
         assert_eq!(resource_group(&name("S"), &name("G")).pk, "sub#s");

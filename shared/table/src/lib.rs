@@ -1,9 +1,11 @@
-//! The one table of the service: keys, records, conditions, queries. No SDK and no database: below
-//! it stands [`Storage`], with an implementation on DynamoDB, one on SQLite and one in memory.
+//! The one table of the service: keys, records, conditions, queries. This crate knows no SDK and no
+//! database; it uses a [`Storage`], which is implemented on DynamoDB, on SQLite and in memory.
 //!
 //! The rules of this crate: items are found by key or by a range of sort keys, never by a scan;
-//! every write carries the version it was planned on; what changes together is one commit; the
-//! limits of DynamoDB hold whatever the implementation.
+//! every write carries the version on which it was planned; related changes are one commit; the
+//! limits of DynamoDB apply to every implementation.
+
+#![warn(missing_docs)]
 
 #[cfg(feature = "contract")]
 pub mod contract;

@@ -4,28 +4,29 @@
 use crate::{Body, Error, Item, Key, Record, Write, WriteKind};
 use std::collections::BTreeSet;
 
-/// Writes of one transaction.
+/// Writes in one transaction.
 pub const MAX_WRITES: usize = 100;
 
-/// Items of one `BatchGetItem`.
+/// Items in one `BatchGetItem`.
 pub const MAX_READS: usize = 100;
 
-/// One item, in bytes.
+/// Size of an item, in bytes.
 pub const MAX_ITEM_BYTES: usize = 400 * 1024;
 
-/// All items of a transaction, in bytes.
+/// Size of all items in a transaction, in bytes.
 pub const MAX_COMMIT_BYTES: usize = 4 * 1024 * 1024;
 
-/// The partition of a key, in bytes.
+/// Length of a partition key, in bytes.
 pub const MAX_PARTITION_BYTES: usize = 2048;
 
-/// The sort key, in bytes.
+/// Length of a sort key, in bytes.
 pub const MAX_SORT_KEY_BYTES: usize = 1024;
 
-/// Checks number and keys of the writes.
+/// Checks the number and the keys of writes.
 ///
 /// # Errors
-/// [`Error::Invalid`] for too many writes, two of one item, or a key that is empty or too long.
+/// [`Error::Invalid`] for too many writes, two writes of one item, or a key that is empty or too
+/// long.
 pub fn check_writes(writes: &[Write]) -> Result<(), Error> {
     if writes.len() > MAX_WRITES {
         return Err(Error::Invalid(format!("{} writes in one commit", writes.len())));
@@ -36,7 +37,7 @@ pub fn check_writes(writes: &[Write]) -> Result<(), Error> {
 /// Checks the keys of a read of several items.
 ///
 /// # Errors
-/// [`Error::Invalid`] for too many keys, one key twice, or a key that is empty or too long.
+/// [`Error::Invalid`] for too many keys, a duplicate key, or a key that is empty or too long.
 pub fn check_keys(keys: &[Key]) -> Result<(), Error> {
     if keys.len() > MAX_READS {
         return Err(Error::Invalid(format!("{} keys in one read", keys.len())));
@@ -44,7 +45,7 @@ pub fn check_keys(keys: &[Key]) -> Result<(), Error> {
     distinct(keys.iter())
 }
 
-/// Sizes in bytes of what each write puts, 0 for a write that puts nothing.
+/// The size in bytes of the item that each write puts; 0 for a write that puts nothing.
 ///
 /// # Errors
 /// [`Error::TooLarge`] for an item, [`Error::Invalid`] for a commit beyond the limits.
@@ -71,7 +72,7 @@ pub fn check_sizes(writes: &[Write]) -> Result<Vec<usize>, Error> {
     }
 }
 
-/// Bytes of a record in the table.
+/// The size of a record as an item, in bytes.
 ///
 /// # Errors
 /// When the record has no JSON.
@@ -116,7 +117,7 @@ mod tests {
         Key { pk: "p".into(), sk: number.to_string() }
     }
 
-    /// An item of exactly so many bytes.
+    /// A put of an item of exactly this many bytes.
     fn put(number: usize, bytes: usize) -> Write {
         let key = key(number);
         let names = "pkskbody".len() + key.pk.len() + key.sk.len();
@@ -142,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn items_and_commits_have_a_largest_size() {
+    fn items_and_commits_have_a_maximal_size() {
         let delete = Write { kind: WriteKind::Delete, ..put(9, 100) };
         let sizes = check_sizes(&[put(1, 100), delete, put(2, MAX_ITEM_BYTES)]).unwrap();
         assert_eq!(sizes, [100, 0, MAX_ITEM_BYTES]);

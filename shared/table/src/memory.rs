@@ -1,5 +1,6 @@
-//! Storage in memory, for simulation and tests. Values are kept as they are and never written as
-//! text, unless sizes are to be checked: a simulation commits millions of them.
+//! Storage in memory, for simulation and tests. Values are stored as they are and not written as
+//! text
+//! unless sizes are checked: a simulation commits millions of them.
 
 use crate::limits::{check_key, check_keys, check_sizes, check_writes};
 use crate::{
@@ -12,26 +13,27 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 type Partition = BTreeMap<String, (Attributes, Body)>;
 type Partitions = BTreeMap<String, Partition>;
 
+/// Storage in memory.
 #[derive(Debug, Default)]
 pub struct Memory {
     partitions: Mutex<Partitions>,
     units: Units,
-    /// Whether sizes are checked and units counted, which takes writing every value as text.
+    /// Whether sizes are checked and units counted, which requires the text of every value.
     measured: bool,
 }
 
 impl Memory {
-    /// Keeps every limit and counts units.
+    /// Storage with all limits, which counts units.
     pub fn new() -> Self {
         Self { measured: true, ..Self::default() }
     }
 
-    /// Keeps the limits on numbers and keys, not those on bytes, and counts no units.
+    /// Storage with the limits on numbers and keys, not on bytes. It counts no units.
     pub fn unmeasured() -> Self {
         Self::default()
     }
 
-    /// Everything that is stored, for a look from outside.
+    /// All stored items, for tests.
     pub fn items(&self) -> Vec<Item> {
         let partitions = self.partitions();
         let items = partitions.iter().flat_map(|(pk, partition)| {
@@ -162,7 +164,7 @@ fn apply(partitions: &mut Partitions, write: Write) {
     }
 }
 
-/// What a write leaves of what was stored.
+/// The item after a write.
 pub(crate) fn changed(
     stored: Option<(Attributes, Body)>,
     kind: WriteKind,

@@ -1,4 +1,6 @@
-//! What the service asks of the table, in its own nouns.
+//! Typed queries of the table.
+//!
+//! Every query fails with the error of the storage, or if an item cannot be parsed.
 
 use crate::item::Key;
 use crate::key::{self, IdleMarker};
@@ -10,26 +12,27 @@ use model::{
     Subscription, Target, Uid, Workspace,
 };
 
-/// A page of a list, and where the next one starts.
+/// A page of a list.
 #[derive(Debug)]
 pub struct Page<T> {
+    /// The items, in the order of their keys.
     pub items: Vec<T>,
-    /// Opaque: the position behind the last item, absent at the end.
+    /// The position behind the last item, opaque to clients; `None` at the end of the list.
     pub next: Option<String>,
 }
 
 impl Table {
-    /// Every subscription in which something was created.
-    /// # Errors
-    /// What the storage reports.
+    /// A subscription by id.
     pub async fn subscription(&self, id: &Name) -> Result<Option<Subscription>, Error> {
         self.get(key::subscription(id)).await
     }
 
+    /// All subscriptions with at least one resource group.
     pub async fn subscriptions(&self) -> Result<Vec<Subscription>, Error> {
         self.all(key::SUBSCRIPTIONS_PARTITION.to_owned(), "sub#", None).await
     }
 
+    /// A resource group by name.
     pub async fn resource_group(
         &self,
         subscription: &Name,
@@ -38,6 +41,7 @@ impl Table {
         self.get(key::resource_group(subscription, name)).await
     }
 
+    /// Resource groups of a subscription, after this position.
     pub async fn resource_groups(
         &self,
         subscription: &Name,
@@ -47,6 +51,7 @@ impl Table {
         self.page(key::subscription_partition(subscription), "rg#", after, limit).await
     }
 
+    /// A role assignment by scope and id.
     pub async fn role_assignment(
         &self,
         scope: &Scope,
@@ -55,7 +60,7 @@ impl Table {
         self.get(key::role_assignment(scope, id)).await
     }
 
-    /// All role assignments in a subscription, on whatever scope.
+    /// All role assignments of a subscription, in any scope.
     pub async fn role_assignments(
         &self,
         subscription: &Name,
@@ -63,13 +68,13 @@ impl Table {
         self.all(key::subscription_partition(subscription), "role#", None).await
     }
 
-    /// Those on exactly this scope.
+    /// The role assignments of exactly this scope.
     pub async fn role_assignments_at(&self, scope: &Scope) -> Result<Vec<RoleAssignment>, Error> {
         let pk = key::subscription_partition(&scope.subscription);
         self.all(pk, &key::role_assignments_at(scope), None).await
     }
 
-    /// What a principal was granted in a subscription.
+    /// The role assignments of a principal in a subscription.
     pub async fn roles_of(
         &self,
         principal: &Uid,
@@ -79,20 +84,22 @@ impl Table {
         self.all(key::principal_partition(principal), &prefix, None).await
     }
 
-    /// What a principal was granted anywhere.
+    /// The role assignments of a principal in all subscriptions.
     pub async fn all_roles_of(&self, principal: &Uid) -> Result<Vec<RoleAssignment>, Error> {
         self.all(key::principal_partition(principal), "role#", None).await
     }
 
+    /// A token by its digest.
     pub async fn token(&self, digest: &str) -> Result<Option<AccessToken>, Error> {
         self.get(key::token(digest)).await
     }
 
+    /// All tokens.
     pub async fn tokens(&self) -> Result<Vec<AccessToken>, Error> {
         self.all(key::TOKENS_PARTITION.to_owned(), "token#", None).await
     }
 
-    /// The meters of a region; one that was never used is missing.
+    /// The meters of a region. Meters that were never used are missing.
     pub async fn usage(&self, account: &Account) -> Result<Vec<(Meter, u32)>, Error> {
         let range = Range {
             pk: key::usage_partition(account),
@@ -110,15 +117,13 @@ impl Table {
     }
 
     /// Cores of all nodes of the service.
-    ///
-    /// # Errors
-    /// What the storage reports.
     pub async fn total_cores(&self) -> Result<u32, Error> {
         let Key { pk, sk } = key::total_cores();
         let counts = self.counts(Range { pk, prefix: sk, after: None, limit: None }).await?;
         Ok(counts.first().map_or(0, |(_, count)| *count))
     }
 
+    /// A workspace by name.
     pub async fn workspace(
         &self,
         subscription: &Name,
@@ -128,7 +133,7 @@ impl Table {
         self.get(key::workspace(subscription, group, name)).await
     }
 
-    /// Workspaces of a subscription, or of one resource group of it.
+    /// Workspaces of a subscription or of one of its resource groups, after this position.
     pub async fn workspaces(
         &self,
         subscription: &Name,
@@ -140,6 +145,7 @@ impl Table {
         self.page(key::subscription_partition(subscription), &prefix, after, limit).await
     }
 
+    /// An experiment by name.
     pub async fn experiment(
         &self,
         workspace: &Uid,
@@ -148,6 +154,7 @@ impl Table {
         self.get(key::child(workspace, "exp", name)).await
     }
 
+    /// Experiments of a workspace, after this position.
     pub async fn experiments(
         &self,
         workspace: &Uid,
@@ -157,6 +164,7 @@ impl Table {
         self.page(key::workspace_partition(workspace), "exp#", after, limit).await
     }
 
+    /// A file server by name.
     pub async fn file_server(
         &self,
         workspace: &Uid,
@@ -165,6 +173,7 @@ impl Table {
         self.get(key::child(workspace, "fs", name)).await
     }
 
+    /// File servers of a workspace, after this position.
     pub async fn file_servers(
         &self,
         workspace: &Uid,
@@ -174,7 +183,7 @@ impl Table {
         self.page(key::workspace_partition(workspace), "fs#", after, limit).await
     }
 
-    /// The first cluster, if there is any, that mounts the file server.
+    /// One of the clusters that mount the file server, if there are any.
     pub async fn file_server_user(
         &self,
         file_server: &Uid,
@@ -183,6 +192,7 @@ impl Table {
         Ok(self.all(pk, "mount#", Some(1)).await?.into_iter().next())
     }
 
+    /// A cluster by name.
     pub async fn cluster_named(
         &self,
         workspace: &Uid,
@@ -191,12 +201,13 @@ impl Table {
         self.get(key::child(workspace, "cluster", name)).await
     }
 
-    /// The cluster that is referred to, not a later one of the same name.
+    /// A cluster by reference, not a later one of the same name.
     pub async fn cluster(&self, reference: &ClusterRef) -> Result<Option<Cluster>, Error> {
         let named = self.cluster_named(&reference.workspace, &reference.name).await?;
         Ok(named.filter(|cluster| cluster.uid == reference.uid))
     }
 
+    /// Clusters of a workspace, after this position.
     pub async fn clusters(
         &self,
         workspace: &Uid,
@@ -206,17 +217,18 @@ impl Table {
         self.page(key::workspace_partition(workspace), "cluster#", after, limit).await
     }
 
+    /// A job by name.
     pub async fn job_named(&self, experiment: &Uid, name: &str) -> Result<Option<Job>, Error> {
         self.get(key::job(experiment, name)).await
     }
 
-    /// The job that is referred to, not a later one of the same name.
+    /// A job by reference, not a later one of the same name.
     pub async fn job(&self, reference: &JobRef) -> Result<Option<Job>, Error> {
         let named = self.job_named(&reference.experiment, &reference.name).await?;
         Ok(named.filter(|job| job.uid == reference.uid))
     }
 
-    /// The jobs that are meant, as far as they exist, in no particular order.
+    /// The existing ones of these jobs, in no particular order.
     pub async fn jobs_named(&self, references: &[JobRef]) -> Result<Vec<Job>, Error> {
         let keys: Vec<_> = references.iter().map(|it| key::job(&it.experiment, &it.name)).collect();
         let mut found: Vec<Job> = self.get_many(&keys).await?;
@@ -224,6 +236,7 @@ impl Table {
         Ok(found)
     }
 
+    /// Jobs of an experiment, after this position.
     pub async fn jobs(
         &self,
         experiment: &Uid,
@@ -233,8 +246,8 @@ impl Table {
         self.page(key::experiment_partition(experiment), "job#", after, limit).await
     }
 
-    /// The head of the queue, in order: entries that a cluster of at most `ceiling` nodes could
-    /// start. Wider ones wait for a setting and must not hide what is queued behind them.
+    /// The first `limit` queue entries, in order, that a cluster of at most `ceiling` nodes could
+    /// start. Wider jobs wait for a setting and must not hide the jobs queued behind them.
     pub async fn queue_head(
         &self,
         cluster: &ClusterRef,
@@ -259,6 +272,7 @@ impl Table {
         Ok(found)
     }
 
+    /// Up to `limit` idle nodes of a cluster.
     pub async fn idle_nodes(
         &self,
         cluster: &ClusterRef,
@@ -269,11 +283,12 @@ impl Table {
         Ok(markers.into_iter().map(|marker| marker.node).collect())
     }
 
+    /// A node by id.
     pub async fn node(&self, cluster: &ClusterRef, id: &NodeId) -> Result<Option<Node>, Error> {
         self.get(key::node(&cluster.uid, id)).await
     }
 
-    /// These nodes, as far as they exist, in no particular order.
+    /// The existing ones of these nodes, in no particular order.
     pub async fn nodes_named(
         &self,
         cluster: &ClusterRef,
@@ -283,19 +298,22 @@ impl Table {
         self.get_many(&keys).await
     }
 
+    /// All nodes of a cluster.
     pub async fn nodes(&self, cluster: &ClusterRef) -> Result<Vec<Node>, Error> {
         self.all(key::cluster_partition(&cluster.uid), "node#", None).await
     }
 
+    /// The node of an instance.
     pub async fn instance_owner(&self, instance: &str) -> Result<Option<InstanceOwner>, Error> {
         self.get(key::instance(instance)).await
     }
 
+    /// An operation by id.
     pub async fn operation(&self, id: &Uid) -> Result<Option<Operation>, Error> {
         self.get(key::operation(id)).await
     }
 
-    /// Everything that the schedule visits.
+    /// All targets of the schedule.
     pub async fn scheduled_targets(&self) -> Result<Vec<Target>, Error> {
         self.all(key::SCHEDULED_PARTITION.to_owned(), "target#", None).await
     }

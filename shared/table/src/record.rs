@@ -1,4 +1,4 @@
-//! Domain values as items: which key, which attributes, and the value as the body.
+//! Domain values as items: the key, the attributes, and the value as the body.
 
 use crate::item::{Attributes, Body, Item, Key};
 use crate::key::{self, IdleMarker};
@@ -15,31 +15,37 @@ use std::any::Any;
 /// A value that is stored as an item.
 #[doc(hidden)]
 pub trait Stored: Serialize + DeserializeOwned + Clone + Any + Send + Sync {
-    /// What conditions test, beside the key.
+    /// The attributes that conditions test.
     fn attributes(&self) -> Attributes {
         Attributes::default()
     }
 
-    /// Takes over what is written without rewriting the body.
-    fn absorb(&mut self, _attributes: &Attributes) {}
+    /// Takes over attributes that are written without rewriting the body.
+    fn apply_attributes(&mut self, _attributes: &Attributes) {}
 }
 
-/// A stored value that has one place in the table.
+/// A stored value with exactly one key.
 pub trait Record: Stored {
+    /// Its key.
     fn key(&self) -> Key;
 }
 
-/// A record whose writes carry the version they were planned on.
+/// A record whose writes carry the version on which they were planned.
 pub trait Versioned: Record {
+    /// Its version.
     fn version(&self) -> u64;
+    /// The record with another version.
     fn at_version(&self, version: u64) -> Self;
 }
 
-/// Which node an instance is: an interruption notice names the instance only.
+/// The node of an instance: an interruption notice names only the instance.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InstanceOwner {
+    /// Id of the instance.
     pub instance: String,
+    /// The cluster of the node.
     pub cluster: ClusterRef,
+    /// The node.
     pub node: NodeId,
 }
 
@@ -49,11 +55,11 @@ pub(crate) fn put_at<S: Stored>(key: Key, value: S) -> (Key, WriteKind) {
 
 pub(crate) fn from_item<S: Stored>(item: &Item) -> Result<S, Error> {
     let mut value: S = item.body.read()?;
-    value.absorb(&item.attributes);
+    value.apply_attributes(&item.attributes);
     Ok(value)
 }
 
-/// The number of a counter.
+/// The value of a counter.
 pub(crate) fn count(item: &Item) -> Result<u32, Error> {
     let count = item.attributes.count.ok_or_else(|| Error::other("a counter without a count"))?;
     u32::try_from(count).map_err(Error::other)
@@ -148,8 +154,8 @@ impl Stored for Node {
         Attributes { version: Some(self.version), seen_at, ..Attributes::default() }
     }
 
-    /// A heartbeat writes this attribute only.
-    fn absorb(&mut self, attributes: &Attributes) {
+    /// A heartbeat writes only this attribute.
+    fn apply_attributes(&mut self, attributes: &Attributes) {
         if let Some(millis) = attributes.seen_at {
             self.seen_at = Timestamp(millis);
         }

@@ -6,12 +6,14 @@ use crate::record::{self, Stored};
 use crate::{Consumed, Error, Range, Storage, Writes};
 use std::sync::Arc;
 
+/// The table. Clones share the storage.
 #[derive(Clone, Debug)]
 pub struct Table {
     storage: Arc<dyn Storage>,
 }
 
 impl Table {
+    /// A table on this storage.
     pub fn new(storage: Arc<dyn Storage>) -> Self {
         Self { storage }
     }
@@ -21,10 +23,10 @@ impl Table {
         self.storage.consumed()
     }
 
-    /// Carries out all writes or none.
+    /// Carries out all writes or none. Does nothing if there are no writes.
     ///
     /// # Errors
-    /// As [`Storage::commit`].
+    /// The errors of [`Storage::commit`].
     pub async fn commit(&self, writes: Writes) -> Result<(), Error> {
         if writes.is_empty() {
             return Ok(());
@@ -56,7 +58,7 @@ impl Table {
         items.into_iter().map(|it| Ok((record::from_item(&it)?, it.key.sk))).map(swap).collect()
     }
 
-    /// The numbers of a partition of counters, each with its sort key.
+    /// The values of a range of counters, each with its sort key.
     pub(crate) async fn counts(&self, range: Range) -> Result<Vec<(String, u32)>, Error> {
         let items = self.storage.range(&range).await?;
         items.into_iter().map(|it| Ok((record::count(&it)?, it.key.sk))).map(swap).collect()

@@ -1,5 +1,5 @@
-//! What DynamoDB charges: read and write units (Developer Guide, "DynamoDB read and write
-//! operations"). DynamoDB reports them itself; the other implementations count by the same rules.
+//! The units that DynamoDB charges for reads and writes (Developer Guide, "DynamoDB read and write
+//! operations"). DynamoDB reports them; the other implementations count by the same rules.
 
 use crate::{Write, WriteKind};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 const READ_UNIT_BYTES: usize = 4096;
 const WRITE_UNIT_BYTES: usize = 1024;
 
-/// Running totals, kept in tenths of a unit (DynamoDB charges in halves).
+/// Running totals in tenths of a unit (DynamoDB charges in halves).
 #[derive(Debug, Default)]
 pub struct Units {
     read_tenths: AtomicU64,
@@ -17,42 +17,46 @@ pub struct Units {
 /// Units consumed so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Consumed {
+    /// Read units, of 4 KiB.
     pub read_units: f64,
+    /// Write units, of 1 KiB.
     pub write_units: f64,
 }
 
 impl Units {
+    /// The totals.
     pub fn consumed(&self) -> Consumed {
         let units = |total: &AtomicU64| total.load(Ordering::Relaxed) as f64 / 10.0;
         Consumed { read_units: units(&self.read_tenths), write_units: units(&self.write_tenths) }
     }
 
-    /// As DynamoDB reported them.
+    /// Adds read units that DynamoDB reported.
     pub fn add_reads(&self, units: f64) {
         add(&self.read_tenths, units);
     }
 
+    /// Adds write units that DynamoDB reported.
     pub fn add_writes(&self, units: f64) {
         add(&self.write_tenths, units);
     }
 
-    /// A strongly consistent read of one item, or of none.
+    /// Counts a strongly consistent read of one item of this size; 0 bytes for a missing item.
     pub fn read_item(&self, bytes: usize) {
         self.add_reads(bytes.div_ceil(READ_UNIT_BYTES).max(1) as f64);
     }
 
-    /// A query is charged for all its bytes together.
+    /// Counts a query that read this many bytes in total.
     pub fn read_range(&self, bytes: usize) {
         self.read_item(bytes);
     }
 
-    /// A commit that was carried out. `sizes` has for each write the bytes of the item before or
-    /// after it, whichever are more, and 0 for an item that did not and does not exist. In a
-    /// transaction, of two writes and more, an item costs twice, a checked one too. A check by
-    /// itself is a read.
+    /// Counts a commit that was carried out. `sizes` has the size of each item before or after the
+    /// write, whichever is larger, and 0 for an item that neither existed nor exists. In a
+    /// transaction of two or more writes each item costs twice, a checked one too. A single check
+    /// is a read.
     ///
-    /// DynamoDB charges for commits that fail as well, but does not report how much, so no
-    /// implementation counts them.
+    /// DynamoDB also charges for failed commits, but does not report how much, so no implementation
+    /// counts them.
     pub fn commit(&self, writes: &[Write], sizes: &[usize]) {
         if let ([Write { kind: WriteKind::Check, .. }], [bytes]) = (writes, sizes) {
             return self.read_item(*bytes);

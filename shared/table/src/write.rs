@@ -1,62 +1,79 @@
-//! One write of a commit, with the condition it was planned on. What a condition means is decided
-//! here, for every implementation of [`crate::Storage`].
+//! One write of a commit, with the condition on which it was planned. The meaning of conditions is
+//! defined here for every implementation of [`crate::Storage`].
 
 use crate::item::{Attributes, Body, Key};
 
+/// One write of a commit.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Write {
+    /// Key of the item.
     pub key: Key,
+    /// What to do.
     pub kind: WriteKind,
+    /// The condition under which the commit is carried out.
     pub condition: Condition,
 }
 
+/// What a write does.
 #[derive(Clone, Debug, PartialEq)]
 pub enum WriteKind {
-    /// Replaces the item, or creates it.
+    /// Creates or replaces the item.
     Put {
+        /// Its attributes.
         attributes: Attributes,
+        /// Its value.
         body: Body,
     },
+    /// Deletes the item, if it exists.
     Delete,
-    /// Writes nothing; the condition must hold.
+    /// Writes nothing; only the condition must hold.
     Check,
-    /// Adds to the number of a counter, which need not exist.
+    /// Adds to a counter, which need not exist.
     Add(i64),
-    /// Sets `seen_at` of an item and leaves the rest as it is. The item must exist, whatever the
-    /// condition.
+    /// Sets `seen_at` of an item (milliseconds since 1970) and leaves the rest unchanged. The item
+    /// must exist, whatever the condition.
     SetSeenAt(i64),
 }
 
-/// What must hold of the item as it is stored.
+/// A condition on the stored item.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Condition {
+    /// No condition.
     Always,
+    /// The item does not exist.
     Absent,
+    /// The item exists.
     Present,
-    /// The record is as it was read. `seen_at` is part of that where the record has it: a put
-    /// that was planned before a heartbeat must not set the time back.
+    /// The record is as it was read. That includes `seen_at` if the record has one: a put that was
+    /// planned before a heartbeat must not set the time back.
     Unchanged {
+        /// The version that was read.
         version: u64,
+        /// The time that was read.
         seen_at: Option<i64>,
     },
-    /// The same resource, on which something may still be created.
+    /// The same resource exists, and resources may be created below it.
     Active {
+        /// Uid of the resource.
         uid: String,
     },
-    /// Likewise, and the schedule visits it.
+    /// The same, and the resource is on the schedule's list.
     ActiveAndScheduled {
+        /// Uid of the resource.
         uid: String,
     },
-    /// A counter that is absent or at most so high.
+    /// The counter is absent or at most this.
     CountAtMost(i64),
+    /// The counter is at least this.
     CountAtLeast(i64),
-    /// The item exists and was last seen before that time.
+    /// The item exists and its `seen_at` is before this time (milliseconds since 1970).
     SeenBefore(i64),
+    /// Never holds.
     Never,
 }
 
 impl Write {
-    /// Whether it may be carried out; `None` stands for an item that does not exist.
+    /// Whether the write may be carried out; `None` stands for a missing item.
     pub fn holds(&self, stored: Option<&Attributes>) -> bool {
         let possible = stored.is_some() || !matches!(self.kind, WriteKind::SetSeenAt(_));
         possible && self.condition.holds(stored)
@@ -64,7 +81,7 @@ impl Write {
 }
 
 impl Condition {
-    /// Whether it holds; `None` stands for an item that does not exist.
+    /// Whether the condition holds; `None` stands for a missing item.
     pub fn holds(&self, stored: Option<&Attributes>) -> bool {
         let Some(stored) = stored else {
             return matches!(self, Self::Always | Self::Absent | Self::CountAtMost(_));
@@ -92,9 +109,9 @@ impl Condition {
 mod tests {
     use super::*;
 
-    /// Whether each condition holds for an item that is absent, empty, or as given.
+    /// Whether each condition holds for a missing item, an empty one, and three others.
     #[test]
-    fn what_conditions_mean() {
+    fn conditions_on_items() {
         let given = Attributes {
             version: Some(3),
             uid: Some("u".into()),

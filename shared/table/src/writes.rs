@@ -1,4 +1,4 @@
-//! Typed writes that happen together or not at all, each with the condition it was planned on.
+//! Typed writes of one commit, each with the condition on which it was planned.
 
 use crate::item::Key;
 use crate::key::{self, IdleMarker};
@@ -10,115 +10,128 @@ use model::{
     Workspace,
 };
 
-/// Collects writes; [`crate::Table::commit`] carries them out. At most
-/// [`crate::limits::MAX_WRITES`], and one of each item.
+/// Writes of one commit; [`crate::Table::commit`] carries them out. At most
+/// [`crate::limits::MAX_WRITES`], and one per item.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Writes(Vec<Write>);
 
 impl Writes {
+    /// Whether there are no writes.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
+    /// Number of writes.
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
+    /// The writes, in order.
     pub fn into_vec(self) -> Vec<Write> {
         self.0
     }
 
+    /// Appends other writes.
     pub fn extend(&mut self, others: Writes) {
         self.0.extend(others.0);
     }
 
-    /// A new record; its key must be free.
+    /// A new record. Its key must be unused.
     pub fn create<R: Record>(&mut self, record: &R) {
         self.put(record.key(), record.clone(), Condition::Absent);
     }
 
-    /// A record that may be there already.
+    /// A new record, or its replacement.
     pub fn store<R: Record>(&mut self, record: &R) {
         self.put(record.key(), record.clone(), Condition::Always);
     }
 
-    /// The changed record; what is stored must still be as it was read.
+    /// Replaces a record, which must be as it was read.
     pub fn replace<R: Versioned>(&mut self, before: &R, after: &R) {
         let next = after.at_version(before.version() + 1);
         self.put(after.key(), next, unchanged(before));
     }
 
-    /// Removes the record, which must still be as it was read.
+    /// Deletes a record, which must be as it was read.
     pub fn remove<R: Versioned>(&mut self, record: &R) {
         self.push(record.key(), WriteKind::Delete, unchanged(record));
     }
 
-    /// The record is as it was read, and stays so until the commit.
+    /// Requires that a record is as it was read.
     pub fn require_unchanged<R: Versioned>(&mut self, record: &R) {
         self.push(record.key(), WriteKind::Check, unchanged(record));
     }
 
-    /// The job takes its place in the queue.
+    /// Adds the job to the queue.
     pub fn enqueue(&mut self, cluster: &ClusterRef, entry: &QueueEntry) {
         self.put(key::queue_entry(&cluster.uid, entry), entry.clone(), Condition::Absent);
     }
 
-    /// The job leaves the queue; it must be in it.
+    /// Removes the job from the queue. It must be in it.
     pub fn dequeue(&mut self, cluster: &ClusterRef, entry: &QueueEntry) {
         self.push(key::queue_entry(&cluster.uid, entry), WriteKind::Delete, Condition::Present);
     }
 
-    /// Marks a node as free. A repetition does no harm: the node's own record decides.
+    /// Marks a node as idle. A repetition does no harm: the node's own record decides.
     pub fn mark_idle(&mut self, cluster: &ClusterRef, node: &NodeId) {
         let marker = IdleMarker { node: node.clone() };
         self.put(key::idle(&cluster.uid, node), marker, Condition::Always);
     }
 
+    /// Removes the idle marker of a node.
     pub fn unmark_idle(&mut self, cluster: &ClusterRef, node: &NodeId) {
         self.push(key::idle(&cluster.uid, node), WriteKind::Delete, Condition::Always);
     }
 
+    /// Records the node of an instance.
     pub fn put_instance_owner(&mut self, owner: &InstanceOwner) {
         self.store(owner);
     }
 
+    /// Deletes the record of an instance's node.
     pub fn delete_instance_owner(&mut self, instance: &str) {
         self.push(key::instance(instance), WriteKind::Delete, Condition::Always);
     }
 
+    /// Stores an operation.
     pub fn put_operation(&mut self, operation: &Operation) {
         self.store(operation);
     }
 
-    /// Puts something on the list that the schedule visits.
+    /// Adds a target to the schedule's list.
     pub fn schedule(&mut self, target: &Target) {
         self.store(target);
     }
 
+    /// Removes the target with this uid from the schedule's list.
     pub fn unschedule(&mut self, uid: &Uid) {
         self.push(key::scheduled(uid), WriteKind::Delete, Condition::Always);
     }
 
+    /// Records that a subscription exists.
     pub fn put_subscription(&mut self, subscription: &Subscription) {
         self.store(subscription);
     }
 
-    /// A grant with that id in that scope must not exist.
+    /// Grants a role. No assignment with the same id may exist in the scope.
     pub fn grant(&mut self, assignment: &RoleAssignment) {
         self.create(assignment);
         self.put(key::principal_role(assignment), assignment.clone(), Condition::Always);
     }
 
+    /// Deletes a role assignment, which must exist.
     pub fn revoke(&mut self, assignment: &RoleAssignment) {
         self.push(assignment.key(), WriteKind::Delete, Condition::Present);
         self.push(key::principal_role(assignment), WriteKind::Delete, Condition::Always);
     }
 
+    /// Deletes a token, which must exist.
     pub fn remove_token(&mut self, token: &model::AccessToken) {
         self.push(token.key(), WriteKind::Delete, Condition::Present);
     }
 
-    /// Counts so much more or less; more must not exceed `limit`, less must have been counted.
+    /// Adds `change` to a meter. The sum must not exceed `limit`, and no more can be subtracted
+    /// than was added.
     pub fn count(&mut self, account: &Account, meter: Meter, change: i64, limit: u32) {
         self.add(key::usage(account, meter), change, limit);
     }
@@ -132,7 +145,7 @@ impl Writes {
         let (kind, condition) = if change < 0 {
             (WriteKind::Add(change), Condition::CountAtLeast(-change))
         } else if change > i64::from(limit) {
-            // What exceeds the limit by itself fits under no present count.
+            // A change beyond the limit fails whatever the current count.
             (WriteKind::Check, Condition::Never)
         } else {
             (WriteKind::Add(change), Condition::CountAtMost(i64::from(limit) - change))
@@ -140,39 +153,44 @@ impl Writes {
         self.push(key, kind, condition);
     }
 
-    /// The time at which a node was last seen, which only ever moves forward.
+    /// Records when the agent of a node last reported. The time only moves forward.
     pub fn set_seen_at(&mut self, node: &Node, now: Timestamp) {
         let key = key::node(&node.cluster.uid, &node.id);
         self.push(key, WriteKind::SetSeenAt(now.0), Condition::SeenBefore(now.0));
     }
 
+    /// Requires that a resource group is not being deleted.
     pub fn require_resource_group(&mut self, group: &ResourceGroup) {
         self.require_active(group.key(), &group.uid);
     }
 
-    /// The workspace is not being deleted.
+    /// Requires that a workspace is not being deleted.
     pub fn require_workspace(&mut self, workspace: &Workspace) {
         self.require_active(workspace.key(), &workspace.uid);
     }
 
+    /// Requires that an experiment is not being deleted.
     pub fn require_experiment(&mut self, experiment: &Experiment) {
         self.require_active(experiment.key(), &experiment.uid);
     }
 
+    /// Requires that a file server is ready.
     pub fn require_file_server(&mut self, file_server: &FileServer) {
         self.require_active(file_server.key(), &file_server.uid);
     }
 
-    /// The cluster is not being deleted, and the schedule visits it.
+    /// Requires that a cluster is not being deleted and is on the schedule's list.
     pub fn require_scheduled_cluster(&mut self, cluster: &Cluster) {
         let uid = cluster.uid.to_string();
         self.push(cluster.key(), WriteKind::Check, Condition::ActiveAndScheduled { uid });
     }
 
+    /// Records that a cluster mounts a file server.
     pub fn add_file_server_user(&mut self, user: &FileServerUser) {
         self.store(user);
     }
 
+    /// Deletes the record of a cluster that mounts a file server.
     pub fn remove_file_server_user(&mut self, file_server: &Uid, cluster: &Uid) {
         let key = key::file_server_user(file_server, cluster);
         self.push(key, WriteKind::Delete, Condition::Always);
@@ -203,9 +221,9 @@ mod tests {
 
     use model::Name;
 
-    /// A counter never exceeds its limit, nor goes below what was counted.
+    /// A counter never exceeds its limit, and never goes below zero.
     #[test]
-    fn counting_keeps_within_the_limit() {
+    fn counters_stay_within_their_limit() {
         let account = Account { subscription: Name::new("s"), location: Name::new("l") };
         let write = |change, limit| {
             let mut writes = Writes::default();

@@ -1,5 +1,5 @@
-//! The typed queries and writes of the table, on the storage in memory. What storage itself must do
-//! is the contract suite's.
+//! The typed queries and writes of the table, on storage in memory. The contract suite tests storage
+//! itself.
 
 use model::{
     ClusterRef, JobRef, Lifecycle, Meter, Name, Node, NodeId, QueueEntry, Timestamp, Uid,
@@ -81,7 +81,7 @@ async fn a_stale_version_is_refused() {
 }
 
 #[tokio::test]
-async fn what_is_required_must_hold() {
+async fn required_conditions_must_hold() {
     let table = table();
     let active = builders::manual_cluster(1);
     commit(&table, |it| it.create(&active)).await;
@@ -125,7 +125,7 @@ async fn the_queue_is_in_order() {
 }
 
 #[tokio::test]
-async fn what_is_too_wide_hides_nothing() {
+async fn wide_jobs_hide_no_others() {
     let table = table();
     let width = |time| if time < 30 { 5 } else { 4 };
     let entries: Vec<_> =
@@ -141,7 +141,7 @@ async fn what_is_too_wide_hides_nothing() {
 }
 
 #[tokio::test]
-async fn a_list_goes_on_where_its_page_ended() {
+async fn a_list_continues_after_its_page() {
     let table = table();
     for number in 0..5 {
         commit(&table, |it| it.create(&workspace("g", &format!("w{number}")))).await;
@@ -164,7 +164,7 @@ async fn a_list_goes_on_where_its_page_ended() {
 }
 
 #[tokio::test]
-async fn named_records_are_found_as_far_as_they_exist() {
+async fn existing_records_are_found_by_key() {
     let table = table();
     let nodes: Vec<Node> = (0..3).map(|number| builders::idle(number, NOW)).collect();
     commit(&table, |it| nodes.iter().for_each(|node| it.create(node))).await;
@@ -192,7 +192,7 @@ async fn named_records_are_found_as_far_as_they_exist() {
 }
 
 #[tokio::test]
-async fn a_heartbeat_is_no_new_version_and_never_goes_back() {
+async fn a_heartbeat_makes_no_new_version_and_only_moves_forward() {
     let table = table();
     let node = builders::idle(0, NOW);
     commit(&table, |it| it.create(&node)).await;
@@ -204,11 +204,11 @@ async fn a_heartbeat_is_no_new_version_and_never_goes_back() {
     refused(&table, &[0], "planned before it", |it| it.replace(&node, &node)).await;
     assert_eq!(read().await.seen_at, later);
     commit(&table, |writes| writes.remove(&Node { seen_at: later, ..node.clone() })).await;
-    refused(&table, &[0], "a node that is gone", |it| it.set_seen_at(&node, later)).await;
+    refused(&table, &[0], "a removed node", |it| it.set_seen_at(&node, later)).await;
 }
 
 #[tokio::test]
-async fn meters_keep_their_limit() {
+async fn meters_stay_within_their_limit() {
     let table = table();
     let account = builders::manual_cluster(1).account();
     let count = |change, limit| {

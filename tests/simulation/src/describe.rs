@@ -1,7 +1,7 @@
 //! Short descriptions of writes and answers, for the trace.
 
 use crate::trace::{key, short};
-use crate::watch::Kept;
+use crate::watch::Record;
 use model::{Cluster, Job, JobState, Node, NodeState, Operation};
 use protocol::{Desired, Progress, SyncRequest};
 use table::{Write, WriteKind};
@@ -17,22 +17,22 @@ pub fn write(write: &Write) -> Option<String> {
         WriteKind::Put { .. } if sk.starts_with("node#") => {
             format!(
                 "{item} = {}",
-                Kept::<Node>::put(&write.kind).map_or_else(String::new, |it| node(&it))
+                Record::<Node>::put(&write.kind).map_or_else(String::new, |it| node(&it))
             )
         }
         WriteKind::Put { .. } if sk.starts_with("job#") => {
             format!(
                 "{item} = {}",
-                Kept::<Job>::put(&write.kind).map_or_else(String::new, |it| job(&it))
+                Record::<Job>::put(&write.kind).map_or_else(String::new, |it| job(&it))
             )
         }
         WriteKind::Put { .. } if sk.starts_with("cluster#") => {
             let text =
-                Kept::<Cluster>::put(&write.kind).map_or_else(String::new, |it| cluster(&it));
+                Record::<Cluster>::put(&write.kind).map_or_else(String::new, |it| cluster(&it));
             format!("{item} = {text}")
         }
         WriteKind::Put { .. } if sk == "op" => {
-            let state = Kept::<Operation>::put(&write.kind).map(|it| format!("{:?}", it.state));
+            let state = Record::<Operation>::put(&write.kind).map(|it| format!("{:?}", it.state));
             format!("{item} = {}", state.unwrap_or_default().split(' ').next().unwrap_or_default())
         }
         WriteKind::Put { .. } => format!("+{item}"),

@@ -1,5 +1,5 @@
-//! A simulated agent: follows the node protocol as the real one does, with processes that only
-//! last a time and end with a code.
+//! A fake agent. It follows the node protocol, with processes that run for a given time and end with a
+//! given exit code.
 
 use super::oracle::Oracle;
 use model::Timestamp;
@@ -13,8 +13,8 @@ pub struct FakeAgent {
     left: bool,
     attempt: Option<FakeAttempt>,
     notice: Option<u64>,
-    /// What was said before: a late repetition of it must do no harm.
-    pub said: Vec<SyncRequest>,
+    /// The reports so far: a late repetition must have no effect.
+    pub sent: Vec<SyncRequest>,
 }
 
 #[derive(Clone, Debug)]
@@ -22,19 +22,20 @@ struct FakeAttempt {
     key: AttemptKey,
     rank: u32,
     state: FakeState,
-    /// What the command will end with, and after how long.
+    /// The exit code of the command.
     exit_code: i32,
+    /// How long the command runs.
     duration_millis: u64,
 }
 
 #[derive(Clone, Debug, PartialEq)]
 enum FakeState {
-    /// Prepared; waits for the start.
+    /// Prepared; waits for the start signal.
     Waiting,
     Running {
         until: Timestamp,
     },
-    /// Asked to stop; gone at that time.
+    /// Asked to stop; ends at that time.
     Stopping {
         until: Timestamp,
         end: End,
@@ -53,7 +54,7 @@ impl FakeAgent {
         self.notice.get_or_insert(seconds);
     }
 
-    /// Time passes for the processes of this node.
+    /// Advances the processes of this node to the time `now`.
     pub fn pass_time(&mut self, now: Timestamp, oracle: &mut Oracle) {
         let Some(attempt) = &mut self.attempt else { return };
         match attempt.state.clone() {
@@ -93,15 +94,15 @@ impl FakeAgent {
         }
     }
 
-    /// Converges on what is desired.
-    pub fn obey(&mut self, desired: Desired, instance: &str, now: Timestamp, oracle: &mut Oracle) {
+    /// Converges on the desired state.
+    pub fn apply(&mut self, desired: Desired, instance: &str, now: Timestamp, oracle: &mut Oracle) {
         match desired {
             Desired::Prepare { .. } => self.ready = true,
             Desired::Idle => self.drop_attempt(oracle),
             Desired::Run { key, start, assignment } => {
                 if self.attempt.as_ref().is_none_or(|attempt| attempt.key != key) {
                     self.drop_attempt(oracle);
-                    self.attempt = assignment.map(|assignment| FakeAttempt::take(&assignment));
+                    self.attempt = assignment.map(|assignment| FakeAttempt::new(&assignment));
                 }
                 if start {
                     self.start(instance, now, oracle);
@@ -142,7 +143,7 @@ impl FakeAgent {
         }
     }
 
-    /// The control plane no longer knows it: it is acknowledged, or fenced.
+    /// The control plane no longer knows the attempt: its end was acknowledged, or it is fenced.
     fn drop_attempt(&mut self, oracle: &mut Oracle) {
         if let Some(attempt) = self.attempt.take()
             && !matches!(attempt.state, FakeState::Ended { .. })
@@ -160,7 +161,7 @@ impl FakeAttempt {
         }
     }
 
-    fn take(assignment: &Assignment) -> Self {
+    fn new(assignment: &Assignment) -> Self {
         let mut numbers = assignment.command_line.split(' ').filter_map(|it| it.parse().ok());
         let mut next = || numbers.next().unwrap_or(0);
         Self {
@@ -187,7 +188,7 @@ impl FakeAttempt {
     }
 }
 
-/// The command line that tells a simulated process how to end.
+/// The command line of a fake process: its exit code and how long it runs.
 pub fn command_line(exit_code: u32, duration_millis: u64) -> String {
     format!("simulate {exit_code} {duration_millis}")
 }

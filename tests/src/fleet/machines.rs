@@ -1,4 +1,4 @@
-//! Instances in memory, behind the real port: launches that come in part, instances that end.
+//! Instances in memory behind the real port, with partial launches and instances that end.
 
 use super::agent::FakeAgent;
 use super::oracle::Oracle;
@@ -22,7 +22,7 @@ pub struct State {
     rng: StdRng,
     /// Instances that cannot be terminated.
     pub stuck: BTreeSet<String>,
-    /// Chance that a launch is refused in part or in whole, in thousandths.
+    /// The probability that the launch of a node is refused, in thousandths.
     pub refuse_per_mille: u32,
 }
 
@@ -48,7 +48,7 @@ impl FakeMachines {
     }
 
     pub fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().expect("nobody panics while holding it")
+        self.state.lock().expect("not poisoned")
     }
 
     pub fn running(&self) -> Vec<String> {
@@ -57,7 +57,7 @@ impl FakeMachines {
         running.map(|(instance, _)| instance.clone()).collect()
     }
 
-    /// Power is cut.
+    /// Ends an instance with all its processes.
     pub fn lose(&self, instance: &str) {
         self.state().end(instance);
     }

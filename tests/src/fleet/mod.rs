@@ -1,5 +1,5 @@
-//! A fleet that exists in memory: instances behind the real port, agents that follow the protocol,
-//! and what really ran where.
+//! A fleet in memory: instances behind the real port, agents that follow the protocol, and an oracle
+//! that knows which processes ran where.
 
 pub mod agent;
 pub mod machines;

@@ -1,5 +1,5 @@
-//! What really happened, as only the simulated machines know: which processes ran where, and what
-//! they ended with. The records of the service are checked against this.
+//! The oracle: which processes ran on which instance, and their exit codes. The records of the service
+//! are checked against it.
 
 use protocol::AttemptKey;
 use std::collections::BTreeMap;
@@ -10,7 +10,7 @@ pub type AttemptId = (String, u32);
 #[derive(Debug, Default)]
 pub struct Oracle {
     pub commands: BTreeMap<AttemptId, Command>,
-    /// The first rule that was broken.
+    /// The first invariant that was violated.
     pub violation: Option<String>,
 }
 
@@ -19,7 +19,7 @@ pub struct Oracle {
 pub struct Command {
     pub instance: String,
     pub running: bool,
-    /// What the process gave, when it ended by itself.
+    /// The exit code, if the process ended by itself.
     pub exit_code: Option<i32>,
 }
 
@@ -31,16 +31,16 @@ impl Oracle {
     pub fn started(&mut self, key: &AttemptKey, instance: &str) {
         let id = attempt_id(key);
         if self.commands.contains_key(&id) {
-            self.violate(format!("attempt {id:?} was started twice"));
+            self.report_violation(format!("attempt {id:?} was started twice"));
         }
         let same_job =
             |(other, command): (&AttemptId, &Command)| other.0 == id.0 && command.running;
         if self.commands.iter().any(same_job) {
-            self.violate(format!("job {} runs twice at the same time", id.0));
+            self.report_violation(format!("job {} is running twice at the same time", id.0));
         }
         let later = self.commands.keys().any(|other| other.0 == id.0 && other.1 > id.1);
         if later {
-            self.violate(format!("attempt {id:?} was started after a later one"));
+            self.report_violation(format!("attempt {id:?} was started after a later one"));
         }
         let command = Command { instance: instance.to_owned(), running: true, exit_code: None };
         self.commands.insert(id, command);
@@ -53,14 +53,14 @@ impl Oracle {
         }
     }
 
-    /// Everything on the machine is gone.
+    /// All processes of the instance have ended.
     pub fn machine_ended(&mut self, instance: &str) {
         for command in self.commands.values_mut().filter(|it| it.instance == instance) {
             command.running = false;
         }
     }
 
-    pub fn violate(&mut self, violation: String) {
+    pub fn report_violation(&mut self, violation: String) {
         self.violation.get_or_insert(violation);
     }
 }

@@ -1,13 +1,13 @@
-//! Who may ask: loopback is not a boundary, so everything but a signed link needs the token, and
-//! every request the name of a loopback host.
+//! Access to the service. Loopback is not a security boundary: every request except a signed link
+//! needs the token, and every request must name a loopback host.
 
 use super::api::{VERSION, WORKSPACE};
 use super::service::Service;
 use reqwest::Method;
 use serde_json::json;
 
-/// Below the workspace, and elsewhere.
-fn places() -> Vec<(Method, String)> {
+/// Paths below the workspace and elsewhere.
+fn paths() -> Vec<(Method, String)> {
     let below = [
         (Method::GET, ""),
         (Method::PUT, ""),
@@ -37,16 +37,16 @@ fn places() -> Vec<(Method, String)> {
 }
 
 #[tokio::test]
-async fn nothing_answers_without_the_token() {
+async fn every_path_requires_the_token() {
     let service = Service::start();
     service.prepare(1).await;
-    service.submit("j", "echo said", json!({})).await;
+    service.submit("j", "echo text", json!({})).await;
     service.job_in("j", "succeeded").await;
     let (most, last) = service.token.split_at(service.token.len() - 1);
     let almost = format!("{most}{}", if last == "0" { "1" } else { "0" });
     let headers =
         [None, Some(String::new()), Some("wrong".into()), Some(almost), Some("a b".into())];
-    for (method, path) in places() {
+    for (method, path) in paths() {
         for token in &headers {
             let url = format!("{}{path}", service.endpoint);
             let mut request = service.http.request(method.clone(), url).json(&json!({}));
@@ -59,27 +59,30 @@ async fn nothing_answers_without_the_token() {
             if !path.starts_with("/nodes/") {
                 let (code, message) = answer.error(401);
                 assert_eq!(code, "AuthenticationFailed");
-                assert!(message.contains("Authorization: Bearer"), "it says how: {message}");
+                assert!(
+                    message.contains("Authorization: Bearer"),
+                    "the message names the header: {message}"
+                );
             }
         }
     }
     assert_eq!(service.get("/experiments/e/jobs").await["value"].as_array().unwrap().len(), 1);
-    // The link is the permission.
-    assert_eq!(service.output("j", ".", "stdout.txt").await, "said\n");
+    // A signed link needs no token.
+    assert_eq!(service.output("j", ".", "stdout.txt").await, "text\n");
 }
 
 #[tokio::test]
-async fn a_request_meant_for_another_host_is_refused() {
+async fn a_request_for_another_host_is_refused() {
     let service = Service::start();
     service.prepare(1).await;
-    service.submit("j", "echo said", json!({})).await;
+    service.submit("j", "echo text", json!({})).await;
     service.job_in("j", "succeeded").await;
     let files = service.files("j", "stdouterr", ".").await;
     let file = files.iter().find(|file| file["name"] == "stdout.txt").unwrap();
     let link = file["downloadUrl"].as_str().unwrap();
     let workspace = format!("{}{WORKSPACE}?{VERSION}", service.endpoint);
     let port = service.endpoint.rsplit_once(':').unwrap().1;
-    // A page whose name was made to lead here; the token does not help it.
+    // DNS rebinding: the name of a web page resolves to this address. The token makes no difference.
     let others =
         ["example.org".to_owned(), format!("127.0.0.1.example.org:{port}"), "10.0.0.1".into()];
     for host in others {
@@ -98,7 +101,7 @@ async fn a_request_meant_for_another_host_is_refused() {
 }
 
 #[tokio::test]
-async fn key_and_token_are_for_their_owner_only() {
+async fn key_and_token_are_readable_only_by_their_owner() {
     use std::os::unix::fs::PermissionsExt as _;
     let service = Service::start();
     let mode = |file: &str| {
@@ -107,13 +110,13 @@ async fn key_and_token_are_for_their_owner_only() {
     assert_eq!((mode("token"), mode("key"), mode(".")), (0o600, 0o600, 0o700));
 }
 
-/// Tokens for people do not reach what is for the service's own token only.
+/// Some operations require the service's own token.
 #[tokio::test]
-async fn only_the_service_s_own_token_takes_nodes_away() {
+async fn only_the_service_token_can_interrupt_nodes() {
     let service = Service::start();
     service.prepare(1).await;
-    let made = service.batchai(&["token", "create", "alice", "-o", "quiet"]);
-    let token = String::from_utf8(made.stdout).unwrap().trim().to_owned();
+    let created = service.batchai(&["token", "create", "alice", "-o", "quiet"]);
+    let token = String::from_utf8(created.stdout).unwrap().trim().to_owned();
     let url = format!("{}/local/v1/nodes/tvm-0/interrupt", service.endpoint);
     let ask = |token: &str| service.http.post(&url).bearer_auth(token).json(&json!({}));
     let (code, _) = service.send(ask(&token)).await.error(403);

@@ -1,4 +1,4 @@
-//! The REST API as tests speak it: one workspace `w` with file server `nfs`, cluster `c` and
+//! A client of the REST API for tests: one workspace `w` with file server `nfs`, cluster `c` and
 //! experiment `e`.
 
 use super::service::{Service, until};
@@ -21,7 +21,7 @@ impl Answer {
         serde_json::from_str(&self.text).unwrap_or_else(|_| panic!("not JSON: {}", self.text))
     }
 
-    /// Code and message of an error, which every refusal must have.
+    /// The code and message of an error answer.
     #[track_caller]
     pub fn error(&self, status: u16) -> (String, String) {
         assert_eq!(self.status, status, "{}", self.text);
@@ -34,7 +34,7 @@ impl Answer {
 }
 
 impl Service {
-    /// `path` below the workspace, with its query.
+    /// Sends a request to a path below the workspace, which may have a query.
     pub async fn ask(&self, method: Method, path: &str, body: Option<&Value>) -> Answer {
         let separator = if path.contains('?') { '&' } else { '?' };
         let url = format!("{}{WORKSPACE}{path}{separator}{VERSION}", self.endpoint);
@@ -49,7 +49,7 @@ impl Service {
         let response = request.send().await.unwrap();
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         let text = response.text().await.unwrap();
-        self.answered.lock().unwrap().push(text.clone());
+        self.answers.lock().unwrap().push(text.clone());
         Answer { status, headers, text }
     }
 
@@ -63,13 +63,13 @@ impl Service {
         self.ask(Method::PUT, path, Some(body)).await
     }
 
-    /// With the operation that follows.
-    pub async fn make(&self, path: &str, body: &Value) {
+    /// Creates a resource and waits for the operation.
+    pub async fn create(&self, path: &str, body: &Value) {
         let answer = self.put(path, body).await;
         self.finish(path, &answer).await;
     }
 
-    /// Waits for the operation of a 202 and has it succeed; a 200 is the end already.
+    /// Waits for the operation of an answer 202, which must succeed.
     pub async fn finish(&self, what: &str, answer: &Answer) {
         if answer.status == 200 {
             return;
@@ -84,37 +84,38 @@ impl Service {
         assert_eq!(operation["status"], "Succeeded", "{what}: {operation}");
     }
 
-    /// Everything that a job needs, with up to so many nodes.
+    /// Creates everything that a job needs, with up to `nodes` nodes.
     pub async fn prepare(&self, nodes: u32) {
-        self.make("", &json!({ "location": "local" })).await;
-        self.make("/fileServers/nfs", &file_server()).await;
-        self.make("/experiments/e", &json!({})).await;
+        self.create("", &json!({ "location": "local" })).await;
+        self.create("/fileServers/nfs", &file_server()).await;
+        self.create("/experiments/e", &json!({})).await;
         let scale = json!({ "autoScale": { "minimumNodeCount": 0, "maximumNodeCount": nodes } });
-        self.make("/clusters/c", &cluster(scale)).await;
+        self.create("/clusters/c", &cluster(scale)).await;
     }
 
-    /// Puts a job into the queue; `more` are further properties.
+    /// Submits a job with further properties.
     pub async fn submit(&self, name: &str, command: &str, more: Value) {
         let path = format!("/experiments/e/jobs/{name}");
-        self.make(&path, &job(command, more)).await;
+        self.create(&path, &job(command, more)).await;
     }
 
     pub async fn job(&self, name: &str) -> Value {
         self.get(&format!("/experiments/e/jobs/{name}")).await
     }
 
+    /// Waits until the job has the state.
     pub async fn job_in(&self, name: &str, state: &str) -> Value {
         until(&format!("{name} is {state}"), async || {
             let job = self.job(name).await;
             let current = job["properties"]["executionState"].as_str().unwrap().to_owned();
             let is_other_end = current != state && ["succeeded", "failed"].contains(&&*current);
-            assert!(!is_other_end, "{name} is to be {state}: {job:#}");
+            assert!(!is_other_end, "{name} does not become {state}: {job:#}");
             (current == state).then_some(job)
         })
         .await
     }
 
-    /// The entries of an output directory, with what stands below `directory`.
+    /// The entries below `directory` in an output directory.
     pub async fn files(&self, job: &str, id: &str, directory: &str) -> Vec<Value> {
         let path = format!(
             "/experiments/e/jobs/{job}/listOutputFiles?outputdirectoryid={id}&directory={directory}"
@@ -124,7 +125,7 @@ impl Service {
         answer.body()["value"].as_array().unwrap().clone()
     }
 
-    /// A file of standard output, as anyone with its link reads it.
+    /// The content of a file of the standard output directory, read through its link.
     pub async fn output(&self, job: &str, directory: &str, file: &str) -> String {
         let files = self.files(job, "stdouterr", directory).await;
         let entry = files.iter().find(|entry| entry["name"] == file);

@@ -1,12 +1,11 @@
-//! Programs of others that drive the service.
+//! Runs client programs.
 
 use std::process::Stdio;
 use std::time::Duration;
 use tokio::process::Command;
 
-/// Runs a client to its end, which has to be a success. What it said is printed, and part of the
-/// failure.
-pub async fn succeeds(mut command: Command, what: &str, patience: Duration) {
+/// Runs a client program, which must succeed. Prints its output, also in the failure message.
+pub async fn succeeds(mut command: Command, what: &str, timeout: Duration) {
     let child = command
         .env("PYTHONDONTWRITEBYTECODE", "1")
         .stdin(Stdio::null())
@@ -15,10 +14,10 @@ pub async fn succeeds(mut command: Command, what: &str, patience: Duration) {
         .kill_on_drop(true)
         .spawn()
         .unwrap();
-    let output = tokio::time::timeout(patience, child.wait_with_output()).await;
-    let output = output.unwrap_or_else(|_| panic!("{what} takes too long")).unwrap();
-    let said = [output.stdout, output.stderr].concat();
-    let said = String::from_utf8_lossy(&said);
-    println!("{said}");
-    assert!(output.status.success(), "{what} failed:\n{said}");
+    let output = tokio::time::timeout(timeout, child.wait_with_output()).await;
+    let output = output.unwrap_or_else(|_| panic!("{what} timed out")).unwrap();
+    let text = [output.stdout, output.stderr].concat();
+    let text = String::from_utf8_lossy(&text);
+    println!("{text}");
+    assert!(output.status.success(), "{what} failed:\n{text}");
 }

@@ -1,4 +1,4 @@
-//! The service ends, by force or in order, while jobs run and wait; it goes on where it was.
+//! The service is killed or stopped while jobs are running and queued, and continues after its restart.
 
 use super::api::{attempts, exit_code};
 use super::processes;
@@ -6,16 +6,16 @@ use super::service::{Service, until};
 use serde_json::{Value, json};
 use std::fs;
 
-/// Writes attempt and process id when it starts, and ends when it is let go.
+/// A command that writes its attempt and process id, and exits when `release` creates a file.
 fn held(name: &str, exit: u32) -> String {
-    let place = "$AZ_BATCHAI_MOUNT_ROOT/nfs";
+    let directory = "$AZ_BATCHAI_MOUNT_ROOT/nfs";
     format!(
-        "echo $AZ_BATCHAI_ATTEMPT $$ >> {place}/{name}.starts; \
-         until [ -e {place}/{name}.go ]; do sleep 0.05; done; exit {exit}"
+        "echo $AZ_BATCHAI_ATTEMPT $$ >> {directory}/{name}.starts; \
+         until [ -e {directory}/{name}.go ]; do sleep 0.05; done; exit {exit}"
     )
 }
 
-/// Attempt and process id of each start of a job.
+/// The attempt and the process id of each start of a job.
 fn starts(service: &Service, name: &str) -> Vec<(u32, u32)> {
     let path = service.file_server().join(format!("{name}.starts"));
     let text = fs::read_to_string(path).unwrap_or_default();
@@ -32,12 +32,12 @@ async fn only_start(service: &Service, name: &str) -> u32 {
     until(&what, async || starts(service, name).first().copied()).await.1
 }
 
-fn let_go(service: &Service, name: &str) {
+fn release(service: &Service, name: &str) {
     fs::write(service.file_server().join(format!("{name}.go")), "").unwrap();
 }
 
 #[tokio::test]
-async fn a_killed_service_loses_and_doubles_nothing() {
+async fn a_killed_service_loses_and_repeats_nothing() {
     let mut service = Service::start();
     service.prepare(2).await;
     for (name, exit) in [("a", 7), ("b", 8)] {
@@ -49,21 +49,21 @@ async fn a_killed_service_loses_and_doubles_nothing() {
     let before = service.endpoint.clone();
 
     service.kill();
-    assert!(processes::is_alive(a) && processes::is_alive(b), "jobs go on without the service");
-    // One ends while nobody is there to hear of it.
-    let_go(&service, "a");
+    assert!(processes::is_alive(a) && processes::is_alive(b), "jobs continue without the service");
+    // One job ends while the service is down.
+    release(&service, "a");
     until("a ends", async || (!processes::is_alive(a)).then_some(())).await;
-    service.start_again();
-    assert_ne!(service.endpoint, before, "it is found at its new address, too");
+    service.restart();
+    assert_ne!(service.endpoint, before, "the agents find the new address");
 
     let ended = service.job_in("a", "failed").await;
     assert_eq!((exit_code(&ended), attempts(&ended)), (Some(7), 1), "{ended:#}");
     let running = service.job_in("b", "running").await;
     assert_eq!(attempts(&running), 1, "{running:#}");
-    assert!(processes::is_alive(b), "the process of b is still the same");
+    assert!(processes::is_alive(b), "b has the same process");
     only_start(&service, "c").await;
     for name in ["b", "c", "d"] {
-        let_go(&service, name);
+        release(&service, name);
     }
     for (name, state, exit) in [("b", "failed", 8), ("c", "succeeded", 0), ("d", "failed", 9)] {
         let job = service.job_in(name, state).await;
@@ -75,11 +75,11 @@ async fn a_killed_service_loses_and_doubles_nothing() {
     let listed = service.get("/experiments/e/jobs").await;
     assert_eq!(listed["value"].as_array().map(Vec::len), Some(4), "{listed:#}");
     assert_eq!(service.stop(), Some(0));
-    assert_eq!(service.processes(), [0; 0], "nothing is left");
+    assert_eq!(service.processes(), [0; 0], "no process is left");
 }
 
 #[tokio::test]
-async fn a_service_killed_again_and_again_still_gets_the_work_done() {
+async fn jobs_complete_although_the_service_is_killed_repeatedly() {
     let mut service = Service::start();
     service.prepare(2).await;
     let record = "echo $AZ_BATCHAI_ATTEMPT $$ >> $AZ_BATCHAI_MOUNT_ROOT/nfs";
@@ -87,11 +87,11 @@ async fn a_service_killed_again_and_again_still_gets_the_work_done() {
         let command = format!("{record}/j{number}.starts; sleep 0.3; exit {number}");
         service.submit(&format!("j{number}"), &command, json!({})).await;
     }
-    // At different moments of what the service does for these jobs.
+    // At different times of the processing of these jobs.
     for millis in [40, 170, 330, 610] {
         tokio::time::sleep(std::time::Duration::from_millis(millis)).await;
         service.kill();
-        service.start_again();
+        service.restart();
     }
     for number in 0..8 {
         let name = format!("j{number}");
@@ -103,39 +103,43 @@ async fn a_service_killed_again_and_again_still_gets_the_work_done() {
 }
 
 #[tokio::test]
-async fn a_service_stops_in_order_and_interrupted_jobs_run_again() {
+async fn a_stopped_service_requeues_its_jobs() {
     let mut service = Service::start();
     service.prepare(2).await;
-    let place = "$AZ_BATCHAI_MOUNT_ROOT/nfs";
+    let directory = "$AZ_BATCHAI_MOUNT_ROOT/nfs";
     for name in ["a", "b"] {
-        let saves = format!("trap 'echo saved >> {place}/{name}.saved; exit 3' TERM");
+        let saves = format!("trap 'echo saved >> {directory}/{name}.saved; exit 3' TERM");
         let first = "[ $AZ_BATCHAI_ATTEMPT -gt 1 ] || while :; do sleep 0.05; done";
         let command =
-            format!("{saves}; echo $AZ_BATCHAI_ATTEMPT $$ >> {place}/{name}.starts; {first}");
+            format!("{saves}; echo $AZ_BATCHAI_ATTEMPT $$ >> {directory}/{name}.starts; {first}");
         service.submit(name, &command, json!({})).await;
     }
     for name in ["a", "b"] {
         only_start(&service, name).await;
     }
-    service.submit("waits", "true", json!({})).await;
+    service.submit("queued", "true", json!({})).await;
 
-    assert_eq!(service.stop(), Some(0), "it was asked to stop, so that is no failure");
+    assert_eq!(service.stop(), Some(0), "a requested stop is not a failure");
     let left: Vec<String> = service.processes().into_iter().map(processes::describe).collect();
-    assert!(left.is_empty(), "nothing runs on: {left:#?}");
+    assert!(left.is_empty(), "processes are left: {left:#?}");
     for name in ["a", "b"] {
         let saved = fs::read_to_string(service.file_server().join(format!("{name}.saved")));
         assert_eq!(saved.unwrap(), "saved\n", "{name} could write a checkpoint");
     }
 
-    service.start_again();
+    service.restart();
     for name in ["a", "b"] {
         let job = service.job_in(name, "succeeded").await;
         assert_eq!(attempts(&job), 2, "{job:#}");
         let numbers: Vec<u32> = starts(&service, name).iter().map(|start| start.0).collect();
         assert_eq!(numbers, [1, 2], "{name} was started twice");
-        assert_ne!(first_result(&job), Value::Null, "it is said why the first attempt ended");
+        assert_ne!(
+            first_result(&job),
+            Value::Null,
+            "the reason for the end of the first attempt is listed"
+        );
     }
-    let job = service.job_in("waits", "succeeded").await;
+    let job = service.job_in("queued", "succeeded").await;
     assert_eq!(attempts(&job), 1, "{job:#}");
 }
 

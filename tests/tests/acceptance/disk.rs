@@ -1,4 +1,4 @@
-//! A full disk fails the request that needs space, and not the service.
+//! A full disk fails the requests that need space, but not the service.
 
 use super::service::Service;
 use reqwest::Method;
@@ -8,7 +8,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// A small file system of its own; needs the rights to mount.
+/// A small file system, whose mount needs root privileges.
 struct SmallDisk(PathBuf);
 
 impl SmallDisk {
@@ -22,7 +22,7 @@ impl SmallDisk {
 
 impl Drop for SmallDisk {
     fn drop(&mut self) {
-        // Lazily: nothing may hold the directory of the test up.
+        // Lazily, so that an open file does not block the removal of the directory.
         let _ = Command::new("umount").arg("--lazy").arg(&self.0).output();
     }
 }
@@ -36,15 +36,15 @@ fn fill(path: &Path) {
 
 #[tokio::test]
 async fn a_full_disk_fails_requests_and_not_the_service() {
-    let place = tempfile::tempdir().unwrap();
-    let disk = place.path().join("disk");
-    // Outlives the service, which is made later.
+    let root = tempfile::tempdir().unwrap();
+    let disk = root.path().join("disk");
+    // Dropped after the service, which is created later.
     let Some(disk) = SmallDisk::mount(&disk) else {
-        println!("skipped: this test needs the rights to mount a small file system (run as root)");
+        println!("skipped: this test must run as root to mount a small file system");
         return;
     };
     let data_dir = disk.0.join("data");
-    let service = Service::start_in(place, data_dir, &[]);
+    let service = Service::start_in(root, data_dir, &[]);
     service.prepare(1).await;
     let filler = disk.0.join("filler");
     fill(&filler);
@@ -63,14 +63,14 @@ async fn a_full_disk_fails_requests_and_not_the_service() {
     let failed = failed.expect("on a full disk nothing can be stored");
     let (code, message) = failed.error(507);
     assert_eq!(code, "StorageFull", "{message}");
-    assert!(!message.contains('/'), "it does not say where: {message}");
-    // What is there can still be read, and what was not stored is not there.
+    assert!(!message.contains('/'), "the message has no path: {message}");
+    // Stored records can be read, and the failed one does not exist.
     service.get("/clusters/c").await;
     let missing = service.ask(Method::GET, "/experiments/new", None).await;
     assert_eq!(missing.status, 404);
 
     fs::remove_file(&filler).unwrap();
-    service.make("/experiments/new", &json!({})).await;
+    service.create("/experiments/new", &json!({})).await;
     service.submit("j", "echo again", json!({})).await;
     service.job_in("j", "succeeded").await;
     assert_eq!(service.output("j", ".", "stdout.txt").await, "again\n");

@@ -1,4 +1,4 @@
-//! Output files and links to them cannot leave the file server, whatever jobs and callers try.
+//! Listings and links cannot leave the file server, whatever jobs and callers try.
 
 use super::api::{VERSION, WORKSPACE, job};
 use super::service::Service;
@@ -9,7 +9,7 @@ use serde_json::json;
 use std::fs;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-/// Links that lead out, left by a job among its output.
+/// A command that leaves symbolic links to other directories in its output.
 const ESCAPES: &str = "
 echo fine
 cd $AZ_BATCHAI_STDOUTERR_DIR
@@ -21,7 +21,7 @@ mkfifo pipe
 ln -s / $AZ_BATCHAI_OUTPUT_OUT/root
 ";
 
-/// Lines of this file must never be answered.
+/// Text of a file outside, which no answer may have.
 const OUTSIDE: &str = "root:";
 
 async fn with_escapes() -> Service {
@@ -69,7 +69,7 @@ async fn listings_do_not_follow_links_out_of_the_file_server() {
 }
 
 #[tokio::test]
-async fn paths_of_jobs_that_climb_are_refused() {
+async fn paths_with_parent_directories_are_refused() {
     let service = Service::start();
     service.prepare(1).await;
     let outputs = |suffix: &str| {
@@ -93,12 +93,15 @@ async fn paths_of_jobs_that_climb_are_refused() {
     ] {
         let answer = service.put("/experiments/e/jobs/j", &job("true", more.clone())).await;
         let (_, message) = answer.error(400);
-        assert!(message.contains("properties."), "it says which field: {message} of {more}");
+        assert!(
+            message.contains("properties."),
+            "the message names the field: {message} of {more}"
+        );
     }
 }
 
 #[tokio::test]
-async fn links_are_good_for_one_file_and_a_time() {
+async fn links_are_valid_for_one_file_and_a_limited_time() {
     let service = with_escapes().await;
     let files = service.files("j", "stdouterr", ".").await;
     let named = |name: &str| {
@@ -111,10 +114,10 @@ async fn links_are_good_for_one_file_and_a_time() {
 
     let (path, query) = link.split_once('?').unwrap();
     let (se, rest) = query.strip_prefix("se=").unwrap().split_once('&').unwrap();
-    let (whose, signature) = rest.split_once("&sig=").unwrap();
+    let (creator_query, signature) = rest.split_once("&sig=").unwrap();
     let expiry: i64 = se.parse().unwrap();
     let flipped = if signature.starts_with('A') { 'B' } else { 'A' };
-    let with = |se: i64, sig: &str| format!("{path}?se={se}&{whose}&sig={sig}");
+    let with = |se: i64, sig: &str| format!("{path}?se={se}&{creator_query}&sig={sig}");
     for tampered in [
         path.to_owned(),
         format!("{path}?se={se}"),
@@ -128,14 +131,14 @@ async fn links_are_good_for_one_file_and_a_time() {
         link.replace("stdout.txt", "execution.log"),
         link.replace("stdout.txt", "./stdout.txt"),
     ] {
-        let is_same = tampered.contains("/./"); // the client takes it out before it asks
+        let is_same = tampered.contains("/./"); // the client normalizes the path
         assert_eq!(
             status(&service, &tampered).await,
             if is_same { 200 } else { 403 },
             "{tampered}"
         );
     }
-    // Signed by the service's own key, but of the past.
+    // Signed with the key of the service, but expired.
     let keys = keys(&service);
     let (server, file) = path.split_once("/files/").unwrap().1.split_once('/').unwrap();
     let server = Uid::parse(server).unwrap();
@@ -153,10 +156,9 @@ async fn links_are_good_for_one_file_and_a_time() {
     }
 }
 
-/// As if the key had been stolen, or a listing had signed what it should not: the paths themselves
-/// do not lead out either.
+/// Even a link with a valid signature cannot have a path outside the file server.
 #[tokio::test]
-async fn not_even_signed_paths_leave_the_file_server() {
+async fn signed_paths_cannot_leave_the_file_server() {
     let service = with_escapes().await;
     let keys = keys(&service);
     let directory = service.file_server();
@@ -188,7 +190,7 @@ async fn not_even_signed_paths_leave_the_file_server() {
             workspace: &workspace,
         };
         let signature = keys.sign_link(&link);
-        // By hand: an HTTP client would take the dots out of the path.
+        // Without a client, which would normalize the path.
         let target = format!(
             "/files/{server}/{path}?se={until}&by={creator}&in={workspace}&sig={signature}"
         );
@@ -201,7 +203,7 @@ async fn not_even_signed_paths_leave_the_file_server() {
     }
 }
 
-/// By whom, and for which workspace, the service's own token makes links.
+/// The creator and the workspace in links that the service's own token creates.
 fn creator(service: &Service, keys: &Keys) -> (String, String) {
     let names: Vec<&str> = WORKSPACE.split('/').collect();
     (keys.fingerprint(&service.token), format!("{}/{}/{}", names[2], names[4], names[8]))
@@ -257,8 +259,8 @@ async fn raw(service: &Service, target: &str) -> String {
     let request = format!("GET {target} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut answer = String::new();
-    // A pipe that nobody writes to must not hold the service up.
-    let all = tokio::time::timeout(super::service::PATIENCE, stream.read_to_string(&mut answer));
+    // A named pipe without a writer must not block the service.
+    let all = tokio::time::timeout(super::service::TIMEOUT, stream.read_to_string(&mut answer));
     all.await.unwrap().unwrap();
     answer
 }

@@ -1,5 +1,5 @@
-//! A fuzzing client that knows nothing but the OpenAPI document: it finds no failure of the service
-//! and no answer that the document does not have.
+//! A fuzzing client that generates requests from the OpenAPI document: the service must not fail, and
+//! every answer must match the document.
 
 use super::api::WORKSPACE;
 use super::clients::succeeds;
@@ -17,18 +17,18 @@ schemathesis==4.32.5
 /// reasons.
 const REPLACED_CHECKS: &str = "positive_data_acceptance,negative_data_rejection";
 
-const PATIENCE: Duration = Duration::from_secs(240);
+const TIMEOUT: Duration = Duration::from_secs(240);
 
-/// Requests made up per operation, beside those that the document's limits suggest.
+/// Random requests per operation, in addition to those at the limits of the document.
 const EXAMPLES: &str = "2";
 
-/// The same requests in every run; another seed is for those who look for more.
+/// Fixed, so that every run sends the same requests.
 const SEED: &str = "1";
 
 #[tokio::test]
-async fn a_fuzzing_client_finds_nothing_that_the_document_does_not_have() {
+async fn every_answer_to_a_fuzzing_client_matches_the_document() {
     let python = tokio::task::spawn_blocking(|| tests::python::environment(REQUIREMENTS)).await;
-    let python = python.expect("the environment can be made");
+    let python = python.expect("the environment can be created");
     let service = Service::start_with(&["--max-nodes", "2", "--max-clusters", "10"]);
     service.prepare(1).await;
     service.submit("j", "true", json!({})).await;
@@ -36,8 +36,8 @@ async fn a_fuzzing_client_finds_nothing_that_the_document_does_not_have() {
     let url = format!("{}/openapi.json", service.endpoint);
     let document = service.send(service.http.get(url).bearer_auth(&service.token)).await;
     assert_eq!(document.status, 200, "{}", document.text);
-    let place = tempfile::tempdir().unwrap();
-    let file = place.path().join("openapi.json");
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("openapi.json");
     std::fs::write(&file, &document.text).unwrap();
     let mut client = Command::new(python.with_file_name("schemathesis"));
     client
@@ -53,15 +53,15 @@ async fn a_fuzzing_client_finds_nothing_that_the_document_does_not_have() {
         .env("SCHEMATHESIS_HOOKS", "fuzz_hooks")
         .env("PYTHONPATH", Path::new(env!("CARGO_MANIFEST_DIR")).join("python"))
         .env("BATCHAI_TEST_KNOWN", known().to_string())
-        .current_dir(place.path());
-    succeeds(client, "the fuzzing client", PATIENCE).await;
-    // It was not turned away all the time: it changed what exists, and deleted none of it.
+        .current_dir(directory.path());
+    succeeds(client, "the fuzzing client", TIMEOUT).await;
+    // Its requests were effective: they changed existing resources, and deleted none.
     let cluster = service.get("/clusters/c").await;
     assert!(cluster["properties"].get("extensions").is_some(), "{cluster:#}");
     assert_eq!(service.job("j").await["properties"]["executionState"], "succeeded");
 }
 
-/// What exists, by the names of parameters in paths, and ids for references in bodies.
+/// Existing resources: names for path parameters, and ids for references in bodies.
 fn known() -> serde_json::Value {
     let segments: Vec<&str> = WORKSPACE.split('/').collect();
     json!({

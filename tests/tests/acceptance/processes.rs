@@ -1,11 +1,11 @@
-//! Processes as `/proc` shows them, told apart by the directory that they work for.
+//! The processes of a service, read from `/proc` and identified by its directory.
 
 use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-/// Those that name `directory` in their command line or environment: the service, its agents, and
-/// what these started. Ended ones that wait for their parent do not count.
+/// The processes with `directory` in their command line or environment: the service, its agents, and
+/// their descendants. Zombies do not count.
 pub fn of(directory: &Path) -> Vec<u32> {
     let mark = directory.to_str().unwrap().as_bytes();
     let own = std::process::id();
@@ -26,13 +26,13 @@ pub fn is_alive(pid: u32) -> bool {
     !state.starts_with('Z')
 }
 
-/// With what a person would see of it in `ps`.
+/// The process id and the command line.
 pub fn describe(pid: u32) -> String {
     let text = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
     format!("{pid} {}", String::from_utf8_lossy(&text).replace('\0', " "))
 }
 
-/// It may have ended by itself already, so nothing is made of a failure.
+/// Sends a signal. Ignores failures: the process may have ended.
 pub fn signal(pid: u32, signal: &str) {
     let _ = Command::new("kill").args(["-s", signal, &pid.to_string()]).output();
 }

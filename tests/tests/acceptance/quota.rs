@@ -1,5 +1,4 @@
-//! Never more nodes than the service is allowed: what could never be is refused, what has to wait
-//! says so.
+//! Quotas: requests that can never fit are refused; jobs and clusters that have to wait state it.
 
 use super::api::{WORKSPACE, cluster, job};
 use super::service::{Service, until};
@@ -20,15 +19,15 @@ async fn beyond_the_quota_nothing_is_launched() {
     let (code, _) = service.put("/clusters/wide", &cluster(manual(3))).await.error(400);
     assert_eq!(code, "QuotaExceeded");
 
-    // Together more than there may be.
-    service.make("/clusters/one", &cluster(manual(2))).await;
+    // Together, the clusters exceed the quota.
+    service.create("/clusters/one", &cluster(manual(2))).await;
     until("the first cluster has its nodes", async || {
         let cluster = service.get("/clusters/one").await;
         (cluster["properties"]["currentNodeCount"] == 2).then_some(())
     })
     .await;
-    service.make("/clusters/two", &cluster(manual(2))).await;
-    let refused = until("the second cluster says why it has none", async || {
+    service.create("/clusters/two", &cluster(manual(2))).await;
+    let refused = until("the second cluster shows why it has no nodes", async || {
         let cluster = service.get("/clusters/two").await["properties"].clone();
         (cluster.get("errors").is_some() && cluster["allocationState"] == "steady")
             .then_some(cluster)
@@ -37,24 +36,24 @@ async fn beyond_the_quota_nothing_is_launched() {
     assert_eq!(refused["errors"][0]["code"], "AccountCoreQuotaReached", "{refused:#}");
     assert_eq!(refused["currentNodeCount"], 0, "{refused:#}");
 
-    // A job on the cluster that cannot get nodes waits and says for what.
-    service.submit("waits", "true", json!({})).await;
-    let waiting = until("the job says why it waits", async || {
-        let job = service.job("waits").await["properties"].clone();
+    // A job on the cluster without nodes waits and states the reason.
+    service.submit("queued", "true", json!({})).await;
+    let waiting = until("the job states why it waits", async || {
+        let job = service.job("queued").await["properties"].clone();
         assert_eq!(job["executionState"], "queued", "{job:#}");
         let reason = job["extensions"]["waitingReason"]["message"].as_str()?.to_owned();
         reason.contains("AccountCoreQuotaReached").then_some(reason)
     })
     .await;
     assert!(waiting.starts_with("Waits for capacity"), "{waiting}");
-    // Capacity comes free: waiting was not failing.
+    // When capacity is free, the job runs.
     let path = "/clusters/one";
     let answer = service.ask(reqwest::Method::DELETE, path, None).await;
     service.finish(path, &answer).await;
     let path = "/clusters/two";
     let answer = service.ask(reqwest::Method::DELETE, path, None).await;
     service.finish(path, &answer).await;
-    service.job_in("waits", "succeeded").await;
+    service.job_in("queued", "succeeded").await;
 }
 
 #[tokio::test]
@@ -63,8 +62,8 @@ async fn cores_and_clusters_are_counted_against_their_quotas() {
     service.prepare(1).await;
     let mut gpus = cluster(manual(3));
     gpus["properties"]["vmSize"] = json!("STANDARD_NC6");
-    service.make("/clusters/gpus", &gpus).await;
-    let found = until("it has as many nodes as the quota allows", async || {
+    service.create("/clusters/gpus", &gpus).await;
+    let found = until("the cluster has as many nodes as the quota allows", async || {
         let cluster = service.get("/clusters/gpus").await["properties"].clone();
         let steady = cluster["allocationState"] == "steady";
         (steady && cluster["currentNodeCount"] == 2).then_some(cluster)
@@ -81,8 +80,8 @@ async fn cores_and_clusters_are_counted_against_their_quotas() {
     assert_eq!(code, "QuotaExceeded");
     assert!(message.contains("--max-cores"), "{message}");
 
-    // What is given back can be used again.
+    // Released quota can be used again.
     let answer = service.ask(reqwest::Method::DELETE, "/clusters/gpus", None).await;
     service.finish("/clusters/gpus", &answer).await;
-    service.make("/clusters/third", &gpus).await;
+    service.create("/clusters/third", &gpus).await;
 }

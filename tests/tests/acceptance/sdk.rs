@@ -1,4 +1,4 @@
-//! The official SDK drives every operation: the scenarios stand in `tests/python`, in themes.
+//! The official SDK calls every operation. The scenarios are in `tests/python`, grouped by theme.
 
 use super::clients::succeeds;
 use super::service::Service;
@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::process::Command;
 
-/// As people installed it, with the clients of Azure Resource Manager of that time. They need
-/// `setuptools` where Python has no `pkg_resources` of its own.
+/// The SDK with the clients of Azure Resource Manager of its time. They need `setuptools` for
+/// `pkg_resources`.
 const REQUIREMENTS: &str = "
 azure-mgmt-batchai==2.0.0
 azure-mgmt-resource==10.2.0
@@ -18,15 +18,15 @@ requests==2.32.5
 setuptools<81
 ";
 
-const PATIENCE: Duration = Duration::from_secs(80);
+const TIMEOUT: Duration = Duration::from_secs(80);
 
 async fn python() -> PathBuf {
     let python = tokio::task::spawn_blocking(|| tests::python::environment(REQUIREMENTS));
-    python.await.expect("the environment can be made")
+    python.await.expect("the environment can be created")
 }
 
-/// Plays a theme against a service of its own.
-async fn play(theme: &str) {
+/// Runs a theme against a new service.
+async fn run_theme(theme: &str) {
     let python = python().await;
     let service = Service::start();
     let mut command = Command::new(python);
@@ -39,10 +39,10 @@ async fn play(theme: &str) {
 async fn run(mut command: Command, argument: &str) {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("python/sdk_flow.py");
     command.arg(script).arg(argument);
-    succeeds(command, argument, PATIENCE).await;
+    succeeds(command, argument, TIMEOUT).await;
 }
 
-/// Each theme holds its scenarios to the operations that they name; together they name all.
+/// Each scenario declares the operations that it calls, which is checked; together they call all.
 #[tokio::test]
 async fn the_sdk_calls_every_operation() {
     run(Command::new(python().await), "--check").await;
@@ -50,50 +50,50 @@ async fn the_sdk_calls_every_operation() {
 
 #[tokio::test]
 async fn the_sdk_manages_workspaces() {
-    play("workspaces").await;
+    run_theme("workspaces").await;
 }
 
 #[tokio::test]
 async fn the_sdk_manages_file_servers() {
-    play("file_servers").await;
+    run_theme("file_servers").await;
 }
 
 #[tokio::test]
 async fn the_sdk_scales_clusters() {
-    play("clusters").await;
+    run_theme("clusters").await;
 }
 
 #[tokio::test]
 async fn the_sdk_runs_jobs() {
-    play("jobs").await;
+    run_theme("jobs").await;
 }
 
 #[tokio::test]
 async fn the_sdk_reads_files() {
-    play("files").await;
+    run_theme("files").await;
 }
 
 #[tokio::test]
 async fn the_sdk_ends_jobs() {
-    play("ends").await;
+    run_theme("ends").await;
 }
 
 #[tokio::test]
 async fn the_sdk_manages_the_account() {
-    play("account").await;
+    run_theme("account").await;
 }
 
 #[tokio::test]
 async fn the_sdk_assigns_roles() {
-    play("roles").await;
+    run_theme("roles").await;
 }
 
 #[tokio::test]
 async fn the_sdk_follows_a_notebook() {
-    play("notebook").await;
+    run_theme("notebook").await;
 }
 
 #[tokio::test]
 async fn the_sdk_relies_on_the_contract() {
-    play("contract").await;
+    run_theme("contract").await;
 }

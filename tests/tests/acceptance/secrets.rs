@@ -1,5 +1,5 @@
-//! A secret is nowhere but encrypted in the table and in the environment of the process that it was
-//! meant for: not in any file, log, answer or message.
+//! A secret exists only encrypted in the table and in the environment of its process: not in any file,
+//! log, answer or message.
 
 use super::api::{cluster, file_server};
 use super::service::{Service, until};
@@ -17,7 +17,7 @@ const OF_COUNTERS: &str = "planted-counters-2fd984";
 
 const ALL: [&str; 7] = [OF_JOB, OF_SETUP, OF_ADMIN, OF_SERVER, OF_SHARE, OF_REGISTRY, OF_COUNTERS];
 
-/// Every place in files below `directory` that holds a secret.
+/// The secrets in files below `directory`.
 fn leaks(directory: &Path) -> Vec<String> {
     let mut found = Vec::new();
     let mut open = vec![directory.to_owned()];
@@ -42,40 +42,42 @@ fn leaks_in(path: &PathBuf) -> Vec<String> {
 
 #[track_caller]
 fn check(service: &Service, moment: &str) {
-    let leaks = leaks(service.place());
+    let leaks = leaks(service.root());
     assert!(leaks.is_empty(), "{moment}: {leaks:#?}");
 }
 
-/// Waits until it is let go, so that one can look around meanwhile.
+/// A command that waits for `release`, so that the files can be checked while it runs.
 fn held(name: &str) -> String {
-    let place = "$AZ_BATCHAI_MOUNT_ROOT/nfs";
-    format!("touch {place}/{name}.here; until [ -e {place}/{name}.go ]; do sleep 0.05; done")
+    let directory = "$AZ_BATCHAI_MOUNT_ROOT/nfs";
+    format!(
+        "touch {directory}/{name}.here; until [ -e {directory}/{name}.go ]; do sleep 0.05; done"
+    )
 }
 
-async fn begins(service: &Service, name: &str) {
+async fn wait_for_start(service: &Service, name: &str) {
     let here = service.file_server().join(format!("{name}.here"));
-    until(&format!("{name} begins"), async || here.exists().then_some(())).await;
+    until(&format!("{name} starts"), async || here.exists().then_some(())).await;
 }
 
-fn let_go(service: &Service, name: &str) {
+fn release(service: &Service, name: &str) {
     fs::write(service.file_server().join(format!("{name}.go")), "").unwrap();
 }
 
-async fn meet(service: &Service, name: &str) {
-    begins(service, name).await;
+async fn check_during(service: &Service, name: &str) {
+    wait_for_start(service, name).await;
     check(service, &format!("while {name} runs"));
-    let_go(service, name);
+    release(service, name);
 }
 
 #[tokio::test]
-async fn a_secret_is_only_where_it_was_meant_to_be() {
+async fn secrets_are_not_in_files_logs_or_answers() {
     let mut service = Service::start_with(&["--verbose"]);
-    service.make("", &json!({ "location": "local" })).await;
+    service.create("", &json!({ "location": "local" })).await;
     let mut server = file_server();
     server["properties"]["sshConfiguration"]["userAccountSettings"]["adminUserPassword"] =
         json!(OF_SERVER);
-    service.make("/fileServers/nfs", &server).await;
-    service.make("/experiments/e", &json!({})).await;
+    service.create("/fileServers/nfs", &server).await;
+    service.create("/experiments/e", &json!({})).await;
     let scale = json!({ "manual": { "targetNodeCount": 1 } });
     let mut body = cluster(scale);
     body["properties"]["userAccountSettings"]["adminUserPassword"] = json!(OF_ADMIN);
@@ -84,26 +86,26 @@ async fn a_secret_is_only_where_it_was_meant_to_be() {
         "secrets": [{ "name": "S", "value": OF_SETUP }],
         "stdOutErrPathPrefix": "$AZ_BATCHAI_MOUNT_ROOT/nfs",
     });
-    service.make("/clusters/c", &body).await;
-    meet(&service, "setup").await;
+    service.create("/clusters/c", &body).await;
+    check_during(&service, "setup").await;
     let hashed = "echo -n $S | sha256sum";
     let more = json!({
         "secrets": [{ "name": "S", "value": OF_JOB }],
         "jobPreparation": { "commandLine": format!("{}; {hashed}", held("preparation")) },
     });
     service.submit("j", &format!("{}; {hashed}", held("command")), more.clone()).await;
-    meet(&service, "preparation").await;
-    meet(&service, "command").await;
+    check_during(&service, "preparation").await;
+    check_during(&service, "command").await;
     let job = service.job_in("j", "succeeded").await;
     assert_eq!(job["properties"]["secrets"], json!([{ "name": "S" }]), "{job:#}");
     let hash = service.output("j", ".", "stdout.txt").await;
-    // Both had it: neither empty nor different.
+    // Both commands had the secret: the hashes are equal, and not of the empty text.
     assert_eq!(hash, service.output("j", ".", "stdout-job_prep.txt").await);
     let none = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
     assert!(!hash.starts_with(none), "{hash}");
     check(&service, "after the job");
 
-    // Credentials that the service keeps but cannot use yet.
+    // Credentials that the service stores but does not use yet.
     let share = json!({ "azureFileShares": [{
         "accountName": "account",
         "azureFileUrl": "https://account.file.core.windows.net/share",
@@ -118,7 +120,7 @@ async fn a_secret_is_only_where_it_was_meant_to_be() {
             "instrumentationKey": OF_COUNTERS,
         } },
     });
-    service.make("/clusters/elsewhere", &elsewhere).await;
+    service.create("/clusters/elsewhere", &elsewhere).await;
     let contained = json!({
         "mountVolumes": share,
         "containerSettings": { "imageSourceRegistry": {
@@ -136,7 +138,7 @@ async fn a_secret_is_only_where_it_was_meant_to_be() {
     for path in ["/experiments/e/jobs", "/experiments/e/jobs/j", "/experiments/e/jobs/contained"] {
         service.get(path).await;
     }
-    // What is refused is not repeated either.
+    // An error answer has no secrets either.
     let mut wrong = more;
     wrong["nodeCount"] = json!(OF_JOB.len() * 1000);
     wrong["secrets"] = json!([{ "name": "not a name", "value": OF_JOB }, { "value": OF_JOB },
@@ -144,9 +146,9 @@ async fn a_secret_is_only_where_it_was_meant_to_be() {
     let body = super::api::job("true", wrong);
     service.put("/experiments/e/jobs/wrong", &body).await.error(400);
     service.put("/experiments/e/jobs/j", &body).await.error(400);
-    let answered = service.answered.lock().unwrap().join("\n");
+    let answers = service.answers.lock().unwrap().join("\n");
     for secret in ALL {
-        assert!(!answered.contains(secret), "{secret} was answered");
+        assert!(!answers.contains(secret), "{secret} is in an answer");
     }
     assert_eq!(service.stop(), Some(0));
     check(&service, "after the end");

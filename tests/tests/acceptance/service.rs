@@ -1,4 +1,4 @@
-//! `batchai local` as a child process: started, killed, stopped, and started again on the same data.
+//! Runs `batchai local` as a child process; it can be killed, stopped, and restarted on the same data.
 
 use super::processes;
 use std::fs::{self, File, OpenOptions};
@@ -8,24 +8,24 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
-/// Everything that a test waits for has to come within this time.
-pub const PATIENCE: Duration = Duration::from_secs(40);
+/// The timeout of everything that a test waits for.
+pub const TIMEOUT: Duration = Duration::from_secs(40);
 
 pub const PAUSE: Duration = Duration::from_millis(30);
 
-/// Lines of the service's log that a failed test shows.
+/// How many lines of the service's log a failed test prints.
 const LOG_LINES: usize = 60;
 
 pub struct Service {
-    place: TempDir,
+    root: TempDir,
     data_dir: PathBuf,
     options: Vec<String>,
     child: Child,
     pub endpoint: String,
     pub token: String,
     pub http: reqwest::Client,
-    /// Every body that was answered, for those who look for what must not be there.
-    pub answered: Mutex<Vec<String>>,
+    /// All answers so far, for checks of their content.
+    pub answers: Mutex<Vec<String>>,
 }
 
 impl Service {
@@ -34,43 +34,47 @@ impl Service {
     }
 
     pub fn start_with(options: &[&str]) -> Self {
-        let place = tempfile::tempdir().unwrap();
-        let data_dir = place.path().join("data");
-        Self::start_in(place, data_dir, options)
+        let root = tempfile::tempdir().unwrap();
+        let data_dir = root.path().join("data");
+        Self::start_in(root, data_dir, options)
     }
 
-    pub fn start_in(place: TempDir, data_dir: PathBuf, options: &[&str]) -> Self {
+    pub fn start_in(root: TempDir, data_dir: PathBuf, options: &[&str]) -> Self {
         let options: Vec<String> = options.iter().map(|option| (*option).to_owned()).collect();
-        let child = spawn(place.path(), &data_dir, &options);
-        let http = reqwest::Client::builder().timeout(PATIENCE).build().unwrap();
+        let child = spawn(root.path(), &data_dir, &options);
+        let http = reqwest::Client::builder().timeout(TIMEOUT).build().unwrap();
         let mut service = Self {
-            place,
+            root,
             data_dir,
             options,
             child,
             endpoint: String::new(),
             token: String::new(),
             http,
-            answered: Mutex::default(),
+            answers: Mutex::default(),
         };
         service.wait_for_answer();
         service
     }
 
-    /// On the same data, on another port.
-    pub fn start_again(&mut self) {
-        self.child = spawn(self.place.path(), &self.data_dir, &self.options);
+    /// Starts the service again with the same data and another port.
+    pub fn restart(&mut self) {
+        self.child = spawn(self.root.path(), &self.data_dir, &self.options);
         self.wait_for_answer();
     }
 
-    /// The file of the endpoint may be an earlier one's, so only an answer to our token counts.
+    /// The file with the endpoint may be from the previous start, so only an answer counts.
     fn wait_for_answer(&mut self) {
         let begin = Instant::now();
         let is_ready = |service: &Self| service.batchai(&["workspace", "list"]).status.success();
         while !is_ready(self) {
             let ended = self.child.try_wait().unwrap();
-            assert!(ended.is_none(), "the service ended at once: {ended:?}\n{}", self.log());
-            assert!(begin.elapsed() < PATIENCE, "the service does not start:\n{}", self.log());
+            assert!(
+                ended.is_none(),
+                "the service exited during its start: {ended:?}\n{}",
+                self.log()
+            );
+            assert!(begin.elapsed() < TIMEOUT, "the service did not start:\n{}", self.log());
             std::thread::sleep(PAUSE);
         }
         let line =
@@ -78,13 +82,13 @@ impl Service {
         (self.endpoint, self.token) = (line("endpoint"), line("token"));
     }
 
-    /// As when the machine's memory is full. The nodes go on.
+    /// Kills the service. The nodes continue.
     pub fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
 
-    /// In order, as with Ctrl-C; answers the exit code.
+    /// Stops the service like Ctrl-C; returns its exit code.
     pub fn stop(&mut self) -> Option<i32> {
         processes::signal(self.child.id(), "TERM");
         let begin = Instant::now();
@@ -92,12 +96,12 @@ impl Service {
             if let Some(status) = self.child.try_wait().unwrap() {
                 return status.code();
             }
-            assert!(begin.elapsed() < PATIENCE, "the service does not stop:\n{}", self.log());
+            assert!(begin.elapsed() < TIMEOUT, "the service did not stop:\n{}", self.log());
             std::thread::sleep(PAUSE);
         }
     }
 
-    /// A command of the same program, for this service.
+    /// Runs a `batchai` command against this service.
     pub fn batchai(&self, arguments: &[&str]) -> Output {
         let mut command = program(&self.data_dir);
         command.env("BATCHAI_RESOURCE_GROUP", "g").env("BATCHAI_WORKSPACE", "w");
@@ -105,8 +109,8 @@ impl Service {
         command.args(arguments).output().unwrap()
     }
 
-    pub fn place(&self) -> &Path {
-        self.place.path()
+    pub fn root(&self) -> &Path {
+        self.root.path()
     }
 
     pub fn data_dir(&self) -> &Path {
@@ -114,10 +118,10 @@ impl Service {
     }
 
     pub fn log(&self) -> String {
-        fs::read_to_string(self.place.path().join("service.log")).unwrap_or_default()
+        fs::read_to_string(self.root.path().join("service.log")).unwrap_or_default()
     }
 
-    /// The directory of the one file server.
+    /// The directory of the only file server.
     pub fn file_server(&self) -> PathBuf {
         let servers = fs::read_dir(self.data_dir.join("fileservers")).unwrap();
         let servers: Vec<PathBuf> = servers.map(|entry| entry.unwrap().path()).collect();
@@ -125,18 +129,18 @@ impl Service {
         servers[0].clone()
     }
 
-    /// The service and all that it started.
+    /// The service and its descendants.
     pub fn processes(&self) -> Vec<u32> {
-        processes::of(self.place.path())
+        processes::of(self.root.path())
     }
 }
 
 impl Drop for Service {
-    /// Whatever happened to the test, nothing stays; a test that went well must not need force.
+    /// Ends all processes. A test that succeeded must not leave any.
     fn drop(&mut self) {
         let begin = Instant::now();
         processes::signal(self.child.id(), "TERM");
-        while matches!(self.child.try_wait(), Ok(None)) && begin.elapsed() < PATIENCE {
+        while matches!(self.child.try_wait(), Ok(None)) && begin.elapsed() < TIMEOUT {
             std::thread::sleep(PAUSE);
         }
         let _ = self.child.kill();
@@ -156,24 +160,24 @@ impl Drop for Service {
     }
 }
 
-/// The program, without what the environment of the tests would tell it.
+/// The `batchai` binary, without the settings from the environment of the tests.
 pub fn program(data_dir: &Path) -> Command {
-    let mut command = Command::new(tests::binaries::built("batchai"));
+    let mut command = Command::new(tests::binaries::build("batchai"));
     for name in ["BATCHAI_ENDPOINT", "BATCHAI_TOKEN", "BATCHAI_SUBSCRIPTION", "BATCHAI_LOG"] {
         command.env_remove(name);
     }
-    // A job's shell reads ~/.bashrc; what is in the user's is no part of the test.
+    // The shell of a job reads ~/.bashrc; the test must not depend on the user's file.
     command.env("HOME", data_dir.parent().unwrap_or(data_dir));
     command.arg("--data-dir").arg(data_dir);
     command
 }
 
-fn spawn(place: &Path, data_dir: &Path, options: &[String]) -> Child {
-    let log = log_file(place);
+fn spawn(root: &Path, data_dir: &Path, options: &[String]) -> Child {
+    let log = log_file(root);
     program(data_dir)
         .args(["local", "--listen", "127.0.0.1:0", "--idle-seconds", "2"])
         .args(options)
-        // Its stdin is a pipe of ours: should the tests be killed, it stops.
+        // Its stdin is a pipe from this process: if the tests are killed, it stops.
         .args(["--stop-at-end-of-input"])
         .stdin(Stdio::piped())
         .stdout(log.try_clone().unwrap())
@@ -182,18 +186,18 @@ fn spawn(place: &Path, data_dir: &Path, options: &[String]) -> Child {
         .unwrap()
 }
 
-fn log_file(place: &Path) -> File {
-    OpenOptions::new().create(true).append(true).open(place.join("service.log")).unwrap()
+fn log_file(root: &Path) -> File {
+    OpenOptions::new().create(true).append(true).open(root.join("service.log")).unwrap()
 }
 
-/// Asks again and again until there is an answer.
-pub async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
+/// Repeats a check until it returns a value.
+pub async fn until<T>(what: &str, mut check: impl AsyncFnMut() -> Option<T>) -> T {
     let begin = Instant::now();
     loop {
-        if let Some(found) = look().await {
+        if let Some(found) = check().await {
             return found;
         }
-        assert!(begin.elapsed() < PATIENCE, "waited in vain: {what}");
+        assert!(begin.elapsed() < TIMEOUT, "timed out: {what}");
         tokio::time::sleep(PAUSE).await;
     }
 }

@@ -1,4 +1,4 @@
-//! Hints: by the rules of an SQS FIFO queue, in process and on SQS (moto).
+//! The port for hints: the rules of an SQS FIFO queue, in process and on SQS (moto).
 
 use async_trait::async_trait;
 use aws::{QueueUrls, SqsHints};
@@ -12,12 +12,12 @@ use std::sync::{Arc, Mutex};
 use tests::moto::Moto;
 use tokio::time::Sleep;
 
-/// Whoever hands hints to the handlers: Lambda's event source mapping, or the local workers.
+/// The consumer of hints: Lambda's event source mapping, or the local workers.
 #[async_trait]
 trait Consumer: Sync {
     fn hints(&self) -> &dyn Hints;
 
-    /// A hint that can be worked on now; its group is locked until it is done.
+    /// Takes a deliverable hint; its group is locked until `done`.
     async fn take(&self, function: Function) -> Option<Target>;
 
     async fn done(&self, function: Function, target: &Target);
@@ -25,7 +25,7 @@ trait Consumer: Sync {
 
 struct Local {
     hints: &'static LocalHints,
-    /// What is being worked on.
+    /// The hints that were taken and are not done.
     taken: Mutex<HashMap<Target, Message<'static, Sleep>>>,
 }
 
@@ -52,7 +52,7 @@ struct Sqs {
     hints: SqsHints,
     client: aws_sdk_sqs::Client,
     urls: HashMap<Function, String>,
-    /// Receipts of what is being worked on.
+    /// The receipts of hints that were taken and are not done.
     receipts: Mutex<HashMap<Target, String>>,
     _moto: Moto,
 }
@@ -88,7 +88,7 @@ impl Consumer for Sqs {
         let message = received.messages?.into_iter().next()?;
         let body = message.body.expect("a hint has a body");
         let target: Target = serde_json::from_str(&body).expect("a hint can be read");
-        let receipt = message.receipt_handle.expect("what is received has a receipt");
+        let receipt = message.receipt_handle.expect("a received message has a receipt");
         self.receipts.lock().expect("not poisoned").insert(target.clone(), receipt);
         Some(target)
     }
@@ -113,18 +113,18 @@ async fn hints_on_sqs() {
 
 async fn check(consumer: &dyn Consumer) {
     every_hint_arrives_as_it_was_sent(consumer).await;
-    a_group_is_worked_on_in_order_one_at_a_time(consumer).await;
-    what_is_sent_while_a_group_is_locked_is_not_lost(consumer).await;
-    two_hints_of_one_content_are_two_events(consumer).await;
+    a_group_is_processed_in_order_one_at_a_time(consumer).await;
+    a_hint_sent_while_its_group_is_locked_is_not_lost(consumer).await;
+    equal_hints_are_separate_messages(consumer).await;
     groups_do_not_wait_for_each_other(consumer).await;
     each_function_has_its_queue(consumer).await;
 }
 
 async fn send(consumer: &dyn Consumer, function: Function, target: &Target) {
-    consumer.hints().send(function, target).await.expect("the queue takes it");
+    consumer.hints().send(function, target).await.expect("the queue accepts it");
 }
 
-/// Takes this one, and calls it done.
+/// Takes a hint, expects this target, and acknowledges it.
 async fn expect(consumer: &dyn Consumer, target: &Target, why: &str) {
     let taken = consumer.take(Function::Dispatcher).await;
     assert_eq!(taken.as_ref(), Some(target), "{why}");
@@ -155,12 +155,12 @@ async fn every_hint_arrives_as_it_was_sent(consumer: &dyn Consumer) {
     ];
     for target in &targets {
         send(consumer, Function::Dispatcher, target).await;
-        expect(consumer, target, "what was sent arrives").await;
+        expect(consumer, target, "a sent hint arrives").await;
     }
-    expect_nothing(consumer, "what is done does not come again").await;
+    expect_nothing(consumer, "an acknowledged hint is not delivered again").await;
 }
 
-async fn a_group_is_worked_on_in_order_one_at_a_time(consumer: &dyn Consumer) {
+async fn a_group_is_processed_in_order_one_at_a_time(consumer: &dyn Consumer) {
     let uid = RandomIds.uid();
     let targets = ["first", "second", "third"].map(|name| in_group(&uid, name));
     for target in &targets {
@@ -175,20 +175,20 @@ async fn a_group_is_worked_on_in_order_one_at_a_time(consumer: &dyn Consumer) {
     expect_nothing(consumer, "all are done").await;
 }
 
-async fn what_is_sent_while_a_group_is_locked_is_not_lost(consumer: &dyn Consumer) {
+async fn a_hint_sent_while_its_group_is_locked_is_not_lost(consumer: &dyn Consumer) {
     let target = in_group(&RandomIds.uid(), "again");
     send(consumer, Function::Dispatcher, &target).await;
     let taken = consumer.take(Function::Dispatcher).await;
     assert_eq!(taken.as_ref(), Some(&target));
-    // Its handler may have looked already: what happened since needs another look.
+    // The handler may have read the state already: a later change needs another pass.
     send(consumer, Function::Dispatcher, &target).await;
     expect_nothing(consumer, "the group is locked").await;
     consumer.done(Function::Dispatcher, &target).await;
-    expect(consumer, &target, "the second one comes after the first is done").await;
+    expect(consumer, &target, "the second one is delivered after the first is done").await;
     expect_nothing(consumer, "both are done").await;
 }
 
-async fn two_hints_of_one_content_are_two_events(consumer: &dyn Consumer) {
+async fn equal_hints_are_separate_messages(consumer: &dyn Consumer) {
     let target = in_group(&RandomIds.uid(), "twice");
     for time in ["the first time", "within the five minutes of SQS's deduplication"] {
         send(consumer, Function::Dispatcher, &target).await;
@@ -218,7 +218,7 @@ async fn each_function_has_its_queue(consumer: &dyn Consumer) {
     for function in [Function::Recovery, Function::Autoscaler] {
         send(consumer, function, &target).await;
     }
-    expect_nothing(consumer, "it was sent to others").await;
+    expect_nothing(consumer, "it was sent to other functions").await;
     for function in [Function::Autoscaler, Function::Recovery] {
         let taken = consumer.take(function).await;
         assert_eq!(taken.as_ref(), Some(&target), "{function:?}");

@@ -14,7 +14,7 @@ const CLUSTER: &str =
 async fn api() -> (Harness, Api) {
     let harness = Harness::new(1).await;
     harness.put_cluster("c", &manual(0, "requeue")).await;
-    let api = Api::of(&harness.environment);
+    let api = Api::new(&harness.environment);
     (harness, api)
 }
 

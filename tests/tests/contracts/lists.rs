@@ -1,5 +1,4 @@
-//! Long lists: page by page at the same cost, nothing twice and nothing left out, while others
-//! write.
+//! Long lists: every page has the same cost, and no entry is repeated or missing during writes.
 
 use control::Control;
 use http::{Method, StatusCode};
@@ -14,7 +13,7 @@ const JOBS: usize = 10_000;
 const PER_TRANSACTION: usize = 90;
 const JOBS_PATH: &str = "/subscriptions/s/resourceGroups/g/providers/Microsoft.BatchAI/workspaces/w/experiments/e/jobs?api-version=2018-05-01&maxresults=100";
 
-/// Like a job that is there, under other names.
+/// Copies of a job with other names.
 fn copies(of: &Job, control: &Control, numbers: impl Iterator<Item = usize>) -> Vec<Job> {
     let copy = |number: usize| {
         let mut job = of.clone();
@@ -49,7 +48,7 @@ async fn ten_thousand_jobs_page_by_page() {
     harness.submit(&JobSpec::new("first", "c")).await.unwrap();
     let first = control.jobs.get(&path(), &Name::new("first")).await.unwrap();
     store(&harness, &copies(&first, control, (0..JOBS).map(|number| 2 * number))).await;
-    let api = Api::of(&harness.environment);
+    let api = Api::new(&harness.environment);
     let units = || control.context.table.consumed().read_units;
 
     let mut seen = Vec::new();
@@ -93,7 +92,7 @@ async fn a_continuation_token_belongs_to_its_list() {
     for name in ["a", "b"] {
         harness.submit(&JobSpec::new(name, "c")).await.unwrap();
     }
-    let api = Api::of(&harness.environment);
+    let api = Api::new(&harness.environment);
     let one = JOBS_PATH.replace("maxresults=100", "maxresults=1");
     let (_, page) = api.call(Method::GET, &one, Some(SERVICE_TOKEN), "").await;
     assert_eq!(names_on(&page), ["a"]);

@@ -1,5 +1,5 @@
-//! Instances: processes of this machine, and the fake fleet of the tests, which so cannot promise the
-//! control plane something that a real provider does not keep.
+//! The port for instances: processes of this machine, and the fake fleet of the tests, which must not
+//! give guarantees that a real provider does not have.
 
 use control::ports::{Ids, LaunchOutcome, LaunchRequest, Machines};
 use control::system::RandomIds;
@@ -15,17 +15,17 @@ use tests::fleet::machines::FakeMachines;
 
 const MAX_NODES: u32 = 3;
 
-/// What takes milliseconds on an idle machine.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// The timeout for what takes milliseconds on an idle machine.
+const TIMEOUT: Duration = Duration::from_secs(20);
 
-/// A provider, seen from both sides.
+/// A provider, with functions to inspect and end its instances.
 trait Cloud {
     fn machines(&self) -> &dyn Machines;
 
-    /// How often the machine's agent runs, and whatever else of the machine.
+    /// The numbers of running agents and of other processes of a node.
     fn running(&self, node: &NodeId) -> (usize, usize);
 
-    /// The machine ends by itself.
+    /// Ends the instance of a node without a request.
     fn lose(&self, node: &NodeId);
 }
 
@@ -52,8 +52,8 @@ struct Processes {
     directory: tempfile::TempDir,
 }
 
-/// Stands for an agent: starts a process that leaves its session, as a job may, and ends when a
-/// file says so, as an agent that left does.
+/// A fake agent: starts a process in another session, like a job may, and exits when a file exists,
+/// like an agent that has left.
 const AGENT: &str = r#"#!/bin/sh
 while [ $# -gt 0 ]; do
     case "$1" in --root) root="$2" ;; --node) node="$2" ;; esac
@@ -131,7 +131,7 @@ impl Cloud for Processes {
     }
 }
 
-/// Nothing stays behind, also when a check failed.
+/// Ends all processes, also after a failed check.
 impl Drop for Processes {
     fn drop(&mut self) {
         let home = self.directory.path().as_os_str().as_encoded_bytes();
@@ -139,7 +139,7 @@ impl Drop for Processes {
             let line = std::fs::read(format!("/proc/{}/cmdline", process.pid)).unwrap_or_default();
             line.windows(home.len()).any(|part| part == home)
         };
-        // What is started or restarted from now on ends by itself.
+        // Without the script, no agent can be started again.
         let _ = std::fs::remove_file(self.directory.path().join("agent.sh"));
         loop {
             std::thread::sleep(Duration::from_millis(50));
@@ -165,12 +165,12 @@ async fn machines_as_processes() {
     check(&Processes { machines, directory }).await;
 }
 
-/// Each of these leaves nothing running.
+/// Each check terminates its instances.
 async fn check(cloud: &dyn Cloud) {
-    a_repeated_launch_finds_what_the_first_one_brought_up(cloud).await;
-    machines_are_found_by_their_cluster(cloud).await;
-    what_the_quota_does_not_allow_is_refused(cloud).await;
-    a_machine_that_ended_is_found_as_such(cloud).await;
+    a_repeated_launch_returns_the_same_instances(cloud).await;
+    instances_are_listed_by_cluster(cloud).await;
+    launches_beyond_the_quota_are_refused(cloud).await;
+    an_ended_instance_is_listed_as_ended(cloud).await;
     termination_may_be_repeated(cloud).await;
 }
 
@@ -190,7 +190,7 @@ fn request(cluster: &ClusterRef, count: usize) -> LaunchRequest {
 }
 
 async fn launch(cloud: &dyn Cloud, request: &LaunchRequest) -> LaunchOutcome {
-    cloud.machines().launch(request).await.expect("no faults are planted")
+    cloud.machines().launch(request).await.expect("there are no faults")
 }
 
 fn instances(outcome: &LaunchOutcome) -> Vec<String> {
@@ -198,12 +198,12 @@ fn instances(outcome: &LaunchOutcome) -> Vec<String> {
 }
 
 async fn terminate(cloud: &dyn Cloud, cluster: &ClusterRef, instances: &[String]) -> Vec<String> {
-    cloud.machines().terminate(cluster, instances).await.expect("no faults are planted")
+    cloud.machines().terminate(cluster, instances).await.expect("there are no faults")
 }
 
-/// Instances that run, with the launch they are tagged with.
+/// The running instances with the launch ids of their tags.
 async fn found(cloud: &dyn Cloud, cluster: &ClusterRef) -> BTreeSet<(String, String)> {
-    let machines = cloud.machines().find(cluster).await.expect("no faults are planted");
+    let machines = cloud.machines().find(cluster).await.expect("there are no faults");
     let running = machines.into_iter().filter(|machine| machine.running);
     running.map(|FoundInstance { id, launch, .. }| (id, launch.to_string())).collect()
 }
@@ -213,20 +213,20 @@ fn tagged(outcome: &LaunchOutcome, request: &LaunchRequest) -> BTreeSet<(String,
 }
 
 async fn eventually(what: &str, holds: impl Fn() -> bool) {
-    let until = Instant::now() + PATIENCE;
+    let until = Instant::now() + TIMEOUT;
     while !holds() {
-        assert!(Instant::now() < until, "not within {PATIENCE:?}: {what}");
+        assert!(Instant::now() < until, "timed out after {TIMEOUT:?}: {what}");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
 
-async fn comes_up(cloud: &dyn Cloud, nodes: &[NodeId]) {
+async fn wait_until_running(cloud: &dyn Cloud, nodes: &[NodeId]) {
     for node in nodes {
-        eventually("the machine comes up once", || cloud.running(node) == (1, 1)).await;
+        eventually("the instance runs once", || cloud.running(node) == (1, 1)).await;
     }
 }
 
-async fn a_repeated_launch_finds_what_the_first_one_brought_up(cloud: &dyn Cloud) {
+async fn a_repeated_launch_returns_the_same_instances(cloud: &dyn Cloud) {
     let cluster = cluster();
     let request = request(&cluster, 2);
     let first = launch(cloud, &request).await;
@@ -237,17 +237,17 @@ async fn a_repeated_launch_finds_what_the_first_one_brought_up(cloud: &dyn Cloud
     assert_eq!(addresses.len(), 2, "each has an address of its own");
 
     let at_once = launch(cloud, &request).await;
-    assert_eq!(at_once.launched, first.launched, "asked again at once");
-    comes_up(cloud, &request.nodes).await;
+    assert_eq!(at_once.launched, first.launched, "repeated at once");
+    wait_until_running(cloud, &request.nodes).await;
     let later = launch(cloud, &request).await;
-    assert_eq!(later.launched, first.launched, "asked again while they run");
+    assert_eq!(later.launched, first.launched, "repeated while they run");
     tokio::time::sleep(Duration::from_millis(200)).await;
-    comes_up(cloud, &request.nodes).await;
+    wait_until_running(cloud, &request.nodes).await;
     assert_eq!(found(cloud, &cluster).await, tagged(&first, &request));
     terminate(cloud, &cluster, &instances(&first)).await;
 }
 
-async fn machines_are_found_by_their_cluster(cloud: &dyn Cloud) {
+async fn instances_are_listed_by_cluster(cloud: &dyn Cloud) {
     let (one, other) = (cluster(), cluster());
     let (of_one, of_other) = (request(&one, 1), request(&other, 2));
     let (in_one, in_other) = (launch(cloud, &of_one).await, launch(cloud, &of_other).await);
@@ -259,47 +259,47 @@ async fn machines_are_found_by_their_cluster(cloud: &dyn Cloud) {
     terminate(cloud, &other, &instances(&in_other)).await;
 }
 
-async fn what_the_quota_does_not_allow_is_refused(cloud: &dyn Cloud) {
+async fn launches_beyond_the_quota_are_refused(cloud: &dyn Cloud) {
     let cluster = cluster();
     let request = request(&cluster, MAX_NODES as usize + 2);
     let outcome = launch(cloud, &request).await;
-    assert_eq!(outcome.launched.len(), MAX_NODES as usize, "as many as there may be");
+    assert_eq!(outcome.launched.len(), MAX_NODES as usize, "as many as the quota allows");
     let refused = outcome.refused.as_ref().expect("the rest is refused");
     assert!(!refused.code.is_empty() && !refused.message.is_empty(), "{refused:?}");
     let again = launch(cloud, &request).await;
     assert_eq!(again.launched, outcome.launched, "the same ones");
-    assert!(again.refused.is_some(), "there is still no room for the rest");
+    assert!(again.refused.is_some(), "the quota is still used up");
     assert_eq!(found(cloud, &cluster).await, tagged(&outcome, &request));
 
     terminate(cloud, &cluster, &instances(&outcome)[..1]).await;
     let missing = LaunchRequest { nodes: request.nodes[MAX_NODES as usize..].to_vec(), ..request };
     let more = launch(cloud, &missing).await;
-    assert_eq!(more.launched.len(), 1, "in the place of the one that is gone");
+    assert_eq!(more.launched.len(), 1, "replaces the terminated one");
     assert!(more.refused.is_some());
     let all = [instances(&outcome), instances(&more)].concat();
     terminate(cloud, &cluster, &all).await;
     assert_eq!(found(cloud, &cluster).await, BTreeSet::new());
 }
 
-async fn a_machine_that_ended_is_found_as_such(cloud: &dyn Cloud) {
+async fn an_ended_instance_is_listed_as_ended(cloud: &dyn Cloud) {
     let cluster = cluster();
     let request = request(&cluster, 2);
     let outcome = launch(cloud, &request).await;
-    comes_up(cloud, &request.nodes).await;
+    wait_until_running(cloud, &request.nodes).await;
     let (lost, instance) = (&request.nodes[0], &instances(&outcome)[0]);
     cloud.lose(lost);
-    eventually("nothing of it is left", || cloud.running(lost) == (0, 0)).await;
-    let until = Instant::now() + PATIENCE;
+    eventually("none of its processes is left", || cloud.running(lost) == (0, 0)).await;
+    let until = Instant::now() + TIMEOUT;
     loop {
-        let machines = cloud.machines().find(&cluster).await.expect("no faults are planted");
+        let machines = cloud.machines().find(&cluster).await.expect("there are no faults");
         let state = machines.iter().find(|it| it.id == *instance).map(|it| it.running);
         if state == Some(false) {
             break;
         }
-        assert!(Instant::now() < until, "the end of {instance} is not seen: {machines:?}");
+        assert!(Instant::now() < until, "{instance} is not listed as ended: {machines:?}");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    comes_up(cloud, &request.nodes[1..]).await;
+    wait_until_running(cloud, &request.nodes[1..]).await;
     terminate(cloud, &cluster, &instances(&outcome)).await;
 }
 
@@ -307,20 +307,20 @@ async fn termination_may_be_repeated(cloud: &dyn Cloud) {
     let cluster = cluster();
     let request = request(&cluster, 2);
     let outcome = launch(cloud, &request).await;
-    comes_up(cloud, &request.nodes).await;
+    wait_until_running(cloud, &request.nodes).await;
     let mut all = instances(&outcome);
-    all.push("i-nobody-ever-launched".to_owned());
+    all.push("i-never-launched".to_owned());
     for time in ["at first", "again"] {
         let gone = terminate(cloud, &cluster, &all).await;
-        assert_eq!(gone, all, "of none of them anything runs ({time})");
+        assert_eq!(gone, all, "none of them has processes ({time})");
         for node in &request.nodes {
-            assert_eq!(cloud.running(node), (0, 0), "{node} still runs ({time})");
+            assert_eq!(cloud.running(node), (0, 0), "{node} has processes ({time})");
         }
         assert_eq!(found(cloud, &cluster).await, BTreeSet::new(), "{time}");
     }
 }
 
-/// Handlers of several clusters launch at the same time.
+/// Handlers of several clusters launch instances at the same time.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn launches_at_the_same_time_keep_the_quota() {
     let directory = tempfile::tempdir().unwrap();
@@ -337,47 +337,50 @@ async fn launches_at_the_same_time_keep_the_quota() {
     }
     let launched = launches.join_all().await.concat();
     let nodes: Vec<NodeId> = launched.into_iter().map(|(node, _)| node).collect();
-    comes_up(&cloud, &nodes).await;
+    wait_until_running(&cloud, &nodes).await;
     assert_eq!(nodes.len(), MAX_NODES as usize);
 }
 
-/// The service ends without a word; its machines run on, and the next one finds them.
+/// The service is killed; its instances continue, and the next service adopts them.
 #[test]
-fn machines_outlive_the_service_and_are_adopted() {
+fn instances_continue_after_the_service_and_are_adopted() {
     let home = tempfile::tempdir().unwrap();
     let options = options(home.path());
     let adopt = || ProcessMachines::adopt(options.clone()).unwrap();
     let cluster = cluster();
     let request = request(&cluster, 2);
 
-    let first_life = tokio::runtime::Runtime::new().unwrap();
-    let cloud = first_life.block_on(async { Processes { machines: adopt(), directory: home } });
-    let before = first_life.block_on(async {
+    let first_service = tokio::runtime::Runtime::new().unwrap();
+    let cloud = first_service.block_on(async { Processes { machines: adopt(), directory: home } });
+    let before = first_service.block_on(async {
         let outcome = launch(&cloud, &request).await;
-        comes_up(&cloud, &request.nodes).await;
+        wait_until_running(&cloud, &request.nodes).await;
         outcome
     });
-    first_life.shutdown_background();
+    first_service.shutdown_background();
 
-    let second_life = tokio::runtime::Runtime::new().unwrap();
-    second_life.block_on(async {
+    let second_service = tokio::runtime::Runtime::new().unwrap();
+    second_service.block_on(async {
         let adopted = Adopted { machines: adopt(), cloud: &cloud };
-        comes_up(&adopted, &request.nodes).await;
+        wait_until_running(&adopted, &request.nodes).await;
         assert_eq!(found(&adopted, &cluster).await, tagged(&before, &request));
         let again = launch(&adopted, &request).await;
-        assert_eq!(again.launched, before.launched, "known by the launch that brought them up");
+        assert_eq!(again.launched, before.launched, "known by their launch id");
         tokio::time::sleep(Duration::from_millis(200)).await;
-        comes_up(&adopted, &request.nodes).await;
+        wait_until_running(&adopted, &request.nodes).await;
         let all = instances(&before);
         assert_eq!(terminate(&adopted, &cluster, &all).await, all);
         for node in &request.nodes {
-            assert_eq!(adopted.running(node), (0, 0), "{node} still runs");
+            assert_eq!(adopted.running(node), (0, 0), "{node} has processes");
         }
-        assert!(adopt().find(&cluster).await.unwrap().is_empty(), "a third life finds nothing");
+        assert!(
+            adopt().find(&cluster).await.unwrap().is_empty(),
+            "a third service finds no instances"
+        );
     });
 }
 
-/// A later life of the service, over the same machines.
+/// A later service that adopted the same instances.
 struct Adopted<'a> {
     machines: Arc<ProcessMachines>,
     cloud: &'a Processes,

@@ -25,7 +25,7 @@ fn workspace(subscription: &str) -> WorkspaceNames {
 #[tokio::test]
 async fn unknown_locations_are_refused_with_the_list() {
     let harness = Harness::new(1).await;
-    let api = Api::of(&harness.environment);
+    let api = Api::new(&harness.environment);
     let in_group = wire::workspace_id(&WorkspaceNames { workspace: Name::new("new"), ..names() });
     for path in [in_group.as_str(), "/subscriptions/s/resourceGroups/new"] {
         for location in ["mars", "m-a-r-s", "her", "there."] {
@@ -49,7 +49,7 @@ async fn unknown_locations_are_refused_with_the_list() {
 #[tokio::test]
 async fn an_existing_workspace_is_answered_whatever_the_list_says() {
     let harness = Harness::new(2).await;
-    let api = Api::of(&harness.environment);
+    let api = Api::new(&harness.environment);
     let (status, answer) =
         put(&api, &wire::workspace_id(&names()), SERVICE_TOKEN, &json!({"location": "mars"})).await;
     assert_eq!((status, &answer["location"]), (StatusCode::OK, &json!("here")));
@@ -59,7 +59,7 @@ async fn an_existing_workspace_is_answered_whatever_the_list_says() {
 async fn a_provider_lists_the_locations() {
     let harness = Harness::new(3).await;
     let path = "/subscriptions/s/providers/Microsoft.BatchAI";
-    let (_, provider) = get(&Api::of(&harness.environment), path, SERVICE_TOKEN).await;
+    let (_, provider) = get(&Api::new(&harness.environment), path, SERVICE_TOKEN).await;
     assert_eq!(provider["resourceTypes"][0]["locations"], json!(["here", "there"]));
 }
 
@@ -82,7 +82,7 @@ async fn answer_to(api: &Api, caller: &Caller, subscription: &str) -> Vec<(Statu
 #[tokio::test]
 async fn a_contributor_of_one_subscription_learns_nothing_of_others() {
     let harness = Harness::new(4).await;
-    let api = Api::of(&harness.environment);
+    let api = Api::new(&harness.environment);
     let scope = Scope::subscription(Name::new("s"));
     let contributor = caller(&harness, "contributor", Some(Role::Contributor), scope).await;
     let (path, location) = (wire::workspace_id(&workspace("known")), json!({"location": "here"}));
@@ -102,7 +102,7 @@ async fn a_contributor_of_one_subscription_learns_nothing_of_others() {
 #[tokio::test]
 async fn only_the_service_makes_a_subscription() {
     let harness = Harness::new(5).await;
-    let api = Api::of(&harness.environment);
+    let api = Api::new(&harness.environment);
     // Recorded without a request, as by a version that made no subscription for a grant.
     let scope = Scope::subscription(Name::new("new"));
     let owner = caller(&harness, "owner", Some(Role::Owner), scope).await;
@@ -158,7 +158,7 @@ async fn launched(harness: &Harness, subscription: &str) -> u32 {
 #[tokio::test]
 async fn one_limit_of_cores_stands_above_all_subscriptions() {
     let harness = Harness::new(6).await;
-    let api = Api::of(&harness.environment);
+    let api = Api::new(&harness.environment);
     let total = MAX_NODES * CORES_PER_NODE;
     let node = 2 * CORES_PER_NODE;
     for (subscription, nodes) in [("s", 2), ("s2", 2)] {
@@ -173,7 +173,7 @@ async fn one_limit_of_cores_stands_above_all_subscriptions() {
     assert_eq!((launched(&harness, "s").await, launched(&harness, "s2").await), (2, 1));
     assert_eq!(harness.environment.table().total_cores().await.unwrap(), total);
     assert_eq!(total, 3 * node, "the limit is reached");
-    harness.environment.tick().await;
+    harness.environment.run_schedule().await;
     let (waiting, _) = harness
         .environment
         .control
@@ -188,7 +188,7 @@ async fn one_limit_of_cores_stands_above_all_subscriptions() {
     api.call(Method::DELETE, &url, Some(SERVICE_TOKEN), "").await;
     for _ in 0..20 {
         harness.environment.clock.advance_millis(10_000);
-        harness.environment.tick().await;
+        harness.environment.run_schedule().await;
     }
     assert_eq!((launched(&harness, "s").await, launched(&harness, "s2").await), (0, 2));
     assert_eq!(harness.environment.table().total_cores().await.unwrap(), 2 * node);

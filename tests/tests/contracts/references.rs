@@ -126,7 +126,7 @@ struct Fixture {
 impl Fixture {
     async fn new(seed: u64) -> Self {
         let harness = Harness::new(seed).await;
-        let api = Api::of(&harness.environment);
+        let api = Api::new(&harness.environment);
         let fixture = Self { harness, api };
         let location = json!({"location": "here"});
         for workspace in foreign().iter().chain([&own()]) {
@@ -235,7 +235,7 @@ async fn a_contributor_of_both_workspaces_may_refer_from_one_to_the_other() {
             assert_eq!(status, StatusCode::ACCEPTED, "{body}: {answer}");
             let url = format!("{}{path}?api-version=2018-05-01", wire::workspace_id(&own()));
             fixture.api.call(Method::DELETE, &url, Some(&both.token), "").await;
-            fixture.harness.environment.tick().await;
+            fixture.harness.environment.run_schedule().await;
         }
         for (path, body) in requests(&workspace, "missing", "missing") {
             let (status, answer) = fixture.put(&own(), path, &both.token, &body).await;

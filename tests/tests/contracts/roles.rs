@@ -104,7 +104,7 @@ fn in_order() -> Vec<&'static OperationRow> {
 #[tokio::test]
 async fn every_operation_takes_the_role_of_its_row() {
     let harness = Harness::new(1).await;
-    let api = Api::of(&harness.environment);
+    let api = Api::new(&harness.environment);
     let callers = callers(&harness).await;
     let mut allowed_calls = 0;
     for row in in_order() {
@@ -142,13 +142,13 @@ async fn a_grant_ends_with_what_it_was_for() {
     let harness = Harness::new(2).await;
     let control = &harness.environment.control;
     let owner = caller(&harness, "owner", Some(Role::Owner), Scope::from(&names())).await;
-    let api = Api::of(&harness.environment);
+    let api = Api::new(&harness.environment);
     let workspace = "/subscriptions/s/resourceGroups/g/providers/Microsoft.BatchAI/workspaces/w?api-version=2018-05-01";
     let (status, _) = api.call(Method::DELETE, workspace, Some(&owner.token), "").await;
     assert_eq!(status, StatusCode::ACCEPTED);
     for _ in 0..20 {
         harness.environment.deliver_all().await;
-        harness.environment.tick().await;
+        harness.environment.run_schedule().await;
     }
     let again = wire::parse_workspace_create(br#"{"location":"here"}"#).unwrap();
     control.workspaces.put(&names(), &again).await.unwrap();
@@ -160,7 +160,7 @@ async fn a_grant_ends_with_what_it_was_for() {
 async fn a_token_ends_when_it_expires() {
     let harness = Harness::new(3).await;
     let (_, token) = harness.environment.control.tokens.create("brief", Some(60)).await.unwrap();
-    let api = Api::of(&harness.environment);
+    let api = Api::new(&harness.environment);
     let path = "/tenants?api-version=2020-01-01";
     let (status, _) = api.call(Method::GET, path, Some(&token), "").await;
     assert_eq!(status, StatusCode::OK);

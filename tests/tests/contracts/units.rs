@@ -1,5 +1,5 @@
-//! What each operation costs at the table, in DynamoDB's read and write units. A change of these
-//! numbers is a change of the bill: it is to be seen, and meant.
+//! The cost of each operation at the table, in DynamoDB's read and write units. A change of these
+//! numbers changes the bill of the service, so it must be intended.
 
 use control::Function;
 use control::jobs::ExperimentPath;
@@ -14,19 +14,19 @@ use tests::environment::Environment;
 const EXPECTED: &str = "\
 PUT workspace                            2     6
 PUT experiment                           2     4
-schedule, everything at rest             3     0
+schedule, all dormant                    3     0
 PUT cluster                              3     8
 launch of 4 nodes                       20    33
 schedule, 4 idle nodes                  13     0
-agent, nothing new                       1     0
-agent, sign of life                      1     1
+agent, no change                         1     0
+agent, heartbeat                         1     1
 PUT job of 1                             7     8
 dispatch of a job of 1                   3     0
 agent 0 gets its assignment              2     0
 agent 0 is prepared                      2     0
-agent 0 runs, nothing new                2     0
+agent 0 runs, no change                  2     0
 agent 0 reports the end                  4     6
-what follows from the end                0     0
+hints after the end                      0     0
 GET job                                  3     0
 PUT job of 4                            10    22
 dispatch of a job of 4                   2     0
@@ -38,31 +38,31 @@ agent 0 is prepared                      2     2
 agent 1 is prepared                      2     2
 agent 2 is prepared                      2     2
 agent 3 is prepared                      2     2
-agent 0 runs, nothing new                2     0
+agent 0 runs, no change                  2     0
 agent 0 reports the end                  4     8
 agent 1 reports the end                  4     8
 agent 2 reports the end                  4     8
 agent 3 reports the end                  4     8
-what follows from the end                0     0
+hints after the end                      0     0
 GET job                                  3     0
 PUT job of 1, nodes busy                 5     8
-its node's report of an end              4     8
-what follows from both                   2     0
+report of an end, jobs queued            4     8
+hints after both                         2     0
 dispatch of the first of 50 jobs         2     0
 dispatch, all nodes busy                 2     0
 ";
 
 #[tokio::test]
-async fn every_operation_costs_what_it_is_known_to_cost() {
-    let mut bill = Bill::open().await;
-    bill.one_job(1).await;
-    bill.one_job(4).await;
-    bill.saturated().await;
-    bill.a_long_queue().await;
-    assert_eq!(bill.lines, EXPECTED, "the bill has changed:\n{}", bill.lines);
+async fn every_operation_has_its_known_cost() {
+    let mut costs = Costs::start().await;
+    costs.one_job(1).await;
+    costs.one_job(4).await;
+    costs.saturated().await;
+    costs.a_long_queue().await;
+    assert_eq!(costs.lines, EXPECTED, "the costs have changed:\n{}", costs.lines);
 }
 
-struct Bill {
+struct Costs {
     environment: Environment,
     /// Operation, read units, write units.
     lines: String,
@@ -80,52 +80,57 @@ fn path() -> ExperimentPath {
     ExperimentPath { workspace: names(), experiment: Name::new("e") }
 }
 
-impl Bill {
-    async fn open() -> Self {
-        let mut bill = Self { environment: Environment::new(1), lines: String::new() };
+impl Costs {
+    async fn start() -> Self {
+        let mut costs = Self { environment: Environment::new(1), lines: String::new() };
         let workspace = wire::parse_workspace_create(br#"{"location":"here"}"#).unwrap();
-        bill.count("PUT workspace", async |it| {
-            it.control.workspaces.put(&names(), &workspace).await.unwrap();
-        })
-        .await;
-        bill.count("PUT experiment", async |it| {
-            it.control.experiments.put(&names(), &Name::new("e")).await.unwrap();
-        })
-        .await;
-        bill.count("schedule, everything at rest", async |it| it.tick().await).await;
+        costs
+            .count("PUT workspace", async |it| {
+                it.control.workspaces.put(&names(), &workspace).await.unwrap();
+            })
+            .await;
+        costs
+            .count("PUT experiment", async |it| {
+                it.control.experiments.put(&names(), &Name::new("e")).await.unwrap();
+            })
+            .await;
+        costs.count("schedule, all dormant", async |it| it.run_schedule().await).await;
         let body = json!({"properties": {
             "vmSize": "STANDARD_NC6",
             "scaleSettings": {"manual": {"targetNodeCount": 4}},
             "userAccountSettings": {"adminUserName": "u", "adminUserPassword": "p"},
         }});
         let request = wire::parse_cluster_create(body.to_string().as_bytes()).unwrap();
-        bill.count("PUT cluster", async |it| {
-            it.control.clusters.put(&names(), &Name::new("c"), &request).await.unwrap();
-        })
-        .await;
-        bill.count("launch of 4 nodes", Environment::deliver_all).await;
-        for node in bill.nodes().await {
-            says(&bill.environment, &node, NodePhase::Preparing, None).await;
-            says(&bill.environment, &node, NodePhase::Ready, None).await;
+        costs
+            .count("PUT cluster", async |it| {
+                it.control.clusters.put(&names(), &Name::new("c"), &request).await.unwrap();
+            })
+            .await;
+        costs.count("launch of 4 nodes", Environment::deliver_all).await;
+        for node in costs.nodes().await {
+            sync(&costs.environment, &node, NodePhase::Preparing, None).await;
+            sync(&costs.environment, &node, NodePhase::Ready, None).await;
         }
-        bill.environment.deliver_all().await;
-        let nodes = bill.nodes().await;
+        costs.environment.deliver_all().await;
+        let nodes = costs.nodes().await;
         assert!(nodes.iter().all(|it| matches!(it.state, NodeState::Idle { .. })), "{nodes:?}");
-        bill.count("schedule, 4 idle nodes", async |it| it.tick().await).await;
+        costs.count("schedule, 4 idle nodes", async |it| it.run_schedule().await).await;
         let node = nodes[0].clone();
-        bill.count("agent, nothing new", async |it| {
-            says(it, &node, NodePhase::Ready, None).await;
-        })
-        .await;
-        bill.environment.clock.advance_millis(10_000);
-        bill.count("agent, sign of life", async |it| {
-            says(it, &node, NodePhase::Ready, None).await;
-        })
-        .await;
+        costs
+            .count("agent, no change", async |it| {
+                sync(it, &node, NodePhase::Ready, None).await;
+            })
+            .await;
+        costs.environment.clock.advance_millis(10_000);
+        costs
+            .count("agent, heartbeat", async |it| {
+                sync(it, &node, NodePhase::Ready, None).await;
+            })
+            .await;
         for node in &nodes {
-            says(&bill.environment, node, NodePhase::Ready, None).await;
+            sync(&costs.environment, node, NodePhase::Ready, None).await;
         }
-        bill
+        costs
     }
 
     async fn count(&mut self, what: &str, step: impl AsyncFnOnce(&Environment)) {
@@ -138,7 +143,7 @@ impl Bill {
         writeln!(self.lines, "{what:<36}{read:>6}{written:>6}").unwrap();
     }
 
-    /// From its submission to its end, on so many nodes.
+    /// A job on `width` nodes, from its submission to its end.
     async fn one_job(&mut self, width: u32) {
         let name = format!("j{width}");
         self.count(&format!("PUT job of {width}"), async |it| submit(it, &name, width).await).await;
@@ -153,9 +158,9 @@ impl Bill {
         let mut keys = Vec::new();
         for (index, node) in gang.iter().enumerate() {
             self.count(&format!("agent {index} gets its assignment"), async |it| {
-                match says(it, node, NodePhase::Ready, None).await {
+                match sync(it, node, NodePhase::Ready, None).await {
                     Desired::Run { key, assignment: Some(_), .. } => keys.push(key),
-                    other => panic!("it is to run, not {other:?}"),
+                    other => panic!("expected the job to run, got {other:?}"),
                 }
             })
             .await;
@@ -165,23 +170,23 @@ impl Bill {
             |progress| Some(AttemptReport { key: key.clone(), progress, needs_assignment: false });
         for (index, node) in gang.iter().enumerate() {
             self.count(&format!("agent {index} is prepared"), async |it| {
-                says(it, node, NodePhase::Ready, report(Progress::Prepared)).await;
+                sync(it, node, NodePhase::Ready, report(Progress::Prepared)).await;
             })
             .await;
         }
-        self.count("agent 0 runs, nothing new", async |it| {
-            says(it, &gang[0], NodePhase::Ready, report(Progress::Running)).await;
+        self.count("agent 0 runs, no change", async |it| {
+            sync(it, &gang[0], NodePhase::Ready, report(Progress::Running)).await;
         })
         .await;
         let exited = End::Exited { exit_code: 0 };
         for (index, node) in gang.iter().enumerate() {
             let end = if index == 0 { exited.clone() } else { End::Stopped };
             self.count(&format!("agent {index} reports the end"), async |it| {
-                says(it, node, NodePhase::Ready, report(Progress::Ended { end })).await;
+                sync(it, node, NodePhase::Ready, report(Progress::Ended { end })).await;
             })
             .await;
         }
-        self.count("what follows from the end", Environment::deliver_all).await;
+        self.count("hints after the end", Environment::deliver_all).await;
         let job = self.environment.control.jobs.get(&path(), &Name::new(&name)).await.unwrap();
         assert!(job.state.is_final(), "{:?}", job.state);
         self.count("GET job", async |it| {
@@ -190,31 +195,31 @@ impl Bill {
         .await;
     }
 
-    /// All nodes are busy and jobs wait: each job is one submission, and one report that brings the
-    /// next assignment along.
+    /// All nodes are busy and jobs are queued: each job costs one submission, and one report whose
+    /// answer has the next assignment.
     async fn saturated(&mut self) {
         for number in 0..6 {
             submit(&self.environment, &format!("s{number}"), 1).await;
         }
         self.count("PUT job of 1, nodes busy", async |it| submit(it, "s6", 1).await).await;
         let node = self.nodes().await.swap_remove(0);
-        let Desired::Run { key, .. } = says(&self.environment, &node, NodePhase::Ready, None).await
+        let Desired::Run { key, .. } = sync(&self.environment, &node, NodePhase::Ready, None).await
         else {
             panic!("{node:?} is idle although jobs wait");
         };
         let progress = Progress::Ended { end: End::Exited { exit_code: 0 } };
         let report = Some(AttemptReport { key, progress, needs_assignment: false });
-        self.count("its node's report of an end", async |it| {
-            match says(it, &node, NodePhase::Ready, report).await {
+        self.count("report of an end, jobs queued", async |it| {
+            match sync(it, &node, NodePhase::Ready, report).await {
                 Desired::Run { start: true, assignment: Some(_), .. } => {}
-                other => panic!("it is to run the next job, not {other:?}"),
+                other => panic!("expected the next job, got {other:?}"),
             }
         })
         .await;
-        self.count("what follows from both", Environment::deliver_all).await;
+        self.count("hints after both", Environment::deliver_all).await;
     }
 
-    /// A decision costs what it changes, not what waits: the same with fifty jobs in the queue.
+    /// The cost of a decision depends on its changes, not on the length of the queue.
     async fn a_long_queue(&mut self) {
         for number in 0..50 {
             submit(&self.environment, &format!("q{number}"), 4).await;
@@ -256,8 +261,8 @@ async fn dispatch(environment: &Environment, cluster: &ClusterRef) {
     environment.control.reconcile(Function::Dispatcher, &target).await.unwrap();
 }
 
-/// What the agent on this node hears when it says this.
-async fn says(
+/// Sends a report of the agent of a node; returns the desired state.
+async fn sync(
     environment: &Environment,
     node: &Node,
     phase: NodePhase,

@@ -7,7 +7,7 @@ use tests::lambda_runtime::Function;
 const HOST: &str = "a1b2c3d4e5.execute-api.eu-west-1.amazonaws.com";
 pub const JOB: &str = "workspaces/w/experiments/e/jobs";
 
-/// Who asks.
+/// The sender of a request.
 pub enum Caller {
     User,
     Node { token: String },
@@ -29,7 +29,7 @@ impl Api {
         Self { function }
     }
 
-    /// The answer as API Gateway gets it.
+    /// Sends a request; returns the answer as API Gateway receives it.
     pub async fn call(
         &mut self,
         method: &str,
@@ -58,7 +58,7 @@ impl Api {
         answer
     }
 
-    /// And what it needs around it.
+    /// Creates a cluster and its workspace and experiment.
     pub async fn create_cluster(&mut self, name: &str) {
         self.put("workspaces", "w", &json!({"location": "eu-west-1"}), 200).await;
         self.put("workspaces/w/experiments", "e", &json!({}), 200).await;
@@ -70,7 +70,7 @@ impl Api {
         self.put("workspaces/w/clusters", name, &body, 202).await;
     }
 
-    /// Accepted, with the URLs that the official clients poll.
+    /// Submits a job; checks the URLs that the official clients poll.
     pub async fn submit(&mut self, name: &str, cluster: &str) {
         let body = json!({"properties": {
             "cluster": {"id": path("workspaces/w/clusters", cluster)},
@@ -87,7 +87,7 @@ impl Api {
                 "{header}: {answer}"
             );
         }
-        // A job is accepted at once: its operation has ended when it is answered.
+        // The operation of a submission has ended when the answer is sent.
         assert_eq!(answer["headers"]["retry-after"], "0", "{answer}");
     }
 }

@@ -1,4 +1,4 @@
-//! A node: its record as the autoscaler writes it, and its agent's requests.
+//! A node: its record, written like the autoscaler does, and the requests of its agent.
 
 use crate::api::{Api, Caller};
 use crate::stack::Stack;
@@ -17,12 +17,12 @@ pub struct TestNode {
 }
 
 impl TestNode {
-    /// The intent of a launch, as if EC2 had been asked for the instance.
+    /// A node in the state launching, as if the launch request had been sent to EC2.
     pub async fn launching(stack: &Stack, cluster: &str) -> Self {
         Self::recorded(stack, cluster, |node| node).await
     }
 
-    /// A node that takes jobs.
+    /// A node in the state idle.
     pub async fn idle(stack: &Stack, cluster: &str) -> Self {
         let machine = Instance { id: "i-0".to_owned(), address: "10.0.0.4".to_owned() };
         let now = SystemClock.now();
@@ -33,13 +33,13 @@ impl TestNode {
         Self::recorded(stack, cluster, ready).await
     }
 
-    async fn recorded(stack: &Stack, cluster: &str, become_: impl FnOnce(Node) -> Node) -> Self {
+    async fn recorded(stack: &Stack, cluster: &str, transition: impl FnOnce(Node) -> Node) -> Self {
         let before = stack.cluster(cluster).await;
         let mut cluster = before.clone();
         cluster.planned_nodes += 1;
         let reference = cluster.reference();
         let id = NodeId::new(&RandomIds.uid(), false);
-        let node = become_(Node::launching(
+        let node = transition(Node::launching(
             id.clone(),
             reference.clone(),
             RandomIds.uid(),
@@ -52,7 +52,7 @@ impl TestNode {
         if matches!(node.state, NodeState::Idle { .. }) {
             writes.mark_idle(&reference, &id);
         }
-        stack.table.commit(writes).await.expect("nobody else writes here");
+        stack.table.commit(writes).await.expect("there is no other writer");
         let ClusterRef { workspace, name, uid } = &reference;
         Self {
             path: format!("/nodes/v1/{workspace}/{name}/{uid}/{id}/sync"),
@@ -61,8 +61,8 @@ impl TestNode {
         }
     }
 
-    /// What the agent hears when it says this.
-    pub async fn says(
+    /// Sends a report of the agent; returns the desired state.
+    pub async fn sync(
         &self,
         api: &mut Api,
         phase: NodePhase,

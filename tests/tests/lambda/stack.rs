@@ -1,4 +1,4 @@
-//! What the template makes on AWS: a table, three queues, functions that know them.
+//! The resources of the template: a table, three queues, and functions with their names.
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use aws_sdk_sqs::types::{Message, MessageSystemAttributeName};
@@ -10,7 +10,7 @@ use model::{Cluster, Name};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use table::Table;
-use tests::binaries::built;
+use tests::binaries::build;
 use tests::lambda_runtime::Function;
 use tests::moto::Moto;
 use tests::table_server::TableServer;
@@ -47,7 +47,8 @@ impl Stack {
     }
 
     pub async fn function_without(&self, name: &'static str, unset: &str) -> Function {
-        let binary = tokio::task::spawn_blocking(move || built(name)).await.expect("built");
+        let binary =
+            tokio::task::spawn_blocking(move || build(name)).await.expect("the build finishes");
         let mut variables = vec![
             ("TABLE_NAME", TABLE.to_owned()),
             ("DISPATCHER_QUEUE_URL", self.urls.dispatcher.clone()),
@@ -66,12 +67,12 @@ impl Stack {
         let subscription = Name::new(SUBSCRIPTION);
         let (group, workspace) = (Name::new("g"), Name::new("w"));
         let found = self.table.workspace(&subscription, &group, &workspace).await.unwrap();
-        let workspace = found.expect("the workspace was made");
+        let workspace = found.expect("the workspace exists");
         let found = self.table.cluster_named(&workspace.uid, name).await.unwrap();
-        found.expect("the cluster was made")
+        found.expect("the cluster exists")
     }
 
-    /// Its record can no longer be read, so every look at it fails.
+    /// Makes the record of a cluster unreadable, so that every reconciliation fails.
     pub async fn damage(&self, cluster: &Cluster) {
         let text = |text: String| AttributeValue::S(text);
         self.server
@@ -83,10 +84,10 @@ impl Stack {
             .item("body", text("{".to_owned()))
             .send()
             .await
-            .expect("the table takes it");
+            .expect("the table accepts it");
     }
 
-    /// To the dispatcher, as something that is not this service would.
+    /// Sends a message to the dispatcher's queue, bypassing the service.
     pub async fn send(&self, group: &str, body: &str) {
         self.moto
             .sqs()
@@ -97,10 +98,10 @@ impl Stack {
             .message_body(body)
             .send()
             .await
-            .expect("the queue takes it");
+            .expect("the queue accepts it");
     }
 
-    /// A batch, in the form in which Lambda's event source mapping hands it over.
+    /// Receives a batch, in the format of Lambda's event source mapping.
     pub async fn receive(&self, url: &str) -> Vec<Value> {
         let received = self
             .moto
@@ -125,11 +126,11 @@ impl Stack {
                 .receipt_handle(message["receiptHandle"].as_str().expect("received"))
                 .send()
                 .await
-                .expect("the queue forgets it");
+                .expect("the queue deletes it");
         }
     }
 
-    /// What nobody is going to look at here.
+    /// Deletes the messages that the test does not need.
     pub async fn discard(&self, url: &str) {
         let messages = self.receive(url).await;
         self.delete(url, &messages).await;
@@ -156,7 +157,7 @@ fn record(message: &Message) -> Value {
     })
 }
 
-/// What an EventBridge rule with a schedule sends (EventBridge user guide, "Scheduled events").
+/// The event of an EventBridge rule with a schedule (EventBridge user guide, "Scheduled events").
 pub fn scheduled_event() -> Value {
     json!({
         "version": "0",
@@ -171,7 +172,7 @@ pub fn scheduled_event() -> Value {
     })
 }
 
-/// What EC2 sends two minutes before it takes a spot instance away.
+/// The event that EC2 sends two minutes before it interrupts a spot instance.
 pub fn interruption(instance: &str) -> Value {
     json!({
         "version": "0",

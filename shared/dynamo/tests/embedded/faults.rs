@@ -1,4 +1,4 @@
-//! An HTTP client that loses answers and gives answers of its own, to chosen operations.
+//! An HTTP client that loses or replaces the answers to chosen operations.
 
 use aws_smithy_http_client::Builder;
 use aws_smithy_runtime_api::client::http::{
@@ -14,9 +14,9 @@ use std::sync::{Arc, Mutex};
 
 #[derive(Clone, Debug)]
 pub enum Fault {
-    /// The request is carried out, its answer does not arrive.
+    /// The request is carried out and its answer is lost.
     AnswerLost,
-    /// The request is not carried out; this comes back instead.
+    /// The request is not carried out and gets this answer.
     Answer { status: u16, body: String },
 }
 
@@ -36,7 +36,7 @@ impl Fault {
     }
 }
 
-/// The faults that the next requests of an operation meet, and how many requests there were.
+/// The faults of the next requests of an operation, and the number of requests.
 #[derive(Clone, Debug, Default)]
 pub struct Faults(Arc<Mutex<Plan>>);
 

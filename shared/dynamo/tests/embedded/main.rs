@@ -10,9 +10,9 @@ use server::TableServer;
 use std::sync::Arc;
 use table::contract;
 
-/// No case is excused. What the engine does otherwise than DynamoDB is tested elsewhere: it knows no
-/// transactions that meet and no throttling (`repetitions` answers in its place), and it accepts an
-/// empty prefix in a query (a test of `storage` reads the request).
+/// No deviations. Differences between the engine and DynamoDB are tested elsewhere: it has no
+/// conflicting transactions and no throttling (`repetitions` injects their answers), and it accepts
+/// an empty prefix in a query (a test of `storage` inspects the request).
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn dynamo_keeps_the_contract() {
     let server = TableServer::start().await;

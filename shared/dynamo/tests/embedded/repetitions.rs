@@ -1,4 +1,4 @@
-//! What is repeated after which fault, and that nothing is carried out twice.
+//! Which requests are repeated after which fault, and that nothing is carried out twice.
 
 use crate::faults::{Fault, Faults};
 use crate::server::TableServer;
@@ -33,7 +33,7 @@ async fn an_addition_whose_answer_is_lost_is_not_counted_twice() {
     assert_eq!((count(&storage, "counter").await, faults.requests()), (Some(1), 1));
 }
 
-/// A repetition would find the item that it created itself.
+/// A repetition would conflict with the item of the first try.
 #[tokio::test]
 async fn a_creation_whose_answer_is_lost_is_no_conflict() {
     let server = TableServer::start().await;
@@ -97,7 +97,7 @@ async fn a_cancelled_transaction_names_its_reasons() {
     }
 }
 
-/// An answer that leaves all keys unprocessed, as a throttled table gives it.
+/// The answer of a throttled table, which leaves all keys unprocessed.
 fn nothing_processed(keys: &[Key]) -> Fault {
     let keys: Vec<String> = keys
         .iter()

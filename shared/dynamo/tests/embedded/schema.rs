@@ -1,4 +1,4 @@
-//! The shape of the table as it is created.
+//! The schema of the created table.
 
 use crate::faults::Faults;
 use crate::server::{TABLE, TableServer};

@@ -1,4 +1,4 @@
-//! The embedded engine behind a socket, and clients of it.
+//! The embedded engine behind a socket, and its clients.
 
 use crate::faults::{Faults, FaultyClient};
 use aws_sdk_dynamodb::Client;
@@ -25,7 +25,7 @@ impl TableServer {
         Self { endpoint: format!("http://{address}"), server }
     }
 
-    /// A client whose requests meet those faults.
+    /// A client whose requests get these faults.
     pub fn client(&self, faults: Faults) -> Client {
         let config = Config::builder()
             .behavior_version(BehaviorVersion::latest())
@@ -41,7 +41,7 @@ impl TableServer {
         self.storage_with(Faults::default()).await
     }
 
-    /// Storage on a table that exists.
+    /// Storage on an existing table.
     pub async fn storage_with(&self, faults: Faults) -> DynamoDb {
         let client = self.client(Faults::default());
         create_table_if_missing(&client, TABLE).await.expect("the table can be created");

@@ -1,4 +1,4 @@
-//! Which nodes go when there are more than wanted.
+//! Which nodes leave when there are more than desired.
 
 use super::{CapacitySettings, CapacitySnapshot, usable};
 use crate::Action;
@@ -15,14 +15,14 @@ pub(super) fn plan(
     let staying: Vec<&Node> =
         snapshot.nodes.iter().filter(|node| !node.is_leaving() && !gone(node)).collect();
     let excess = staying.len().saturating_sub(snapshot.cluster.scale.ceiling() as usize);
-    let given_up = give_up(staying, snapshot.cluster.scale.deallocation(), excess);
-    actions.extend(given_up);
+    let above_ceiling = shrink_to_ceiling(staying, snapshot.cluster.scale.deallocation(), excess);
+    actions.extend(above_ceiling);
     actions
 }
 
-/// Automatic scaling: nodes that were idle, or unusable, for the idle time and that demand does not
-/// need. The ones that were idle longest leave first. Manual scaling keeps its nodes, the unusable
-/// ones for inspection too, until a job waits for their place.
+/// Automatic scaling: idle nodes beyond demand leave after the idle time, those that were idle
+/// longest first, and so do unusable nodes. Manual scaling keeps its nodes, the unusable ones for
+/// inspection too, until a job waits for their place.
 fn expired_nodes(
     snapshot: &CapacitySnapshot,
     wanted: u32,
@@ -54,9 +54,13 @@ fn expired_nodes(
     leaving.map(|node| leave(node, LeaveReason::Shrink, None)).collect()
 }
 
-/// Above the ceiling: what serves least goes first, and of the busy nodes the one whose job loses
-/// least.
-fn give_up(mut staying: Vec<&Node>, option: NodeDeallocation, excess: usize) -> Vec<Action> {
+/// Above the ceiling: the least useful nodes leave first, and of the busy nodes those whose job
+/// loses the least time.
+fn shrink_to_ceiling(
+    mut staying: Vec<&Node>,
+    option: NodeDeallocation,
+    excess: usize,
+) -> Vec<Action> {
     let rank = |node: &Node| match &node.state {
         NodeState::Unusable { .. } => (0, 0),
         NodeState::Launching { .. } => (1, 0),

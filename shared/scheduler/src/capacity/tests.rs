@@ -1,4 +1,4 @@
-//! How many nodes there should be, and which ones go: each case as the plan it leads to.
+//! How many nodes a cluster should have, and which ones leave: each case with the resulting plan.
 
 use super::*;
 use crate::builders::*;
@@ -26,11 +26,11 @@ fn check_at(
         quota_left: 100,
         strays: vec![],
     };
-    assert_eq!(counted(&snapshot, now), expected);
+    assert_eq!(plan_without_allocation(&snapshot, now), expected);
 }
 
-/// The plan without what only keeps the books.
-fn counted(snapshot: &CapacitySnapshot, now: Timestamp) -> Vec<Action> {
+/// The plan without its `SetAllocation`.
+fn plan_without_allocation(snapshot: &CapacitySnapshot, now: Timestamp) -> Vec<Action> {
     let mut plan = plan(snapshot, CapacitySettings { idle_seconds: IDLE }, now);
     plan.retain(|action| !matches!(action, Action::SetAllocation { .. }));
     plan
@@ -47,8 +47,8 @@ fn a_blocked_cluster_launches_nothing_and_becomes_dormant_without_a_queue() {
             quota_left: 100,
             strays: vec![],
         };
-        assert_eq!(counted(&blocked(&[1]), NOW), []);
-        assert_eq!(counted(&blocked(&[]), NOW), [Action::MarkDormant]);
+        assert_eq!(plan_without_allocation(&blocked(&[1]), NOW), []);
+        assert_eq!(plan_without_allocation(&blocked(&[]), NOW), [Action::MarkDormant]);
     }
 }
 
@@ -65,7 +65,7 @@ fn launch(count: u32, planned_nodes: u32) -> Action {
 }
 
 #[test]
-fn demand_is_what_is_queued_beyond_what_is_there() {
+fn demand_counts_queued_and_running_nodes() {
     let nodes = vec![running(0, "a"), idle(1, NOW)];
     check(auto_cluster(0, 8), nodes, &[1, 2], &[launch(2, 4)]);
 }
@@ -91,7 +91,7 @@ fn leaving_nodes_still_count_against_the_maximum() {
 }
 
 #[test]
-fn a_removal_that_failed_waits_and_holds_up_nothing_else() {
+fn a_failed_removal_is_backed_off_and_blocks_nothing_else() {
     let mut stuck = idle(0, NOW).leave(LeaveReason::Shrink, NOW).unwrap();
     stuck.removal = Backoff::CLEAR.failed(NOW);
     let removable = idle(1, NOW).leave(LeaveReason::Shrink, NOW).unwrap();
@@ -112,7 +112,7 @@ fn idle_nodes_leave_after_the_idle_time_and_not_below_the_minimum() {
 }
 
 #[test]
-fn a_cluster_has_an_idle_time_of_its_own() {
+fn a_cluster_may_set_its_idle_time() {
     let mut cluster = auto_cluster(0, 4);
     cluster.spec.extensions.idle_seconds_before_scale_down = Some(5);
     let nodes = || vec![idle(0, NOW)];
@@ -161,7 +161,7 @@ fn launches_pause_after_failures() {
 }
 
 #[test]
-fn the_quota_limits_what_is_launched() {
+fn the_quota_limits_launches() {
     let snapshot = |quota_left| CapacitySnapshot {
         cluster: auto_cluster(0, 8),
         blocked: false,
@@ -170,9 +170,9 @@ fn the_quota_limits_what_is_launched() {
         quota_left,
         strays: vec![],
     };
-    assert_eq!(counted(&snapshot(3), NOW), [launch(3, 3)]);
+    assert_eq!(plan_without_allocation(&snapshot(3), NOW), [launch(3, 3)]);
     let refused = Action::RecordFailure { error: core_quota_reached() };
-    assert_eq!(counted(&snapshot(0), NOW), [refused]);
+    assert_eq!(plan_without_allocation(&snapshot(0), NOW), [refused]);
 }
 
 #[test]
@@ -214,7 +214,7 @@ fn a_young_cluster_has_its_initial_nodes() {
 }
 
 #[test]
-fn a_cluster_with_stray_instances_is_neither_dormant_nor_gone() {
+fn a_cluster_with_stray_instances_is_neither_dormant_nor_removed() {
     for cluster in [auto_cluster(0, 4), deleting(auto_cluster(0, 4))] {
         let snapshot = CapacitySnapshot {
             cluster,
@@ -225,11 +225,11 @@ fn a_cluster_with_stray_instances_is_neither_dormant_nor_gone() {
             strays: vec!["i-8".into(), "i-9".into()],
         };
         let end = |instance: &str| Action::TerminateStray { instance: instance.into() };
-        assert_eq!(counted(&snapshot, NOW), [end("i-8"), end("i-9")]);
+        assert_eq!(plan_without_allocation(&snapshot, NOW), [end("i-8"), end("i-9")]);
     }
 }
 
-/// What the plan sets, for a cluster that shows the given.
+/// Checks the allocation that the plan sets, for a cluster with the given one.
 #[track_caller]
 fn check_allocation(
     shown: (bool, u32),
@@ -257,7 +257,7 @@ fn check_allocation(
 }
 
 #[test]
-fn the_number_of_nodes_is_settled_when_none_comes_or_goes() {
+fn the_allocation_is_steady_without_launching_and_leaving_nodes() {
     let leaving = || idle(0, NOW).leave(LeaveReason::Shrink, NOW).unwrap();
     let busy = || vec![running(0, "a")];
     check_allocation((false, 1), busy(), &[], None);
@@ -268,7 +268,7 @@ fn the_number_of_nodes_is_settled_when_none_comes_or_goes() {
     check_allocation((true, 1), vec![leaving()], &[], None);
     check_allocation((false, 1), vec![launching(0, "l")], &[1], Some((true, 1)));
     check_allocation((false, 1), vec![idle(0, NOW)], &[], Some((true, 1)));
-    // A launch sets them itself.
+    // A launch sets the allocation itself.
     check_allocation((false, 0), vec![], &[1], None);
 }
 
@@ -296,9 +296,9 @@ fn unusable_nodes_leave_after_the_idle_time() {
     check_at(late, auto_cluster(1, 1), vec![unusable()], &[], &expected);
 }
 
-/// Those that leave because they were idle for long are not chosen again.
+/// Nodes that leave after the idle time are not chosen again.
 #[test]
-fn nodes_above_the_maximum_leave_in_one_pass_each_once() {
+fn nodes_above_the_maximum_leave_in_one_pass() {
     let late = NOW.plus_seconds(IDLE);
     let nodes = vec![idle(0, NOW), idle(1, NOW), idle(2, late), idle(3, late), idle(4, late)];
     let expected = [0, 1, 2, 3].map(|number| leave(number, LeaveReason::Shrink));
@@ -306,7 +306,7 @@ fn nodes_above_the_maximum_leave_in_one_pass_each_once() {
 }
 
 #[test]
-fn what_serves_least_is_given_up_first() {
+fn the_least_useful_nodes_leave_first() {
     let unusable = idle(0, NOW).failed(ResourceError::new("A", "a"), NOW).unwrap();
     let preparing = launching(2, "l").launched(instance(2), NOW).unwrap();
     let longest = idle(3, Timestamp(NOW.0 - 1));
@@ -329,8 +329,8 @@ fn what_serves_least_is_given_up_first() {
 }
 
 proptest::proptest! {
-    /// Whatever the state of its nodes: a plan names no node twice, never keeps fewer than the
-    /// minimum of what it has, and never has more than the maximum, launches included.
+    /// For all states of the nodes: a plan names no node twice, never removes nodes below the
+    /// minimum, and never exceeds the maximum, launches included.
     #[test]
     fn a_plan_keeps_within_the_settings(
         states in proptest::collection::vec((0u8..6, 0u64..90), 0..9),
@@ -359,7 +359,7 @@ proptest::proptest! {
             quota_left,
             strays: vec![],
         };
-        let plan = counted(&snapshot, NOW.plus_seconds(90));
+        let plan = plan_without_allocation(&snapshot, NOW.plus_seconds(90));
         let mut named = std::collections::BTreeSet::new();
         let mut launched = 0;
         for action in &plan {

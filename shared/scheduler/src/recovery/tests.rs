@@ -1,4 +1,4 @@
-//! What is overdue, lost or left over: each case as the plan it leads to.
+//! What is overdue, lost or left over: each case with the resulting plan.
 
 use super::*;
 use crate::builders::*;
@@ -31,7 +31,7 @@ fn busy() -> (Node, Job) {
 }
 
 #[test]
-fn an_instance_that_ended_takes_its_attempt_along() {
+fn an_ended_instance_ends_its_attempt() {
     let (node, job) = busy();
     let mut snapshot = snapshot(vec![node], vec![job]);
     check(&snapshot, 1, &[]);
@@ -74,7 +74,7 @@ fn many_silent_nodes_are_our_own_outage() {
 }
 
 #[test]
-fn no_lease_runs_out_while_nobody_listens() {
+fn leases_do_not_expire_while_the_control_plane_is_down() {
     let mut snapshot = snapshot(vec![idle(0, NOW)], vec![]);
     snapshot.instances = Some(vec![]);
     let restart = 10 * limits::LEASE_SECONDS;
@@ -84,7 +84,7 @@ fn no_lease_runs_out_while_nobody_listens() {
 }
 
 #[test]
-fn a_launch_is_asked_for_again_and_given_up_in_the_end() {
+fn a_launch_is_repeated_until_its_deadline() {
     let snapshot = snapshot(vec![launching(0, "l")], vec![]);
     check(&snapshot, RELAUNCH_SECONDS - 1, &[]);
     let again = Action::Relaunch { launch: uid("l"), nodes: vec![node_id(0)] };
@@ -100,7 +100,7 @@ fn a_launch_is_asked_for_again_and_given_up_in_the_end() {
 }
 
 #[test]
-fn an_attempt_over_its_wall_clock_is_ended_and_then_its_node_given_up() {
+fn an_attempt_beyond_its_wall_clock_is_ended_and_then_its_node_is_lost() {
     let (mut node, job) = busy();
     let late = 100 + limits::WALL_CLOCK_SLACK_SECONDS;
     node.seen_at = NOW.plus_seconds(late);
@@ -142,14 +142,14 @@ fn a_node_within_its_lease_does_not_count_as_silent() {
 }
 
 #[test]
-fn a_single_silent_node_is_no_mass() {
+fn a_single_silent_node_is_no_mass_loss() {
     let mut snapshot = snapshot(vec![idle(0, NOW)], vec![]);
     snapshot.instances = Some(vec![]);
     check(&snapshot, limits::LEASE_SECONDS + 1, &[lost(0, None)]);
 }
 
-/// An interrupted node whose agent does not report the end is lost when its notice is over, and the
-/// report had its time.
+/// An interrupted node whose agent does not report the end is lost after its notice and the time
+/// for the report.
 #[test]
 fn an_interrupted_node_is_lost_after_its_notice() {
     let (node, mut job) = busy();
@@ -159,7 +159,10 @@ fn an_interrupted_node_is_lost_after_its_notice() {
     let leaving = node.leave(LeaveReason::Interrupted, deadline).unwrap();
     let mut snapshot = snapshot(vec![leaving.clone()], vec![job]);
     let over = notice + limits::STOP_REPORT_SECONDS;
-    let end_reason = EndReason::NodeLost { node: node_id(0), reason: "its notice is over".into() };
+    let end_reason = EndReason::NodeLost {
+        node: node_id(0),
+        reason: "its interruption notice has expired".into(),
+    };
     let lost = [lost(0, Some(end_reason))];
     check(&snapshot, over - 1, &[]);
     check(&snapshot, over, &lost);
@@ -175,7 +178,7 @@ fn an_interrupted_node_is_lost_after_its_notice() {
 }
 
 #[test]
-fn a_wall_clock_is_not_held_against_a_node_that_could_not_be_heard() {
+fn a_wall_clock_is_not_enforced_while_nodes_cannot_report() {
     let (mut node, job) = busy();
     let late = 100 + limits::WALL_CLOCK_SLACK_SECONDS;
     node.seen_at = NOW.plus_seconds(late);
@@ -203,14 +206,14 @@ fn only_members_that_have_not_ended_are_overdue() {
 }
 
 #[test]
-fn an_instance_of_another_node_is_not_its_own() {
+fn instances_are_matched_by_id() {
     let found = |id: &str, running| FoundInstance { id: id.into(), launch: uid("l"), running };
     let mut snapshot = snapshot(vec![idle(0, NOW)], vec![]);
     snapshot.instances = Some(vec![found("i-0", true), found("i-7", true), found("i-8", false)]);
     check(&snapshot, 1, &[Action::TerminateStray { instance: "i-7".into() }]);
 }
 
-/// A set-up task that ends its machine must not have it replaced at once for ever.
+/// A set-up task that ends its instance must not cause endless immediate launches.
 #[test]
 fn a_node_that_is_lost_while_preparing_counts_as_a_failed_launch_once() {
     let preparing = launching(0, "l").launched(instance(0), NOW).unwrap();

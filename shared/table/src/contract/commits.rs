@@ -1,4 +1,4 @@
-//! Commits of several writes: which failed, and that nothing else happened.
+//! Commits of several writes: which conditions failed, and that nothing else was written.
 
 use super::fixture::{Fixture, conflict, version};
 use crate::{Attributes, Body, Condition, Item, WriteKind};
@@ -67,7 +67,7 @@ pub(super) async fn every_attribute_is_read_back(fixture: Fixture) {
         let many = fixture.storage.get_many(&[fixture.key(sk)]).await;
         assert_eq!(many.expect("the item can be read"), expected);
     }
-    // A put replaces the item: an attribute that it lacks is gone.
+    // A put replaces the item, including attributes that it does not have.
     fixture.commit(vec![fixture.put("full", version(2), "2")]).await;
     assert_eq!(fixture.attributes("full").await, version(2));
 }

@@ -5,7 +5,7 @@ use crate::{Attributes, Body, Condition, Write, WriteKind};
 
 const TASKS: usize = 8;
 
-/// Runs the tasks at once and returns what each gave.
+/// Runs the tasks concurrently and returns their results.
 async fn at_once<T: Send + 'static>(
     tasks: impl Iterator<Item = impl Future<Output = T> + Send + 'static>,
 ) -> Vec<T> {
@@ -17,7 +17,7 @@ async fn at_once<T: Send + 'static>(
     results
 }
 
-/// How many of the commits were carried out.
+/// Number of commits that were carried out.
 async fn carried_out(fixture: Fixture, commits: Vec<Vec<Write>>) -> i64 {
     let mut won = 0;
     for writes in commits {
@@ -60,7 +60,7 @@ pub(super) async fn exactly_one_of_conflicting_commits_wins(fixture: Fixture) {
         let before = (round > 0).then_some(round);
         let tasks = (0..TASKS).map(|task| {
             let mut writes = both(before, round + 1, task).to_vec();
-            // In either order of the items: writers must not wait for each other in a circle.
+            // In both orders of the items, as writers must not deadlock.
             writes.rotate_left(task % 2);
             carried_out(fixture.clone(), vec![writes])
         });

@@ -4,7 +4,7 @@
 use super::fixture::{Fixture, conflict, count, seen, version};
 use crate::{Attributes, Condition, WriteKind};
 
-/// The states an item can be in, as far as conditions can tell.
+/// The states of an item that conditions can distinguish.
 pub(super) fn states() -> Vec<(&'static str, Option<Attributes>)> {
     let resource = |uid: &str, active, scheduled| {
         let uid = Some(uid.to_owned());

@@ -1,4 +1,4 @@
-//! What each kind of write leaves, under each condition, by itself and in a transaction.
+//! The effect of each kind of write, under each condition, alone and in a transaction.
 
 use super::conditions::{states, table};
 use super::fixture::{Fixture, conflict, count, seen, version};
@@ -17,7 +17,7 @@ fn kinds() -> Vec<WriteKind> {
     ]
 }
 
-/// What the write must leave of an item with that body.
+/// The expected item after the write.
 fn expected(stored: Option<(Attributes, Body)>, kind: &WriteKind) -> Option<(Attributes, Body)> {
     match kind {
         WriteKind::Put { attributes, body } => Some((attributes.clone(), body.clone())),

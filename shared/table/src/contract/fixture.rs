@@ -1,4 +1,4 @@
-//! The vocabulary of the cases: a partition of their own, short ways to write and read.
+//! A fixture for the cases: a partition of their own, and short functions to write and read.
 
 use crate::{Attributes, Body, Condition, Error, Item, Key, Range, Storage, Write, WriteKind};
 use std::sync::Arc;
@@ -33,12 +33,12 @@ impl Fixture {
         self.write(sk, kind, Condition::Always)
     }
 
-    /// A put of an item of exactly so many bytes.
+    /// A put of an item of exactly this many bytes.
     pub fn put_sized(&self, sk: &str, bytes: usize) -> Write {
         let write = self.put(sk, Attributes::default(), &self.filler(sk, bytes));
         let WriteKind::Put { attributes, body } = write.kind.clone() else { return write };
         let size = Item { key: self.key(sk), attributes, body }.size().expect("text has a size");
-        assert_eq!(size, bytes, "the item has the size that was asked for");
+        assert_eq!(size, bytes, "the item has the requested size");
         write
     }
 
@@ -47,8 +47,8 @@ impl Fixture {
         format!("\"{}\"", "x".repeat(bytes - overhead - 2))
     }
 
-    /// Commits; repeats while the storage reports only that transactions met, or that it is
-    /// throttled. Neither changes anything.
+    /// Commits, and repeats while the storage reports conflicting transactions or throttling, which
+    /// change nothing.
     pub async fn try_commit(&self, writes: Vec<Write>) -> Result<(), Error> {
         loop {
             match self.storage.commit(writes.clone()).await {
@@ -64,7 +64,7 @@ impl Fixture {
         self.try_commit(writes).await.expect("the commit is carried out");
     }
 
-    /// Whether the commit was carried out; anything but a failed condition is a failure of the case.
+    /// Whether the commit was carried out. Every error except a failed condition fails the case.
     pub async fn wins(&self, writes: Vec<Write>) -> bool {
         match self.try_commit(writes).await {
             Ok(()) => true,

@@ -1,8 +1,10 @@
-//! The suite that every implementation of [`Storage`] passes: what a commit, a condition and a range
-//! mean, the limits, the units charged, and what concurrent callers may observe.
+//! The contract suite for every implementation of [`Storage`]: the meaning of commits, conditions
+//! and
+//! ranges, the limits, the charged units, and what concurrent callers may observe.
 //!
-//! A case owns its partition and nothing else, so the cases can run on a table that is in use. They
-//! run one after another: some measure the units consumed.
+//! A case uses only its own partition, so the suite can run on a table in use. The cases run one
+//! after
+//! another, as some measure the consumed units.
 
 mod commits;
 mod concurrency;
@@ -25,7 +27,9 @@ use std::sync::Arc;
 /// A case that an implementation is known to fail, and why that is acceptable.
 #[derive(Clone, Copy, Debug)]
 pub struct Deviation {
+    /// Name of the case.
     pub case: &'static str,
+    /// Why the deviation is acceptable.
     pub reason: &'static str,
 }
 
@@ -43,11 +47,11 @@ macro_rules! cases {
     };
 }
 
-/// Runs every case on `storage`, which needs a runtime of several threads. `run` distinguishes this
-/// run from others on the same table.
+/// Runs every case on `storage`, which needs a runtime with several threads. `run` distinguishes
+/// this run from others on the same table.
 ///
 /// # Panics
-/// When a case fails that is not listed as a deviation, and when one passes that is listed.
+/// When a case fails that is not listed as a deviation, or when a listed one passes.
 pub async fn run_all(storage: Arc<dyn Storage>, run: &str, deviations: &[Deviation]) {
     let cases = cases! {
         conditions: mean_the_same_everywhere;

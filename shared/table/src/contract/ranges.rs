@@ -30,7 +30,7 @@ pub(super) async fn every_prefix_start_and_limit(fixture: Fixture) {
     }
 }
 
-/// By the bytes of UTF-8: neither by words of UTF-16 nor as a language sorts.
+/// The order is that of UTF-8 bytes, not of UTF-16 units or of a language.
 pub(super) async fn order_is_by_bytes(fixture: Fixture) {
     let mut names = [
         "a",

@@ -28,7 +28,7 @@ pub(super) async fn keys_of_any_language(fixture: Fixture) {
     }
 }
 
-/// DynamoDB answers with at most 16 MB and names the keys it left out.
+/// DynamoDB answers with at most 16 MB and lists the keys that it left out.
 pub(super) async fn more_than_one_answer_holds(fixture: Fixture) {
     const ITEM_BYTES: usize = 390 * 1024;
     let names: Vec<String> = (0..50).map(|index| format!("{index:02}")).collect();

@@ -21,7 +21,7 @@ pub(super) async fn single_writes(fixture: Fixture) {
         let charged = charged_for(&fixture, always("counter", kind.clone())).await;
         assert_eq!(charged, (0.0, 1.0), "{kind:?}");
     }
-    // A check by itself is a read: it has nothing to be atomic with.
+    // A single check is a read, as it needs no atomicity.
     let charged = charged_for(&fixture, always("10240", WriteKind::Check)).await;
     assert_eq!(charged, (3.0, 0.0), "a check of 10 KiB");
 }
@@ -69,7 +69,7 @@ pub(super) async fn reads_of_items(fixture: Fixture) {
         assert_eq!(fixture.charged(fixture.get(&name(bytes))).await, (units, 0.0), "{bytes} bytes");
     }
     assert_eq!(fixture.charged(fixture.get("none")).await, (1.0, 0.0));
-    // Several reads in one call cost what they cost one by one, missing items included.
+    // Several reads in one call cost the same as single reads, missing items included.
     let found = sizes.map(|bytes| fixture.key(name(bytes)));
     let missing = ["none", "nor this"].map(|sk| fixture.key(sk));
     let keys: Vec<Key> = found.into_iter().chain(missing).collect();
@@ -86,7 +86,7 @@ pub(super) async fn ranges_by_total_bytes(fixture: Fixture) {
         assert_eq!(charged, (units, 0.0), "{limit:?} of 16 items of 500 bytes");
     }
     assert_eq!(fixture.charged(fixture.range("x", None, None)).await, (1.0, 0.0));
-    // Each page of 1 MB is rounded up by itself.
+    // Each page of 1 MB is rounded up separately.
     for index in 0..5 {
         fixture.commit(vec![fixture.put_sized(&format!("large {index}"), 300 * KIB)]).await;
     }
@@ -101,7 +101,7 @@ pub(super) async fn refused_calls_are_free(fixture: Fixture) {
         assert!(matches!(outcome, Err(Error::Invalid(_))), "{outcome:?}");
     };
     assert_eq!(fixture.charged(refused).await, (0.0, 0.0));
-    // DynamoDB charges for a failed condition, but does not report it: nobody counts it.
+    // DynamoDB charges for a failed condition but does not report it, so it is not counted.
     let failed = async {
         assert!(!fixture.wins(vec![fixture.write("x", WriteKind::Delete, Condition::Never)]).await);
     };

@@ -1,4 +1,4 @@
-//! Storage with one defect, of the kinds that an implementation could have.
+//! Storage with one planted defect of a kind that an implementation could have.
 
 use async_trait::async_trait;
 use std::collections::BTreeMap;
@@ -11,17 +11,17 @@ pub enum Defect {
     None,
     /// Conditions are tested before the lock is taken.
     ConditionsOutsideTheLock,
-    /// The answer is given before the writes are carried out.
+    /// The answer is sent before the writes are carried out.
     AnswersEarly,
     /// The writes of a commit become visible one by one.
     OneByOne,
-    /// A read may be answered from an earlier one.
+    /// A read may return the result of an earlier one.
     StaleReads,
     /// A commit whose answer was lost is sent again.
     RepeatsCommits,
     /// A commit stops at the first condition that fails.
     FirstPositionOnly,
-    /// A check is tested, but what it checks may change before the commit.
+    /// A check is tested, but the checked item may change before the commit.
     ChecksOutsideTheLock,
 }
 
@@ -42,7 +42,7 @@ pub struct Broken {
     defect: Defect,
     inner: Arc<Memory>,
     cache: Mutex<BTreeMap<Key, Option<Item>>>,
-    /// Held through a commit where only reads may come between.
+    /// Held during a commit if only reads may interleave.
     commits: tokio::sync::Mutex<()>,
 }
 
@@ -52,7 +52,7 @@ impl Broken {
         Self { defect, inner, cache: Mutex::default(), commits: tokio::sync::Mutex::default() }
     }
 
-    /// Time for another task to come between.
+    /// Lets another task interleave.
     async fn pause(&self) {
         tokio::time::sleep(Duration::from_micros(50)).await;
     }

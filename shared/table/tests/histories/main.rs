@@ -1,5 +1,4 @@
-//! Linearizability of the implementation in memory, and of some that are broken on purpose: the
-//! checker must find each of them.
+//! Linearizability of the implementation in memory. The checker must also find each planted defect.
 
 mod broken;
 
@@ -24,7 +23,7 @@ async fn every_planted_defect_is_found() {
     }
 }
 
-/// What the wrapper adds does not trip the checker by itself.
+/// The wrapper alone is not reported as a defect.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_wrapper_without_a_defect_is_linearizable() {
     let sound = Arc::new(Broken::new(Defect::None));

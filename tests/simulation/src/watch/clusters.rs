@@ -1,6 +1,6 @@
 //! Invariants of clusters: active clusters are scheduled, and a removed cluster leaves nothing.
 
-use super::{Change, Checked, ClusterView, Kept, Watch, ensure};
+use super::{Change, Checked, ClusterView, Record, Watch, ensure};
 use model::{Cluster, OperationState, Uid};
 use std::collections::{BTreeMap, BTreeSet};
 use table::Write;
@@ -16,7 +16,7 @@ impl ClusterView {
 impl Watch {
     pub(super) fn apply_cluster(&mut self, write: &Write, step: u64, changes: &mut Vec<Change>) {
         let key = (write.key.pk.clone(), write.key.sk.clone());
-        let new: Option<Kept<Cluster>> = Kept::put(&write.kind);
+        let new: Option<Record<Cluster>> = Record::put(&write.kind);
         let uid = match &new {
             Some(cluster) => cluster.uid.to_string(),
             None => self.uids.get(&key).cloned().unwrap_or_default(),
@@ -43,9 +43,9 @@ impl Watch {
     fn put_cluster(
         &mut self,
         uid: &str,
-        record: Kept<Cluster>,
+        record: Record<Cluster>,
         step: u64,
-    ) -> Option<Kept<Cluster>> {
+    ) -> Option<Record<Cluster>> {
         if let Some(view) = self.clusters.get_mut(uid) {
             view.changed = step;
             return Some(std::mem::replace(&mut view.record, record));
@@ -64,7 +64,7 @@ impl Watch {
         self.expect_count(&partition, "clusters", change);
     }
 
-    pub(super) fn check_cluster(&self, uid: &str, old: Option<&Kept<Cluster>>) -> Checked {
+    pub(super) fn check_cluster(&self, uid: &str, old: Option<&Record<Cluster>>) -> Checked {
         let Some(view) = self.clusters.get(uid) else {
             return self.check_cluster_removed(uid, old);
         };
@@ -105,7 +105,7 @@ impl Watch {
         })
     }
 
-    fn check_cluster_removed(&self, uid: &str, old: Option<&Kept<Cluster>>) -> Checked {
+    fn check_cluster_removed(&self, uid: &str, old: Option<&Record<Cluster>>) -> Checked {
         if let Some(left) = &self.left_behind {
             return Err(format!("cluster {uid} was removed, but left {left}"));
         }

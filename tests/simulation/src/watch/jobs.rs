@@ -1,7 +1,7 @@
 //! Invariants of jobs: queue and nodes match the state, a final state never changes, and the recorded
 //! end of an attempt is the actual one.
 
-use super::{Change, Checked, ClusterView, CommitContext, Kept, Queued, Watch, ensure, replace};
+use super::{Change, Checked, ClusterView, CommitContext, Queued, Record, Watch, ensure, replace};
 use model::{
     AttemptRecord, EndReason, Job, JobState, MemberProgress, OperationState, Outcome, limits,
 };
@@ -19,7 +19,7 @@ impl Watch {
         changes: &mut Vec<Change>,
     ) {
         let Some(view) = self.clusters.get_mut(cluster) else { return };
-        let new = Kept::put(kind).map(|entry| Queued { entry, since: step });
+        let new = Record::put(kind).map(|entry| Queued { entry, since: step });
         let uid = sk.rsplit_once('#').map_or("", |(_, uid)| uid).to_owned();
         if new.is_none() {
             view.left_queue.push((step, self.task));
@@ -33,7 +33,7 @@ impl Watch {
 
     pub(super) fn apply_job(&mut self, write: &Write, changes: &mut Vec<Change>) {
         let key = (write.key.pk.clone(), write.key.sk.clone());
-        let new: Option<Kept<Job>> = Kept::put(&write.kind);
+        let new: Option<Record<Job>> = Record::put(&write.kind);
         let uid = match &new {
             Some(job) => job.uid.to_string(),
             None => self.uids.get(&key).cloned().unwrap_or_default(),
@@ -49,7 +49,7 @@ impl Watch {
     pub(super) fn check_job(
         &mut self,
         uid: &str,
-        old: Option<&Kept<Job>>,
+        old: Option<&Record<Job>>,
         context: &CommitContext<'_>,
     ) -> Checked {
         let Some(job) = self.jobs.get(uid).cloned() else {
@@ -313,7 +313,7 @@ impl Watch {
     }
 
     /// A final state never changes, and is justified by an exit code or a request.
-    fn check_final(&mut self, uid: &str, job: &Kept<Job>) -> Checked {
+    fn check_final(&mut self, uid: &str, job: &Record<Job>) -> Checked {
         if !job.state.is_final() {
             return ensure(!self.finals.contains_key(uid), || {
                 format!("job {} had ended and is {} again", job.names.job, job.state.name())
@@ -325,7 +325,7 @@ impl Watch {
         self.user_requests.justifies(job)
     }
 
-    fn check_job_removed(&mut self, uid: &str, old: Option<&Kept<Job>>) -> Checked {
+    fn check_job_removed(&mut self, uid: &str, old: Option<&Record<Job>>) -> Checked {
         let queues = self.clusters.values().flat_map(|view| view.queue.values());
         let mut queued = queues.filter(|it| it.entry.job.uid.as_str() == uid);
         ensure(queued.next().is_none(), || {

@@ -3,14 +3,14 @@
 
 mod clusters;
 mod jobs;
-mod kept;
 mod nodes;
 mod queue_order;
+mod record;
 mod resources;
 pub mod settled;
 pub mod stalls;
 
-pub use kept::Kept;
+pub use record::{Record, Record as Kept};
 
 use crate::cloud::Cloud;
 use crate::oracle::Oracle;
@@ -26,29 +26,29 @@ use table::{InstanceOwner, Write, WriteKind};
 /// The committed content of the table.
 #[derive(Debug, Default)]
 pub struct Watch {
-    pub nodes: BTreeMap<String, Kept<Node>>,
+    pub nodes: BTreeMap<String, Record<Node>>,
     pub clusters: BTreeMap<String, ClusterView>,
-    pub jobs: BTreeMap<String, Kept<Job>>,
-    pub operations: BTreeMap<String, Kept<Operation>>,
-    pub owners: BTreeMap<String, Kept<InstanceOwner>>,
-    pub groups: BTreeMap<String, Kept<ResourceGroup>>,
-    pub workspaces: BTreeMap<String, Kept<Workspace>>,
-    pub experiments: BTreeMap<String, Kept<Experiment>>,
-    pub file_servers: BTreeMap<String, Kept<FileServer>>,
+    pub jobs: BTreeMap<String, Record<Job>>,
+    pub operations: BTreeMap<String, Record<Operation>>,
+    pub owners: BTreeMap<String, Record<InstanceOwner>>,
+    pub groups: BTreeMap<String, Record<ResourceGroup>>,
+    pub workspaces: BTreeMap<String, Record<Workspace>>,
+    pub experiments: BTreeMap<String, Record<Experiment>>,
+    pub file_servers: BTreeMap<String, Record<FileServer>>,
     /// Pairs of file server uid and cluster uid.
     pub mounts: BTreeSet<(String, String)>,
-    pub scheduled: BTreeMap<String, Kept<Target>>,
+    pub scheduled: BTreeMap<String, Record<Target>>,
     /// By partition and sort key.
     pub counters: BTreeMap<(String, String), i64>,
     expected_counters: BTreeMap<(String, String), i64>,
-    pub roles: BTreeMap<String, Kept<RoleAssignment>>,
+    pub roles: BTreeMap<String, Record<RoleAssignment>>,
     pub roles_by_principal: BTreeSet<String>,
     /// The uid of the record under a key that has a name.
     uids: BTreeMap<(String, String), String>,
     /// The launch ids of nodes with a recorded launch.
     intended: BTreeMap<String, LaunchId>,
     /// Jobs in their first final state.
-    finals: BTreeMap<String, Kept<Job>>,
+    finals: BTreeMap<String, Record<Job>>,
     /// The step at which each node last became idle.
     freed: BTreeMap<String, u64>,
     /// The task of the current commit.
@@ -74,7 +74,7 @@ pub struct Limits {
 
 #[derive(Debug)]
 pub struct ClusterView {
-    pub record: Kept<Cluster>,
+    pub record: Record<Cluster>,
     /// The step at which its record last changed.
     pub changed: u64,
     pub nodes: BTreeSet<String>,
@@ -88,7 +88,7 @@ pub struct ClusterView {
 
 #[derive(Debug)]
 pub struct Queued {
-    pub entry: Kept<QueueEntry>,
+    pub entry: Record<QueueEntry>,
     pub since: u64,
 }
 
@@ -104,10 +104,10 @@ pub struct CommitContext<'a> {
 
 /// A record that a commit changed, with its previous content.
 enum Change {
-    Node(String, Option<Kept<Node>>),
-    Job(String, Option<Kept<Job>>),
-    Cluster(String, Option<Kept<Cluster>>),
-    Operation(String, Option<Kept<Operation>>),
+    Node(String, Option<Record<Node>>),
+    Job(String, Option<Record<Job>>),
+    Cluster(String, Option<Record<Cluster>>),
+    Operation(String, Option<Record<Operation>>),
     Resource(resources::RemovedResource),
     Counter((String, String)),
     Role(String),
@@ -186,14 +186,14 @@ impl Watch {
             ("exp", "job") => self.apply_job(write, changes),
             ("ws", "cluster") => self.apply_cluster(write, step, changes),
             ("op", _) => {
-                let old = replace(&mut self.operations, owner, Kept::put(kind));
+                let old = replace(&mut self.operations, owner, Record::put(kind));
                 changes.push(Change::Operation(owner.to_owned(), old));
             }
             ("inst", _) => {
-                replace(&mut self.owners, owner, Kept::put(kind));
+                replace(&mut self.owners, owner, Record::put(kind));
             }
             ("scheduled", _) => {
-                replace(&mut self.scheduled, name, Kept::put(kind));
+                replace(&mut self.scheduled, name, Record::put(kind));
                 changes.push(Change::Scheduled(name.to_owned()));
             }
             ("fs", "mount") => {
@@ -226,7 +226,7 @@ impl Watch {
     }
 
     /// An operation ends once.
-    fn check_operation(&self, id: &str, old: Option<&Kept<Operation>>) -> Checked {
+    fn check_operation(&self, id: &str, old: Option<&Record<Operation>>) -> Checked {
         let ended = |it: &Operation| !matches!(it.state, OperationState::InProgress);
         let before = old.is_some_and(|it| ended(it));
         let now = self.operations.get(id).is_some_and(|it| ended(it));

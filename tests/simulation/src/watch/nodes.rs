@@ -1,7 +1,7 @@
 //! Invariants of nodes: one attempt at a time, idle markers and owners match, no more nodes than
 //! allowed, and no node is removed while its instance runs.
 
-use super::{Change, Checked, CommitContext, Kept, Watch, ensure, replace};
+use super::{Change, Checked, CommitContext, Record, Watch, ensure, replace};
 use model::{Charge, LeaveReason, MemberProgress, Node, NodeState, VmPriority, limits};
 use table::WriteKind;
 
@@ -17,7 +17,7 @@ impl Watch {
         kind: &WriteKind,
         changes: &mut Vec<Change>,
     ) {
-        let new: Option<Kept<Node>> = Kept::put(kind);
+        let new: Option<Record<Node>> = Record::put(kind);
         if let Some(node) = &new
             && matches!(node.state, NodeState::Launching { .. })
         {
@@ -79,7 +79,7 @@ impl Watch {
     pub(super) fn check_node(
         &self,
         id: &str,
-        old: Option<&Kept<Node>>,
+        old: Option<&Record<Node>>,
         context: &CommitContext<'_>,
     ) -> Checked {
         let Some(node) = self.nodes.get(id) else {
@@ -174,7 +174,7 @@ impl Watch {
     fn check_node_removed(
         &self,
         id: &str,
-        old: Option<&Kept<Node>>,
+        old: Option<&Record<Node>>,
         context: &CommitContext<'_>,
     ) -> Checked {
         let marked = self.clusters.values().any(|view| view.idle.contains_key(id));

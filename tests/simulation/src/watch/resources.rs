@@ -1,7 +1,7 @@
 //! Invariants of parent resources and role assignments: a resource is removed after its children and
 //! with its role assignments, both copies of an assignment exist, and a mounted file server exists.
 
-use super::{Change, Checked, Kept, Watch, ensure};
+use super::{Change, Checked, Record, Watch, ensure};
 use model::{
     Experiment, FileServer, FileServerState, Lifecycle, OperationState, ResourceGroup,
     RoleAssignment, Scope, Uid, Workspace,
@@ -10,10 +10,10 @@ use table::{Write, WriteKind};
 
 /// A removed resource, with its last content.
 pub(super) enum RemovedResource {
-    Group(Kept<ResourceGroup>),
-    Workspace(Kept<Workspace>),
-    Experiment(Kept<Experiment>),
-    FileServer(Kept<FileServer>),
+    Group(Record<ResourceGroup>),
+    Workspace(Record<Workspace>),
+    Experiment(Record<Experiment>),
+    FileServer(Record<FileServer>),
 }
 
 impl Watch {
@@ -34,7 +34,7 @@ impl Watch {
                 put_or_remove(&mut self.file_servers, at, kind).map(RemovedResource::FileServer)
             }
             ("sub", "role") => {
-                let new: Option<Kept<RoleAssignment>> = Kept::put(kind);
+                let new: Option<Record<RoleAssignment>> = Record::put(kind);
                 let known = self.roles.get(&at).cloned();
                 let assignment = new.clone().or(known);
                 super::replace(&mut self.roles, &at, new);
@@ -171,11 +171,11 @@ fn copy_key(it: &RoleAssignment) -> String {
 
 /// Puts an entry, or removes it and returns it.
 fn put_or_remove<T: 'static>(
-    map: &mut std::collections::BTreeMap<String, Kept<T>>,
+    map: &mut std::collections::BTreeMap<String, Record<T>>,
     key: String,
     kind: &WriteKind,
-) -> Option<Kept<T>> {
-    match Kept::put(kind) {
+) -> Option<Record<T>> {
+    match Record::put(kind) {
         Some(new) => {
             map.insert(key, new);
             None

@@ -136,7 +136,7 @@ impl Watch {
     /// The cores in use with the priority and region of a cluster.
     pub(super) fn cores(&self, view: &ClusterView) -> i64 {
         let charge = view.record.charge();
-        let same = |it: &&super::Kept<model::Node>| {
+        let same = |it: &&super::Record<model::Node>| {
             it.charge.account == charge.account && it.charge.priority == charge.priority
         };
         self.nodes.values().filter(same).map(|it| i64::from(it.charge.cores)).sum()
@@ -144,7 +144,7 @@ impl Watch {
 
     /// The file servers that must have a directory.
     pub fn ready_servers(&self) -> std::collections::BTreeSet<&str> {
-        let ready = |it: &&super::Kept<model::FileServer>| {
+        let ready = |it: &&super::Record<model::FileServer>| {
             matches!(it.state, FileServerState::Ready { .. })
         };
         self.file_servers.values().filter(ready).map(|it| it.uid.as_str()).collect()

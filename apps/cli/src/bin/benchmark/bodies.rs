@@ -1,4 +1,4 @@
-//! Paths and request bodies of the resources that the benchmark makes.
+//! Paths and request bodies of the resources of the benchmark.
 
 use hyper::body::Bytes;
 use serde_json::{Value, json};
@@ -40,7 +40,7 @@ pub fn cluster(nodes: usize) -> Value {
     }})
 }
 
-/// The PATCH that gives a cluster another number of nodes; jobs that run are waited for.
+/// The body of a PATCH that changes the number of nodes; running jobs run to completion.
 pub fn resize(nodes: usize) -> Value {
     json!({"properties": {"scaleSettings": {"manual": {
         "targetNodeCount": nodes,
@@ -48,7 +48,7 @@ pub fn resize(nodes: usize) -> Value {
     }}}})
 }
 
-/// A job on one node of the cluster `c`, serialized once for all the PUTs that send it.
+/// A job on one node of the cluster `c`, serialized once for all PUTs.
 pub fn job(command_line: &str) -> Bytes {
     let job = json!({"properties": {
         "cluster": {"id": format!("{SCOPE}/clusters/c")},

@@ -1,5 +1,5 @@
-//! A light HTTP client: one kept-alive connection, requests one after the other. It runs on the
-//! cores that it measures, so it does nothing that a measurement does not need.
+//! A minimal HTTP client: one connection, one request at a time. It shares the cores with the measured
+//! service, so it uses little CPU.
 
 use crate::processes;
 use crate::samples::percentile;
@@ -17,7 +17,7 @@ use std::time::Instant;
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
-/// Where the service listens, and the token that it asks for.
+/// The address and the token of the service.
 #[derive(Clone)]
 pub struct Access {
     pub address: SocketAddr,
@@ -52,7 +52,7 @@ impl Connection {
         let stream = TcpStream::connect(access.address).await.context("cannot connect")?;
         stream.set_nodelay(true)?;
         let (sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-        // Ends with the sender, or with an error that the sender reports as well.
+        // Ends with the sender, or with an error that the sender reports too.
         tokio::spawn(connection);
         let host = access.address.to_string();
         Ok(Self { sender, host, authorization: format!("Bearer {}", access.token) })
@@ -76,22 +76,22 @@ impl Connection {
         Ok(body)
     }
 
-    /// Like [`Self::send`], with the answer read as JSON.
+    /// Like [`Self::send`], with the answer as JSON.
     pub async fn ask(&mut self, call: Call) -> Result<Value> {
         let body = self.send(call).await?;
         Ok(if body.is_empty() { Value::Null } else { serde_json::from_slice(&body)? })
     }
 }
 
-/// How fast requests of one kind were answered.
+/// The rate and latency of requests of one kind.
 pub struct Pace {
     pub per_second: f64,
     pub p99_millis: f64,
-    /// Of this process, which sent them.
+    /// The CPU time of this process per request.
     pub client_cpu_millis_per_request: f64,
 }
 
-/// Sends `count` requests over so many connections, each one request after the other.
+/// Sends `count` requests over several connections, one request at a time on each.
 pub async fn pace(
     access: &Access,
     connections: usize,

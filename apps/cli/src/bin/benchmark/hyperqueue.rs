@@ -1,5 +1,5 @@
-//! HyperQueue from PyPI in a virtual environment below `target/python`, driven by a Python script of
-//! this project; one process per round.
+//! Runs HyperQueue from PyPI with a Python script of this project, one process per round, in a virtual
+//! environment below `target/python`.
 
 use crate::scratch::Scratch;
 use anyhow::{Context as _, Result, ensure};
@@ -23,9 +23,9 @@ pub struct Throughput {
     pub seconds: f64,
     /// From the first submission to the last answer.
     pub accepted_seconds: f64,
-    /// Of server, worker and client, which are one process.
+    /// The CPU time of server, worker and client, which are one process.
     pub own_cpu_seconds: f64,
-    /// Of the processes of jobs.
+    /// The CPU time of the jobs.
     pub jobs_cpu_seconds: f64,
 }
 
@@ -35,22 +35,26 @@ struct Latency {
 }
 
 impl HyperQueue {
-    /// Installs it, unless that was done before.
+    /// Installs HyperQueue unless it is installed.
     pub fn install() -> Result<Self> {
         let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-        let workspace = workspace.canonicalize().context("the sources of this program are gone")?;
+        let workspace =
+            workspace.canonicalize().context("cannot find the source directory of this program")?;
         let directory = workspace.join("target/python").join(REQUIREMENT.replace("==", "-"));
-        // Written last: an environment without it was interrupted.
+        // Written last: without it, the installation was interrupted.
         let complete = directory.join("complete");
         let python = directory.join("bin/python");
         if !complete.is_file() {
             eprintln!("installing {REQUIREMENT} in {}", directory.display());
-            let need = "HyperQueue needs python3 with its venv module (or --without-hyperqueue)";
+            let need = "HyperQueue needs python3 with its venv module; or use --without-hyperqueue";
             let mut venv = Command::new("python3");
             succeed(venv.args(["-m", "venv", "--clear"]).arg(&directory), need)?;
             let mut pip = Command::new(&python);
             pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]);
-            succeed(pip.arg(REQUIREMENT), "cannot install it from PyPI (or --without-hyperqueue)")?;
+            succeed(
+                pip.arg(REQUIREMENT),
+                "cannot install HyperQueue from PyPI; or use --without-hyperqueue",
+            )?;
             File::create(complete)?;
         }
         Ok(Self { python, script: workspace.join("tests/python/hyperqueue_driver.py") })
@@ -78,7 +82,7 @@ impl HyperQueue {
             .args([measurement, &jobs.to_string()])
             .current_dir(&directory)
             .env("HOME", &directory)
-            // It leaves the directory of its server behind.
+            // HyperQueue does not remove the directory of its server.
             .env("TMPDIR", &directory)
             .env("TQDM_DISABLE", "1")
             .env("PYTHONDONTWRITEBYTECODE", "1")

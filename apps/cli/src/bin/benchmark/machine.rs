@@ -1,4 +1,4 @@
-//! The machine that is measured, as it is printed with the figures.
+//! The properties and the load of the machine, which are printed with the figures.
 
 use serde_json::{Value, json};
 use std::fs;
@@ -17,12 +17,12 @@ pub fn load_average() -> String {
 /// How much of the machine may be busy before a round, in per cent.
 const QUIET_PERCENT: f64 = 15.0;
 
-/// Over how long it is looked at: what a service without work does now and then is no load.
+/// How long the load is measured: the periodic work of an idle service must not count.
 const WINDOW: Duration = Duration::from_millis(500);
 
-/// How much of all cores is busy while nothing is measured, in per cent: what other programs use.
-/// Waits until that is little, at most so long.
-pub async fn others_percent(patience: Duration) -> f64 {
+/// The share of all cores that other programs use, in per cent. Waits until it is low, up to the
+/// timeout.
+pub async fn others_percent(timeout: Duration) -> f64 {
     let begin = Instant::now();
     let mut waiting = false;
     loop {
@@ -31,7 +31,7 @@ pub async fn others_percent(patience: Duration) -> f64 {
         let after = ticks();
         let (busy, all) = (after.0 - before.0, after.1 - before.1);
         let percent = busy as f64 * 100.0 / all.max(1) as f64;
-        if percent < QUIET_PERCENT || begin.elapsed() > patience {
+        if percent < QUIET_PERCENT || begin.elapsed() > timeout {
             return percent;
         }
         if !waiting {
@@ -45,7 +45,7 @@ pub async fn others_percent(patience: Duration) -> f64 {
 fn ticks() -> (u64, u64) {
     let text = fs::read_to_string("/proc/stat").unwrap_or_default();
     let line = text.lines().next().unwrap_or_default();
-    // user nice system idle iowait irq softirq steal; guests are counted as users already.
+    // user nice system idle iowait irq softirq steal; guest time is part of user time.
     let fields: Vec<u64> =
         line.split_whitespace().skip(1).take(8).filter_map(|field| field.parse().ok()).collect();
     let idle: u64 = fields.iter().skip(3).take(2).sum();

@@ -1,5 +1,5 @@
-//! Figures of the service on this machine, beside HyperQueue's taken in the same run. Nothing is
-//! asserted; a table comes out. What was started is stopped, however this program ends.
+//! Measures the service on this machine and HyperQueue in the same run, and prints a table. Stops all
+//! processes that it started, also after an error or a signal.
 
 mod bodies;
 mod client;
@@ -22,7 +22,7 @@ use std::process::ExitCode;
 use tokio::signal::unix::{SignalKind, signal};
 
 fn main() -> ExitCode {
-    // Whatever loses its parent becomes a child of this process, and is found at the end.
+    // Orphaned processes become children of this process, so that they are found at the end.
     let _ = rustix::process::set_child_subreaper(Some(rustix::process::getpid()));
     let outcome = run(Options::parse());
     processes::kill_descendants();
@@ -35,11 +35,13 @@ fn main() -> ExitCode {
     }
 }
 
-/// On one thread: the client shares the cores with what it measures.
+/// On one thread, because the client shares the cores with the measured processes.
 #[tokio::main(flavor = "current_thread")]
 async fn run(options: Options) -> Result<ExitCode> {
-    let mut interrupt = signal(SignalKind::interrupt()).context("cannot wait for signals")?;
-    let mut terminate = signal(SignalKind::terminate()).context("cannot wait for signals")?;
+    let mut interrupt =
+        signal(SignalKind::interrupt()).context("cannot install a signal handler")?;
+    let mut terminate =
+        signal(SignalKind::terminate()).context("cannot install a signal handler")?;
     let json = options.json.clone();
     let setup = options.into_setup()?;
     let mut report = report::Report::new(&setup)?;
@@ -49,7 +51,7 @@ async fn run(options: Options) -> Result<ExitCode> {
         _ = interrupt.recv() => Ok(ExitCode::from(130)),
         _ = terminate.recv() => Ok(ExitCode::from(143)),
     };
-    // Also after a failure or Ctrl-C: what was measured until then holds.
+    // Also after a failure or Ctrl-C: the figures so far are valid.
     report.finish(outcome.as_ref().is_ok_and(|code| *code == ExitCode::SUCCESS));
     show(&report, json.as_deref())?;
     outcome

@@ -7,41 +7,42 @@ use clap::{Parser, ValueEnum};
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Measure the service on this machine, beside HyperQueue
+/// Measure the service on this machine and compare it with HyperQueue
 ///
-/// Starts the given `batchai` binary as `batchai local` on a temporary data directory, speaks HTTP
-/// to it, and runs the same jobs through HyperQueue 0.27. The two sides alternate, round by round,
-/// because the speed of most machines varies; each figure is the median of the rounds with the
-/// lowest and the highest, and ratios are taken round by round.
+/// Starts the `batchai` binary as `batchai local` with a temporary data directory, sends requests,
+/// and runs the same jobs with HyperQueue 0.27. The two sides alternate round by round, because the
+/// speed of most machines varies. Each figure is the median of the rounds, with the lowest and the
+/// highest value; ratios are computed per round.
 #[derive(Parser)]
 #[command(name = "benchmark", after_help = HELP)]
 pub struct Options {
-    /// The binary to measure [default: the `batchai` beside this program]
+    /// Binary to measure [default: `batchai` in the directory of this program]
     #[arg(long, value_name = "FILE")]
     binary: Option<PathBuf>,
-    /// Take only this measurement; may be repeated
+    /// Run only this measurement; may be repeated
     #[arg(long, value_name = "NAME", value_enum)]
     only: Vec<Measurement>,
-    /// One short round of everything, in about a minute: a check that it works, not a result
+    /// Run one short round of everything in about a minute, as a functional check
     #[arg(long)]
     quick: bool,
-    /// Rounds of each measurement [default: 3]
+    /// Number of rounds of each measurement [default: 3]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100))]
     rounds: Option<u32>,
-    /// Before each round, wait up to so long for other programs to leave the cores alone
+    /// Before each round, wait up to this time until other programs use little CPU
     #[arg(long, value_name = "MINUTES", default_value_t = 0)]
     wait_for_quiet: u64,
-    /// Leave HyperQueue out: no Python and no access to PyPI needed
+    /// Do not measure HyperQueue, which needs Python and access to PyPI
     #[arg(long)]
     without_hyperqueue: bool,
-    /// Record the service with `perf` during one more round of `throughput`; print the CPU by crate
+    /// Record the service with `perf` during an additional round of `throughput` and print its CPU by
+    /// crate
     #[arg(long)]
     profile: bool,
-    /// Also write every round of every figure to this file
+    /// Write all rounds of all figures to this JSON file
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
-    /// Where data directories are made; should be on the disk that counts [default: the system's
-    /// directory for temporary files]
+    /// Directory for data directories, on the disk to measure [default: the system's directory for
+    /// temporary files]
     #[arg(long, value_name = "DIR")]
     scratch: Option<PathBuf>,
 }
@@ -52,39 +53,38 @@ Examples:
   cargo run --release --bin benchmark -- --quick
   cargo run --release --bin benchmark -- --only latency --rounds 9 --json latency.json
 
-For --profile the binary needs its symbols; only the last link is repeated for them:
+--profile needs the symbols of the binary. To link it again with symbols:
   cargo rustc --release --package cli --bin batchai -- -C strip=none
 
-Progress goes to stderr, the table to stdout. HyperQueue is installed from PyPI on first use, below
-target/python. The load of the machine is printed with the figures: close other programs, or give
---wait-for-quiet. Durable writes suffer most beside other programs, and with them this service's side
-of a ratio.";
+Progress is printed on stderr, the table on stdout. HyperQueue is installed from PyPI on first use,
+below target/python. Other programs distort the figures, most of all the durable writes of this
+service: close them, or use --wait-for-quiet. The load of the machine is printed with the figures.";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Measurement {
     /// Durable jobs per second, submitted one by one; CPU per job by kind of process
     Throughput,
-    /// From PUT to the first process, on an idle cluster
+    /// Time from PUT to the first process, on an idle cluster
     Latency,
     /// Accepted PUTs per second, on a cluster without nodes
     Acceptance,
-    /// GET of a job and of a list
+    /// GETs of a job and of a list
     Reads,
     /// Jobs per second with a long queue, and memory
     Backlog,
 }
 
-/// What is measured, on what, and how much of it.
+/// The measurements to run, their sizes, and the measured programs.
 pub struct Setup {
     pub binary: PathBuf,
     pub scratch: Scratch,
-    /// `None` when it is left out.
+    /// `None` with --without-hyperqueue.
     pub hyperqueue: Option<HyperQueue>,
     pub measurements: Vec<Measurement>,
     pub sizes: Sizes,
     pub profile: bool,
     /// How long a round may wait for a quiet machine.
-    pub patience: Duration,
+    pub quiet_timeout: Duration,
 }
 
 /// How much work a measurement does per round.
@@ -131,7 +131,7 @@ impl Options {
         };
         ensure!(
             binary.is_file(),
-            "there is no {}: run `cargo build --release` first, or name one with --binary",
+            "no binary {}: run `cargo build --release`, or set --binary FILE",
             binary.display()
         );
         let binary = binary.canonicalize().context("cannot resolve the binary's path")?;
@@ -152,7 +152,7 @@ impl Options {
             measurements,
             sizes,
             profile: self.profile,
-            patience: Duration::from_secs(self.wait_for_quiet * 60),
+            quiet_timeout: Duration::from_secs(self.wait_for_quiet * 60),
         })
     }
 }

@@ -1,4 +1,4 @@
-//! Processes as `/proc` shows them: their CPU time by kind, their memory, and their end.
+//! Reads processes from `/proc`: CPU time by kind, memory, and whether they have ended.
 
 use anyhow::{Context as _, Result};
 use rustix::process::{Pid, Signal, kill_process};
@@ -6,19 +6,19 @@ use std::collections::HashSet;
 use std::fs;
 use std::time::{Duration, Instant};
 
-/// The kernel counts in its own unit and shows this one, which is part of its interface (`USER_HZ`).
+/// The unit of CPU times in `/proc` (`USER_HZ`), which is part of the kernel's interface.
 const TICKS_PER_SECOND: f64 = 100.0;
 
-/// How long a process may take to disappear after SIGKILL.
-const REAPING: Duration = Duration::from_secs(5);
+/// How long a process may take to end after SIGKILL.
+const KILL_TIMEOUT: Duration = Duration::from_secs(5);
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Process {
     pub pid: i32,
     parent: i32,
-    /// `Z` when it has ended and only its parent has not asked yet.
+    /// `Z` for a zombie.
     state: u8,
-    /// Clock ticks after boot; with the id, it names a process beyond doubt.
+    /// Clock ticks since boot; with the id, it identifies a process uniquely.
     started: u64,
     /// CPU time in clock ticks: its own, and that of its children that it waited for.
     own_ticks: u64,
@@ -30,7 +30,7 @@ impl Process {
         Self::parse(pid, &fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
     }
 
-    /// The name, in parentheses, may hold anything, so the fields are counted from the last one.
+    /// Counts the fields from the last parenthesis, because the name may have any characters.
     fn parse(pid: i32, stat: &str) -> Option<Self> {
         let fields: Vec<&str> = stat[stat.rfind(')')? + 1..].split_ascii_whitespace().collect();
         let field = |number: usize| fields.get(number - 3).copied();
@@ -51,19 +51,19 @@ impl Process {
 
     fn signal(&self, signal: Signal) {
         if let (true, Some(pid)) = (self.is_alive(), Pid::from_raw(self.pid)) {
-            // An error means that it has ended in the meantime.
+            // An error means that the process has ended.
             let _ = kill_process(pid, signal);
         }
     }
 
-    /// The first argument after the program, which tells the kinds of `batchai` apart.
+    /// The first argument, which distinguishes the kinds of `batchai` processes.
     fn subcommand(&self) -> Option<String> {
         let line = fs::read_to_string(format!("/proc/{}/cmdline", self.pid)).ok()?;
         line.split('\0').nth(1).map(str::to_owned)
     }
 }
 
-/// The children, grandchildren and so on of a process.
+/// All descendants of a process.
 pub fn descendants(of: i32) -> Vec<Process> {
     let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
     let all: Vec<Process> = entries
@@ -84,10 +84,10 @@ pub fn descendants(of: i32) -> Vec<Process> {
     }
 }
 
-/// Returns when all of them have ended; kills those that have not after `grace`.
+/// Waits until all processes have ended; kills the remaining ones after `grace`.
 pub fn end(processes: &[Process], grace: Duration) {
     let begin = Instant::now();
-    while processes.iter().any(Process::is_alive) && begin.elapsed() < grace + REAPING {
+    while processes.iter().any(Process::is_alive) && begin.elapsed() < grace + KILL_TIMEOUT {
         if begin.elapsed() >= grace {
             processes.iter().for_each(|process| process.signal(Signal::KILL));
         }
@@ -95,10 +95,10 @@ pub fn end(processes: &[Process], grace: Duration) {
     }
 }
 
-/// Kills everything below this process, until nothing is left: it is the subreaper of all of it.
+/// Kills all descendants. This process is their subreaper, so none escapes.
 pub fn kill_descendants() {
     let begin = Instant::now();
-    while begin.elapsed() < REAPING {
+    while begin.elapsed() < KILL_TIMEOUT {
         let alive: Vec<_> = descendants(own_pid()).into_iter().filter(Process::is_alive).collect();
         if alive.is_empty() {
             return;
@@ -117,13 +117,13 @@ pub struct Cpu {
     pub service: f64,
     pub agents: f64,
     pub supervisors: f64,
-    /// What supervisors and agents started and waited for: the shells of jobs above all.
+    /// The children of supervisors and agents: mostly the shells of jobs.
     pub jobs: f64,
 }
 
 impl Cpu {
-    /// Of the service with this process id. Holds for the time between two calls while the same
-    /// agents and supervisors are there.
+    /// The CPU time of the service with this process id. The difference between two calls is valid if
+    /// the agents and supervisors are the same.
     pub fn of(service: i32) -> Result<Self> {
         let process = Process::read(service).context("the service has ended")?;
         let mut cpu = Self { service: seconds(process.own_ticks), ..Self::default() };
@@ -163,7 +163,7 @@ pub fn own_cpu_seconds() -> Result<f64> {
 #[derive(Clone, Copy, Debug)]
 pub struct Memory {
     pub resident: f64,
-    /// Pages that it shares with others count in proportion.
+    /// Shared pages count in proportion.
     pub proportional: f64,
 }
 

@@ -1,6 +1,6 @@
-//! Where the service's CPU goes: `perf record` during a load, summed by crate. A sample belongs to
-//! the innermost crate on its stack that is not Rust's own library, since "in `memcpy`" says nothing;
-//! the time below a wait for the disk is told apart.
+//! CPU profile of the service: `perf record` during a load, summed by crate. A sample belongs to the
+//! innermost crate on its stack that is not part of Rust's standard library. Waits for the disk are a
+//! row of their own.
 
 use anyhow::{Context as _, Result, bail, ensure};
 use comfy_table::{CellAlignment, Table, presets};
@@ -12,10 +12,10 @@ use std::time::Duration;
 
 const PERF: &str = "perf";
 
-/// Rows that are printed.
+/// The number of printed rows.
 const ROWS: usize = 20;
 
-/// Crates that only carry what others do.
+/// Crates that run the code of other crates.
 const TRANSPARENT: &[&str] = &["std", "core", "alloc", "hashbrown", "__rustc", "tokio"];
 
 pub struct Recording {
@@ -36,15 +36,15 @@ impl Recording {
             .stderr(Stdio::null())
             .spawn()
             .context("--profile needs perf (on Debian: apt install linux-perf)")?;
-        // It takes a moment to attach, and does not say when it has.
+        // perf needs some time to attach and does not report when it has.
         std::thread::sleep(Duration::from_millis(500));
         Ok(Self { perf: Some(perf), data })
     }
 
-    /// Ends the recording, and sums it.
+    /// Ends the recording and sums it by crate.
     pub fn shares(mut self) -> Result<String> {
         self.stop()?;
-        eprintln!("           perf script reads the recording");
+        eprintln!("           reading the recording with perf script");
         let mut script = Command::new(PERF)
             .args(["script", "--no-inline", "-F", "ip,sym,dso", "-i"])
             .arg(&self.data)
@@ -81,7 +81,7 @@ struct Shares {
 }
 
 impl Shares {
-    /// Of what `perf script` prints: a stack per paragraph, innermost frame first.
+    /// Reads the output of `perf script`: one stack per paragraph, innermost frame first.
     fn read(script: impl BufRead) -> Result<Self> {
         let mut shares = Self::default();
         let mut stack = Vec::new();
@@ -105,7 +105,7 @@ impl Shares {
         }
         self.samples += 1;
         let telling = |owner: &&String| !TRANSPARENT.contains(&owner.as_str());
-        // A wait for the disk is found outside of the kernel's own functions, by the call.
+        // A wait for the disk is identified by the system call, outside of kernel functions.
         let owner = stack.iter().find(|owner| *owner == "fsync").or_else(|| {
             stack.iter().find(|owner| telling(owner) && *owner != "kernel" && *owner != "libc")
         });
@@ -144,7 +144,7 @@ impl Shares {
     }
 }
 
-/// Whom a frame such as `  55d0c0de  tokio::park::park+0x1f (/usr/bin/batchai)` belongs to.
+/// The crate or library of a frame such as `  55d0c0de  tokio::park::park+0x1f (/usr/bin/batchai)`.
 fn frame_owner(line: &str) -> Option<String> {
     let (_, rest) = line.trim().split_once(' ')?;
     let (symbol, object) = rest.rsplit_once(" (")?;

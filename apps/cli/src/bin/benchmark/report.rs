@@ -1,4 +1,4 @@
-//! The figures: collected, printed as a table, written as JSON.
+//! Collects the figures, prints them as a table, and writes them as JSON.
 
 use crate::machine;
 use crate::options::Setup;
@@ -35,7 +35,7 @@ impl Unit {
     }
 }
 
-/// One row: what was measured, and what it is compared with.
+/// One row: the measured values, and the values to compare them with.
 pub struct Figure {
     pub name: String,
     pub unit: Unit,
@@ -44,7 +44,7 @@ pub struct Figure {
     pub other: Option<(String, Samples)>,
 }
 
-/// Values by round as they come in. A figure appears where it was first added.
+/// Figures in the order in which they were first added.
 pub struct Report {
     binary: String,
     scratch: String,
@@ -53,11 +53,11 @@ pub struct Report {
     warnings: Vec<String>,
     begin: Instant,
     figures: Vec<Figure>,
-    patience: Duration,
+    quiet_timeout: Duration,
     rounds: Vec<Round>,
 }
 
-/// What was going on just before a round.
+/// The load of the machine just before a round.
 struct Round {
     title: String,
     load: String,
@@ -71,7 +71,9 @@ impl Report {
         let mut warnings = Vec::new();
         if machine::is_in_memory(setup.scratch.path()) {
             let directory = setup.scratch.path().display();
-            warnings.push(format!("{directory} is in memory: nothing is durable; see --scratch"));
+            warnings.push(format!(
+                "{directory} is in memory, so writes are not durable; set --scratch DIR"
+            ));
         }
         Ok(Self {
             binary: format!("{} (built {age} minutes ago)", setup.binary.display()),
@@ -81,12 +83,12 @@ impl Report {
             warnings,
             begin: Instant::now(),
             figures: Vec::new(),
-            patience: setup.patience,
+            quiet_timeout: setup.quiet_timeout,
             rounds: Vec::new(),
         })
     }
 
-    /// What is measured and where, to be printed before it begins.
+    /// The measured binary and the machine, to print before the first round.
     pub fn heading(&self) -> String {
         let (cores, processor) = (machine::cores(), machine::processor());
         let mut text = format!(
@@ -99,9 +101,9 @@ impl Report {
         text
     }
 
-    /// Says on stderr what begins, and keeps what else the machine does at that moment.
+    /// Prints the start of a round on stderr, and records the load of the machine.
     pub async fn begin(&mut self, measurement: &str, detail: &str) {
-        let others_percent = machine::others_percent(self.patience).await;
+        let others_percent = machine::others_percent(self.quiet_timeout).await;
         let minutes = self.begin.elapsed().as_secs_f64() / 60.0;
         let (title, load) = (format!("{measurement}: {detail}"), machine::load_average());
         eprintln!("{minutes:5.1} min  {title}  (load {load}, others {others_percent:.0} %)");
@@ -132,8 +134,7 @@ impl Report {
         }
     }
 
-    /// Nothing is added from here on. A figure of an incomplete run may lack rounds, and the other
-    /// side of its last one.
+    /// Ends the report. In an incomplete run, the last round may lack figures.
     pub fn finish(&mut self, complete: bool) {
         self.load_after = Some(machine::load_average());
         if !complete {
@@ -224,7 +225,7 @@ fn table(figures: &[Figure]) -> String {
     lines.join("\n")
 }
 
-/// Nothing where there was one round.
+/// Empty if there was one round.
 fn range(samples: &Samples, decimals: usize) -> String {
     match samples.0.len() {
         1 => String::new(),
@@ -246,16 +247,16 @@ mod tests {
                 other: Some(("HyperQueue".to_owned(), Samples(vec![360.0, 400.0, 385.0]))),
             },
             Figure {
-                name: "memory at rest, RSS".to_owned(),
+                name: "memory idle, RSS".to_owned(),
                 unit: Unit::Mebibytes,
                 value: Samples(vec![21.04]),
                 other: None,
             },
         ];
         insta::assert_snapshot!(table(&figures), @"
-        figure               median    lowest..highest  compared with             ratio
-        durable jobs           190 /s  180..200         HyperQueue 385  360..400  0.50   0.49..0.50
-        memory at rest, RSS  21.0 MiB
+        figure            median    lowest..highest  compared with             ratio
+        durable jobs        190 /s  180..200         HyperQueue 385  360..400  0.50   0.49..0.50
+        memory idle, RSS  21.0 MiB
         ");
     }
 }

@@ -1,4 +1,4 @@
-//! Figures of several rounds: their median, lowest and highest.
+//! Values of several rounds: median, lowest and highest.
 
 /// One value per round, in the order of the rounds; never empty.
 #[derive(Clone, Debug)]
@@ -24,13 +24,13 @@ impl Samples {
         self.0.iter().copied().fold(f64::NEG_INFINITY, f64::max)
     }
 
-    /// Round by round: the two sides of a round ran at nearly the same time.
+    /// The ratio of each round, whose two sides ran at nearly the same time.
     pub fn over(&self, other: &Self) -> Self {
         Self(self.0.iter().zip(&other.0).map(|(ours, theirs)| ours / theirs).collect())
     }
 }
 
-/// The value that so many per cent of the sorted values do not exceed; the values are not empty.
+/// The value that `percent` of the sorted values do not exceed; the values must not be empty.
 pub fn percentile(sorted: &[f64], percent: usize) -> f64 {
     let rank = (sorted.len() * percent).div_ceil(100);
     sorted[rank.clamp(1, sorted.len()) - 1]

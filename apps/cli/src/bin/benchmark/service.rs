@@ -1,4 +1,4 @@
-//! A running `batchai local` with a data directory of its own, from start to end.
+//! Runs `batchai local` with a temporary data directory.
 
 use crate::bodies;
 use crate::client::{Access, Call, Connection};
@@ -13,14 +13,14 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// How long anything that is waited for may take.
-const PATIENCE: Duration = Duration::from_secs(300);
+/// The timeout of everything that is awaited.
+const TIMEOUT: Duration = Duration::from_secs(300);
 
-/// How long the service may take to stop in order.
+/// How long the service may take to stop.
 const STOPPING: Duration = Duration::from_secs(15);
 
-/// How often a resource is read while it is waited for: rarely enough that the reads cost the
-/// service about a hundredth of its time.
+/// The polling interval of a resource, long enough that the reads take about one per cent of the
+/// service's time.
 const POLL: Duration = Duration::from_millis(20);
 
 pub struct Service {
@@ -33,7 +33,7 @@ impl Service {
     /// Starts the service; returns when it listens.
     pub async fn start(setup: &Setup) -> Result<Self> {
         let root = setup.scratch.directory("service-")?;
-        // A job's shell reads ~/.bashrc. What the user's costs is not the service's doing.
+        // The shell of a job reads ~/.bashrc; the cost of the user's file must not count.
         let (home, data) = (root.join("home"), root.join("data"));
         std::fs::create_dir(&home)?;
         let log = File::create(root.join("log"))?;
@@ -48,7 +48,7 @@ impl Service {
             .stdin(Stdio::piped())
             .stdout(log.try_clone()?)
             .stderr(log)
-            // Ctrl-C in the terminal is for this process, which then stops the service.
+            // Ctrl-C must reach only this process, which then stops the service.
             .process_group(0)
             .spawn()
             .with_context(|| format!("cannot start {}", setup.binary.display()))?;
@@ -83,7 +83,7 @@ impl Service {
         Connection::open(&self.access).await
     }
 
-    /// Of the service itself; agents are its children.
+    /// The process id of the service; the agents are its children.
     pub fn pid(&self) -> i32 {
         self.child.id().cast_signed()
     }
@@ -100,7 +100,7 @@ impl Drop for Service {
     }
 }
 
-/// A service that does not listen yet, so that it ends when that is not waited for.
+/// A service that does not listen yet. It is stopped on drop.
 struct Starting {
     child: Option<Child>,
 }
@@ -110,7 +110,7 @@ impl Starting {
         let begin = Instant::now();
         let read = |name: &str| std::fs::read_to_string(data.join(name));
         let log = || std::fs::read_to_string(root.join("log")).unwrap_or_default();
-        while begin.elapsed() < PATIENCE {
+        while begin.elapsed() < TIMEOUT {
             if let (Ok(endpoint), Ok(token)) = (read("endpoint"), read("token")) {
                 let address = endpoint.trim().trim_start_matches("http://").parse();
                 let address = address.with_context(|| format!("the endpoint is {endpoint}"))?;
@@ -119,7 +119,7 @@ impl Starting {
             if let Some(child) = &mut self.child
                 && let Some(status) = child.try_wait()?
             {
-                bail!("the service ended at once, {status}:\n{}", log());
+                bail!("the service exited during its start, {status}:\n{}", log());
             }
             tokio::time::sleep(POLL).await;
         }
@@ -135,7 +135,7 @@ impl Drop for Starting {
     }
 }
 
-/// In order if it can be, then by force, with everything below it.
+/// Stops the service, and kills it and its descendants after a timeout.
 fn stop(child: &mut Child) {
     let below = processes::descendants(child.id().cast_signed());
     let process = processes::Process::read(child.id().cast_signed());
@@ -162,8 +162,8 @@ impl Connection {
             if fits(&properties) {
                 return Ok(properties);
             }
-            if begin.elapsed() > PATIENCE {
-                bail!("waited too long for {resource}: {properties}");
+            if begin.elapsed() > TIMEOUT {
+                bail!("timed out waiting for {resource}: {properties}");
             }
             tokio::time::sleep(POLL).await;
         }
@@ -182,7 +182,7 @@ impl Connection {
         self.send(Call { method: Method::PATCH, path, body }).await.map(drop)
     }
 
-    /// Waits for the end of a job of the experiment `e`, which has to succeed.
+    /// Waits for the end of a job of the experiment `e`, which must succeed.
     pub async fn wait_for_job(&mut self, name: &str) -> Result<()> {
         let resource = format!("/experiments/e/jobs/{name}");
         let ended = |it: &Value| it["executionState"] == "succeeded" || is_failed(it);

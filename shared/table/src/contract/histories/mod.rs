@@ -1,9 +1,11 @@
 //! Random concurrent histories: several tasks read and commit on a few items, every invocation and
-//! response is recorded in real-time order, and a checker looks for an order in which the calls
-//! could have been carried out one after another.
+//! response is recorded in real-time order, and a checker searches for a sequential order of the
+//! calls
+//! that explains them.
 //!
-//! What the tasks do follows from the seed, how they interleave does not: a seed that failed may
-//! need several runs to fail again.
+//! The seed determines the calls of the tasks, but not their interleaving: a seed that failed may
+//! need
+//! several runs to fail again.
 
 mod model;
 mod task;
@@ -20,15 +22,16 @@ use task::Task;
 /// alternate between few long tasks and more short ones.
 const SIZES: [(usize, usize); 2] = [(3, 6), (4, 4)];
 
-/// A history that no order of the calls explains.
+/// A history that no sequential order of its calls explains.
 #[derive(Debug)]
 pub struct Violation {
+    /// The seed of the history.
     pub seed: u64,
     history: Vec<String>,
 }
 
-/// Plays a history for each seed, each in a partition of its own. `run` distinguishes this run from
-/// others on the same table. Needs a runtime of several threads.
+/// Runs a history for each seed, each in its own partition. `run` distinguishes this run from
+/// others on the same table. Needs a runtime with several threads.
 ///
 /// # Errors
 /// The first history that is not linearizable.
@@ -54,12 +57,12 @@ async fn play(storage: Arc<dyn Storage>, partition: String, seed: u64) -> Result
     for task in running {
         task.await.unwrap_or_else(|error| panic!("seed {seed}: {error}"));
     }
-    // A write that was lost shows when everything is read once more.
+    // A final read of all items detects lost writes.
     task(tasks).read_all().await;
-    recorder.verdict(seed)
+    recorder.check(seed)
 }
 
-/// The calls in the order in which they began and ended.
+/// The calls in the order of their starts and ends.
 #[derive(Clone, Default)]
 struct Recorder(Arc<Mutex<Record>>);
 
@@ -82,7 +85,7 @@ impl Recorder {
         record.tester.on_return(task, outcome).expect("the task made a call");
     }
 
-    fn verdict(&self, seed: u64) -> Result<(), Violation> {
+    fn check(&self, seed: u64) -> Result<(), Violation> {
         let record = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match record.tester.is_consistent() {
             true => Ok(()),

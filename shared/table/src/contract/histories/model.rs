@@ -1,4 +1,4 @@
-//! The sequential model: a few items, reads of one and commits of several, one after another.
+//! The sequential model: a few items, with reads of one and commits of several.
 
 use crate::memory::changed;
 use crate::{Attributes, Body, Item, Write};
@@ -19,7 +19,8 @@ pub(super) enum Call {
 pub(super) enum Outcome {
     Read(Option<(Attributes, Body)>),
     CarriedOut,
-    /// The positions whose condition failed; none when transactions met, and nothing happened.
+    /// The positions whose condition failed; none if transactions conflicted and nothing was
+    /// written.
     Conflict(Vec<usize>),
 }
 

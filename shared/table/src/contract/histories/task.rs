@@ -1,5 +1,5 @@
-//! One task of a history: reads and commits at random, on conditions that follow from what it has
-//! read, as the callers of storage do it.
+//! One task of a history: random reads and commits, with conditions on what the task has read, as the
+//! service uses storage.
 
 use super::Recorder;
 use super::model::{Call, Outcome};
@@ -19,7 +19,7 @@ pub(super) struct Task {
     recorder: Recorder,
     rng: StdRng,
     number: usize,
-    /// What each item was when this task last read it.
+    /// Each item as this task last read it.
     read: BTreeMap<&'static str, Option<Attributes>>,
     puts: u64,
 }
@@ -106,7 +106,7 @@ impl Task {
         Write { key: self.key(item), kind, condition }
     }
 
-    /// No two puts of a history are alike.
+    /// Every put of a history is unique.
     fn put(&mut self) -> WriteKind {
         self.puts += 1;
         let version = self.number as u64 * 1000 + self.puts;

@@ -1,4 +1,4 @@
-//! PUTs of jobs per second on a cluster without nodes, so that nothing else happens.
+//! PUTs of jobs per second on a cluster without nodes, so that no job starts.
 
 use crate::bodies;
 use crate::client::{Call, Pace, pace};

@@ -1,6 +1,6 @@
-//! Jobs per second while many more are queued, compared with a short queue; and what many stored
-//! jobs take of memory. The long queue is filled once and served for a while in each round; the
-//! short one is made anew in a service of its own.
+//! Jobs per second with a long queue, compared with a short one, and the memory of many stored jobs.
+//! The long queue is filled once and partly processed in each round; the short one is filled in a new
+//! service each time.
 
 use super::{NODES, acceptance};
 use crate::client::Connection;
@@ -11,17 +11,17 @@ use crate::service::Service;
 use anyhow::{Context as _, Result};
 use std::time::{Duration, Instant};
 
-/// Before memory is read, so that what a load leaves behind for a moment is not counted.
+/// The time between a load and the measurement of memory, so that temporary memory does not count.
 const SETTLING: Duration = Duration::from_secs(2);
 
 pub async fn measure(setup: &Setup, report: &mut Report) -> Result<()> {
     let (long, short) = (setup.sizes.long_queue, setup.sizes.short_queue);
     report.begin("backlog", &format!("{long} PUTs")).await;
     let service = Service::with_cluster(setup, 0).await?;
-    remember(report, &service, "at rest").await?;
+    measure_memory(report, &service, "idle").await?;
     let put = acceptance::submit(&service, long).await?;
     report.add(&format!("PUT job, 8 connections, {long} PUTs"), Unit::PerSecond, put.per_second);
-    remember(report, &service, &format!("{long} jobs stored")).await?;
+    measure_memory(report, &service, &format!("{long} jobs stored")).await?;
     let mut connection = service.connect().await?;
     for round in 1..=setup.sizes.rounds {
         report.begin("backlog", &format!("round {round}, {short} queued")).await;
@@ -35,10 +35,10 @@ pub async fn measure(setup: &Setup, report: &mut Report) -> Result<()> {
         report.add(&name, Unit::PerSecond, of_long);
         report.compare(&name, &format!("{short} queued"), of_short);
     }
-    remember(report, &service, "after that").await
+    measure_memory(report, &service, "after that").await
 }
 
-async fn remember(report: &mut Report, service: &Service, when: &str) -> Result<()> {
+async fn measure_memory(report: &mut Report, service: &Service, when: &str) -> Result<()> {
     tokio::time::sleep(SETTLING).await;
     let memory = Memory::of(service.pid())?;
     report.add(&format!("memory of the service, {when}, RSS"), Unit::Mebibytes, memory.resident);
@@ -50,11 +50,11 @@ async fn remember(report: &mut Report, service: &Service, when: &str) -> Result<
     Ok(())
 }
 
-/// Lets nodes serve the queue until three quarters of `window` jobs have ended, and takes them away
-/// again. Jobs start in the order of their numbers, so the end of one tells how many have ended.
+/// Runs nodes until three quarters of `window` jobs have ended, then removes the nodes. Jobs start in
+/// the order of their numbers, so the end of one job shows how many have ended.
 async fn rate(connection: &mut Connection, jobs: usize, window: usize) -> Result<f64> {
     let first = first_queued(connection, jobs).await?;
-    // The first jobs see nodes that are just coming up.
+    // The first jobs run while the nodes are starting.
     let (from, to) = (first + window / 10, first + window * 8 / 10);
     connection.resize(NODES).await?;
     connection.wait_for_job(&name(from)).await?;
@@ -66,7 +66,7 @@ async fn rate(connection: &mut Connection, jobs: usize, window: usize) -> Result
     Ok((to - from) as f64 / seconds)
 }
 
-/// By halves: below it all have ended, from it on none has begun.
+/// Binary search: all jobs below the result have ended, none from it on has started.
 async fn first_queued(connection: &mut Connection, jobs: usize) -> Result<usize> {
     let (mut ended, mut queued) = (0, jobs);
     while ended < queued {

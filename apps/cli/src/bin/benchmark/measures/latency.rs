@@ -1,5 +1,5 @@
-//! From the moment before a job is submitted until its process reads the clock, on an idle cluster,
-//! one job after another. The process is a `bash` on both sides that writes its own clock to a file
+//! The time from just before the submission of a job until its process reads the clock, on an idle
+//! cluster, one job at a time. On both sides the process is a `bash` that writes its clock to a file
 //! without starting another process.
 
 use super::{HYPERQUEUE, NODES};
@@ -13,13 +13,13 @@ use anyhow::{Context as _, Result, ensure};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-/// Behind each job, so that everything is idle again; HyperQueue gets the same.
+/// The pause after each job, so that everything is idle again; the same for HyperQueue.
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// How often the file of a job is looked for. The service is not asked before it is there: what
-/// that costs would be part of the time.
+/// The polling interval for the file of a job. The service is not polled meanwhile, because that would
+/// add to the measured time.
 const POLL: Duration = Duration::from_millis(1);
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 const NAMES: [(usize, &str); 2] =
     [(50, "submission to first process, p50"), (99, "submission to first process, p99")];
@@ -48,7 +48,7 @@ pub async fn measure(setup: &Setup, report: &mut Report) -> Result<()> {
 /// Sorted milliseconds.
 async fn run(service: &Service, jobs: usize) -> Result<Vec<f64>> {
     let mut connection = service.connect().await?;
-    // The first job finds caches cold and is left out, as on the other side.
+    // The first job runs with cold caches and does not count, as on the other side.
     one(&mut connection, service.directory(), "first").await?;
     let mut millis = Vec::with_capacity(jobs);
     for number in 0..jobs {
@@ -73,14 +73,18 @@ async fn one(connection: &mut Connection, directory: &Path, name: &str) -> Resul
 async fn read_clock(path: &Path) -> Result<f64> {
     let begin = Instant::now();
     loop {
-        // The file is there a moment before the line in it.
+        // The file exists before its line is written.
         if let Ok(text) = std::fs::read_to_string(path)
             && text.ends_with('\n')
         {
-            // In some languages the clock has a decimal comma.
-            return text.trim().replace(',', ".").parse().context("bash wrote another clock");
+            // In some locales the clock has a decimal comma.
+            return text
+                .trim()
+                .replace(',', ".")
+                .parse()
+                .context("cannot parse the clock that bash wrote");
         }
-        ensure!(begin.elapsed() < PATIENCE, "no process wrote {}", path.display());
+        ensure!(begin.elapsed() < TIMEOUT, "no process wrote {}", path.display());
         tokio::time::sleep(POLL).await;
     }
 }

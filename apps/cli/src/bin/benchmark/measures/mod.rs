@@ -1,4 +1,4 @@
-//! The measurements, one file each, in the order in which they are taken.
+//! The measurements, one file each, in the order in which they run.
 
 mod acceptance;
 mod backlog;

@@ -1,4 +1,4 @@
-//! GET of a job and of a page of jobs; and the memory while many clients poll.
+//! GETs of a job and of a page of jobs, and the memory while many clients poll.
 
 use super::acceptance;
 use crate::bodies;
@@ -17,7 +17,7 @@ const CONNECTIONS: usize = 4;
 /// Jobs of the list; each answer has all of them.
 const ENTRIES: usize = 50;
 
-/// Clients with a connection each, which ask ten times a second for some seconds.
+/// Clients with one connection each, which send ten requests per second for some seconds.
 const POLLERS: usize = 100;
 const PERIOD: Duration = Duration::from_millis(100);
 const POLLING: Duration = Duration::from_secs(4);
@@ -62,7 +62,7 @@ async fn polled(service: &Service, path: &str) -> Result<Memory> {
                 connection.send(Call::get(path.clone())).await?;
                 sleep(PERIOD).await;
             }
-            #[expect(unreachable_code, reason = "says what the task returns")]
+            #[expect(unreachable_code, reason = "gives the return type of the task")]
             anyhow::Ok(())
         });
     }

@@ -1,5 +1,5 @@
-//! Durable jobs per second: jobs `true`, submitted one by one, from the first submission to the end
-//! of the last; and the CPU that each costs, by kind of process.
+//! Durable jobs per second: jobs `true`, submitted one by one, from the first submission to the last
+//! end; and the CPU time per job by kind of process.
 
 use super::{HYPERQUEUE, NODES};
 use crate::bodies;
@@ -12,17 +12,18 @@ use crate::service::Service;
 use anyhow::{Result, ensure};
 use std::time::Instant;
 
-/// Connections that submit. HyperQueue's client has one, whose submissions are not its bottleneck.
+/// Connections for submissions. HyperQueue's client has one, which is not its bottleneck.
 const CONNECTIONS: usize = 4;
 
 const RATE: &str = "durable jobs, 4 connections, 4 nodes";
 const OWN_CPU: &str = "CPU per job, all but its shell";
 const SHELL_CPU: &str = "CPU per job, its shell";
 
-/// One round of ours.
+/// One round with this service.
 struct Round {
-    /// From the first PUT to the end of the last job, and to the last answer.
+    /// From the first PUT to the end of the last job.
     seconds: f64,
+    /// From the first PUT to the last answer.
     accepted_seconds: f64,
     cpu: Cpu,
     client_cpu_seconds: f64,
@@ -61,7 +62,7 @@ pub async fn measure(setup: &Setup, report: &mut Report) -> Result<()> {
     Ok(())
 }
 
-/// One more round, with the service under `perf`; its figures do not count.
+/// An additional round with `perf`, whose figures do not count.
 pub async fn profile(setup: &Setup, report: &mut Report) -> Result<()> {
     report.begin("profile", &format!("{} jobs with perf", setup.sizes.jobs)).await;
     let service = Service::with_cluster(setup, NODES).await?;
@@ -80,7 +81,7 @@ async fn run(service: &Service, jobs: usize) -> Result<Round> {
     let put = move |number| Call::put(job_path(number), body.clone());
     pace(&service.access, CONNECTIONS, jobs, put).await?;
     let accepted_seconds = begin.elapsed().as_secs_f64();
-    // They start in the order of submission, so that with the last ones all have ended.
+    // Jobs start in the order of submission, so when the last ones have ended, all have.
     for number in (jobs.saturating_sub(NODES + CONNECTIONS)..jobs).rev() {
         connection.wait_for_job(&format!("t{number}")).await?;
     }
@@ -88,7 +89,7 @@ async fn run(service: &Service, jobs: usize) -> Result<Round> {
     let cpu = Cpu::of(service.pid())?.since(cpu_before);
     let client_cpu_seconds = own_cpu_seconds()? - client_before;
     let counts = connection.properties("/clusters/c").await?;
-    ensure!(counts["nodeStateCounts"]["runningNodeCount"] == 0, "a job runs still: {counts}");
+    ensure!(counts["nodeStateCounts"]["runningNodeCount"] == 0, "a job is still running: {counts}");
     Ok(Round { seconds, accepted_seconds, cpu, client_cpu_seconds })
 }
 

@@ -1,4 +1,4 @@
-//! A record as it was written, without a copy of it.
+//! A record in the form in which it was written, shared without a copy.
 
 use std::any::Any;
 use std::fmt;
@@ -8,10 +8,10 @@ use std::sync::Arc;
 use table::item::Value;
 use table::{Body, WriteKind};
 
-pub struct Kept<T>(Arc<dyn Value>, PhantomData<fn() -> T>);
+pub struct Record<T>(Arc<dyn Value>, PhantomData<fn() -> T>);
 
-impl<T: 'static> Kept<T> {
-    /// What a put writes; none for any other write.
+impl<T: 'static> Record<T> {
+    /// The record that a put writes; `None` for other writes.
     ///
     /// # Panics
     /// When the body holds a value of another type: the table has one type below each key.
@@ -22,18 +22,22 @@ impl<T: 'static> Kept<T> {
                 assert!(any.is::<T>(), "{} expected", std::any::type_name::<T>());
                 Some(Self(Arc::clone(value), PhantomData))
             }
-            _ => None,
+            WriteKind::Put { .. }
+            | WriteKind::Delete
+            | WriteKind::Check
+            | WriteKind::Add(_)
+            | WriteKind::SetSeenAt(_) => None,
         }
     }
 }
 
-impl<T> Clone for Kept<T> {
+impl<T> Clone for Record<T> {
     fn clone(&self) -> Self {
         Self(Arc::clone(&self.0), PhantomData)
     }
 }
 
-impl<T: 'static> Deref for Kept<T> {
+impl<T: 'static> Deref for Record<T> {
     type Target = T;
 
     fn deref(&self) -> &T {
@@ -42,7 +46,7 @@ impl<T: 'static> Deref for Kept<T> {
     }
 }
 
-impl<T: fmt::Debug + 'static> fmt::Debug for Kept<T> {
+impl<T: fmt::Debug + 'static> fmt::Debug for Record<T> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         (**self).fmt(formatter)
     }
