@@ -129,7 +129,11 @@ fn max_wall_clock_seconds(properties: &Fields<'_>) -> Option<u64> {
 fn time_span_seconds(text: &str) -> Option<u64> {
     let (days, clock) = text.split_once('.').filter(|(_, clock)| clock.contains(':'))?;
     let days: u64 = days.parse().ok()?;
-    days.checked_mul(86_400)?.checked_add(time::parse_duration_seconds(clock)?)
+    let mut parts = clock.split(':').map(str::parse::<u64>);
+    let (hours, minutes, seconds) = (parts.next()?.ok()?, parts.next()?.ok()?, parts.next()?.ok()?);
+    let is_clock = parts.next().is_none() && hours < 24 && minutes < 60 && seconds < 60;
+    let of_day = is_clock.then_some(hours * 3600 + minutes * 60 + seconds)?;
+    days.checked_mul(86_400)?.checked_add(of_day)
 }
 
 fn directories<'a, T>(
