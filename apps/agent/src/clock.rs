@@ -1,17 +1,17 @@
-//! The two clocks of a node: one to measure with, one to write into log lines; and limits that a pause
-//! of this process does not use up.
+//! The two clocks of a node: one for deadlines, one for log lines; and time limits that a pause of this process
+//! does not use up.
 //!
-//! The rule of pauses: the process may be stopped at any moment, for any time, together with all
-//! others (a laptop's lid, SIGSTOP). What was given a limit in order to *do* something has done nothing
-//! meanwhile, so such a limit is a [`Countdown`]. A wall-clock limit goes on.
+//! The process may be stopped at any moment, for any time, together with all others (a laptop's lid, SIGSTOP).
+//! A process that has a time limit to *do* something has done nothing during a pause, so such a limit is a
+//! [`Countdown`]. A wall-clock limit includes pauses.
 
 use std::time::{Duration, Instant};
 
 use rustix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
 
-/// Milliseconds since the machine was started, time asleep included. Deadlines are kept in it because
-/// it survives the agent (an `Instant` does not) and no one can set it (the wall clock they can).
+/// Milliseconds since boot, including suspended time. Used for deadlines, because it stays valid when the agent
+/// is restarted (unlike an `Instant`) and cannot be set (unlike the wall clock).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Uptime(u64);
@@ -54,17 +54,17 @@ impl std::fmt::Display for Uptime {
     }
 }
 
-/// The longest time between two looks at a [`Countdown`].
+/// The longest time between two checks of a [`Countdown`].
 const LONGEST_STEP: Duration = Duration::from_secs(1);
 const SHORTEST_STEP: Duration = Duration::from_millis(1);
 
-/// A limit that is looked at in small steps. What is much longer than a step was a pause, of which
-/// two steps are counted.
+/// A time limit that is checked in small steps. A step that takes much longer was a pause, which counts as two
+/// steps.
 #[derive(Clone, Copy, Debug)]
 pub struct Countdown {
     left: Duration,
     step: Duration,
-    looked: Instant,
+    checked: Instant,
 }
 
 impl Countdown {
@@ -72,12 +72,12 @@ impl Countdown {
         Self::in_steps_of(limit, (limit / 8).clamp(SHORTEST_STEP, LONGEST_STEP))
     }
 
-    /// For limits that are looked at about every `step`.
+    /// For limits that are checked about every `step`.
     pub fn in_steps_of(limit: Duration, step: Duration) -> Self {
-        Self { left: limit, step, looked: Instant::now() }
+        Self { left: limit, step, checked: Instant::now() }
     }
 
-    /// How long to wait before looking again.
+    /// How long to wait before the next check.
     pub fn next_step(&self) -> Duration {
         self.left.min(self.step)
     }
@@ -88,9 +88,9 @@ impl Countdown {
     }
 
     fn is_over_at(&mut self, now: Instant) -> bool {
-        let passed = now.saturating_duration_since(self.looked).min(self.step * 2);
+        let passed = now.saturating_duration_since(self.checked).min(self.step * 2);
         self.left = self.left.saturating_sub(passed);
-        self.looked = now;
+        self.checked = now;
         self.left.is_zero()
     }
 
@@ -102,7 +102,7 @@ impl Countdown {
     }
 }
 
-/// The time by which files are marked.
+/// The time of day, comparable with the times of files.
 #[expect(clippy::disallowed_methods, reason = "compared with times that the kernel wrote")]
 pub fn now_since_epoch() -> Duration {
     std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default()
@@ -129,7 +129,7 @@ mod tests {
     #[test]
     fn a_pause_does_not_use_up_a_limit() {
         let mut countdown = Countdown::new(Duration::from_secs(10));
-        let mut now = countdown.looked;
+        let mut now = countdown.checked;
         let mut passes = |seconds| {
             now += Duration::from_secs(seconds);
             countdown.is_over_at(now)

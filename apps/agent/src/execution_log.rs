@@ -1,7 +1,7 @@
 //! `execution.log`: what the node did for a job, for the user to read next to the output.
 //!
-//! Each line is one unbuffered write. Lines from before the file can be opened (it may lie on a file
-//! system that has yet to be mounted) wait in memory. Losing a line never ends a job.
+//! Each line is one unbuffered write. Lines are kept in memory until the file can be opened, as it may be on a
+//! file system that is not mounted yet. A lost line never ends a job.
 
 use std::fmt::Display;
 use std::fs::{File, OpenOptions};
@@ -12,18 +12,18 @@ use crate::clock::time_of_day;
 
 #[derive(Debug, Default)]
 pub struct ExecutionLog {
-    /// Kept open: a log that is moved away with an older attempt takes its late lines along.
+    /// Stays open: late lines of an older attempt go to its log, also after that was moved.
     file: Option<File>,
     waiting: String,
 }
 
 impl ExecutionLog {
-    /// Appends to the file at `path` from now on, beginning with the lines that wait.
+    /// Appends to the file at `path` from now on, beginning with the lines in memory.
     pub fn open(&mut self, path: &Path) -> io::Result<()> {
         let mut file = OpenOptions::new().append(true).create(true).open(path)?;
         let length = file.metadata()?.len();
         if let Err(error) = file.write_all(self.waiting.as_bytes()) {
-            // Half a heading would be taken for the log of an earlier attempt.
+            // An incomplete heading would look like the log of an earlier attempt.
             let _ = file.set_len(length);
             if length == 0 {
                 let _ = std::fs::remove_file(path);
@@ -46,12 +46,12 @@ impl ExecutionLog {
         }
     }
 
-    /// For a line that another one follows at once: both are one write.
+    /// Adds a line that another one follows at once: both are one write.
     pub fn line_to_come(&mut self, text: impl Display) {
         self.waiting.push_str(&format!("{} {text}\n", time_of_day()));
     }
 
-    /// Lets go of the file; later lines are dropped with the log.
+    /// Closes the file. Later lines are dropped with the log.
     pub fn close(&mut self) {
         self.file = None;
     }
@@ -62,7 +62,7 @@ pub fn heading(number: u32, job: &str, node_id: &str) -> String {
     format!("Attempt {number} of job {job} on node {node_id}")
 }
 
-/// The attempt whose log lies at `path`; `None` when there is no log, or it is no log of ours.
+/// The attempt whose log is at `path`; `None` when there is no log of an agent.
 pub fn attempt_of(path: &Path) -> Option<u32> {
     // A user may have put anything there, a pipe without a writer for instance.
     if !path.symlink_metadata().ok()?.is_file() {

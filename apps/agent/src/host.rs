@@ -1,4 +1,4 @@
-//! What an agent knows about its node, and where everything lies below the node's root.
+//! The node as its agent knows it, and the paths below its root.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -7,15 +7,15 @@ use std::time::Duration;
 
 use protocol::{Assignment, AttemptKey};
 
-use crate::attempt::{Frame, Mark};
+use crate::attempt::{DirectoryCache, FileStamp};
 use crate::paths::{PathError, plain};
 use crate::problem::Owner;
 use crate::system::mount_table::MountWatch;
 use crate::system::supervised::Supervisors;
 use crate::system::workers::Workers;
 
-/// What user processes inherit from the agent's environment; everything else is left behind, the
-/// token above all. The proxy variables are there because jobs install packages.
+/// What user processes inherit from the agent's environment. Nothing else is passed on, above all not the
+/// token. The proxy variables are there because jobs install packages.
 pub const PASSED_ON: &[&str] = &[
     "HOME",
     "HTTPS_PROXY",
@@ -34,7 +34,7 @@ pub const PASSED_ON: &[&str] = &[
     "no_proxy",
 ];
 
-/// Marks every process of an attempt (or of the setup), so that it is found when all else is lost.
+/// In the environment of every process of an attempt (or of the setup). Finds them when their supervisor was killed.
 pub const MARKER: &str = "BATCHAI_ATTEMPT";
 
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -48,24 +48,24 @@ pub struct Host {
     pub cluster_uid: String,
     /// Process id of the keeper, where this agent has one.
     pub keeper: Option<i32>,
-    /// For how long a disk that takes nothing is tried before that is the node's failure.
+    /// How long a failing disk is tried again before the node has failed.
     pub disk_patience: Duration,
-    /// What user processes begin with.
+    /// Variables of user processes.
     pub inherited: Vec<(String, String)>,
     pub supervisors: Supervisors,
     pub workers: Arc<Workers>,
     pub known: Mutex<Known>,
 }
 
-/// What need not be found out for each job. Empty when the agent starts.
+/// What need not be determined again for each job. Empty when the agent starts.
 #[derive(Debug, Default)]
 pub struct Known {
-    /// Says whether the kernel has mounted anything since the job directory was found without mounts.
+    /// Tells whether anything was mounted since the job directory was found without mounts.
     pub mounts: Option<MountWatch>,
-    /// The job directory as the job before was given it.
-    pub frame: Option<Frame>,
+    /// The job directory as it was prepared for the previous job.
+    pub frame: Option<DirectoryCache>,
     /// The number of GPUs, and `/dev` as it was when they were counted.
-    pub gpus: Option<(Mark, usize)>,
+    pub gpus: Option<(FileStamp, usize)>,
 }
 
 impl Host {
@@ -79,22 +79,22 @@ impl Host {
         self.root.join("jobs")
     }
 
-    /// What the agent itself remembers; readable to its user only.
+    /// The agent's own state; readable by its user only.
     pub fn private(&self) -> PathBuf {
         self.root.join("agent")
     }
 
-    /// Where the output of mount commands goes.
+    /// File for the output of mount commands.
     pub fn scratch(&self) -> PathBuf {
         self.private().join("mount-output")
     }
 
-    /// Written by whoever is about to take the machine away, before it sends SIGUSR2.
+    /// The interruption notice, written before SIGUSR2 is sent.
     pub fn interruption(&self) -> PathBuf {
         self.root.join("interruption")
     }
 
-    /// What every process of a user begins with.
+    /// The environment that every process of a user starts with.
     pub fn base_environment(&self) -> BTreeMap<String, String> {
         let mut variables: BTreeMap<_, _> = self.inherited.iter().cloned().collect();
         variables.entry("PATH".into()).or_insert_with(|| DEFAULT_PATH.into());
@@ -135,7 +135,7 @@ impl Host {
     }
 }
 
-/// Where the parts of one job lie on the node.
+/// The paths of one job on the node.
 #[derive(Clone, Debug)]
 pub struct JobPaths {
     /// Of all jobs.
@@ -151,7 +151,7 @@ pub struct JobPaths {
 }
 
 impl JobPaths {
-    /// To whom `path` belongs, which the job has named.
+    /// The owner of a path that the job has named.
     pub fn owner(&self, path: &Path) -> Owner {
         if path.starts_with(&self.jobs) && !path.starts_with(&self.mounts) {
             Owner::JobDirectory

@@ -1,4 +1,4 @@
-//! The agent of a node: converges on what the control plane desires of it, and outlives its absence.
+//! The agent of a node: converges on what the control plane desires, and keeps running without it.
 //!
 //! Three kinds of threads and processes share the work:
 //!
@@ -6,10 +6,10 @@
 //! - an *attempt* ([`attempt`]) or the *setup* of the node ([`setup`]) runs on a thread of its own, as
 //!   plain sequential code, because nearly all of it waits for the file system or for a process;
 //! - a *supervisor* ([`supervisor`]) is a small process between the agent and the user's command. It
-//!   owns the process tree and leaves the exit code in a file, so that the agent may die and come back.
+//!   owns the process tree and stores the exit code in a file, so that the agent may be restarted.
 //!
-//! The rule: an attempt is over when every process of it is gone and every byte is in its file. Only
-//! then the agent says so, and it goes on saying so until the control plane has heard it.
+//! The rule: an attempt has ended when every process of it has ended and every byte is in its file. The agent
+//! reports the end only then, and repeats the report until the control plane has acknowledged it.
 
 mod attempt;
 mod clock;
@@ -36,12 +36,12 @@ pub use options::{AgentOptions, EndpointSource, OptionsError, USAGE};
 /// First argument with which this executable becomes a supervisor ([`supervisor_main`]).
 pub const SUPERVISE: &str = "supervise";
 
-/// Runs the agent until the control plane tells it to leave, the machine is taken away (SIGTERM,
-/// SIGUSR2), or nobody has known the node for [`AgentOptions::unwanted_after`].
+/// Runs the agent until the control plane asks it to leave, the machine is interrupted (SIGTERM, SIGUSR2), or the
+/// control plane has not known the node for [`AgentOptions::unwanted_after`].
 ///
 /// # Errors
-/// When the root directory cannot be used, or another agent works in it. Whatever happens later is
-/// reported to the control plane, or waited out.
+/// When the root directory cannot be used, or another agent uses it. Later errors are reported to the control plane,
+/// or retried.
 pub async fn run(options: AgentOptions) -> anyhow::Result<()> {
     node::run(options).await
 }
@@ -66,13 +66,13 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            tracing::error!(error = format!("{error:#}"), "the agent cannot work");
+            tracing::error!(error = format!("{error:#}"), "the agent has failed");
             ExitCode::FAILURE
         }
     }
 }
 
-/// `batchai supervise`: the process between the agent and a user's command. Not for people.
+/// `batchai supervise`: the process between the agent and a user's command. Only started by an agent.
 pub fn supervisor_main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     supervisor::main(arguments)
 }

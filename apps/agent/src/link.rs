@@ -11,7 +11,7 @@ use serde::Deserialize;
 
 use crate::options::{AgentOptions, EndpointSource};
 
-/// How long the control plane may hold a request while it has nothing new to say.
+/// How long the control plane may hold a request while nothing new is desired.
 const HOLD: Duration = Duration::from_secs(8);
 /// An answer that is later than this was lost with whoever should have sent it, or this process was
 /// stopped meanwhile. Either way the question is asked again, and nothing follows from the silence.
@@ -47,7 +47,7 @@ impl LinkError {
     }
 }
 
-/// Whether the answer may wait for news.
+/// Whether the control plane may hold the request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Patience {
     Hold,
@@ -92,7 +92,7 @@ impl Link {
         })
     }
 
-    /// Says all, hears all. Dropping the future takes the request back.
+    /// Sends one request and returns the response. Dropping the future cancels the request.
     pub async fn exchange(
         &mut self,
         request: &SyncRequest,
@@ -101,7 +101,7 @@ impl Link {
         // Taken out for the time of the request: only a good answer proves the address.
         let endpoint = match self.endpoint.take() {
             Some(endpoint) => endpoint,
-            None => self.look_up().map_err(LinkError::NoEndpoint)?,
+            None => self.read_endpoint().map_err(LinkError::NoEndpoint)?,
         };
         let mut post = self.client.post(endpoint.clone()).bearer_auth(&self.token).json(request);
         post = match patience {
@@ -121,7 +121,7 @@ impl Link {
         Ok(answer)
     }
 
-    fn look_up(&self) -> io::Result<Url> {
+    fn read_endpoint(&self) -> io::Result<Url> {
         let base = match &self.source {
             EndpointSource::Url(url) => url.clone(),
             EndpointSource::File(path) => std::fs::read_to_string(path)?,
@@ -150,7 +150,7 @@ fn error_code(body: &[u8]) -> String {
 }
 
 /// How long to wait after failures in a row: doubling, with jitter, so that a hundred nodes do not
-/// come back in one moment.
+/// try again at the same moment.
 #[derive(Debug, Default)]
 pub struct Backoff {
     failures: u32,
@@ -249,9 +249,9 @@ mod tests {
             inherited: Vec::new(),
         };
         let link = Link::new(&options).unwrap();
-        assert!(link.look_up().is_err());
+        assert!(link.read_endpoint().is_err());
         std::fs::write(file.path(), "http://127.0.0.1:8080/base/\n").unwrap();
-        let url = link.look_up().unwrap();
+        let url = link.read_endpoint().unwrap();
         assert_eq!(url.as_str(), "http://127.0.0.1:8080/base/nodes/v1/w/a%20b/c/n/sync");
     }
 }

@@ -1,7 +1,7 @@
-//! Mounting what a cluster or a job asks for, below its mount root, and taking it away again.
+//! Mounting what a cluster or a job asks for, below its mount root, and unmounting it.
 //!
-//! A mount path never leaves its root and never passes through another mount: `a` and `a/b` together
-//! would create `b` in the file server behind `a`.
+//! A mount path never leaves its root and never passes through another mount: `a` and `a/b` together would
+//! create `b` in the file server that is mounted at `a`.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -18,7 +18,7 @@ use crate::problem::{Fault, Owner, detail, fault_of_start};
 use crate::system::helper::{self, HelperError};
 use crate::system::mount_table;
 
-/// Network file systems give up by themselves after a minute or two.
+/// Longer than the timeouts of network file systems, which are a minute or two.
 const MOUNT_LIMIT: Duration = Duration::from_secs(180);
 
 #[derive(Debug, thiserror::Error)]
@@ -27,7 +27,7 @@ pub enum MountError {
     FileServer { at: String, reason: String },
     #[error("Unable to mount the unmanaged file system at {at}")]
     Unmanaged { at: String, reason: String },
-    /// Before it came to the mount itself.
+    /// Failed before the mount itself.
     #[error("The node could not prepare the mount path {at}")]
     MountPath { at: String, reason: String, fault: Fault },
 }
@@ -66,9 +66,12 @@ pub struct MountRoot {
 }
 
 impl MountRoot {
-    /// Makes one mount; what is already there from an earlier life of the agent stays. Returns a
-    /// line for the execution log.
-    pub fn mount(&self, mount: &Mount, give_up: &dyn Fn() -> bool) -> Result<String, MountError> {
+    /// Makes one mount, unless an earlier agent process has made it. Returns a line for the execution log.
+    pub fn mount(
+        &self,
+        mount: &Mount,
+        is_cancelled: &dyn Fn() -> bool,
+    ) -> Result<String, MountError> {
         match &mount.source {
             MountSource::Directory { root, sub_directory } => {
                 let failed = |failure: Failure| {
@@ -84,15 +87,15 @@ impl MountRoot {
                     failure.of(mount, |at, reason| MountError::Unmanaged { at, reason })
                 };
                 let at = self.place(&mount.relative_mount_path).map_err(failed)?;
-                self.run(command, &at, give_up).map_err(failed)?;
+                self.run(command, &at, is_cancelled).map_err(failed)?;
                 // The command is left out of the log: it may hold a password.
                 Ok(format!("Mounted an unmanaged file system at {}", at.display()))
             }
         }
     }
 
-    /// Takes away what [`MountRoot::mount`] made at this path, if it came so far. Returns a line for
-    /// the execution log.
+    /// Removes the mount that [`MountRoot::mount`] made at this path, if it did. Returns a line for the execution
+    /// log.
     pub fn unmount(&self, relative_mount_path: &str) -> Result<Option<String>, HelperError> {
         let Ok(at) = self.place(relative_mount_path) else { return Ok(None) };
         let is_link = fs::symlink_metadata(&at).is_ok_and(|data| data.file_type().is_symlink());
@@ -105,8 +108,8 @@ impl MountRoot {
         Ok(was_mounted.then(|| format!("Unmounted {}", at.display())))
     }
 
-    /// The absolute mount path. The directories on the way to it are made; each is proven to be one,
-    /// and no way out of this root.
+    /// The absolute mount path. Creates the directories above it and checks that none of them leads out of this
+    /// root.
     fn place(&self, relative_mount_path: &str) -> Result<PathBuf, Failure> {
         let below = relative(relative_mount_path).map_err(|error| error.to_string())?;
         let (Some(name), Some(on_the_way)) = (below.file_name(), below.parent()) else {
@@ -130,10 +133,15 @@ impl MountRoot {
         Ok(at.join(name))
     }
 
-    /// Runs the user's mount command with the mount path appended, as the contract says.
+    /// Runs the user's mount command with the mount path appended.
     ///
-    /// Not below a supervisor: the daemons of user-space file systems have to outlive the command.
-    fn run(&self, command: &str, at: &Path, give_up: &dyn Fn() -> bool) -> Result<(), Failure> {
+    /// Not below a supervisor: the daemons of user-space file systems run on after the command.
+    fn run(
+        &self,
+        command: &str,
+        at: &Path,
+        is_cancelled: &dyn Fn() -> bool,
+    ) -> Result<(), Failure> {
         fs::create_dir_all(at)?;
         if mount_table::at_or_below(at)?.iter().any(|point| point == at) {
             return Ok(());
@@ -145,20 +153,22 @@ impl MountRoot {
             .env_clear()
             .envs(&self.environment)
             .current_dir(&self.path);
-        helper::run(&mut shell, &self.scratch, MOUNT_LIMIT, give_up).map_err(|error| match error {
-            HelperError::NotStarted(error) if fault_of_start(&error, true) == Fault::Node => {
-                Failure::Own(error)
+        helper::run(&mut shell, &self.scratch, MOUNT_LIMIT, is_cancelled).map_err(|error| {
+            match error {
+                HelperError::NotStarted(error) if fault_of_start(&error, true) == Fault::Node => {
+                    Failure::Own(error)
+                }
+                error => Failure::OfTheMount(error.to_string()),
             }
-            error => Failure::OfTheMount(error.to_string()),
         })
     }
 }
 
-/// What went wrong on the way to a mount.
+/// Why a mount failed.
 enum Failure {
     /// At the mount path, which is the agent's to make.
     Own(io::Error),
-    /// With what is to be mounted there, or with the path as the user gave it.
+    /// At the source of the mount, or in the path as the user gave it.
     OfTheMount(String),
 }
 
@@ -175,7 +185,7 @@ impl Failure {
     }
 }
 
-/// A mount path that is taken by another mount of the same job is not the node's failure.
+/// A mount path that another mount of the same job uses is not the node's failure.
 fn fault_at_mount_path(error: &io::Error) -> Fault {
     use io::ErrorKind::{AlreadyExists, DirectoryNotEmpty, NotADirectory};
     match error.kind() {
@@ -196,8 +206,8 @@ impl From<String> for Failure {
     }
 }
 
-/// The directory that stands for a file server, without symbolic links, so that what is mounted now
-/// is what was checked now.
+/// The directory of a file server, without symbolic links, so that the mounted directory is the one that was
+/// checked.
 fn source(root: &str, sub_directory: &str) -> Result<PathBuf, String> {
     let below = relative(sub_directory).map_err(|error| error.to_string())?;
     let find = |path: &Path| {
@@ -221,7 +231,7 @@ fn source(root: &str, sub_directory: &str) -> Result<PathBuf, String> {
 fn link(source: &Path, at: &Path) -> io::Result<()> {
     match fs::symlink_metadata(at) {
         Ok(data) if data.file_type().is_symlink() => fs::remove_file(at)?,
-        // Left by a setup that failed half-way; not empty means that something else lies there.
+        // Left by a setup that failed half-way. A directory that is not empty is something else.
         Ok(_) => fs::remove_dir(at)?,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => return Err(error),
@@ -248,7 +258,7 @@ mod tests {
         MountRoot { path: path.into(), environment, scratch: place.join("scratch") }
     }
 
-    /// What mounting says, with `server` and `root` in place of the two directories.
+    /// The lines that mounting returns, with `server` and `root` in place of the two directories.
     fn check(mounts: &[(&str, &str)]) -> Vec<String> {
         let place = tempfile::tempdir().unwrap();
         let (server, root) = (place.path().join("server"), place.path().join("root"));

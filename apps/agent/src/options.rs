@@ -1,4 +1,4 @@
-//! What an agent is told when it is started, and the one place that reads the process environment.
+//! The options of an agent. The only module that reads the process environment.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -8,18 +8,16 @@ use processes::keeper::KEEPER_VARIABLE;
 
 use crate::host::PASSED_ON;
 
-/// The arguments of `batchai agent`; the token comes in `BATCHAI_NODE_TOKEN`.
+/// The arguments of `batchai agent`; the token is in `BATCHAI_NODE_TOKEN`.
 pub const USAGE: &str = "(--endpoint URL | --endpoint-file FILE) --workspace UID \
     --cluster-name NAME --cluster-uid UID --node ID --instance ID --address IP --root DIRECTORY \
     [--unwanted-after SECONDS] [--disk-patience SECONDS]";
 
-/// For how long a node that the control plane does not know goes on, unless told otherwise. Longer
-/// than a control plane takes to restart or to fail over, short enough to be no waste. An eighth of it
-/// is longer than the agent waits between two tries, so that only pauses of the agent do not count.
+/// Default of [`AgentOptions::unwanted_after`]. Longer than a control plane takes to restart or to fail over. An
+/// eighth of it is longer than the agent waits between two tries, so that only pauses of the agent do not count.
 pub const UNWANTED_AFTER: Duration = Duration::from_secs(60);
 
-/// For how long a full disk may take to get room, unless told otherwise. Less than the control plane
-/// grants a job beyond its wall-clock time.
+/// Default of [`AgentOptions::disk_patience`]. Less than the control plane grants a job beyond its wall-clock time.
 pub const DISK_PATIENCE: Duration = Duration::from_secs(30);
 
 /// Where the control plane is.
@@ -27,12 +25,12 @@ pub const DISK_PATIENCE: Duration = Duration::from_secs(30);
 pub enum EndpointSource {
     /// A base URL that does not change.
     Url(String),
-    /// A file with the base URL on one line. It is read again after every failure, because a local
-    /// control plane may come back on another port.
+    /// A file with the base URL on one line. It is read again after every failure, because a local control plane may
+    /// be restarted on another port.
     File(PathBuf),
 }
 
-/// Everything that an agent needs to know to begin.
+/// Everything that an agent needs to start.
 #[derive(Clone)]
 pub struct AgentOptions {
     pub endpoint: EndpointSource,
@@ -50,9 +48,9 @@ pub struct AgentOptions {
     pub root: PathBuf,
     /// Process id of the keeper that started this agent, if one did.
     pub keeper: Option<i32>,
-    /// How long `NodeNotFound` must be the answer before the node takes itself away.
+    /// How long every response must be `NodeNotFound` before the node leaves.
     pub unwanted_after: Duration,
-    /// How long a disk that is full or does not work is tried before the node has failed.
+    /// How long a disk that is full or fails is tried again before the node has failed.
     pub disk_patience: Duration,
     /// What jobs inherit from the agent's own environment: `PATH`, `HOME` and the like.
     pub inherited: Vec<(String, String)>,
@@ -122,7 +120,7 @@ fn from_environment(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 
-/// The pairs that were given and not yet taken.
+/// The pairs that are not used yet.
 struct Given(Vec<(String, String)>);
 
 impl Given {

@@ -1,4 +1,4 @@
-//! Paths that come from outside are checked here before anything is made of them.
+//! Checks of paths that users give, before they are used.
 
 use std::path::{Component, Path, PathBuf};
 

@@ -1,17 +1,16 @@
-//! What follows from what is desired: pure, from the situation of the node to steps, in their order.
+//! From what is desired to steps: a pure function of the situation of the node.
 //!
-//! The rule of acknowledgement: an attempt that was reported as ended and is not mentioned in the
-//! answer can be forgotten. The rule of fencing: an attempt that runs and is not mentioned no longer
-//! belongs here; it is killed at once, and reported to no one.
+//! Acknowledgement: an attempt that was reported as ended and is not in the response can be forgotten. Fencing: an
+//! attempt that runs and is not in the response no longer belongs here; it is killed at once and not reported.
 
 use protocol::{Assignment, AttemptKey, Desired, NodeSetup};
 
-/// The node as it was reported in the request that is now answered.
+/// The node as it was reported in the request of this response.
 #[derive(Clone, Copy, Debug)]
 pub struct Situation<'a> {
     pub setup: Setup,
-    pub attempt: Option<(&'a AttemptKey, Standing)>,
-    /// What runs was begun by an earlier life of this agent and cannot go on without.
+    pub attempt: Option<(&'a AttemptKey, AttemptPhase)>,
+    /// The attempt was started by an earlier agent process and needs its assignment to continue.
     pub needs_assignment: bool,
     pub departing: bool,
 }
@@ -25,9 +24,9 @@ pub enum Setup {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Standing {
+pub enum AttemptPhase {
     Live,
-    /// On its way out, without a report.
+    /// Being killed without a report.
     Fenced,
     /// Reported as ended.
     Ended,
@@ -40,7 +39,7 @@ pub enum Step {
         assignment: Box<Assignment>,
         start: bool,
     },
-    /// What runs can go on.
+    /// The current attempt can continue.
     Supply(Box<Assignment>),
     /// The gang is complete.
     Start,
@@ -62,26 +61,26 @@ pub fn plan(situation: Situation<'_>, desired: Desired) -> Vec<Step> {
         Desired::Run { key, .. } | Desired::Stop { key, .. } => Some(key),
         Desired::Prepare { .. } | Desired::Idle | Desired::Leave { .. } => None,
     };
-    // What runs when the node is to leave is stopped with the grace, not fenced.
+    // When the node is to leave, the attempt is stopped with the grace period, not fenced.
     let leaves = matches!(desired, Desired::Leave { .. });
-    let mut present = situation.attempt;
-    if let Some((key, standing)) = situation.attempt
+    let mut current = situation.attempt;
+    if let Some((key, phase)) = situation.attempt
         && mentioned != Some(key)
     {
-        match standing {
-            Standing::Ended => {
+        match phase {
+            AttemptPhase::Ended => {
                 steps.push(Step::Forget);
-                present = None;
+                current = None;
             }
-            Standing::Live if !leaves => steps.push(Step::Fence),
-            Standing::Live | Standing::Fenced => {}
+            AttemptPhase::Live if !leaves => steps.push(Step::Fence),
+            AttemptPhase::Live | AttemptPhase::Fenced => {}
         }
     }
     if situation.departing {
         return steps;
     }
-    let same = present.is_some_and(|(key, _)| mentioned == Some(key));
-    let live = same && present.is_some_and(|(_, standing)| standing == Standing::Live);
+    let same = current.is_some_and(|(key, _)| mentioned == Some(key));
+    let live = same && current.is_some_and(|(_, phase)| phase == AttemptPhase::Live);
     match desired {
         Desired::Prepare { setup } if situation.setup == Setup::NotBegun => {
             steps.push(Step::BeginSetup(setup));
@@ -94,14 +93,14 @@ pub fn plan(situation: Situation<'_>, desired: Desired) -> Vec<Step> {
             }
         }
         Desired::Run { key, start, assignment: Some(assignment) }
-            if present.is_none() && situation.setup == Setup::Done && assignment.key == key =>
+            if current.is_none() && situation.setup == Setup::Done && assignment.key == key =>
         {
             steps.push(Step::Begin { assignment, start });
         }
-        // Already here, or to be asked for again when what is here has gone.
+        // Already here, or sent again when the current attempt has ended.
         Desired::Run { .. } => {}
         Desired::Stop { grace_seconds, .. } if live => steps.push(Step::Stop { grace_seconds }),
-        Desired::Stop { key, .. } if present.is_none() => steps.push(Step::ReportStopped(key)),
+        Desired::Stop { key, .. } if current.is_none() => steps.push(Step::ReportStopped(key)),
         Desired::Stop { .. } => {}
         Desired::Leave { grace_seconds } => steps.push(Step::Leave { grace_seconds }),
     }
@@ -142,13 +141,16 @@ mod tests {
     }
 
     /// The steps of a node that is set up and has `attempt`, in one word each.
-    fn check(attempt: Option<(&str, Standing)>, desired: Desired, expected: &[&str]) {
+    fn check(attempt: Option<(&str, AttemptPhase)>, desired: Desired, expected: &[&str]) {
         let key = attempt.map(|(name, _)| key(name));
-        let attempt = key.as_ref().zip(attempt).map(|(key, (_, standing))| (key, standing));
+        let attempt = key.as_ref().zip(attempt).map(|(key, (_, phase))| (key, phase));
         assert_eq!(words(&plan(situation(Setup::Done, attempt), desired)), expected);
     }
 
-    fn situation<'a>(setup: Setup, attempt: Option<(&'a AttemptKey, Standing)>) -> Situation<'a> {
+    fn situation<'a>(
+        setup: Setup,
+        attempt: Option<(&'a AttemptKey, AttemptPhase)>,
+    ) -> Situation<'a> {
         Situation { setup, attempt, needs_assignment: false, departing: false }
     }
 
@@ -172,60 +174,60 @@ mod tests {
         check(None, run("a", true, true), &["begin a true"]);
         check(None, run("a", false, true), &["begin a false"]);
         check(None, run("a", true, false), &[]);
-        check(Some(("a", Standing::Live)), run("a", false, true), &[]);
-        check(Some(("a", Standing::Live)), run("a", true, false), &["start"]);
-        check(Some(("a", Standing::Ended)), run("a", true, false), &[]);
+        check(Some(("a", AttemptPhase::Live)), run("a", false, true), &[]);
+        check(Some(("a", AttemptPhase::Live)), run("a", true, false), &["start"]);
+        check(Some(("a", AttemptPhase::Ended)), run("a", true, false), &[]);
     }
 
     #[test]
     fn only_what_cannot_go_on_without_its_assignment_is_handed_it_again() {
         let key = key("a");
-        let steps = |standing, start| {
-            let attempt = Some((&key, standing));
+        let steps = |phase, start| {
+            let attempt = Some((&key, phase));
             let needy = Situation { needs_assignment: true, ..situation(Setup::Done, attempt) };
             words(&plan(needy, run("a", start, true)))
         };
-        assert_eq!(steps(Standing::Live, false), ["supply a"]);
-        assert_eq!(steps(Standing::Live, true), ["supply a", "start"]);
-        assert_eq!(steps(Standing::Ended, true), Vec::<String>::new());
-        check(Some(("a", Standing::Live)), run("a", true, true), &["start"]);
+        assert_eq!(steps(AttemptPhase::Live, false), ["supply a"]);
+        assert_eq!(steps(AttemptPhase::Live, true), ["supply a", "start"]);
+        assert_eq!(steps(AttemptPhase::Ended, true), Vec::<String>::new());
+        check(Some(("a", AttemptPhase::Live)), run("a", true, true), &["start"]);
     }
 
     #[test]
     fn not_mentioned_means_acknowledged_or_fenced() {
-        check(Some(("a", Standing::Ended)), Desired::Idle, &["forget"]);
-        check(Some(("a", Standing::Live)), Desired::Idle, &["fence"]);
-        check(Some(("a", Standing::Fenced)), Desired::Idle, &[]);
-        check(Some(("a", Standing::Ended)), run("b", true, true), &["forget", "begin b true"]);
-        check(Some(("a", Standing::Live)), run("b", true, true), &["fence"]);
-        check(Some(("a", Standing::Fenced)), run("b", true, true), &[]);
+        check(Some(("a", AttemptPhase::Ended)), Desired::Idle, &["forget"]);
+        check(Some(("a", AttemptPhase::Live)), Desired::Idle, &["fence"]);
+        check(Some(("a", AttemptPhase::Fenced)), Desired::Idle, &[]);
+        check(Some(("a", AttemptPhase::Ended)), run("b", true, true), &["forget", "begin b true"]);
+        check(Some(("a", AttemptPhase::Live)), run("b", true, true), &["fence"]);
+        check(Some(("a", AttemptPhase::Fenced)), run("b", true, true), &[]);
     }
 
     #[test]
     fn a_stop_is_answered_whether_or_not_the_attempt_was_here() {
-        check(Some(("a", Standing::Live)), stop("a"), &["stop 7"]);
-        check(Some(("a", Standing::Ended)), stop("a"), &[]);
+        check(Some(("a", AttemptPhase::Live)), stop("a"), &["stop 7"]);
+        check(Some(("a", AttemptPhase::Ended)), stop("a"), &[]);
         check(None, stop("a"), &["stopped a"]);
-        check(Some(("b", Standing::Ended)), stop("a"), &["forget", "stopped a"]);
-        check(Some(("b", Standing::Live)), stop("a"), &["fence"]);
+        check(Some(("b", AttemptPhase::Ended)), stop("a"), &["forget", "stopped a"]);
+        check(Some(("b", AttemptPhase::Live)), stop("a"), &["fence"]);
     }
 
     #[test]
     fn leaving_stops_with_grace_and_cannot_be_taken_back() {
         let leave = || Desired::Leave { grace_seconds: 5 };
-        check(Some(("a", Standing::Live)), leave(), &["leave 5"]);
-        check(Some(("a", Standing::Ended)), leave(), &["forget", "leave 5"]);
+        check(Some(("a", AttemptPhase::Live)), leave(), &["leave 5"]);
+        check(Some(("a", AttemptPhase::Ended)), leave(), &["forget", "leave 5"]);
         let key = key("a");
-        let departing = |standing, desired| {
-            let attempt = Some((&key, standing));
+        let departing = |phase, desired| {
+            let attempt = Some((&key, phase));
             let situation = Situation { departing: true, ..situation(Setup::Done, attempt) };
             words(&plan(situation, desired))
         };
-        assert_eq!(departing(Standing::Live, leave()), Vec::<String>::new());
-        // It may run elsewhere already: a node that is being taken away is fenced like any other.
-        assert_eq!(departing(Standing::Live, Desired::Idle), ["fence"]);
-        assert_eq!(departing(Standing::Ended, run("b", true, true)), ["forget"]);
-        assert_eq!(departing(Standing::Ended, leave()), ["forget"]);
+        assert_eq!(departing(AttemptPhase::Live, leave()), Vec::<String>::new());
+        // It may run elsewhere already: a node that is being interrupted is fenced like any other.
+        assert_eq!(departing(AttemptPhase::Live, Desired::Idle), ["fence"]);
+        assert_eq!(departing(AttemptPhase::Ended, run("b", true, true)), ["forget"]);
+        assert_eq!(departing(AttemptPhase::Ended, leave()), ["forget"]);
     }
 
     #[test]

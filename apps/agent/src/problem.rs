@@ -1,10 +1,9 @@
-//! What could not be provided, whose failure that is, and the form in which a user sees it.
+//! What could not be provided, who has to act, and the form in which a user sees it.
 //!
-//! The rule: what the agent does for itself, in directories that it alone owns, is the node's failure
-//! when it goes wrong. What the job names (paths, mounts, its command) is the job's. Three exceptions
-//! follow from what an error means: a name that no file system takes is the job's, a process that runs
-//! out of descriptors or memory is the node's, and a disk that takes nothing gets some time before it
-//! is the node's, whosever it is.
+//! What the agent does for itself, in directories that it alone owns, is the node's failure when it fails. What the
+//! job names (paths, mounts, its command) is the job's. Three exceptions depend on the error: a name that no file
+//! system accepts is the job's, a process that runs out of descriptors or memory is the node's, and a disk that does
+//! not accept data gets some time before it is the node's, whoever owns the path.
 
 use std::io;
 use std::path::PathBuf;
@@ -29,22 +28,22 @@ pub enum Fault {
     Disk,
 }
 
-/// To whom a path belongs.
+/// The owner of a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Owner {
-    /// The agent: made and used by it alone, below the root of the node.
+    /// The agent: created and used by it alone, below the root of the node.
     Agent,
-    /// The node, whatever the names: what former jobs left there, or the agent's own processes.
+    /// The node: what earlier jobs left there, or the agent's own processes.
     Node,
-    /// The job, but on the node's own disk, in the directory that the node made for it.
+    /// The job, on the node's own disk, in the directory that the node created for it.
     JobDirectory,
     /// The user: on a file server, or anywhere else.
     User,
 }
 
 impl Owner {
-    /// Whose failure `error` is, met at a path of this owner.
+    /// Whose failure `error` is at a path of this owner.
     pub fn fault(self, error: &io::Error) -> Fault {
         let errno = Errno::from_io_error(error);
         if errno.is_some_and(is_disk_failure) {
@@ -64,17 +63,17 @@ fn refuses_the_name(errno: Errno) -> bool {
     matches!(errno, Errno::NAMETOOLONG | Errno::INVAL | Errno::ILSEQ)
 }
 
-/// The agent or the machine has nothing left to work with, whatever the path.
+/// The agent or the machine has run out of a resource, whatever the path.
 fn is_exhaustion(errno: Errno) -> bool {
     matches!(errno, Errno::MFILE | Errno::NFILE | Errno::NOMEM)
 }
 
-/// The disk below does not take any more, or not at all.
+/// The disk is full or fails.
 fn is_disk_failure(errno: Errno) -> bool {
     matches!(errno, Errno::NOSPC | Errno::DQUOT | Errno::IO | Errno::ROFS)
 }
 
-/// Whose failure it is that the shell of a command could not be started. `has_shell`: there is one.
+/// Whose failure it is that the shell of a command could not be started. `has_shell`: the shell is installed.
 pub fn fault_of_start(error: &io::Error, has_shell: bool) -> Fault {
     match Errno::from_io_error(error) {
         // A zero byte in the command line or in a variable.
@@ -86,7 +85,7 @@ pub fn fault_of_start(error: &io::Error, has_shell: bool) -> Fault {
     }
 }
 
-/// Why an attempt, or the setup of the node, could not even begin.
+/// Why an attempt, or the setup of the node, could not start.
 #[derive(Debug, thiserror::Error)]
 pub enum NotProvided {
     #[error("The node could not {action}")]
@@ -100,7 +99,7 @@ pub enum NotProvided {
 }
 
 impl NotProvided {
-    /// For `map_err`: what was being done, and to which path.
+    /// For `map_err`: the action, and its path.
     pub fn storage(
         action: &'static str,
         owner: Owner,

@@ -1,8 +1,7 @@
 //! Preparing the node for its cluster: the cluster's mounts, then the setup task; and undoing it.
 //!
-//! Runs on a thread of its own. What is done is remembered in `agent/setup.json`, so that a restarted
-//! agent neither repeats a setup that was completed nor loses sight of one that is under way. A setup
-//! task may start services: they stay until the node leaves.
+//! Runs on a thread of its own. The progress is stored in `agent/setup.json`, so that a restarted agent neither repeats a
+//! completed setup nor loses one that is running. A setup task may start services: they stay until the node leaves.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -22,22 +21,22 @@ use crate::paths::{absolute, plain, relative};
 use crate::problem::{Fault, NotProvided, Owner, detail};
 use crate::supervisor::{Leftovers, Request, append};
 use crate::system::leftovers;
-use crate::system::minder::Minder;
-use crate::system::orders::Orders;
+use crate::system::run_control::RunControl;
 use crate::system::slot::{Slot, unique_id};
-use crate::system::supervised::{Found, Supervised, Verdict};
+use crate::system::supervised::{CommandOutcome, Found, Supervised};
+use crate::system::watchdog::Watchdog;
 use processes::boot_id;
 
-/// A setup task whose result is unknown because its supervisor was killed is run again. As often as
-/// this: it may be the task itself that kills it.
-const LOST_TASKS: u32 = 2;
+/// How often a setup task is run again whose result is unknown because its supervisor was killed: the task itself may be
+/// what kills it.
+const MOST_LOST_TASKS: u32 = 2;
 
-/// What a restarted agent finds of a setup. Without secrets and commands.
+/// The stored progress of a setup. Without secrets and commands.
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Remembered {
+struct SetupState {
     mount_paths: Vec<String>,
-    /// Id under which the setup task was begun.
+    /// Id under which the setup task was started.
     task: Option<String>,
     /// How often its result was lost with its supervisor.
     #[serde(default)]
@@ -47,60 +46,60 @@ struct Remembered {
     complete_for: Option<String>,
 }
 
-/// True when an earlier life of the agent has completed the setup.
+/// True when an earlier agent process has completed the setup.
 pub fn is_complete(host: &Host) -> bool {
-    recall(host).complete_for == Some(boot_id())
+    load(host).complete_for == Some(boot_id())
 }
 
-/// Starts the setup; `tell` is called once, with the outcome. The orders end it early.
+/// Starts the setup. `notify` is called once, with the outcome. The control stops it early.
 pub fn spawn(
     host: Arc<Host>,
     setup: NodeSetup,
-    tell: impl FnOnce(Result<(), Problem>) + Send + 'static,
-) -> io::Result<Arc<Orders>> {
-    let orders = Arc::new(Orders::new(true)?);
-    let own = Arc::clone(&orders);
+    notify: impl FnOnce(Result<(), Problem>) + Send + 'static,
+) -> io::Result<Arc<RunControl>> {
+    let control = Arc::new(RunControl::new(true)?);
+    let own = Arc::clone(&control);
     std::thread::Builder::new().name("setup".into()).spawn(move || {
-        tell(run(&host, &setup, &orders));
+        notify(run(&host, &setup, &control));
     })?;
     Ok(own)
 }
 
 /// Starts undoing everything: services of the setup task, the cluster's mounts.
-pub fn spawn_undo(host: Arc<Host>, tell: impl FnOnce() + Send + 'static) -> io::Result<()> {
+pub fn spawn_undo(host: Arc<Host>, notify: impl FnOnce() + Send + 'static) -> io::Result<()> {
     let undo = move || {
         leftovers::kill(&host, &host.setup_marker(), None);
-        for path in recall(&host).mount_paths.iter().rev() {
+        for path in load(&host).mount_paths.iter().rev() {
             if let Err(error) = mount_root(&host, BTreeMap::new()).unmount(path) {
                 tracing::warn!(path, %error, "a mount of the cluster stays");
             }
         }
-        let _ = fs::remove_file(memory(&host));
+        let _ = fs::remove_file(state_file(&host));
         leftovers::reap_all();
-        tell();
+        notify();
     };
     std::thread::Builder::new().name("undo".into()).spawn(undo).map(drop)
 }
 
-fn run(host: &Host, setup: &NodeSetup, orders: &Orders) -> Result<(), Problem> {
+fn run(host: &Host, setup: &NodeSetup, control: &RunControl) -> Result<(), Problem> {
     let mut log = ExecutionLog::default();
     log.line(format_args!("Setup of node {}", host.node_id));
-    let mut remembered = recall(host);
-    remembered.mount_paths =
+    let mut state = load(host);
+    state.mount_paths =
         setup.mounts.iter().map(|mount| mount.relative_mount_path.clone()).collect();
-    remember(host, &remembered)?;
+    store(host, &state)?;
     let environment = host.base_environment();
     let root = mount_root(host, environment.clone());
     for mount in &setup.mounts {
         let line =
-            root.mount(mount, &|| orders.wanted().ending.is_some()).map_err(NotProvided::from)?;
+            root.mount(mount, &|| control.requested().stop.is_some()).map_err(NotProvided::from)?;
         log.line(line);
     }
     if let Some(task) = &setup.setup_task {
-        Task::plan(host, task, environment)?.run(host, orders, log, &mut remembered)?;
+        Task::plan(host, task, environment)?.run(host, control, log, &mut state)?;
     }
-    remembered.complete_for = Some(boot_id());
-    Ok(remember(host, &remembered)?)
+    state.complete_for = Some(boot_id());
+    Ok(store(host, &state)?)
 }
 
 /// The setup task with everything that it needs.
@@ -130,9 +129,9 @@ impl<'a> Task<'a> {
     fn run(
         &self,
         host: &Host,
-        orders: &Orders,
+        control: &RunControl,
         mut log: ExecutionLog,
-        remembered: &mut Remembered,
+        state: &mut SetupState,
     ) -> Result<(), Problem> {
         fs::create_dir_all(&self.output).map_err(NotProvided::storage(
             "create a directory",
@@ -146,83 +145,88 @@ impl<'a> Task<'a> {
             path,
         ))?;
         let outcome = loop {
-            let verdict = self.verdict(host, orders, &mut log, remembered)?;
-            let outcome = self.judge(host, &verdict);
-            let is_lost = outcome.is_err() && matches!(verdict, Verdict::Vanished { .. });
-            let is_wanted = orders.wanted().ending.is_none();
-            if !is_lost || !is_wanted || remembered.lost_tasks == LOST_TASKS {
+            let command = self.run_command(host, control, &mut log, state)?;
+            let outcome = self.evaluate(host, &command);
+            let is_lost =
+                outcome.is_err() && matches!(command, CommandOutcome::SupervisorLost { .. });
+            let is_wanted = control.requested().stop.is_none();
+            if !is_lost || !is_wanted || state.lost_tasks == MOST_LOST_TASKS {
                 break outcome;
             }
             log.line(
                 "The process that supervised the setup task was killed: the task is run again",
             );
-            remembered.lost_tasks += 1;
-            remembered.task = None;
+            state.lost_tasks += 1;
+            state.task = None;
         };
         match &outcome {
             Ok(()) => log.line("Setup task ended with exit code 0"),
             Err(problem) => log.line(format_args!("Setup task failed: {:?}", problem.details)),
         }
-        // The result of a task that failed is no result for the next try.
-        (remembered.task, remembered.lost_tasks) = (None, 0);
-        remember(host, remembered)?;
+        // The next try does not use the result of a failed task.
+        (state.task, state.lost_tasks) = (None, 0);
+        store(host, state)?;
         outcome
     }
 
-    /// How the task went that was begun, or is begun now.
-    fn verdict(
+    /// Waits for the task, which is started unless an earlier agent process has.
+    fn run_command(
         &self,
         host: &Host,
-        orders: &Orders,
+        control: &RunControl,
         log: &mut ExecutionLog,
-        remembered: &mut Remembered,
-    ) -> Result<Verdict, NotProvided> {
-        let supervised = match Self::begun(host, remembered) {
-            Some(Found::Over(verdict)) => return Ok(verdict),
+        state: &mut SetupState,
+    ) -> Result<CommandOutcome, NotProvided> {
+        let supervised = match Self::begun(host, state) {
+            Some(Found::Over(outcome)) => return Ok(outcome),
             Some(Found::Running(supervised)) => supervised,
             None => {
                 log.line("Setup task started");
-                self.start(host, remembered)?
+                self.start(host, state)?
             }
         };
-        Minder::new(orders, None, None)
-            .outlast(&host.supervisors, supervised, |_, _| {
-                log.line("Ending the setup task: the node leaves")
+        Watchdog::new(control, None, None)
+            .wait_for_end(&host.supervisors, supervised, |_, _| {
+                log.line("Stopping the setup task: the node leaves")
             })
-            .map_err(NotProvided::storage("look after the setup task", Owner::Agent, &self.output))
+            .map_err(NotProvided::storage("watch the setup task", Owner::Agent, &self.output))
     }
 
-    fn judge(&self, host: &Host, verdict: &Verdict) -> Result<(), Problem> {
-        let (exit_code, reason) = match verdict {
-            Verdict::Exited { exit_code: 0, asked: false } => return Ok(()),
-            Verdict::Exited { exit_code, asked: false } => {
+    fn evaluate(&self, host: &Host, outcome: &CommandOutcome) -> Result<(), Problem> {
+        let (exit_code, reason) = match outcome {
+            CommandOutcome::Exited { exit_code: 0, asked: false } => return Ok(()),
+            CommandOutcome::Exited { exit_code, asked: false } => {
                 (Some(*exit_code), "it ended with a non-zero exit code")
             }
-            Verdict::Exited { .. } | Verdict::NeverBegan => (None, "it was told to end"),
-            Verdict::NotStarted { reason, .. } => (None, reason.as_str()),
-            Verdict::Vanished { .. } => (None, "the process that supervised it was killed"),
+            CommandOutcome::Exited { .. } | CommandOutcome::NeverStarted => {
+                (None, "it was stopped")
+            }
+            CommandOutcome::NotStarted { reason, .. } => (None, reason.as_str()),
+            CommandOutcome::SupervisorLost { .. } => {
+                (None, "the process that supervised it was killed")
+            }
         };
-        let claim = match verdict {
-            Verdict::Vanished { claim, .. } => Some(claim),
+        let claim = match outcome {
+            CommandOutcome::SupervisorLost { claim, .. } => Some(claim),
             _ => None,
         };
         leftovers::kill(host, &host.setup_marker(), claim);
         Err(self.failure(host, exit_code, reason))
     }
 
-    /// The task as an earlier life of the agent had begun it.
-    fn begun(host: &Host, remembered: &Remembered) -> Option<Found> {
-        match Supervised::find(slot(host, remembered.task.as_deref()?)) {
-            Ok(Found::Over(Verdict::NeverBegan)) | Err(_) => None,
+    /// The task that an earlier agent process had started.
+    fn begun(host: &Host, state: &SetupState) -> Option<Found> {
+        match Supervised::find(slot(host, state.task.as_deref()?)) {
+            Ok(Found::Over(CommandOutcome::NeverStarted)) | Err(_) => None,
             Ok(found) => Some(found),
         }
     }
 
-    fn start(&self, host: &Host, remembered: &mut Remembered) -> Result<Supervised, NotProvided> {
+    fn start(&self, host: &Host, state: &mut SetupState) -> Result<Supervised, NotProvided> {
         let id = unique_id();
         let slot = slot(host, &id);
-        remembered.task = Some(id);
-        remember(host, remembered)?;
+        state.task = Some(id);
+        store(host, state)?;
         let [stdout, stderr] = ["stdout", "stderr"].map(|name| self.file(host, name, ".txt"));
         for path in [&stdout, &stderr] {
             append(path).map_err(NotProvided::storage(
@@ -248,8 +252,8 @@ impl<'a> Task<'a> {
         })
     }
 
-    fn file(&self, host: &Host, name: &str, ending: &str) -> PathBuf {
-        self.output.join(format!("{name}-{}{ending}", host.node_id))
+    fn file(&self, host: &Host, name: &str, stop: &str) -> PathBuf {
+        self.output.join(format!("{name}-{}{stop}", host.node_id))
     }
 
     fn failure(&self, host: &Host, exit_code: Option<i32>, reason: &str) -> Problem {
@@ -275,21 +279,21 @@ fn slot(host: &Host, id: &str) -> Slot {
     Slot::new(&host.private().join("setup.slot"), id)
 }
 
-fn memory(host: &Host) -> PathBuf {
+fn state_file(host: &Host) -> PathBuf {
     host.private().join("setup.json")
 }
 
-fn recall(host: &Host) -> Remembered {
+fn load(host: &Host) -> SetupState {
     let read = |path: &Path| serde_json::from_slice(&fs::read(path).ok()?).ok();
-    read(&memory(host)).unwrap_or_default()
+    read(&state_file(host)).unwrap_or_default()
 }
 
-fn remember(host: &Host, remembered: &Remembered) -> Result<(), NotProvided> {
-    let path = memory(host);
+fn store(host: &Host, state: &SetupState) -> Result<(), NotProvided> {
+    let path = state_file(host);
     let draft = path.with_extension("draft");
-    serde_json::to_vec(remembered)
+    serde_json::to_vec(state)
         .map_err(io::Error::from)
         .and_then(|text| fs::write(&draft, text))
         .and_then(|()| fs::rename(&draft, &path))
-        .map_err(NotProvided::storage("remember its setup", Owner::Agent, path))
+        .map_err(NotProvided::storage("store the state of its setup", Owner::Agent, path))
 }

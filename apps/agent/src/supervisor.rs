@@ -1,15 +1,15 @@
 //! The supervisor: a small process between the agent and the commands of users.
 //!
-//! It outlives the agent, owns the whole process tree of a command (it is the subreaper, so that
-//! daemons cannot leave it) and, when the last process is gone, leaves the exit code in the [`Slot`].
-//! Commands come on standard input, one after the other, as starting a process for each would double
-//! the cost of a short job; an answer on standard output tells how one went. When the agent is gone,
-//! standard input ends, and so does the supervisor, after the command that it has.
+//! It survives the agent and owns the whole process tree of a command: it is the subreaper, so that daemons
+//! cannot leave the tree. When the last process has ended it writes the exit code to the [`Slot`]. It reads one
+//! command after the other from standard input, as a new process for each would double the cost of a short
+//! job, and writes the result of each to standard output. When the agent ends, standard input ends, and the
+//! supervisor ends after its current command.
 //!
-//! SIGTERM: pass SIGTERM on to every process. SIGUSR1: SIGKILL to every process until none is left.
-//! A supervisor that was sent one gets no further command: no signal is ever taken for another's.
-//! After SIGTERM the processes keep what is left of the grace even when the shell in front of them
-//! has gone, since a shell dies of SIGTERM at once while the training behind it writes a checkpoint.
+//! SIGTERM: sends SIGTERM to every process of the tree. SIGUSR1: sends SIGKILL to every process until none is
+//! left. A supervisor that has received one of them gets no further command, so a late signal never hits the
+//! wrong one. After SIGTERM the processes keep the rest of the grace period even when their shell has ended:
+//! a shell dies of SIGTERM at once while the training behind it writes a checkpoint.
 
 use std::collections::{BTreeMap, HashSet};
 use std::ffi::OsString;
@@ -28,8 +28,8 @@ use crate::problem::{Fault, Owner, fault_of_start};
 use crate::system::processes::{self, Identity, Signals, boot_id};
 use crate::system::slot::{Claim, Claimed, Record, Slot};
 
-/// How long leftovers may go on by themselves: the `tee` of `> >(tee log)` is just about to write
-/// the last lines when the shell has ended.
+/// How long processes may run on after the shell has ended: the `tee` of `> >(tee log)` still writes the last
+/// lines.
 const LEFTOVER_GRACE: Duration = Duration::from_millis(200);
 
 /// Within this time a shutdown has signalled all processes.
@@ -43,7 +43,7 @@ const SHELL: &str = "/bin/bash";
 
 /// Read before the command, although the shell is not interactive: preparations put their
 /// `source .../mpivars.sh` and `export PYTHONPATH` there (docs/contract.md, "Commands"). On a line
-/// of its own, so that the command stays what it was; `:` so that it begins with `$?` = 0.
+/// of its own, so that the command is not changed; `:` so that it begins with `$?` = 0.
 const PROLOGUE: &str = "[ ! -r ~/.bashrc ] || . ~/.bashrc; :\n";
 
 /// One command for the shell, as the agent sends it: its length in four bytes, then JSON.
@@ -97,7 +97,7 @@ pub fn receive<T: for<'a> Deserialize<'a>>(mut from: impl Read) -> io::Result<Op
     Ok(Some(serde_json::from_slice(&text)?))
 }
 
-/// Works off what comes on standard input. Takes no arguments.
+/// Runs the commands that it reads from standard input. Takes no arguments.
 pub fn main(_arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     match work() {
         Ok(()) => ExitCode::SUCCESS,
@@ -109,7 +109,7 @@ pub fn main(_arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 }
 
 fn work() -> io::Result<()> {
-    // An error means that this process leads a group already, which serves as well.
+    // An error means that this process leads a session already, which serves as well.
     let _ = rustix::process::setsid();
     rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
     let mut signals = Signals::install(&[Signal::TERM, Signal::USR1])?;
@@ -118,14 +118,14 @@ fn work() -> io::Result<()> {
     let boot = boot_id();
     while let Some(request) = receive::<Request>(io::stdin().lock())? {
         let record = supervise(&request, own, &boot, &mut signals)?;
-        // An error means that the agent is gone; standard input will say so, too.
+        // An error means that the agent has ended; then standard input has ended, too.
         let mut replies = io::stdout().lock();
         let _ = send(&record, &mut replies).and_then(|()| replies.flush());
     }
     Ok(())
 }
 
-/// How the command went; `None` when its slot was no longer there for it.
+/// Runs a command to its end. `None` when its slot could not be claimed.
 fn supervise(
     request: &Request,
     own: Identity,
@@ -143,15 +143,15 @@ fn supervise(
                 asked: false,
                 leftovers: request.leftovers,
                 claimed: &claimed,
-                told: HashSet::new(),
+                terminated: HashSet::new(),
             };
-            tree.outlive(signals)?;
+            tree.run_to_completion(signals)?;
             tree.record()
         }
         Err((reason, fault)) => Record::NotStarted { reason, fault },
     };
     if let Err(error) = claimed.finish(record.clone()) {
-        // The agent learns of it all the same, if it is there.
+        // A running agent gets it as the reply.
         eprintln!("batchai supervise: the end of a command cannot be written: {error}");
     }
     Ok(Some(record))
@@ -180,7 +180,7 @@ fn start(request: &Request) -> Result<Pid, (String, Fault)> {
     Pid::from_raw(child.id().cast_signed()).ok_or_else(|| ("no process id".into(), Fault::Node))
 }
 
-/// Appending: whatever is there already was written by someone, and is not ours to remove.
+/// Opens for appending: what the file contains already is kept.
 pub fn append(path: &Path) -> io::Result<File> {
     OpenOptions::new().append(true).create(true).open(path)
 }
@@ -193,13 +193,13 @@ struct Tree<'a> {
     asked: bool,
     leftovers: Leftovers,
     claimed: &'a Claimed<'a>,
-    /// Have had their SIGTERM.
-    told: HashSet<(i32, u64)>,
+    /// Processes that were sent SIGTERM, by id and start time.
+    terminated: HashSet<(i32, u64)>,
 }
 
 impl Tree<'_> {
-    /// Returns when no process of the tree is left, or only services that may stay.
-    fn outlive(&mut self, signals: &mut Signals) -> io::Result<()> {
+    /// Returns when no process of the tree is left, or only services that may run on.
+    fn run_to_completion(&mut self, signals: &mut Signals) -> io::Result<()> {
         let mut terminated = false;
         let mut leftover_grace: Option<Countdown> = None;
         let mut pause = KILL_AGAIN;
@@ -210,19 +210,19 @@ impl Tree<'_> {
             }
             if ended_by_itself && leftover_grace.is_none() {
                 leftover_grace = Some(Countdown::new(LEFTOVER_GRACE));
-                // It may take a while until nothing is left: the exit code is safe from now on.
-                let _ = self.claimed.note(self.record());
+                // The leftovers may take a while to end: the exit code is stored now.
+                let _ = self.claimed.store_early(self.record());
             }
-            let impatient = leftover_grace.as_mut().is_some_and(Countdown::is_over);
-            if signals.has_arrived(Signal::USR1) || impatient {
+            let is_late = leftover_grace.as_mut().is_some_and(Countdown::is_over);
+            if signals.has_arrived(Signal::USR1) || is_late {
                 self.signal_all(Signal::KILL)?;
                 signals.wait(Some(pause))?;
                 pause = (pause * 2).min(KILL_AGAIN_AT_MOST);
             } else if signals.has_arrived(Signal::TERM) && !terminated {
                 terminated = true;
-                // To those as well that are born meanwhile. One that is just being born when the last
-                // look is taken is missed, and is killed when the grace is over. To look again later
-                // would hit the processes with which others react to the signal.
+                // Repeated for processes that are started meanwhile. One that is being started during the
+                // last pass is missed, and killed at the end of the grace period. A later pass would hit
+                // processes that others start as a reaction to the signal.
                 while self.signal_all(Signal::TERM)? {}
             } else {
                 signals.wait(leftover_grace.as_ref().map(Countdown::next_step))?;
@@ -235,23 +235,23 @@ impl Tree<'_> {
         Record::Exited { exit_code: self.exit_code.unwrap_or(-1), asked: self.asked }
     }
 
-    /// Sends `signal` to every process of the tree that has not had it; true when there was one.
+    /// Sends `signal` to the processes of the tree, SIGTERM once to each. True when there was a process to signal.
     fn signal_all(&mut self, signal: Signal) -> io::Result<bool> {
-        let concerned: Vec<_> = own_descendants()
+        let targets: Vec<_> = own_descendants()
             .filter(|process| {
-                signal == Signal::KILL || self.told.insert((process.pid, process.started))
+                signal == Signal::KILL || self.terminated.insert((process.pid, process.started))
             })
             .collect();
-        // Only now: to collect them takes a while, in which the command may end by itself.
+        // Checked last, as the command may end by itself while the processes are collected.
         self.asked |= self.exit_code.is_none() && !has_ended(self.main)?;
-        for process in &concerned {
+        for process in &targets {
             process.signal(signal);
         }
-        Ok(!concerned.is_empty())
+        Ok(!targets.is_empty())
     }
 
-    /// Buries what has ended; false when there are no children left. As orphans become children of
-    /// the subreaper, no children means no descendants.
+    /// Reaps the processes that have ended. False when there are no children left: as orphans become children
+    /// of the subreaper, there are no descendants either.
     fn reap(&mut self, signals: &mut Signals) -> io::Result<bool> {
         loop {
             match rustix::process::wait(WaitOptions::NOHANG) {
@@ -269,7 +269,7 @@ impl Tree<'_> {
     }
 }
 
-/// As a shell would say it.
+/// The exit code that a shell would show.
 fn exit_code(status: WaitStatus) -> i32 {
     match status.terminating_signal() {
         Some(signal) => 128 + signal,
@@ -281,7 +281,7 @@ fn is_terminated(status: WaitStatus) -> bool {
     status.terminating_signal() == Some(Signal::TERM.as_raw())
 }
 
-/// Whether a child has ended that was not waited for yet, and still is not.
+/// Whether a child has ended. Does not reap it.
 fn has_ended(child: Pid) -> io::Result<bool> {
     let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
     Ok(rustix::process::waitid(WaitId::Pid(child), options)?.is_some())
@@ -319,7 +319,7 @@ mod tests {
         while !has_ended(pid(&over)).unwrap() {
             std::thread::sleep(Duration::from_millis(1));
         }
-        assert!(has_ended(pid(&over)).unwrap(), "to ask changes nothing");
+        assert!(has_ended(pid(&over)).unwrap(), "the call does not reap it");
         assert_eq!(over.wait().unwrap().code(), Some(1));
         running.kill().unwrap();
         running.wait().unwrap();

@@ -18,6 +18,16 @@ use aws_sdk_dynamodb::types::{
 };
 use table::{Error, Write, WriteKind};
 
+/// Adds the condition of an expression to the builder of a request.
+macro_rules! conditional {
+    ($builder:expr, $expression:expr) => {
+        $builder
+            .set_condition_expression($expression.condition())
+            .set_expression_attribute_names($expression.names())
+            .set_expression_attribute_values($expression.values())
+    };
+}
+
 impl DynamoDb {
     pub(crate) async fn commit_one(&self, write: Write) -> Result<(), Error> {
         let mut repetition = 0;
@@ -57,46 +67,37 @@ impl DynamoDb {
 
     async fn send_put(&self, write: Write) -> Result<Option<ConsumedCapacity>, Error> {
         let expression = Expression::of(&write);
-        let request = self
-            .client
-            .put_item()
-            .table_name(&self.table)
-            .set_item(Some(item(write)?))
-            .set_condition_expression(expression.condition())
-            .set_expression_attribute_names(expression.names())
-            .set_expression_attribute_values(expression.values())
-            .return_consumed_capacity(ReturnConsumedCapacity::Total);
+        let request = conditional!(
+            self.client.put_item().table_name(&self.table).set_item(Some(item(write)?)),
+            expression
+        )
+        .return_consumed_capacity(ReturnConsumedCapacity::Total);
         let answer = once(request.customize()).send().await.map_err(from_sdk)?;
         Ok(answer.consumed_capacity)
     }
 
     async fn send_delete(&self, write: Write) -> Result<Option<ConsumedCapacity>, Error> {
         let expression = Expression::of(&write);
-        let request = self
-            .client
-            .delete_item()
-            .table_name(&self.table)
-            .set_key(Some(from_key(write.key)))
-            .set_condition_expression(expression.condition())
-            .set_expression_attribute_names(expression.names())
-            .set_expression_attribute_values(expression.values())
-            .return_consumed_capacity(ReturnConsumedCapacity::Total);
+        let request = conditional!(
+            self.client.delete_item().table_name(&self.table).set_key(Some(from_key(write.key))),
+            expression
+        )
+        .return_consumed_capacity(ReturnConsumedCapacity::Total);
         let answer = once(request.customize()).send().await.map_err(from_sdk)?;
         Ok(answer.consumed_capacity)
     }
 
     async fn send_update(&self, write: Write) -> Result<Option<ConsumedCapacity>, Error> {
         let expression = Expression::of(&write);
-        let request = self
-            .client
-            .update_item()
-            .table_name(&self.table)
-            .set_key(Some(from_key(write.key)))
-            .set_update_expression(expression.update.map(str::to_owned))
-            .set_condition_expression(expression.condition())
-            .set_expression_attribute_names(expression.names())
-            .set_expression_attribute_values(expression.values())
-            .return_consumed_capacity(ReturnConsumedCapacity::Total);
+        let request = conditional!(
+            self.client
+                .update_item()
+                .table_name(&self.table)
+                .set_key(Some(from_key(write.key)))
+                .set_update_expression(expression.update.map(str::to_owned)),
+            expression
+        )
+        .return_consumed_capacity(ReturnConsumedCapacity::Total);
         let answer = once(request.customize()).send().await.map_err(from_sdk)?;
         Ok(answer.consumed_capacity)
     }
@@ -126,7 +127,9 @@ fn once<T, E, B>(request: CustomizableOperation<T, E, B>) -> CustomizableOperati
 fn item(write: Write) -> Result<crate::attributes::Stored, Error> {
     match write.kind {
         WriteKind::Put { attributes, body } => from_item(write.key, attributes, &body),
-        _ => Ok(from_key(write.key)),
+        WriteKind::Delete | WriteKind::Check | WriteKind::Add(_) | WriteKind::SetSeenAt(_) => {
+            Ok(from_key(write.key))
+        }
     }
 }
 
@@ -135,45 +138,36 @@ fn action(table: &str, write: Write) -> Result<TransactWriteItem, Error> {
     let action = TransactWriteItem::builder();
     let action = match write.kind {
         WriteKind::Put { .. } => action.put(
-            Put::builder()
-                .table_name(table)
-                .set_item(Some(item(write)?))
-                .set_condition_expression(expression.condition())
-                .set_expression_attribute_names(expression.names())
-                .set_expression_attribute_values(expression.values())
+            conditional!(Put::builder().table_name(table).set_item(Some(item(write)?)), expression)
                 .build()
                 .map_err(Error::other)?,
         ),
         WriteKind::Delete => action.delete(
-            Delete::builder()
-                .table_name(table)
-                .set_key(Some(from_key(write.key)))
-                .set_condition_expression(expression.condition())
-                .set_expression_attribute_names(expression.names())
-                .set_expression_attribute_values(expression.values())
-                .build()
-                .map_err(Error::other)?,
+            conditional!(
+                Delete::builder().table_name(table).set_key(Some(from_key(write.key))),
+                expression
+            )
+            .build()
+            .map_err(Error::other)?,
         ),
         WriteKind::Check => action.condition_check(
-            ConditionCheck::builder()
-                .table_name(table)
-                .set_key(Some(from_key(write.key)))
-                .set_condition_expression(expression.condition())
-                .set_expression_attribute_names(expression.names())
-                .set_expression_attribute_values(expression.values())
-                .build()
-                .map_err(Error::other)?,
+            conditional!(
+                ConditionCheck::builder().table_name(table).set_key(Some(from_key(write.key))),
+                expression
+            )
+            .build()
+            .map_err(Error::other)?,
         ),
         WriteKind::Add(_) | WriteKind::SetSeenAt(_) => action.update(
-            Update::builder()
-                .table_name(table)
-                .set_key(Some(from_key(write.key)))
-                .set_update_expression(expression.update.map(str::to_owned))
-                .set_condition_expression(expression.condition())
-                .set_expression_attribute_names(expression.names())
-                .set_expression_attribute_values(expression.values())
-                .build()
-                .map_err(Error::other)?,
+            conditional!(
+                Update::builder()
+                    .table_name(table)
+                    .set_key(Some(from_key(write.key)))
+                    .set_update_expression(expression.update.map(str::to_owned)),
+                expression
+            )
+            .build()
+            .map_err(Error::other)?,
         ),
     };
     Ok(action.build())

@@ -76,7 +76,7 @@ pub struct LaunchIds {
 pub fn apply(
     draft: &mut Draft,
     action: &Action,
-    fresh: Option<LaunchIds>,
+    ids: Option<LaunchIds>,
 ) -> Result<(), InvalidTransition> {
     match action {
         Action::Start { entry, nodes } => jobs::start(draft, entry, nodes),
@@ -84,7 +84,7 @@ pub fn apply(
         Action::EndAttempt { attempt, end_reason, grace_seconds } => {
             members::end_attempt(draft, attempt, end_reason, *grace_seconds)
         }
-        Action::Launch { planned_nodes, .. } => match fresh {
+        Action::Launch { planned_nodes, .. } => match ids {
             Some(LaunchIds { launch, nodes }) => {
                 capacity::launch(draft, launch, nodes, *planned_nodes)
             }

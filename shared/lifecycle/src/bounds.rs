@@ -96,9 +96,9 @@ fn the_largest_launch_and_any_answer_to_it() {
     let mut cluster = manual_cluster(100);
     cluster.spec.vm_size = "STANDARD_NC6".into();
     let mut launch = draft(Some(cluster.clone()), vec![], vec![]);
-    let fresh = LaunchIds { launch: uid("l"), nodes: ids.clone() };
+    let launch_ids = LaunchIds { launch: uid("l"), nodes: ids.clone() };
     let action = Action::Launch { count: count as u32, planned_nodes: count as u32 };
-    actions::apply(&mut launch, &action, Some(fresh)).unwrap();
+    actions::apply(&mut launch, &action, Some(launch_ids)).unwrap();
     check(&launch.finish(), count + 4);
 
     let node = |number| Node { charge: cluster.charge(), ..named(launching(number, "l"), number) };

@@ -72,7 +72,7 @@ pub fn create(
     workspace: &Workspace,
     servers: &[FileServer],
     new: NewCluster,
-    fresh: NewIds,
+    ids: NewIds,
 ) -> Result<(), Refusal> {
     let NewCluster { name, mut spec, scale } = new;
     // A cluster is in the subnet of what it mounts (docs/contract.md, "Clusters").
@@ -83,13 +83,13 @@ pub fn create(
         workspace: workspace.uid.clone(),
         names: workspace.names.clone(),
         name,
-        uid: fresh.uid,
+        uid: ids.uid,
         location: Name::new(workspace.location.as_str()),
         version: draft.first_version(),
         spec,
         scale,
         created_at: now,
-        etag: fresh.etag,
+        etag: ids.etag,
         modified_at: now,
         state: ClusterState::Active,
         scheduled: true,

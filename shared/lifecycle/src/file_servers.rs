@@ -38,12 +38,12 @@ pub fn put(
     workspace: &Workspace,
     (found, is_same): (Option<FileServer>, bool),
     new: NewFileServer,
-    fresh: NewIds,
+    ids: NewIds,
     operation: Uid,
 ) -> Result<PutResult, Refusal> {
     require_not_deleting(workspace)?;
     let creating = FileServerState::Creating { operation: operation.clone(), since: draft.now };
-    match creation::check_name(found, &fresh.uid, |_| is_same)? {
+    match creation::check_name(found, &ids.uid, |_| is_same)? {
         Existing::FromRetry(found) => match found.state {
             FileServerState::Creating { operation, .. } => {
                 return Ok(PutResult::Provisioning(operation));
@@ -65,11 +65,11 @@ pub fn put(
                 workspace: workspace.uid.clone(),
                 names: workspace.names.clone(),
                 name: new.name,
-                uid: fresh.uid,
+                uid: ids.uid,
                 version: draft.first_version(),
                 spec: new.spec,
                 created_at: draft.now,
-                etag: fresh.etag,
+                etag: ids.etag,
                 modified_at: draft.now,
                 state: creating,
                 removal: Backoff::CLEAR,

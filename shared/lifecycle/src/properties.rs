@@ -1,8 +1,7 @@
 //! Properties of random sequences of reactions and decisions on random records: the table stays
 //! consistent (a [`Fixture`] checks that after every commit, with one write per item and at most
-//! 100), a repetition changes nothing, ended jobs and attempts do not change, and when agents do
-//! what is
-//! desired of them everything ends.
+//! 100), a repetition changes nothing, ended jobs and attempts do not change, and everything ends
+//! when agents follow their desired state.
 
 mod steps;
 
@@ -91,7 +90,7 @@ impl Harness {
             Step::Answer(up) => self.answer(*up),
             Step::Dispatch => self.dispatch(),
             Step::Capacity => self.capacity(),
-            Step::Recover(gone) => self.recover(*gone),
+            Step::Recover(lost) => self.recover(*lost),
             Step::Resize(count) => self.resize(*count),
             Step::DeleteCluster => self.delete_cluster(),
             Step::Wait(seconds) => self.fixture.now = self.fixture.now.plus_seconds(*seconds),
@@ -180,21 +179,19 @@ impl Harness {
             ..request(number, phase.clone())
         };
         self.fixture.observe(number, &request).expect("every request can be taken in");
-        let again = self.fixture.observe(number, &request).expect("likewise");
+        let again = self.fixture.observe(number, &request).expect("allowed again");
         assert!(again.writes.is_empty(), "a repetition writes nothing: {again:?}");
     }
 
     fn action(&mut self, action: &Action) -> Option<Change> {
-        let fresh = match action {
-            Action::Launch { count, .. } => {
-                let first = self.nodes;
-                self.nodes += *count as usize;
-                let nodes = node_ids(first..self.nodes);
-                Some(LaunchIds { launch: uid(&format!("l{first}")), nodes })
-            }
-            _ => None,
-        };
-        let applied = self.fixture.apply(action, fresh);
+        let mut ids = None;
+        if let Action::Launch { count, .. } = action {
+            let first = self.nodes;
+            self.nodes += *count as usize;
+            let nodes = node_ids(first..self.nodes);
+            ids = Some(LaunchIds { launch: uid(&format!("l{first}")), nodes });
+        }
+        let applied = self.fixture.apply(action, ids);
         if let (Ok(_), Action::Start { .. } | Action::Leave { .. } | Action::EndAttempt { .. }) =
             (&applied, action)
         {
@@ -246,13 +243,13 @@ impl Harness {
 }
 
 impl Harness {
-    fn recover(&mut self, gone: Option<usize>) {
+    fn recover(&mut self, lost: Option<usize>) {
         let Some(cluster) = self.fixture.cluster() else { return };
-        let gone = gone.and_then(|index| self.nth_node(index)).map(|node| node.id);
+        let lost = lost.and_then(|index| self.nth_node(index)).map(|node| node.id);
         let nodes = self.fixture.nodes();
         let found = |node: &Node| {
             let id = node.instance()?.id.clone();
-            let running = Some(&node.id) != gone.as_ref();
+            let running = Some(&node.id) != lost.as_ref();
             Some(recovery::FoundInstance { id, launch: node.launch.clone(), running })
         };
         let instances = Some(nodes.iter().filter_map(found).collect());

@@ -91,6 +91,19 @@ fn deletion_of(lifecycle: &Lifecycle) -> Option<(Uid, Timestamp)> {
     }
 }
 
+/// [`Resource::deletion`] and [`Resource::mark_deleting`] of a record with a `lifecycle`.
+macro_rules! deletion_by_lifecycle {
+    () => {
+        fn deletion(&self) -> Option<(Uid, Timestamp)> {
+            deletion_of(&self.lifecycle)
+        }
+
+        fn mark_deleting(&mut self, operation: Uid, since: Timestamp) {
+            self.lifecycle = Lifecycle::Deleting { operation, since };
+        }
+    };
+}
+
 impl Resource for ResourceGroup {
     fn target(&self) -> Target {
         Target::ResourceGroup {
@@ -104,13 +117,7 @@ impl Resource for ResourceGroup {
         format!("{}${}", self.subscription, self.name)
     }
 
-    fn deletion(&self) -> Option<(Uid, Timestamp)> {
-        deletion_of(&self.lifecycle)
-    }
-
-    fn mark_deleting(&mut self, operation: Uid, since: Timestamp) {
-        self.lifecycle = Lifecycle::Deleting { operation, since };
-    }
+    deletion_by_lifecycle!();
 }
 
 impl Resource for Workspace {
@@ -127,13 +134,7 @@ impl Resource for Workspace {
         self.names.operation_key()
     }
 
-    fn deletion(&self) -> Option<(Uid, Timestamp)> {
-        deletion_of(&self.lifecycle)
-    }
-
-    fn mark_deleting(&mut self, operation: Uid, since: Timestamp) {
-        self.lifecycle = Lifecycle::Deleting { operation, since };
-    }
+    deletion_by_lifecycle!();
 }
 
 impl Resource for Experiment {
@@ -149,13 +150,7 @@ impl Resource for Experiment {
         self.names.child_operation_key(&self.name)
     }
 
-    fn deletion(&self) -> Option<(Uid, Timestamp)> {
-        deletion_of(&self.lifecycle)
-    }
-
-    fn mark_deleting(&mut self, operation: Uid, since: Timestamp) {
-        self.lifecycle = Lifecycle::Deleting { operation, since };
-    }
+    deletion_by_lifecycle!();
 }
 
 impl Resource for FileServer {

@@ -2,8 +2,8 @@
 //! reaction to them, commits the change and renders it as short lines.
 //!
 //! After every commit the table must be consistent: everything that is derived from records (queue,
-//! idle markers, owners of instances, usage, mounts) is as if the records had just been created, and
-//! a node has an attempt exactly if a live attempt has a member on it that has not ended.
+//! idle markers, owners of instances, usage, mounts) is as if the records had just been created,
+//! and a node has an attempt exactly if a live attempt has a member on it that has not ended.
 
 mod consistency;
 mod render;
@@ -163,7 +163,7 @@ impl Fixture {
     pub fn apply(
         &self,
         action: &Action,
-        fresh: Option<LaunchIds>,
+        ids: Option<LaunchIds>,
     ) -> Result<Change, InvalidTransition> {
         let affected = actions::affected_records(action);
         let mut draft = Draft::new(self.now, self.quota);
@@ -178,7 +178,7 @@ impl Fixture {
             });
         }
         nodes.into_iter().for_each(|node| draft.read_node(node));
-        actions::apply(&mut draft, action, fresh)?;
+        actions::apply(&mut draft, action, ids)?;
         Ok(self.settle(draft))
     }
 

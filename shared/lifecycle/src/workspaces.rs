@@ -114,7 +114,7 @@ pub fn put_workspace(
     found: Option<Workspace>,
     group: Option<ResourceGroup>,
     new: NewWorkspace,
-    fresh: NewIds,
+    ids: NewIds,
     group_uid: Uid,
 ) -> Result<Workspace, Refusal> {
     if let Some(found) = found {
@@ -136,12 +136,12 @@ pub fn put_workspace(
     }
     let workspace = Workspace {
         names,
-        uid: fresh.uid,
+        uid: ids.uid,
         version: draft.first_version(),
         location,
         tags,
         created_at: draft.now,
-        etag: fresh.etag,
+        etag: ids.etag,
         modified_at: draft.now,
         lifecycle: Lifecycle::Active,
     };
@@ -175,7 +175,7 @@ pub fn put_experiment(
     workspace: &Workspace,
     found: Option<Experiment>,
     name: &Name,
-    fresh: NewIds,
+    ids: NewIds,
 ) -> Result<Experiment, Refusal> {
     require_not_deleting(workspace)?;
     if let Some(found) = found {
@@ -186,10 +186,10 @@ pub fn put_experiment(
         workspace: workspace.uid.clone(),
         names: workspace.names.clone(),
         name: name.clone(),
-        uid: fresh.uid,
+        uid: ids.uid,
         version: draft.first_version(),
         created_at: draft.now,
-        etag: fresh.etag,
+        etag: ids.etag,
         modified_at: draft.now,
         lifecycle: Lifecycle::Active,
     };

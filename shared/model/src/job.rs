@@ -2,6 +2,12 @@
 //! when nodes are lost. The live attempt is part of the state of its job, so the two cannot
 //! disagree.
 
+mod queue;
+mod state;
+
+pub use queue::{QueueEntry, Waiting, WaitingReason};
+pub use state::JobState;
+
 use crate::{
     Attempt, AttemptRef, ClusterRef, EndReason, InvalidTransition, JobRef, JobSpec, MountPoint,
     Name, NodeId, Operation, Outcome, ResourceError, Timestamp, Uid, WorkspaceNames, limits,
@@ -74,50 +80,6 @@ pub struct ClusterNames {
     pub name: Name,
 }
 
-/// The state of a job.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "camelCase")]
-pub enum JobState {
-    /// It waits for nodes.
-    Queued {
-        /// When it was queued or requeued.
-        since: Timestamp,
-    },
-    /// It has nodes.
-    Running {
-        /// The live attempt.
-        attempt: Attempt,
-    },
-    /// It was asked to end while it was running.
-    Terminating {
-        /// When.
-        since: Timestamp,
-        /// The live attempt.
-        attempt: Attempt,
-        /// Id of the operation that completes with the end. A deletion has its operation in
-        /// [`Job::deletion`].
-        operation: Option<Uid>,
-    },
-    /// It succeeded.
-    Succeeded {
-        /// Start of the last attempt.
-        started_at: Timestamp,
-        /// End of the job.
-        ended_at: Timestamp,
-    },
-    /// It failed.
-    Failed {
-        /// Start of the last attempt, or the end if there was none.
-        started_at: Timestamp,
-        /// End of the job.
-        ended_at: Timestamp,
-        /// Exit code of the command, if it has one.
-        exit_code: Option<i32>,
-        /// Why it failed.
-        error: ResourceError,
-    },
-}
-
 /// One run of the job, for the user.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AttemptRecord {
@@ -140,102 +102,6 @@ pub struct AttemptEnd {
     /// Why it ended.
     #[serde(rename = "ending")]
     pub end_reason: EndReason,
-}
-
-/// What a queued job waits for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Waiting {
-    /// The kind of obstacle.
-    pub reason: WaitingReason,
-    /// Names the obstacle and says what to do.
-    pub message: String,
-    /// Since when the job waits for this.
-    pub since: Timestamp,
-}
-
-/// The kind of obstacle that a queued job waits for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum WaitingReason {
-    /// The cluster's specification is not supported, so it never has nodes.
-    Cluster,
-    /// A setting of the cluster that the user can change.
-    Setting,
-    /// Nodes that quota or cloud do not provide at the moment.
-    Capacity,
-    /// Nodes that are busy or in preparation.
-    Nodes,
-}
-
-impl WaitingReason {
-    /// The code in responses.
-    pub fn code(self) -> &'static str {
-        match self {
-            Self::Cluster => "WaitsForCluster",
-            Self::Setting => "WaitsForSetting",
-            Self::Capacity => "WaitsForCapacity",
-            Self::Nodes => "WaitsForNodes",
-        }
-    }
-}
-
-/// The place of a job in the queue of its cluster, with everything that dispatch needs.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct QueueEntry {
-    /// The job.
-    pub job: JobRef,
-    /// Rank of its priority: lower comes first.
-    pub rank: u8,
-    /// When it was submitted: earlier comes first within a rank.
-    pub submitted_at: Timestamp,
-    /// Number of nodes that it needs.
-    pub node_count: u32,
-    /// Longest run time of an attempt, in seconds.
-    pub max_wall_clock_seconds: u64,
-}
-
-impl JobState {
-    /// The name of the state (`executionState`).
-    pub fn name(&self) -> &'static str {
-        match self {
-            Self::Queued { .. } => "queued",
-            Self::Running { .. } => "running",
-            Self::Terminating { .. } => "terminating",
-            Self::Succeeded { .. } => "succeeded",
-            Self::Failed { .. } => "failed",
-        }
-    }
-
-    /// When the job entered this state (`executionStateTransitionTime`).
-    pub fn since(&self) -> Timestamp {
-        match self {
-            Self::Queued { since } | Self::Terminating { since, .. } => *since,
-            Self::Running { attempt } => attempt.started_at,
-            Self::Succeeded { ended_at, .. } | Self::Failed { ended_at, .. } => *ended_at,
-        }
-    }
-
-    /// Whether the job has ended.
-    pub fn is_final(&self) -> bool {
-        match self {
-            Self::Queued { .. } | Self::Running { .. } | Self::Terminating { .. } => false,
-            Self::Succeeded { .. } | Self::Failed { .. } => true,
-        }
-    }
-
-    /// The live attempt.
-    pub fn attempt(&self) -> Option<&Attempt> {
-        match self {
-            Self::Running { attempt } | Self::Terminating { attempt, .. } => Some(attempt),
-            Self::Queued { .. } | Self::Succeeded { .. } | Self::Failed { .. } => None,
-        }
-    }
-
-    fn attempt_mut(&mut self) -> Option<&mut Attempt> {
-        match self {
-            Self::Running { attempt } | Self::Terminating { attempt, .. } => Some(attempt),
-            Self::Queued { .. } | Self::Succeeded { .. } | Self::Failed { .. } => None,
-        }
-    }
 }
 
 impl JobNames {

@@ -2,8 +2,7 @@
 //! fails.
 //!
 //! A record in `Launching` is the intent of a launch: it is written before the instance is
-//! requested.
-//! A removed node has no record.
+//! requested. A removed node has no record.
 
 use crate::{
     AttemptRef, Backoff, Charge, ClusterRef, InvalidTransition, LaunchId, NodeId, ResourceError,

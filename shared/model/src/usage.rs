@@ -71,7 +71,7 @@ impl Charge {
     }
 }
 
-/// The most that a region of a subscription may use, and the most that all of them may use together.
+/// The most that a region of a subscription may use, and the most that all may use together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Quota {
     /// Clusters per region of a subscription.

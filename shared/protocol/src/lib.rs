@@ -1,12 +1,14 @@
 //! The messages between a node's agent and the control plane, as JSON in one kind of request:
 //! `POST /nodes/v1/{workspace uid}/{cluster name}/{cluster uid}/{node id}/sync`.
 //!
-//! The rule of this protocol: level-triggered. The agent reports all that it observes, the response
-//! has all that is desired, and the agent converges on it. A request may be lost, repeated or late;
-//! the next one has the same content. With `Prefer: wait=N` the response may be held for up to N
-//! seconds while nothing is desired that differs from what was observed.
+//! The protocol is level-triggered: the agent reports all that it observes, the response contains all that is
+//! desired, and the agent converges on it. A request may be lost, repeated or late; the next one has the same
+//! content. With `Prefer: wait=N` the response may be held for up to N seconds while the desired state does not
+//! differ from the observed one.
 //!
-//! A leaf crate: ids are plain strings here, so that the agent needs none of the control plane.
+//! A leaf crate: ids are plain strings, so that the agent does not depend on the crates of the control plane.
+
+#![warn(missing_docs)]
 
 use serde::{Deserialize, Serialize};
 
@@ -14,25 +16,26 @@ use serde::{Deserialize, Serialize};
 /// `Authorization: Bearer {token}`.
 pub const TOKEN_VARIABLE: &str = "BATCHAI_NODE_TOKEN";
 
-/// All that the node observes.
+/// The observed state of a node.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SyncRequest {
-    /// The machine that the agent runs on (EC2 instance id, or the local provider's own id).
+    /// The instance that the agent runs on: EC2 instance id, or the id of the local provider.
     pub instance: String,
     /// Address at which the other nodes of a job reach this one.
     pub address: String,
+    /// How far the setup of the node is.
     pub phase: NodePhase,
-    /// The attempt that runs here, or ended here and was not yet acknowledged: an answer that no
-    /// longer mentions it is the acknowledgement.
+    /// The attempt that runs here, or has ended here without an acknowledgement: a response without it is the
+    /// acknowledgement.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attempt: Option<AttemptReport>,
-    /// The machine is about to be taken away; seconds that are left.
+    /// The instance is about to be interrupted, in so many seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub interruption_notice_seconds: Option<u64>,
 }
 
-/// How far the node itself is.
+/// How far the setup of the node is.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "camelCase")]
 pub enum NodePhase {
@@ -41,41 +44,55 @@ pub enum NodePhase {
     /// Mounts and setup task are done.
     Ready,
     /// Mounts or setup task failed; the node takes no jobs.
-    Failed { problem: Problem },
+    Failed {
+        /// Why.
+        problem: Problem,
+    },
     /// Everything on the node has ended; the agent's final report.
     Left,
 }
 
-/// Something a user should see, in the form of the contract's `BatchAIError`.
+/// An error for the user, in the form of the contract's `BatchAIError`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Problem {
+    /// For programs, such as `NFSMountError`.
     pub code: String,
+    /// For people: one sentence.
     pub message: String,
+    /// Names and values.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub details: Vec<(String, String)>,
 }
 
-/// One attempt of one job.
+/// Identifies one attempt of one job.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct AttemptKey {
+    /// The experiment of the job.
     pub experiment_uid: String,
+    /// The name of the job, unique in its experiment at one time.
     pub job_name: String,
+    /// The id of the job, never used again.
     pub job_uid: String,
+    /// 1 for the first attempt.
     pub number: u32,
 }
 
+/// The state of the attempt on this node.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct AttemptReport {
+    /// Which attempt.
     pub key: AttemptKey,
+    /// How far it is.
     pub progress: Progress,
-    /// The agent was restarted and needs the assignment once more: it keeps no secrets on its disk.
+    /// The agent was restarted and needs the assignment again: it stores no secrets on its disk.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub needs_assignment: bool,
 }
 
+/// How far an attempt is on this node.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "camelCase")]
 pub enum Progress {
@@ -85,8 +102,11 @@ pub enum Progress {
     Prepared,
     /// The command runs (on the master), or runs elsewhere (on the other members).
     Running,
-    /// Nothing of the attempt runs here any more: every process is gone, all output is flushed.
-    Ended { end: End },
+    /// No process of the attempt is left here, and all output is written.
+    Ended {
+        /// How it ended.
+        end: End,
+    },
 }
 
 /// How the attempt ended on this node.
@@ -94,115 +114,170 @@ pub enum Progress {
 #[serde(tag = "kind", rename_all = "camelCase")]
 pub enum End {
     /// The command ended before it was asked to stop. Killed by a signal: 128 + signal.
-    Exited { exit_code: i32 },
+    Exited {
+        /// 0 to 255.
+        exit_code: i32,
+    },
     /// The job preparation ended with a code other than 0.
-    PreparationFailed { exit_code: i32 },
+    PreparationFailed {
+        /// 1 to 255.
+        exit_code: i32,
+    },
     /// What the job asks for cannot be provided: a mount fails, or a path does not exist or is not
     /// writable. Another node would not help.
-    NotProvided { problem: Problem },
-    /// The node could not do its own part: its job directory is full or not writable, no process
-    /// could be started. The job is not to blame, and may run on another node.
-    NodeFailed { problem: Problem },
+    NotProvided {
+        /// What, and why.
+        problem: Problem,
+    },
+    /// The node has failed: its job directory is full or not writable, or no process could be started. The job may
+    /// run on another node.
+    NodeFailed {
+        /// What, and why.
+        problem: Problem,
+    },
     /// Ran longer than `max_wall_clock_seconds` and was stopped.
     WallClockExceeded,
     /// Stopped because the control plane asked for it.
     Stopped,
-    /// Stopped because this machine is being taken away.
+    /// Stopped because the instance is being interrupted.
     Interrupted,
     /// The supervisor of the processes ended without leaving an exit code; they were killed.
-    Lost { reason: String },
+    Lost {
+        /// For people: one sentence.
+        reason: String,
+    },
 }
 
-/// All that is desired of the node.
+/// The desired state of a node.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SyncResponse {
+    /// What the node is to do.
     pub desired: Desired,
-    /// The least time between this request and the next one with the same content, from when this
-    /// one was sent. A request with news is sent at once.
+    /// The shortest time between this request and the next one with the same content, counted from when this one was
+    /// sent, in milliseconds. A request with other content is sent at once.
     pub ask_again_millis: u64,
 }
 
+/// What a node is to do.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "camelCase")]
 pub enum Desired {
     /// Mount, run the setup task, then report `Ready` or `Failed`. Sent while the node reports
     /// `Preparing`; the same setup each time.
-    Prepare { setup: Box<NodeSetup> },
+    Prepare {
+        /// The mounts and the setup task.
+        setup: Box<NodeSetup>,
+    },
     /// Nothing is to run here.
     Idle,
     /// This attempt is to run here. The assignment comes along unless the request showed that the
     /// node already has it and does not need it again. `start` lets the command begin (always true
     /// for one node).
     Run {
+        /// Which attempt.
         key: AttemptKey,
+        /// Whether the command may start.
         start: bool,
+        /// What to run.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         assignment: Option<Box<Assignment>>,
     },
     /// This attempt is to end here: SIGTERM, then after the grace SIGKILL, then report `Ended`.
     /// A node that never ran it reports `Ended` with `Stopped` at once.
-    Stop { key: AttemptKey, grace_seconds: u64 },
+    Stop {
+        /// Which attempt.
+        key: AttemptKey,
+        /// Between SIGTERM and SIGKILL.
+        grace_seconds: u64,
+    },
     /// End whatever runs (as with `Stop`), unmount, report `Left` and exit.
-    Leave { grace_seconds: u64 },
+    Leave {
+        /// Between SIGTERM and SIGKILL.
+        grace_seconds: u64,
+    },
 }
 
-/// What the cluster wants of every node (`nodeSetup` of the contract).
+/// The setup of every node of a cluster (`nodeSetup` of the contract).
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct NodeSetup {
+    /// The node that is set up.
     pub node_id: String,
     /// Mounted below `$AZ_BATCHAI_MOUNT_ROOT`.
     #[serde(default)]
     pub mounts: Vec<Mount>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// Runs after the mounts.
     pub setup_task: Option<SetupTask>,
 }
 
+/// The setup task of a cluster.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SetupTask {
+    /// For `bash -c`.
     pub command_line: String,
+    /// Variables of the user.
     pub environment: Vec<Variable>,
-    /// Opened secrets; never logged.
+    /// Decrypted secrets; never logged.
     pub secrets: Vec<Variable>,
     /// May refer to variables, such as `$AZ_BATCHAI_MOUNT_ROOT/nfs`.
     pub std_out_err_path_prefix: String,
+    /// Below the prefix, unique for the cluster.
     pub std_out_err_path_suffix: String,
 }
 
+/// An environment variable.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Variable {
+    /// Without `=`.
     pub name: String,
+    /// May refer to variables of the service.
     pub value: String,
 }
 
+/// A mount of a cluster or a job.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Mount {
     /// Below the mount root of the cluster or of the job.
     pub relative_mount_path: String,
+    /// What is mounted.
     pub source: MountSource,
 }
 
+/// What is mounted.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "camelCase")]
 pub enum MountSource {
-    /// A file server whose tree is a directory of this machine. `path` may hold a sub-directory,
-    /// which must stay inside `root`.
-    Directory { root: String, sub_directory: String },
-    /// The user's own command; the mount path is appended to it.
-    Command { command: String },
+    /// A file server whose tree is a directory of this machine.
+    Directory {
+        /// The directory of the file server.
+        root: String,
+        /// Below `root`, which it must not leave; empty for `root` itself.
+        sub_directory: String,
+    },
+    /// The user's own command.
+    Command {
+        /// For `bash -c`, after the mount path is appended.
+        command: String,
+    },
 }
 
-/// All that a node needs to run its part of an attempt.
+/// What a node needs to run its part of an attempt.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Assignment {
+    /// Which attempt.
     pub key: AttemptKey,
+    /// The node that runs it.
     pub node_id: String,
+    /// Name of the workspace.
     pub workspace: String,
+    /// Name of the experiment.
     pub experiment: String,
+    /// Name of the job.
     pub job: String,
     /// Private addresses of the gang, the master first.
     pub hosts: Vec<String>,
@@ -210,6 +285,7 @@ pub struct Assignment {
     pub rank: u32,
     /// `jobOutputDirectoryPathSegment`.
     pub output_path_segment: String,
+    /// May refer to variables.
     pub std_out_err_path_prefix: String,
     /// Runs on the master only.
     pub command_line: String,
@@ -218,10 +294,13 @@ pub struct Assignment {
     pub preparation_command_line: Option<String>,
     /// Mounted below `$AZ_BATCHAI_JOB_MOUNT_ROOT` for the time of the job.
     pub mounts: Vec<Mount>,
+    /// Directories that the job reads.
     pub input_directories: Vec<InputDirectory>,
+    /// Directories that are created for the job.
     pub output_directories: Vec<OutputDirectory>,
+    /// Variables of the user.
     pub environment: Vec<Variable>,
-    /// Opened secrets; never logged.
+    /// Decrypted secrets; never logged.
     pub secrets: Vec<Variable>,
     /// Counted from the first process of this attempt on this node.
     pub max_wall_clock_seconds: u64,
@@ -229,18 +308,25 @@ pub struct Assignment {
     pub stop_grace_seconds: u64,
 }
 
+/// A directory that a job reads.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct InputDirectory {
+    /// Part of the variable `AZ_BATCHAI_INPUT_{id}`.
     pub id: String,
+    /// May refer to variables.
     pub path: String,
 }
 
+/// A directory that a job writes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct OutputDirectory {
+    /// Part of the variable `AZ_BATCHAI_OUTPUT_{id}`.
     pub id: String,
+    /// An absolute path, which may refer to variables.
     pub path_prefix: String,
+    /// Below the prefix and the path segment of the job.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path_suffix: Option<String>,
 }
@@ -250,14 +336,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_failure_of_the_node_is_told_apart_from_one_of_the_job() {
+    fn a_failure_of_the_node_differs_from_one_of_the_job() {
         let problem = Problem { code: "C".into(), message: "m".into(), details: Vec::new() };
         let text = serde_json::to_string(&End::NodeFailed { problem }).unwrap();
         assert_eq!(text, r#"{"kind":"nodeFailed","problem":{"code":"C","message":"m"}}"#);
     }
 
     #[test]
-    fn a_request_without_news_is_small_and_survives_its_json() {
+    fn a_request_of_an_idle_node_is_small_and_round_trips() {
         let request = SyncRequest {
             instance: "local-1".into(),
             address: "127.0.1.1".into(),

@@ -49,14 +49,14 @@ pub fn plan(
     if snapshot.cluster.is_deleting() {
         return plan_deletion(snapshot, now);
     }
-    let wanted = desired_nodes(snapshot, settings, now);
+    let desired = desired_nodes(snapshot, settings, now);
     let mut actions = removals(&snapshot.nodes, now);
-    actions.extend(grow(snapshot, wanted, now));
-    actions.extend(shrink::plan(snapshot, wanted, settings, now));
+    actions.extend(grow(snapshot, desired, now));
+    actions.extend(shrink::plan(snapshot, desired, settings, now));
     actions.extend(settle_allocation(snapshot, &actions));
     actions.extend(strays(snapshot));
     if actions.is_empty() {
-        actions.extend(become_dormant(snapshot, wanted));
+        actions.extend(become_dormant(snapshot, desired));
     }
     actions
 }
@@ -109,21 +109,22 @@ fn usable(node: &Node) -> bool {
 
 /// Launches missing nodes, never above the ceiling. All existing and launching nodes count, leaving
 /// ones included, as their instances still run.
-fn grow(snapshot: &CapacitySnapshot, wanted: u32, now: Timestamp) -> Option<Action> {
+fn grow(snapshot: &CapacitySnapshot, desired: u32, now: Timestamp) -> Option<Action> {
     let cluster = &snapshot.cluster;
     if now < cluster.health.not_before {
         return None;
     }
-    let present = snapshot.nodes.len() as u32;
+    let existing = snapshot.nodes.len() as u32;
     let serving = snapshot.nodes.iter().filter(|node| usable(node)).count() as u32;
-    let room = cluster.scale.ceiling().saturating_sub(present);
-    let missing = wanted.saturating_sub(serving).min(room).min(limits::MAX_NODES_PER_LAUNCH as u32);
+    let room = cluster.scale.ceiling().saturating_sub(existing);
+    let missing =
+        desired.saturating_sub(serving).min(room).min(limits::MAX_NODES_PER_LAUNCH as u32);
     let count = missing.min(snapshot.quota_left);
     match (missing, count) {
         (0, _) => None,
         // Waits for cores that other clusters release; tried again after the backoff.
         (_, 0) => Some(Action::RecordFailure { error: core_quota_reached() }),
-        _ => Some(Action::Launch { count, planned_nodes: present + count }),
+        _ => Some(Action::Launch { count, planned_nodes: existing + count }),
     }
 }
 
@@ -164,8 +165,8 @@ fn settle_allocation(snapshot: &CapacitySnapshot, actions: &[Action]) -> Option<
 /// Becoming dormant takes two passes. The first one marks the cluster; from then on a submission
 /// schedules it again. Only the second one, which sees the queue as it was after that, takes the
 /// cluster off the schedule's list.
-fn become_dormant(snapshot: &CapacitySnapshot, wanted: u32) -> Option<Action> {
-    let quiet = snapshot.nodes.is_empty() && snapshot.queued.is_empty() && wanted == 0;
+fn become_dormant(snapshot: &CapacitySnapshot, desired: u32) -> Option<Action> {
+    let quiet = snapshot.nodes.is_empty() && snapshot.queued.is_empty() && desired == 0;
     match (quiet, snapshot.cluster.scheduled) {
         (true, true) => Some(Action::MarkDormant),
         (true, false) => Some(Action::Unschedule),

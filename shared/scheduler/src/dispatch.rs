@@ -133,8 +133,8 @@ impl Reservation {
         now: Timestamp,
     ) -> Self {
         let starting: usize = starts.iter().map(|start| start.nodes.len()).sum();
-        let present = snapshot.running.len() + starting + idle;
-        let coming = (snapshot.cluster.scale.ceiling() as usize).saturating_sub(present);
+        let existing = snapshot.running.len() + starting + idle;
+        let coming = (snapshot.cluster.scale.ceiling() as usize).saturating_sub(existing);
         let mut free: Vec<(Timestamp, usize)> = snapshot
             .running
             .iter()
@@ -294,8 +294,8 @@ mod tests {
         ] {
             snapshot.cluster = auto_cluster(0, maximum);
             snapshot.cluster.planned_nodes = planned;
-            let wanted = needs_capacity(&snapshot, started);
-            assert_eq!(wanted, needs, "{planned} of {maximum}, {started} started");
+            let needed = needs_capacity(&snapshot, started);
+            assert_eq!(needed, needs, "{planned} of {maximum}, {started} started");
         }
     }
 

@@ -1,8 +1,9 @@
-//! Measures commits and reads per second on this disk:
-//! `cargo run --release -p sqlite --example throughput`.
+//! Measures commits and reads per second on this disk: `cargo run --release -p sqlite --example
+//! throughput`.
 //!
 //! Each commit is like one of the service: six conditional writes with bodies of 0.3 to 2 KB.
-//! Compare figures of one run only; a flush takes from 0.1 ms to some milliseconds, by machine and load.
+//! Compare figures of one run only; a flush takes from 0.1 ms to some milliseconds, by machine and
+//! load.
 
 use sqlite::Sqlite;
 use std::error::Error;

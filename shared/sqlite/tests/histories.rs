@@ -1,5 +1,5 @@
-//! Linearizability of commits and reads: group commit gives every caller its own answer, and reads on
-//! snapshots see all commits that were acknowledged before they began.
+//! Linearizability of commits and reads: group commit gives every caller its own answer, and reads
+//! on snapshots see all commits that were acknowledged before they began.
 
 use sqlite::Sqlite;
 use std::sync::Arc;

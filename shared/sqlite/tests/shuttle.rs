@@ -1,5 +1,5 @@
-//! The queue of group commit under `shuttle`, which runs the threads in many orders, with a disk that
-//! only records requests.
+//! The queue of group commit under `shuttle`, which runs the threads in many orders, with a disk
+//! that only records requests.
 
 #![expect(clippy::unwrap_used, reason = "clippy allows it in tests, but not in their helpers")]
 

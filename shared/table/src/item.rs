@@ -119,7 +119,7 @@ impl Body {
     }
 }
 
-/// By what is stored.
+/// Compares the stored form.
 impl PartialEq for Body {
     fn eq(&self, other: &Self) -> bool {
         matches!((self.to_text(), other.to_text()), (Ok(a), Ok(b)) if a == b)

@@ -1,4 +1,5 @@
-//! All keys of the table. Names are in lower case, as ARM names are compared without regard to case.
+//! All keys of the table. Names are in lower case, as ARM names are compared without regard to
+//! case.
 //!
 //! | item | pk | sk |
 //! | --- | --- | --- |

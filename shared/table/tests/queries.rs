@@ -1,5 +1,5 @@
-//! The typed queries and writes of the table, on storage in memory. The contract suite tests storage
-//! itself.
+//! The typed queries and writes of the table, on storage in memory. The contract suite tests
+//! storage itself.
 
 use model::{
     ClusterRef, JobRef, Lifecycle, Meter, Name, Node, NodeId, QueueEntry, Timestamp, Uid,

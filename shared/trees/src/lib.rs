@@ -1,8 +1,9 @@
 //! Removing directory trees as jobs leave them: of any depth, with any permissions.
 //!
-//! Everything goes through directory handles, of which few are open at a time. A path of names may be
-//! longer than the kernel takes, and a directory that is replaced by a symbolic link meanwhile leads
-//! nowhere else.
+//! Everything goes through directory handles, of which few are open at a time. So paths may be longer than the kernel
+//! accepts, and a directory that is replaced by a symbolic link meanwhile does not lead out of the tree.
+
+#![warn(missing_docs)]
 
 use std::ffi::{CStr, CString};
 use std::io;
@@ -13,15 +14,14 @@ use std::path::Path;
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, fchmod, fstat, openat, statat, unlinkat};
 use rustix::io::Errno;
 
-/// How often a directory may be found filled again by someone who still writes into the tree.
+/// How often a directory may be found filled again by a process that still writes into the tree.
 const REFILLS: u32 = 100;
 
-/// Removes whatever is at `path`, and all below it. What is not there is removed already. Symbolic links
-/// are removed, never followed. Directories without write permission are opened first, as far as they
-/// belong to this user.
+/// Removes the file or tree at `path`. Succeeds when there is none. Symbolic links are removed, never followed.
+/// Directories without write permission are unlocked first, if they belong to this user.
 ///
 /// # Errors
-/// The first thing that cannot be removed; what was removed before stays removed.
+/// The first entry that cannot be removed; what was removed before is not restored.
 pub fn remove(path: &Path) -> io::Result<()> {
     let invalid = || io::Error::from(io::ErrorKind::InvalidInput);
     let name = path.file_name().ok_or_else(invalid)?;
@@ -104,14 +104,14 @@ fn open(parent: BorrowedFd<'_>, name: &CStr) -> io::Result<OwnedFd> {
     let directory = match openat(parent, name, kind, Mode::empty()) {
         Err(Errno::ACCESS) => {
             let handle = openat(parent, name, kind | OFlags::PATH, Mode::empty())?;
-            // The one way to change what can neither be opened nor be named without a race.
+            // The only way to change a directory that can neither be opened nor named without a race.
             rustix::fs::chmod(format!("/proc/self/fd/{}", handle.as_raw_fd()), Mode::RWXU)?;
             openat(parent, name, kind, Mode::empty())?
         }
         directory => directory?,
     };
     if !Mode::from_raw_mode(fstat(&directory)?.st_mode).contains(Mode::RWXU) {
-        // If it may not be changed, removing something from it tells the reason.
+        // If it cannot be changed, removing an entry from it returns the reason.
         let _ = fchmod(&directory, Mode::RWXU);
     }
     Ok(directory)

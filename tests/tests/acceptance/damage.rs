@@ -25,7 +25,7 @@ async fn a_second_service_on_the_same_data_is_refused() {
     let endpoint = fs::read(service.data_dir().join("endpoint")).unwrap();
     let message = start_refused(service.data_dir());
     assert!(
-        message.contains("another server works on") && message.contains("--data-dir"),
+        message.contains("another service uses") && message.contains("--data-dir"),
         "{message}"
     );
     assert_eq!(fs::read(service.data_dir().join("endpoint")).unwrap(), endpoint);

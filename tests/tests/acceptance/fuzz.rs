@@ -13,12 +13,14 @@ const REQUIREMENTS: &str = "
 schemathesis==4.32.5
 ";
 
-const CHECKS: &str = "all";
+/// Two of all checks are replaced by those of `fuzz_hooks.py`, which has the exceptions and their
+/// reasons.
+const REPLACED_CHECKS: &str = "positive_data_acceptance,negative_data_rejection";
 
 const TIMEOUT: Duration = Duration::from_secs(240);
 
 /// Random requests per operation, in addition to those at the limits of the document.
-const EXAMPLES: &str = "4";
+const EXAMPLES: &str = "2";
 
 /// Fixed, so that every run sends the same requests.
 const SEED: &str = "1";
@@ -42,7 +44,8 @@ async fn every_answer_to_a_fuzzing_client_matches_the_document() {
         .arg("run")
         .arg(&file)
         .args(["--url", &service.endpoint])
-        .args(["--checks", CHECKS, "--phases", "examples,coverage,fuzzing"])
+        .args(["--checks", "all", "--exclude-checks", REPLACED_CHECKS])
+        .args(["--phases", "examples,coverage,fuzzing"])
         .args(["--max-examples", EXAMPLES, "--seed", SEED])
         .args(["--warnings", "off", "--no-color"])
         .arg("--header")

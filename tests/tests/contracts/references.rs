@@ -181,11 +181,11 @@ fn requests(
     let foreign_cluster = wire::cluster_id(workspace, &Name::new(cluster_name));
     let foreign_server = wire::file_server_id(workspace, &Name::new(server));
     vec![
-        ("/clusters/new", cluster(&[foreign_server.clone()])),
+        ("/clusters/new", cluster(std::slice::from_ref(&foreign_server))),
         ("/clusters/new", cluster(&[own_server.clone(), foreign_server.clone()])),
         ("/experiments/e/jobs/new", job(&foreign_cluster, &[])),
         ("/experiments/e/jobs/new", job(&foreign_cluster.to_ascii_uppercase(), &[])),
-        ("/experiments/e/jobs/new", job(&own_cluster, &[foreign_server.clone()])),
+        ("/experiments/e/jobs/new", job(&own_cluster, std::slice::from_ref(&foreign_server))),
         ("/experiments/e/jobs/new", job(&own_cluster, &[own_server, foreign_server])),
     ]
 }
@@ -282,8 +282,9 @@ async fn a_refused_deletion_hides_a_cluster_of_another_workspace() {
     let fixture = Fixture::new(7).await;
     let server = wire::file_server_id(&own(), &Name::new("nfs"));
     let user = names();
-    let (status, _) =
-        fixture.put(&user, "/clusters/secretive", SERVICE_TOKEN, &cluster(&[server.clone()])).await;
+    let (status, _) = fixture
+        .put(&user, "/clusters/secretive", SERVICE_TOKEN, &cluster(std::slice::from_ref(&server)))
+        .await;
     assert_eq!(status, StatusCode::ACCEPTED);
     let stranger = fixture.caller("stranger", &[]).await;
     let reader = fixture.caller("reader", &[(Role::Reader, user)]).await;

@@ -1,12 +1,12 @@
 //! One attempt of a job on this node: a thread that works through it, and the node's handle to it.
 
-mod earlier;
+mod cleanup;
+mod directory_cache;
+mod earlier_logs;
 mod journal;
-mod memory;
-mod provide;
+mod layout;
+mod messages;
 mod sequence;
-mod wipe;
-mod words;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -15,87 +15,89 @@ use protocol::{Assignment, AttemptKey, End, Progress};
 
 use crate::host::Host;
 use crate::system::leftovers;
-use crate::system::orders::{Cause, Ending, Orders};
+use crate::system::run_control::{RunControl, StopCause, StopRequest};
 
-pub use journal::{Journal, Stage, State};
-pub use memory::{Frame, Mark};
+pub use directory_cache::{DirectoryCache, FileStamp};
+pub use journal::{AttemptStep, Journal, State};
 use sequence::Sequence;
 
-/// From where an attempt goes on.
-pub enum Begin {
-    Fresh(Box<Assignment>),
-    /// An earlier life of this agent had begun it.
-    Again(Box<State>),
+/// How an attempt starts on this agent.
+pub enum Origin {
+    New(Box<Assignment>),
+    /// An earlier agent process had started it.
+    Resumed(Box<State>),
 }
 
 /// How an attempt left this node.
 #[derive(Debug)]
 pub enum Outcome {
     Ended(End),
-    /// Nobody asks for it any more, or it never began: nothing is to be reported.
+    /// The control plane no longer knows it, or it never started: nothing is reported.
     Dropped,
 }
 
-impl From<Cause> for Outcome {
-    fn from(cause: Cause) -> Self {
+impl From<StopCause> for Outcome {
+    fn from(cause: StopCause) -> Self {
         match cause {
-            Cause::Stopped => Outcome::Ended(End::Stopped),
-            Cause::Interrupted => Outcome::Ended(End::Interrupted),
-            Cause::WallClockExceeded => Outcome::Ended(End::WallClockExceeded),
-            Cause::Fenced => Outcome::Dropped,
+            StopCause::Stopped => Outcome::Ended(End::Stopped),
+            StopCause::Interrupted => Outcome::Ended(End::Interrupted),
+            StopCause::WallClockExceeded => Outcome::Ended(End::WallClockExceeded),
+            StopCause::Fenced => Outcome::Dropped,
         }
     }
 }
 
-/// News of an attempt.
+/// What an attempt reports to its node.
 #[derive(Debug)]
-pub enum News {
+pub enum AttemptEvent {
     Progress(Progress),
     Over(Outcome),
 }
 
 /// The node's handle to a running attempt.
 pub struct Attempt {
-    orders: Arc<Orders>,
+    control: Arc<RunControl>,
 }
 
 impl Attempt {
-    /// Begins, or goes on. `tell` is called with each piece of news, the last one `Over`.
+    /// Starts or resumes the attempt. `notify` is called with each event; `Over` is the last one.
     pub fn spawn(
         host: Arc<Host>,
         key: AttemptKey,
-        begin: Begin,
+        begin: Origin,
         start: bool,
-        tell: impl Fn(News) + Send + 'static,
+        notify: impl Fn(AttemptEvent) + Send + 'static,
     ) -> std::io::Result<Self> {
-        let orders = Arc::new(Orders::new(start)?);
-        let own = Self { orders: Arc::clone(&orders) };
+        let control = Arc::new(RunControl::new(start)?);
+        let own = Self { control: Arc::clone(&control) };
         let workers = Arc::clone(&host.workers);
         workers.run(move |worker| {
             let marker = host.attempt_marker(&key);
-            let work = || Sequence::run(&host, begin, &orders, &|news| tell(News::Progress(news)));
-            // A fault of ours must not leave a job running that nobody watches.
+            let work = || {
+                Sequence::run(&host, begin, &control, &|news| notify(AttemptEvent::Progress(news)))
+            };
+            // A bug of the agent must not leave a job running without supervision.
             let outcome = catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| {
                 leftovers::kill(&host, &marker, None);
                 Outcome::Ended(End::Lost { reason: "the agent had an internal error".into() })
             });
             // First, as the next attempt begins as soon as the end of this one is reported.
             worker.release();
-            tell(News::Over(outcome));
+            notify(AttemptEvent::Over(outcome));
         })?;
         Ok(own)
     }
 
     pub fn start(&self) {
-        self.orders.start();
+        self.control.start();
     }
 
-    /// Hands the assignment to an attempt that an earlier life of this agent began.
+    /// Gives the assignment to an attempt that an earlier agent process had started.
     pub fn supply(&self, assignment: Box<Assignment>) {
-        self.orders.supply(assignment);
+        self.control.supply(assignment);
     }
 
-    pub fn end(&self, ending: Ending) {
-        self.orders.end(ending);
+    pub fn stop(&self, stop: StopRequest) {
+        self.control.stop(stop);
     }
 }

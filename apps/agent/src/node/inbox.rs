@@ -1,4 +1,4 @@
-//! What happens on the node itself: news of its threads, signals, and time that is up.
+//! Events on the node: from its threads, signals, and a deadline.
 
 use std::io;
 use std::path::PathBuf;
@@ -8,26 +8,26 @@ use serde::Deserialize;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
-use crate::attempt::News;
+use crate::attempt::AttemptEvent;
 use crate::clock::Countdown;
 
-/// What SIGTERM means: a machine that is shut down gives its services about this long.
+/// The notice that SIGTERM stands for: a machine that shuts down gives its services about this time.
 pub const SHUTDOWN_NOTICE_SECONDS: u64 = 5;
 
 #[derive(Debug)]
 pub enum Event {
     Attempt {
         key: AttemptKey,
-        news: News,
+        news: AttemptEvent,
     },
     SetupOver(Result<(), Problem>),
-    /// The services and mounts of the setup are gone.
-    Undone,
-    /// The machine is about to be taken away.
+    /// The services of the setup have ended and its mounts are removed.
+    SetupUndone,
+    /// The machine is about to be interrupted.
     Interrupted {
         notice_seconds: u64,
     },
-    TimeIsUp,
+    DeadlineReached,
 }
 
 pub struct Inbox {
@@ -35,9 +35,9 @@ pub struct Inbox {
     receiver: UnboundedReceiver<Event>,
     shutdown: Signal,
     interruption: Signal,
-    /// Has the notice in it when `interruption` comes.
+    /// Contains the notice when the signal `interruption` arrives.
     interruption_file: PathBuf,
-    /// Until `TimeIsUp` is due.
+    /// Until `DeadlineReached` is due.
     pub countdown: Option<Countdown>,
 }
 
@@ -75,12 +75,12 @@ impl Inbox {
             _ = self.interruption.recv() => Event::Interrupted { notice_seconds: self.notice() },
             () = time_is_up => {
                 self.countdown = None;
-                Event::TimeIsUp
+                Event::DeadlineReached
             }
         }
     }
 
-    /// A notice that cannot be read is taken for the shortest.
+    /// A notice that cannot be read counts as the shortest one.
     fn notice(&self) -> u64 {
         #[derive(Deserialize)]
         #[serde(rename_all = "camelCase")]

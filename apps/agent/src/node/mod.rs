@@ -1,12 +1,12 @@
-//! The node: says what it observes, hears what is desired, converges, and does it again.
+//! The node: reports what it observes, receives what is desired, and converges on it.
 //!
-//! One loop owns all state. At most one request is under way; whatever happens on the node meanwhile
-//! takes it back and sends a fresh one, so that an answer always speaks of the present.
+//! One loop owns all state. At most one request is in flight; an event on the node cancels it and a new one is
+//! sent, so that a response always refers to the current state.
 
+mod current_attempt;
 mod departure;
 mod inbox;
 mod pace;
-mod present;
 mod steps;
 
 use std::fs::{self, DirBuilder, File};
@@ -19,29 +19,29 @@ use protocol::{NodePhase, Problem, Progress, SyncRequest};
 use rustix::fs::{FlockOperation, flock};
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
-use crate::attempt::{Begin, Journal, News, Outcome, Stage as AttemptStage};
+use crate::attempt::{AttemptEvent, AttemptStep, Journal, Origin, Outcome};
 use crate::clock::{Countdown, Uptime};
 use crate::host::Host;
 use crate::link::{Backoff, Link, LinkError, Patience};
 use crate::options::AgentOptions;
 use crate::setup;
-use crate::system::orders::Orders;
+use crate::system::run_control::RunControl;
 use crate::system::supervised::Supervisors;
-use departure::{Departure, LAST_TRY, Reason, Stage};
+use current_attempt::{AttemptState, CurrentAttempt};
+use departure::{Departure, DepartureStage, LAST_TRY, Reason};
 use inbox::{Event, Inbox};
 use pace::Pace;
-use present::{Condition, Present};
 
-/// How long to see whether something that was just begun is over at once. Asking only then spares a
-/// short job the cost of a request that would be taken back.
+/// How long to wait whether something that was just started ends at once. A request that is sent only then
+/// spares a short job the cost of one that would be cancelled.
 const SETTLE: Duration = Duration::from_millis(30);
-/// How long the lock of an agent that was just killed may linger.
+/// How long the lock of an agent that was just killed may still be held.
 const LOCK_LIMIT: Duration = Duration::from_secs(5);
 
 /// Runs the agent. See [`crate::run`].
 pub async fn run(options: AgentOptions) -> anyhow::Result<()> {
     let mut node = Node::open(&options).await?;
-    tracing::info!(node = options.node_id, root = %node.host.root.display(), "the agent is up");
+    tracing::info!(node = options.node_id, root = %node.host.root.display(), "the agent has started");
     node.converge().await;
     tracing::info!(node = options.node_id, "the agent ends");
     Ok(())
@@ -56,20 +56,20 @@ struct Node {
     inbox: Inbox,
     pace: Pace,
     setup: Setup,
-    attempt: Option<Present>,
+    attempt: Option<CurrentAttempt>,
     departure: Option<Departure>,
-    /// Runs while the control plane says that there is no such node, and nothing else.
+    /// Runs while every response of the control plane is that there is no such node.
     unwanted: Option<Countdown>,
-    /// Something was begun that may be over in a moment.
+    /// Something was started that may end in a moment.
     settling: bool,
-    /// Held for as long as the agent lives.
+    /// Held until the agent ends.
     _lock: File,
 }
 
 /// How far the setup of the node is.
 enum Setup {
     NotBegun,
-    Busy(Arc<Orders>),
+    Busy(Arc<RunControl>),
     Done,
     Failed(Problem),
 }
@@ -114,27 +114,27 @@ impl Node {
             settling: false,
             _lock: lock,
         };
-        node.go_on().with_context(show)?;
+        node.resume().with_context(show)?;
         Ok(node)
     }
 
-    /// Picks up what an earlier life of the agent had begun.
-    fn go_on(&mut self) -> std::io::Result<()> {
-        let Some(state) = Journal::new(&self.host).recall()? else { return Ok(()) };
+    /// Resumes the attempt that an earlier agent process had started.
+    fn resume(&mut self) -> std::io::Result<()> {
+        let Some(state) = Journal::new(&self.host).load()? else { return Ok(()) };
         let key = state.assignment.key.clone();
-        tracing::info!(job = key.job_name, attempt = key.number, "going on with an attempt");
+        tracing::info!(job = key.job_name, attempt = key.number, "resuming an attempt");
         let progress = match state.stage {
-            AttemptStage::Preparation => Progress::Preparing,
-            AttemptStage::Command | AttemptStage::Member => Progress::Running,
+            AttemptStep::Preparation => Progress::Preparing,
+            AttemptStep::Command | AttemptStep::Member => Progress::Running,
         };
-        self.spawn(key, Begin::Again(Box::new(state)), false, progress);
+        self.spawn(key, Origin::Resumed(Box::new(state)), false, progress);
         Ok(())
     }
 
     async fn converge(&mut self) {
-        while !self.is_gone() {
+        while !self.is_abandoned() {
             if self.has_left() {
-                return self.say_goodbye().await;
+                return self.send_final_report().await;
             }
             self.settle().await;
             let request = self.observe();
@@ -150,7 +150,7 @@ impl Node {
             let (sent, answer) = tokio::select! {
                 biased;
                 event = self.inbox.next() => {
-                    self.take_in(event);
+                    self.handle(event);
                     continue;
                 }
                 answer = exchange => answer,
@@ -160,29 +160,29 @@ impl Node {
                     self.unwanted = None;
                     let ask_again = Duration::from_millis(answer.ask_again_millis);
                     self.pace.answered(request, sent, ask_again);
-                    self.carry_out(answer.desired);
+                    self.apply(answer.desired);
                 }
                 Err(error) => {
                     self.pace.failed(request, &error);
-                    self.weigh(&error);
+                    self.handle_refusal(&error);
                 }
             }
         }
     }
 
-    /// Gives what was just begun a moment to be over.
+    /// Waits a moment for what was just started to end.
     async fn settle(&mut self) {
         let until = Instant::now() + SETTLE;
         while self.settling {
             match timeout_at(until, self.inbox.next()).await {
-                Ok(event) => self.take_in(event),
+                Ok(event) => self.handle(event),
                 Err(_) => self.settling = false,
             }
         }
     }
 
     fn observe(&self) -> SyncRequest {
-        let left = self.has_left() && self.attempt.as_ref().is_none_or(Present::has_ended);
+        let left = self.has_left() && self.attempt.as_ref().is_none_or(CurrentAttempt::has_ended);
         let phase = match &self.setup {
             _ if left => NodePhase::Left,
             Setup::NotBegun | Setup::Busy(_) => NodePhase::Preparing,
@@ -193,17 +193,17 @@ impl Node {
             instance: self.instance.clone(),
             address: self.address.clone(),
             phase,
-            attempt: self.attempt.as_ref().map(Present::report),
+            attempt: self.attempt.as_ref().map(CurrentAttempt::report),
             interruption_notice_seconds: self.departure.and_then(|it| it.notice_seconds()),
         }
     }
 
-    /// Takes note of something that happened on the node.
-    fn take_in(&mut self, event: Event) {
+    /// Updates the state after an event on the node.
+    fn handle(&mut self, event: Event) {
         match event {
             Event::Attempt { key, news } => {
-                if self.attempt.as_ref().is_some_and(|present| present.key == key) {
-                    self.take_in_news(news);
+                if self.attempt.as_ref().is_some_and(|current| current.key == key) {
+                    self.handle_attempt_event(news);
                 }
             }
             Event::SetupOver(outcome) => {
@@ -218,45 +218,45 @@ impl Node {
                     }
                 };
             }
-            Event::Undone => self.undone(),
+            Event::SetupUndone => self.undone(),
             Event::Interrupted { notice_seconds } => {
-                tracing::warn!(notice_seconds, "this machine is being taken away");
+                tracing::warn!(notice_seconds, "this machine is being interrupted");
                 self.depart(Departure::interrupted(notice_seconds));
             }
-            Event::TimeIsUp => {
-                // Something could not be killed or unmounted. The machine goes all the same.
+            Event::DeadlineReached => {
+                // Something could not be killed or unmounted in time. The machine ends all the same.
                 if let Some(departure) = &mut self.departure {
-                    departure.stage = Stage::Left { give_up_at: Uptime::now() };
+                    departure.stage = DepartureStage::Left { report_until: Uptime::now() };
                 }
             }
         }
-        self.go_on_departing();
+        self.continue_departure();
     }
 
-    fn take_in_news(&mut self, news: News) {
-        let Some(present) = &mut self.attempt else { return };
-        match (news, &mut present.condition) {
-            (News::Progress(new), Condition::Live { progress, .. }) => {
-                // That it runs can wait for the request that says it is over.
+    fn handle_attempt_event(&mut self, news: AttemptEvent) {
+        let Some(current) = &mut self.attempt else { return };
+        match (news, &mut current.state) {
+            (AttemptEvent::Progress(new), AttemptState::Live { progress, .. }) => {
+                // That the command runs needs no request of its own if its end follows at once.
                 self.settling &= new == Progress::Running;
                 *progress = new;
             }
-            (News::Progress(_), Condition::Fenced { .. } | Condition::Ended(_)) => {}
-            (News::Over(Outcome::Ended(end)), Condition::Live { .. }) => {
-                let key = &present.key;
+            (AttemptEvent::Progress(_), AttemptState::Fenced { .. } | AttemptState::Ended(_)) => {}
+            (AttemptEvent::Over(Outcome::Ended(end)), AttemptState::Live { .. }) => {
+                let key = &current.key;
                 tracing::info!(job = key.job_name, attempt = key.number, ?end, "an attempt ended");
                 self.settling = false;
-                present.condition = Condition::Ended(end);
+                current.state = AttemptState::Ended(end);
             }
-            (News::Over(_), _) => {
+            (AttemptEvent::Over(_), _) => {
                 self.settling = false;
                 self.forget();
             }
         }
     }
 
-    /// Decides whether a refusal is the last word.
-    fn weigh(&mut self, error: &LinkError) {
+    /// Leaves when the control plane has not known this node for long enough.
+    fn handle_refusal(&mut self, error: &LinkError) {
         if !error.is_unwanted() {
             self.unwanted = None;
             return;
@@ -265,24 +265,27 @@ impl Node {
         let countdown =
             self.unwanted.get_or_insert_with(|| Countdown::in_steps_of(limit, limit / 8));
         if countdown.is_over() && self.departure.is_none() {
-            tracing::warn!("the control plane knows no such node: going away");
+            tracing::warn!("the control plane does not know this node: leaving");
             self.depart(Departure::unwanted());
         }
     }
 
     fn has_left(&self) -> bool {
-        self.departure.is_some_and(|departure| matches!(departure.stage, Stage::Left { .. }))
+        self.departure
+            .is_some_and(|departure| matches!(departure.stage, DepartureStage::Left { .. }))
     }
 
-    /// Nobody is left to say goodbye to.
-    fn is_gone(&self) -> bool {
+    /// True when there is no control plane to report to.
+    fn is_abandoned(&self) -> bool {
         self.has_left() && self.departure.is_some_and(|it| it.reason == Reason::Unwanted)
     }
 
-    /// The agent's last word, until it is heard or there is no time left.
-    async fn say_goodbye(&mut self) {
-        let Some(Stage::Left { give_up_at }) = self.departure.map(|it| it.stage) else { return };
-        let mut countdown = Countdown::new(give_up_at.remaining().max(LAST_TRY));
+    /// Sends the final report until it is delivered or there is no time left.
+    async fn send_final_report(&mut self) {
+        let Some(DepartureStage::Left { report_until }) = self.departure.map(|it| it.stage) else {
+            return;
+        };
+        let mut countdown = Countdown::new(report_until.remaining().max(LAST_TRY));
         let request = self.observe();
         let link = &mut self.link;
         let delivery = async {
@@ -308,15 +311,14 @@ impl Node {
     }
 }
 
-/// Two agents on one root would both look after the same attempt.
+/// Two agents on one root would run the same attempt twice.
 async fn lock(host: &Host) -> anyhow::Result<File> {
     let path = host.private().join("lock");
     let file = File::create(&path).with_context(|| path.display().to_string())?;
     let mut countdown = Countdown::new(LOCK_LIMIT);
     while let Err(error) = flock(&file, FlockOperation::NonBlockingLockExclusive) {
         if countdown.is_over() {
-            return Err(error)
-                .with_context(|| format!("another agent works in {}", path.display()));
+            return Err(error).with_context(|| format!("another agent uses {}", path.display()));
         }
         sleep(Duration::from_millis(50)).await;
     }

@@ -1,4 +1,4 @@
-//! When to ask again.
+//! When the next request is sent.
 
 use std::time::Duration;
 
@@ -7,10 +7,10 @@ use tokio::time::Instant;
 
 use crate::link::{Backoff, LinkError};
 
-/// Never ask more often than this while nothing has changed.
+/// The shortest pause between two equal requests.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(20);
 
-/// What was asked last, and when the same may be asked again.
+/// The last request, and when an equal one may be sent.
 pub struct Pace {
     last: Option<SyncRequest>,
     not_before: Instant,
@@ -22,12 +22,12 @@ impl Pace {
         Self { last: None, not_before: Instant::now(), backoff: Backoff::default() }
     }
 
-    /// News is told at once; the same again only when it is time.
+    /// When `request` may be sent: at once if it differs from the last one.
     pub fn not_before(&self, request: &SyncRequest) -> Instant {
         if self.last.as_ref() == Some(request) { self.not_before } else { Instant::now() }
     }
 
-    /// `ask_again` counts from when the request was sent.
+    /// `ask_again` counts from the time the request was sent.
     pub fn answered(&mut self, request: SyncRequest, sent: Instant, ask_again: Duration) {
         self.backoff.succeeded();
         self.last = Some(request);

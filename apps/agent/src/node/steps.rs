@@ -1,22 +1,22 @@
-//! Carrying out what the plan says. Nothing is decided here.
+//! Carries out the steps of the plan. Nothing is decided here.
 
 use std::sync::Arc;
 
 use protocol::{Assignment, AttemptKey, Desired, End, NodeSetup, Progress};
 
+use super::current_attempt::{AttemptState, CurrentAttempt};
 use super::departure::Departure;
 use super::inbox::Event;
-use super::present::{Condition, Present};
 use super::{Node, Setup};
-use crate::attempt::{Attempt, Begin, Journal};
+use crate::attempt::{Attempt, Journal, Origin};
 use crate::clock::Uptime;
 use crate::plan::{self, Situation, Step};
 use crate::problem::{Fault, NotProvided};
 use crate::setup;
-use crate::system::orders::{Cause, Ending};
+use crate::system::run_control::{StopCause, StopRequest};
 
 impl Node {
-    pub(super) fn carry_out(&mut self, desired: Desired) {
+    pub(super) fn apply(&mut self, desired: Desired) {
         let situation = Situation {
             setup: match self.setup {
                 Setup::NotBegun => plan::Setup::NotBegun,
@@ -24,8 +24,8 @@ impl Node {
                 Setup::Done => plan::Setup::Done,
                 Setup::Failed(_) => plan::Setup::Failed,
             },
-            attempt: self.attempt.as_ref().map(|it| (&it.key, it.standing())),
-            needs_assignment: self.attempt.as_ref().is_some_and(Present::needs_assignment),
+            attempt: self.attempt.as_ref().map(|it| (&it.key, it.phase())),
+            needs_assignment: self.attempt.as_ref().is_some_and(CurrentAttempt::needs_assignment),
             departing: self.departure.is_some(),
         };
         let steps = plan::plan(situation, desired);
@@ -37,28 +37,32 @@ impl Node {
                 Step::Supply(assignment) => self.supply(assignment),
                 Step::Start => self.with_live(Attempt::start),
                 Step::Stop { grace_seconds } => {
-                    self.end_attempt(Cause::Stopped, Uptime::now().after_seconds(grace_seconds));
+                    self.stop_attempt(
+                        StopCause::Stopped,
+                        Uptime::now().after_seconds(grace_seconds),
+                    );
                 }
                 Step::Fence => self.fence(),
-                // What begins now is written over it. Were the agent killed before that, the next one
-                // would report the end once more and be told again that it is known.
+                // The new attempt overwrites it. If the agent is killed before that, the next one reports the
+                // end once more, which is acknowledged again.
                 Step::Forget if begins => self.attempt = None,
                 Step::Forget => self.forget(),
                 Step::ReportStopped(key) => {
-                    self.attempt = Some(Present { key, condition: Condition::Ended(End::Stopped) });
+                    self.attempt =
+                        Some(CurrentAttempt { key, state: AttemptState::Ended(End::Stopped) });
                 }
-                Step::Leave { grace_seconds } => self.depart(Departure::told(grace_seconds)),
+                Step::Leave { grace_seconds } => self.depart(Departure::requested(grace_seconds)),
             }
         }
     }
 
     pub(super) fn begin_setup(&mut self, setup: NodeSetup) {
         let sender = self.inbox.sender();
-        let tell = move |outcome| drop(sender.send(Event::SetupOver(outcome)));
+        let notify = move |outcome| drop(sender.send(Event::SetupOver(outcome)));
         self.settling = true;
-        match setup::spawn(Arc::clone(&self.host), setup, tell) {
-            Ok(orders) => self.setup = Setup::Busy(orders),
-            // Tried again with the next answer.
+        match setup::spawn(Arc::clone(&self.host), setup, notify) {
+            Ok(control) => self.setup = Setup::Busy(control),
+            // The next response tries again.
             Err(error) => tracing::error!(%error, "the setup cannot be started"),
         }
     }
@@ -67,32 +71,38 @@ impl Node {
         let key = assignment.key.clone();
         tracing::debug!(job = key.job_name, attempt = key.number, "beginning an attempt");
         self.settling = true;
-        self.spawn(key, Begin::Fresh(assignment), start, Progress::Preparing);
+        self.spawn(key, Origin::New(assignment), start, Progress::Preparing);
     }
 
-    pub(super) fn spawn(&mut self, key: AttemptKey, begin: Begin, start: bool, progress: Progress) {
+    pub(super) fn spawn(
+        &mut self,
+        key: AttemptKey,
+        begin: Origin,
+        start: bool,
+        progress: Progress,
+    ) {
         let (sender, own_key) = (self.inbox.sender(), key.clone());
-        let tell = move |news| drop(sender.send(Event::Attempt { key: own_key.clone(), news }));
+        let notify = move |news| drop(sender.send(Event::Attempt { key: own_key.clone(), news }));
         let needs_assignment = match &begin {
-            Begin::Fresh(_) => false,
-            Begin::Again(state) => state.needs_assignment(),
+            Origin::New(_) => false,
+            Origin::Resumed(state) => state.needs_assignment(),
         };
-        let condition =
-            match Attempt::spawn(Arc::clone(&self.host), key.clone(), begin, start, tell) {
-                Ok(attempt) => Condition::Live { attempt, progress, needs_assignment },
-                Err(error) => {
-                    let reason = format!("the agent could not start a thread: {error}");
-                    let fault = Fault::Node;
-                    let problem = NotProvided::Start { what: "job", reason, fault }.into();
-                    Condition::Ended(End::NodeFailed { problem })
-                }
-            };
-        self.attempt = Some(Present { key, condition });
+        let state = match Attempt::spawn(Arc::clone(&self.host), key.clone(), begin, start, notify)
+        {
+            Ok(attempt) => AttemptState::Live { attempt, progress, needs_assignment },
+            Err(error) => {
+                let reason = format!("the agent could not start a thread: {error}");
+                let fault = Fault::Node;
+                let problem = NotProvided::Start { what: "job", reason, fault }.into();
+                AttemptState::Ended(End::NodeFailed { problem })
+            }
+        };
+        self.attempt = Some(CurrentAttempt { key, state });
     }
 
     fn supply(&mut self, assignment: Box<Assignment>) {
-        if let Some(Present { condition, .. }) = &mut self.attempt
-            && let Condition::Live { attempt, needs_assignment, .. } = condition
+        if let Some(CurrentAttempt { state, .. }) = &mut self.attempt
+            && let AttemptState::Live { attempt, needs_assignment, .. } = state
         {
             attempt.supply(assignment);
             *needs_assignment = false;
@@ -100,27 +110,33 @@ impl Node {
     }
 
     pub(super) fn with_live(&mut self, act: impl FnOnce(&Attempt)) {
-        if let Some(Present { condition: Condition::Live { attempt, .. }, .. }) = &self.attempt {
+        if let Some(CurrentAttempt { state: AttemptState::Live { attempt, .. }, .. }) =
+            &self.attempt
+        {
             act(attempt);
             self.settling = true;
         }
     }
 
-    pub(super) fn end_attempt(&mut self, cause: Cause, kill_at: Uptime) {
-        self.with_live(|attempt| attempt.end(Ending { cause, kill_at }));
+    pub(super) fn stop_attempt(&mut self, cause: StopCause, kill_at: Uptime) {
+        self.with_live(|attempt| attempt.stop(StopRequest { cause, kill_at }));
     }
 
     pub(super) fn fence(&mut self) {
-        self.end_attempt(Cause::Fenced, Uptime::now());
-        if let Some(Present { key, condition }) = &mut self.attempt
-            && let Condition::Live { progress, .. } = condition
+        self.stop_attempt(StopCause::Fenced, Uptime::now());
+        if let Some(CurrentAttempt { key, state }) = &mut self.attempt
+            && let AttemptState::Live { progress, .. } = state
         {
-            tracing::warn!(job = key.job_name, attempt = key.number, "killing a stale attempt");
-            *condition = Condition::Fenced { progress: progress.clone() };
+            tracing::warn!(
+                job = key.job_name,
+                attempt = key.number,
+                "killing an attempt that the control plane no longer knows"
+            );
+            *state = AttemptState::Fenced { progress: progress.clone() };
         }
     }
 
-    /// The end of the attempt is acknowledged, or never to be reported.
+    /// The end of the attempt is acknowledged, or must not be reported.
     pub(super) fn forget(&mut self) {
         self.attempt = None;
         Journal::new(&self.host).clear();

@@ -1,5 +1,5 @@
-//! Commands that the agent itself runs, such as `umount`: with a time limit, and never through pipes,
-//! since a daemon that a mount command leaves behind would hold them open.
+//! Commands that the agent itself runs, such as `umount`: with a time limit, and with output to a file instead of a pipe,
+//! which a daemon that a mount command leaves would keep open.
 
 use std::fs::OpenOptions;
 use std::io;
@@ -21,8 +21,8 @@ pub enum HelperError {
     Failed(String),
     #[error("it did not end within {} seconds", .0.as_secs())]
     TooSlow(Duration),
-    #[error("it was given up because everything is to end")]
-    GivenUp,
+    #[error("it was cancelled because everything is to stop")]
+    Cancelled,
     #[error("it could not be started: {0}")]
     NotStarted(#[from] io::Error),
 }
@@ -33,7 +33,7 @@ pub fn run(
     command: &mut Command,
     scratch: &Path,
     limit: Duration,
-    give_up: &dyn Fn() -> bool,
+    is_cancelled: &dyn Fn() -> bool,
 ) -> Result<(), HelperError> {
     let output =
         OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(scratch)?;
@@ -49,10 +49,10 @@ pub fn run(
         if let Some(status) = child.try_wait()? {
             break status;
         }
-        let (late, unwanted) = (countdown.is_over(), give_up());
+        let (late, unwanted) = (countdown.is_over(), is_cancelled());
         if late || unwanted {
             end(&mut child)?;
-            return Err(if late { HelperError::TooSlow(limit) } else { HelperError::GivenUp });
+            return Err(if late { HelperError::TooSlow(limit) } else { HelperError::Cancelled });
         }
         std::thread::sleep(pause);
         pause = (pause * 2).min(Duration::from_millis(50));
@@ -76,11 +76,11 @@ fn end(child: &mut Child) -> io::Result<()> {
 mod tests {
     use super::*;
 
-    fn shell(script: &str, limit: Duration, give_up: bool) -> Result<(), String> {
+    fn shell(script: &str, limit: Duration, is_cancelled: bool) -> Result<(), String> {
         let directory = tempfile::tempdir().unwrap();
         let mut command = Command::new("/bin/sh");
         command.args(["-c", script]);
-        run(&mut command, &directory.path().join("out"), limit, &|| give_up)
+        run(&mut command, &directory.path().join("out"), limit, &|| is_cancelled)
             .map_err(|error| error.to_string())
     }
 
@@ -97,6 +97,6 @@ mod tests {
         let slow = shell("sleep 1000", Duration::ZERO, false).unwrap_err();
         assert_eq!(slow, "it did not end within 0 seconds");
         let unwanted = shell("sleep 1000", Duration::from_secs(60), true).unwrap_err();
-        assert_eq!(unwanted, "it was given up because everything is to end");
+        assert_eq!(unwanted, "it was cancelled because everything is to stop");
     }
 }

@@ -1,10 +1,10 @@
-//! What the agent needs of Linux: processes, mounts, and commands that must come back.
+//! What the agent needs of Linux: processes, mounts, and commands with a time limit.
 
 pub mod helper;
 pub mod leftovers;
-pub mod minder;
 pub mod mount_table;
-pub mod orders;
+pub mod run_control;
+pub mod watchdog;
 pub use ::processes;
 pub mod slot;
 pub mod supervised;

@@ -12,7 +12,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::helper::{self, HelperError};
 
-/// A file server that is gone can hold `umount` up for ever.
+/// A file server that does not answer can block `umount` for ever.
 const UMOUNT_LIMIT: Duration = Duration::from_secs(30);
 
 /// The kernel writes the table anew for each read: one should do.
@@ -41,7 +41,7 @@ impl MountWatch {
     /// Whether anything was mounted or unmounted, anywhere, since the last time this was asked.
     pub fn is_quiet(&self) -> bool {
         let mut table = [PollFd::new(&self.0, PollFlags::PRI)];
-        // The kernel marks a table that has changed for whoever has it open, once.
+        // The kernel marks a changed table once for each open descriptor.
         poll(&mut table, Some(&Timespec::default())).is_ok_and(|changed| changed == 0)
     }
 }

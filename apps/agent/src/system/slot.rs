@@ -1,16 +1,14 @@
 //! A slot: the place of one command that runs at most once, whatever happens to the agent.
 //!
-//! It is one line in a file, and the lock on that file. The agent *offers* the slot under an id; the
-//! supervisor takes the lock, makes the offer its *claim*, and keeps the lock until every process is
-//! gone and the *record* of the end is written. So whoever gets the lock knows that nothing runs here:
-//! an agent that comes back and still finds an offer *fences* it, and from then on knows that the
-//! command never ran and never will. A claim without a lock is a supervisor that was killed. While the
-//! command has ended and processes that it left behind have not, the record is there already, beside
-//! the claim: a supervisor that is killed at that point does not take the exit code with it.
+//! It is one line in a file, and the lock on that file. The agent *offers* the slot under an id. The supervisor takes
+//! the lock, replaces the offer by its *claim*, and holds the lock until every process has ended and the *record* of
+//! the end is written. So nothing runs when the lock is free. A restarted agent that still finds an offer *fences*
+//! the slot; then the command never ran and never will. A claim without a lock means that the supervisor was killed.
+//! When the command has ended and processes that it left have not, the record is already written beside the claim: a
+//! supervisor that is killed at that point does not lose the exit code.
 //!
-//! The file is written in place and used again by the next command: a job that takes a few
-//! milliseconds should not cost the file system a handful of new files. One line is one write, which a
-//! killed process has made or has not.
+//! The file is written in place and used again by the next command, as creating files would cost a short job more than
+//! everything else. One line is one write, which a killed process has made or has not.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -35,22 +33,22 @@ const USUAL_LINE: usize = 2048;
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Slot {
     path: PathBuf,
-    /// Tells this command from all that were in the file before.
+    /// Distinguishes this command from earlier ones in the same file.
     id: String,
 }
 
-/// Who runs a command, and since when.
+/// The supervisor of a command, and when the command was started.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Claim {
     pub supervisor: Identity,
-    /// The rest says nothing when the machine was restarted since.
+    /// The other fields are only valid within this boot.
     pub boot: String,
     /// In clock ticks since the start of the machine, like [`Identity::started`].
     pub begun: u64,
 }
 
 impl Claim {
-    /// True while the supervisor lives.
+    /// True while the supervisor runs.
     pub fn is_alive(&self) -> bool {
         self.is_of_this_boot() && Identity::of(self.supervisor.pid) == Some(self.supervisor)
     }
@@ -75,15 +73,15 @@ pub enum Record {
     },
 }
 
-/// What someone finds who comes later.
+/// The state of a slot, for an agent.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Look {
+pub enum SlotState {
     /// The command never began, and never will.
-    NeverBegan,
+    NeverStarted,
     Running(Claim),
     Over(Record),
-    /// The supervisor is gone before all was over; `ended`: the command itself had ended before.
-    Vanished {
+    /// The supervisor was killed before all processes had ended; `ended`: the command itself had ended before.
+    SupervisorLost {
         claim: Claim,
         ended: Option<Record>,
     },
@@ -141,31 +139,33 @@ impl Slot {
         Ok(Some(Claimed { slot: self, claim: claim.clone(), file }))
     }
 
-    /// Finds out what became of the command. If it has not begun, it no longer can afterwards.
-    pub fn look(&self) -> io::Result<Look> {
+    /// The state of the command. If it has not started, it no longer can afterwards.
+    pub fn inspect(&self) -> io::Result<SlotState> {
         let mut countdown = Countdown::new(CLAIM_LIMIT);
         let file = self.open()?;
         loop {
             let is_locked = flock(&file, FlockOperation::NonBlockingLockExclusive).is_err();
             return Ok(match (self.read(&file), is_locked) {
                 (Some(State::Claimed(claim) | State::Ended { claim, .. }), true) => {
-                    Look::Running(claim)
+                    SlotState::Running(claim)
                 }
                 (_, true) if !countdown.is_over() => {
                     std::thread::sleep(Duration::from_millis(1));
                     continue;
                 }
                 (_, true) => return Err(io::Error::other("the slot is locked without a claim")),
-                (Some(State::Claimed(claim)), false) => Look::Vanished { claim, ended: None },
-                (Some(State::Ended { claim, record }), false) => {
-                    Look::Vanished { claim, ended: Some(record) }
+                (Some(State::Claimed(claim)), false) => {
+                    SlotState::SupervisorLost { claim, ended: None }
                 }
-                (Some(State::Over(record)), false) => Look::Over(record),
+                (Some(State::Ended { claim, record }), false) => {
+                    SlotState::SupervisorLost { claim, ended: Some(record) }
+                }
+                (Some(State::Over(record)), false) => SlotState::Over(record),
                 (Some(State::Offered), false) => {
                     self.write(&file, State::Fenced)?;
-                    Look::NeverBegan
+                    SlotState::NeverStarted
                 }
-                (Some(State::Fenced) | None, false) => Look::NeverBegan,
+                (Some(State::Fenced) | None, false) => SlotState::NeverStarted,
             });
         }
     }
@@ -193,7 +193,7 @@ impl Slot {
 
 impl Claimed<'_> {
     /// Leaves the record while processes that the command left behind still run.
-    pub fn note(&self, record: Record) -> io::Result<()> {
+    pub fn store_early(&self, record: Record) -> io::Result<()> {
         self.slot.write(&self.file, State::Ended { claim: self.claim.clone(), record })
     }
 
@@ -203,7 +203,7 @@ impl Claimed<'_> {
     }
 }
 
-/// An id that no other command has, whichever life of the agent began it. The attempt's own key would
+/// An id that no other command has, whichever agent process started it. The attempt's own key would
 /// not do: an attempt that was fenced before it began may begin again, and a supervisor that is late
 /// with the first request must not take the offer of the second.
 pub fn unique_id() -> String {
@@ -256,14 +256,14 @@ mod tests {
     #[test]
     fn a_command_is_claimed_once_and_leaves_its_record() {
         let (_directory, [slot, _]) = slots(["a", "b"]);
-        assert_eq!(slot.look().unwrap(), Look::NeverBegan);
+        assert_eq!(slot.inspect().unwrap(), SlotState::NeverStarted);
         slot.offer().unwrap();
         let claimed = slot.claim(&claim()).unwrap().unwrap();
         assert!(slot.claim(&claim()).unwrap().is_none() && slot.offer().is_err());
-        assert_eq!(slot.look().unwrap(), Look::Running(claim()));
+        assert_eq!(slot.inspect().unwrap(), SlotState::Running(claim()));
         let record = Record::Exited { exit_code: 143, asked: true };
         claimed.finish(record.clone()).unwrap();
-        assert_eq!(slot.look().unwrap(), Look::Over(record));
+        assert_eq!(slot.inspect().unwrap(), SlotState::Over(record));
         assert!(slot.claim(&claim()).unwrap().is_none());
     }
 
@@ -276,10 +276,10 @@ mod tests {
     }
 
     #[test]
-    fn who_looks_in_vain_fences() {
+    fn an_offer_that_was_not_claimed_is_fenced() {
         let (_directory, [slot, _]) = slots(["a", "b"]);
         slot.offer().unwrap();
-        assert_eq!(slot.look().unwrap(), Look::NeverBegan);
+        assert_eq!(slot.inspect().unwrap(), SlotState::NeverStarted);
         assert!(slot.claim(&claim()).unwrap().is_none());
     }
 
@@ -288,7 +288,10 @@ mod tests {
         let (_directory, [slot, _]) = slots(["a", "b"]);
         slot.offer().unwrap();
         drop(slot.claim(&claim()).unwrap().unwrap());
-        assert_eq!(slot.look().unwrap(), Look::Vanished { claim: claim(), ended: None });
+        assert_eq!(
+            slot.inspect().unwrap(),
+            SlotState::SupervisorLost { claim: claim(), ended: None }
+        );
     }
 
     #[test]
@@ -297,10 +300,13 @@ mod tests {
         slot.offer().unwrap();
         let claimed = slot.claim(&claim()).unwrap().unwrap();
         let record = Record::Exited { exit_code: 0, asked: false };
-        claimed.note(record.clone()).unwrap();
-        assert_eq!(slot.look().unwrap(), Look::Running(claim()));
+        claimed.store_early(record.clone()).unwrap();
+        assert_eq!(slot.inspect().unwrap(), SlotState::Running(claim()));
         drop(claimed);
-        assert_eq!(slot.look().unwrap(), Look::Vanished { claim: claim(), ended: Some(record) });
+        assert_eq!(
+            slot.inspect().unwrap(),
+            SlotState::SupervisorLost { claim: claim(), ended: Some(record) }
+        );
     }
 
     #[test]
@@ -314,7 +320,7 @@ mod tests {
         old.offer().unwrap();
         new.offer().unwrap();
         assert!(old.claim(&claim()).unwrap().is_none());
-        assert_eq!(old.look().unwrap(), Look::NeverBegan);
+        assert_eq!(old.inspect().unwrap(), SlotState::NeverStarted);
         assert!(new.claim(&claim()).unwrap().is_some());
     }
 

@@ -1,5 +1,5 @@
-//! The agent's side of supervisors: starting commands under them, finding commands again, telling
-//! them to end, and learning how they went.
+//! The agent's side of supervisors: starting commands under them, finding commands again, signalling them, and reading
+//! their results.
 
 use std::cell::Cell;
 use std::io;
@@ -12,27 +12,27 @@ use std::time::Duration;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
-use super::slot::{Claim, Look, Record, Slot};
+use super::slot::{Claim, Record, Slot, SlotState};
 use crate::problem::Fault;
 use crate::supervisor::{Leftovers, Request, receive};
 
-/// Supervisors that have nothing to do, for the next command. In practice one at most.
+/// Idle supervisors, for the next command. In practice one at most.
 #[derive(Debug, Default)]
 pub struct Supervisors {
     idle: Mutex<Vec<Supervisor>>,
 }
 
-/// A supervisor that this life of the agent has started.
+/// A supervisor that this agent process has started.
 #[derive(Debug)]
 struct Supervisor {
     child: Child,
     process: OwnedFd,
-    /// `None` when no more commands will come.
+    /// `None` when it gets no more commands.
     requests: Option<ChildStdin>,
     replies: ChildStdout,
 }
 
-/// A command that was begun and may still run.
+/// A command that was started and may still run.
 #[derive(Debug)]
 pub struct Supervised {
     slot: Slot,
@@ -43,50 +43,50 @@ pub struct Supervised {
 #[derive(Debug)]
 enum By {
     Own(Supervisor),
-    /// Started by another life of the agent. It ends with the command.
+    /// Started by an earlier agent process. It ends with its command.
     Another(OwnedFd),
 }
 
-/// What is found of a command by an agent that comes back.
+/// A command as a restarted agent finds it.
 #[derive(Debug)]
 pub enum Found {
     Running(Supervised),
-    Over(Verdict),
+    Over(CommandOutcome),
 }
 
-/// How it went.
+/// How a command ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum CommandOutcome {
     /// `asked`: a signal went out before the command ended.
     Exited { exit_code: i32, asked: bool },
     /// The shell could not be started.
     NotStarted { reason: String, fault: Fault },
-    /// The command was never begun, and never will be.
-    NeverBegan,
-    /// The supervisor was killed; what it left behind has to be found by other means. `ended`: the
-    /// command itself had ended before.
-    Vanished { claim: Claim, ended: Option<Record> },
+    /// The command was never started, and never will be.
+    NeverStarted,
+    /// The supervisor was killed; the processes that it left must be found by other means. `ended`: the command itself
+    /// had ended before.
+    SupervisorLost { claim: Claim, ended: Option<Record> },
 }
 
 impl Supervisors {
-    /// Begins a command. Its slot is offered here.
+    /// Starts a command. Offers its slot.
     pub fn start(&self, request: &Request) -> io::Result<Supervised> {
         request.slot.offer()?;
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let own = match idle.map(|supervisor| supervisor.begin(request)) {
             Some(Ok(supervisor)) => supervisor,
-            // Someone has killed it while it was idle. (If it has heard the request all the same,
-            // one of the two is too late for the slot.)
+            // It was killed while it was idle. (If it has received the request all the same, one of the two is
+            // too late for the slot.)
             Some(Err(_)) | None => Supervisor::start()?.begin(request)?,
         };
         Ok(Supervised::new(request.slot.clone(), By::Own(own)))
     }
 
     /// To be called once the handle is readable.
-    pub fn conclude(&self, supervised: Supervised) -> io::Result<Verdict> {
+    pub fn conclude(&self, supervised: Supervised) -> io::Result<CommandOutcome> {
         let mut reply = None;
         if let By::Own(mut supervisor) = supervised.by {
-            // An error means that it was killed: then the slot says how far it came.
+            // An error means that it was killed: then the slot has the state.
             reply = receive::<Option<Record>>(&mut supervisor.replies).unwrap_or_default();
             if supervised.was_signalled.get() {
                 // The signal may be late, and must not hit the next command.
@@ -95,14 +95,14 @@ impl Supervisors {
             if reply.is_some() && supervisor.requests.is_some() {
                 self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(supervisor);
             } else {
-                // It is gone, or about to be: only then its lock is free for certain.
+                // It has ended or is about to end. Its lock is certainly free after that.
                 supervisor.child.wait()?;
             }
         }
         match reply.flatten() {
-            // The slot says the same, if it could be written.
+            // The slot has the same, if it could be written.
             Some(record) => Ok(record.into()),
-            None => verdict(supervised.slot.look()?),
+            None => outcome(supervised.slot.inspect()?),
         }
     }
 }
@@ -112,21 +112,21 @@ impl Supervised {
         Self { slot, by, was_signalled: Cell::new(false) }
     }
 
-    /// What has become of the command of `slot`. If it has not begun, it no longer can afterwards.
+    /// Finds the command of `slot`. If it has not started, it no longer can afterwards.
     pub fn find(slot: Slot) -> io::Result<Found> {
-        let claim = match slot.look()? {
-            Look::Running(claim) => claim,
-            other => return Ok(Found::Over(verdict(other)?)),
+        let claim = match slot.inspect()? {
+            SlotState::Running(claim) => claim,
+            other => return Ok(Found::Over(outcome(other)?)),
         };
-        // First the handle, then the look: afterwards the id cannot pass to another process.
+        // The handle is opened before the check: afterwards the id cannot pass to another process.
         let process = open(claim.supervisor.pid);
         if claim.is_alive() {
             return Ok(Found::Running(Supervised::new(slot, By::Another(process?))));
         }
-        Ok(Found::Over(verdict(slot.look()?)?))
+        Ok(Found::Over(outcome(slot.inspect()?)?))
     }
 
-    /// True when the command is over, or its supervisor gone: a signal would come too late.
+    /// True when the command or its supervisor has ended: a signal would be too late.
     pub fn is_over(&self) -> bool {
         self.is_over_within(Duration::ZERO)
     }
@@ -138,7 +138,7 @@ impl Supervised {
         poll(&mut handle, Some(&limit)).is_ok_and(|ready| ready > 0)
     }
 
-    /// Becomes readable when the command is over, or its supervisor gone.
+    /// Becomes readable when the command or its supervisor has ended.
     pub fn handle(&self) -> BorrowedFd<'_> {
         match &self.by {
             By::Own(supervisor) => supervisor.replies.as_fd(),
@@ -160,7 +160,7 @@ impl Supervised {
             By::Another(process) => process,
         };
         self.was_signalled.set(true);
-        // An error means that it is gone, which the handle tells as well.
+        // An error means that it has ended, which the handle shows as well.
         let _ = pidfd_send_signal(process, signal);
     }
 }
@@ -195,7 +195,7 @@ impl Supervisor {
             return Err(error);
         }
         if request.leftovers == Leftovers::Keep {
-            // What is to stay must not be taken for a part of the next command.
+            // Processes that stay must not become part of the next command.
             self.requests = None;
         }
         Ok(self)
@@ -207,21 +207,23 @@ fn open(pid: i32) -> io::Result<OwnedFd> {
     Ok(pidfd_open(pid, PidfdFlags::empty())?)
 }
 
-impl From<Record> for Verdict {
+impl From<Record> for CommandOutcome {
     fn from(record: Record) -> Self {
         match record {
-            Record::Exited { exit_code, asked } => Verdict::Exited { exit_code, asked },
-            Record::NotStarted { reason, fault } => Verdict::NotStarted { reason, fault },
+            Record::Exited { exit_code, asked } => CommandOutcome::Exited { exit_code, asked },
+            Record::NotStarted { reason, fault } => CommandOutcome::NotStarted { reason, fault },
         }
     }
 }
 
-/// What the slot says when no supervisor should be there any more.
-fn verdict(look: Look) -> io::Result<Verdict> {
-    Ok(match look {
-        Look::Over(record) => record.into(),
-        Look::NeverBegan => Verdict::NeverBegan,
-        Look::Vanished { claim, ended } => Verdict::Vanished { claim, ended },
-        Look::Running(_) => return Err(io::Error::other("the command still runs")),
+/// The outcome, from the slot of a command whose supervisor has ended.
+fn outcome(state: SlotState) -> io::Result<CommandOutcome> {
+    Ok(match state {
+        SlotState::Over(record) => record.into(),
+        SlotState::NeverStarted => CommandOutcome::NeverStarted,
+        SlotState::SupervisorLost { claim, ended } => {
+            CommandOutcome::SupervisorLost { claim, ended }
+        }
+        SlotState::Running(_) => return Err(io::Error::other("the command still runs")),
     })
 }

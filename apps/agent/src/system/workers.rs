@@ -1,4 +1,4 @@
-//! Threads that are kept for the next attempt: to start one costs as much as half a short job.
+//! Threads that are reused for the next attempt: starting one costs as much as half a short job.
 
 use std::io;
 use std::sync::mpsc::{Sender, channel};
@@ -12,21 +12,21 @@ pub struct Workers {
     idle: Mutex<Vec<Sender<Work>>>,
 }
 
-/// The thread that does a piece of work, as that work sees it.
+/// The thread that runs a piece of work, for that work.
 pub struct Worker<'a> {
     workers: &'a Workers,
     inbox: &'a Sender<Work>,
 }
 
 impl Worker<'_> {
-    /// From now on it may be given more, which it does afterwards.
+    /// Makes the thread available for more work, which it does afterwards.
     pub fn release(self) {
         self.workers.lock().push(self.inbox.clone());
     }
 }
 
 impl Workers {
-    /// Has `work` done by a thread that has nothing to do.
+    /// Runs `work` on an idle thread.
     pub fn run(self: &Arc<Self>, work: impl FnOnce(Worker<'_>) + Send + 'static) -> io::Result<()> {
         let idle = self.lock().pop();
         let inbox = idle.map_or_else(|| Arc::clone(self).start(), Ok)?;
@@ -58,26 +58,26 @@ mod tests {
     #[test]
     fn a_thread_is_used_again_and_a_busy_one_is_not_waited_for() {
         let workers = Arc::new(Workers::default());
-        let (told, news) = channel::<ThreadId>();
+        let (sender, finished) = channel::<ThreadId>();
         let (release, held) = channel::<()>();
-        let quick = |told: Sender<ThreadId>| {
+        let quick = |sender: Sender<ThreadId>| {
             move |worker: Worker<'_>| {
                 worker.release();
-                told.send(current().id()).unwrap();
+                sender.send(current().id()).unwrap();
             }
         };
-        workers.run(quick(told.clone())).unwrap();
-        let first = news.recv().unwrap();
-        workers.run(quick(told.clone())).unwrap();
-        assert_eq!(news.recv().unwrap(), first);
+        workers.run(quick(sender.clone())).unwrap();
+        let first = finished.recv().unwrap();
+        workers.run(quick(sender.clone())).unwrap();
+        assert_eq!(finished.recv().unwrap(), first);
         workers
             .run(move |worker| {
                 held.recv().unwrap();
                 worker.release();
             })
             .unwrap();
-        workers.run(quick(told)).unwrap();
-        assert_ne!(news.recv().unwrap(), first);
+        workers.run(quick(sender)).unwrap();
+        assert_ne!(finished.recv().unwrap(), first);
         release.send(()).unwrap();
     }
 }

@@ -71,7 +71,7 @@ fn what_ended_while_there_was_no_agent_is_not_stopped_afterwards() {
             node.start_agent(&control);
         } else {
             node.start_agent(&control);
-            wait_until("the new agent", || node.log().contains("going on with an attempt"));
+            wait_until("the new agent", || node.log().contains("resuming an attempt"));
             end(&control, &node, &job);
         }
         assert_eq!(control.end_of(&node.id, &job.key()), EXITED, "{name}");

@@ -1,4 +1,4 @@
-//! The machine is being taken away: the job gets what time there is, and the node says goodbye.
+//! The machine is being interrupted: the job gets the time that is left, and the node sends its final report.
 
 use std::fs;
 use std::time::{Duration, Instant};
@@ -53,7 +53,7 @@ fn a_job_writes_its_checkpoint_and_the_node_leaves() {
     assert_eq!(control.end_of(&node.id, &job.key()), End::Interrupted);
     assert_eq!(node.read(&job, "stdout.txt"), "ready\nsaved\n");
     let log = node.read(&job, "execution.log");
-    assert!(log.contains("SIGTERM") && log.contains("this machine is being taken away"), "{log}");
+    assert!(log.contains("SIGTERM") && log.contains("this machine is being interrupted"), "{log}");
     assert_left(&mut node, &control);
     assert!(noticed.elapsed() < Duration::from_secs(60));
 }

@@ -92,6 +92,6 @@ fn a_second_agent_does_not_touch_the_root_of_the_first() {
     other.use_root_of(&node);
     other.start_agent(&control);
     assert!(!other.agent_exit().success());
-    assert!(other.log().contains("another agent works in"), "{}", other.log());
+    assert!(other.log().contains("another agent uses"), "{}", other.log());
     assert_eq!(node.run(&control, &Job::new("true")), End::Exited { exit_code: 0 });
 }

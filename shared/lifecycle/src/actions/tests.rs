@@ -27,7 +27,7 @@ fn each_action_names_its_affected_records() {
     let node = || AffectedRecords { nodes: node_ids([0]), ..none() };
     let job = || AffectedRecords { job: Some(job_ref("a")), ..none() };
     let planned = || AffectedRecords { cluster: ClusterRead::Planned, ..none() };
-    let fresh = || AffectedRecords { cluster: ClusterRead::Current, ..none() };
+    let ids = || AffectedRecords { cluster: ClusterRead::Current, ..none() };
     let relaunch = Action::Relaunch { launch: uid("l"), nodes: node_ids([0]) };
     let start = Action::Start { entry: queued("a", 2), nodes: node_ids([0, 1]) };
     let cases = [
@@ -42,10 +42,10 @@ fn each_action_names_its_affected_records() {
         (Action::MarkScheduled, planned()),
         (Action::Unschedule, planned()),
         (Action::FinishDeletion, planned()),
-        (relaunch, fresh()),
+        (relaunch, ids()),
         (Action::TerminateStray { instance: "i".into() }, none()),
-        (Action::RecordFailure { error: error("A") }, fresh()),
-        (Action::SetAllocation { resizing: true, planned_nodes: 1 }, fresh()),
+        (Action::RecordFailure { error: error("A") }, ids()),
+        (Action::SetAllocation { resizing: true, planned_nodes: 1 }, ids()),
     ];
     for (action, expected) in cases {
         assert_eq!(affected_records(&action), expected, "{action:?}");
@@ -84,8 +84,8 @@ fn actions_on_a_job() {
     replace job a: failed ClusterDeleted @60-@60
     delete queue 1 a, which exists
     ");
-    let nobody = Fixture::of(manual_cluster(2), vec![], vec![]);
-    assert_snapshot!(nobody.applied(&fail_queued), @"refused: a job that is removed cannot change");
+    let empty = Fixture::of(manual_cluster(2), vec![], vec![]);
+    assert_snapshot!(empty.applied(&fail_queued), @"refused: a job that is removed cannot change");
 }
 
 #[test]
@@ -127,8 +127,8 @@ fn actions_on_a_node() {
 fn actions_on_launches() {
     let fixture = Fixture::of(manual_cluster(2), vec![], vec![]);
     let action = Action::Launch { count: 2, planned_nodes: 2 };
-    let fresh = LaunchIds { launch: uid("l"), nodes: node_ids([0, 1]) };
-    let change = fixture.apply(&action, Some(fresh)).unwrap();
+    let ids = LaunchIds { launch: uid("l"), nodes: node_ids([0, 1]) };
+    let change = fixture.apply(&action, Some(ids)).unwrap();
     assert_eq!(change.launches.len(), 1);
     assert_snapshot!(fixture.applied(&action), @"refused: a launch that is without ids cannot begin");
     assert_snapshot!(

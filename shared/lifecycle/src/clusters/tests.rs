@@ -32,8 +32,8 @@ fn created(spec: ClusterSpec, servers: &[FileServer]) -> (String, Option<Cluster
         servers.iter().for_each(|server| draft.writes().create(server));
     });
     let new = NewCluster { name: Name::new("C"), spec, scale: manual_cluster(2).scale };
-    let fresh = NewIds { uid: uid("c"), etag: uid("e") };
-    let change = fixture.request(|draft| create(draft, &workspace, servers, new, fresh));
+    let ids = NewIds { uid: uid("c"), etag: uid("e") };
+    let change = fixture.request(|draft| create(draft, &workspace, servers, new, ids));
     (change, fixture.cluster())
 }
 

@@ -70,9 +70,9 @@ fn usage_is_summed_over_all_nodes() {
     assert!(fixture.nodes().is_empty());
 }
 
-/// The record of an earlier version: what was not counted is not given back.
+/// A record of an earlier version: cores that were not counted are not subtracted.
 #[test]
-fn a_node_that_is_not_in_the_total_is_removed_without_it() {
+fn a_node_outside_the_total_is_removed_without_it() {
     let mut node = idle(0, NOW);
     node.charge.in_total = false;
     let mut draft = Draft::new(LATER, Quota::DEFAULT);

@@ -24,9 +24,9 @@ fn put_in(workspace: &Workspace, found: Option<FileServer>, is_same: bool) -> St
         found.iter().for_each(|found| draft.writes().create(found));
     });
     let new = NewFileServer { name: Name::new("F"), spec: file_server(creating()).spec };
-    let fresh = NewIds { uid: uid("first"), etag: uid("e") };
+    let ids = NewIds { uid: uid("first"), etag: uid("e") };
     fixture.request(|draft| {
-        let what = put(draft, workspace, (found, is_same), new, fresh, uid("second"))?;
+        let what = put(draft, workspace, (found, is_same), new, ids, uid("second"))?;
         Ok(match what {
             PutResult::Provisioning(operation) => format!("provisioning {operation}"),
             PutResult::Unchanged(found) => format!("unchanged {}", found.uid),

@@ -128,8 +128,8 @@ fn a_gang_starts_whole_or_not_at_all() {
     assert_snapshot!(start(&ready), @"refused: a job that is running cannot start");
     assert_snapshot!(start(&fixture(vec![idle(0, NOW), running(1, "b")])), @"refused: a node that is running cannot take a job");
     assert_snapshot!(start(&fixture(vec![idle(0, NOW)])), @"refused: a node that is removed cannot change");
-    let nobody = on_nodes(vec![idle(0, NOW), idle(1, NOW)]);
-    assert_snapshot!(start(&nobody), @"refused: a job that is removed cannot change");
+    let empty = on_nodes(vec![idle(0, NOW), idle(1, NOW)]);
+    assert_snapshot!(start(&empty), @"refused: a job that is removed cannot change");
 }
 
 fn with_job(job: Job, nodes: Vec<Node>) -> Fixture {

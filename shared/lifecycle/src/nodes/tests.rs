@@ -122,8 +122,8 @@ fn a_node_leaves_with_or_without_the_end_of_its_job() {
     notify n0
     log leaving n0 Interrupted
     ");
-    let nobody = Fixture::of(manual_cluster(0), vec![], vec![]);
-    assert_snapshot!(leave(&nobody, LeaveReason::Shrink, None), @"refused: a node that is removed cannot change");
+    let empty = Fixture::of(manual_cluster(0), vec![], vec![]);
+    assert_snapshot!(leave(&empty, LeaveReason::Shrink, None), @"refused: a node that is removed cannot change");
 }
 
 #[test]
@@ -275,8 +275,8 @@ fn a_failed_removal_is_backed_off_and_shown_once() {
     replace node n0: leaving Shrink by @0, removal failed 1x, not before @65
     ");
     assert_snapshot!(fail(), @"replace node n0: leaving Shrink by @0, removal failed 2x, not before @70");
-    let nobody = Fixture::of(manual_cluster(0), vec![], vec![]);
-    let failed = nobody.react(|draft| removal_failed(draft, &node_id(0), &error("Denied")));
+    let empty = Fixture::of(manual_cluster(0), vec![], vec![]);
+    let failed = empty.react(|draft| removal_failed(draft, &node_id(0), &error("Denied")));
     assert_snapshot!(failed, @"refused: a node that is removed cannot change");
 }
 

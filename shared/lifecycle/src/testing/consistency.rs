@@ -56,8 +56,8 @@ fn occupation(fixture: &Fixture) {
         let Some(attempt) = job.state.attempt() else { continue };
         assert!(!attempt.has_ended_everywhere(), "a live attempt that has ended: {attempt:?}");
         let reference = attempt.reference(&job.reference());
-        let present = attempt.members.iter().filter(|it| it.progress != MemberProgress::Ended);
-        of_jobs.extend(present.map(|member| (member.node.clone(), reference.clone())));
+        let unended = attempt.members.iter().filter(|it| it.progress != MemberProgress::Ended);
+        of_jobs.extend(unended.map(|member| (member.node.clone(), reference.clone())));
     }
     let occupied = |node: &model::Node| Some((node.id.clone(), node.attempt()?.clone()));
     let mut of_nodes: Vec<_> = nodes.iter().filter_map(occupied).collect();

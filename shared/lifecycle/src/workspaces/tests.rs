@@ -1,4 +1,5 @@
-//! Requests of users about groups, workspaces and experiments; each case shows the resulting change.
+//! Requests of users about groups, workspaces and experiments; each case shows the resulting
+//! change.
 
 use super::*;
 use crate::testing::*;
@@ -12,7 +13,7 @@ fn tags(text: &str) -> Tags {
     Some([("k".to_owned(), text.to_owned())].into())
 }
 
-fn fresh() -> NewIds {
+fn ids() -> NewIds {
     NewIds { uid: uid("first"), etag: uid("e") }
 }
 
@@ -95,7 +96,7 @@ fn put_workspace_in(found: Option<Workspace>, group: Option<ResourceGroup>) -> S
     });
     let new = NewWorkspace { names: names(), location: "here".into(), tags: tags("v") };
     fixture.request(|draft| {
-        let workspace = put_workspace(draft, found, group, new, fresh(), uid("second"))?;
+        let workspace = put_workspace(draft, found, group, new, ids(), uid("second"))?;
         Ok((workspace.uid, workspace.tags, workspace.version))
     })
 }
@@ -128,7 +129,7 @@ fn an_experiment_is_created_in_an_active_workspace() {
             found.iter().for_each(|found| it.writes().create(found));
         });
         fixture.request(|draft| {
-            let it = put_experiment(draft, &workspace, found, &Name::new("X"), fresh())?;
+            let it = put_experiment(draft, &workspace, found, &Name::new("X"), ids())?;
             Ok((it.uid, it.workspace, it.version))
         })
     };

@@ -1,5 +1,5 @@
-//! The transitions that each state of a job allows. The effect of an attempt's end on the job is tested
-//! with the reactions.
+//! The transitions that each state of a job allows. The effect of an attempt's end on the job is
+//! tested with the reactions.
 
 use super::*;
 use crate::{Priority, Toolkit};

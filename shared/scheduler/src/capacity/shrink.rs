@@ -6,14 +6,14 @@ use model::{EndReason, LeaveReason, Node, NodeDeallocation, NodeState, ScaleSett
 
 pub(super) fn plan(
     snapshot: &CapacitySnapshot,
-    wanted: u32,
+    desired: u32,
     settings: CapacitySettings,
     now: Timestamp,
 ) -> Vec<Action> {
-    let mut actions = expired_nodes(snapshot, wanted, settings, now);
-    let gone = |node: &Node| actions.iter().any(|action| leaves(action, node));
+    let mut actions = expired_nodes(snapshot, desired, settings, now);
+    let expired = |node: &Node| actions.iter().any(|action| leaves(action, node));
     let staying: Vec<&Node> =
-        snapshot.nodes.iter().filter(|node| !node.is_leaving() && !gone(node)).collect();
+        snapshot.nodes.iter().filter(|node| !node.is_leaving() && !expired(node)).collect();
     let excess = staying.len().saturating_sub(snapshot.cluster.scale.ceiling() as usize);
     let above_ceiling = shrink_to_ceiling(staying, snapshot.cluster.scale.deallocation(), excess);
     actions.extend(above_ceiling);
@@ -25,7 +25,7 @@ pub(super) fn plan(
 /// inspection too, until a job waits for their place.
 fn expired_nodes(
     snapshot: &CapacitySnapshot,
-    wanted: u32,
+    desired: u32,
     settings: CapacitySettings,
     now: Timestamp,
 ) -> Vec<Action> {
@@ -33,7 +33,7 @@ fn expired_nodes(
     let serving = snapshot.nodes.iter().filter(|node| usable(node)).count();
     let (surplus, replaces) = match snapshot.cluster.scale {
         ScaleSettings::Manual { .. } => (0, !snapshot.queued.is_empty()),
-        ScaleSettings::AutoScale { .. } => (serving.saturating_sub(wanted as usize), true),
+        ScaleSettings::AutoScale { .. } => (serving.saturating_sub(desired as usize), true),
     };
     let mut idle: Vec<(Timestamp, &Node)> = Vec::new();
     let mut unusable = Vec::new();

@@ -249,9 +249,9 @@ fn check_allocation(
         strays: vec![],
     };
     let plan = plan(&snapshot, CapacitySettings { idle_seconds: IDLE }, NOW.plus_seconds(IDLE));
-    let set = plan.iter().find_map(|action| match action {
-        Action::SetAllocation { resizing, planned_nodes } => Some((*resizing, *planned_nodes)),
-        _ => None,
+    let set = plan.iter().find_map(|action| {
+        let Action::SetAllocation { resizing, planned_nodes } = action else { return None };
+        Some((*resizing, *planned_nodes))
     });
     assert_eq!(set, expected, "{plan:?}");
 }
@@ -363,17 +363,16 @@ proptest::proptest! {
         let mut named = std::collections::BTreeSet::new();
         let mut launched = 0;
         for action in &plan {
-            match action {
-                Action::Leave { node, .. } | Action::Remove { node } => {
-                    proptest::prop_assert!(named.insert(node.clone()), "{plan:?}");
-                }
-                Action::Launch { count, .. } => launched += count,
-                _ => {}
+            if let Action::Leave { node, .. } | Action::Remove { node } = action {
+                proptest::prop_assert!(named.insert(node.clone()), "{plan:?}");
+            }
+            if let Action::Launch { count, .. } = action {
+                launched += count;
             }
         }
         let maximum = minimum + more;
-        let present = nodes.len() as u32;
-        proptest::prop_assert!(launched == 0 || present + launched <= maximum, "{plan:?}");
+        let existing = nodes.len() as u32;
+        proptest::prop_assert!(launched == 0 || existing + launched <= maximum, "{plan:?}");
         proptest::prop_assert!(launched <= quota_left);
         let stays = |node: &&Node| !node.is_leaving() && !named.contains(&node.id);
         let staying: Vec<&Node> = nodes.iter().filter(stays).collect();

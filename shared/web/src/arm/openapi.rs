@@ -178,10 +178,13 @@ fn query_parameters(row: &OperationRow) -> Vec<Value> {
             parameters.push(optional("directory", text()));
             parameters.push(optional("linkexpiryinminutes", expiry));
         }
-        Operation::RoleDefinitionsOfSubscription
-        | Operation::RolesOfSubscriptionList
+        Operation::RoleDefinitionsOfSubscription => parameters.push(optional("$filter", text())),
+        Operation::RolesOfSubscriptionList
         | Operation::RolesOfGroupList
-        | Operation::RolesOfWorkspaceList => parameters.push(optional("$filter", text())),
+        | Operation::RolesOfWorkspaceList => {
+            let filter = r"principalId eq '[^']*'|assignedTo\('[^']*'|atScope\(\)";
+            parameters.push(optional("$filter", json!({ "type": "string", "pattern": filter })));
+        }
         _ => {}
     }
     parameters

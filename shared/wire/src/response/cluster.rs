@@ -237,6 +237,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::too_many_lines, reason = "one snapshot of a whole document")]
     fn a_cluster_that_has_everything() {
         let mut full = fixtures::cluster();
         full.spec.vm_priority = VmPriority::LowPriority;
@@ -427,7 +428,7 @@ mod tests {
     #[test]
     fn nodes_count_from_the_moment_they_have_a_machine() {
         let leaving = |instance| NodeState::Leaving {
-            instance: instance,
+            instance,
             attempt: None,
             reason: LeaveReason::Shrink,
             deadline: at(9),

@@ -254,8 +254,12 @@ impl Node {
 impl Drop for Node {
     fn drop(&mut self) {
         if let Some(mut agent) = self.agent.take() {
+            let below = processes::descendants(agent.id().cast_signed());
             let _ = agent.kill();
             let _ = agent.wait();
+            let agents =
+                below.iter().filter(|it| processes::has_argument(it.pid, "agent".as_ref()));
+            agents.for_each(|agent| agent.signal(Signal::KILL));
         }
         for job in &self.jobs {
             for pid in marked(job) {

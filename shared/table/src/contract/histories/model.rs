@@ -47,10 +47,11 @@ impl SequentialSpec for Registers {
     }
 
     fn is_valid_step(&mut self, call: &Call, outcome: &Outcome) -> bool {
-        match (call, outcome) {
-            (Call::Commit(_), Outcome::Conflict(failed)) if failed.is_empty() => true,
-            _ => self.invoke(call) == *outcome,
-        }
+        let transactions_met = matches!(
+            (call, outcome),
+            (Call::Commit(_), Outcome::Conflict(failed)) if failed.is_empty()
+        );
+        transactions_met || self.invoke(call) == *outcome
     }
 }
 

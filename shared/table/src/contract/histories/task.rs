@@ -1,5 +1,5 @@
-//! One task of a history: random reads and commits, with conditions on what the task has read, as the
-//! service uses storage.
+//! One task of a history: random reads and commits, with conditions on what the task has read, as
+//! the service uses storage.
 
 use super::Recorder;
 use super::model::{Call, Outcome};

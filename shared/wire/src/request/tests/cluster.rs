@@ -74,6 +74,7 @@ fn what_is_not_said_has_defaults() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one snapshot of a whole document")]
 fn a_request_becomes_a_cluster_without_its_secrets() {
     let request = parse(everything()).unwrap();
     assert!(!format!("{request:?}").contains("hunter2"), "{request:?}");

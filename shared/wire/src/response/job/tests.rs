@@ -67,6 +67,7 @@ fn a_new_job() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one snapshot of a whole document")]
 fn a_failed_job_that_has_everything() {
     let mut full = fixtures::job();
     full.spec.preparation = Some("pip install torch".to_owned());

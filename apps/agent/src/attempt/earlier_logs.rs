@@ -1,10 +1,10 @@
 //! Keeping the logs of earlier attempts apart from those of this one.
 //!
-//! What an earlier attempt left in `stdouterr` moves to `stdouterr/attempt-{n}` by rename: a process
-//! of that attempt which still writes (on a node that was cut off, say) goes on writing into its own
-//! file. The members of a gang share the directory and begin at the same time, so each moves the files
-//! that bear its own name, the master the ones that bear no node's name; and when all members are
-//! prepared, and so have begun their logs, the master moves those of nodes that no longer take part.
+//! What an earlier attempt left in `stdouterr` moves to `stdouterr/attempt-{n}` by rename: a process of that
+//! attempt that still writes (on a node that lost its network, say) writes to its own file. The members of a gang
+//! share the directory and start at the same time, so each moves the files with its own name, and the master those
+//! without a node's name. When all members are prepared, and so have started their logs, the master moves those of
+//! nodes that no longer take part.
 
 use std::collections::HashSet;
 use std::fs;
@@ -18,7 +18,7 @@ const PER_NODE: [(&str, &str); 3] =
     [("execution-", ".log"), ("stdout-job_prep-", ".txt"), ("stderr-job_prep-", ".txt")];
 
 /// The share of one node in moving.
-pub struct Earlier<'a> {
+pub struct EarlierLogs<'a> {
     pub stdouterr: &'a Path,
     /// The attempt that begins.
     pub number: u32,
@@ -27,9 +27,9 @@ pub struct Earlier<'a> {
     pub is_master: bool,
 }
 
-impl Earlier<'_> {
+impl EarlierLogs<'_> {
     /// To be called before the first file of this attempt is written.
-    pub fn set_aside(&self) -> io::Result<()> {
+    pub fn move_earlier_logs(&self) -> io::Result<()> {
         let own_log = match self.node_id {
             None => "execution.log".to_owned(),
             Some(node) => format!("execution-{node}.log"),
@@ -45,7 +45,7 @@ impl Earlier<'_> {
     }
 
     /// To be called by the master when all members are prepared.
-    pub fn set_strangers_aside(&self) -> io::Result<()> {
+    pub fn set_departed_members_aside(&self) -> io::Result<()> {
         if self.number < 2 || self.node_id.is_none() || !self.is_master {
             return Ok(());
         }
@@ -66,7 +66,7 @@ impl Earlier<'_> {
         for name in file_names(self.stdouterr)?.iter().filter(|name| chosen(name)) {
             fs::create_dir_all(&target)?;
             match fs::rename(self.stdouterr.join(name), vacant(&target, name)) {
-                // Someone else was faster, or the user has removed it.
+                // Another member was faster, or the user has removed it.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 outcome => outcome?,
             }
@@ -128,12 +128,12 @@ mod tests {
         write(stdouterr, "stdout.txt", "one");
         write(stdouterr, "execution.log", &heading(1));
         fs::create_dir(stdouterr.join("plots")).unwrap();
-        let earlier = Earlier { stdouterr, number: 2, node_id: None, is_master: true };
-        earlier.set_aside().unwrap();
+        let earlier = EarlierLogs { stdouterr, number: 2, node_id: None, is_master: true };
+        earlier.move_earlier_logs().unwrap();
         assert_eq!(names(&stdouterr.join("attempt-1")), ["execution.log", "stdout.txt"]);
         assert!(names(stdouterr).is_empty() && stdouterr.join("plots").is_dir());
         write(stdouterr, "execution.log", &heading(2));
-        earlier.set_aside().unwrap();
+        earlier.move_earlier_logs().unwrap();
         assert_eq!(names(stdouterr), ["execution.log"], "a restarted agent moves nothing");
     }
 
@@ -144,8 +144,8 @@ mod tests {
         write(&place.path().join("attempt-2"), "stdout.txt", "kept");
         write(place.path(), "stdout.txt", "new");
         let earlier =
-            Earlier { stdouterr: place.path(), number: 3, node_id: None, is_master: true };
-        earlier.set_aside().unwrap();
+            EarlierLogs { stdouterr: place.path(), number: 3, node_id: None, is_master: true };
+        earlier.move_earlier_logs().unwrap();
         assert_eq!(names(&place.path().join("attempt-2")), ["stdout.txt", "stdout.txt.1"]);
     }
 
@@ -160,17 +160,17 @@ mod tests {
             write(stdouterr, &format!("execution-{node}.log"), &heading(1));
         }
         let share =
-            |node, is_master| Earlier { stdouterr, number: 2, node_id: Some(node), is_master };
-        // The member is first, and has begun its log before the master looks.
-        share("b", false).set_aside().unwrap();
+            |node, is_master| EarlierLogs { stdouterr, number: 2, node_id: Some(node), is_master };
+        // The member is first, and has started its log before the master reads the directory.
+        share("b", false).move_earlier_logs().unwrap();
         write(stdouterr, "execution-b.log", &heading(2));
-        share("a", true).set_aside().unwrap();
+        share("a", true).move_earlier_logs().unwrap();
         write(stdouterr, "execution-a.log", &heading(2));
-        share("b", false).set_strangers_aside().unwrap();
+        share("b", false).set_departed_members_aside().unwrap();
         let stay = ["execution-a.log", "execution-b.log"];
         let strangers = ["execution-gone.log", "stderr-job_prep-gone.txt"];
         assert_eq!(names(stdouterr), [stay, strangers].concat());
-        share("a", true).set_strangers_aside().unwrap();
+        share("a", true).set_departed_members_aside().unwrap();
         assert_eq!(names(stdouterr), stay);
         assert_eq!(names(&stdouterr.join("attempt-1")).len(), 6);
     }

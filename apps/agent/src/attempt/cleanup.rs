@@ -1,17 +1,17 @@
-//! Removing what former jobs left in the job temp tree (docs/contract.md, "Directories on nodes").
+//! Removing what earlier jobs left in the job temp tree (docs/contract.md, "Directories on nodes").
 //!
-//! What a former job has in common with the next stays: the directories on the way, renamed if need
-//! be, and the host file. Creating and deleting files is most of what a short job costs, so a series
-//! of them should do hardly any. Nothing is reused that a job has changed: see [`is_as_made`].
-//! A directory that a job has locked (mode 555, say) is opened before it is removed: it belongs to the
-//! same user as the agent, unless the agent may do anything anyway. A tree may be of any depth ([`trees`]).
+//! What an earlier job and the next one have in common is reused: the directories above the job's own, renamed
+//! if needed, and the host file. Creating and deleting files is most of the cost of a short job. Nothing that a
+//! job has changed is reused: see [`is_as_made`]. A directory that a job has locked (mode 555, say) is unlocked
+//! before it is removed: it belongs to the user of the agent, unless the agent is root. A tree may have any depth
+//! ([`trees`]).
 
 use std::fs::{self, DirEntry, Metadata, Permissions};
 use std::io;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
-use super::memory::{Frame, MOUNTS, SHARED};
+use super::directory_cache::{DirectoryCache, MOUNTS, SHARED};
 use crate::host::JobPaths;
 
 /// A directory that once held very many files is slow to read for ever.
@@ -20,9 +20,13 @@ const GROWN: u64 = 64 * 1024;
 /// What the owner of a directory needs to empty it.
 const OWNER_ALL: u32 = 0o700;
 
-/// Empties `jobs` but for the empty directories of `job`. Nothing may be mounted there. `known`: what
-/// the job before was given.
-pub fn make_room(jobs: &Path, job: &JobPaths, known: Option<&Frame>) -> io::Result<()> {
+/// Removes everything in `jobs` except the empty directories of `job`. Nothing may be mounted there. `known`: the
+/// directories of the previous job.
+pub fn remove_earlier_jobs(
+    jobs: &Path,
+    job: &JobPaths,
+    known: Option<&DirectoryCache>,
+) -> io::Result<()> {
     let model = own(jobs)?;
     let is_untouched = |part, path: &Path| known.is_some_and(|it| it.is_untouched(part, path));
     let mut directory = jobs.to_owned();
@@ -153,7 +157,7 @@ mod tests {
         found
     }
 
-    /// What is left for job `w/e/j` of a tree with `old` jobs, after `spoil` had its way in the first.
+    /// What remains for job `w/e/j` of a tree with `old` jobs after `spoil` has changed the first one.
     fn check(old: &[&str], spoil: impl FnOnce(&JobPaths), expected: &[&str]) {
         let place = tempfile::tempdir().unwrap();
         let jobs = place.path().join("jobs");
@@ -161,7 +165,7 @@ mod tests {
         fs::write(place.path().join("outside"), "kept").unwrap();
         old.iter().for_each(|job| make(&paths(&jobs, job)));
         spoil(&paths(&jobs, old.first().unwrap_or(&"none")));
-        make_room(&jobs, &paths(&jobs, "w/e/j"), None).unwrap();
+        remove_earlier_jobs(&jobs, &paths(&jobs, "w/e/j"), None).unwrap();
         assert_eq!(tree(&jobs), expected);
         assert_eq!(fs::read_to_string(place.path().join("outside")).unwrap(), "kept");
     }

@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 
 use protocol::Assignment;
 
-use super::earlier::Earlier;
-use super::memory::{Frame, Mark};
-use super::wipe::make_room;
+use super::cleanup::remove_earlier_jobs;
+use super::directory_cache::{DirectoryCache, FileStamp};
+use super::earlier_logs::EarlierLogs;
 use crate::environment::{JobEnvironment, host_file};
 use crate::execution_log::ExecutionLog;
 use crate::host::{Host, JobPaths, MARKER};
@@ -18,12 +18,12 @@ use crate::problem::{NotProvided, Owner};
 use crate::system::mount_table::{self, MountWatch};
 
 /// The place of an attempt on this node.
-pub struct Site {
+pub struct AttemptLayout {
     pub paths: JobPaths,
     pub environment: JobEnvironment,
 }
 
-impl Site {
+impl AttemptLayout {
     /// Where things belong; touches nothing.
     pub fn plan(host: &Host, assignment: &Assignment) -> Result<Self, NotProvided> {
         plain(&assignment.node_id)?;
@@ -38,7 +38,7 @@ impl Site {
         host: &Host,
         assignment: &Assignment,
         log: &mut ExecutionLog,
-        give_up: &dyn Fn() -> bool,
+        is_cancelled: &dyn Fn() -> bool,
     ) -> Result<(), NotProvided> {
         self.make_temp(host, assignment)?;
         // Before the mounts where that is possible, so that a mount that fails is in the log.
@@ -46,7 +46,7 @@ impl Site {
             self.open_log(assignment, log)?;
         }
         for mount in &assignment.mounts {
-            let outcome = self.mount_root(host).mount(mount, give_up);
+            let outcome = self.mount_root(host).mount(mount, is_cancelled);
             match &outcome {
                 Ok(line) => log.line(line),
                 Err(error) => log.line(format_args!("{error}: {}", error.details()[1].1)),
@@ -62,7 +62,7 @@ impl Site {
         Ok(())
     }
 
-    /// Takes the job's mounts away again. The log must be closed if it lies on one of them.
+    /// Unmounts the job's mounts. The log must be closed if it is on one of them.
     pub fn unmount(&self, host: &Host, assignment: &Assignment, log: &mut ExecutionLog) {
         for mount in assignment.mounts.iter().rev() {
             let path = &mount.relative_mount_path;
@@ -82,8 +82,8 @@ impl Site {
     }
 
     /// How this node's share in sorting away earlier logs is defined.
-    pub fn earlier<'a>(&'a self, assignment: &'a Assignment) -> Earlier<'a> {
-        Earlier {
+    pub fn earlier<'a>(&'a self, assignment: &'a Assignment) -> EarlierLogs<'a> {
+        EarlierLogs {
             stdouterr: &self.environment.stdouterr,
             number: assignment.key.number,
             node_id: (assignment.hosts.len() > 1).then_some(assignment.node_id.as_str()),
@@ -91,13 +91,13 @@ impl Site {
         }
     }
 
-    /// `name` + `ending`, with the node's id between them when several nodes share the directory.
-    pub fn file(&self, assignment: &Assignment, name: &str, ending: &str) -> PathBuf {
+    /// `name` and `suffix`, with the node's id between them when several nodes share the directory.
+    pub fn file(&self, assignment: &Assignment, name: &str, suffix: &str) -> PathBuf {
         let stdouterr = &self.environment.stdouterr;
         if assignment.hosts.len() > 1 {
-            stdouterr.join(format!("{name}-{}{ending}", assignment.node_id))
+            stdouterr.join(format!("{name}-{}{suffix}", assignment.node_id))
         } else {
-            stdouterr.join(format!("{name}{ending}"))
+            stdouterr.join(format!("{name}{suffix}"))
         }
     }
 
@@ -114,7 +114,7 @@ impl Site {
             (Some(mounts), Some(frame)) if serves => (mounts, frame),
             (mounts, frame) => {
                 let mounts = self.make_frame(host, &hosts, mounts, frame.as_ref())?;
-                (mounts, Frame::remember(&self.paths, &hosts))
+                (mounts, DirectoryCache::remember(&self.paths, &hosts))
             }
         };
         let mut known = host.known();
@@ -128,7 +128,7 @@ impl Site {
         host: &Host,
         hosts: &str,
         mounts: Option<MountWatch>,
-        frame: Option<&Frame>,
+        frame: Option<&DirectoryCache>,
     ) -> Result<MountWatch, NotProvided> {
         let jobs = &self.paths.jobs;
         let unmount = || {
@@ -138,7 +138,7 @@ impl Site {
         };
         let mounts = mounts
             .map_or_else(unmount, Ok)
-            .and_then(|watch| make_room(jobs, &self.paths, frame).map(|()| watch))
+            .and_then(|watch| remove_earlier_jobs(jobs, &self.paths, frame).map(|()| watch))
             .map_err(NotProvided::storage(
                 "remove what former jobs left on it",
                 Owner::Node,
@@ -146,7 +146,7 @@ impl Site {
             ))?;
         for path in [&self.paths.mounts, &self.paths.shared] {
             match fs::create_dir(path) {
-                // Of what was there before, only directories were left.
+                // Left from the previous job; only directories are.
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 Err(_) => make(path, Owner::Agent)?,
                 Ok(()) => {}
@@ -167,7 +167,7 @@ impl Site {
         let stdouterr = &self.environment.stdouterr;
         let owner = self.paths.owner(stdouterr);
         make(stdouterr, owner)?;
-        self.earlier(assignment).set_aside().map_err(NotProvided::storage(
+        self.earlier(assignment).move_earlier_logs().map_err(NotProvided::storage(
             "set the logs of earlier attempts aside",
             owner,
             stdouterr,
@@ -177,8 +177,7 @@ impl Site {
     }
 
     fn mount_root(&self, host: &Host) -> MountRoot {
-        // Without the marker: a mount's daemon is no process of the attempt, and outlives it until it
-        // is unmounted.
+        // Without the marker: a mount's daemon is no process of the attempt, and runs until the unmount.
         let mut environment = self.environment.variables.clone();
         environment.remove(MARKER);
         MountRoot { path: self.paths.mounts.clone(), environment, scratch: host.scratch() }
@@ -186,8 +185,8 @@ impl Site {
 }
 
 fn make(path: &Path, owner: Owner) -> Result<(), NotProvided> {
-    // The usual case first: of what is below the user's prefix the last two are missing, and each
-    // failed try costs a file server a round trip.
+    // The usual case first: the last two directories are missing. Each failed try costs a round trip to the
+    // file server.
     let made =
         path.parent().map(|parent| fs::create_dir(parent).and_then(|()| fs::create_dir(path)));
     if let Some(Ok(())) = made {
@@ -196,7 +195,7 @@ fn make(path: &Path, owner: Owner) -> Result<(), NotProvided> {
     fs::create_dir_all(path).map_err(NotProvided::storage("create a directory", owner, path))
 }
 
-/// Counted anew when `/dev` has changed: drivers may come with the setup task.
+/// Counted again when `/dev` has changed: the setup task may install drivers.
 fn gpus(host: &Host) -> usize {
     let mut known = host.known();
     let devices = fs::metadata("/dev").ok();
@@ -206,7 +205,7 @@ fn gpus(host: &Host) -> usize {
         return count;
     }
     let count = count_gpus();
-    known.gpus = devices.as_ref().and_then(Mark::of).map(|mark| (mark, count));
+    known.gpus = devices.as_ref().and_then(FileStamp::of).map(|mark| (mark, count));
     count
 }
 

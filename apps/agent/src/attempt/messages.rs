@@ -1,21 +1,21 @@
-//! What the execution log says of signals and ends.
+//! Lines of the execution log about signals and ends.
 
 use protocol::End;
 
 use super::Outcome;
-use crate::system::minder::Signal;
-use crate::system::orders::Cause;
+use crate::system::run_control::StopCause;
+use crate::system::watchdog::Signal;
 
-pub fn describe(signal: Signal, cause: Cause, what: &str) -> String {
+pub fn describe(signal: Signal, cause: StopCause, what: &str) -> String {
     let signal = match signal {
         Signal::Terminate => "SIGTERM",
         Signal::Kill => "SIGKILL",
     };
     let reason = match cause {
-        Cause::Stopped => "it was asked to stop",
-        Cause::Interrupted => "this machine is being taken away",
-        Cause::WallClockExceeded => "it ran longer than maxWallClockTime allows",
-        Cause::Fenced => "the job no longer has this node",
+        StopCause::Stopped => "it was asked to stop",
+        StopCause::Interrupted => "this machine is being interrupted",
+        StopCause::WallClockExceeded => "it ran longer than maxWallClockTime allows",
+        StopCause::Fenced => "the job no longer has this node",
     };
     format!("Sending {signal} to every process of the {what}: {reason}")
 }
@@ -33,7 +33,7 @@ pub fn summary(outcome: &Outcome) -> String {
         }
         Outcome::Ended(End::WallClockExceeded) => "it ran for too long".into(),
         Outcome::Ended(End::Stopped) => "stopped".into(),
-        Outcome::Ended(End::Interrupted) => "interrupted, the machine is being taken away".into(),
+        Outcome::Ended(End::Interrupted) => "interrupted".into(),
         Outcome::Ended(End::Lost { reason }) => format!("lost, {reason}"),
     }
 }

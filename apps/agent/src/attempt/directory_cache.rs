@@ -1,9 +1,9 @@
-//! What the agent knows of its job directory from the job before, so that it need not read it again.
+//! What the agent knows about its job directory from the previous job, so that it need not read it again.
 //!
-//! Reading six directories is most of what the agent would do for a short job. A directory whose time
-//! of change (which no user can set) is still the same holds what it held, with the same mode. File
-//! systems keep that time in ticks: of what was changed just before it was looked at nothing is
-//! remembered, as a second change within the same tick would not show.
+//! Reading six directories is most of what the agent would do for a short job. A directory whose change time
+//! (which users cannot set) is the same has the same content and the same mode. File systems store that time in
+//! ticks: nothing is cached about what was changed just before it was read, as a second change within the same
+//! tick would not show.
 
 use std::ffi::OsStr;
 use std::fs::{self, File, Metadata};
@@ -19,17 +19,17 @@ const TICK: i128 = 20_000_000;
 /// A file system that only knows seconds, or two of them.
 const COARSE_TICK: i128 = 3_000_000_000;
 
-/// A file or directory at one moment.
+/// A version of a file or directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Mark {
+pub struct FileStamp {
     device: u64,
     inode: u64,
     /// Nanoseconds since 1970.
     changed: i128,
 }
 
-impl Mark {
-    /// `None` when what comes next might not show.
+impl FileStamp {
+    /// `None` when a change that follows might not show.
     pub fn of(data: &Metadata) -> Option<Self> {
         Self::at(data, now_since_epoch().as_nanos().cast_signed())
     }
@@ -46,42 +46,41 @@ impl Mark {
     }
 }
 
-/// The parts of the frame that every job finds, and the place of some among them.
+/// The number of directories and files that every job finds, and the position of some of them.
 const PARTS: usize = 7;
 pub const MOUNTS: usize = 4;
 pub const SHARED: usize = 5;
 
-/// The frame as it was made for the job before.
+/// The directories and files as they were created for the previous job.
 #[derive(Debug)]
-pub struct Frame {
+pub struct DirectoryCache {
     temp: PathBuf,
     hosts: String,
-    marks: [Option<Mark>; PARTS],
+    marks: [Option<FileStamp>; PARTS],
 }
 
-impl Frame {
-    /// To be called when all is made, and before the first process of the job.
+impl DirectoryCache {
+    /// To be called when everything is created, and before the first process of the job.
     pub fn remember(job: &JobPaths, hosts: &str) -> Self {
         let paths = parts(job);
-        let mark = |part: usize| Mark::of(&look(part, &paths[part]).ok()?);
+        let mark = |part: usize| FileStamp::of(&look(part, &paths[part]).ok()?);
         let marks = std::array::from_fn(mark);
         Self { temp: job.temp.clone(), hosts: hosts.to_owned(), marks }
     }
 
-    /// True when the frame is the one that `job` needs, and nothing in it was touched. False says
-    /// nothing.
+    /// True when everything is as `job` needs it and nothing was changed. False means unknown.
     pub fn serves(&self, job: &JobPaths, hosts: &str) -> bool {
         self.temp == job.temp
             && self.hosts == hosts
             && parts(job).iter().enumerate().all(|(part, path)| self.is_untouched(part, path))
-            // Not every file system notes the time of what is written through a mapping.
+            // Not every file system updates the time of a file that is written through a mapping.
             && holds_exactly(&job.host_file, hosts).unwrap_or(false)
     }
 
-    /// True when `path` is the same part as before, and was not touched: a directory holds what it
-    /// held. Parts are numbered from the directory of all jobs, [`MOUNTS`] and [`SHARED`] come last.
+    /// True when `path` is the same part as before and was not changed. Parts are numbered from the directory of all
+    /// jobs; [`MOUNTS`] and [`SHARED`] are last.
     pub fn is_untouched(&self, part: usize, path: &Path) -> bool {
-        let is_same = |mark: Mark| look(part, path).is_ok_and(|data| mark.still_holds(&data));
+        let is_same = |mark: FileStamp| look(part, path).is_ok_and(|data| mark.still_holds(&data));
         self.marks[part].is_some_and(is_same)
     }
 
@@ -142,13 +141,16 @@ mod tests {
         job
     }
 
-    /// Whether the frame still serves after `change`.
+    /// Whether the cache is still valid after `change`.
     fn check(change: impl FnOnce(&JobPaths), expected: bool) {
         let place = tempfile::tempdir().unwrap();
         let job = make(place.path());
-        assert!(!Frame::remember(&job, "host\n").serves(&job, "host\n"), "it is too young");
+        assert!(
+            !DirectoryCache::remember(&job, "host\n").serves(&job, "host\n"),
+            "it is too young"
+        );
         std::thread::sleep(Duration::from_millis(25));
-        let frame = Frame::remember(&job, "host\n");
+        let frame = DirectoryCache::remember(&job, "host\n");
         assert!(!frame.serves(&job, "other\n"));
         change(&job);
         assert_eq!(frame.serves(&job, "host\n"), expected);
@@ -179,9 +181,9 @@ mod tests {
     fn a_coarse_time_has_to_be_older() {
         let data = fs::metadata("/").unwrap();
         let changed = i128::from(data.ctime()) * 1_000_000_000 + i128::from(data.ctime_nsec());
-        assert!(Mark::at(&data, changed + 1_000_000).is_none());
-        assert!(Mark::at(&data, changed - 1_000_000_000).is_none(), "from the future");
-        let mark = Mark::at(&data, changed + 4_000_000_000).unwrap();
+        assert!(FileStamp::at(&data, changed + 1_000_000).is_none());
+        assert!(FileStamp::at(&data, changed - 1_000_000_000).is_none(), "from the future");
+        let mark = FileStamp::at(&data, changed + 4_000_000_000).unwrap();
         assert!(mark.still_holds(&data));
     }
 }
