@@ -125,9 +125,9 @@ fn max_wall_clock_seconds(properties: &Fields<'_>) -> Option<u64> {
     allowed
 }
 
-/// `days.hours:minutes:seconds`.
+/// `days.hours:minutes:seconds`, or without the days.
 fn time_span_seconds(text: &str) -> Option<u64> {
-    let (days, clock) = text.split_once('.').filter(|(_, clock)| clock.contains(':'))?;
+    let (days, clock) = text.split_once('.').unwrap_or(("0", text));
     let days: u64 = days.parse().ok()?;
     let mut parts = clock.split(':').map(str::parse::<u64>);
     let (hours, minutes, seconds) = (parts.next()?.ok()?, parts.next()?.ok()?, parts.next()?.ok()?);
