@@ -334,22 +334,22 @@ impl Comparison<'_> {
             self.missing.insert(definition.to_owned());
             return;
         };
-        self.look(&theirs, &ours, definition);
+        self.compare_schema(&theirs, &ours, definition);
     }
 
-    fn look(&mut self, theirs: &Value, ours: &Value, path: &str) {
+    fn compare_schema(&mut self, theirs: &Value, ours: &Value, path: &str) {
         // An error has details that are errors.
         if path.matches("details").count() > 1 {
             return;
         }
         let words = &self.contract.resolved(theirs)["enum"];
         for word in words.as_array().into_iter().flatten() {
-            if !ours["enum"].as_array().is_some_and(|ours| ours.contains(word)) {
+            if !allowed_values(ours).contains(&word) {
                 self.missing.insert(format!("{path} = {word}"));
             }
         }
         if let Some(items) = theirs.get("items") {
-            return self.look(items, &ours["items"], &format!("{path}[]"));
+            return self.compare_schema(items, &ours["items"], &format!("{path}[]"));
         }
         let our_properties = our_properties(ours, &self.components);
         for (name, theirs) in self.contract.properties(theirs) {
@@ -358,12 +358,18 @@ impl Comparison<'_> {
                 continue;
             }
             match our_properties.get(&name) {
-                Some(ours) => self.look(&theirs, ours, &path),
+                Some(ours) => self.compare_schema(&theirs, ours, &path),
                 None if !self.is_request && is_write_only(&path) => {}
                 None => drop(self.missing.insert(path)),
             }
         }
     }
+}
+
+/// The values of an enumeration. One with a description per value is a list of constants.
+fn allowed_values(schema: &Value) -> Vec<&Value> {
+    let list = |name: &str| schema[name].as_array().into_iter().flatten();
+    list("enum").chain(list("oneOf").map(|value| &value["const"])).collect()
 }
 
 #[test]
