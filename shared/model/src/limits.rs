@@ -133,7 +133,9 @@ pub const MAX_BODY_BYTES: usize = 256 * 1024;
 pub const MAX_COMMAND_LINE_BYTES: usize = 64 * 1024;
 
 /// All environment variables and secrets of a job with their values.
-pub const MAX_ENVIRONMENT_BYTES: usize = 128 * 1024;
+///
+/// All may be one variable, for which the kernel accepts 128 KiB with its `=` and its final NUL.
+pub const MAX_ENVIRONMENT_BYTES: usize = 128 * 1024 - 2;
 
 /// File servers that a cluster or a job mounts. Each is written in the transaction that creates the
 /// cluster or job, with at most ten other items.

@@ -1,4 +1,4 @@
-//! Wiring of libFuzzer; what is checked is in the library.
+//! Wiring of libFuzzer; the checks are in the library.
 
 #![no_main]
 

@@ -1,5 +1,5 @@
 //! Fuzzing of everything that reads foreign bytes. Each module has a `check` that takes any bytes and
-//! asserts what must hold for them; `fuzz_*.rs` hand it to libFuzzer, and the tests here run it on the
+//! asserts the invariants; `fuzz_*.rs` hand it to libFuzzer, and the tests here run it on the
 //! seeds.
 
 pub mod http;

@@ -1,5 +1,5 @@
 //! What must hold for whatever bytes a request has: it is accepted as something that can be stored,
-//! or refused with reasons that can be told.
+//! or refused with a short reason.
 
 use model::Uid;
 use serde_json::{Value, json};
@@ -41,7 +41,7 @@ fn uid() -> Uid {
     Uid::from_bytes([7; 16])
 }
 
-/// What is kept reads back as what it was.
+/// A stored value is read back unchanged.
 fn kept(spec: &Value, again: &Value) {
     assert_eq!(spec, again);
     assert!(!spec.to_string().contains("\"plain"), "a secret is kept as it was sent");

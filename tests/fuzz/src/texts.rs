@@ -1,5 +1,5 @@
 //! Texts that are read outside of requests: stored records, messages between agents and the control
-//! plane, sealed secrets, ids, times. What can be read is written and read back as the same.
+//! plane, sealed secrets, ids, times. A text that can be read is written and read back unchanged.
 
 use control::keys::Keys;
 use model::{ClusterRef, NodeId, Subscription, Target, Uid, time};
@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-/// The first byte says as what the rest is read.
+/// The first byte selects the type as which the rest is read.
 pub fn check(data: &[u8]) {
     let Some((kind, text)) = data.split_first() else { return };
     match kind {

@@ -63,7 +63,7 @@ impl DirectoryCache {
     /// To be called when everything is created, and before the first process of the job.
     pub fn remember(job: &JobPaths, hosts: &str) -> Self {
         let paths = parts(job);
-        let mark = |part: usize| FileStamp::of(&look(part, &paths[part]).ok()?);
+        let mark = |part: usize| FileStamp::of(&read_metadata(part, &paths[part]).ok()?);
         let marks = std::array::from_fn(mark);
         Self { temp: job.temp.clone(), hosts: hosts.to_owned(), marks }
     }
@@ -80,7 +80,8 @@ impl DirectoryCache {
     /// True when `path` is the same part as before and was not changed. Parts are numbered from the directory of all
     /// jobs; [`MOUNTS`] and [`SHARED`] are last.
     pub fn is_untouched(&self, part: usize, path: &Path) -> bool {
-        let is_same = |mark: FileStamp| look(part, path).is_ok_and(|data| mark.still_holds(&data));
+        let is_same =
+            |mark: FileStamp| read_metadata(part, path).is_ok_and(|data| mark.still_holds(&data));
         self.marks[part].is_some_and(is_same)
     }
 
@@ -92,7 +93,7 @@ impl DirectoryCache {
 }
 
 /// The directory of all jobs may be a link to a larger disk; nothing below it may be one.
-fn look(part: usize, path: &Path) -> io::Result<Metadata> {
+fn read_metadata(part: usize, path: &Path) -> io::Result<Metadata> {
     if part == 0 { fs::metadata(path) } else { fs::symlink_metadata(path) }
 }
 

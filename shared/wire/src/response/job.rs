@@ -260,7 +260,7 @@ fn result(end_reason: &EndReason) -> String {
             format!("the cluster gave up node {node}; the job was not put back into the queue")
         }
         EndReason::DeallocatedRequeue { node } => format!("the cluster gave up node {node}"),
-        EndReason::Interrupted { node } => format!("node {node} was taken away"),
+        EndReason::Interrupted { node } => format!("node {node} was interrupted"),
         EndReason::NodeLost { node, reason } => format!("node {node} was lost: {reason}"),
     }
 }

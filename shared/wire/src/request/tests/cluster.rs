@@ -1,6 +1,6 @@
 //! Clusters.
 
-use super::told;
+use super::violations_of;
 use crate::fixtures::{
     self, ABSENT, azure_container, azure_share, body, cluster_body, key_vault, mount_body,
 };
@@ -14,7 +14,7 @@ fn parse(changes: Value) -> Result<ClusterRequest, Violations> {
 }
 
 fn check(changes: Value) -> String {
-    told(parse(changes))
+    violations_of(parse(changes))
 }
 
 /// The cluster that a request makes.
@@ -227,14 +227,14 @@ fn a_file_server_that_does_not_exist() {
     let request = parse(everything()).unwrap();
     assert_eq!(request.file_servers().count(), 1);
     let refused = request.into_spec(str::to_owned, |_| None, String::new());
-    insta::assert_snapshot!(told(refused), @"FileServerNotFound: properties.nodeSetup.mountVolumes.fileServers[0].fileServer.id names a file server that does not exist: /subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/demo_group/providers/Microsoft.BatchAI/workspaces/demo/fileservers/nfs");
+    insta::assert_snapshot!(violations_of(refused), @"FileServerNotFound: properties.nodeSetup.mountVolumes.fileServers[0].fileServer.id names a file server that does not exist: /subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/demo_group/providers/Microsoft.BatchAI/workspaces/demo/fileservers/nfs");
 }
 
 #[test]
 fn what_is_required() {
-    insta::assert_snapshot!(told(parse_cluster_create(b"{}")), @"properties is required");
-    insta::assert_snapshot!(told(parse_cluster_create(br#"{"properties":[]}"#)), @"properties must be an object, but is a list");
-    insta::assert_snapshot!(told(parse_cluster_create(br#"{"properties":{}}"#)), @r#"
+    insta::assert_snapshot!(violations_of(parse_cluster_create(b"{}")), @"properties is required");
+    insta::assert_snapshot!(violations_of(parse_cluster_create(br#"{"properties":[]}"#)), @"properties must be an object, but is a list");
+    insta::assert_snapshot!(violations_of(parse_cluster_create(br#"{"properties":{}}"#)), @r#"
     properties.vmSize is required
     properties.userAccountSettings is required
     "#);
@@ -279,7 +279,8 @@ fn scale_settings() {
 
 #[test]
 fn an_update_has_to_say_something() {
-    let update = |properties: Value| told(parse_cluster_update(&body(properties, json!({}))));
+    let update =
+        |properties: Value| violations_of(parse_cluster_update(&body(properties, json!({}))));
     insta::assert_snapshot!(update(json!({ "scaleSettings": { "manual": { "targetNodeCount": 3 } } })), @"ok");
     insta::assert_snapshot!(update(json!({ "extensions": { "idleSecondsBeforeScaleDown": 5 } })), @"ok");
     insta::assert_snapshot!(update(json!({ "extensions": {} })), @"ok");
@@ -289,7 +290,7 @@ fn an_update_has_to_say_something() {
     ");
     insta::assert_snapshot!(update(json!({})), @"properties must have scaleSettings or extensions");
     insta::assert_snapshot!(update(json!({ "scaleSettings": {} })), @"properties.scaleSettings must have manual or autoScale");
-    insta::assert_snapshot!(told(parse_cluster_update(b"{}")), @"properties is required");
+    insta::assert_snapshot!(violations_of(parse_cluster_update(b"{}")), @"properties is required");
 }
 
 #[test]
@@ -443,7 +444,7 @@ fn null_is_refused_wherever_a_field_is_read() {
     assert_eq!(check(json!({ password: null })), expected);
     let update = crate::parse_cluster_update(br#"{"properties":{"scaleSettings":null}}"#);
     let expected = "properties.scaleSettings must not be null; leave the field out instead";
-    assert_eq!(super::told(update), expected);
+    assert_eq!(super::violations_of(update), expected);
     let tags = crate::parse_workspace_update(br#"{"tags":null}"#);
-    assert_eq!(super::told(tags), "tags must not be null; leave the field out instead");
+    assert_eq!(super::violations_of(tags), "tags must not be null; leave the field out instead");
 }

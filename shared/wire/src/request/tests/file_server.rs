@@ -1,12 +1,12 @@
 //! File servers.
 
-use super::told;
+use super::violations_of;
 use crate::fixtures::{self, body, file_server_body};
 use crate::request::{is_same_file_server, parse_file_server_create};
 use serde_json::{Value, json};
 
 fn check(changes: Value) -> String {
-    told(parse_file_server_create(&body(file_server_body(), changes)))
+    violations_of(parse_file_server_create(&body(file_server_body(), changes)))
 }
 
 #[test]
@@ -40,7 +40,7 @@ fn who_may_reach_a_file_server() {
 
 #[test]
 fn refused_file_servers() {
-    insta::assert_snapshot!(told(parse_file_server_create(br#"{"properties":{}}"#)), @r#"
+    insta::assert_snapshot!(violations_of(parse_file_server_create(br#"{"properties":{}}"#)), @r#"
     properties.vmSize is required
     properties.sshConfiguration is required
     properties.dataDisks is required

@@ -1,6 +1,6 @@
 //! Jobs.
 
-use super::told;
+use super::violations_of;
 use crate::fixtures::{self, ABSENT, azure_share, body, job_body, key_vault, mount_body};
 use crate::request::{JobRequest, parse_job_create};
 use crate::{ClusterId, Violations};
@@ -12,7 +12,7 @@ fn parse(changes: Value) -> Result<JobRequest, Violations> {
 }
 
 fn check(changes: Value) -> String {
-    told(parse(changes))
+    violations_of(parse(changes))
 }
 
 /// The job that a request makes.
@@ -24,7 +24,7 @@ fn made(request: JobRequest) -> Job {
 
 #[test]
 fn workers_share_the_gpus_of_the_nodes() {
-    let told = |nodes, workers: Value, vm_size| {
+    let check = |nodes, workers: Value, vm_size| {
         let settings = json!({ "pythonScriptFilePath": "a.py", "workerCount": workers });
         let changes = json!({
             "nodeCount": nodes, "customToolkitSettings": ABSENT, "tensorFlowSettings": settings,
@@ -41,10 +41,10 @@ fn workers_share_the_gpus_of_the_nodes() {
         (2, json!(ABSENT), "STANDARD_D1"),
     ];
     for (nodes, workers, vm_size) in cases {
-        assert_eq!(told(nodes, workers, vm_size), "ok");
+        assert_eq!(check(nodes, workers, vm_size), "ok");
     }
     assert_eq!(
-        told(2, json!(9), "STANDARD_NC24"),
+        check(2, json!(9), "STANDARD_NC24"),
         "properties.tensorFlowSettings.workerCount must be at most 8, the number of GPUs of 2 node(s) of size STANDARD_NC24, but is 9"
     );
     assert_eq!(parse(json!({})).unwrap().check_workers("STANDARD_D1"), Ok(()));
@@ -210,7 +210,7 @@ fn the_same_request_again_is_the_same_job() {
 
 #[test]
 fn what_is_required() {
-    insta::assert_snapshot!(told(parse_job_create(br#"{"properties":{}}"#)), @r#"
+    insta::assert_snapshot!(violations_of(parse_job_create(br#"{"properties":{}}"#)), @r#"
     properties.cluster is required
     properties.nodeCount is required
     properties must have the settings of a toolkit, such as customToolkitSettings with its commandLine
@@ -370,7 +370,7 @@ fn environment() {
     properties.secrets[1] must not set A a second time
     "#);
     let long = "x".repeat(limits::MAX_ENVIRONMENT_BYTES);
-    insta::assert_snapshot!(check(json!({ "secrets": [{ "name": "A", "value": long }] })), @"properties must not have more than 131072 bytes of environmentVariables and secrets, but has 131073");
+    insta::assert_snapshot!(check(json!({ "secrets": [{ "name": "A", "value": long }] })), @"properties must not have more than 131070 bytes of environmentVariables and secrets, but has 131073");
     let long = "x".repeat(limits::MAX_COMMAND_LINE_BYTES + 1);
     insta::assert_snapshot!(check(json!({ "customToolkitSettings.commandLine": long })), @"properties.customToolkitSettings.commandLine must have at most 65536 bytes, but has 65537; put the commands into a script file");
 }

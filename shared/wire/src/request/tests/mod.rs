@@ -8,7 +8,7 @@ use crate::{Violation, Violations, codes};
 
 /// All violations of a body, one line each, with the code unless it is the usual one; `ok` if
 /// nothing is wrong.
-fn told<T>(result: Result<T, Violations>) -> String {
+fn violations_of<T>(result: Result<T, Violations>) -> String {
     let line = |violation: &Violation| match violation.code {
         codes::INVALID_PARAMETER => violation.message.clone(),
         code => format!("{code}: {}", violation.message),

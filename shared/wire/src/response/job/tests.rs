@@ -214,7 +214,7 @@ fn a_failed_job_that_has_everything() {
               ],
               "startTime": "2018-06-06T20:48:33.03Z",
               "endTime": "2018-06-06T20:49:23.03Z",
-              "result": "node tvm-0101010101014101-p was taken away"
+              "result": "node tvm-0101010101014101-p was interrupted"
             },
             {
               "number": 2,
