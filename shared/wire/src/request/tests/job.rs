@@ -370,7 +370,7 @@ fn environment() {
     properties.secrets[1] must not set A a second time
     "#);
     let long = "x".repeat(limits::MAX_ENVIRONMENT_BYTES);
-    insta::assert_snapshot!(check(json!({ "secrets": [{ "name": "A", "value": long }] })), @"properties must not have more than 131070 bytes of environmentVariables and secrets, but has 131073");
+    insta::assert_snapshot!(check(json!({ "secrets": [{ "name": "A", "value": long }] })), @"properties must not have more than 131070 bytes of environmentVariables and secrets, but has 131071");
     let long = "x".repeat(limits::MAX_COMMAND_LINE_BYTES + 1);
     insta::assert_snapshot!(check(json!({ "customToolkitSettings.commandLine": long })), @"properties.customToolkitSettings.commandLine must have at most 65536 bytes, but has 65537; put the commands into a script file");
 }
