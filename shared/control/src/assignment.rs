@@ -34,7 +34,14 @@ pub(crate) fn assignment(context: &Context, node: &Node, job: &Job) -> Result<As
     let spec = &job.spec;
     let command_line = match &spec.toolkit {
         Toolkit::Custom(settings) => &settings.command_line,
-        _ => return Err(Error::NotProvided("a toolkit")),
+        Toolkit::Cntk(_)
+        | Toolkit::PyTorch(_)
+        | Toolkit::TensorFlow(_)
+        | Toolkit::Caffe(_)
+        | Toolkit::Caffe2(_)
+        | Toolkit::Chainer(_)
+        | Toolkit::CustomMpi(_)
+        | Toolkit::Horovod(_) => return Err(Error::NotProvided("a toolkit")),
     };
     Ok(Assignment {
         key: attempt_key(&attempt.reference(&job.reference())),

@@ -55,7 +55,18 @@ async fn execute_action(
             context.machines.terminate(&cluster.reference(), &instances).await?;
             return Ok(());
         }
-        _ => {}
+        Action::Start { .. }
+        | Action::FailQueued { .. }
+        | Action::EndAttempt { .. }
+        | Action::Launch { .. }
+        | Action::Relaunch { .. }
+        | Action::Leave { .. }
+        | Action::RecordFailure { .. }
+        | Action::SetAllocation { .. }
+        | Action::MarkDormant
+        | Action::MarkScheduled
+        | Action::Unschedule
+        | Action::FinishDeletion => {}
     }
     let mut draft = read_for(context, cluster, nodes, action).await?;
     let fresh = launch_ids(context, cluster, action);
@@ -88,9 +99,10 @@ async fn read_for(
         }
     }
     let mut jobs = Vec::from_iter(affected.job);
-    let nodes = match action {
-        Action::Leave { node, .. } => planned.iter().filter(|it| it.id == *node).cloned().collect(),
-        _ => context.table.nodes_named(&reference, &affected.nodes).await?,
+    let nodes = if let Action::Leave { node, .. } = action {
+        planned.iter().filter(|it| it.id == *node).cloned().collect()
+    } else {
+        context.table.nodes_named(&reference, &affected.nodes).await?
     };
     for node in nodes {
         jobs.extend(node.attempt().filter(|_| affected.running_job).map(|it| it.job.clone()));
@@ -203,7 +215,17 @@ async fn record(
             Action::Launch { .. } | Action::Relaunch { .. } => {
                 capacity::record_failure(&mut draft, shown("NodeLaunchFailed"));
             }
-            _ => capacity::show_error(&mut draft, shown("ActionFailed")),
+            Action::Start { .. }
+            | Action::FailQueued { .. }
+            | Action::EndAttempt { .. }
+            | Action::Leave { .. }
+            | Action::TerminateStray { .. }
+            | Action::RecordFailure { .. }
+            | Action::SetAllocation { .. }
+            | Action::MarkDormant
+            | Action::MarkScheduled
+            | Action::Unschedule
+            | Action::FinishDeletion => capacity::show_error(&mut draft, shown("ActionFailed")),
         }
         context.commit(draft).await
     })
