@@ -59,7 +59,7 @@ impl fmt::Display for Timestamp {
 }
 
 /// The number of days that a span of time can have, in seconds.
-const MAX_DURATION_SECONDS: f64 = 7_304_484.0 * 86_400.0;
+const MAX_DURATION_SECONDS: u64 = 7_304_484 * 86_400;
 
 /// Parses an ISO 8601 duration of the API (`P7D`, `PT1H30M`, `P1DT12H`) into seconds, rounded up.
 ///
@@ -71,8 +71,9 @@ pub fn parse_duration_seconds(text: &str) -> Option<u64> {
         return None;
     }
     let relative = jiff::SpanRelativeTo::days_are_24_hours();
-    let seconds = span.total((jiff::Unit::Second, relative)).ok()?;
-    (0.0..=MAX_DURATION_SECONDS).contains(&seconds).then_some(seconds.ceil() as u64)
+    let duration = span.to_duration(relative).ok()?;
+    let seconds = u64::try_from(duration.as_secs()).ok()? + u64::from(duration.subsec_nanos() > 0);
+    (seconds <= MAX_DURATION_SECONDS).then_some(seconds)
 }
 
 /// The ISO 8601 form of a number of seconds: `604800` is `P7D`, `5400` is `PT1H30M`.
@@ -119,6 +120,8 @@ mod tests {
         }
         assert_eq!(parse_duration_seconds("P7304484D"), Some(7_304_484 * 86_400));
         assert_eq!(parse_duration_seconds("PT304124109H"), None);
+        // Exact also where a floating-point number of days would not be.
+        assert_eq!(parse_duration_seconds("P53386DT16H38M3S"), Some(4_612_610_283));
     }
 
     #[test]
