@@ -3,7 +3,7 @@
 //! What the agent does for itself, in directories that it alone owns, is the node's failure when it fails. What the
 //! job names (paths, mounts, its command) is the job's. Three exceptions depend on the error: a name that no file
 //! system accepts is the job's, a process that runs out of descriptors or memory is the node's, and a disk that does
-//! not accept data gets some time before it is the node's, whoever owns the path.
+//! not accept data gets some time before it is the node's, also on a path of the job.
 
 use std::io;
 

@@ -25,7 +25,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::{Countdown, Uptime};
 use crate::fault::{Fault, Owner, fault_of_start};
-use crate::system::processes::{self, Identity, Signals, boot_id};
+use crate::system::processes::{self, Identity, KillPace, Signals, boot_id};
 use crate::system::slot::{Claim, Claimed, Record, Slot};
 
 /// How long processes may run on after the shell has ended: the `tee` of `> >(tee log)` still writes the last
@@ -34,10 +34,6 @@ const LEFTOVER_GRACE: Duration = Duration::from_millis(200);
 
 /// Within this time a shutdown has signalled all processes.
 const SHUTDOWN_SPREAD: Duration = Duration::from_millis(20);
-
-/// Killing is repeated after this time, growing to the longest, until nothing is left.
-const KILL_AGAIN: Duration = Duration::from_millis(2);
-const KILL_AGAIN_AT_MOST: Duration = Duration::from_millis(200);
 
 const SHELL: &str = "/bin/bash";
 
@@ -202,7 +198,7 @@ impl Tree<'_> {
     fn run_to_completion(&mut self, signals: &mut Signals) -> io::Result<()> {
         let mut terminated = false;
         let mut leftover_grace: Option<Countdown> = None;
-        let mut pause = KILL_AGAIN;
+        let mut pace = KillPace::start();
         while self.reap(signals)? {
             let ended_by_itself = self.exit_code.is_some() && !self.asked;
             if ended_by_itself && self.leftovers == Leftovers::Keep {
@@ -216,8 +212,7 @@ impl Tree<'_> {
             let is_late = leftover_grace.as_mut().is_some_and(Countdown::is_over);
             if signals.has_arrived(Signal::USR1) || is_late {
                 self.signal_all(Signal::KILL)?;
-                signals.wait(Some(pause))?;
-                pause = (pause * 2).min(KILL_AGAIN_AT_MOST);
+                signals.wait(Some(pace.next_pause()))?;
             } else if signals.has_arrived(Signal::TERM) && !terminated {
                 terminated = true;
                 // Repeated for processes that are started meanwhile. One that is being started during the

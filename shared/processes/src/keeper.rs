@@ -22,6 +22,7 @@ use serde::{Deserialize, Serialize};
 use crate::control_group::ControlGroup;
 use crate::descendants;
 use crate::keeper_file::KeeperFile;
+use crate::kill_pace::KillPace;
 use crate::restarts::Restarts;
 use crate::signals::Signals;
 use crate::user::User;
@@ -33,16 +34,6 @@ pub const KEEPER_VARIABLE: &str = "BATCHAI_KEEPER";
 pub const ANOTHER_KEEPER: u8 = 75;
 
 const RESTART_PAUSE: Duration = Duration::from_millis(200);
-
-/// An agent that hangs in the kernel does not keep the rest of the machine alive for longer than this.
-const AGENT_FIRST: Duration = Duration::from_secs(2);
-
-/// Killing is repeated after this time, growing to the longest, until nothing is left.
-const KILL_AGAIN: Duration = Duration::from_millis(2);
-const KILL_AGAIN_AT_MOST: Duration = Duration::from_secs(1);
-
-/// A process that was not killed for so long hangs in the kernel, which is worth a line in the log.
-const STUCK_AFTER: Duration = Duration::from_secs(10);
 
 /// A machine to keep.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -200,23 +191,19 @@ impl Keeper {
     /// Returns when no process of the machine is left, however long that takes.
     fn kill_all(mut self) -> io::Result<()> {
         let own = rustix::process::getpid().as_raw_nonzero().get();
-        let begun = Instant::now();
-        let mut pause = KILL_AGAIN;
-        let mut is_logged = false;
+        let mut pace = KillPace::start();
         while self.reap()? {
-            if self.agent.is_some() && begun.elapsed() < AGENT_FIRST {
+            if self.agent.is_some() && pace.is_agent_first() {
                 self.signal_agent(Signal::KILL);
             } else {
                 let left = descendants(own);
                 left.iter().for_each(|process| process.signal(Signal::KILL));
-                if begun.elapsed() > STUCK_AFTER && !is_logged {
+                if pace.is_newly_stuck() {
                     let pids: Vec<i32> = left.iter().map(|process| process.pid).collect();
                     eprintln!("batchai keep: processes {pids:?} cannot be killed; trying again");
-                    is_logged = true;
                 }
             }
-            self.signals.wait(Some(pause))?;
-            pause = (pause * 2).min(KILL_AGAIN_AT_MOST);
+            self.signals.wait(Some(pace.next_pause()))?;
         }
         Ok(())
     }

@@ -7,12 +7,14 @@
 mod control_group;
 pub mod keeper;
 mod keeper_file;
+mod kill_pace;
 mod restarts;
 mod signals;
 mod user;
 
 pub use control_group::ControlGroup;
 pub use keeper_file::{Keeper, KeeperFile, boot_id};
+pub use kill_pace::KillPace;
 pub use signals::Signals;
 pub use user::User;
 

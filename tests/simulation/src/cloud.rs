@@ -173,7 +173,7 @@ impl Machines for SimMachines {
             }
             outcome
         };
-        self.0.travel().await;
+        self.0.delay_call().await;
         match fault {
             Fault::AnswerLost => Err(failed("the answer was lost")),
             Fault::None | Fault::Throttled | Fault::Conflict | Fault::Down => Ok(outcome),
@@ -237,7 +237,7 @@ impl Machines for SimMachines {
                 ended.push(name.clone());
             }
         }
-        self.0.travel().await;
+        self.0.delay_call().await;
         match fault {
             Fault::AnswerLost => Err(failed("the answer was lost")),
             Fault::None | Fault::Throttled | Fault::Conflict | Fault::Down => Ok(ended),

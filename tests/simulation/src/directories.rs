@@ -1,5 +1,5 @@
-//! The directories of file servers, in memory: some can neither be made nor removed for a while, and
-//! none may stay when its file server is gone.
+//! The directories of file servers, in memory: some can neither be created nor removed for a while, and
+//! none may stay after the deletion of its file server.
 
 use crate::sim::{Sim, State};
 use crate::watch::Kept;
@@ -12,7 +12,7 @@ use table::Write;
 
 #[derive(Debug, Default)]
 pub struct Directories {
-    /// How often one can be neither made nor removed, in thousandths.
+    /// How often a directory can be neither created nor removed, in thousandths.
     pub rate: u32,
     present: BTreeSet<String>,
     /// File servers whose creation, or deletion, has been seen.
@@ -21,16 +21,17 @@ pub struct Directories {
 }
 
 impl Directories {
-    /// What is in the way is removed.
+    /// Lets all directories be created and removed again.
     pub fn unblock(&mut self) {
         self.blocked.clear();
     }
 
-    /// A directory without its file server, or the other way round. Only asked at rest.
-    pub fn unrest(&self, ready: &BTreeSet<&str>) -> Option<String> {
+    /// A directory without its file server, or a file server without its directory. Checked only when
+    /// nothing is in progress.
+    pub fn inconsistency(&self, ready: &BTreeSet<&str>) -> Option<String> {
         let present = self.present.iter().map(String::as_str).collect::<BTreeSet<_>>();
         let uid = present.symmetric_difference(ready).next()?;
-        Some(format!("the directory of file server {uid} is not what it is to be"))
+        Some(format!("the directory of file server {uid} does not match its record"))
     }
 }
 
@@ -38,17 +39,19 @@ pub struct SimDirectories(pub Arc<Sim>);
 
 #[async_trait]
 impl control::ports::Directories for SimDirectories {
+    /// Takes effect at once. So a service that is killed between a late creation and the removal of its
+    /// result is not simulated.
     async fn create(&self, file_server: &Uid) -> Result<(), PortError> {
         let directories = &mut self.0.state().directories;
         if directories.blocked.contains(file_server.as_str()) {
-            return Err(PortError::other("something is in the way"));
+            return Err(PortError::other("the directory cannot be created"));
         }
         directories.present.insert(file_server.to_string());
         Ok(())
     }
 
     async fn remove(&self, file_server: &Uid) -> Result<(), PortError> {
-        self.0.travel().await;
+        self.0.delay_call().await;
         let directories = &mut self.0.state().directories;
         if directories.blocked.contains(file_server.as_str()) {
             return Err(PortError::other("a file cannot be removed"));

@@ -118,7 +118,7 @@ impl Hints for SimHints {
         if self.0.state().queues.off {
             return Ok(());
         }
-        self.0.travel().await;
+        self.0.delay_call().await;
         let mut state = self.0.state();
         let (lost, repeated) = (state.rates.hint_lost, state.rates.hint_repeated);
         if state.choices.chance(lost) {

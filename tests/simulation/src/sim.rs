@@ -110,7 +110,7 @@ impl Sim {
 
     /// The delay of an answer. The call was carried out and is visible to others; the caller may be
     /// dropped before it receives the answer.
-    pub fn travel(&self) -> CallDelay<'_> {
+    pub fn delay_call(&self) -> CallDelay<'_> {
         CallDelay { sim: self, call: None, sent: None }
     }
 

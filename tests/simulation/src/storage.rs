@@ -82,7 +82,7 @@ impl Storage for SimStorage {
             Ok(()) => self.sim.state().committed(&copy),
             Err(error) => self.check_refusal(error, &copy),
         }
-        self.sim.travel().await;
+        self.sim.delay_call().await;
         match (fault, outcome) {
             (Fault::AnswerLost, Ok(())) => Err(error(fault)),
             (_, outcome) => outcome,

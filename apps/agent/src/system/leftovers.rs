@@ -5,21 +5,12 @@
 //! supervisor's session, their descent.
 
 use std::thread::sleep;
-use std::time::Duration;
 
 use rustix::process::{Pid, Signal, WaitOptions, getpid, waitpid};
 
-use super::processes::{self, Process};
+use super::processes::{self, KillPace, Process};
 use super::slot::Claim;
-use crate::clock::Countdown;
 use crate::host::{Host, MARKER};
-
-/// Killing is repeated after this time, growing to the longest.
-const KILL_AGAIN: Duration = Duration::from_millis(5);
-const KILL_AGAIN_AT_MOST: Duration = Duration::from_secs(1);
-
-/// A process that was not killed for so long hangs in the kernel, as with a file server that does not answer.
-const STUCK_AFTER: Duration = Duration::from_secs(10);
 
 /// Kills everything that carries `marker` or was begun under `claim`. Returns when nothing of it is left,
 /// however long that takes: until then the attempt has not ended.
@@ -27,9 +18,7 @@ pub fn kill(host: &Host, marker: &str, claim: Option<&Claim>) {
     let claim = claim.filter(|claim| claim.is_of_this_boot());
     let own = getpid().as_raw_nonzero().get();
     let parents = [Some(own), host.keeper];
-    let mut stuck = Countdown::new(STUCK_AFTER);
-    let mut is_logged = false;
-    let mut pause = KILL_AGAIN;
+    let mut pace = KillPace::start();
     loop {
         let all = processes::all();
         let found = processes::with_descendants(&all, |process| {
@@ -42,12 +31,10 @@ pub fn kill(host: &Host, marker: &str, claim: Option<&Claim>) {
         if !found.iter().any(Process::is_alive) {
             return;
         }
-        if stuck.is_over() && !is_logged {
+        if pace.is_newly_stuck() {
             tracing::error!(marker, left = found.len(), "processes cannot be killed; trying again");
-            is_logged = true;
         }
-        sleep(pause);
-        pause = (pause * 2).min(KILL_AGAIN_AT_MOST);
+        sleep(pace.next_pause());
     }
 }
 

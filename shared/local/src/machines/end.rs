@@ -7,17 +7,13 @@
 use super::record::{self, Record};
 use super::start::{self, ROOT_OPTION};
 use model::NodeId;
-use processes::{ControlGroup, Identity, KeeperFile, Process};
+use processes::{ControlGroup, Identity, KeeperFile, KillPace, Process};
 use rustix::process::Signal;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
 
 /// In the environment of every process that users start on a node.
 const NODE_VARIABLE: &str = "AZ_BATCHAI_NODE_ID";
-
-/// An agent that hangs in the kernel does not keep the rest of the machine alive for longer than this.
-const AGENT_FIRST: Duration = Duration::from_secs(2);
 
 /// The end of one machine, in passes that are repeated until no process is left.
 #[derive(Debug)]
@@ -25,7 +21,7 @@ pub struct MachineEnd {
     directory: PathBuf,
     node: NodeId,
     group: Option<ControlGroup>,
-    begun: Instant,
+    pace: KillPace,
     /// A process that loses its parent on the way still belongs to the machine.
     found: HashSet<Identity>,
 }
@@ -42,14 +38,14 @@ impl MachineEnd {
             directory: directory.to_owned(),
             node: node.clone(),
             group,
-            begun: Instant::now(),
+            pace: KillPace::start(),
             found: HashSet::new(),
         }
     }
 
-    /// How long it has taken so far.
-    pub fn elapsed(&self) -> Duration {
-        self.begun.elapsed()
+    /// The pace of the passes.
+    pub fn pace(&mut self) -> &mut KillPace {
+        &mut self.pace
     }
 
     /// Kills what is found. True when no process of the machine is left; from then on none is started.
@@ -98,7 +94,7 @@ impl MachineEnd {
         self.found.extend(left.iter().map(Process::identity));
         // The agent first: it would report a command that is killed as one that failed.
         let first: Vec<_> = left.iter().copied().filter(starts_others).collect();
-        let is_first_only = !first.is_empty() && self.elapsed() < AGENT_FIRST;
+        let is_first_only = !first.is_empty() && self.pace.is_agent_first();
         for process in if is_first_only { &first } else { &left } {
             process.signal(Signal::KILL);
         }

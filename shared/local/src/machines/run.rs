@@ -13,13 +13,6 @@ use std::time::Duration;
 /// How often the service checks for the end of a keeper that is not its child, as an earlier service started it.
 const WATCH_EVERY: Duration = Duration::from_millis(250);
 
-/// The pause between two passes that end a machine grows from the first to the second.
-const KILL_AGAIN: Duration = Duration::from_millis(2);
-const KILL_AGAIN_AT_MOST: Duration = Duration::from_secs(1);
-
-/// Processes that were not killed for so long hang in the kernel, which is worth a line in the log.
-const STUCK_AFTER: Duration = Duration::from_secs(10);
-
 impl ProcessMachines {
     /// Starts the machine, unless an earlier service has, and returns after its end.
     pub(super) async fn run(self: std::sync::Arc<Self>, record: Record) {
@@ -106,8 +99,6 @@ impl ProcessMachines {
             return true;
         }
         let mut end = MachineEnd::new(&self.options.directory, node, record.as_ref());
-        let mut pause = KILL_AGAIN;
-        let mut is_logged = false;
         loop {
             let passed = blocking(move || {
                 let is_over = end.pass();
@@ -120,15 +111,13 @@ impl ProcessMachines {
                 self.advance(instance, State::Ended);
                 return true;
             }
-            if limit.is_some_and(|limit| end.elapsed() > limit) {
+            if limit.is_some_and(|limit| end.pace().elapsed() > limit) {
                 return false;
             }
-            if end.elapsed() > STUCK_AFTER && !is_logged {
+            if end.pace().is_newly_stuck() {
                 tracing::error!(%node, "processes of a machine cannot be killed; trying again");
-                is_logged = true;
             }
-            tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(KILL_AGAIN_AT_MOST);
+            tokio::time::sleep(end.pace().next_pause()).await;
         }
     }
 

@@ -160,7 +160,7 @@ impl Drop for Fixture {
     fn drop(&mut self) {
         for node in &self.request.nodes {
             let mut end = end::MachineEnd::new(&self.machines(), node, None);
-            while !end.pass() && end.elapsed() < PATIENCE {
+            while !end.pass() && end.pace().elapsed() < PATIENCE {
                 std::thread::sleep(Duration::from_millis(5));
             }
         }
