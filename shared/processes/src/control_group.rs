@@ -7,8 +7,6 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::descendants;
-
 /// One group, by its directory.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -46,24 +44,12 @@ impl ControlGroup {
         Some(Self { path: own_directory(&mounts, &groups)?.join(name) })
     }
 
-    /// Moves this process and all its descendants into the group. What they start later is born in it.
+    /// Moves this process into the group. What it starts from now on is born in it.
     ///
     /// # Errors
     /// When the kernel refuses to move this process.
     pub fn enter(&self) -> io::Result<()> {
-        let own = rustix::process::getpid().as_raw_nonzero().get();
-        self.add(own)?;
-        // A process that was outside may have started another one until it was moved.
-        loop {
-            let members = self.members();
-            let outside = descendants(own)
-                .into_iter()
-                .filter(|process| process.is_alive() && !members.contains(&process.pid));
-            // An error means that the process has ended.
-            if outside.filter(|process| self.add(process.pid).is_ok()).count() == 0 {
-                return Ok(());
-            }
-        }
+        fs::write(self.path.join("cgroup.procs"), std::process::id().to_string())
     }
 
     /// True while a process of the group, or of a group below it, has not ended.
@@ -88,10 +74,6 @@ impl ControlGroup {
     /// Removes the group and the groups below it, as far as they are empty.
     pub fn remove(&self) {
         remove_below(&self.path);
-    }
-
-    fn add(&self, pid: i32) -> io::Result<()> {
-        fs::write(self.path.join("cgroup.procs"), pid.to_string())
     }
 
     fn members(&self) -> Vec<i32> {

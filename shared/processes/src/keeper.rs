@@ -75,6 +75,13 @@ fn keep() -> io::Result<u8> {
     rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
     let signals = Signals::install(&[Signal::TERM, Signal::USR1, Signal::USR2])?;
     file.write_own_identity()?;
+    // Before the first process of the machine is started: one that was outside could outlive a killed keeper.
+    if let Some(group) = &request.group
+        && let Err(error) = group.enter()
+    {
+        eprintln!("batchai keep: the machine has no control group: {error}");
+        group.remove();
+    }
     Keeper { request, signals, agent: None, has_left: false, is_stopping: false }.run()?;
     Ok(0)
 }
@@ -98,13 +105,6 @@ impl Keeper {
             match self.start_agent() {
                 Ok(agent) => self.agent = Some(agent),
                 Err(error) => eprintln!("batchai keep: the agent cannot be started: {error}"),
-            }
-            // After the start of the agent, as moving a process takes the kernel several milliseconds.
-            if let Some(group) = self.request.group.take()
-                && let Err(error) = group.enter()
-            {
-                eprintln!("batchai keep: the machine has no control group: {error}");
-                group.remove();
             }
             self.wait_until(|keeper| keeper.agent.is_none(), None)?;
             if self.has_left || self.is_ending() || !restarts.may_follow(started.elapsed()) {

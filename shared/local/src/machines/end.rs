@@ -51,15 +51,18 @@ impl MachineEnd {
     /// Kills what is found. True when no process of the machine is left; from then on none is started.
     pub fn pass(&mut self) -> bool {
         let locked = KeeperFile::lock(&record::keeper_file(&self.directory, &self.node));
-        // Without the lock a keeper may live, or the file is damaged, or has no directory any more.
-        if !matches!(locked, Ok(Some(_)))
-            && start::signal_keeper(&self.directory, &self.node, Signal::USR1)
-        {
+        if matches!(locked, Ok(None)) {
+            // A keeper lives, or another part of the service has the lock to end the same machine. A keeper whose
+            // file is damaged is found as a process.
+            if !start::signal_keeper(&self.directory, &self.node, Signal::USR1) {
+                self.kill_what_is_left();
+            }
             return false;
         }
         if !self.kill_what_is_left() {
             return false;
         }
+        // Without a directory there is no file, and no keeper is started either.
         if let Ok(Some(file)) = locked
             && let Err(error) = file.write_ended()
         {
