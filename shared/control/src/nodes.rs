@@ -2,6 +2,7 @@
 //! crate).
 
 use crate::context::replan;
+use crate::execute::read_launch_of;
 use crate::{ApiError, ApiErrorKind, Context, Error, Function};
 use lifecycle::report::{self, DesiredState};
 use lifecycle::{Draft, jobs};
@@ -100,6 +101,7 @@ impl Nodes {
             draft.read_cluster(cluster);
         }
         let was_idle = is_idle(&node);
+        read_launch_of(&self.context, &mut draft, &node).await?;
         draft.read_node(node.clone());
         report::observe(&mut draft, id, request)?;
         let mut queue_was_empty = false;

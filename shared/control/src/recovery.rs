@@ -4,7 +4,7 @@
 use crate::context::replan;
 use crate::execute::{Progress, execute};
 use crate::{Context, Control, Error, Function, deletion, file_servers};
-use lifecycle::nodes;
+use lifecycle::nodes::{self, is_launching};
 use model::{ClusterRef, NodeId, Target};
 use scheduler::recovery::{self, RecoverySnapshot};
 
@@ -68,7 +68,12 @@ async fn snapshot(
     }
     let jobs = context.table.jobs_named(&running).await?;
     let listening_since = context.uptime.reachable_since(context.now());
-    Ok(Some(RecoverySnapshot { cluster, nodes, jobs, instances, listening_since }))
+    let mut waited_for: Vec<_> =
+        nodes.iter().filter(|it| is_launching(&it.state)).map(|it| it.launch.clone()).collect();
+    waited_for.sort_unstable();
+    waited_for.dedup();
+    let launches = context.table.launches_named(reference, &waited_for).await?;
+    Ok(Some(RecoverySnapshot { cluster, nodes, jobs, launches, instances, listening_since }))
 }
 
 impl Control {

@@ -7,10 +7,9 @@
 
 use crate::Action;
 use model::{
-    Attempt, Cluster, EndReason, Job, LaunchId, LeaveReason, MemberProgress, Node, NodeId,
-    NodeState, ResourceError, Timestamp, limits,
+    Attempt, Cluster, EndReason, Job, Launch, LaunchId, LaunchedInstance, LeaveReason,
+    MemberProgress, Node, NodeId, NodeState, ResourceError, Timestamp, limits,
 };
-use std::collections::BTreeMap;
 
 /// The input of recovery.
 #[derive(Clone, Debug)]
@@ -21,6 +20,8 @@ pub struct RecoverySnapshot {
     pub nodes: Vec<Node>,
     /// The jobs that run on these nodes.
     pub jobs: Vec<Job>,
+    /// The launches of which a node waits for its instance.
+    pub launches: Vec<Launch>,
     /// Instances tagged with this cluster; `None` if they could not be listed.
     pub instances: Option<Vec<FoundInstance>>,
     /// Since when nodes can reach the control plane. Leases do not count earlier time.
@@ -38,6 +39,12 @@ impl RecoverySnapshot {
         self.instances.iter().flatten().find(|found| found.id == instance.id)
     }
 
+    /// Whether the instance is a node.
+    fn owns(&self, found: &FoundInstance) -> bool {
+        let has = |node: &Node| node.instance().is_some_and(|instance| instance.id == found.id);
+        self.nodes.iter().any(has)
+    }
+
     /// Seconds for which a node has been silent while the control plane was reachable.
     fn silence(&self, node: &Node, now: Timestamp) -> u64 {
         now.seconds_since(node.seen_at.max(self.listening_since))
@@ -53,6 +60,20 @@ pub struct FoundInstance {
     pub launch: LaunchId,
     /// Whether it runs, or may still run.
     pub running: bool,
+    /// Its private IP address, once that is known.
+    pub address: Option<String>,
+    /// The node that it is, where the provider was told.
+    pub node: Option<NodeId>,
+}
+
+impl FoundInstance {
+    fn launched(&self) -> LaunchedInstance {
+        LaunchedInstance {
+            id: self.id.clone(),
+            address: self.address.clone(),
+            node: self.node.clone(),
+        }
+    }
 }
 
 /// A launch without an answer is requested again after this time. Its id makes that harmless.
@@ -63,6 +84,7 @@ pub fn plan(snapshot: &RecoverySnapshot, now: Timestamp) -> Vec<Action> {
     let mut actions = Vec::new();
     actions.extend(lost_nodes(snapshot, now));
     actions.extend(slow_nodes(snapshot, now));
+    actions.extend(unbound_instances(snapshot, now));
     actions.extend(unanswered_launches(snapshot, now));
     actions.extend(overdue_attempts(snapshot, now));
     actions.extend(overdue_endings(snapshot, now));
@@ -156,20 +178,39 @@ fn slow_nodes(snapshot: &RecoverySnapshot, now: Timestamp) -> Vec<Action> {
     actions
 }
 
-/// Launches without a recorded answer: the request is repeated.
-fn unanswered_launches(snapshot: &RecoverySnapshot, now: Timestamp) -> Vec<Action> {
-    let mut launches: BTreeMap<&LaunchId, Vec<NodeId>> = BTreeMap::new();
-    for node in &snapshot.nodes {
-        let NodeState::Launching { deadline } = node.state else { continue };
-        if now < deadline && now.seconds_since(node.created_at) >= RELAUNCH_SECONDS {
-            launches.entry(&node.launch).or_default().push(node.id.clone());
-        }
-    }
-    let relaunch = |(launch, nodes): (&LaunchId, Vec<NodeId>)| Action::Relaunch {
-        launch: launch.clone(),
-        nodes,
+/// Instances whose launch was never answered: they are bound to its nodes, by the order of their
+/// ids. An instance that has ended is left to the answer of the repeated request.
+fn unbound_instances(snapshot: &RecoverySnapshot, now: Timestamp) -> Vec<Action> {
+    let bind = |launch: &Launch| {
+        let waits = |node: &NodeId| launch.waiting().any(|waiting| waiting == node);
+        let fits = |found: &&FoundInstance| {
+            found.launch == *launch.id()
+                && found.running
+                && found.address.is_some()
+                && found.node.as_ref().is_none_or(waits)
+                && !launch.has_bound(&found.id)
+                && !snapshot.owns(found)
+        };
+        let found = snapshot.instances.iter().flatten().filter(fits);
+        let mut instances: Vec<LaunchedInstance> = found.map(FoundInstance::launched).collect();
+        instances.sort_by(|a, b| a.id.cmp(&b.id));
+        instances.dedup();
+        instances.truncate(launch.waiting().count());
+        let launch = launch.id().clone();
+        (!instances.is_empty()).then_some(Action::Bind { launch, instances })
     };
-    launches.into_iter().map(relaunch).collect()
+    snapshot.launches.iter().filter(|launch| now < launch.deadline()).filter_map(bind).collect()
+}
+
+/// Launches without a recorded answer: the whole request is repeated.
+fn unanswered_launches(snapshot: &RecoverySnapshot, now: Timestamp) -> Vec<Action> {
+    let unanswered = |launch: &&Launch| {
+        !launch.is_settled()
+            && now < launch.deadline()
+            && now.seconds_since(launch.created_at) >= RELAUNCH_SECONDS
+    };
+    let relaunch = |launch: &Launch| Action::Relaunch { launch: launch.id().clone() };
+    snapshot.launches.iter().filter(unanswered).map(relaunch).collect()
 }
 
 /// The agent enforces the wall clock limit; this is for an agent that does not.
@@ -216,19 +257,25 @@ fn overdue_endings(snapshot: &RecoverySnapshot, now: Timestamp) -> Vec<Action> {
         .collect()
 }
 
-/// Instances that belong to no node and to no launch in progress.
+/// Instances that belong to no node, and to no launch of which a node waits. A node that is
+/// launching in the snapshot protects the instances of its launch: it may have one of them by now.
 fn stray_instances(snapshot: &RecoverySnapshot) -> Vec<Action> {
-    let owned = |found: &FoundInstance| {
-        snapshot.nodes.iter().any(|node| match node.instance() {
-            Some(instance) => instance.id == found.id,
-            None => node.launch == found.launch,
-        })
+    let awaited = |found: &FoundInstance| {
+        let waits = |node: &Node| match node.state {
+            NodeState::Launching { .. } => node.launch == found.launch,
+            NodeState::Preparing { .. }
+            | NodeState::Idle { .. }
+            | NodeState::Running { .. }
+            | NodeState::Leaving { .. }
+            | NodeState::Unusable { .. } => false,
+        };
+        snapshot.nodes.iter().any(waits)
     };
     snapshot
         .instances
         .iter()
         .flatten()
-        .filter(|found| found.running && !owned(found))
+        .filter(|found| found.running && !snapshot.owns(found) && !awaited(found))
         .map(|found| Action::TerminateStray { instance: found.id.clone() })
         .collect()
 }

@@ -7,7 +7,7 @@ use crate::event_queue::SimEvent;
 use crate::sim::{Call, Fault, Sim, State};
 use async_trait::async_trait;
 use control::ports::{LaunchOutcome, LaunchRequest, Machines, PortError};
-use model::{ClusterRef, LaunchId, NodeId, ResourceError};
+use model::{ClusterRef, LaunchId, LaunchedInstance, NodeId, ResourceError};
 use protocol::SyncRequest;
 use scheduler::recovery::FoundInstance;
 use std::collections::BTreeMap;
@@ -91,13 +91,17 @@ impl State {
         }
     }
 
-    fn launch_one(&mut self, request: &LaunchRequest, node: &NodeId) -> model::Instance {
+    fn launch_one(&mut self, request: &LaunchRequest, node: &NodeId) -> LaunchedInstance {
         let number = match self.cloud.of_node(node) {
             Some(number) => number,
             None => self.new_instance(request, node),
         };
         let instance = &self.cloud.instances[number];
-        model::Instance { id: instance.name.clone(), address: instance.address.clone() }
+        LaunchedInstance {
+            id: instance.name.clone(),
+            address: Some(instance.address.clone()),
+            node: Some(node.clone()),
+        }
     }
 
     fn new_instance(&mut self, request: &LaunchRequest, node: &NodeId) -> usize {
@@ -164,7 +168,7 @@ impl Machines for SimMachines {
                     outcome.refused = Some(ResourceError::new("NoCapacity", "none left"));
                     continue;
                 }
-                outcome.launched.push((node.clone(), state.launch_one(request, node)));
+                outcome.launched.push(state.launch_one(request, node));
             }
             if state.trace.on() {
                 let line =
@@ -197,6 +201,8 @@ impl Machines for SimMachines {
                 id: instance.name.clone(),
                 launch: instance.launch.clone(),
                 running: instance.running || now < instance.ended_at + instance.lag,
+                address: Some(instance.address.clone()),
+                node: Some(instance.node.clone()),
             };
             if state.choices.chance(rate) {
                 // Listed twice, or not at all.

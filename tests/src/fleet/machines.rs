@@ -4,7 +4,7 @@ use super::agent::FakeAgent;
 use super::oracle::Oracle;
 use async_trait::async_trait;
 use control::ports::{LaunchOutcome, LaunchRequest, Machines, PortError};
-use model::{ClusterRef, Instance, LaunchId, NodeId, ResourceError};
+use model::{ClusterRef, LaunchId, LaunchedInstance, NodeId, ResourceError};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use scheduler::recovery::FoundInstance;
@@ -71,7 +71,7 @@ impl State {
         self.oracle.machine_ended(instance);
     }
 
-    fn launch_one(&mut self, request: &LaunchRequest, node: &NodeId) -> Instance {
+    fn launch_one(&mut self, request: &LaunchRequest, node: &NodeId) -> LaunchedInstance {
         let instance = format!("i-{node}");
         let number = self.machines.len() + 1;
         let machine = self.machines.entry(instance.clone()).or_insert_with(|| FakeMachine {
@@ -82,7 +82,8 @@ impl State {
             running: true,
             agent: FakeAgent::default(),
         });
-        Instance { id: instance, address: machine.address.clone() }
+        let address = Some(machine.address.clone());
+        LaunchedInstance { id: instance, address, node: Some(node.clone()) }
     }
 
     fn count_running(&self) -> usize {
@@ -103,7 +104,7 @@ impl Machines for FakeMachines {
                 outcome.refused = Some(ResourceError::new("NoCapacity", "there are no machines"));
                 continue;
             }
-            outcome.launched.push((node.clone(), state.launch_one(request, node)));
+            outcome.launched.push(state.launch_one(request, node));
         }
         Ok(outcome)
     }
@@ -115,6 +116,8 @@ impl Machines for FakeMachines {
             id: instance.clone(),
             launch: machine.launch.clone(),
             running: machine.running,
+            address: Some(machine.address.clone()),
+            node: Some(machine.node.clone()),
         });
         Ok(found.collect())
     }

@@ -9,11 +9,20 @@ fn snapshot(nodes: Vec<Node>, jobs: Vec<Job>) -> RecoverySnapshot {
             id: instance.id.clone(),
             launch: node.launch.clone(),
             running: true,
+            address: Some(instance.address.clone()),
+            node: None,
         })
     };
     let instances = Some(nodes.iter().filter_map(found).collect());
     let listening_since = Timestamp(0);
-    RecoverySnapshot { cluster: manual_cluster(4), nodes, jobs, instances, listening_since }
+    let (cluster, launches) = (manual_cluster(4), vec![]);
+    RecoverySnapshot { cluster, nodes, jobs, launches, instances, listening_since }
+}
+
+/// The instance as the cloud describes it, of a launch that does not name its nodes.
+fn found(id: &str, launch: &str, running: bool) -> FoundInstance {
+    let address = Some("10.0.0.1".to_owned());
+    FoundInstance { id: id.into(), launch: uid(launch), running, address, node: None }
 }
 
 fn lost(number: usize, end_reason: Option<EndReason>) -> Action {
@@ -68,8 +77,7 @@ fn many_silent_nodes_are_our_own_outage() {
     snapshot.nodes[2].seen_at = NOW;
     check(&snapshot, lease_over, &[]);
     let instance = snapshot.nodes[0].instance().unwrap().id.clone();
-    let launch = snapshot.nodes[0].launch.clone();
-    snapshot.instances = Some(vec![FoundInstance { id: instance, launch, running: false }]);
+    snapshot.instances = Some(vec![found(&instance, "l", false)]);
     check(&snapshot, lease_over, &[lost(0, None)]);
 }
 
@@ -85,9 +93,11 @@ fn leases_do_not_expire_while_the_control_plane_is_down() {
 
 #[test]
 fn a_launch_is_repeated_until_its_deadline() {
-    let snapshot = snapshot(vec![launching(0, "l")], vec![]);
+    let mut snapshot = snapshot(vec![launching(0, "l")], vec![]);
+    check(&snapshot, RELAUNCH_SECONDS, &[]);
+    snapshot.launches = vec![launch_of("l", &[0, 1])];
     check(&snapshot, RELAUNCH_SECONDS - 1, &[]);
-    let again = Action::Relaunch { launch: uid("l"), nodes: vec![node_id(0)] };
+    let again = Action::Relaunch { launch: uid("l") };
     check(&snapshot, RELAUNCH_SECONDS, std::slice::from_ref(&again));
     check(&snapshot, limits::LAUNCH_DEADLINE_SECONDS - 1, &[again]);
     let plan = plan(&snapshot, NOW.plus_seconds(limits::LAUNCH_DEADLINE_SECONDS));
@@ -121,12 +131,50 @@ fn an_attempt_beyond_its_wall_clock_is_ended_and_then_its_node_is_lost() {
 
 #[test]
 fn an_instance_without_a_node_is_terminated_unless_its_launch_is_in_progress() {
-    let stray = FoundInstance { id: "i-9".into(), launch: uid("other"), running: true };
+    let terminate = [Action::TerminateStray { instance: "i-9".into() }];
     let mut snapshot = snapshot(vec![], vec![]);
-    snapshot.instances = Some(vec![stray]);
-    check(&snapshot, 1, &[Action::TerminateStray { instance: "i-9".into() }]);
+    snapshot.instances = Some(vec![found("i-9", "other", true)]);
+    check(&snapshot, 1, &terminate);
     snapshot.nodes = vec![launching(0, "other")];
     check(&snapshot, 1, &[]);
+    // A node that leaves gets no instance any more.
+    snapshot.nodes[0] = snapshot.nodes[0].clone().leave(LeaveReason::TooSlow, NOW).unwrap();
+    check(&snapshot, 1, &terminate);
+}
+
+/// The answer of a launch was lost: its instances are found by their tag.
+#[test]
+fn instances_of_an_unanswered_launch_are_bound() {
+    let mut snapshot = snapshot(vec![launching(0, "l"), launching(1, "l"), idle(7, NOW)], vec![]);
+    let mut launch = launch_of("l", &[0, 1]);
+    snapshot.launches = vec![launch.clone()];
+    let all = [
+        found("i-5", "l", true),
+        found("i-4", "l", true),
+        found("i-4", "l", true),
+        found("i-6", "l", true),
+        found("i-3", "l", false),
+        found("i-7", "l", true),
+        found("i-8", "other", true),
+        FoundInstance { address: None, ..found("i-2", "l", true) },
+        FoundInstance { node: Some(node_id(5)), ..found("i-1", "l", true) },
+    ];
+    snapshot.instances = Some(all.to_vec());
+    let bind = |names: &[&str]| {
+        let instance = |name: &&str| found(name, "l", true).launched();
+        let instances = names.iter().map(instance).collect();
+        Action::Bind { launch: uid("l"), instances }
+    };
+    let stray = Action::TerminateStray { instance: "i-8".into() };
+    check(&snapshot, 1, &[bind(&["i-4", "i-5"]), stray.clone()]);
+    // A surplus instance is a stray as soon as no node waits.
+    launch.settle(&node_id(0), Some(&instance(4)));
+    snapshot.launches = vec![launch];
+    snapshot.nodes[0] = launching(0, "l").launched(instance(4), NOW).unwrap();
+    check(&snapshot, 1, &[bind(&["i-5"]), stray]);
+    let deadline = limits::LAUNCH_DEADLINE_SECONDS;
+    let late = plan(&snapshot, NOW.plus_seconds(deadline));
+    assert!(!late.iter().any(|action| matches!(action, Action::Bind { .. })), "{late:?}");
 }
 
 #[test]
@@ -207,9 +255,9 @@ fn only_members_that_have_not_ended_are_overdue() {
 
 #[test]
 fn instances_are_matched_by_id() {
-    let found = |id: &str, running| FoundInstance { id: id.into(), launch: uid("l"), running };
     let mut snapshot = snapshot(vec![idle(0, NOW)], vec![]);
-    snapshot.instances = Some(vec![found("i-0", true), found("i-7", true), found("i-8", false)]);
+    let all = [found("i-0", "l", true), found("i-7", "l", true), found("i-8", "l", false)];
+    snapshot.instances = Some(all.to_vec());
     check(&snapshot, 1, &[Action::TerminateStray { instance: "i-7".into() }]);
 }
 

@@ -11,7 +11,7 @@ use control::ports::{Clock, Hints, Ids, LaunchOutcome, LaunchRequest, Machines, 
 use control::uptime::Uptime;
 use control::{Context, Control, Function, Parts, Settings};
 use http_body_util::BodyExt as _;
-use model::{ClusterRef, Instance, NodeId, Quota, Target, Timestamp, Uid};
+use model::{ClusterRef, LaunchedInstance, NodeId, Quota, Target, Timestamp, Uid};
 use scheduler::recovery::FoundInstance;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -66,9 +66,10 @@ struct Cloud;
 #[async_trait]
 impl Machines for Cloud {
     async fn launch(&self, request: &LaunchRequest) -> Result<LaunchOutcome, PortError> {
-        let machine = |id: &NodeId| {
-            let machine = Instance::parse(&format!("i-{id}"), "10.0.0.1").expect("a machine");
-            (id.clone(), machine)
+        let machine = |id: &NodeId| LaunchedInstance {
+            id: format!("i-{id}"),
+            address: Some("10.0.0.1".to_owned()),
+            node: Some(id.clone()),
         };
         let launched = request.nodes.iter().map(machine).collect();
         Ok(LaunchOutcome { launched, refused: None })
