@@ -3,6 +3,7 @@
 use crate::environment::Environment;
 use crate::fleet::agent;
 use control::jobs::ExperimentPath;
+use control::nodes::AgentIdentity;
 use model::{Job, Name, WorkspaceNames};
 use serde_json::{Value, json};
 
@@ -164,7 +165,12 @@ impl Harness {
             machine.agent.sent.push(request.clone());
             (machine.cluster.clone(), machine.node.clone(), request)
         };
-        let answer = self.environment.control.nodes.sync(&cluster, &node, &request).await;
+        let answer = self
+            .environment
+            .control
+            .nodes
+            .sync(&cluster, &node, &AgentIdentity::Node, &request)
+            .await;
         let received = match &answer {
             Ok(response) => brief(&response.desired),
             Err(error) => error.to_string(),

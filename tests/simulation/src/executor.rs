@@ -2,6 +2,7 @@
 //! all of its handlers.
 
 use control::Error;
+use control::nodes::AgentIdentity;
 use model::Target;
 use protocol::{SyncRequest, SyncResponse};
 use std::collections::BTreeMap;
@@ -115,6 +116,7 @@ impl Tasks {
 pub struct SyncCall {
     pub cluster: model::ClusterRef,
     pub node: model::NodeId,
+    pub agent: AgentIdentity,
     pub request: SyncRequest,
     pub hold_until: Option<i64>,
 }
@@ -127,15 +129,15 @@ impl SyncCall {
         control: &control::Control,
         sim: &crate::sim::Sim,
     ) -> Result<SyncResponse, Error> {
-        let Self { cluster, node, request, hold_until } = self;
-        let mut response = control.nodes.sync(cluster, node, request).await?;
+        let Self { cluster, node, agent, request, hold_until } = self;
+        let mut response = control.nodes.sync(cluster, node, agent, request).await?;
         let Some(until) = hold_until else { return Ok(response) };
         while !control::nodes::has_update(request, &response.desired) {
             sim.hold(node.clone(), *until).await;
             if sim.state().now >= *until {
                 break;
             }
-            response = control.nodes.current(cluster, node, request).await?;
+            response = control.nodes.current(cluster, node, agent, request).await?;
         }
         Ok(response)
     }

@@ -3,6 +3,7 @@
 
 use control::Function;
 use control::jobs::ExperimentPath;
+use control::nodes::AgentIdentity;
 use model::{Cluster, ClusterRef, Name, Node, NodeState, Target, WorkspaceNames};
 use protocol::{AttemptReport, Desired, End, NodePhase, Progress, SyncRequest};
 use serde_json::json;
@@ -275,6 +276,10 @@ async fn sync(
         attempt,
         interruption_notice_seconds: None,
     };
-    let answer = environment.control.nodes.sync(&node.cluster, &node.id, &request).await;
+    let answer = environment
+        .control
+        .nodes
+        .sync(&node.cluster, &node.id, &AgentIdentity::Node, &request)
+        .await;
     answer.expect("the node is known").desired
 }

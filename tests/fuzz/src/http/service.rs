@@ -21,7 +21,7 @@ use table::{Memory, Table};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 use tower::ServiceExt as _;
-use web::{Access, Web};
+use web::{Access, AgentAccess, Web};
 
 pub const TOKEN: &str = "token";
 
@@ -119,7 +119,11 @@ impl Service {
             },
             uptime: Arc::new(Uptime::always()),
         }));
-        let access = Arc::new(Access { token: TOKEN.to_owned(), loopback_only: true });
+        let access = Arc::new(Access {
+            token: TOKEN.to_owned(),
+            loopback_only: true,
+            agents: AgentAccess::Tokens,
+        });
         let web = Web { control: control.clone(), access, behind_proxy: true, held_requests: None };
         let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
         let app = web::app(web, Router::new());
