@@ -64,6 +64,7 @@ async fn execute_action(
         | Action::Bind { .. }
         | Action::Leave { .. }
         | Action::RecordFailure { .. }
+        | Action::ShowError { .. }
         | Action::SetAllocation { .. }
         | Action::MarkDormant
         | Action::MarkScheduled
@@ -240,6 +241,7 @@ async fn record(
             | Action::Leave { .. }
             | Action::TerminateStray { .. }
             | Action::RecordFailure { .. }
+            | Action::ShowError { .. }
             | Action::SetAllocation { .. }
             | Action::MarkDormant
             | Action::MarkScheduled

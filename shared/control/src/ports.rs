@@ -69,6 +69,13 @@ pub trait Machines: Send + Sync {
     /// What the cloud reports.
     async fn find(&self, cluster: &ClusterRef) -> Result<Vec<FoundInstance>, PortError>;
 
+    /// The clusters of which instances run or may run, those that no longer exist included. May be
+    /// stale like [`Self::find`].
+    ///
+    /// # Errors
+    /// What the cloud reports.
+    async fn clusters(&self) -> Result<Vec<ClusterRef>, PortError>;
+
     /// Terminates instances; idempotent. Returns those that are terminated for certain.
     ///
     /// # Errors

@@ -32,7 +32,13 @@ pub(crate) async fn reconcile(context: &Context, target: &Target) -> Result<(), 
 async fn recover(context: &Context, reference: &ClusterRef) -> Result<(), Error> {
     let mut before = None;
     for _ in 0..MAX_ROUNDS {
-        let Some(snapshot) = snapshot(context, reference).await? else { return Ok(()) };
+        let Some(snapshot) = snapshot(context, reference).await? else {
+            return terminate_all(context, reference).await;
+        };
+        if let Some(silent) = recovery::mass_silence(&snapshot, context.now()) {
+            let (cluster, nodes) = (&reference.name, snapshot.nodes.len());
+            tracing::error!(cluster, silent, nodes, "many nodes are silent");
+        }
         let plan = recovery::plan(&snapshot, context.now());
         if plan.is_empty() || before.as_ref() == Some(&plan) {
             return Ok(());
@@ -41,6 +47,21 @@ async fn recover(context: &Context, reference: &ClusterRef) -> Result<(), Error>
         before = (progress == Progress::Complete).then_some(plan);
         let target = Target::Cluster { cluster: reference.clone() };
         context.hint(Function::Autoscaler, &target).await;
+    }
+    Ok(())
+}
+
+/// The cluster no longer exists, so none of its instances belongs to anyone. Each is terminated by
+/// itself: one that fails does not stop the others, and the schedule tries again.
+///
+/// # Errors
+/// When the instances cannot be listed.
+async fn terminate_all(context: &Context, cluster: &ClusterRef) -> Result<(), Error> {
+    for found in context.machines.find(cluster).await?.into_iter().filter(|it| it.running) {
+        tracing::warn!(cluster = cluster.name, instance = found.id, "terminating an instance without a cluster");
+        if let Err(error) = context.machines.terminate(cluster, &[found.id]).await {
+            tracing::error!(%error, "could not terminate an instance");
+        }
     }
     Ok(())
 }

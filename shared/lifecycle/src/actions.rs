@@ -56,7 +56,7 @@ pub fn affected_records(action: &Action) -> AffectedRecords {
         | Action::MarkScheduled
         | Action::Unschedule
         | Action::FinishDeletion => AffectedRecords { cluster: ClusterRead::Planned, ..none },
-        Action::RecordFailure { .. } | Action::SetAllocation { .. } => {
+        Action::RecordFailure { .. } | Action::ShowError { .. } | Action::SetAllocation { .. } => {
             AffectedRecords { cluster: ClusterRead::Current, ..none }
         }
         Action::Relaunch { launch } => AffectedRecords { launch: Some(launch.clone()), ..none },
@@ -115,6 +115,10 @@ pub fn apply(
         Action::TerminateStray { .. } => Ok(()),
         Action::RecordFailure { error } => {
             capacity::record_failure(draft, error.clone());
+            Ok(())
+        }
+        Action::ShowError { error } => {
+            capacity::show_error(draft, error.clone());
             Ok(())
         }
         Action::SetAllocation { resizing, planned_nodes } => {

@@ -73,6 +73,11 @@ pub enum Action {
         /// The error.
         error: ResourceError,
     },
+    /// Shows an error on the cluster without delaying its launches.
+    ShowError {
+        /// The error.
+        error: ResourceError,
+    },
     /// Records whether the number of nodes is changing.
     SetAllocation {
         /// `true` for `resizing`, `false` for `steady`.
@@ -104,6 +109,7 @@ impl Action {
             | Self::Remove { .. }
             | Self::TerminateStray { .. }
             | Self::RecordFailure { .. }
+            | Self::ShowError { .. }
             | Self::SetAllocation { .. }
             | Self::MarkDormant
             | Self::MarkScheduled

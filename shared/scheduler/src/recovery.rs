@@ -1,9 +1,8 @@
 //! What is overdue, lost or left over.
 //!
 //! Policies are applied in the order of [`plan`]; each is one function. Silence is not death: the
-//! cloud's report about an instance is final, and a silent node is lost at the end of its lease
-//! only
-//! if its instance is not known to run and few other nodes are silent.
+//! cloud's report about an instance is final; without one a silent node is kept for a long time, and
+//! longer if many others are silent too.
 
 use crate::Action;
 use model::{
@@ -45,6 +44,11 @@ impl RecoverySnapshot {
         self.nodes.iter().any(has)
     }
 
+    /// Whether a node with an instance did not report within its lease.
+    fn is_silent(&self, node: &Node, now: Timestamp) -> bool {
+        node.instance().is_some() && self.silence(node, now) > limits::LEASE_SECONDS
+    }
+
     /// Seconds for which a node has been silent while the control plane was reachable.
     fn silence(&self, node: &Node, now: Timestamp) -> u64 {
         now.seconds_since(node.seen_at.max(self.listening_since))
@@ -82,6 +86,7 @@ const RELAUNCH_SECONDS: u64 = 30;
 /// The actions of all policies.
 pub fn plan(snapshot: &RecoverySnapshot, now: Timestamp) -> Vec<Action> {
     let mut actions = Vec::new();
+    actions.extend(silent_cluster(snapshot, now));
     actions.extend(lost_nodes(snapshot, now));
     actions.extend(slow_nodes(snapshot, now));
     actions.extend(unbound_instances(snapshot, now));
@@ -92,17 +97,49 @@ pub fn plan(snapshot: &RecoverySnapshot, now: Timestamp) -> Vec<Action> {
     actions
 }
 
+/// More than one silent node in this many is a mass silence.
+const MASS_FRACTION: usize = 4;
+
+/// Number of silent nodes, if they are so many that our own outage is more likely than theirs. Nodes
+/// that are being prepared do not count: their instances may still boot.
+pub fn mass_silence(snapshot: &RecoverySnapshot, now: Timestamp) -> Option<usize> {
+    let is_silent = |node: &&Node| match node.state {
+        NodeState::Launching { .. } | NodeState::Preparing { .. } => false,
+        NodeState::Idle { .. }
+        | NodeState::Running { .. }
+        | NodeState::Leaving { .. }
+        | NodeState::Unusable { .. } => snapshot.is_silent(node, now),
+    };
+    let silent = snapshot.nodes.iter().filter(is_silent).count();
+    (silent > 1 && silent * MASS_FRACTION > snapshot.nodes.len()).then_some(silent)
+}
+
+/// The code of the error that a cluster shows in a mass silence.
+const NODES_SILENT: &str = "NodesSilent";
+
+/// A mass silence is shown once, until the cluster shows another error.
+fn silent_cluster(snapshot: &RecoverySnapshot, now: Timestamp) -> Option<Action> {
+    mass_silence(snapshot, now)?;
+    if snapshot.cluster.errors.first().is_some_and(|error| error.code == NODES_SILENT) {
+        return None;
+    }
+    let message = format!(
+        "Many nodes have not reported for more than {} s. Nodes whose instances run are kept for {} s",
+        limits::LEASE_SECONDS,
+        limits::MASS_SILENCE_SECONDS
+    );
+    Some(Action::ShowError { error: ResourceError::new(NODES_SILENT, message) })
+}
+
 /// Nodes whose instance has ended, or that were silent for too long.
 fn lost_nodes(snapshot: &RecoverySnapshot, now: Timestamp) -> Vec<Action> {
-    let lease_over = |node: &&Node| {
-        node.instance().is_some() && snapshot.silence(node, now) > limits::LEASE_SECONDS
+    let patience = match mass_silence(snapshot, now) {
+        Some(_) => limits::MASS_SILENCE_SECONDS,
+        None => limits::SILENCE_SECONDS,
     };
-    let silent = snapshot.nodes.iter().filter(lease_over).count();
-    // Many silent nodes at once are more likely our own outage than theirs.
-    let mass = silent > 1 && silent * MASS_FRACTION > snapshot.nodes.len();
     let mut actions = Vec::new();
     for node in &snapshot.nodes {
-        let Some(reason) = loss(snapshot, node, mass, now) else { continue };
+        let Some(reason) = loss(snapshot, node, patience, now) else { continue };
         let failure = node.lost_while_preparing(&reason);
         let end_reason = EndReason::NodeLost { node: node.id.clone(), reason };
         let end_reason = node.attempt().map(|_| end_reason);
@@ -116,10 +153,14 @@ fn lost_nodes(snapshot: &RecoverySnapshot, now: Timestamp) -> Vec<Action> {
     actions
 }
 
-/// More than one silent node in this many is a mass loss.
-const MASS_FRACTION: usize = 4;
-
-fn loss(snapshot: &RecoverySnapshot, node: &Node, mass: bool, now: Timestamp) -> Option<String> {
+/// Only the report of the cloud that the instance has ended counts before the end of `patience`. An
+/// instance that is not described is unknown: descriptions lag behind launches.
+fn loss(
+    snapshot: &RecoverySnapshot,
+    node: &Node,
+    patience: u64,
+    now: Timestamp,
+) -> Option<String> {
     if let NodeState::Leaving { reason: LeaveReason::Lost, .. } = node.state {
         return None;
     }
@@ -129,9 +170,6 @@ fn loss(snapshot: &RecoverySnapshot, node: &Node, mass: bool, now: Timestamp) ->
         return Some("its instance has ended".to_owned());
     }
     let silent = snapshot.silence(node, now);
-    // A failed listing says nothing about the instance.
-    let may_run = described.is_some() || snapshot.instances.is_none();
-    let patience = if may_run || mass { limits::SILENCE_SECONDS } else { limits::LEASE_SECONDS };
     if silent > patience {
         return Some(format!("it was silent for {silent} s"));
     }
@@ -213,15 +251,21 @@ fn unanswered_launches(snapshot: &RecoverySnapshot, now: Timestamp) -> Vec<Actio
     snapshot.launches.iter().filter(unanswered).map(relaunch).collect()
 }
 
-/// The agent enforces the wall clock limit; this is for an agent that does not.
+/// The agent enforces the wall clock limit; this is for an agent that reports but does not. One that
+/// is silent may have ended the attempt in time, and reports that when it can.
 fn overdue_attempts(snapshot: &RecoverySnapshot, now: Timestamp) -> Vec<Action> {
     let limit = |job: &Job, attempt: &Attempt| {
         job.expected_end(attempt.started_at).plus_seconds(limits::WALL_CLOCK_SLACK_SECONDS)
     };
     let listened = now.seconds_since(snapshot.listening_since) > limits::LEASE_SECONDS;
+    let silent = |attempt: &Attempt| {
+        let is_member = |node: &&Node| attempt.member(&node.id).is_some();
+        snapshot.nodes.iter().filter(is_member).any(|node| snapshot.is_silent(node, now))
+    };
     snapshot
         .attempts()
         .filter(|(job, attempt)| listened && !attempt.is_ending() && now >= limit(job, attempt))
+        .filter(|(_, attempt)| !silent(attempt))
         .map(|(job, attempt)| Action::EndAttempt {
             attempt: attempt.reference(&job.reference()),
             end_reason: EndReason::WallClockExceeded,

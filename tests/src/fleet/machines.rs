@@ -122,6 +122,13 @@ impl Machines for FakeMachines {
         Ok(found.collect())
     }
 
+    async fn clusters(&self) -> Result<Vec<ClusterRef>, PortError> {
+        let state = self.state();
+        let running = state.machines.values().filter(|machine| machine.running);
+        let clusters: BTreeSet<ClusterRef> = running.map(|it| it.cluster.clone()).collect();
+        Ok(clusters.into_iter().collect())
+    }
+
     async fn terminate(
         &self,
         _cluster: &ClusterRef,

@@ -48,6 +48,7 @@ fn each_action_names_its_affected_records() {
         (bind, AffectedRecords { waiting_nodes: true, ..launch() }),
         (Action::TerminateStray { instance: "i".into() }, none()),
         (Action::RecordFailure { error: error("A") }, ids()),
+        (Action::ShowError { error: error("A") }, ids()),
         (Action::SetAllocation { resizing: true, planned_nodes: 1 }, ids()),
     ];
     for (action, expected) in cases {

@@ -19,7 +19,7 @@ use model::{ClusterRef, LaunchedInstance, NodeId};
 use processes::{Keeper, KeeperFile, User};
 use record::{Record, State};
 use scheduler::recovery::FoundInstance;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -226,6 +226,13 @@ impl Machines for ProcessMachines {
             node: Some(record.node.clone()),
         };
         Ok(of_cluster.map(found).collect())
+    }
+
+    async fn clusters(&self) -> Result<Vec<ClusterRef>, PortError> {
+        let known = self.known();
+        let running = known.values().filter(|record| !record.has_ended());
+        let clusters: BTreeSet<ClusterRef> = running.map(|record| record.cluster.clone()).collect();
+        Ok(clusters.into_iter().collect())
     }
 
     async fn terminate(

@@ -79,6 +79,10 @@ impl Machines for Cloud {
         Ok(Vec::new())
     }
 
+    async fn clusters(&self) -> Result<Vec<ClusterRef>, PortError> {
+        Ok(Vec::new())
+    }
+
     async fn terminate(
         &self,
         _cluster: &ClusterRef,
