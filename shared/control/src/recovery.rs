@@ -58,7 +58,11 @@ async fn recover(context: &Context, reference: &ClusterRef) -> Result<(), Error>
 /// When the instances cannot be listed.
 async fn terminate_all(context: &Context, cluster: &ClusterRef) -> Result<(), Error> {
     for found in context.machines.find(cluster).await?.into_iter().filter(|it| it.running) {
-        tracing::warn!(cluster = cluster.name, instance = found.id, "terminating an instance without a cluster");
+        tracing::warn!(
+            cluster = cluster.name,
+            instance = found.id,
+            "terminating an instance without a cluster"
+        );
         if let Err(error) = context.machines.terminate(cluster, &[found.id]).await {
             tracing::error!(%error, "could not terminate an instance");
         }

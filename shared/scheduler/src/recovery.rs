@@ -155,12 +155,7 @@ fn lost_nodes(snapshot: &RecoverySnapshot, now: Timestamp) -> Vec<Action> {
 
 /// Only the report of the cloud that the instance has ended counts before the end of `patience`. An
 /// instance that is not described is unknown: descriptions lag behind launches.
-fn loss(
-    snapshot: &RecoverySnapshot,
-    node: &Node,
-    patience: u64,
-    now: Timestamp,
-) -> Option<String> {
+fn loss(snapshot: &RecoverySnapshot, node: &Node, patience: u64, now: Timestamp) -> Option<String> {
     if let NodeState::Leaving { reason: LeaveReason::Lost, .. } = node.state {
         return None;
     }

@@ -3,7 +3,7 @@
 
 use control::Error;
 use control::nodes::AgentIdentity;
-use model::Target;
+use model::{ClusterRef, Instance, LaunchId, NodeId, Target};
 use protocol::{SyncRequest, SyncResponse};
 use std::collections::BTreeMap;
 use std::pin::Pin;
@@ -23,6 +23,12 @@ pub enum TaskResult {
         number: u64,
         sent_at: i64,
         outcome: Result<SyncResponse, Error>,
+    },
+    SignIn {
+        instance: usize,
+        number: u64,
+        sent_at: i64,
+        outcome: Result<Option<NodeId>, Error>,
     },
     /// A repeated old report; nobody awaits the answer.
     Repetition,
@@ -112,7 +118,20 @@ impl Tasks {
     }
 }
 
-/// A request of an agent. With `hold_until`, it is held until there is an update.
+/// A request of an agent.
+pub enum AgentCall {
+    SignIn(SignInCall),
+    Sync(SyncCall),
+}
+
+/// An instance asks which node it is.
+pub struct SignInCall {
+    pub cluster: ClusterRef,
+    pub launch: LaunchId,
+    pub instance: Instance,
+}
+
+/// A report of a node. With `hold_until`, it is held until there is an update.
 pub struct SyncCall {
     pub cluster: model::ClusterRef,
     pub node: model::NodeId,

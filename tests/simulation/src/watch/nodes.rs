@@ -138,7 +138,7 @@ impl Watch {
         })?;
         let runs = |it: &Node| matches!(it.state, NodeState::Running { .. });
         if runs(node) && !runs(old) {
-            let instance = context.cloud.of_node(id);
+            let instance = self.instance_of(id.as_str());
             let failed = instance.is_some_and(|it| context.oracle.failed.contains(&it));
             ensure(!failed, || format!("node {id} starts a job after it failed to run one"))?;
         }
