@@ -167,7 +167,7 @@ impl History {
                 let (cluster, agent) = (it.cluster.clone(), it.identity(state.cloud.is_fleet));
                 drop(state);
                 let call = SyncCall { cluster, node, agent, request, hold_until: None };
-                self.send_call(number, 0, AgentCall::Sync(call), 0);
+                self.send_call(number, 0, AgentCall::Sync(Box::new(call)), 0);
             }
         }
     }

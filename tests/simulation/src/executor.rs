@@ -121,7 +121,7 @@ impl Tasks {
 /// A request of an agent.
 pub enum AgentCall {
     SignIn(SignInCall),
-    Sync(SyncCall),
+    Sync(Box<SyncCall>),
 }
 
 /// An instance asks which node it is.

@@ -96,7 +96,7 @@ impl History {
         let hold_until = holds.then_some(now + HOLD_MILLIS);
         let agent = it.identity(is_fleet);
         let call = SyncCall { cluster, node, agent, request, hold_until };
-        Some((request_number, AgentCall::Sync(call), dropped))
+        Some((request_number, AgentCall::Sync(Box::new(call)), dropped))
     }
 
     /// An instance is told which node it is, the same one each time, or that it is not needed.
