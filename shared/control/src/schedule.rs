@@ -2,7 +2,7 @@
 //! functions do the work, so no single invocation visits all targets.
 
 use crate::{Context, Error, Function};
-use model::Target;
+use model::{Target, Timestamp};
 use std::collections::BTreeSet;
 
 /// Sends one function a hint for every scheduled target that it reconciles. Returns their number.
@@ -37,7 +37,8 @@ pub async fn targets(context: &Context, function: Function) -> Result<Vec<Target
             Err(error) => tracing::warn!(%error, "could not list the clusters with instances"),
         }
     }
-    targets.retain(|target| serves(function, target));
+    let now = context.now();
+    targets.retain(|target| serves(function, target) && is_due(target, now));
     Ok(targets)
 }
 
@@ -45,8 +46,20 @@ fn serves(function: Function, target: &Target) -> bool {
     match target {
         Target::Cluster { .. } => true,
         Target::FileServer { .. }
+        | Target::RemovedFileServer { .. }
         | Target::Experiment { .. }
         | Target::Workspace { .. }
         | Target::ResourceGroup { .. } => function == Function::Recovery,
+    }
+}
+
+fn is_due(target: &Target, now: Timestamp) -> bool {
+    match target {
+        Target::RemovedFileServer { not_before, .. } => now >= *not_before,
+        Target::Cluster { .. }
+        | Target::FileServer { .. }
+        | Target::Experiment { .. }
+        | Target::Workspace { .. }
+        | Target::ResourceGroup { .. } => true,
     }
 }

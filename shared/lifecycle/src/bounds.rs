@@ -200,7 +200,7 @@ fn widest_job(padding: usize) -> Job {
 
 /// End reasons of all attempts of the longest history: user failures, lost nodes, and finally nodes
 /// that could not run it.
-fn longest_history() -> Vec<EndReason> {
+fn longest_history(retries: u32) -> Vec<EndReason> {
     let node = || full_name(0);
     let failed = || EndReason::PreparationFailed { exit_code: i32::MIN };
     let reason = || "r".repeat(limits::MAX_REASON_BYTES);
@@ -209,7 +209,7 @@ fn longest_history() -> Vec<EndReason> {
     let broken = || EndReason::NodeFailed { node: node(), error: error() };
     let losses = limits::MAX_INFRASTRUCTURE_LOSSES as usize + 1 - limits::MAX_NODE_FAILURES;
     let mut endings = Vec::new();
-    endings.extend((0..limits::MAX_RETRIES).map(|_| failed()));
+    endings.extend((0..retries).map(|_| failed()));
     endings.extend((0..losses).map(|_| lost()));
     endings.extend((0..limits::MAX_NODE_FAILURES).map(|_| broken()));
     endings
@@ -218,9 +218,10 @@ fn longest_history() -> Vec<EndReason> {
 /// The largest size of the record over its life. It is written after each step.
 fn largest_size(mut job: Job) -> usize {
     let address = "a".repeat(limits::MAX_ADDRESS_BYTES);
-    let nodes = || (0..GANG).map(|number| (full_name(number), address.clone()));
+    let (gang, retries) = (job.spec.node_count as usize, job.spec.max_retries.unwrap_or_default());
+    let nodes = || (0..gang).map(|number| (full_name(number), address.clone()));
     let mut largest = 0;
-    for end_reason in longest_history() {
+    for end_reason in longest_history(retries) {
         assert!(job.start(nodes().collect(), EARLIEST).is_ok());
         let attempt = job.live_attempt().unwrap();
         let mut ends = job.clone();
@@ -234,7 +235,7 @@ fn largest_size(mut job: Job) -> usize {
         }
     }
     assert!(job.state.is_final());
-    let runs = limits::MAX_RETRIES + limits::MAX_INFRASTRUCTURE_LOSSES + 1;
+    let runs = retries + limits::MAX_INFRASTRUCTURE_LOSSES + 1;
     assert_eq!(job.attempts.len(), runs as usize, "bounded");
     largest
 }
@@ -247,12 +248,12 @@ fn stored_size<R: Versioned>(record: &R) -> usize {
     check_sizes(&writes.into_vec()).unwrap_or_else(|error| panic!("{error}"))[0]
 }
 
-/// The reserved room is enough, and not much more than needed.
+/// The reserved room is enough, and at most an eighth of it is not needed.
 #[track_caller]
 fn check_growth(new: usize, largest: usize, kept: usize) {
     let grown = largest - new;
     println!("{new} bytes grow by {grown} of {kept}");
-    assert!(grown <= kept && grown > kept - kept / 10, "{grown} of {kept}");
+    assert!(grown <= kept && grown >= kept - kept / 8, "{grown} of {kept}");
 }
 
 /// The padding with which a record has just enough room to grow.
@@ -275,6 +276,8 @@ fn an_accepted_job_can_always_end() {
 #[test]
 fn a_job_keeps_room_for_its_own_history() {
     let narrow = job("a", 1);
+    let new = size_of(&narrow).unwrap();
+    check_growth(new, largest_size(narrow.clone()), narrow.growth_bytes());
     assert!(narrow.growth_bytes() * 3 < widest_job(0).growth_bytes());
     let body = limits::MAX_BODY_BYTES + widest_job(0).growth_bytes() + 32 * 1024;
     assert!(body < MAX_ITEM_BYTES, "the largest unencrypted body fits with a few mounts");

@@ -335,6 +335,35 @@ mod tests {
         assert_eq!(auto.deallocation(), NodeDeallocation::Requeue);
     }
 
+    /// Jobs are read and written several times, and every kilobyte that is begun is charged.
+    #[test]
+    fn defaults_are_left_out_of_the_stored_record() {
+        let default = limits::MAX_WALL_CLOCK_SECONDS;
+        let keys = |priority, max_wall_clock_seconds| {
+            let spec = JobSpec {
+                priority,
+                max_wall_clock_seconds,
+                node_count: 1,
+                container: None,
+                toolkit: crate::Toolkit::custom("true"),
+                preparation: None,
+                std_out_err_path_prefix: String::new(),
+                mounts: None,
+                input_directories: None,
+                output_directories: None,
+                environment: None,
+                secrets: None,
+                max_retries: None,
+            };
+            let stored = serde_json::to_value(&spec).unwrap();
+            assert_eq!(serde_json::from_value::<JobSpec>(stored.clone()).unwrap(), spec);
+            ["priority", "max_wall_clock_seconds"].map(|key| stored.get(key).is_some())
+        };
+        assert_eq!(keys(Priority::Normal, default), [false, false]);
+        assert_eq!(keys(Priority::Low, default), [true, false]);
+        assert_eq!(keys(Priority::Normal, default - 1), [false, true]);
+    }
+
     #[test]
     fn extensions_without_values_are_empty() {
         assert!(ClusterExtensions::default().is_empty());

@@ -344,7 +344,7 @@ async fn a_keeper_that_is_too_late_starts_nothing() {
     assert!(machines.end(&record.instance, &record.node, None).await);
     // The task of the machine may end it once more at the same time: it has the lock, or kills the late keeper.
     let until = Instant::now() + PATIENCE;
-    while !late().wait().await.unwrap().success() {
+    while !tokio::time::timeout(PATIENCE, late().wait()).await.unwrap().unwrap().success() {
         assert!(Instant::now() < until, "a late keeper fails");
     }
     assert_eq!(fixture.count(), 0);

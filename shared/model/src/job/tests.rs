@@ -219,6 +219,20 @@ fn a_terminated_job_does_not_run_again() {
     }
 }
 
+/// The node was lost before the user terminated the job, so the attempt ends as a loss.
+#[test]
+fn a_job_that_is_terminated_while_it_would_be_requeued_does_not_run_again() {
+    let lost = EndReason::NodeLost { node: node(), reason: String::new() };
+    let mut job = running();
+    let attempt = job.live_attempt().unwrap();
+    job.end_attempt(lost.clone(), 1, NOW);
+    job.terminate(None, LATER).unwrap();
+    job.member_ended(&attempt, &node(), EndReason::Terminated, LATER).unwrap();
+    let JobState::Failed { error, .. } = job.state else { panic!("{:?}", job.state) };
+    assert_eq!(error.code, "JobTerminated");
+    assert_eq!(job.attempts[0].ended.as_ref().map(|end| &end.end_reason), Some(&lost));
+}
+
 #[test]
 fn losses_and_node_failures_are_bounded() {
     let lost = EndReason::NodeLost { node: node(), reason: String::new() };
