@@ -19,11 +19,13 @@ pub struct Api {
 
 impl Api {
     pub fn new(environment: &Environment) -> Self {
-        let access = Arc::new(Access {
-            token: SERVICE_TOKEN.to_owned(),
-            loopback_only: true,
-            agents: AgentAccess::Tokens,
-        });
+        Self::with_agents(environment, AgentAccess::Tokens)
+    }
+
+    /// With agents that prove in this way who they are.
+    pub fn with_agents(environment: &Environment, agents: AgentAccess) -> Self {
+        let access =
+            Arc::new(Access { token: SERVICE_TOKEN.to_owned(), loopback_only: true, agents });
         let web = Web {
             control: environment.control.clone(),
             access,

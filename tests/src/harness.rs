@@ -4,7 +4,7 @@ use crate::environment::Environment;
 use crate::fleet::agent;
 use control::jobs::ExperimentPath;
 use control::nodes::AgentIdentity;
-use model::{Job, Name, WorkspaceNames};
+use model::{ClusterRef, Instance, Job, LaunchId, Name, WorkspaceNames};
 use serde_json::{Value, json};
 
 pub struct Harness {
@@ -158,19 +158,25 @@ impl Harness {
     /// Sends the report of one agent and, unless the answer is lost, applies the desired state. Returns
     /// a short description of both.
     pub async fn sync_agent(&self, instance: &str, answer_lost: bool) -> Option<String> {
-        let (cluster, node, request) = {
+        let (cluster, node, agent, request) = {
             let mut state = self.environment.machines.state();
+            let is_fleet = state.is_fleet;
             let machine = state.machines.get_mut(instance).filter(|machine| machine.running)?;
+            let Some(node) = machine.node.clone() else {
+                let signs_in = (machine.cluster.clone(), machine.launch.clone());
+                let address = machine.address.clone();
+                drop(state);
+                return Some(self.sign_in_agent(instance, address, &signs_in, answer_lost).await);
+            };
             let request = machine.agent.observe(instance, &machine.address);
             machine.agent.sent.push(request.clone());
-            (machine.cluster.clone(), machine.node.clone(), request)
+            let agent = match is_fleet {
+                true => AgentIdentity::Instance(instance.to_owned()),
+                false => AgentIdentity::Node,
+            };
+            (machine.cluster.clone(), node, agent, request)
         };
-        let answer = self
-            .environment
-            .control
-            .nodes
-            .sync(&cluster, &node, &AgentIdentity::Node, &request)
-            .await;
+        let answer = self.environment.control.nodes.sync(&cluster, &node, &agent, &request).await;
         let received = match &answer {
             Ok(response) => brief(&response.desired),
             Err(error) => error.to_string(),
@@ -190,6 +196,25 @@ impl Harness {
             }
         }
         Some(note)
+    }
+
+    /// The agent of an instance asks which node it is. One that is not needed does nothing more.
+    async fn sign_in_agent(
+        &self,
+        instance: &str,
+        address: String,
+        (cluster, launch): &(ClusterRef, LaunchId),
+        answer_lost: bool,
+    ) -> String {
+        let it = Instance { id: instance.to_owned(), address };
+        let answer = self.environment.control.nodes.sign_in(cluster, launch, &it).await;
+        let note = format!("{instance} signs in, receives {answer:?} (lost: {answer_lost})");
+        if let (Ok(node), false) = (answer, answer_lost)
+            && let Some(machine) = self.environment.machines.state().machines.get_mut(instance)
+        {
+            machine.node = node;
+        }
+        note
     }
 
     /// Runs without faults: every hint is delivered, every agent sends a report twice a second.

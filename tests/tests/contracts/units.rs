@@ -17,7 +17,7 @@ PUT workspace                            2     6
 PUT experiment                           2     4
 schedule, all dormant                    3     0
 PUT cluster                              3     8
-launch of 4 nodes                       20    33
+launch of 4 nodes                       21    37
 schedule, 4 idle nodes                  13     0
 agent, no change                         1     0
 agent, heartbeat                         1     1
