@@ -158,16 +158,15 @@ impl Harness {
     /// Sends the report of one agent and, unless the answer is lost, applies the desired state. Returns
     /// a short description of both.
     pub async fn sync_agent(&self, instance: &str, answer_lost: bool) -> Option<String> {
+        if let Some((cluster, launch, address)) = self.unknown_node(instance) {
+            let signs_in = Instance { id: instance.to_owned(), address };
+            return Some(self.sign_in_agent(&cluster, &launch, signs_in, answer_lost).await);
+        }
         let (cluster, node, agent, request) = {
             let mut state = self.environment.machines.state();
             let is_fleet = state.is_fleet;
             let machine = state.machines.get_mut(instance).filter(|machine| machine.running)?;
-            let Some(node) = machine.node.clone() else {
-                let signs_in = (machine.cluster.clone(), machine.launch.clone());
-                let address = machine.address.clone();
-                drop(state);
-                return Some(self.sign_in_agent(instance, address, &signs_in, answer_lost).await);
-            };
+            let node = machine.node.clone()?;
             let request = machine.agent.observe(instance, &machine.address);
             machine.agent.sent.push(request.clone());
             let agent = match is_fleet {
@@ -198,19 +197,25 @@ impl Harness {
         Some(note)
     }
 
-    /// The agent of an instance asks which node it is. One that is not needed does nothing more.
+    /// The cluster, launch and address of a running instance whose agent does not know its node.
+    fn unknown_node(&self, instance: &str) -> Option<(ClusterRef, LaunchId, String)> {
+        let state = self.environment.machines.state();
+        let machine = state.machines.get(instance).filter(|it| it.running && it.node.is_none())?;
+        Some((machine.cluster.clone(), machine.launch.clone(), machine.address.clone()))
+    }
+
+    /// The agent of an instance asks which node it is.
     async fn sign_in_agent(
         &self,
-        instance: &str,
-        address: String,
-        (cluster, launch): &(ClusterRef, LaunchId),
+        cluster: &ClusterRef,
+        launch: &LaunchId,
+        instance: Instance,
         answer_lost: bool,
     ) -> String {
-        let it = Instance { id: instance.to_owned(), address };
-        let answer = self.environment.control.nodes.sign_in(cluster, launch, &it).await;
-        let note = format!("{instance} signs in, receives {answer:?} (lost: {answer_lost})");
+        let answer = self.environment.control.nodes.sign_in(cluster, launch, &instance).await;
+        let note = format!("{} signs in, receives {answer:?} (lost: {answer_lost})", instance.id);
         if let (Ok(node), false) = (answer, answer_lost)
-            && let Some(machine) = self.environment.machines.state().machines.get_mut(instance)
+            && let Some(machine) = self.environment.machines.state().machines.get_mut(&instance.id)
         {
             machine.node = node;
         }

@@ -79,7 +79,8 @@ fn launches(fixture: &Fixture) {
         let mut waiting: Vec<_> = launch.waiting().cloned().collect();
         let mut expected: Vec<_> =
             nodes.iter().filter(launching).map(|node| node.id.clone()).collect();
-        (waiting.sort_unstable(), expected.sort_unstable());
+        waiting.sort_unstable();
+        expected.sort_unstable();
         assert_eq!(waiting, expected, "nodes that wait in launch {:?}", launch.id());
         assert!(!waiting.is_empty(), "nobody waits for launch {:?}", launch.id());
         for node in &nodes {
