@@ -12,13 +12,17 @@ set -euo pipefail
 : "${BATCHAI_REGION:?}" "${BATCHAI_BUCKET:?}" "${BATCHAI_ENDPOINT:?}" "${BATCHAI_AGENT_SHA256:?}"
 : "${BATCHAI_AGENT_SHA256_ARM64=}" "${BATCHAI_EFS_UTILS_SHA256=}"
 
-# Tests set these to servers of their own.
+# Tests set these to servers and a directory of their own.
 : "${BATCHAI_IMDS=http://169.254.169.254}"
 : "${BATCHAI_S3=https://$BATCHAI_BUCKET.s3.$BATCHAI_REGION.amazonaws.com}"
+: "${BATCHAI_TARGET=}"
 
-program=/opt/batchai/batchai-agent
-state=/var/lib/batchai
-root=/mnt/batch/tasks/shared/LS_root
+software=$BATCHAI_TARGET/opt/batchai
+settings=$BATCHAI_TARGET/etc/batchai
+state=$BATCHAI_TARGET/var/lib/batchai
+root=$BATCHAI_TARGET/mnt/batch/tasks/shared/LS_root
+units=$BATCHAI_TARGET/etc/systemd/system
+program=$software/batchai-agent
 
 give_up() {
     echo "batchai: the node cannot be prepared; it switches itself off" >&2
@@ -52,7 +56,7 @@ fetch() {
 }
 
 download='
-import datetime, hashlib, hmac, json, sys, time, urllib.error, urllib.parse, urllib.request
+import datetime, hashlib, hmac, json, sys, time, urllib.parse, urllib.request
 
 region, base, key, file = sys.argv[1:]
 credentials = json.load(sys.stdin)
@@ -92,9 +96,10 @@ for attempt in range(6):
             while block := answer.read(1 << 20):
                 output.write(block)
         break
-    except (urllib.error.URLError, OSError) as error:
+    except OSError as error:
         print(f"batchai: {key} cannot be downloaded: {error}", file=sys.stderr)
-        if attempt == 5:
+        # An object that is not there does not come.
+        if attempt == 5 or getattr(error, "code", None) == 404:
             sys.exit(1)
         time.sleep(2**attempt)
 '
@@ -108,7 +113,7 @@ install_efs_utils() {
     elif command -v dnf >/dev/null; then
         dnf install --assumeyes --quiet amazon-efs-utils
     elif [ -n "$BATCHAI_EFS_UTILS_SHA256" ]; then
-        local package=/opt/batchai/amazon-efs-utils.deb
+        local package=$software/amazon-efs-utils.deb
         fetch "packages/$BATCHAI_EFS_UTILS_SHA256.deb" "$BATCHAI_EFS_UTILS_SHA256" "$package"
         apt-get update --quiet --quiet
         DEBIAN_FRONTEND=noninteractive apt-get install --yes --quiet --quiet "$package"
@@ -141,14 +146,19 @@ install_agent() {
 #                       and which node it is, the answer says
 #   --address IP        where the other nodes of a job reach this one
 #   --root DIRECTORY    the directory of mounts and jobs
+# The words of the command are byte strings, in the form that Rust's serde gives to an `OsString`.
 keeper_request() {
     local instance address
     instance=$(metadata meta-data/instance-id)
     address=$(metadata meta-data/local-ipv4)
-    printf '{"file":"%s","group":null,"command":["%s","agent","--endpoint","%s","--region","%s",' \
-        "$state/keeper" "$program" "$BATCHAI_ENDPOINT" "$BATCHAI_REGION"
-    printf '"--instance","%s","--address","%s","--root","%s"],"user":null}\n' \
-        "$instance" "$address" "$root"
+    python3 -c '
+import json, sys
+
+file, *command = sys.argv[1:]
+words = [{"Unix": list(word.encode())} for word in command]
+print(json.dumps({"file": file, "group": None, "command": words, "user": None}))
+' "$state/keeper" "$program" agent --endpoint "$BATCHAI_ENDPOINT" --region "$BATCHAI_REGION" \
+        --instance "$instance" --address "$address" --root "$root"
 }
 
 # The unit. `KillMode=process` and `Restart`: when the keeper is killed, the jobs stay and a new
@@ -167,7 +177,7 @@ StartLimitIntervalSec=0
 [Service]
 Type=exec
 ExecStart=$program keep
-StandardInput=file:/etc/batchai/keeper.json
+StandardInput=file:$settings/keeper.json
 KillMode=process
 KillSignal=SIGTERM
 TimeoutStopSec=120
@@ -184,12 +194,12 @@ UNIT
 
 main() {
     trap give_up EXIT
-    mkdir --parents /opt/batchai /etc/batchai "$state" "$root"
+    mkdir --parents "$software" "$settings" "$state" "$root"
     chmod 0700 "$state"
     install_agent
     install_efs_utils
-    keeper_request >/etc/batchai/keeper.json
-    unit >/etc/systemd/system/batchai-node.service
+    keeper_request >"$settings/keeper.json"
+    unit >"$units/batchai-node.service"
     systemctl daemon-reload
     systemctl enable --now batchai-node.service
     trap - EXIT

@@ -1,6 +1,7 @@
 """Reads template.yaml, and transforms it as the SAM transform of CloudFormation does."""
 
 import copy
+import json
 import logging
 import pathlib
 
@@ -126,3 +127,14 @@ def walk(value):
     if isinstance(value, list):
         for item in value:
             yield from walk(item)
+
+
+def main():
+    """Prints the transformed template with the defaults of its parameters."""
+    template = source()
+    values = parameters(template)
+    print(json.dumps(effective(transformed(template, values), values), indent=1))
+
+
+if __name__ == "__main__":
+    main()
