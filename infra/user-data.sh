@@ -3,18 +3,17 @@
 # this file into the user data of the launch template, after a header that sets the variables below.
 # `infra/embed.py` copies it there; cloud-init runs it once, as root.
 #
-# A node that cannot be prepared switches itself off, which terminates it. The control plane sees
-# that an instance ended before its node registered, reports it on the cluster and tries again with
-# growing pauses. The output is in the console output of the instance.
+# A node that cannot be prepared switches itself off. The control plane sees that an instance ended
+# before its node registered, terminates it for certain, reports the failure on the cluster and tries
+# again with growing pauses. The output is in the console output of the instance.
 
 set -euo pipefail
 
-: "${BATCHAI_REGION:?}" "${BATCHAI_BUCKET:?}" "${BATCHAI_ENDPOINT:?}" "${BATCHAI_AGENT_SHA256:?}"
+: "${BATCHAI_REGION:?}" "${BATCHAI_S3:?}" "${BATCHAI_ENDPOINT:?}" "${BATCHAI_AGENT_SHA256:?}"
 : "${BATCHAI_AGENT_SHA256_ARM64=}" "${BATCHAI_EFS_UTILS_SHA256=}"
 
-# Tests set these to servers and a directory of their own.
+# Tests set these to a server and a directory of their own.
 : "${BATCHAI_IMDS=http://169.254.169.254}"
-: "${BATCHAI_S3=https://$BATCHAI_BUCKET.s3.$BATCHAI_REGION.amazonaws.com}"
 : "${BATCHAI_TARGET=}"
 
 software=$BATCHAI_TARGET/opt/batchai

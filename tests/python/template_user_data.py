@@ -127,7 +127,6 @@ def run(base, directory, **variables):
         env={
             "PATH": f"{commands}:{os.environ['PATH']}",
             "BATCHAI_REGION": REGION,
-            "BATCHAI_BUCKET": "bucket",
             "BATCHAI_ENDPOINT": "https://api.example.org",
             "BATCHAI_AGENT_SHA256": CHECKSUM,
             "BATCHAI_AGENT_SHA256_ARM64": CHECKSUM,
