@@ -14,6 +14,7 @@ pub(crate) async fn reconcile(context: &Context, target: &Target) -> Result<(), 
     match target {
         Target::Cluster { cluster } => dispatch(context, cluster).await,
         Target::FileServer { .. }
+        | Target::RemovedFileServer { .. }
         | Target::Experiment { .. }
         | Target::Workspace { .. }
         | Target::ResourceGroup { .. } => Ok(()),

@@ -11,7 +11,7 @@ use lifecycle::file_servers::{
 use lifecycle::{Draft, resources};
 use model::{
     FileServer, FileServerSpec, FileServerState, FileServerUser, Name, Principal, ResourceError,
-    Role, Scope, Uid, WorkspaceNames, limits,
+    Role, Scope, Timestamp, Uid, WorkspaceNames, limits,
 };
 use std::path::PathBuf;
 use table::Page;
@@ -199,19 +199,35 @@ pub(crate) async fn settle(
 ) -> Result<(), Error> {
     replan(|| async {
         let found = context.table.file_server(workspace, name).await?;
+        let Some(server) = found.filter(|server| server.uid == *uid) else {
+            // This pass may have just created the directory. If it is killed here, the schedule removes it later.
+            return Ok(context.directories.remove(uid).await?);
+        };
         let mut draft = context.draft();
-        match found.filter(|server| server.uid == *uid) {
-            Some(server) => settle_found(context, &mut draft, &server).await?,
-            None => {
-                // A pass that created the directory may have been slower than the deletion.
-                context.directories.remove(uid).await?;
-                draft.writes().unschedule(uid);
-            }
-        }
+        settle_found(context, &mut draft, &server).await?;
         context.commit(draft).await?;
         Ok(())
     })
     .await
+}
+
+/// Removes the directory of a removed file server once more. The schedule asks until that is done.
+///
+/// # Errors
+/// When the directory cannot be removed.
+pub(crate) async fn remove_again(
+    context: &Context,
+    uid: &Uid,
+    not_before: Timestamp,
+) -> Result<(), Error> {
+    if context.now() < not_before {
+        return Ok(());
+    }
+    context.directories.remove(uid).await?;
+    let mut draft = context.draft();
+    draft.writes().unschedule(uid);
+    context.commit(draft).await?;
+    Ok(())
 }
 
 async fn settle_found(

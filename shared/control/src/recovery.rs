@@ -17,6 +17,9 @@ pub(crate) async fn reconcile(context: &Context, target: &Target) -> Result<(), 
         Target::FileServer { workspace, name, uid } => {
             file_servers::settle(context, workspace, name, uid).await
         }
+        Target::RemovedFileServer { uid, not_before } => {
+            file_servers::remove_again(context, uid, *not_before).await
+        }
         Target::Experiment { workspace, name, uid } => {
             deletion::clear_experiment(context, workspace, name, uid).await
         }

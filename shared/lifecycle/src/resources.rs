@@ -8,7 +8,7 @@ use crate::change::{Event, Function};
 use crate::draft::Draft;
 use model::{
     Cluster, Experiment, FileServer, FileServerState, Lifecycle, Operation, ResourceError,
-    ResourceGroup, Target, Timestamp, Uid, Workspace,
+    ResourceGroup, Target, Timestamp, Uid, Workspace, limits,
 };
 use table::Versioned;
 
@@ -65,6 +65,7 @@ pub fn begin_deletion<R: Resource>(draft: &mut Draft, resource: &R, operation: U
     let functions: &[Function] = match target {
         Target::Cluster { .. } => &[Function::Dispatcher, Function::Autoscaler],
         Target::FileServer { .. }
+        | Target::RemovedFileServer { .. }
         | Target::Experiment { .. }
         | Target::Workspace { .. }
         | Target::ResourceGroup { .. } => &[Function::Recovery],
@@ -177,6 +178,12 @@ impl Resource for FileServer {
 
     fn mark_deleting(&mut self, operation: Uid, since: Timestamp) {
         self.state = FileServerState::Deleting { operation, since };
+    }
+
+    fn write_removed(&self, draft: &mut Draft) {
+        let not_before = draft.now.plus_seconds(limits::FILE_SERVER_PASS_SECONDS);
+        draft.writes().remove(self);
+        draft.writes().schedule(&Target::RemovedFileServer { uid: self.uid.clone(), not_before });
     }
 
     fn creation(&self) -> Option<(Uid, Timestamp)> {

@@ -106,6 +106,10 @@ pub const OPERATION_SECONDS: u64 = 24 * 3600;
 /// (no space, a root that is not mounted) does not recover by itself.
 pub const FILE_SERVER_DEADLINE_SECONDS: u64 = 60;
 
+/// A pass that creates a file server's directory has ended after this time. It is one system call, or one call to
+/// the cloud.
+pub const FILE_SERVER_PASS_SECONDS: u64 = 120;
+
 /// Role assignments per subscription (quota of Azure). All are read to check a new one.
 pub const MAX_ROLE_ASSIGNMENTS: usize = 2000;
 

@@ -1,6 +1,6 @@
 //! Targets of reconciliation: the content of every hint and of the schedule's list.
 
-use crate::{ClusterRef, Uid};
+use crate::{ClusterRef, Timestamp, Uid};
 use serde::{Deserialize, Serialize};
 
 /// A resource to reconcile. A hint carries nothing but this name: the function that receives it
@@ -21,6 +21,14 @@ pub enum Target {
         name: String,
         /// Its uid.
         uid: Uid,
+    },
+    /// The directory of a file server whose record was removed. A pass that was creating the directory may have
+    /// been slower than the deletion, so the directory is removed once more.
+    RemovedFileServer {
+        /// Uid of the file server.
+        uid: Uid,
+        /// From this time no pass is left that could create the directory.
+        not_before: Timestamp,
     },
     /// An experiment that is being deleted.
     Experiment {
@@ -60,6 +68,7 @@ impl Target {
         match self {
             Self::Cluster { cluster } => &cluster.uid,
             Self::FileServer { uid, .. }
+            | Self::RemovedFileServer { uid, .. }
             | Self::Experiment { uid, .. }
             | Self::Workspace { uid, .. }
             | Self::ResourceGroup { uid, .. } => uid,
@@ -80,6 +89,7 @@ mod tests {
         let targets = [
             Target::Cluster { cluster },
             Target::FileServer { workspace: workspace.clone(), name: name(), uid: uid.clone() },
+            Target::RemovedFileServer { uid: uid.clone(), not_before: Timestamp(1) },
             Target::Experiment { workspace, name: name(), uid: uid.clone() },
             Target::Workspace { subscription, resource_group, name: name(), uid: uid.clone() },
             Target::ResourceGroup { subscription: name(), name: name(), uid: uid.clone() },

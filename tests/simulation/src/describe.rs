@@ -122,6 +122,7 @@ pub fn target(target: &model::Target) -> String {
     match target {
         Target::Cluster { cluster } => format!("cluster {}", cluster.name),
         Target::FileServer { name, .. } => format!("file server {name}"),
+        Target::RemovedFileServer { uid, .. } => format!("removed file server {uid}"),
         Target::Experiment { name, .. } => format!("experiment {name}"),
         Target::Workspace { name, .. } => format!("workspace {name}"),
         Target::ResourceGroup { name, .. } => format!("group {name}"),

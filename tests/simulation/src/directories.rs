@@ -27,11 +27,19 @@ impl Directories {
     }
 
     /// A directory without its file server, or a file server without its directory. Checked only when
-    /// nothing is in progress.
-    pub fn inconsistency(&self, ready: &BTreeSet<&str>) -> Option<String> {
-        let present = self.present.iter().map(String::as_str).collect::<BTreeSet<_>>();
-        let uid = present.symmetric_difference(ready).next()?;
-        Some(format!("the directory of file server {uid} does not match its record"))
+    /// nothing is in progress. A file server whose creation failed may have a directory: it was created late,
+    /// and is removed with the file server.
+    pub fn inconsistency<'a>(
+        &self,
+        mut servers: impl Iterator<Item = &'a FileServer> + Clone,
+    ) -> Option<String> {
+        let has_record = |uid: &&String| servers.clone().any(|it| it.uid.as_str() == *uid);
+        if let Some(uid) = self.present.iter().find(|uid| !has_record(uid)) {
+            return Some(format!("the directory of the removed file server {uid} is left"));
+        }
+        let is_ready = |it: &FileServer| matches!(it.state, FileServerState::Ready { .. });
+        let missing = servers.find(|it| is_ready(it) && !self.present.contains(it.uid.as_str()))?;
+        Some(format!("file server {} has no directory", missing.uid))
     }
 }
 
@@ -39,9 +47,9 @@ pub struct SimDirectories(pub Arc<Sim>);
 
 #[async_trait]
 impl control::ports::Directories for SimDirectories {
-    /// Takes effect at once. So a service that is killed between a late creation and the removal of its
-    /// result is not simulated.
+    /// Takes effect late: meanwhile another pass may have removed the directory, and its record.
     async fn create(&self, file_server: &Uid) -> Result<(), PortError> {
+        self.0.delay_call().await;
         let directories = &mut self.0.state().directories;
         if directories.blocked.contains(file_server.as_str()) {
             return Err(PortError::other("the directory cannot be created"));

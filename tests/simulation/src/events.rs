@@ -255,7 +255,8 @@ impl History {
         }
         let unsettled = state.watch.unsettled(&state.cloud, &self.scenario);
         let leftover = || state.watch.leftover(&self.memory.items());
-        let directories = || state.directories.inconsistency(&state.watch.ready_servers());
+        let servers = state.watch.file_servers.values().map(|record| &**record);
+        let directories = || state.directories.inconsistency(servers);
         self.unsettled = unsettled.or_else(leftover).or_else(directories);
         self.over = self.unsettled.is_none();
         state.event_queue.add(now + 5_000, SimEvent::CheckSettled);

@@ -145,6 +145,7 @@ async fn every_hint_arrives_as_it_was_sent(consumer: &dyn Consumer) {
     let targets = [
         Target::Cluster { cluster },
         Target::FileServer { workspace: uid(), name: "f\"<&ü".to_owned(), uid: uid() },
+        Target::RemovedFileServer { uid: uid(), not_before: model::Timestamp(7) },
         Target::Experiment { workspace: uid(), name: "e".to_owned(), uid: uid() },
         Target::Workspace {
             subscription: "s".to_owned(),

@@ -57,8 +57,8 @@ fn a_cluster_is_created_with_what_it_mounts() {
     let (change, cluster) = created(ClusterSpec { mounts, ..spec }, &[first, second]);
     assert_snapshot!(change, @r#"
     check ws g w active { uid: "w" }
-    replace fs a
-    replace fs b
+    replace fs a: ready @0
+    replace fs b: ready @0
     create cluster c: planned 0, resizing @60
     put mount c
     put target c

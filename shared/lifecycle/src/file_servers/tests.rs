@@ -41,7 +41,7 @@ fn a_file_server_is_created_once() {
     assert_snapshot!(put(None, false), @r#"
     answers "provisioning second"
     check ws g w active { uid: "w" }
-    create fs f
+    create fs f: creating for second @60
     put operation second: @60 of s$g$w$F in progress
     put target first
     hint Recovery first
@@ -72,7 +72,7 @@ fn a_failed_file_server_is_tried_again() {
     let again = put_in(&workspace(), Some(file_server(failed())), true);
     assert_snapshot!(again, @r#"
     answers "provisioning second"
-    replace fs f
+    replace fs f: creating for second @60
     put operation second: @60 of s$g$w$F in progress
     put target d
     hint Recovery d
@@ -93,20 +93,20 @@ fn a_creation_fails_only_after_its_deadline() {
     let deadline = limits::FILE_SERVER_DEADLINE_SECONDS as i64;
     assert_snapshot!(provision(creating(), 1, true), @r"
     answers true
-    replace fs f
+    replace fs f: ready @1
     put operation op: @0 of s$g$w$F succeeded @1
     delete target d
     ");
     assert_snapshot!(provision(creating(), deadline - 1, false), @"answers false");
     assert_snapshot!(provision(creating(), deadline, false), @r"
     answers true
-    replace fs f
+    replace fs f: failed @60
     put operation op: @0 of s$g$w$F failed FileServerProvisioningFailed @60
     delete target d
     ");
     assert_snapshot!(provision(creating(), deadline, true), @r"
     answers true
-    replace fs f
+    replace fs f: ready @60
     put operation op: @0 of s$g$w$F succeeded @60
     delete target d
     ");
@@ -136,7 +136,7 @@ fn a_failed_removal_is_shown_and_backed_off() {
             Ok(())
         })
     };
-    assert_eq!(fail(error("Denied")), "replace fs f");
+    assert_eq!(fail(error("Denied")), "replace fs f: deleting for op @0");
     let mut draft = fixture.draft();
     removal_failed(&mut draft, &deleting, ResourceError::new("C", "m".repeat(1_000_000)));
     let writes = draft.finish().writes.into_vec();

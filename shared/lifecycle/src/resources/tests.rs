@@ -83,14 +83,14 @@ fn experiments() {
 fn file_servers() {
     assert_snapshot!(deletion(&ready()), @r"
     answers first
-    replace fs f
+    replace fs f: deleting for first @60
     put target d
     put operation first: @60 of s$g$w$F in progress
     hint Recovery d
     -
     put operation first: @60 of s$g$w$F succeeded @60
     remove fs f
-    delete target d
+    put target d: a removed file server, from @180
     ");
     let failed = file_server(FileServerState::Failed { since: NOW });
     assert_eq!(deletion(&failed), deletion(&ready()));
@@ -102,7 +102,7 @@ fn deleting_a_file_server_fails_its_creation() {
     let creating = FileServerState::Creating { operation: uid("op"), since: NOW };
     assert_snapshot!(deletion(&file_server(creating)), @r"
     answers first
-    replace fs f
+    replace fs f: deleting for first @60
     put target d
     put operation first: @60 of s$g$w$F in progress
     put operation op: @0 of s$g$w$F failed Canceled @60
@@ -110,7 +110,7 @@ fn deleting_a_file_server_fails_its_creation() {
     -
     put operation first: @60 of s$g$w$F succeeded @60
     remove fs f
-    delete target d
+    put target d: a removed file server, from @180
     ");
 }
 

@@ -4,8 +4,9 @@
 use super::{NOW, uid};
 use crate::{Change, Event};
 use model::{
-    Attempt, AttemptPhase, AttemptRef, Backoff, Cluster, EndReason, Job, JobState, Lifecycle,
-    MemberProgress, Node, NodeId, NodeState, Operation, OperationState, ResourceError, Timestamp,
+    Attempt, AttemptPhase, AttemptRef, Backoff, Cluster, EndReason, FileServer, FileServerState,
+    Job, JobState, Lifecycle, MemberProgress, Node, NodeId, NodeState, Operation, OperationState,
+    ResourceError, Target, Timestamp,
 };
 use std::fmt::Debug;
 use table::{Body, Condition, Item, Write, WriteKind};
@@ -89,7 +90,24 @@ fn described(body: &Body) -> String {
     let state = state.or_else(|_| body.read::<Node>().map(|it| node(&it)));
     let state = state.or_else(|_| body.read::<Cluster>().map(|it| cluster(&it)));
     let state = state.or_else(|_| body.read::<Operation>().map(|it| operation(&it)));
+    let state = state.or_else(|_| body.read::<FileServer>().map(|it| file_server(&it)));
+    if let Ok(Target::RemovedFileServer { not_before, .. }) = body.read() {
+        return format!(": a removed file server, from {}", at(not_before));
+    }
     state.map_or_else(|_| String::new(), |state| format!(": {state}"))
+}
+
+fn file_server(server: &FileServer) -> String {
+    match &server.state {
+        FileServerState::Creating { operation, since } => {
+            format!("creating for {operation} {}", at(*since))
+        }
+        FileServerState::Ready { since } => format!("ready {}", at(*since)),
+        FileServerState::Failed { since } => format!("failed {}", at(*since)),
+        FileServerState::Deleting { operation, since } => {
+            format!("deleting for {operation} {}", at(*since))
+        }
+    }
 }
 
 fn job(job: &Job) -> String {

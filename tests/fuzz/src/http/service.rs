@@ -235,6 +235,7 @@ impl Service {
             .find_map(|target| match target {
                 Target::Cluster { cluster } => Some(cluster),
                 Target::FileServer { .. }
+                | Target::RemovedFileServer { .. }
                 | Target::Experiment { .. }
                 | Target::Workspace { .. }
                 | Target::ResourceGroup { .. } => None,

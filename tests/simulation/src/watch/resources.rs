@@ -4,7 +4,7 @@
 use super::{Change, Checked, Record, Watch, ensure};
 use model::{
     Experiment, FileServer, FileServerState, Lifecycle, OperationState, ResourceGroup,
-    RoleAssignment, Scope, Uid, Workspace,
+    RoleAssignment, Scope, Target, Uid, Workspace,
 };
 use table::{Write, WriteKind};
 
@@ -150,7 +150,9 @@ impl Watch {
         lifecycle: &Lifecycle,
     ) -> Checked {
         ensure(left.is_none(), || format!("{kind} {name} was removed, but left {left:?}"))?;
-        ensure(!self.scheduled.contains_key(uid.as_str()), || {
+        let scheduled = self.scheduled.get(uid.as_str()).map(|target| &**target);
+        let is_left = |it: &Target| !matches!(it, Target::RemovedFileServer { .. });
+        ensure(!scheduled.is_some_and(is_left), || {
             format!("{kind} {name} was removed, but is still scheduled")
         })?;
         let Lifecycle::Deleting { operation, .. } = lifecycle else {

@@ -142,14 +142,6 @@ impl Watch {
         self.nodes.values().filter(same).map(|it| i64::from(it.charge.cores)).sum()
     }
 
-    /// The file servers that must have a directory.
-    pub fn ready_servers(&self) -> std::collections::BTreeSet<&str> {
-        let ready = |it: &&super::Record<model::FileServer>| {
-            matches!(it.state, FileServerState::Ready { .. })
-        };
-        self.file_servers.values().filter(ready).map(|it| it.uid.as_str()).collect()
-    }
-
     fn unsettled_schedule(&self) -> Option<String> {
         let idle = self.scheduled.keys().find(|uid| !self.clusters.contains_key(*uid));
         idle.map(|uid| format!("{:?} is still scheduled", *self.scheduled[uid]))
