@@ -5,6 +5,7 @@ import json
 
 import template_checks
 import template_load
+import template_subject
 
 MUTATIONS = []
 
@@ -370,7 +371,7 @@ def an_undescribed_parameter(template):
 def undetected():
     """What is wrong with the checks: one without a mutation, or a mutation without a report."""
     covered = {check for check, _ in MUTATIONS}
-    for it in template_checks.CHECKS:
+    for it in template_subject.CHECKS:
         if it.__name__ not in covered:
             yield f"no mutation shows that the check {it.__name__} can fail"
     original = template_load.source()
@@ -379,7 +380,7 @@ def undetected():
         change(template)
         try:
             # The first report is enough: what follows may not work with a broken template.
-            subject = template_checks.Subject(template)
+            subject = template_subject.Subject(template)
             found = next(template_checks.problems(subject, only=check), None)
         except (AssertionError, IndexError, KeyError, TypeError, ValueError) as error:
             yield f"{check} fails on {change.__name__} instead of reporting it: {error!r}"

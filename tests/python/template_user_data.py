@@ -15,7 +15,6 @@ import subprocess
 import sys
 import tempfile
 import threading
-import urllib.parse
 
 from botocore.auth import S3SigV4Auth
 from botocore.awsrequest import AWSRequest
