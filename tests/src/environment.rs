@@ -134,7 +134,7 @@ impl Environment {
 
     /// Runs the schedule of every function once.
     pub async fn run_schedule(&self) {
-        for function in [Function::Recovery, Function::Autoscaler, Function::Dispatcher] {
+        for function in Function::ALL {
             schedule::visit(&self.control.context, function).await.expect("the list can be read");
             self.deliver_all().await;
         }

@@ -35,7 +35,7 @@ pub fn log() {
 /// | variable | meaning |
 /// | --- | --- |
 /// | `TABLE_NAME` | the DynamoDB table |
-/// | `DISPATCHER_QUEUE_URL`, `AUTOSCALER_QUEUE_URL`, `RECOVERY_QUEUE_URL` | the SQS FIFO queues |
+/// | `DISPATCHER_QUEUE_URL`, `AUTOSCALER_QUEUE_URL`, `RECOVERY_QUEUE_URL`, `PROVISIONER_QUEUE_URL` | the SQS FIFO queues |
 /// | `MASTER_KEY` | 64 hexadecimal digits, from which the keys of secrets, links and node tokens are derived |
 /// | `IDLE_SECONDS` | how long idle nodes beyond demand are kept; default 300 |
 /// | `MAX_NODES` | maximum number of nodes of the stack; default 100 |
@@ -52,6 +52,7 @@ pub async fn control() -> Result<Control, EnvironmentError> {
         dispatcher: required("DISPATCHER_QUEUE_URL")?,
         autoscaler: required("AUTOSCALER_QUEUE_URL")?,
         recovery: required("RECOVERY_QUEUE_URL")?,
+        provisioner: required("PROVISIONER_QUEUE_URL")?,
     };
     let ids: Arc<dyn Ids> = Arc::new(RandomIds);
     let root = optional("FILE_SYSTEM_ROOT").unwrap_or_else(|| "/mnt/batchai".to_owned());

@@ -17,6 +17,8 @@ pub struct QueueUrls {
     pub autoscaler: String,
     /// The queue of recovery.
     pub recovery: String,
+    /// The queue of the provisioner.
+    pub provisioner: String,
 }
 
 /// The queues of all functions.
@@ -37,6 +39,7 @@ impl SqsHints {
             Function::Dispatcher => &self.urls.dispatcher,
             Function::Autoscaler => &self.urls.autoscaler,
             Function::Recovery => &self.urls.recovery,
+            Function::Provisioner => &self.urls.provisioner,
         }
     }
 }

@@ -3,25 +3,14 @@
 use crate::execute::{Progress, execute};
 use crate::{Context, Error};
 use lifecycle::unsupported;
-use model::{ClusterRef, Target, limits};
+use model::{ClusterRef, limits};
 use scheduler::capacity::{self, CapacitySettings, CapacitySnapshot};
 
 /// Plans per pass. Launching, shrinking, removing and settling take a handful; the others are for
 /// conflicts with other writers.
 const MAX_ROUNDS: usize = 16;
 
-pub(crate) async fn reconcile(context: &Context, target: &Target) -> Result<(), Error> {
-    match target {
-        Target::Cluster { cluster } => scale(context, cluster).await,
-        Target::FileServer { .. }
-        | Target::RemovedFileServer { .. }
-        | Target::Experiment { .. }
-        | Target::Workspace { .. }
-        | Target::ResourceGroup { .. } => Ok(()),
-    }
-}
-
-async fn scale(context: &Context, reference: &ClusterRef) -> Result<(), Error> {
+pub(crate) async fn reconcile(context: &Context, reference: &ClusterRef) -> Result<(), Error> {
     let settings = CapacitySettings { idle_seconds: context.settings.idle_seconds };
     let mut before = None;
     for _ in 0..MAX_ROUNDS {

@@ -33,7 +33,7 @@ pub(crate) async fn clear_experiment(
     // If only jobs remain that are still ending, the schedule makes the next pass. Jobs on further
     // pages do not wait for it.
     if !waiting || page.next.is_some() {
-        context.hint(Function::Recovery, &experiment.target()).await;
+        context.hint(Function::Provisioner, &experiment.target()).await;
     }
     Ok(())
 }

@@ -10,18 +10,7 @@ use scheduler::dispatch::{self, DispatchSnapshot};
 /// function, not the work: the next hint or the schedule continues it.
 const MAX_ROUNDS: usize = 64;
 
-pub(crate) async fn reconcile(context: &Context, target: &Target) -> Result<(), Error> {
-    match target {
-        Target::Cluster { cluster } => dispatch(context, cluster).await,
-        Target::FileServer { .. }
-        | Target::RemovedFileServer { .. }
-        | Target::Experiment { .. }
-        | Target::Workspace { .. }
-        | Target::ResourceGroup { .. } => Ok(()),
-    }
-}
-
-async fn dispatch(context: &Context, reference: &ClusterRef) -> Result<(), Error> {
+pub(crate) async fn reconcile(context: &Context, reference: &ClusterRef) -> Result<(), Error> {
     for _ in 0..MAX_ROUNDS {
         let Some(cluster) = context.table.cluster(reference).await? else { return Ok(()) };
         let Some(snapshot) = snapshot(context, cluster).await? else { return Ok(()) };

@@ -92,7 +92,7 @@ impl FileServers {
         }
     }
 
-    /// Creates a file server. Recovery makes its directory afterwards. A request for one that failed to
+    /// Creates a file server. The provisioner makes its directory afterwards. A request for one that failed to
     /// be provisioned retries it.
     ///
     /// # Errors

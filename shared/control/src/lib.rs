@@ -25,6 +25,7 @@ mod locations;
 pub mod nodes;
 pub mod operations;
 pub mod ports;
+mod provisioner;
 pub mod recovery;
 pub mod resource_groups;
 pub mod roles;
@@ -115,10 +116,14 @@ impl Control {
     /// # Errors
     /// What the table or a port reports; the hint must be delivered again.
     pub async fn reconcile(&self, function: Function, target: &model::Target) -> Result<(), Error> {
-        match function {
-            Function::Dispatcher => dispatcher::reconcile(&self.context, target).await,
-            Function::Autoscaler => autoscaler::reconcile(&self.context, target).await,
-            Function::Recovery => recovery::reconcile(&self.context, target).await,
+        let context = &self.context;
+        match (function, target.cluster()) {
+            (Function::Dispatcher, Some(cluster)) => dispatcher::reconcile(context, cluster).await,
+            (Function::Autoscaler, Some(cluster)) => autoscaler::reconcile(context, cluster).await,
+            (Function::Recovery, Some(cluster)) => recovery::reconcile(context, cluster).await,
+            (Function::Provisioner, _) => provisioner::reconcile(context, target).await,
+            // Sent by an earlier version of the service.
+            (Function::Dispatcher | Function::Autoscaler | Function::Recovery, None) => Ok(()),
         }
     }
 }

@@ -1,9 +1,8 @@
-//! Recovery: reconciles overdue and lost nodes, stray instances and deletions, and handles interruption
-//! notices.
+//! Recovery: reconciles overdue and lost nodes and stray instances, and handles interruption notices.
 
 use crate::context::replan;
 use crate::execute::{Progress, execute};
-use crate::{Context, Control, Error, Function, deletion, file_servers};
+use crate::{Context, Control, Error, Function};
 use lifecycle::nodes::{self, is_launching};
 use model::{ClusterRef, NodeId, Target};
 use scheduler::recovery::{self, RecoverySnapshot};
@@ -11,28 +10,7 @@ use scheduler::recovery::{self, RecoverySnapshot};
 /// Plans per pass; see the autoscaler.
 const MAX_ROUNDS: usize = 16;
 
-pub(crate) async fn reconcile(context: &Context, target: &Target) -> Result<(), Error> {
-    match target {
-        Target::Cluster { cluster } => recover(context, cluster).await,
-        Target::FileServer { workspace, name, uid } => {
-            file_servers::settle(context, workspace, name, uid).await
-        }
-        Target::RemovedFileServer { uid, not_before } => {
-            file_servers::remove_again(context, uid, *not_before).await
-        }
-        Target::Experiment { workspace, name, uid } => {
-            deletion::clear_experiment(context, workspace, name, uid).await
-        }
-        Target::Workspace { subscription, resource_group, name, uid } => {
-            deletion::clear_workspace(context, subscription, resource_group, name, uid).await
-        }
-        Target::ResourceGroup { subscription, name, uid } => {
-            deletion::clear_resource_group(context, subscription, name, uid).await
-        }
-    }
-}
-
-async fn recover(context: &Context, reference: &ClusterRef) -> Result<(), Error> {
+pub(crate) async fn reconcile(context: &Context, reference: &ClusterRef) -> Result<(), Error> {
     let mut before = None;
     for _ in 0..MAX_ROUNDS {
         let Some(snapshot) = snapshot(context, reference).await? else {

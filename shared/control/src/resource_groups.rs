@@ -135,7 +135,7 @@ pub(crate) async fn hint(context: &Context, names: &WorkspaceNames) -> Result<()
     if let Some(group) = context.table.resource_group(subscription, resource_group).await?
         && group.lifecycle.is_deleting()
     {
-        context.hint(Function::Recovery, &group.target()).await;
+        context.hint(Function::Provisioner, &group.target()).await;
     }
     Ok(())
 }

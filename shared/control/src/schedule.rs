@@ -43,14 +43,7 @@ pub async fn targets(context: &Context, function: Function) -> Result<Vec<Target
 }
 
 fn serves(function: Function, target: &Target) -> bool {
-    match target {
-        Target::Cluster { .. } => true,
-        Target::FileServer { .. }
-        | Target::RemovedFileServer { .. }
-        | Target::Experiment { .. }
-        | Target::Workspace { .. }
-        | Target::ResourceGroup { .. } => function == Function::Recovery,
-    }
+    (function == Function::Provisioner) == target.cluster().is_none()
 }
 
 fn is_due(target: &Target, now: Timestamp) -> bool {

@@ -14,8 +14,16 @@ pub enum Function {
     Dispatcher,
     /// Launches and removes nodes.
     Autoscaler,
-    /// Finds what is overdue, lost or left over.
+    /// Finds what is overdue, lost or left over in clusters.
     Recovery,
+    /// Creates the storage of file servers, and clears what is being deleted.
+    Provisioner,
+}
+
+impl Function {
+    /// All functions.
+    pub const ALL: [Self; 4] =
+        [Self::Recovery, Self::Autoscaler, Self::Dispatcher, Self::Provisioner];
 }
 
 /// The result of a reaction.

@@ -1,4 +1,4 @@
-//! File servers: recorded with an operation, created by recovery, mountable once they are ready.
+//! File servers: recorded with an operation, created by the provisioner, mountable once they are ready.
 
 use crate::change::Function;
 use crate::creation::{self, Existing, NewIds, require_not_deleting};
@@ -28,7 +28,7 @@ pub enum PutResult {
     Unchanged(Box<FileServer>),
 }
 
-/// Creates a file server; recovery creates its directory. A file server whose creation failed is
+/// Creates a file server; the provisioner creates its directory. A file server whose creation failed is
 /// tried again.
 ///
 /// # Errors
@@ -88,11 +88,11 @@ fn provision(draft: &mut Draft, server: &FileServer, operation: Uid) {
     let started = Operation::started(operation, server.operation_key(), draft.now);
     draft.put_operation(&started);
     draft.writes().schedule(&server.target());
-    draft.hint(Function::Recovery, server.target());
+    draft.hint(Function::Provisioner, server.target());
 }
 
 /// The directory of a file server in creation exists now (`is_made`), or could not be created.
-/// Returns `false` if recovery has to try again: only after the deadline the creation has failed,
+/// Returns `false` if the provisioner has to try again: only after the deadline the creation has failed,
 /// and its operation then reports the error.
 pub fn provisioned(draft: &mut Draft, server: &FileServer, is_made: bool) -> bool {
     let FileServerState::Creating { operation, since } = &server.state else { return true };
@@ -117,7 +117,7 @@ pub fn provisioned(draft: &mut Draft, server: &FileServer, is_made: bool) -> boo
     true
 }
 
-/// Recovery has nothing to do for the file server, so the schedule drops it, unless it changed
+/// The provisioner has nothing to do for the file server, so the schedule drops it, unless it changed
 /// meanwhile: a deletion has to be reconciled.
 pub fn settled(draft: &mut Draft, server: &FileServer) {
     draft.writes().require_unchanged(server);

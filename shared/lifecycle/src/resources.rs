@@ -62,13 +62,9 @@ pub fn begin_deletion<R: Resource>(draft: &mut Draft, resource: &R, operation: U
         let error = ResourceError::new("Canceled", "The resource was deleted before it was ready");
         draft.put_operation(&creation.failed(error, now));
     }
-    let functions: &[Function] = match target {
-        Target::Cluster { .. } => &[Function::Dispatcher, Function::Autoscaler],
-        Target::FileServer { .. }
-        | Target::RemovedFileServer { .. }
-        | Target::Experiment { .. }
-        | Target::Workspace { .. }
-        | Target::ResourceGroup { .. } => &[Function::Recovery],
+    let functions: &[Function] = match target.cluster() {
+        Some(_) => &[Function::Dispatcher, Function::Autoscaler],
+        None => &[Function::Provisioner],
     };
     for function in functions {
         draft.hint(*function, target.clone());

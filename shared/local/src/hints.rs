@@ -27,16 +27,15 @@ pub struct LocalHints {
     dispatcher: Queue<Sleep>,
     autoscaler: Queue<Sleep>,
     recovery: Queue<Sleep>,
+    provisioner: Queue<Sleep>,
     held_requests: Arc<HeldRequests>,
 }
-
-const FUNCTIONS: [Function; 3] = [Function::Dispatcher, Function::Autoscaler, Function::Recovery];
 
 impl LocalHints {
     /// Empty queues. Notifications of nodes wake these held requests.
     pub fn new(held_requests: Arc<HeldRequests>) -> Self {
-        let [dispatcher, autoscaler, recovery] = std::array::from_fn(|_| Queue::new());
-        Self { dispatcher, autoscaler, recovery, held_requests }
+        let [dispatcher, autoscaler, recovery, provisioner] = std::array::from_fn(|_| Queue::new());
+        Self { dispatcher, autoscaler, recovery, provisioner, held_requests }
     }
 
     /// The next message whose target is not locked. It locks its target until it is dropped.
@@ -49,6 +48,7 @@ impl LocalHints {
             Function::Dispatcher => &self.dispatcher,
             Function::Autoscaler => &self.autoscaler,
             Function::Recovery => &self.recovery,
+            Function::Provisioner => &self.provisioner,
         }
     }
 }
@@ -68,7 +68,7 @@ impl Hints for LocalHints {
 /// Starts the workers. Dropping the set drops queued messages and those that are being handled.
 pub fn start_workers(hints: &Arc<LocalHints>, control: &Control) -> JoinSet<()> {
     let mut tasks = JoinSet::new();
-    for function in FUNCTIONS {
+    for function in Function::ALL {
         for worker in 0..WORKERS {
             let (hints, control) = (Arc::clone(hints), control.clone());
             let handle = move |target| deliver(control.clone(), function, target);

@@ -17,7 +17,7 @@ pub fn start(control: Control, tick: Duration) -> tokio::task::JoinHandle<()> {
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
-            for function in [Function::Recovery, Function::Autoscaler, Function::Dispatcher] {
+            for function in Function::ALL {
                 let visited = control::schedule::visit(&control.context, function).await;
                 if let Err(error) = visited {
                     let error = error.chain();

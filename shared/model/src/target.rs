@@ -62,6 +62,18 @@ pub enum Target {
 }
 
 impl Target {
+    /// The cluster, if the target is one.
+    pub fn cluster(&self) -> Option<&ClusterRef> {
+        match self {
+            Self::Cluster { cluster } => Some(cluster),
+            Self::FileServer { .. }
+            | Self::RemovedFileServer { .. }
+            | Self::Experiment { .. }
+            | Self::Workspace { .. }
+            | Self::ResourceGroup { .. } => None,
+        }
+    }
+
     /// The uid of the resource. It is also the message group of its hints, so that only one
     /// function at a time reconciles the resource.
     pub fn uid(&self) -> &Uid {

@@ -16,8 +16,7 @@ const VISIBILITY_MILLIS: i64 = 30_000;
 /// How often a message is delivered before it is dropped.
 const MAX_RECEIVES: u32 = 4;
 
-pub const FUNCTIONS: [Function; 3] =
-    [Function::Recovery, Function::Autoscaler, Function::Dispatcher];
+pub const FUNCTIONS: [Function; 4] = Function::ALL;
 
 pub fn index(function: Function) -> usize {
     FUNCTIONS.iter().position(|it| *it == function).unwrap_or(0)

@@ -64,11 +64,13 @@ impl Sqs {
             dispatcher: moto.queue("dispatcher").await,
             autoscaler: moto.queue("autoscaler").await,
             recovery: moto.queue("recovery").await,
+            provisioner: moto.queue("provisioner").await,
         };
         let by_function = HashMap::from([
             (Function::Dispatcher, urls.dispatcher.clone()),
             (Function::Autoscaler, urls.autoscaler.clone()),
             (Function::Recovery, urls.recovery.clone()),
+            (Function::Provisioner, urls.provisioner.clone()),
         ]);
         let hints = SqsHints::new(moto.sqs(), urls, Arc::new(RandomIds));
         let receipts = Mutex::default();
@@ -216,11 +218,11 @@ async fn groups_do_not_wait_for_each_other(consumer: &dyn Consumer) {
 
 async fn each_function_has_its_queue(consumer: &dyn Consumer) {
     let target = in_group(&RandomIds.uid(), "one resource");
-    for function in [Function::Recovery, Function::Autoscaler] {
+    for function in [Function::Recovery, Function::Autoscaler, Function::Provisioner] {
         send(consumer, function, &target).await;
     }
     expect_nothing(consumer, "it was sent to other functions").await;
-    for function in [Function::Autoscaler, Function::Recovery] {
+    for function in [Function::Provisioner, Function::Autoscaler, Function::Recovery] {
         let taken = consumer.take(function).await;
         assert_eq!(taken.as_ref(), Some(&target), "{function:?}");
         consumer.done(function, &target).await;

@@ -37,6 +37,7 @@ impl Stack {
             dispatcher: moto.queue("dispatcher").await,
             autoscaler: moto.queue("autoscaler").await,
             recovery: moto.queue("recovery").await,
+            provisioner: moto.queue("provisioner").await,
         };
         let table = Table::new(Arc::new(DynamoDb::new(client, TABLE, Arc::new(|| 0.5))));
         Self { moto, server, table, keys: Keys::derive(&[7; 32]), urls }
@@ -54,6 +55,7 @@ impl Stack {
             ("DISPATCHER_QUEUE_URL", self.urls.dispatcher.clone()),
             ("AUTOSCALER_QUEUE_URL", self.urls.autoscaler.clone()),
             ("RECOVERY_QUEUE_URL", self.urls.recovery.clone()),
+            ("PROVISIONER_QUEUE_URL", self.urls.provisioner.clone()),
             ("MASTER_KEY", "07".repeat(32)),
             ("API_TOKEN", TOKEN.to_owned()),
             ("AWS_ENDPOINT_URL_DYNAMODB", self.server.endpoint().to_owned()),

@@ -44,7 +44,7 @@ fn a_file_server_is_created_once() {
     create fs f: creating for second @60
     put operation second: @60 of s$g$w$F in progress
     put target first
-    hint Recovery first
+    hint Provisioner first
     "#);
     assert_snapshot!(put(Some(ready()), true), @r#"
     answers "unchanged d"
@@ -75,7 +75,7 @@ fn a_failed_file_server_is_tried_again() {
     replace fs f: creating for second @60
     put operation second: @60 of s$g$w$F in progress
     put target d
-    hint Recovery d
+    hint Provisioner d
     "#);
     let other = put_in(&workspace(), Some(file_server(failed())), false);
     assert_snapshot!(other, @"refused: The specified file server F exists already with other properties; delete it first or choose another name");

@@ -41,7 +41,7 @@ fn resource_groups() {
     replace rg g
     put target g
     put operation first: @60 of S$G in progress
-    hint Recovery g
+    hint Provisioner g
     -
     put operation first: @60 of S$G succeeded @60
     remove rg g
@@ -56,7 +56,7 @@ fn workspaces() {
     replace ws g w
     put target w
     put operation first: @60 of s$g$w in progress
-    hint Recovery w
+    hint Provisioner w
     -
     put operation first: @60 of s$g$w succeeded @60
     remove ws g w
@@ -71,7 +71,7 @@ fn experiments() {
     replace exp x
     put target x
     put operation first: @60 of s$g$w$X in progress
-    hint Recovery x
+    hint Provisioner x
     -
     put operation first: @60 of s$g$w$X succeeded @60
     remove exp x
@@ -86,7 +86,7 @@ fn file_servers() {
     replace fs f: deleting for first @60
     put target d
     put operation first: @60 of s$g$w$F in progress
-    hint Recovery d
+    hint Provisioner d
     -
     put operation first: @60 of s$g$w$F succeeded @60
     remove fs f
@@ -106,7 +106,7 @@ fn deleting_a_file_server_fails_its_creation() {
     put target d
     put operation first: @60 of s$g$w$F in progress
     put operation op: @0 of s$g$w$F failed Canceled @60
-    hint Recovery d
+    hint Provisioner d
     -
     put operation first: @60 of s$g$w$F succeeded @60
     remove fs f
