@@ -75,6 +75,7 @@ pub struct Environment {
     pub clock: Arc<FakeClock>,
     pub hints: Arc<PendingHints>,
     pub machines: Arc<FakeMachines>,
+    pub memory: Arc<Memory>,
     /// The directory of the file servers.
     _directory: tempfile::TempDir,
 }
@@ -85,9 +86,10 @@ impl Environment {
         let clock = Arc::new(FakeClock(AtomicI64::new(1_530_000_000_000)));
         let hints = Arc::new(PendingHints::default());
         let machines = Arc::new(FakeMachines::new(seed, MAX_NODES));
+        let memory = Arc::new(Memory::new());
         let directory = tempfile::tempdir().expect("a directory can be created");
         let control = Control::new(Context::new(Parts {
-            table: Table::new(Arc::new(Memory::new())),
+            table: Table::new(Arc::clone(&memory) as _),
             machines: Arc::clone(&machines) as _,
             directories: Arc::new(DiskDirectories { root: directory.path().to_owned() }),
             hints: Arc::clone(&hints) as _,
@@ -108,7 +110,7 @@ impl Environment {
             },
             uptime: Arc::new(Uptime::always()),
         }));
-        Self { control, clock, hints, machines, _directory: directory }
+        Self { control, clock, hints, machines, memory, _directory: directory }
     }
 
     pub fn table(&self) -> &Table {

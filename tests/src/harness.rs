@@ -3,7 +3,8 @@
 use crate::environment::Environment;
 use crate::fleet::agent;
 use control::jobs::ExperimentPath;
-use model::{Job, Name, WorkspaceNames};
+use control::nodes::AgentIdentity;
+use model::{ClusterRef, Instance, Job, LaunchId, Name, WorkspaceNames};
 use serde_json::{Value, json};
 
 pub struct Harness {
@@ -157,14 +158,24 @@ impl Harness {
     /// Sends the report of one agent and, unless the answer is lost, applies the desired state. Returns
     /// a short description of both.
     pub async fn sync_agent(&self, instance: &str, answer_lost: bool) -> Option<String> {
-        let (cluster, node, request) = {
+        if let Some((cluster, launch, address)) = self.unknown_node(instance) {
+            let signs_in = Instance { id: instance.to_owned(), address };
+            return Some(self.sign_in_agent(&cluster, &launch, signs_in, answer_lost).await);
+        }
+        let (cluster, node, agent, request) = {
             let mut state = self.environment.machines.state();
+            let is_fleet = state.is_fleet;
             let machine = state.machines.get_mut(instance).filter(|machine| machine.running)?;
+            let node = machine.node.clone()?;
             let request = machine.agent.observe(instance, &machine.address);
             machine.agent.sent.push(request.clone());
-            (machine.cluster.clone(), machine.node.clone(), request)
+            let agent = match is_fleet {
+                true => AgentIdentity::Instance(instance.to_owned()),
+                false => AgentIdentity::Node,
+            };
+            (machine.cluster.clone(), node, agent, request)
         };
-        let answer = self.environment.control.nodes.sync(&cluster, &node, &request).await;
+        let answer = self.environment.control.nodes.sync(&cluster, &node, &agent, &request).await;
         let received = match &answer {
             Ok(response) => brief(&response.desired),
             Err(error) => error.to_string(),
@@ -184,6 +195,31 @@ impl Harness {
             }
         }
         Some(note)
+    }
+
+    /// The cluster, launch and address of a running instance whose agent does not know its node.
+    fn unknown_node(&self, instance: &str) -> Option<(ClusterRef, LaunchId, String)> {
+        let state = self.environment.machines.state();
+        let machine = state.machines.get(instance).filter(|it| it.running && it.node.is_none())?;
+        Some((machine.cluster.clone(), machine.launch.clone(), machine.address.clone()))
+    }
+
+    /// The agent of an instance asks which node it is.
+    async fn sign_in_agent(
+        &self,
+        cluster: &ClusterRef,
+        launch: &LaunchId,
+        instance: Instance,
+        answer_lost: bool,
+    ) -> String {
+        let answer = self.environment.control.nodes.sign_in(cluster, launch, &instance).await;
+        let note = format!("{} signs in, receives {answer:?} (lost: {answer_lost})", instance.id);
+        if let (Ok(node), false) = (answer, answer_lost)
+            && let Some(machine) = self.environment.machines.state().machines.get_mut(&instance.id)
+        {
+            machine.node = node;
+        }
+        note
     }
 
     /// Runs without faults: every hint is delivered, every agent sends a report twice a second.

@@ -17,5 +17,7 @@ mod quotas;
 mod references;
 #[path = "contracts/roles.rs"]
 mod roles;
+#[path = "contracts/sign_ins.rs"]
+mod sign_ins;
 #[path = "contracts/units.rs"]
 mod units;

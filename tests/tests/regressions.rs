@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a panic with the error fails the test")]
 
+use control::nodes::AgentIdentity;
 use control::uptime::Uptime;
 use control::{Context, Control, Function, Parts, operations::StartedOperation};
 use model::{
@@ -44,7 +45,10 @@ async fn report_end(harness: &Harness, node: &Node, end: End) -> Desired {
     let progress = Progress::Ended { end };
     let report = AttemptReport { key, progress, needs_assignment: false };
     let control = &harness.environment.control;
-    let answer = control.nodes.sync(&node.cluster, &node.id, &request(node, Some(report))).await;
+    let answer = control
+        .nodes
+        .sync(&node.cluster, &node.id, &AgentIdentity::Node, &request(node, Some(report)))
+        .await;
     answer.unwrap().desired
 }
 

@@ -371,3 +371,120 @@ async fn tensorflow_workers_are_limited_by_gpus() {
     assert!(error.contains("workerCount must be at most 2"), "{error}");
     harness.put_job("fits", &job(2)).await.unwrap();
 }
+
+/// Agents and the service reach each other again after an outage of the agents' endpoint. The schedule
+/// runs all the time.
+async fn outage(harness: &Harness, seconds: u64) {
+    for _ in 0..seconds / 5 {
+        harness.advance_millis(5000);
+        harness.environment.run_schedule().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_outage_of_ten_minutes_costs_no_running_job() {
+    let harness = Harness::new(15).await;
+    for (cluster, nodes, millis) in
+        [("one", 1, 1_200_000), ("many", 4, 1_200_000), ("ends", 1, 120_000)]
+    {
+        harness.put_cluster(cluster, &auto(0, nodes)).await;
+        let wall_clock = if cluster == "ends" { "PT3M" } else { "PT1H" };
+        let job = JobSpec { nodes, millis, wall_clock, ..JobSpec::new(cluster, cluster) };
+        harness.submit(&job).await.unwrap();
+    }
+    harness.run(10).await;
+    let before = harness.environment.machines.running();
+    assert_eq!(before.len(), 6);
+    outage(&harness, model::limits::OUTAGE_SECONDS).await;
+    for job in ["one", "many", "ends"] {
+        assert_eq!(state(&harness, job).await, "running", "{job}");
+    }
+    let control = &harness.environment.control;
+    let errors =
+        async |cluster| control.clusters.get(&names(), &Name::new(cluster)).await.unwrap().0.errors;
+    assert_eq!(errors("many").await[0].code, "NodesSilent");
+    assert!(errors("one").await.is_empty(), "one silent node is no mass silence");
+    harness.run(5).await;
+    // It ended by itself, within its time, while nobody could be told.
+    assert_eq!(state(&harness, "ends").await, "succeeded");
+    harness.run(700).await;
+    for job in ["one", "many", "ends"] {
+        let job = harness.job(job).await;
+        assert_eq!((job.state.name(), job.attempts.len()), ("succeeded", 1), "{}", job.names.job);
+    }
+}
+
+/// Its instances do not know which node they are; the fleet launches one too many.
+#[tokio::test(start_paused = true)]
+async fn the_instances_of_a_fleet_sign_in_and_the_surplus_is_terminated() {
+    let harness = Harness::new(16).await;
+    {
+        let mut state = harness.environment.machines.state();
+        (state.is_fleet, state.surplus, state.loses_answers) = (true, 1, true);
+    }
+    harness.put_cluster("c", &auto(0, 3)).await;
+    harness.submit(&JobSpec { nodes: 3, ..JobSpec::new("gang", "c") }).await.unwrap();
+    harness.environment.deliver_all().await;
+    assert_eq!(harness.environment.machines.running().len(), 4);
+    harness.run(60).await;
+    assert_eq!(state(&harness, "gang").await, "succeeded");
+    harness.environment.machines.state().loses_answers = false;
+    harness.run(IDLE_SECONDS + 60).await;
+    assert!(harness.environment.machines.running().is_empty());
+    let leftover = harness.environment.memory.items();
+    let leftover: Vec<_> = leftover.iter().filter(|it| it.key.sk.starts_with("launch#")).collect();
+    assert!(leftover.is_empty(), "{leftover:?}");
+    assert_eq!(harness.environment.machines.state().oracle.violation, None);
+}
+
+/// A launch is asked again to the letter, however many of its nodes have their instance by then.
+#[tokio::test(start_paused = true)]
+async fn a_launch_without_an_answer_is_repeated_as_it_was() {
+    let harness = Harness::new(17).await;
+    {
+        let mut state = harness.environment.machines.state();
+        (state.is_fleet, state.loses_answers) = (true, true);
+    }
+    harness.put_cluster("c", &manual(3, "requeue")).await;
+    harness.environment.deliver_all().await;
+    let first = harness.environment.machines.running().remove(0);
+    harness.sync_agent(&first, false).await;
+    let waiting = async || {
+        let all = nodes(&harness, "c").await.into_iter();
+        all.filter(|node| matches!(node.state, NodeState::Launching { .. })).count()
+    };
+    assert_eq!(waiting().await, 2);
+    harness.advance_millis(31_000);
+    harness.environment.machines.state().loses_answers = false;
+    harness.environment.run_schedule().await;
+    assert_eq!(waiting().await, 0);
+    assert_eq!(harness.environment.machines.running().len(), 3, "the same instances");
+    assert_eq!(harness.environment.machines.state().oracle.violation, None);
+}
+
+/// The provider carries a launch out after its cluster was deleted: the instances belong to nobody.
+#[tokio::test(start_paused = true)]
+async fn instances_of_a_cluster_that_no_longer_exists_are_terminated() {
+    use control::ports::Machines as _;
+    let harness = Harness::new(18).await;
+    harness.put_cluster("c", &manual(1, "requeue")).await;
+    harness.run(5).await;
+    let launched = nodes(&harness, "c").await.remove(0);
+    let control = &harness.environment.control;
+    control.clusters.delete(&names(), &Name::new("c")).await.unwrap();
+    harness.run(30).await;
+    assert!(harness.environment.machines.running().is_empty());
+    let late = model::LaunchRequest {
+        launch: control.context.new_uid(),
+        cluster: launched.cluster,
+        nodes: vec![model::NodeId::parse("late").unwrap()],
+        vm_size: "STANDARD_NC6".into(),
+        alternate_vm_sizes: vec![],
+        priority: model::VmPriority::LowPriority,
+        placement: model::Placement::default(),
+    };
+    harness.environment.machines.launch(&late).await.unwrap();
+    assert_eq!(harness.environment.machines.running().len(), 1);
+    harness.environment.run_schedule().await;
+    assert!(harness.environment.machines.running().is_empty());
+}

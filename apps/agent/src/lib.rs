@@ -26,13 +26,14 @@ mod paths;
 mod plan;
 mod problem;
 mod setup;
+mod sign_in;
 mod supervisor;
 mod system;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-pub use options::{AgentOptions, EndpointSource, OptionsError, USAGE};
+pub use options::{AgentOptions, EndpointSource, NodeName, OptionsError, USAGE};
 
 /// First argument with which this executable becomes a supervisor ([`supervisor_main`]).
 pub const SUPERVISE: &str = "supervise";

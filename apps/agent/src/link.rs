@@ -5,9 +5,10 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
 use std::time::Duration;
 
-use protocol::{SyncRequest, SyncResponse};
+use protocol::{SignInRequest, SignInResponse, SyncRequest, SyncResponse};
 use reqwest::{Client, StatusCode, Url};
-use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 use crate::options::{AgentOptions, EndpointSource};
 
@@ -52,13 +53,33 @@ pub struct Link {
     source: EndpointSource,
     /// From the last successful request.
     endpoint: Option<Url>,
-    /// `nodes/v1/…/sync` in segments, as names may contain characters that must be escaped.
-    path: [String; 7],
+    /// In segments, as names may contain characters that must be escaped.
+    path: Vec<String>,
     token: String,
 }
 
 impl Link {
-    pub fn new(options: &AgentOptions) -> Result<Self, reqwest::Error> {
+    /// To the reports of a node: `nodes/v1/…/sync`.
+    pub fn of_node(
+        options: &AgentOptions,
+        node: &str,
+        token: &str,
+    ) -> Result<Self, reqwest::Error> {
+        Self::new(options, "nodes", &[node, "sync"], token)
+    }
+
+    /// To the sign-in of this instance of a launch: `instances/v1/…/sign-in`.
+    pub fn of_launch(options: &AgentOptions, launch: &str) -> Result<Self, reqwest::Error> {
+        let rest = [launch, &options.instance, "sign-in"];
+        Self::new(options, "instances", &rest, &options.token)
+    }
+
+    fn new(
+        options: &AgentOptions,
+        kind: &str,
+        rest: &[&str],
+        token: &str,
+    ) -> Result<Self, reqwest::Error> {
         let client = Client::builder()
             // The proxy of the environment is for the downloads of jobs.
             .no_proxy()
@@ -67,30 +88,36 @@ impl Link {
             .connect_timeout(CONNECT_LIMIT)
             .pool_max_idle_per_host(1)
             .build()?;
-        let path = [
-            "nodes",
-            "v1",
-            &options.workspace_uid,
-            &options.cluster_name,
-            &options.cluster_uid,
-            &options.node_id,
-            "sync",
-        ];
+        let cluster = [&options.workspace_uid, &options.cluster_name, &options.cluster_uid];
+        let path = [kind, "v1"].into_iter().chain(cluster.map(String::as_str));
         Ok(Self {
             client,
             source: options.endpoint.clone(),
             endpoint: None,
-            path: path.map(str::to_owned),
-            token: options.token.clone(),
+            path: path.chain(rest.iter().copied()).map(str::to_owned).collect(),
+            token: token.to_owned(),
         })
     }
 
-    /// Sends one request and returns the response. Dropping the future cancels the request.
+    /// Sends one report and returns the desired state. Dropping the future cancels the request.
     pub async fn exchange(
         &mut self,
         request: &SyncRequest,
         patience: Patience,
     ) -> Result<SyncResponse, LinkError> {
+        self.send(request, patience).await
+    }
+
+    /// Sends one sign-in.
+    pub async fn sign_in(&mut self, request: &SignInRequest) -> Result<SignInResponse, LinkError> {
+        self.send(request, Patience::AtOnce).await
+    }
+
+    async fn send<Answer: DeserializeOwned>(
+        &mut self,
+        request: &impl Serialize,
+        patience: Patience,
+    ) -> Result<Answer, LinkError> {
         // Set again when the request has succeeded.
         let endpoint = match self.endpoint.take() {
             Some(endpoint) => endpoint,
@@ -175,6 +202,7 @@ fn chance() -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::options::NodeName;
 
     fn refused(status: u16, code: &str) -> LinkError {
         let status = StatusCode::from_u16(status).unwrap();
@@ -220,7 +248,7 @@ mod tests {
             workspace_uid: "w".into(),
             cluster_name: "a b".into(),
             cluster_uid: "c".into(),
-            node_id: "n".into(),
+            node: NodeName::Known("n".into()),
             instance: "i".into(),
             address: "127.0.0.1".into(),
             token: "t".into(),
@@ -230,10 +258,13 @@ mod tests {
             disk_patience: Duration::ZERO,
             inherited: Vec::new(),
         };
-        let link = Link::new(&options).unwrap();
+        let link = Link::of_node(&options, "n", "t").unwrap();
         assert!(link.read_endpoint().is_err());
         std::fs::write(file.path(), "http://127.0.0.1:8080/base/\n").unwrap();
         let url = link.read_endpoint().unwrap();
         assert_eq!(url.as_str(), "http://127.0.0.1:8080/base/nodes/v1/w/a%20b/c/n/sync");
+        let url = Link::of_launch(&options, "l").unwrap().read_endpoint().unwrap();
+        let expected = "http://127.0.0.1:8080/base/instances/v1/w/a%20b/c/l/i/sign-in";
+        assert_eq!(url.as_str(), expected);
     }
 }

@@ -8,9 +8,9 @@ use processes::keeper::KEEPER_VARIABLE;
 
 use crate::host::PASSED_ON;
 
-/// The arguments of `batchai agent`; the token is in `BATCHAI_NODE_TOKEN`.
+/// The arguments of `batchai agent`; the token of the node or of the launch is in `BATCHAI_NODE_TOKEN`.
 pub const USAGE: &str = "(--endpoint URL | --endpoint-file FILE) --workspace UID \
-    --cluster-name NAME --cluster-uid UID --node ID --instance ID --address IP --root DIRECTORY \
+    --cluster-name NAME --cluster-uid UID (--node ID | --launch ID) --instance ID --address IP --root DIRECTORY \
     [--unwanted-after SECONDS] [--disk-patience SECONDS]";
 
 /// Default of [`AgentOptions::unwanted_after`]. Longer than a control plane takes to restart or to fail over. An
@@ -30,6 +30,18 @@ pub enum EndpointSource {
     File(PathBuf),
 }
 
+/// The node that the agent is of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NodeName {
+    /// The node with this id.
+    Known(String),
+    /// One of this launch: the agent signs in and is told which.
+    BySignIn {
+        /// Id of the launch.
+        launch: String,
+    },
+}
+
 /// Everything that an agent needs to start.
 #[derive(Clone)]
 pub struct AgentOptions {
@@ -37,12 +49,12 @@ pub struct AgentOptions {
     pub workspace_uid: String,
     pub cluster_name: String,
     pub cluster_uid: String,
-    pub node_id: String,
+    pub node: NodeName,
     /// The machine: EC2 instance id, or the local provider's own id.
     pub instance: String,
     /// Address at which the other nodes of a job reach this one.
     pub address: String,
-    /// The node's bearer token; never logged, never passed on.
+    /// The bearer token of the node, or of the launch for signing in; never logged, never passed on.
     pub token: String,
     /// The analogue of `/mnt/batch/tasks/shared/LS_root`.
     pub root: PathBuf,
@@ -87,6 +99,11 @@ impl AgentOptions {
             (None, Some(file)) => EndpointSource::File(file.into()),
             _ => return Err(OptionsError::Missing("one of --endpoint and --endpoint-file")),
         };
+        let node = match (given.take("--node"), given.take("--launch")) {
+            (Some(id), None) if !id.is_empty() => NodeName::Known(id),
+            (None, Some(launch)) if !launch.is_empty() => NodeName::BySignIn { launch },
+            _ => return Err(OptionsError::Missing("one of --node and --launch")),
+        };
         let unwanted_after = given.seconds("--unwanted-after")?.unwrap_or(UNWANTED_AFTER);
         let disk_patience = given.seconds("--disk-patience")?.unwrap_or(DISK_PATIENCE);
         let options = Self {
@@ -94,7 +111,7 @@ impl AgentOptions {
             workspace_uid: given.need("--workspace")?,
             cluster_name: given.need("--cluster-name")?,
             cluster_uid: given.need("--cluster-uid")?,
-            node_id: given.need("--node")?,
+            node,
             instance: given.need("--instance")?,
             address: given.need("--address")?,
             token: variable(protocol::TOKEN_VARIABLE)
@@ -180,6 +197,10 @@ mod tests {
         assert_eq!(options.endpoint, EndpointSource::File("/e".into()));
         assert_eq!(options.root, PathBuf::from("/r"));
         assert_eq!(options.token, "secret");
+        assert_eq!(options.node, NodeName::Known("n".into()));
+        let anonymous = format!("--endpoint u {}", REST.replace("--node n", "--launch l"));
+        let launch = "l".to_owned();
+        assert_eq!(parse(&anonymous).unwrap().node, NodeName::BySignIn { launch });
         assert_eq!(options.unwanted_after, UNWANTED_AFTER);
         assert_eq!(options.inherited, [("PATH".to_owned(), "/bin".to_owned())]);
     }
@@ -187,12 +208,15 @@ mod tests {
     #[test]
     fn what_is_wrong_is_named() {
         let error = |line: &str| parse(line).err().unwrap();
-        assert_eq!(error("--endpoint http://x --root /r"), "--workspace is missing");
+        assert_eq!(error("--endpoint http://x --node n --root /r"), "--workspace is missing");
         assert_eq!(error(REST), "one of --endpoint and --endpoint-file is missing");
         assert_eq!(
             error(&format!("--endpoint u {REST} --frob 1")),
             "--frob is not an argument of the agent"
         );
+        let missing = "one of --node and --launch is missing";
+        assert_eq!(error(&format!("--endpoint u {REST} --launch l")), missing);
+        assert_eq!(error(&format!("--endpoint u {}", REST.replace("--node n", ""))), missing);
         assert_eq!(error("--endpoint"), "--endpoint needs a value");
         let odd = format!("--endpoint u {REST} --unwanted-after soon");
         assert_eq!(error(&odd), "--unwanted-after does not take 'soon'");

@@ -2,13 +2,17 @@
 
 use lambda_http::{Error, run};
 use std::sync::Arc;
-use web::{Access, Web};
+use web::{Access, AgentAccess, Web};
 
 #[tokio::main]
 async fn main() -> Result<(), Error> {
     aws::log();
     let control = aws::control().await?;
-    let access = Arc::new(Access { token: aws::access()?, loopback_only: false });
+    let access = Arc::new(Access {
+        token: aws::access()?,
+        loopback_only: false,
+        agents: AgentAccess::Tokens,
+    });
     let web = Web { control, access, behind_proxy: true, held_requests: None };
     run(web::app(web, axum::Router::new())).await
 }

@@ -24,6 +24,10 @@ impl Machines for NoMachines {
         Ok(Vec::new())
     }
 
+    async fn clusters(&self) -> Result<Vec<ClusterRef>, PortError> {
+        Ok(Vec::new())
+    }
+
     async fn terminate(
         &self,
         _cluster: &ClusterRef,

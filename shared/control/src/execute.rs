@@ -5,10 +5,11 @@
 //! executed.
 
 use crate::context::replan;
+use crate::ports::LaunchOutcome;
 use crate::{Context, Error};
 use lifecycle::actions::{self, ClusterRead, LaunchIds};
-use lifecycle::{Draft, LaunchRequest, capacity, nodes};
-use model::{Cluster, ClusterRef, Instance, Node, NodeId, ResourceError};
+use lifecycle::{Draft, capacity, launches, nodes};
+use model::{Cluster, Launch, LaunchRequest, Node, NodeId, ResourceError};
 use scheduler::Action;
 
 /// The result of executing a plan.
@@ -60,8 +61,10 @@ async fn execute_action(
         | Action::EndAttempt { .. }
         | Action::Launch { .. }
         | Action::Relaunch { .. }
+        | Action::Bind { .. }
         | Action::Leave { .. }
         | Action::RecordFailure { .. }
+        | Action::ShowError { .. }
         | Action::SetAllocation { .. }
         | Action::MarkDormant
         | Action::MarkScheduled
@@ -106,7 +109,16 @@ async fn read_for(
     };
     for node in nodes {
         jobs.extend(node.attempt().filter(|_| affected.running_job).map(|it| it.job.clone()));
+        read_launch_of(context, &mut draft, &node).await?;
         draft.read_node(node);
+    }
+    if let Some(launch) = &affected.launch
+        && let Some(launch) = context.table.launch(&reference, launch).await?
+    {
+        match affected.waiting_nodes {
+            true => read_waiting_nodes(context, &mut draft, launch).await?,
+            false => draft.read_launch(launch),
+        }
     }
     for job in jobs {
         if let Some(job) = context.table.job(&job).await? {
@@ -114,6 +126,20 @@ async fn read_for(
         }
     }
     Ok(draft)
+}
+
+/// The launch of a node records what becomes of the node, so it is read with every launching node.
+pub(crate) async fn read_launch_of(
+    context: &Context,
+    draft: &mut Draft,
+    node: &Node,
+) -> Result<(), Error> {
+    if lifecycle::nodes::is_launching(&node.state)
+        && let Some(launch) = context.table.launch(&node.cluster, &node.launch).await?
+    {
+        draft.read_launch(launch);
+    }
+    Ok(())
 }
 
 fn launch_ids(context: &Context, cluster: &Cluster, action: &Action) -> Option<LaunchIds> {
@@ -147,47 +173,40 @@ async fn remove(context: &Context, cluster: &Cluster, id: &NodeId) -> Result<(),
     Ok(())
 }
 
-/// Requests the instances of a recorded launch and records those that were launched. Nodes whose
-/// instances were refused are withdrawn. After an error it is unknown which instances exist: their
-/// nodes stay recorded, and the request is repeated.
+/// Requests the instances of a recorded launch and binds those that were launched to its nodes.
+/// Nodes without an instance are withdrawn. After an error it is unknown which instances exist:
+/// their nodes stay recorded, and the request is repeated.
 async fn launch(context: &Context, request: LaunchRequest) -> Result<(), Error> {
-    let outcome = context.machines.launch(&request).await?;
-    for (id, instance) in &outcome.launched {
-        record_instance(context, &request.cluster, id, instance).await?;
-    }
-    let Some(error) = outcome.refused else { return Ok(()) };
-    let is_missing = |id: &&NodeId| outcome.launched.iter().all(|(launched, _)| launched != *id);
-    let missing: Vec<NodeId> = request.nodes.iter().filter(is_missing).cloned().collect();
+    let LaunchOutcome { launched, refused } = context.machines.launch(&request).await?;
+    let cluster = &request.cluster;
+    let is_short = refused.is_some() || launched.len() < request.nodes.len();
     replan(|| async {
+        let Some(launch) = context.table.launch(cluster, &request.launch).await? else {
+            return Ok(Vec::new());
+        };
         let mut draft = context.draft();
-        if let Some(cluster) = context.table.cluster(&request.cluster).await? {
+        if is_short && let Some(cluster) = context.table.cluster(cluster).await? {
             draft.read_cluster(cluster);
         }
-        for node in context.table.nodes_named(&request.cluster, &missing).await? {
-            draft.read_node(node);
-        }
-        capacity::withdrawn(&mut draft, &missing, error.clone());
+        read_waiting_nodes(context, &mut draft, launch).await?;
+        launches::answered(&mut draft, &request.launch, &launched, refused.clone());
         context.commit(draft).await
     })
     .await?;
     Ok(())
 }
 
-/// The node may have registered itself in the meantime, or may no longer exist; both are fine.
-async fn record_instance(
+/// Reads the nodes of a launch that wait for an instance.
+async fn read_waiting_nodes(
     context: &Context,
-    cluster: &ClusterRef,
-    id: &NodeId,
-    instance: &Instance,
+    draft: &mut Draft,
+    launch: Launch,
 ) -> Result<(), Error> {
-    replan(|| async {
-        let Some(node) = context.table.node(cluster, id).await? else { return Ok(Vec::new()) };
-        let mut draft = context.draft();
+    let waiting: Vec<NodeId> = launch.waiting().cloned().collect();
+    for node in context.table.nodes_named(&launch.request.cluster, &waiting).await? {
         draft.read_node(node);
-        capacity::launched(&mut draft, id, instance.clone());
-        context.commit(draft).await
-    })
-    .await?;
+    }
+    draft.read_launch(launch);
     Ok(())
 }
 
@@ -218,9 +237,11 @@ async fn record(
             Action::Start { .. }
             | Action::FailQueued { .. }
             | Action::EndAttempt { .. }
+            | Action::Bind { .. }
             | Action::Leave { .. }
             | Action::TerminateStray { .. }
             | Action::RecordFailure { .. }
+            | Action::ShowError { .. }
             | Action::SetAllocation { .. }
             | Action::MarkDormant
             | Action::MarkScheduled

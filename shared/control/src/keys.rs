@@ -8,7 +8,7 @@ use chacha20poly1305::aead::Aead;
 use chacha20poly1305::{ChaCha20Poly1305, KeyInit, Nonce};
 use hkdf::Hkdf;
 use hmac::{Hmac, Mac};
-use model::{ClusterRef, NodeId, Uid};
+use model::{ClusterRef, LaunchId, NodeId, Uid};
 use sha2::Sha256;
 use subtle::ConstantTimeEq;
 
@@ -114,6 +114,17 @@ impl Keys {
     /// Whether the signature is that of the operation.
     pub fn is_operation_signed(&self, id: &Uid, body: &str, signature: &str) -> bool {
         constant_time_eq(&self.sign_operation(id, body), signature)
+    }
+
+    /// The token of a launch, with which its instances sign in.
+    pub fn launch_token(&self, cluster: &ClusterRef, launch: &LaunchId) -> String {
+        let parts = ["launch", cluster.uid.as_str(), launch.as_str()];
+        URL_SAFE_NO_PAD.encode(mac(&self.nodes, &parts))
+    }
+
+    /// Whether the token is that of the launch.
+    pub fn is_launch_token(&self, cluster: &ClusterRef, launch: &LaunchId, token: &str) -> bool {
+        constant_time_eq(&self.launch_token(cluster, launch), token)
     }
 
     /// The token of a node, with which its agent can report for this node only.

@@ -2,6 +2,7 @@
 //! crate).
 
 use crate::context::replan;
+use crate::execute::read_launch_of;
 use crate::{ApiError, ApiErrorKind, Context, Error, Function};
 use lifecycle::report::{self, DesiredState};
 use lifecycle::{Draft, jobs};
@@ -15,7 +16,16 @@ const COMPOSED_TRIES: usize = 3;
 /// The nodes of all clusters, as their agents see them.
 #[derive(Clone)]
 pub struct Nodes {
-    context: Context,
+    pub(crate) context: Context,
+}
+
+/// Whom the agent that sends a request is known to be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AgentIdentity {
+    /// The node of the request: it has the token of this node. It may register its instance.
+    Node,
+    /// This instance, which may speak only for the node that it is bound to.
+    Instance(String),
 }
 
 /// The node after its report, and the job that it runs.
@@ -29,12 +39,13 @@ impl Nodes {
     /// Records what the agent observed and returns the desired state.
     ///
     /// # Errors
-    /// `NodeNotFound` (410) when the node no longer exists: its agent must stop. 400 when the request
-    /// names no valid machine.
+    /// `NodeNotFound`: 410 when the node no longer exists, 403 when it is another instance; its agent
+    /// must stop. 400 when the request names no valid machine.
     pub async fn sync(
         &self,
         cluster: &ClusterRef,
         id: &NodeId,
+        agent: &AgentIdentity,
         request: &SyncRequest,
     ) -> Result<SyncResponse, Error> {
         if Instance::parse(&request.instance, &request.address).is_none() {
@@ -44,7 +55,7 @@ impl Nodes {
         let mut tries = 0;
         let observed = replan(|| {
             tries += 1;
-            self.observe(cluster, id, request, tries <= COMPOSED_TRIES)
+            self.observe(cluster, id, agent, request, tries <= COMPOSED_TRIES)
         })
         .await?;
         self.answer(observed, request).await
@@ -58,9 +69,11 @@ impl Nodes {
         &self,
         cluster: &ClusterRef,
         id: &NodeId,
+        agent: &AgentIdentity,
         request: &SyncRequest,
     ) -> Result<SyncResponse, Error> {
         let node = self.known(cluster, id).await?;
+        self.authorize(&node, agent, request).await?;
         let job = self.job_of(&node).await?;
         self.answer((node, job), request).await
     }
@@ -71,6 +84,32 @@ impl Nodes {
             ApiError::new(ApiErrorKind::Gone, "NodeNotFound", message)
         };
         Ok(self.context.table.node(cluster, id).await?.ok_or_else(gone)?)
+    }
+
+    /// Refuses an instance that is not the node. A node that waits for its instance takes one that
+    /// no other node has.
+    async fn authorize(
+        &self,
+        node: &Node,
+        agent: &AgentIdentity,
+        request: &SyncRequest,
+    ) -> Result<(), Error> {
+        let is_allowed = match (node.instance(), agent) {
+            (Some(instance), AgentIdentity::Node) => instance.id == request.instance,
+            (Some(instance), AgentIdentity::Instance(verified)) => {
+                instance.id == request.instance && instance.id == *verified
+            }
+            (None, AgentIdentity::Instance(_)) => false,
+            (None, AgentIdentity::Node) => {
+                let owner = self.context.table.instance_owner(&request.instance).await?;
+                owner.is_none_or(|owner| owner.node == node.id)
+            }
+        };
+        let refused = || {
+            let message = format!("Node {} is not instance {}", node.id, request.instance);
+            ApiError::new(ApiErrorKind::Denied, "NodeNotFound", message)
+        };
+        if is_allowed { Ok(()) } else { Err(refused().into()) }
     }
 
     async fn job_of(&self, node: &Node) -> Result<Option<Job>, Error> {
@@ -84,10 +123,12 @@ impl Nodes {
         &self,
         cluster: &ClusterRef,
         id: &NodeId,
+        agent: &AgentIdentity,
         request: &SyncRequest,
         compose: bool,
     ) -> Result<Observed, Error> {
         let node = self.known(cluster, id).await?;
+        self.authorize(&node, agent, request).await?;
         let affected = report::affected_records(&node, request);
         let mut draft = self.context.draft();
         let before = self.job_of(&node).await?;
@@ -100,6 +141,7 @@ impl Nodes {
             draft.read_cluster(cluster);
         }
         let was_idle = is_idle(&node);
+        read_launch_of(&self.context, &mut draft, &node).await?;
         draft.read_node(node.clone());
         report::observe(&mut draft, id, request)?;
         let mut queue_was_empty = false;

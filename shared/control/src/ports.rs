@@ -1,10 +1,11 @@
 //! The ports of the control plane. Each has an implementation for AWS and one for a single machine.
 
 use async_trait::async_trait;
-use model::{ClusterRef, Instance, NodeId, ResourceError, Target, Timestamp, Uid};
+use model::{ClusterRef, NodeId, ResourceError, Target, Timestamp, Uid};
 use scheduler::recovery::FoundInstance;
 
-pub use lifecycle::{Function, LaunchRequest};
+pub use lifecycle::Function;
+pub use model::{LaunchRequest, LaunchedInstance};
 
 /// The time, in UTC.
 pub trait Clock: Send + Sync {
@@ -54,7 +55,8 @@ pub trait Directories: Send + Sync {
 #[async_trait]
 pub trait Machines: Send + Sync {
     /// Launches one instance per node. The launch id makes a repetition idempotent: instances that an
-    /// earlier call launched are returned again. Each instance is tagged with its cluster and launch.
+    /// earlier call launched are returned again, even those that have ended since. A repetition has
+    /// the same content. Each instance is tagged with its cluster and launch.
     ///
     /// # Errors
     /// After an error it is unknown which instances were launched; the caller repeats the request.
@@ -66,6 +68,13 @@ pub trait Machines: Send + Sync {
     /// # Errors
     /// What the cloud reports.
     async fn find(&self, cluster: &ClusterRef) -> Result<Vec<FoundInstance>, PortError>;
+
+    /// The clusters of which instances run or may run, those that no longer exist included. May be
+    /// stale like [`Self::find`].
+    ///
+    /// # Errors
+    /// What the cloud reports.
+    async fn clusters(&self) -> Result<Vec<ClusterRef>, PortError>;
 
     /// Terminates instances; idempotent. Returns those that are terminated for certain.
     ///
@@ -81,9 +90,9 @@ pub trait Machines: Send + Sync {
 /// The outcome of a launch, which may succeed in part.
 #[derive(Clone, Debug)]
 pub struct LaunchOutcome {
-    /// The nodes whose instances were launched.
-    pub launched: Vec<(NodeId, Instance)>,
-    /// Why the other instances were refused.
+    /// All instances of the launch.
+    pub launched: Vec<LaunchedInstance>,
+    /// Why there are not more of them.
     pub refused: Option<ResourceError>,
 }
 

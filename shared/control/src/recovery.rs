@@ -3,7 +3,7 @@
 use crate::context::replan;
 use crate::execute::{Progress, execute};
 use crate::{Context, Control, Error, Function};
-use lifecycle::nodes;
+use lifecycle::nodes::{self, is_launching};
 use model::{ClusterRef, NodeId, Target};
 use scheduler::recovery::{self, RecoverySnapshot};
 
@@ -13,7 +13,13 @@ const MAX_ROUNDS: usize = 16;
 pub(crate) async fn reconcile(context: &Context, reference: &ClusterRef) -> Result<(), Error> {
     let mut before = None;
     for _ in 0..MAX_ROUNDS {
-        let Some(snapshot) = snapshot(context, reference).await? else { return Ok(()) };
+        let Some(snapshot) = snapshot(context, reference).await? else {
+            return terminate_all(context, reference).await;
+        };
+        if let Some(silent) = recovery::mass_silence(&snapshot, context.now()) {
+            let (cluster, nodes) = (&reference.name, snapshot.nodes.len());
+            tracing::error!(cluster, silent, nodes, "many nodes are silent");
+        }
         let plan = recovery::plan(&snapshot, context.now());
         if plan.is_empty() || before.as_ref() == Some(&plan) {
             return Ok(());
@@ -22,6 +28,25 @@ pub(crate) async fn reconcile(context: &Context, reference: &ClusterRef) -> Resu
         before = (progress == Progress::Complete).then_some(plan);
         let target = Target::Cluster { cluster: reference.clone() };
         context.hint(Function::Autoscaler, &target).await;
+    }
+    Ok(())
+}
+
+/// The cluster no longer exists, so none of its instances belongs to anyone. Each is terminated by
+/// itself: one that fails does not stop the others, and the schedule tries again.
+///
+/// # Errors
+/// When the instances cannot be listed.
+async fn terminate_all(context: &Context, cluster: &ClusterRef) -> Result<(), Error> {
+    for found in context.machines.find(cluster).await?.into_iter().filter(|it| it.running) {
+        tracing::warn!(
+            cluster = cluster.name,
+            instance = found.id,
+            "terminating an instance without a cluster"
+        );
+        if let Err(error) = context.machines.terminate(cluster, &[found.id]).await {
+            tracing::error!(%error, "could not terminate an instance");
+        }
     }
     Ok(())
 }
@@ -49,7 +74,12 @@ async fn snapshot(
     }
     let jobs = context.table.jobs_named(&running).await?;
     let listening_since = context.uptime.reachable_since(context.now());
-    Ok(Some(RecoverySnapshot { cluster, nodes, jobs, instances, listening_since }))
+    let mut waited_for: Vec<_> =
+        nodes.iter().filter(|it| is_launching(&it.state)).map(|it| it.launch.clone()).collect();
+    waited_for.sort_unstable();
+    waited_for.dedup();
+    let launches = context.table.launches_named(reference, &waited_for).await?;
+    Ok(Some(RecoverySnapshot { cluster, nodes, jobs, launches, instances, listening_since }))
 }
 
 impl Control {

@@ -1,7 +1,7 @@
 //! Actions of a plan as changes: one match over [`Action`].
 
 use crate::draft::Draft;
-use crate::{capacity, jobs, members, nodes};
+use crate::{capacity, jobs, launches, members, nodes};
 use model::{InvalidTransition, JobRef, LaunchId, NodeId};
 use scheduler::Action;
 
@@ -14,6 +14,10 @@ pub struct AffectedRecords {
     pub job: Option<JobRef>,
     /// The job that runs on the first of the nodes.
     pub running_job: bool,
+    /// This launch.
+    pub launch: Option<LaunchId>,
+    /// The nodes that wait in this launch.
+    pub waiting_nodes: bool,
     /// The version of the cluster.
     pub cluster: ClusterRead,
 }
@@ -52,8 +56,12 @@ pub fn affected_records(action: &Action) -> AffectedRecords {
         | Action::MarkScheduled
         | Action::Unschedule
         | Action::FinishDeletion => AffectedRecords { cluster: ClusterRead::Planned, ..none },
-        Action::Relaunch { .. } | Action::RecordFailure { .. } | Action::SetAllocation { .. } => {
+        Action::RecordFailure { .. } | Action::ShowError { .. } | Action::SetAllocation { .. } => {
             AffectedRecords { cluster: ClusterRead::Current, ..none }
+        }
+        Action::Relaunch { launch } => AffectedRecords { launch: Some(launch.clone()), ..none },
+        Action::Bind { launch, .. } => {
+            AffectedRecords { launch: Some(launch.clone()), waiting_nodes: true, ..none }
         }
         Action::TerminateStray { .. } => none,
     }
@@ -92,8 +100,13 @@ pub fn apply(
                 Err(InvalidTransition { what: "launch", state: "without ids", transition: "begin" })
             }
         },
-        Action::Relaunch { launch, nodes } => {
-            capacity::relaunch(draft, launch.clone(), nodes.clone())
+        Action::Relaunch { launch } => {
+            capacity::relaunch(draft, launch);
+            Ok(())
+        }
+        Action::Bind { launch, instances } => {
+            launches::bind(draft, launch, instances);
+            Ok(())
         }
         Action::Leave { node, reason, end_reason } => {
             nodes::leave(draft, node, *reason, end_reason.as_ref())
@@ -102,6 +115,10 @@ pub fn apply(
         Action::TerminateStray { .. } => Ok(()),
         Action::RecordFailure { error } => {
             capacity::record_failure(draft, error.clone());
+            Ok(())
+        }
+        Action::ShowError { error } => {
+            capacity::show_error(draft, error.clone());
             Ok(())
         }
         Action::SetAllocation { resizing, planned_nodes } => {

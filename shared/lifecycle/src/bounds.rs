@@ -5,10 +5,10 @@ use crate::actions::{self, LaunchIds};
 use crate::members::NodeDisposition;
 use crate::size::{self, GrowingRecord};
 use crate::testing::*;
-use crate::{Change, Draft, capacity, jobs, members, nodes, resources};
+use crate::{Change, Draft, jobs, launches, members, nodes, resources};
 use model::*;
 use protocol::{End, NodePhase, Problem};
-use scheduler::Action;
+use scheduler::{Action, builders};
 use table::limits::{MAX_ITEM_BYTES, MAX_WRITES, check_sizes, check_writes, size_of};
 use table::{Versioned, Writes};
 
@@ -99,19 +99,20 @@ fn the_largest_launch_and_any_answer_to_it() {
     let launch_ids = LaunchIds { launch: uid("l"), nodes: ids.clone() };
     let action = Action::Launch { count: count as u32, planned_nodes: count as u32 };
     actions::apply(&mut launch, &action, Some(launch_ids)).unwrap();
-    check(&launch.finish(), count + 4);
+    check(&launch.finish(), count + 5);
 
+    let mut stored = builders::launch_of("l", &[]);
+    stored.request.nodes.clone_from(&ids);
+    stored.claims = vec![Claim::Waiting; count];
     let node = |number| Node { charge: cluster.charge(), ..named(launching(number, "l"), number) };
     for up in 0..=count {
         let mut answer = draft(Some(cluster.clone()), vec![], (0..count).map(node).collect());
-        for (number, id) in ids[..up].iter().enumerate() {
-            capacity::launched(&mut answer, id, instance(number));
-        }
-        if up < count {
-            capacity::withdrawn(&mut answer, &ids[up..], error("NoCapacity"));
-        }
+        answer.read_launch(stored.clone());
+        let instances: Vec<LaunchedInstance> = (0..up).map(launched).collect();
+        let refused = (up < count).then(|| error("NoCapacity"));
+        launches::answered(&mut answer, &uid("l"), &instances, refused);
         let withdrawn = if up < count { count - up + 4 } else { 0 };
-        check(&answer.finish(), 2 * up + withdrawn);
+        check(&answer.finish(), 2 * up + withdrawn + 1);
     }
 }
 

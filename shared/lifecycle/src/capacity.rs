@@ -1,14 +1,14 @@
 //! The capacity of a cluster: launches and their failures, allocation state, dormancy.
 
-use crate::change::{Event, LaunchRequest};
+use crate::change::Event;
 use crate::draft::Draft;
-use crate::{nodes, resources};
+use crate::resources;
 use model::{
-    Allocation, Cluster, Instance, InvalidTransition, LaunchId, Node, NodeId, ResourceError,
-    VmPriority, limits,
+    Allocation, Cluster, InvalidTransition, Launch, LaunchId, LaunchRequest, Node, NodeId,
+    Placement, ResourceError, VmPriority, limits,
 };
 
-/// Records the intent to launch nodes with these ids, on the version of the cluster on which the
+/// Records the intent to launch nodes with these ids, and what is requested, on the version of the cluster on which the
 /// plan was made, so that two plans cannot both grow it. The instances are requested afterwards.
 ///
 /// # Errors
@@ -36,42 +36,18 @@ pub fn launch(
     }
     // Always written: another plan on the same version must not add nodes too.
     draft.fence_cluster();
-    draft.launch(request);
+    draft.create_launch(Launch::new(request.clone(), now));
+    draft.request_launch(request);
     draft.event(Event::Launching { cluster: name, launch, count });
     Ok(())
 }
 
-/// Repeats the request of a launch. The launch id makes that harmless.
-///
-/// # Errors
-/// When the cluster was not read.
-pub fn relaunch(
-    draft: &mut Draft,
-    launch: LaunchId,
-    nodes: Vec<NodeId>,
-) -> Result<(), InvalidTransition> {
-    let request = launch_request(draft.cluster().ok_or(NOT_READ)?, launch, nodes);
-    draft.launch(request);
-    Ok(())
-}
-
-/// The instance of a node exists. A node that registered by itself already, or is leaving by now,
-/// is not changed.
-pub fn launched(draft: &mut Draft, id: &NodeId, instance: Instance) {
-    if draft.node(id).is_some_and(|node| nodes::is_launching(&node.state)) {
-        // Cannot fail: the node is launching.
-        let _ = nodes::register(draft, id, instance);
+/// Repeats the request of a launch to the letter, while one of its nodes waits for an instance.
+pub fn relaunch(draft: &mut Draft, launch: &LaunchId) {
+    if let Some(launch) = draft.launch(launch) {
+        let request = launch.request.clone();
+        draft.request_launch(request);
     }
-}
-
-/// Removes the nodes of refused instances, and records the error.
-pub fn withdrawn(draft: &mut Draft, ids: &[NodeId], error: ResourceError) {
-    for id in ids {
-        if draft.node(id).is_some_and(|node| nodes::is_launching(&node.state)) {
-            draft.remove_node(id);
-        }
-    }
-    record_failure(draft, error);
 }
 
 /// Shows the error on the cluster and delays the next launch by the backoff.
@@ -141,6 +117,7 @@ fn launch_request(cluster: &Cluster, launch: LaunchId, nodes: Vec<NodeId>) -> La
         vm_size: cluster.spec.vm_size.clone(),
         alternate_vm_sizes: alternates.clone().unwrap_or_default(),
         priority: cluster.spec.vm_priority,
+        placement: Placement::default(),
     }
 }
 

@@ -1,8 +1,8 @@
 //! The result of a reaction, as a value: writes of one commit, and effects that follow the commit.
 
 use model::{
-    AttemptRef, ClusterRef, EndReason, LaunchId, LeaveReason, Name, NodeId, ResourceError, Target,
-    VmPriority,
+    AttemptRef, EndReason, LaunchId, LaunchRequest, LeaveReason, Name, NodeId, ResourceError,
+    Target,
 };
 use std::collections::BTreeSet;
 use table::Writes;
@@ -39,24 +39,6 @@ pub struct Change {
     pub launches: Vec<LaunchRequest>,
     /// What happened, for the log.
     pub events: Vec<Event>,
-}
-
-/// A request for the instances of nodes that are recorded as launching. The launch id makes a
-/// repeated request harmless.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LaunchRequest {
-    /// The cluster.
-    pub cluster: ClusterRef,
-    /// Id of the launch: idempotency token and tag.
-    pub launch: LaunchId,
-    /// The nodes, one instance for each.
-    pub nodes: Vec<NodeId>,
-    /// Preferred VM size.
-    pub vm_size: String,
-    /// Other acceptable sizes, in the order of preference.
-    pub alternate_vm_sizes: Vec<String>,
-    /// On-demand or spot.
-    pub priority: VmPriority,
 }
 
 /// A fact for the log.

@@ -5,11 +5,12 @@
 //! file
 //! server. So none of these can be forgotten, and each item is written once.
 
-use crate::change::{Change, Event, Function, LaunchRequest};
+use crate::change::{Change, Event, Function};
 use crate::tracked::{Tracked, write_record};
 use model::{
     Account, Charge, Cluster, ClusterRef, FileServerUser, InvalidTransition, Job, JobRef, JobState,
-    Meter, Node, NodeId, NodeState, Operation, Quota, Target, Timestamp, Uid,
+    Launch, LaunchId, LaunchRequest, Meter, Node, NodeId, NodeState, Operation, Quota, Target,
+    Timestamp, Uid,
 };
 use std::collections::BTreeSet;
 use table::{InstanceOwner, Writes};
@@ -23,14 +24,22 @@ pub struct Draft {
     cluster: Option<Tracked<Cluster>>,
     jobs: Vec<Tracked<Job>>,
     nodes: Vec<Tracked<Node>>,
+    launches: Vec<Tracked<Launch>>,
     change: Change,
 }
 
 impl Draft {
     /// A draft without records.
     pub fn new(now: Timestamp, quota: Quota) -> Self {
-        let change = Change::default();
-        Self { now, quota, cluster: None, jobs: Vec::new(), nodes: Vec::new(), change }
+        Self {
+            now,
+            quota,
+            cluster: None,
+            jobs: Vec::new(),
+            nodes: Vec::new(),
+            launches: Vec::new(),
+            change: Change::default(),
+        }
     }
 
     /// The version of a new record, derived from the time. An earlier record with the same key may
@@ -59,6 +68,14 @@ impl Draft {
         }
     }
 
+    /// Adds a launch that was read. Needed with every node that is launching: what becomes of the
+    /// node is recorded in its launch.
+    pub fn read_launch(&mut self, launch: Launch) {
+        if self.launches.iter().all(|known| known.any().is_none_or(|it| it.id() != launch.id())) {
+            self.launches.push(Tracked::read(launch));
+        }
+    }
+
     /// Adds a new cluster.
     pub fn create_cluster(&mut self, cluster: Cluster) {
         self.cluster = Some(Tracked::created(cluster));
@@ -72,6 +89,16 @@ impl Draft {
     /// Adds a new node.
     pub fn create_node(&mut self, node: Node) {
         self.nodes.push(Tracked::created(node));
+    }
+
+    /// Adds a new launch.
+    pub fn create_launch(&mut self, launch: Launch) {
+        self.launches.push(Tracked::created(launch));
+    }
+
+    /// The launch as it was read, or as it was created.
+    pub fn launch(&self, id: &LaunchId) -> Option<&Launch> {
+        self.launches.iter().filter_map(|it| it.after.as_ref()).find(|it| it.id() == id)
     }
 
     /// The cluster, if it was read.
@@ -180,7 +207,7 @@ impl Draft {
         self.change.notify.insert(node);
     }
 
-    pub(crate) fn launch(&mut self, request: LaunchRequest) {
+    pub(crate) fn request_launch(&mut self, request: LaunchRequest) {
         self.change.launches.push(request);
     }
 
@@ -189,7 +216,10 @@ impl Draft {
     }
 
     /// Derives all writes from the differences between the records as read and as changed.
-    pub fn finish(self) -> Change {
+    pub fn finish(mut self) -> Change {
+        for node in &self.nodes {
+            settle_launch(&mut self.launches, node);
+        }
         let mut change = self.change;
         let mut usage = Usage::default();
         if let Some(cluster) = &self.cluster {
@@ -200,6 +230,9 @@ impl Draft {
         }
         for node in &self.nodes {
             write_node(&mut change.writes, &mut usage, node);
+        }
+        for launch in &self.launches {
+            write_record(&mut change.writes, launch);
         }
         if usage.total_cores != 0 {
             change.writes.count_total_cores(usage.total_cores, self.quota.total_cores);
@@ -301,6 +334,25 @@ fn write_job(writes: &mut Writes, it: &Tracked<Job>) {
     }
 }
 
+/// Records in its launch what became of a launching node. A launch of which no node waits is
+/// removed. A node whose launch was recorded by an earlier version has none.
+fn settle_launch(launches: &mut [Tracked<Launch>], node: &Tracked<Node>) {
+    let launching = |node: &Node| matches!(node.state, NodeState::Launching { .. });
+    let Some(before) = node.before.as_ref().filter(|before| launching(before)) else { return };
+    if node.after.as_ref().is_some_and(launching) {
+        return;
+    }
+    for tracked in launches {
+        let Some(launch) = &mut tracked.after else { continue };
+        if *launch.id() == before.launch {
+            launch.settle(&before.id, node.after.as_ref().and_then(Node::instance));
+            if launch.is_settled() {
+                tracked.after = None;
+            }
+        }
+    }
+}
+
 fn write_node(writes: &mut Writes, usage: &mut Usage, it: &Tracked<Node>) {
     if let (Some(old), Some(new)) = (&it.before, &it.after)
         && *new == (Node { seen_at: new.seen_at, ..old.clone() })
@@ -323,7 +375,7 @@ fn write_node(writes: &mut Writes, usage: &mut Usage, it: &Tracked<Node>) {
     match (it.before.as_ref().and_then(instance), it.after.as_ref().and_then(instance)) {
         (None, Some(instance)) => {
             let (cluster, node) = (cluster.clone(), id.clone());
-            writes.put_instance_owner(&InstanceOwner { instance, cluster, node });
+            writes.create_instance_owner(&InstanceOwner { instance, cluster, node });
         }
         (Some(instance), None) => writes.delete_instance_owner(&instance),
         (Some(_), Some(_)) | (None, None) => {}

@@ -8,7 +8,8 @@
 //! | [`jobs`] | start, termination and deletion of a job |
 //! | [`members`] | a member of a gang is prepared, has ended, failed |
 //! | [`nodes`] | a node registers, is ready, fails, leaves, is interrupted, lost, removed |
-//! | [`capacity`] | a launch is recorded, answered, refused; allocation and dormancy of a cluster |
+//! | [`launches`] | a launch is answered, an instance is found or signs in |
+//! | [`capacity`] | a launch is recorded, repeated; allocation and dormancy of a cluster |
 //! | [`report`] | a request of an agent, which combines several of these |
 //! | [`actions`] | an action of a plan of `scheduler` |
 //! | [`resources`] | the deletion of containers of other resources |
@@ -35,6 +36,7 @@ mod draft;
 pub mod file_servers;
 pub mod grants;
 pub mod jobs;
+pub mod launches;
 pub mod members;
 pub mod nodes;
 pub mod refusal;
@@ -53,6 +55,6 @@ mod properties;
 #[cfg(test)]
 mod testing;
 
-pub use change::{Change, Event, Function, LaunchRequest};
+pub use change::{Change, Event, Function};
 pub use draft::Draft;
 pub use refusal::Refusal;

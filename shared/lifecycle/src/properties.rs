@@ -10,7 +10,7 @@ use crate::change::Function;
 use crate::clusters::{self, Update};
 use crate::report::{self, DesiredState};
 use crate::testing::*;
-use crate::{Change, Draft, capacity, jobs, nodes, resources};
+use crate::{Change, Draft, jobs, launches, nodes, resources};
 use model::*;
 use proptest::prelude::*;
 use protocol::{End, NodePhase, Progress, SyncRequest};
@@ -88,6 +88,7 @@ impl Harness {
                 self.action(&Action::Launch { count: *count, planned_nodes });
             }
             Step::Answer(up) => self.answer(*up),
+            Step::SignIn(index) => self.sign_in(*index),
             Step::Dispatch => self.dispatch(),
             Step::Capacity => self.capacity(),
             Step::Recover(lost) => self.recover(*lost),
@@ -173,14 +174,26 @@ impl Harness {
             needs_assignment: false,
         });
         let number = number_of(&node);
-        let request = SyncRequest {
-            attempt: report,
-            interruption_notice_seconds: notice,
-            ..request(number, phase.clone())
-        };
+        let Some(request) = self.request_of(&node, phase.clone()) else { return };
+        let request =
+            SyncRequest { attempt: report, interruption_notice_seconds: notice, ..request };
         self.fixture.observe(number, &request).expect("every request can be taken in");
         let again = self.fixture.observe(number, &request).expect("allowed again");
         assert!(again.writes.is_empty(), "a repetition writes nothing: {again:?}");
+    }
+
+    /// A request of the instance of a node. `None` for a launching node whose own instance is bound
+    /// to another node of the launch.
+    fn request_of(&self, node: &Node, phase: NodePhase) -> Option<SyncRequest> {
+        let Instance { id, address } = match node.instance() {
+            Some(instance) => instance.clone(),
+            None => instance(number_of(node)),
+        };
+        let owner = |it: &Node| it.instance().is_some_and(|it| it.id == id) && it.id != node.id;
+        if self.fixture.nodes().iter().any(owner) {
+            return None;
+        }
+        Some(SyncRequest { instance: id, address, ..request(number_of(node), phase) })
     }
 
     fn action(&mut self, action: &Action) -> Option<Change> {
@@ -201,21 +214,44 @@ impl Harness {
         applied.ok()
     }
 
+    /// Each launch is answered with up to this many instances. Every second launch names the nodes.
     fn answer(&mut self, up: usize) {
-        let nodes = self.fixture.nodes().into_iter();
-        let waiting: Vec<Node> = nodes.filter(|node| nodes::is_launching(&node.state)).collect();
-        let (launched, refused) = waiting.split_at(up.min(waiting.len()));
-        let refused: Vec<NodeId> = refused.iter().map(|node| node.id.clone()).collect();
-        let answer = |draft: &mut Draft| {
-            for node in launched {
-                capacity::launched(draft, &node.id, instance(number_of(node)));
+        for launch in self.fixture.launches() {
+            let nodes = launch.request.nodes.iter().take(up);
+            let instances: Vec<LaunchedInstance> =
+                nodes.map(|id| launched_as(id, &launch)).collect();
+            let refused =
+                (instances.len() < launch.request.nodes.len()).then(|| error("NoCapacity"));
+            self.twice(|draft| {
+                launches::answered(draft, launch.id(), &instances, refused.clone());
+                Ok(())
+            });
+        }
+    }
+
+    /// An instance of the launch of a node signs in.
+    fn sign_in(&self, index: usize) {
+        let Some(node) = self.nth_node(index) else { return };
+        let mut draft = self.fixture.draft();
+        let instance = instance(number_of(&node));
+        let owned = |it: &Node| it.instance().is_some_and(|it| it.id == instance.id);
+        if self.fixture.nodes().iter().any(owned) {
+            return;
+        }
+        match launches::signed_in(&mut draft, &node.launch, instance.clone()) {
+            launches::SignIn::Bound(bound) => {
+                self.fixture.committed(draft);
+                let bound = self.fixture.nodes().into_iter().find(|it| it.id == bound).unwrap();
+                assert_eq!(bound.instance(), Some(&instance));
             }
-            if !refused.is_empty() {
-                capacity::withdrawn(draft, &refused, error("NoCapacity"));
+            launches::SignIn::Surplus => {
+                let waits = |it: &Node| it.launch == node.launch && nodes::is_launching(&it.state);
+                let launch = self.fixture.launches().into_iter().find(|it| *it.id() == node.launch);
+                let known = launch.is_none_or(|it| it.has_bound(&instance.id));
+                assert!(known || !self.fixture.nodes().iter().any(waits));
             }
-            Ok(())
-        };
-        self.fixture.try_react(answer).expect("an answer is always taken");
+            launches::SignIn::Stale => panic!("everything was read at once"),
+        }
     }
 
     fn dispatch(&mut self) {
@@ -250,13 +286,21 @@ impl Harness {
         let found = |node: &Node| {
             let id = node.instance()?.id.clone();
             let running = Some(&node.id) != lost.as_ref();
-            Some(recovery::FoundInstance { id, launch: node.launch.clone(), running })
+            let (launch, address) = (node.launch.clone(), Some("10.0.0.1".to_owned()));
+            Some(recovery::FoundInstance { id, launch, running, address, node: None })
         };
         let instances = Some(nodes.iter().filter_map(found).collect());
         let jobs = self.fixture.jobs();
         let listening_since = Timestamp(0);
-        let snapshot =
-            recovery::RecoverySnapshot { cluster, nodes, jobs, instances, listening_since };
+        let launches = self.fixture.launches();
+        let snapshot = recovery::RecoverySnapshot {
+            cluster,
+            nodes,
+            jobs,
+            launches,
+            instances,
+            listening_since,
+        };
         // Several policies may remove the same node; the first action does it.
         for action in recovery::plan(&snapshot, self.fixture.now) {
             self.action(&action);
@@ -265,7 +309,16 @@ impl Harness {
 }
 
 fn number_of(node: &Node) -> usize {
-    node.id.as_str()[1..].parse().expect("a node of the builders")
+    number_of_id(&node.id)
+}
+
+fn number_of_id(id: &NodeId) -> usize {
+    id.as_str()[1..].parse().expect("a node of the builders")
+}
+
+fn launched_as(id: &NodeId, launch: &Launch) -> LaunchedInstance {
+    let named = number_of_id(&launch.request.nodes[0]).is_multiple_of(2);
+    LaunchedInstance { node: named.then(|| id.clone()), ..launched(number_of_id(id)) }
 }
 
 /// Final jobs and the records of attempts do not change.
@@ -326,27 +379,31 @@ impl Harness {
 
     fn follow(&self, node: &Node) {
         let occupant = node.attempt().map(|attempt| self.fixture.job_of(attempt));
-        let number = number_of(node);
         let master = |attempt: &AttemptRef| {
             let job = self.fixture.job_of(attempt);
             job.attempt(attempt).is_some_and(|live| live.members[0].node == node.id)
         };
         let about = |attempt: &AttemptRef, progress| {
             let key = report::attempt_key(attempt);
-            let report = protocol::AttemptReport { key, progress, needs_assignment: false };
-            SyncRequest { attempt: Some(report), ..request(number, NodePhase::Ready) }
+            (
+                NodePhase::Ready,
+                Some(protocol::AttemptReport { key, progress, needs_assignment: false }),
+            )
         };
-        let request = match report::desired_state(node, occupant.as_ref(), self.fixture.now) {
-            DesiredState::Prepare | DesiredState::Nothing => request(number, NodePhase::Ready),
+        let desired = report::desired_state(node, occupant.as_ref(), self.fixture.now);
+        let (phase, attempt) = match desired {
+            DesiredState::Prepare | DesiredState::Nothing => (NodePhase::Ready, None),
             DesiredState::Run { attempt, start: false } => about(&attempt, Progress::Prepared),
             DesiredState::Run { attempt, start: true } if master(&attempt) => {
                 about(&attempt, has_ended(End::Exited { exit_code: 0 }))
             }
             DesiredState::Run { attempt, start: true } => about(&attempt, Progress::Running),
             DesiredState::Stop { attempt, .. } => about(&attempt, has_ended(End::Stopped)),
-            DesiredState::Leave => request(number, NodePhase::Left),
+            DesiredState::Leave => (NodePhase::Left, None),
         };
-        self.fixture.observe(number, &request).expect("every request can be taken in");
+        let Some(request) = self.request_of(node, phase) else { return };
+        let request = SyncRequest { attempt, ..request };
+        self.fixture.observe(number_of(node), &request).expect("every request can be taken in");
     }
 }
 

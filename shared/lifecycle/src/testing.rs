@@ -13,8 +13,8 @@ use crate::actions::{self, LaunchIds};
 use crate::{Change, Draft, Refusal, report};
 use futures::executor::block_on;
 use model::{
-    AttemptRef, Cluster, ClusterRef, EndReason, Instance, InvalidTransition, Job, Node, NodeId,
-    QueueEntry, Quota, Target, Timestamp,
+    AttemptRef, Cluster, ClusterRef, EndReason, Instance, InvalidTransition, Job, Launch, Node,
+    NodeId, QueueEntry, Quota, Target, Timestamp,
 };
 use protocol::{AttemptReport, End, NodePhase, Problem, Progress, SyncRequest};
 pub use samples::*;
@@ -85,6 +85,12 @@ impl Fixture {
         block_on(self.table.nodes(&Self::cluster_ref())).expect("memory")
     }
 
+    /// The stored launches.
+    pub fn launches(&self) -> Vec<Launch> {
+        let stored = self.memory.items().into_iter().filter(|it| it.key.sk.starts_with("launch#"));
+        stored.map(|item| item.body.read().expect("a launch")).collect()
+    }
+
     pub fn job(&self, name: &str) -> Job {
         block_on(self.table.job(&job_ref(name))).expect("memory").expect("a job of that name")
     }
@@ -116,6 +122,7 @@ impl Fixture {
         self.cluster().into_iter().for_each(|cluster| draft.read_cluster(cluster));
         self.jobs().into_iter().for_each(|job| draft.read_job(job));
         self.nodes().into_iter().for_each(|node| draft.read_node(node));
+        self.launches().into_iter().for_each(|launch| draft.read_launch(launch));
         draft
     }
 
@@ -166,6 +173,7 @@ impl Fixture {
         ids: Option<LaunchIds>,
     ) -> Result<Change, InvalidTransition> {
         let affected = actions::affected_records(action);
+        let waiting_nodes = affected.waiting_nodes;
         let mut draft = Draft::new(self.now, self.quota);
         self.cluster().into_iter().for_each(|cluster| draft.read_cluster(cluster));
         let nodes: Vec<Node> =
@@ -176,6 +184,16 @@ impl Fixture {
             block_on(self.table.job(&job)).expect("memory").into_iter().for_each(|job| {
                 draft.read_job(job);
             });
+        }
+        for launch in self.launches() {
+            let affected = affected.launch.as_ref() == Some(launch.id());
+            if affected && waiting_nodes {
+                let waits = |node: &Node| launch.waiting().any(|id| *id == node.id);
+                self.nodes().into_iter().filter(waits).for_each(|node| draft.read_node(node));
+            }
+            if affected || nodes.iter().any(|node| is_launching_in(node, &launch)) {
+                draft.read_launch(launch);
+            }
         }
         nodes.into_iter().for_each(|node| draft.read_node(node));
         actions::apply(&mut draft, action, ids)?;
@@ -197,6 +215,9 @@ impl Fixture {
         if let Some(attempt) = node.attempt().filter(|_| affected.running_job) {
             let job = block_on(self.table.job(&attempt.job)).expect("memory");
             job.into_iter().for_each(|job| draft.read_job(job));
+        }
+        for launch in self.launches().into_iter().filter(|it| is_launching_in(&node, it)) {
+            draft.read_launch(launch);
         }
         draft.read_node(node);
         report::observe(&mut draft, &node_id(number), request)?;
@@ -258,6 +279,10 @@ impl Fixture {
         };
         capacity::plan(&snapshot, capacity::CapacitySettings { idle_seconds }, self.now)
     }
+}
+
+fn is_launching_in(node: &Node, launch: &Launch) -> bool {
+    node.launch == *launch.id() && crate::nodes::is_launching(&node.state)
 }
 
 /// A running job and the nodes that run it.

@@ -14,6 +14,7 @@ pub mod error;
 mod growth;
 pub mod id;
 pub mod job;
+pub mod launch;
 pub mod limits;
 mod location;
 pub mod mount;
@@ -41,6 +42,7 @@ pub use job::{
     AttemptEnd, AttemptRecord, ClusterNames, Deletion, Job, JobNames, JobState, QueueEntry,
     Waiting, WaitingReason,
 };
+pub use launch::{Claim, Launch, LaunchRequest, LaunchedInstance, Placement};
 pub use location::{InvalidLocations, Locations};
 pub use mount::{
     AzureBlobFileSystem, AzureFileShare, FileServerMount, MountPoint, MountVolumes, UnmanagedMount,

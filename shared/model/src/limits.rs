@@ -17,13 +17,21 @@ pub const MAX_WALL_CLOCK_SECONDS: u64 = 7 * 24 * 3600;
 /// not more often than recovery needs.
 pub const HEARTBEAT_SECONDS: u64 = 10;
 
-/// A node that is silent for this long is looked up at the cloud and replaced if its instance has
-/// ended. Several heartbeats, so that a slow network or one lost request does not cost a node.
+/// A node that does not report for this long is silent. Several heartbeats, so that a slow network
+/// or one lost request does not count.
 pub const LEASE_SECONDS: u64 = 45;
 
-/// A silent node whose instance is known to run is lost after this time. Before that, an outage of
-/// the control plane or the network is more likely than a hanging agent, and costs no job.
-pub const SILENCE_SECONDS: u64 = 10 * 60;
+/// A silent node is lost after this time, unless the cloud reports that its instance has ended: then
+/// it is lost at once. Before that, an outage of the control plane or the network is more likely
+/// than a hanging agent. So an outage of [`OUTAGE_SECONDS`] costs no running job.
+pub const SILENCE_SECONDS: u64 = 15 * 60;
+
+/// The same where many nodes of a cluster are silent: that is most likely our own outage. Their
+/// instances are paid for meanwhile, and hung nodes hold their jobs for as long.
+pub const MASS_SILENCE_SECONDS: u64 = 30 * 60;
+
+/// The outage of the agents' endpoint that costs no running job.
+pub const OUTAGE_SECONDS: u64 = 10 * 60;
 
 /// A control plane that did nothing for this long was not running (a suspended laptop, a stopped
 /// process), and leases do not count that time. Several intervals of the schedule.
@@ -192,4 +200,6 @@ const _: () = assert!(2 * MAX_NODES_PER_LAUNCH + 3 <= 100, "one transaction hold
 const _: () = assert!(MAX_GANG_NODES * 2 + 3 <= 100, "one transaction starts a gang");
 const _: () = assert!(2 * MAX_FILE_SERVER_MOUNTS + 10 <= 100, "one transaction creates a cluster");
 const _: () = assert!(SILENCE_SECONDS > LEASE_SECONDS && PAUSE_SECONDS < LEASE_SECONDS);
+const _: () = assert!(SILENCE_SECONDS >= OUTAGE_SECONDS + 2 * LEASE_SECONDS);
+const _: () = assert!(MASS_SILENCE_SECONDS > SILENCE_SECONDS);
 const _: () = assert!(MAX_COMMAND_LINE_BYTES + MAX_ENVIRONMENT_BYTES < MAX_BODY_BYTES);

@@ -1,6 +1,9 @@
 //! The messages between a node's agent and the control plane, as JSON in one kind of request:
 //! `POST /nodes/v1/{workspace uid}/{cluster name}/{cluster uid}/{node id}/sync`.
 //!
+//! An agent that does not know its node signs in first, until it is answered ([`SignInRequest`]):
+//! `POST /instances/v1/{workspace uid}/{cluster name}/{cluster uid}/{launch id}/{instance}/sign-in`.
+//!
 //! The protocol is level-triggered: the agent reports all that it observes, the response contains all that is
 //! desired, and the agent converges on it. A request may be lost, repeated or late; the next one has the same
 //! content. With `Prefer: wait=N` the response may be held for up to N seconds while the desired state does not
@@ -15,6 +18,31 @@ use serde::{Deserialize, Serialize};
 /// Environment variable from which the agent reads the node's token. The agent sends the token as
 /// `Authorization: Bearer {token}`.
 pub const TOKEN_VARIABLE: &str = "BATCHAI_NODE_TOKEN";
+
+/// An instance of a launch asks which node it is. It may ask again at any time and gets the same
+/// answer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SignInRequest {
+    /// Address at which the other nodes of a job reach this one.
+    pub address: String,
+}
+
+/// Which node an instance is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum SignInResponse {
+    /// This node.
+    Node {
+        /// Id of the node.
+        node_id: String,
+        /// The bearer token of the node, where nodes have tokens; never logged.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        token: Option<String>,
+    },
+    /// No node: it is not needed. Its agent exits, and the instance will be terminated.
+    Leave,
+}
 
 /// The observed state of a node.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -340,6 +368,17 @@ mod tests {
         let problem = Problem { code: "C".into(), message: "m".into(), details: Vec::new() };
         let text = serde_json::to_string(&End::NodeFailed { problem }).unwrap();
         assert_eq!(text, r#"{"kind":"nodeFailed","problem":{"code":"C","message":"m"}}"#);
+    }
+
+    #[test]
+    fn the_answer_to_a_sign_in() {
+        let node = SignInResponse::Node { node_id: "tvm-1".into(), token: None };
+        let text = serde_json::to_string(&node).unwrap();
+        assert_eq!(text, r#"{"kind":"node","nodeId":"tvm-1"}"#);
+        assert_eq!(serde_json::to_string(&SignInResponse::Leave).unwrap(), r#"{"kind":"leave"}"#);
+        let read = r#"{"kind":"node","nodeId":"tvm-1","token":"t"}"#;
+        let node = SignInResponse::Node { node_id: "tvm-1".into(), token: Some("t".into()) };
+        assert_eq!(serde_json::from_str::<SignInResponse>(read).unwrap(), node);
     }
 
     #[test]

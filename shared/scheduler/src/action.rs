@@ -1,6 +1,9 @@
 //! Actions of a plan, as values. `lifecycle` turns each into a change of the affected records.
 
-use model::{AttemptRef, EndReason, LaunchId, LeaveReason, NodeId, QueueEntry, ResourceError};
+use model::{
+    AttemptRef, EndReason, LaunchId, LaunchedInstance, LeaveReason, NodeId, QueueEntry,
+    ResourceError,
+};
 
 /// One action of a plan. Each is a change of its own: an action that the state no longer allows, or
 /// that fails, is dropped without the others.
@@ -34,12 +37,17 @@ pub enum Action {
         /// Number of nodes of the cluster, the new ones included.
         planned_nodes: u32,
     },
-    /// Repeats the request of a launch whose answer was never recorded.
+    /// Repeats the request of a launch whose answer was never recorded, all of it.
     Relaunch {
         /// The launch.
         launch: LaunchId,
-        /// Its nodes.
-        nodes: Vec<NodeId>,
+    },
+    /// Binds instances that were found by their tag to nodes of their launch.
+    Bind {
+        /// The launch.
+        launch: LaunchId,
+        /// The instances.
+        instances: Vec<LaunchedInstance>,
     },
     /// The node takes no new jobs and is removed.
     Leave {
@@ -62,6 +70,11 @@ pub enum Action {
     },
     /// Shows an error on the cluster and delays its next launch.
     RecordFailure {
+        /// The error.
+        error: ResourceError,
+    },
+    /// Shows an error on the cluster without delaying its launches.
+    ShowError {
         /// The error.
         error: ResourceError,
     },
@@ -91,10 +104,12 @@ impl Action {
             | Self::EndAttempt { .. }
             | Self::Launch { .. }
             | Self::Relaunch { .. }
+            | Self::Bind { .. }
             | Self::Leave { .. }
             | Self::Remove { .. }
             | Self::TerminateStray { .. }
             | Self::RecordFailure { .. }
+            | Self::ShowError { .. }
             | Self::SetAllocation { .. }
             | Self::MarkDormant
             | Self::MarkScheduled

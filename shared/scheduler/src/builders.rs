@@ -167,6 +167,26 @@ pub fn launching(number: usize, launch: &str) -> Node {
     Node::launching(node_id(number), cluster.reference(), uid(launch), cluster.charge(), NOW)
 }
 
+/// A launch of the nodes with these numbers.
+pub fn launch_of(name: &str, numbers: &[usize]) -> Launch {
+    let request = LaunchRequest {
+        launch: uid(name),
+        cluster: manual_cluster(1).reference(),
+        nodes: numbers.iter().copied().map(node_id).collect(),
+        vm_size: "STANDARD_D1".into(),
+        alternate_vm_sizes: vec![],
+        priority: VmPriority::Dedicated,
+        placement: Placement::default(),
+    };
+    Launch::new(request, NOW)
+}
+
+/// The instance `i-{number}` of a launch that does not name its nodes.
+pub fn launched(number: usize) -> LaunchedInstance {
+    let Instance { id, address } = instance(number);
+    LaunchedInstance { id, address: Some(address), node: None }
+}
+
 /// A node in this state.
 pub fn node(number: usize, state: NodeState) -> Node {
     Node {

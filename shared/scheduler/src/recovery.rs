@@ -1,16 +1,14 @@
 //! What is overdue, lost or left over.
 //!
 //! Policies are applied in the order of [`plan`]; each is one function. Silence is not death: the
-//! cloud's report about an instance is final, and a silent node is lost at the end of its lease
-//! only
-//! if its instance is not known to run and few other nodes are silent.
+//! cloud's report about an instance is final; without one a silent node is kept for a long time, and
+//! longer if many others are silent too.
 
 use crate::Action;
 use model::{
-    Attempt, Cluster, EndReason, Job, LaunchId, LeaveReason, MemberProgress, Node, NodeId,
-    NodeState, ResourceError, Timestamp, limits,
+    Attempt, Cluster, EndReason, Job, Launch, LaunchId, LaunchedInstance, LeaveReason,
+    MemberProgress, Node, NodeId, NodeState, ResourceError, Timestamp, limits,
 };
-use std::collections::BTreeMap;
 
 /// The input of recovery.
 #[derive(Clone, Debug)]
@@ -21,6 +19,8 @@ pub struct RecoverySnapshot {
     pub nodes: Vec<Node>,
     /// The jobs that run on these nodes.
     pub jobs: Vec<Job>,
+    /// The launches of which a node waits for its instance.
+    pub launches: Vec<Launch>,
     /// Instances tagged with this cluster; `None` if they could not be listed.
     pub instances: Option<Vec<FoundInstance>>,
     /// Since when nodes can reach the control plane. Leases do not count earlier time.
@@ -38,6 +38,17 @@ impl RecoverySnapshot {
         self.instances.iter().flatten().find(|found| found.id == instance.id)
     }
 
+    /// Whether the instance is a node.
+    fn owns(&self, found: &FoundInstance) -> bool {
+        let has = |node: &Node| node.instance().is_some_and(|instance| instance.id == found.id);
+        self.nodes.iter().any(has)
+    }
+
+    /// Whether a node with an instance did not report within its lease.
+    fn is_silent(&self, node: &Node, now: Timestamp) -> bool {
+        node.instance().is_some() && self.silence(node, now) > limits::LEASE_SECONDS
+    }
+
     /// Seconds for which a node has been silent while the control plane was reachable.
     fn silence(&self, node: &Node, now: Timestamp) -> u64 {
         now.seconds_since(node.seen_at.max(self.listening_since))
@@ -53,6 +64,20 @@ pub struct FoundInstance {
     pub launch: LaunchId,
     /// Whether it runs, or may still run.
     pub running: bool,
+    /// Its private IP address, once that is known.
+    pub address: Option<String>,
+    /// The node that it is, where the provider was told.
+    pub node: Option<NodeId>,
+}
+
+impl FoundInstance {
+    fn launched(&self) -> LaunchedInstance {
+        LaunchedInstance {
+            id: self.id.clone(),
+            address: self.address.clone(),
+            node: self.node.clone(),
+        }
+    }
 }
 
 /// A launch without an answer is requested again after this time. Its id makes that harmless.
@@ -61,8 +86,10 @@ const RELAUNCH_SECONDS: u64 = 30;
 /// The actions of all policies.
 pub fn plan(snapshot: &RecoverySnapshot, now: Timestamp) -> Vec<Action> {
     let mut actions = Vec::new();
+    actions.extend(silent_cluster(snapshot, now));
     actions.extend(lost_nodes(snapshot, now));
     actions.extend(slow_nodes(snapshot, now));
+    actions.extend(unbound_instances(snapshot, now));
     actions.extend(unanswered_launches(snapshot, now));
     actions.extend(overdue_attempts(snapshot, now));
     actions.extend(overdue_endings(snapshot, now));
@@ -70,17 +97,49 @@ pub fn plan(snapshot: &RecoverySnapshot, now: Timestamp) -> Vec<Action> {
     actions
 }
 
+/// More than one silent node in this many is a mass silence.
+const MASS_FRACTION: usize = 4;
+
+/// Number of silent nodes, if they are so many that our own outage is more likely than theirs. Nodes
+/// that are being prepared do not count: their instances may still boot.
+pub fn mass_silence(snapshot: &RecoverySnapshot, now: Timestamp) -> Option<usize> {
+    let is_silent = |node: &&Node| match node.state {
+        NodeState::Launching { .. } | NodeState::Preparing { .. } => false,
+        NodeState::Idle { .. }
+        | NodeState::Running { .. }
+        | NodeState::Leaving { .. }
+        | NodeState::Unusable { .. } => snapshot.is_silent(node, now),
+    };
+    let silent = snapshot.nodes.iter().filter(is_silent).count();
+    (silent > 1 && silent * MASS_FRACTION > snapshot.nodes.len()).then_some(silent)
+}
+
+/// The code of the error that a cluster shows in a mass silence.
+const NODES_SILENT: &str = "NodesSilent";
+
+/// A mass silence is shown once, until the cluster shows another error.
+fn silent_cluster(snapshot: &RecoverySnapshot, now: Timestamp) -> Option<Action> {
+    mass_silence(snapshot, now)?;
+    if snapshot.cluster.errors.first().is_some_and(|error| error.code == NODES_SILENT) {
+        return None;
+    }
+    let message = format!(
+        "Many nodes have not reported for more than {} s. Nodes whose instances run are kept for {} s",
+        limits::LEASE_SECONDS,
+        limits::MASS_SILENCE_SECONDS
+    );
+    Some(Action::ShowError { error: ResourceError::new(NODES_SILENT, message) })
+}
+
 /// Nodes whose instance has ended, or that were silent for too long.
 fn lost_nodes(snapshot: &RecoverySnapshot, now: Timestamp) -> Vec<Action> {
-    let lease_over = |node: &&Node| {
-        node.instance().is_some() && snapshot.silence(node, now) > limits::LEASE_SECONDS
+    let patience = match mass_silence(snapshot, now) {
+        Some(_) => limits::MASS_SILENCE_SECONDS,
+        None => limits::SILENCE_SECONDS,
     };
-    let silent = snapshot.nodes.iter().filter(lease_over).count();
-    // Many silent nodes at once are more likely our own outage than theirs.
-    let mass = silent > 1 && silent * MASS_FRACTION > snapshot.nodes.len();
     let mut actions = Vec::new();
     for node in &snapshot.nodes {
-        let Some(reason) = loss(snapshot, node, mass, now) else { continue };
+        let Some(reason) = loss(snapshot, node, patience, now) else { continue };
         let failure = node.lost_while_preparing(&reason);
         let end_reason = EndReason::NodeLost { node: node.id.clone(), reason };
         let end_reason = node.attempt().map(|_| end_reason);
@@ -94,10 +153,9 @@ fn lost_nodes(snapshot: &RecoverySnapshot, now: Timestamp) -> Vec<Action> {
     actions
 }
 
-/// More than one silent node in this many is a mass loss.
-const MASS_FRACTION: usize = 4;
-
-fn loss(snapshot: &RecoverySnapshot, node: &Node, mass: bool, now: Timestamp) -> Option<String> {
+/// Only the report of the cloud that the instance has ended counts before the end of `patience`. An
+/// instance that is not described is unknown: descriptions lag behind launches.
+fn loss(snapshot: &RecoverySnapshot, node: &Node, patience: u64, now: Timestamp) -> Option<String> {
     if let NodeState::Leaving { reason: LeaveReason::Lost, .. } = node.state {
         return None;
     }
@@ -107,9 +165,6 @@ fn loss(snapshot: &RecoverySnapshot, node: &Node, mass: bool, now: Timestamp) ->
         return Some("its instance has ended".to_owned());
     }
     let silent = snapshot.silence(node, now);
-    // A failed listing says nothing about the instance.
-    let may_run = described.is_some() || snapshot.instances.is_none();
-    let patience = if may_run || mass { limits::SILENCE_SECONDS } else { limits::LEASE_SECONDS };
     if silent > patience {
         return Some(format!("it was silent for {silent} s"));
     }
@@ -156,31 +211,56 @@ fn slow_nodes(snapshot: &RecoverySnapshot, now: Timestamp) -> Vec<Action> {
     actions
 }
 
-/// Launches without a recorded answer: the request is repeated.
-fn unanswered_launches(snapshot: &RecoverySnapshot, now: Timestamp) -> Vec<Action> {
-    let mut launches: BTreeMap<&LaunchId, Vec<NodeId>> = BTreeMap::new();
-    for node in &snapshot.nodes {
-        let NodeState::Launching { deadline } = node.state else { continue };
-        if now < deadline && now.seconds_since(node.created_at) >= RELAUNCH_SECONDS {
-            launches.entry(&node.launch).or_default().push(node.id.clone());
-        }
-    }
-    let relaunch = |(launch, nodes): (&LaunchId, Vec<NodeId>)| Action::Relaunch {
-        launch: launch.clone(),
-        nodes,
+/// Instances whose launch was never answered: they are bound to its nodes, by the order of their
+/// ids. An instance that has ended is left to the answer of the repeated request.
+fn unbound_instances(snapshot: &RecoverySnapshot, now: Timestamp) -> Vec<Action> {
+    let bind = |launch: &Launch| {
+        let waits = |node: &NodeId| launch.waiting().any(|waiting| waiting == node);
+        let fits = |found: &&FoundInstance| {
+            found.launch == *launch.id()
+                && found.running
+                && found.address.is_some()
+                && found.node.as_ref().is_none_or(waits)
+                && !launch.has_bound(&found.id)
+                && !snapshot.owns(found)
+        };
+        let found = snapshot.instances.iter().flatten().filter(fits);
+        let mut instances: Vec<LaunchedInstance> = found.map(FoundInstance::launched).collect();
+        instances.sort_by(|a, b| a.id.cmp(&b.id));
+        instances.dedup();
+        instances.truncate(launch.waiting().count());
+        let launch = launch.id().clone();
+        (!instances.is_empty()).then_some(Action::Bind { launch, instances })
     };
-    launches.into_iter().map(relaunch).collect()
+    snapshot.launches.iter().filter(|launch| now < launch.deadline()).filter_map(bind).collect()
 }
 
-/// The agent enforces the wall clock limit; this is for an agent that does not.
+/// Launches without a recorded answer: the whole request is repeated.
+fn unanswered_launches(snapshot: &RecoverySnapshot, now: Timestamp) -> Vec<Action> {
+    let unanswered = |launch: &&Launch| {
+        !launch.is_settled()
+            && now < launch.deadline()
+            && now.seconds_since(launch.created_at) >= RELAUNCH_SECONDS
+    };
+    let relaunch = |launch: &Launch| Action::Relaunch { launch: launch.id().clone() };
+    snapshot.launches.iter().filter(unanswered).map(relaunch).collect()
+}
+
+/// The agent enforces the wall clock limit; this is for an agent that reports but does not. One that
+/// is silent may have ended the attempt in time, and reports that when it can.
 fn overdue_attempts(snapshot: &RecoverySnapshot, now: Timestamp) -> Vec<Action> {
     let limit = |job: &Job, attempt: &Attempt| {
         job.expected_end(attempt.started_at).plus_seconds(limits::WALL_CLOCK_SLACK_SECONDS)
     };
     let listened = now.seconds_since(snapshot.listening_since) > limits::LEASE_SECONDS;
+    let silent = |attempt: &Attempt| {
+        let is_member = |node: &&Node| attempt.member(&node.id).is_some();
+        snapshot.nodes.iter().filter(is_member).any(|node| snapshot.is_silent(node, now))
+    };
     snapshot
         .attempts()
         .filter(|(job, attempt)| listened && !attempt.is_ending() && now >= limit(job, attempt))
+        .filter(|(_, attempt)| !silent(attempt))
         .map(|(job, attempt)| Action::EndAttempt {
             attempt: attempt.reference(&job.reference()),
             end_reason: EndReason::WallClockExceeded,
@@ -216,19 +296,25 @@ fn overdue_endings(snapshot: &RecoverySnapshot, now: Timestamp) -> Vec<Action> {
         .collect()
 }
 
-/// Instances that belong to no node and to no launch in progress.
+/// Instances that belong to no node, and to no launch of which a node waits. A node that is
+/// launching in the snapshot protects the instances of its launch: it may have one of them by now.
 fn stray_instances(snapshot: &RecoverySnapshot) -> Vec<Action> {
-    let owned = |found: &FoundInstance| {
-        snapshot.nodes.iter().any(|node| match node.instance() {
-            Some(instance) => instance.id == found.id,
-            None => node.launch == found.launch,
-        })
+    let awaited = |found: &FoundInstance| {
+        let waits = |node: &Node| match node.state {
+            NodeState::Launching { .. } => node.launch == found.launch,
+            NodeState::Preparing { .. }
+            | NodeState::Idle { .. }
+            | NodeState::Running { .. }
+            | NodeState::Leaving { .. }
+            | NodeState::Unusable { .. } => false,
+        };
+        snapshot.nodes.iter().any(waits)
     };
     snapshot
         .instances
         .iter()
         .flatten()
-        .filter(|found| found.running && !owned(found))
+        .filter(|found| found.running && !snapshot.owns(found) && !awaited(found))
         .map(|found| Action::TerminateStray { instance: found.id.clone() })
         .collect()
 }

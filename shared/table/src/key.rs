@@ -15,12 +15,15 @@
 //! | job | `exp#{experiment uid}` | `job#{name}` |
 //! | queue entry | `cl#{cluster uid}` | `queue#{rank}#{time}#{job uid}` |
 //! | node, idle marker | `cl#{cluster uid}` | `node#{id}`, `idle#{id}` |
+//! | launch with waiting nodes | `cl#{cluster uid}` | `launch#{id}` |
 //! | instance → node | `inst#{instance}` | `node` |
 //! | operation | `op#{id}` | `op` |
 //! | target of the schedule | `scheduled` | `target#{uid}` |
 
 use crate::item::Key;
-use model::{Account, Meter, Name, NodeId, QueueEntry, RoleAssignment, Scope, Uid, VmPriority};
+use model::{
+    Account, LaunchId, Meter, Name, NodeId, QueueEntry, RoleAssignment, Scope, Uid, VmPriority,
+};
 use serde::{Deserialize, Serialize};
 
 /// Marks an idle node, so that dispatch finds one without reading the busy ones.
@@ -152,6 +155,10 @@ pub(crate) fn node(cluster: &Uid, node: &NodeId) -> Key {
 
 pub(crate) fn idle(cluster: &Uid, node: &NodeId) -> Key {
     Key { pk: cluster_partition(cluster), sk: format!("idle#{node}") }
+}
+
+pub(crate) fn launch(cluster: &Uid, launch: &LaunchId) -> Key {
+    Key { pk: cluster_partition(cluster), sk: format!("launch#{launch}") }
 }
 
 pub(crate) fn instance(instance: &str) -> Key {

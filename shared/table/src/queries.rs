@@ -8,8 +8,8 @@ use crate::record::{InstanceOwner, Stored};
 use crate::{Error, Range, Table};
 use model::{
     AccessToken, Account, Cluster, ClusterRef, Experiment, FileServer, FileServerUser, Job, JobRef,
-    Meter, Name, Node, NodeId, Operation, QueueEntry, ResourceGroup, RoleAssignment, Scope,
-    Subscription, Target, Uid, Workspace,
+    Launch, LaunchId, Meter, Name, Node, NodeId, Operation, QueueEntry, ResourceGroup,
+    RoleAssignment, Scope, Subscription, Target, Uid, Workspace,
 };
 
 /// A page of a list.
@@ -301,6 +301,25 @@ impl Table {
     /// All nodes of a cluster.
     pub async fn nodes(&self, cluster: &ClusterRef) -> Result<Vec<Node>, Error> {
         self.all(key::cluster_partition(&cluster.uid), "node#", None).await
+    }
+
+    /// A launch, while one of its nodes waits for an instance.
+    pub async fn launch(
+        &self,
+        cluster: &ClusterRef,
+        id: &LaunchId,
+    ) -> Result<Option<Launch>, Error> {
+        self.get(key::launch(&cluster.uid, id)).await
+    }
+
+    /// The existing ones of these launches, in no particular order.
+    pub async fn launches_named(
+        &self,
+        cluster: &ClusterRef,
+        ids: &[LaunchId],
+    ) -> Result<Vec<Launch>, Error> {
+        let keys: Vec<_> = ids.iter().map(|id| key::launch(&cluster.uid, id)).collect();
+        self.get_many(&keys).await
     }
 
     /// The node of an instance.

@@ -5,8 +5,8 @@ use crate::key::{self, IdleMarker};
 use crate::{Error, WriteKind};
 use model::{
     AccessToken, Cluster, ClusterRef, Experiment, FileServer, FileServerState, FileServerUser, Job,
-    Lifecycle, Node, NodeId, Operation, QueueEntry, ResourceGroup, RoleAssignment, Subscription,
-    Target, Timestamp, Uid, Workspace,
+    Launch, Lifecycle, Node, NodeId, Operation, QueueEntry, ResourceGroup, RoleAssignment,
+    Subscription, Target, Timestamp, Uid, Workspace,
 };
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -108,6 +108,7 @@ versioned! {
     Cluster: |it| key::child(&it.workspace, "cluster", it.name.as_str());
     Job: |it| key::job(&it.experiment, it.names.job.as_str());
     Node: |it| key::node(&it.cluster.uid, &it.id);
+    Launch: |it| key::launch(&it.request.cluster.uid, it.id());
 }
 
 impl Stored for ResourceGroup {
@@ -143,6 +144,12 @@ impl Stored for Cluster {
 }
 
 impl Stored for Job {
+    fn attributes(&self) -> Attributes {
+        Attributes { version: Some(self.version), ..Attributes::default() }
+    }
+}
+
+impl Stored for Launch {
     fn attributes(&self) -> Attributes {
         Attributes { version: Some(self.version), ..Attributes::default() }
     }

@@ -83,9 +83,9 @@ impl Writes {
         self.push(key::idle(&cluster.uid, node), WriteKind::Delete, Condition::Always);
     }
 
-    /// Records the node of an instance.
-    pub fn put_instance_owner(&mut self, owner: &InstanceOwner) {
-        self.store(owner);
+    /// Records the node of an instance, which must not have one.
+    pub fn create_instance_owner(&mut self, owner: &InstanceOwner) {
+        self.create(owner);
     }
 
     /// Deletes the record of an instance's node.

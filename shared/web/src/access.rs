@@ -1,5 +1,6 @@
 //! Authentication: the bearer token of a request, and the host that it names.
 
+use crate::agent_access::AgentAccess;
 use crate::{Failure, Web, response};
 use axum::extract::{Request, State};
 use axum::middleware::Next;
@@ -19,6 +20,8 @@ pub struct Access {
     pub token: String,
     /// Whether to refuse requests whose `Host` is not a loopback name or address.
     pub loopback_only: bool,
+    /// How agents prove who they are.
+    pub agents: AgentAccess,
 }
 
 /// The principal of a token: the service itself, or the one that the token was created for.

@@ -7,15 +7,18 @@
 #![warn(missing_docs)]
 
 mod access;
+mod agent_access;
 mod arm;
 mod failure;
 mod files;
 mod held_requests;
+mod instances;
 mod nodes;
 mod response;
 mod sync;
 
 pub use access::Access;
+pub use agent_access::{AgentAccess, VerifiedInstance};
 pub use arm::operation::{OPERATIONS, Operation, OperationRow, RequiredAccess};
 pub use failure::Failure;
 pub use held_requests::HeldRequests;
@@ -56,6 +59,10 @@ pub fn app(web: Web, extra: Router) -> Router {
         .route(
             "/nodes/v1/{workspace}/{name}/{uid}/{node}/sync",
             post(nodes::sync).fallback(allow(&["POST"])),
+        )
+        .route(
+            "/instances/v1/{workspace}/{name}/{uid}/{launch}/{instance}/sign-in",
+            post(instances::sign_in).fallback(allow(&["POST"])),
         )
         .route(
             "/files/{file_server}/{*path}",

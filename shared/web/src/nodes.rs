@@ -1,10 +1,10 @@
 //! The endpoint of agents (see the `protocol` crate). Requests are held where the server can hold them.
 
-use crate::{Failure, Web, access, response};
+use crate::{Failure, Web, agent_access, response};
 use axum::extract::{FromRequest, Json, Path, Request, State};
 use axum::response::Response;
 use control::Error;
-use control::nodes::has_update;
+use control::nodes::{AgentIdentity, has_update};
 use http::{HeaderMap, StatusCode};
 use model::{ClusterRef, NodeId, Uid, limits};
 use protocol::{SyncRequest, SyncResponse};
@@ -30,15 +30,12 @@ async fn sync_or_fail(
         uid: Uid::parse(uid).ok_or_else(malformed)?,
     };
     let node = NodeId::parse(node).ok_or_else(malformed)?;
-    let token = access::bearer(&request).unwrap_or_default();
-    if !web.control.context.keys.is_node_token(&cluster, &node, token) {
-        return Err(Failure::Unauthenticated("The token does not belong to this node"));
-    }
+    let agent = agent_access::identify(web, &cluster, &node, &request)?;
     let wait = wait_seconds(request.headers());
     let Json(observed): Json<SyncRequest> = Json::from_request(request, &())
         .await
         .map_err(|refused| Error::invalid("InvalidRequestContent", refused.body_text()))?;
-    let state = held(web, &cluster, &node, &observed, wait).await?;
+    let state = held(web, &cluster, &node, &agent, &observed, wait).await?;
     Ok(response::json(StatusCode::OK, HeaderMap::new(), &state))
 }
 
@@ -47,16 +44,17 @@ async fn held(
     web: &Web,
     cluster: &ClusterRef,
     node: &NodeId,
+    agent: &AgentIdentity,
     observed: &SyncRequest,
     longest: Duration,
 ) -> Result<SyncResponse, Error> {
     let nodes = &web.control.nodes;
     let Some(held_requests) = web.held_requests.as_ref().filter(|_| !longest.is_zero()) else {
-        return nodes.sync(cluster, node, observed).await;
+        return nodes.sync(cluster, node, agent, observed).await;
     };
     let limit = tokio::time::sleep(longest);
-    let first = nodes.sync(cluster, node, observed);
-    let again = || nodes.current(cluster, node, observed);
+    let first = nodes.sync(cluster, node, agent, observed);
+    let again = || nodes.current(cluster, node, agent, observed);
     let has_news = |state: &SyncResponse| has_update(observed, &state.desired);
     let mut state = held_requests.hold(node, limit, first, again, has_news).await?;
     // A request that was held may be repeated immediately.

@@ -1,7 +1,7 @@
 //! Starts the handlers: for a hint, the schedule, an agent, or a user.
 
 use crate::event_queue::SimEvent;
-use crate::executor::{Handler, Purpose, SyncCall, TaskResult};
+use crate::executor::{AgentCall, Handler, Purpose, SignInCall, TaskResult};
 use crate::hints::FUNCTIONS;
 use crate::history::History;
 use crate::requests;
@@ -69,15 +69,23 @@ impl History {
         self.spawn(process, Purpose::Other, now, handler);
     }
 
-    pub fn send_sync(&mut self, instance: usize, number: u64, call: SyncCall, delay: i64) -> u64 {
+    pub fn send_call(&mut self, instance: usize, number: u64, call: AgentCall, delay: i64) -> u64 {
         let process = self.api();
         let (control, sim) = (Arc::clone(&self.controls[process]), Arc::clone(&self.sim));
         let handler = Box::pin(async move {
             let sent_at = sim.state().now;
-            let outcome = call.send(&control, &sim).await;
-            match number {
-                0 => TaskResult::Repetition,
-                _ => TaskResult::Sync { instance, number, sent_at, outcome },
+            match call {
+                AgentCall::SignIn(SignInCall { cluster, launch, instance: signs_in }) => {
+                    let outcome = control.nodes.sign_in(&cluster, &launch, &signs_in).await;
+                    TaskResult::SignIn { instance, number, sent_at, outcome }
+                }
+                AgentCall::Sync(call) => {
+                    let outcome = call.send(&control, &sim).await;
+                    match number {
+                        0 => TaskResult::Repetition,
+                        _ => TaskResult::Sync { instance, number, sent_at, outcome },
+                    }
+                }
             }
         });
         let at = self.sim.state().now + delay;
@@ -110,7 +118,7 @@ impl History {
 async fn reconcile_scheduled(control: &Control, function: usize) -> Result<(), control::Error> {
     let context = &control.context;
     context.uptime.reachable_since(context.now());
-    for target in context.table.scheduled_targets().await? {
+    for target in control::schedule::targets(context, FUNCTIONS[function]).await? {
         control.reconcile(FUNCTIONS[function], &target).await?;
     }
     Ok(())

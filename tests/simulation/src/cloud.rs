@@ -1,31 +1,54 @@
 //! Simulated instances behind the port: partial launches, lost answers, delayed listings, slow
-//! terminations. The guarantees of the cloud hold: a launch id is idempotent, and an instance that is
-//! listed as ended has ended.
+//! terminations, surplus instances. The guarantees of the cloud hold: a launch id is idempotent, and an
+//! instance that is listed as ended has ended.
+//!
+//! There are two kinds of cloud. One starts an instance for each node, as `batchai local` does. The other
+//! is a fleet: its instances are alike and sign in, a repeated launch gets the answer of the first one, and
+//! a repetition with other parameters is a violation.
 
 use crate::agent::Agent;
 use crate::event_queue::SimEvent;
 use crate::sim::{Call, Fault, Sim, State};
 use async_trait::async_trait;
+use control::nodes::AgentIdentity;
 use control::ports::{LaunchOutcome, LaunchRequest, Machines, PortError};
-use model::{ClusterRef, LaunchId, NodeId, ResourceError};
+use model::{ClusterRef, LaunchId, LaunchedInstance, NodeId, ResourceError};
 use protocol::SyncRequest;
 use scheduler::recovery::FoundInstance;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 #[derive(Debug, Default)]
 pub struct Cloud {
     pub instances: Vec<Instance>,
     by_node: BTreeMap<NodeId, usize>,
+    launches: BTreeMap<LaunchId, Launched>,
+    /// Whether instances do not know their node.
+    pub is_fleet: bool,
     pub down: bool,
     /// The maximum number of running instances.
     pub limit: usize,
 }
 
+/// A launch as it was first requested, and what the fleet answered.
+#[derive(Debug)]
+struct Launched {
+    request: LaunchRequest,
+    instances: Vec<usize>,
+    refused: Option<ResourceError>,
+    /// Whether the answer has addresses.
+    described: bool,
+}
+
 #[derive(Debug)]
 pub struct Instance {
     pub cluster: ClusterRef,
-    pub node: NodeId,
+    /// Its node, once it was told.
+    pub node: Option<NodeId>,
+    /// Whether its agent knows the node.
+    pub signed_in: bool,
+    /// Its agent was told that it is not needed, and has exited.
+    pub is_dismissed: bool,
     pub launch: LaunchId,
     pub name: String,
     pub address: String,
@@ -67,10 +90,15 @@ impl Cloud {
     pub fn running(&self) -> impl Iterator<Item = (usize, &Instance)> {
         self.instances.iter().enumerate().filter(|(_, it)| it.running)
     }
+}
 
-    /// The instance of a node, if one was ever launched.
-    pub fn of_node(&self, node: &NodeId) -> Option<usize> {
-        self.by_node.get(node).copied()
+impl Instance {
+    /// As the service knows the sender of its requests.
+    pub fn identity(&self, is_fleet: bool) -> AgentIdentity {
+        match is_fleet {
+            true => AgentIdentity::Instance(self.name.clone()),
+            false => AgentIdentity::Node,
+        }
     }
 }
 
@@ -91,16 +119,95 @@ impl State {
         }
     }
 
-    fn launch_one(&mut self, request: &LaunchRequest, node: &NodeId) -> model::Instance {
-        let number = match self.cloud.of_node(node) {
-            Some(number) => number,
-            None => self.new_instance(request, node),
+    fn launch_one(&mut self, request: &LaunchRequest, node: &NodeId) -> LaunchedInstance {
+        let number = match self.cloud.by_node.get(node) {
+            Some(number) => *number,
+            None => {
+                let number = self.new_instance(request, Some(node));
+                self.cloud.by_node.insert(node.clone(), number);
+                number
+            }
         };
-        let instance = &self.cloud.instances[number];
-        model::Instance { id: instance.name.clone(), address: instance.address.clone() }
+        self.launched(number, true)
     }
 
-    fn new_instance(&mut self, request: &LaunchRequest, node: &NodeId) -> usize {
+    fn launched(&self, number: usize, described: bool) -> LaunchedInstance {
+        let instance = &self.cloud.instances[number];
+        LaunchedInstance {
+            id: instance.name.clone(),
+            address: described.then(|| instance.address.clone()),
+            node: instance.node.clone().filter(|_| !self.cloud.is_fleet),
+        }
+    }
+
+    /// The token of a launch must come with the same parameters each time.
+    fn check_request(&mut self, request: &LaunchRequest) {
+        let known = self.cloud.launches.get(&request.launch);
+        if known.is_some_and(|known| known.request != *request) {
+            let launch = &request.launch;
+            self.report_violation(format!("launch {launch} is repeated with other parameters"));
+        }
+        let intended = |node: &&NodeId| self.watch.was_intended(&request.launch, node);
+        if let Some(node) = request.nodes.iter().find(|node| !intended(node)) {
+            self.report_violation(format!("{node} is launched without a recorded intent"));
+        }
+    }
+
+    fn refuses(&mut self) -> bool {
+        let full = self.cloud.running().count() >= self.cloud.limit;
+        let refused = self.rates.refused;
+        full || self.choices.chance(refused)
+    }
+
+    /// One instance for each node that has none.
+    fn launch_named(&mut self, request: &LaunchRequest) -> LaunchOutcome {
+        let mut outcome = LaunchOutcome { launched: Vec::new(), refused: None };
+        for node in &request.nodes {
+            if !self.cloud.by_node.contains_key(node) && self.refuses() {
+                outcome.refused = Some(no_capacity());
+                continue;
+            }
+            outcome.launched.push(self.launch_one(request, node));
+        }
+        let (request, instances) = (request.clone(), Vec::new());
+        let known = Launched { request, instances, refused: None, described: true };
+        self.cloud.launches.entry(known.request.launch.clone()).or_insert(known);
+        outcome
+    }
+
+    /// As many instances as there are nodes, or fewer, or one more; the same ones when it is repeated.
+    fn launch_fleet(&mut self, request: &LaunchRequest) -> LaunchOutcome {
+        if !self.cloud.launches.contains_key(&request.launch) {
+            let mut known = Launched {
+                request: request.clone(),
+                instances: Vec::new(),
+                refused: None,
+                described: self.choices.below(2) == 0,
+            };
+            for _ in &request.nodes {
+                if self.refuses() {
+                    // A fleet may say nothing about an instance that it did not launch.
+                    let silent = self.choices.chance(300);
+                    known.refused = known.refused.or((!silent).then(no_capacity));
+                } else {
+                    known.instances.push(self.new_instance(request, None));
+                }
+            }
+            let surplus = self.rates.refused / 3;
+            if self.choices.chance(surplus) {
+                known.instances.push(self.new_instance(request, None));
+            }
+            self.cloud.launches.insert(request.launch.clone(), known);
+        }
+        let known = &self.cloud.launches[&request.launch];
+        let launched = |number: &usize| self.launched(*number, known.described);
+        LaunchOutcome {
+            launched: known.instances.iter().map(launched).collect(),
+            refused: known.refused.clone(),
+        }
+    }
+
+    fn new_instance(&mut self, request: &LaunchRequest, node: Option<&NodeId>) -> usize {
         let number = self.cloud.instances.len();
         let now = self.now;
         let boot = 500 + i64::from(self.choices.below(20)) * 1000;
@@ -108,13 +215,11 @@ impl State {
         let prepare_millis = [200, 2000, 15_000][self.choices.below(3) as usize];
         let setup_fails = self.watch.setup_fails(&request.cluster.uid) && self.choices.chance(500);
         let bad = self.bad_nodes && self.choices.chance(250);
-        if !self.watch.was_intended(&request.launch, node) {
-            self.report_violation(format!("{node} is launched without a recorded intent"));
-        }
-        self.cloud.by_node.insert(node.clone(), number);
         self.cloud.instances.push(Instance {
             cluster: request.cluster.clone(),
-            node: node.clone(),
+            node: node.cloned(),
+            signed_in: node.is_some(),
+            is_dismissed: false,
             launch: request.launch.clone(),
             name: format!("i-{number}"),
             address: format!("10.0.{}.{}", number / 250, number % 250),
@@ -155,17 +260,11 @@ impl Machines for SimMachines {
         }
         let outcome = {
             let mut state = self.0.state();
-            let mut outcome = LaunchOutcome { launched: Vec::new(), refused: None };
-            for node in &request.nodes {
-                let known = state.cloud.of_node(node).is_some();
-                let full = state.cloud.running().count() >= state.cloud.limit;
-                let refused = state.rates.refused;
-                if !known && (full || state.choices.chance(refused)) {
-                    outcome.refused = Some(ResourceError::new("NoCapacity", "none left"));
-                    continue;
-                }
-                outcome.launched.push((node.clone(), state.launch_one(request, node)));
-            }
+            state.check_request(request);
+            let outcome = match state.cloud.is_fleet {
+                true => state.launch_fleet(request),
+                false => state.launch_named(request),
+            };
             if state.trace.on() {
                 let line =
                     format!("launched {:?}, refused {:?}", outcome.launched, outcome.refused);
@@ -197,6 +296,8 @@ impl Machines for SimMachines {
                 id: instance.name.clone(),
                 launch: instance.launch.clone(),
                 running: instance.running || now < instance.ended_at + instance.lag,
+                address: Some(instance.address.clone()),
+                node: instance.node.clone().filter(|_| !state.cloud.is_fleet),
             };
             if state.choices.chance(rate) {
                 // Listed twice, or not at all.
@@ -209,6 +310,27 @@ impl Machines for SimMachines {
             found.push(machine);
         }
         Ok(found)
+    }
+
+    async fn clusters(&self) -> Result<Vec<ClusterRef>, PortError> {
+        let fault = self.0.call(Call::Cloud).await;
+        if let Some(error) = refusal(fault) {
+            return Err(error);
+        }
+        let mut state = self.0.state();
+        let (now, rate) = (state.now, state.rates.listing);
+        let mut clusters = BTreeSet::new();
+        for number in 0..state.cloud.instances.len() {
+            if state.choices.chance(rate) {
+                continue;
+            }
+            let instance = &state.cloud.instances[number];
+            let running = instance.running || now < instance.ended_at + instance.lag;
+            if running && now >= instance.visible_at {
+                clusters.insert(instance.cluster.clone());
+            }
+        }
+        Ok(clusters.into_iter().collect())
     }
 
     async fn terminate(
@@ -243,6 +365,10 @@ impl Machines for SimMachines {
             Fault::None | Fault::Throttled | Fault::Conflict | Fault::Down => Ok(ended),
         }
     }
+}
+
+fn no_capacity() -> ResourceError {
+    ResourceError::new("NoCapacity", "none left")
 }
 
 fn refusal(fault: Fault) -> Option<PortError> {

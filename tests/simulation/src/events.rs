@@ -2,7 +2,7 @@
 //! the environment is checked until it has settled.
 
 use crate::event_queue::SimEvent;
-use crate::executor::{Purpose, SyncCall, TaskResult};
+use crate::executor::{AgentCall, Purpose, SyncCall, TaskResult};
 use crate::faults::Rates;
 use crate::history::History;
 use crate::requests::Answer;
@@ -134,9 +134,11 @@ impl History {
         match fault {
             InstanceFault::Lose => state.end_instance(number),
             InstanceFault::RestartAgent { seconds } => {
+                let is_fleet = state.cloud.is_fleet;
                 let instance = &mut state.cloud.instances[number];
                 instance.agent_dead_until = instance.agent_dead_until.max(until(seconds));
                 (instance.in_flight, instance.next_request_at) = (None, until(seconds));
+                instance.signed_in = !is_fleet;
                 instance.agent.restarted();
                 state.event_queue.add(until(seconds), SimEvent::Agent(number));
             }
@@ -161,10 +163,11 @@ impl History {
                     return;
                 }
                 let request = it.reported[which as usize % it.reported.len()].clone();
-                let (cluster, node) = (it.cluster.clone(), it.node.clone());
+                let Some(node) = it.node.clone() else { return };
+                let (cluster, agent) = (it.cluster.clone(), it.identity(state.cloud.is_fleet));
                 drop(state);
-                let call = SyncCall { cluster, node, request, hold_until: None };
-                self.send_sync(number, 0, call, 0);
+                let call = SyncCall { cluster, node, agent, request, hold_until: None };
+                self.send_call(number, 0, AgentCall::Sync(Box::new(call)), 0);
             }
         }
     }

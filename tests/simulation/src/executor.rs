@@ -2,7 +2,8 @@
 //! all of its handlers.
 
 use control::Error;
-use model::Target;
+use control::nodes::AgentIdentity;
+use model::{ClusterRef, Instance, LaunchId, NodeId, Target};
 use protocol::{SyncRequest, SyncResponse};
 use std::collections::BTreeMap;
 use std::pin::Pin;
@@ -22,6 +23,12 @@ pub enum TaskResult {
         number: u64,
         sent_at: i64,
         outcome: Result<SyncResponse, Error>,
+    },
+    SignIn {
+        instance: usize,
+        number: u64,
+        sent_at: i64,
+        outcome: Result<Option<NodeId>, Error>,
     },
     /// A repeated old report; nobody awaits the answer.
     Repetition,
@@ -111,10 +118,24 @@ impl Tasks {
     }
 }
 
-/// A request of an agent. With `hold_until`, it is held until there is an update.
+/// A request of an agent.
+pub enum AgentCall {
+    SignIn(SignInCall),
+    Sync(Box<SyncCall>),
+}
+
+/// An instance asks which node it is.
+pub struct SignInCall {
+    pub cluster: ClusterRef,
+    pub launch: LaunchId,
+    pub instance: Instance,
+}
+
+/// A report of a node. With `hold_until`, it is held until there is an update.
 pub struct SyncCall {
     pub cluster: model::ClusterRef,
     pub node: model::NodeId,
+    pub agent: AgentIdentity,
     pub request: SyncRequest,
     pub hold_until: Option<i64>,
 }
@@ -127,15 +148,15 @@ impl SyncCall {
         control: &control::Control,
         sim: &crate::sim::Sim,
     ) -> Result<SyncResponse, Error> {
-        let Self { cluster, node, request, hold_until } = self;
-        let mut response = control.nodes.sync(cluster, node, request).await?;
+        let Self { cluster, node, agent, request, hold_until } = self;
+        let mut response = control.nodes.sync(cluster, node, agent, request).await?;
         let Some(until) = hold_until else { return Ok(response) };
         while !control::nodes::has_update(request, &response.desired) {
             sim.hold(node.clone(), *until).await;
             if sim.state().now >= *until {
                 break;
             }
-            response = control.nodes.current(cluster, node, request).await?;
+            response = control.nodes.current(cluster, node, agent, request).await?;
         }
         Ok(response)
     }

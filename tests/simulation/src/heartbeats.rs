@@ -2,11 +2,12 @@
 
 use crate::agent::NEVER;
 use crate::event_queue::SimEvent;
-use crate::executor::SyncCall;
+use crate::executor::{AgentCall, SignInCall, SyncCall};
 use crate::history::History;
 use crate::scenario::Mode;
 use crate::sim::State;
 use control::{ApiErrorKind as ErrorKind, Error};
+use model::NodeId;
 use protocol::SyncResponse;
 
 /// The timeout of a request.
@@ -30,19 +31,20 @@ impl History {
         if let Some(task) = ends {
             self.tasks.drop_task(task);
         }
-        let task = self.send_sync(number, request_number, call, delay);
+        let task = self.send_call(number, request_number, call, delay);
         self.sim.state().cloud.instances[number].task = Some(task);
     }
 
     /// The number and content of the request that the agent sends now, if any, and the task of the
     /// request that it replaces. Sets the timer.
-    fn next_request(&mut self, number: usize) -> Option<(u64, SyncCall, Option<u64>)> {
+    fn next_request(&mut self, number: usize) -> Option<(u64, AgentCall, Option<u64>)> {
         let mut state = self.sim.state();
         let state = &mut *state;
         let (now, holds) = (state.now, state.holds && !self.quiet);
-        let State { cloud, oracle, .. } = &mut *state;
+        let State { cloud, oracle, event_queue, .. } = &mut *state;
+        let is_fleet = cloud.is_fleet;
         let it = &mut cloud.instances[number];
-        if !it.running {
+        if !it.running || it.is_dismissed {
             return None;
         }
         it.agent.pass_time(now, number, oracle);
@@ -50,7 +52,7 @@ impl History {
             // Changes that are due already wait for the agent.
             let next = it.agent.next_change();
             let at = if next > now { next.min(it.agent_dead_until) } else { it.agent_dead_until };
-            state.event_queue.add(at, SimEvent::Agent(number));
+            event_queue.add(at, SimEvent::Agent(number));
             return None;
         }
         if it.agent.exits(now) {
@@ -69,7 +71,7 @@ impl History {
             if at != it.timer || at <= now {
                 it.timer = at.max(now + 1);
                 let at = it.timer;
-                state.event_queue.add(at, SimEvent::Agent(number));
+                event_queue.add(at, SimEvent::Agent(number));
             }
             return None;
         }
@@ -78,17 +80,69 @@ impl History {
         it.requests += 1;
         let until = now + REQUEST_MILLIS;
         it.in_flight = Some((it.requests, until));
+        it.timer = until.min(it.agent.next_change()).max(now + 1);
+        let (at, request_number, cluster) = (it.timer, it.requests, it.cluster.clone());
+        event_queue.add(at, SimEvent::Agent(number));
+        let Some(node) = it.node.clone().filter(|_| it.signed_in) else {
+            let instance = model::Instance { id: it.name.clone(), address: it.address.clone() };
+            let call = SignInCall { cluster, launch: it.launch.clone(), instance };
+            return Some((request_number, AgentCall::SignIn(call), dropped));
+        };
         let request = it.agent.observe(&it.name, &it.address, now);
         match it.reported.len() {
             0..12 => it.reported.push(request.clone()),
             _ => it.reported[it.requests as usize % 12] = request.clone(),
         }
-        let (cluster, node) = (it.cluster.clone(), it.node.clone());
         let hold_until = holds.then_some(now + HOLD_MILLIS);
-        it.timer = until.min(it.agent.next_change()).max(now + 1);
-        let (at, request_number) = (it.timer, it.requests);
-        state.event_queue.add(at, SimEvent::Agent(number));
-        Some((request_number, SyncCall { cluster, node, request, hold_until }, dropped))
+        let agent = it.identity(is_fleet);
+        let call = SyncCall { cluster, node, agent, request, hold_until };
+        Some((request_number, AgentCall::Sync(Box::new(call)), dropped))
+    }
+
+    /// An instance is told which node it is, the same one each time, or that it is not needed.
+    pub fn handle_sign_in_answer(
+        &mut self,
+        number: usize,
+        request: u64,
+        sent_at: i64,
+        outcome: Result<Option<NodeId>, Error>,
+    ) {
+        let mut state = self.sim.state();
+        let state = &mut *state;
+        let (now, rate) = (state.now, state.rates.network);
+        let lost = state.choices.chance(rate);
+        if state.trace.on() {
+            let answer = match &outcome {
+                Ok(node) => format!("{node:?}"),
+                Err(error) => error.chain(),
+            };
+            state.note(format!("i-{number} sign-in {request} answered: {answer}; lost {lost}"));
+        }
+        let it = &mut state.cloud.instances[number];
+        if let Ok(node) = &outcome {
+            it.last_heard_at = it.last_heard_at.max(sent_at);
+            if let (Some(known), Some(node)) = (&it.node, node)
+                && known != node
+            {
+                let violation = format!("i-{number} was told that it is {known}, now {node}");
+                state.violation.get_or_insert(violation);
+                return;
+            }
+            it.node = it.node.take().or_else(|| node.clone());
+        }
+        let current = it.in_flight.is_some_and(|(known, _)| known == request);
+        let unheard = lost || now < it.partitioned_until || now < it.agent_dead_until;
+        if !it.running || !current || unheard {
+            return;
+        }
+        it.in_flight = None;
+        match outcome {
+            Ok(Some(_)) => (it.signed_in, it.agent.has_update) = (true, true),
+            Ok(None) => it.is_dismissed = true,
+            Err(_) => it.next_request_at = now + 3000,
+        }
+        it.timer = NEVER;
+        state.event_queue.add(now, SimEvent::Agent(number));
     }
 
     pub fn handle_sync_answer(
@@ -112,7 +166,7 @@ impl History {
             let current = it.in_flight.map(|(known, _)| known) == Some(request);
             let report = it.reported.last().map(crate::describe::request).unwrap_or_default();
             let line = format!(
-                "i-{number} {} request {request} (now {report}) answered: {answer}; in time {current}, lost {lost}",
+                "i-{number} {:?} request {request} (now {report}) answered: {answer}; in time {current}, lost {lost}",
                 it.node
             );
             state.note(line);

@@ -76,7 +76,7 @@ impl History {
         watch.limits = limits;
         watch.user_requests.failing_setups = failing_setups;
         let mut cloud = Cloud::default();
-        cloud.limit = scenario.instances;
+        (cloud.limit, cloud.is_fleet) = (scenario.instances, scenario.is_fleet);
         let mut directories = Directories::default();
         directories.rate = if kinds.has(FaultKind::Directories) { 500 } else { 0 };
         let state = State {
@@ -294,6 +294,9 @@ impl History {
             TaskResult::Request { request, outcome } => self.handle_answer(request, outcome),
             TaskResult::Sync { instance, number, sent_at, outcome } => {
                 self.handle_sync_answer(instance, number, sent_at, outcome);
+            }
+            TaskResult::SignIn { instance, number, sent_at, outcome } => {
+                self.handle_sign_in_answer(instance, number, sent_at, outcome);
             }
             TaskResult::Repetition | TaskResult::Visit => {}
             TaskResult::Hint { function, target, receipt, outcome } => match outcome {

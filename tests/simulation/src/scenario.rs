@@ -37,6 +37,8 @@ pub struct Scenario {
     pub schedule_millis: i64,
     /// The longest time between two requests of an agent.
     pub heartbeat_millis: i64,
+    /// Whether instances do not know their node.
+    pub is_fleet: bool,
 }
 
 /// The names of resources. Scripts refer to them by index; not all of them exist at all times.
@@ -102,6 +104,7 @@ impl Scenario {
             quota_nodes: if rng.random_bool(0.2) { rng.random_range(2..6) } else { 40 },
             schedule_millis,
             heartbeat_millis: rng.random_range(4_000..12_000),
+            is_fleet: rng.random_bool(0.5),
         }
     }
 

@@ -1,10 +1,12 @@
-//! Instances in memory behind the real port, with partial launches and instances that end.
+//! Instances in memory behind the real port, with partial launches and instances that end. By default
+//! each instance is made for one node; as a fleet, its instances are alike and sign in, and a launch gets
+//! the same answer each time.
 
 use super::agent::FakeAgent;
 use super::oracle::Oracle;
 use async_trait::async_trait;
 use control::ports::{LaunchOutcome, LaunchRequest, Machines, PortError};
-use model::{ClusterRef, Instance, LaunchId, NodeId, ResourceError};
+use model::{ClusterRef, LaunchId, LaunchedInstance, NodeId, ResourceError};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use scheduler::recovery::FoundInstance;
@@ -24,11 +26,19 @@ pub struct State {
     pub stuck: BTreeSet<String>,
     /// The probability that the launch of a node is refused, in thousandths.
     pub refuse_per_mille: u32,
+    /// Whether instances do not know their node.
+    pub is_fleet: bool,
+    /// Instances that a fleet launches beyond those requested.
+    pub surplus: usize,
+    /// Launches are carried out, but their answers are lost.
+    pub loses_answers: bool,
+    launches: BTreeMap<LaunchId, (LaunchRequest, LaunchOutcome)>,
 }
 
 pub struct FakeMachine {
     pub cluster: ClusterRef,
-    pub node: NodeId,
+    /// Its node, once its agent knows it.
+    pub node: Option<NodeId>,
     pub launch: LaunchId,
     pub address: String,
     pub running: bool,
@@ -43,6 +53,10 @@ impl FakeMachines {
             rng: StdRng::seed_from_u64(seed ^ 0x3ac41e5),
             stuck: BTreeSet::new(),
             refuse_per_mille: 0,
+            is_fleet: false,
+            surplus: 0,
+            loses_answers: false,
+            launches: BTreeMap::new(),
         };
         Self { state: Mutex::new(state), max_nodes }
     }
@@ -71,18 +85,55 @@ impl State {
         self.oracle.machine_ended(instance);
     }
 
-    fn launch_one(&mut self, request: &LaunchRequest, node: &NodeId) -> Instance {
-        let instance = format!("i-{node}");
+    fn launch_one(&mut self, request: &LaunchRequest, node: Option<&NodeId>) -> LaunchedInstance {
         let number = self.machines.len() + 1;
+        let instance = node.map_or(format!("i-{number:017}"), |node| format!("i-{node}"));
         let machine = self.machines.entry(instance.clone()).or_insert_with(|| FakeMachine {
             cluster: request.cluster.clone(),
-            node: node.clone(),
+            node: node.cloned(),
             launch: request.launch.clone(),
             address: format!("10.0.{}.{}", number / 250, number % 250),
             running: true,
             agent: FakeAgent::default(),
         });
-        Instance { id: instance, address: machine.address.clone() }
+        let address = Some(machine.address.clone());
+        LaunchedInstance { id: instance, address, node: node.cloned() }
+    }
+
+    /// Whether one more instance is refused.
+    fn refuses(&mut self, max_nodes: u32) -> bool {
+        let full = self.count_running() >= max_nodes as usize;
+        let refuse = self.refuse_per_mille;
+        full || self.rng.random_range(0..1000) < refuse
+    }
+
+    fn launch(&mut self, request: &LaunchRequest, max_nodes: u32) -> LaunchOutcome {
+        if let Some((known, outcome)) = self.launches.get(&request.launch) {
+            let (known, outcome) = (known.clone(), outcome.clone());
+            if known != *request {
+                let launch = &request.launch;
+                let violation = format!("launch {launch} is repeated with other parameters");
+                self.oracle.report_violation(violation);
+            }
+            if self.is_fleet {
+                return outcome;
+            }
+        }
+        let mut outcome = LaunchOutcome { launched: Vec::new(), refused: None };
+        for node in &request.nodes {
+            let known = !self.is_fleet && self.machines.contains_key(&format!("i-{node}"));
+            if !known && self.refuses(max_nodes) {
+                outcome.refused = Some(ResourceError::new("NoCapacity", "there are no machines"));
+                continue;
+            }
+            let node = (!self.is_fleet).then_some(node);
+            outcome.launched.push(self.launch_one(request, node));
+        }
+        for _ in 0..self.surplus {
+            outcome.launched.push(self.launch_one(request, None));
+        }
+        self.launches.insert(request.launch.clone(), (request.clone(), outcome.clone()));
+        outcome
     }
 
     fn count_running(&self) -> usize {
@@ -94,18 +145,11 @@ impl State {
 impl Machines for FakeMachines {
     async fn launch(&self, request: &LaunchRequest) -> Result<LaunchOutcome, PortError> {
         let mut state = self.state();
-        let mut outcome = LaunchOutcome { launched: Vec::new(), refused: None };
-        for node in &request.nodes {
-            let known = state.machines.contains_key(&format!("i-{node}"));
-            let full = state.count_running() >= self.max_nodes as usize;
-            let refuse = state.refuse_per_mille;
-            if !known && (full || state.rng.random_range(0..1000) < refuse) {
-                outcome.refused = Some(ResourceError::new("NoCapacity", "there are no machines"));
-                continue;
-            }
-            outcome.launched.push((node.clone(), state.launch_one(request, node)));
+        let outcome = state.launch(request, self.max_nodes);
+        match state.loses_answers {
+            true => Err(PortError::other("the answer was lost")),
+            false => Ok(outcome),
         }
-        Ok(outcome)
     }
 
     async fn find(&self, cluster: &ClusterRef) -> Result<Vec<FoundInstance>, PortError> {
@@ -115,8 +159,17 @@ impl Machines for FakeMachines {
             id: instance.clone(),
             launch: machine.launch.clone(),
             running: machine.running,
+            address: Some(machine.address.clone()),
+            node: machine.node.clone().filter(|_| !state.is_fleet),
         });
         Ok(found.collect())
+    }
+
+    async fn clusters(&self) -> Result<Vec<ClusterRef>, PortError> {
+        let state = self.state();
+        let running = state.machines.values().filter(|machine| machine.running);
+        let clusters: BTreeSet<ClusterRef> = running.map(|it| it.cluster.clone()).collect();
+        Ok(clusters.into_iter().collect())
     }
 
     async fn terminate(

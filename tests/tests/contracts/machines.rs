@@ -4,7 +4,7 @@
 use control::ports::{Ids, LaunchOutcome, LaunchRequest, Machines};
 use control::system::RandomIds;
 use local::{MachineOptions, ProcessMachines};
-use model::{ClusterRef, NodeId, VmPriority};
+use model::{ClusterRef, NodeId, Placement, VmPriority};
 use scheduler::recovery::FoundInstance;
 use std::collections::BTreeSet;
 use std::os::unix::fs::PermissionsExt;
@@ -186,6 +186,7 @@ fn request(cluster: &ClusterRef, count: usize) -> LaunchRequest {
         vm_size: "STANDARD_NC6".to_owned(),
         alternate_vm_sizes: Vec::new(),
         priority: VmPriority::LowPriority,
+        placement: Placement::default(),
     }
 }
 
@@ -194,7 +195,7 @@ async fn launch(cloud: &dyn Cloud, request: &LaunchRequest) -> LaunchOutcome {
 }
 
 fn instances(outcome: &LaunchOutcome) -> Vec<String> {
-    outcome.launched.iter().map(|(_, machine)| machine.id.clone()).collect()
+    outcome.launched.iter().map(|machine| machine.id.clone()).collect()
 }
 
 async fn terminate(cloud: &dyn Cloud, cluster: &ClusterRef, instances: &[String]) -> Vec<String> {
@@ -231,9 +232,9 @@ async fn a_repeated_launch_returns_the_same_instances(cloud: &dyn Cloud) {
     let request = request(&cluster, 2);
     let first = launch(cloud, &request).await;
     assert!(first.refused.is_none(), "{:?}", first.refused);
-    let nodes: Vec<&NodeId> = first.launched.iter().map(|(node, _)| node).collect();
+    let nodes: Vec<&NodeId> = first.launched.iter().filter_map(|it| it.node.as_ref()).collect();
     assert_eq!(nodes, request.nodes.iter().collect::<Vec<_>>(), "one machine per node");
-    let addresses: BTreeSet<_> = first.launched.iter().map(|(_, it)| &it.address).collect();
+    let addresses: BTreeSet<_> = first.launched.iter().map(|it| &it.address).collect();
     assert_eq!(addresses.len(), 2, "each has an address of its own");
 
     let at_once = launch(cloud, &request).await;
@@ -261,7 +262,7 @@ async fn instances_are_listed_by_cluster(cloud: &dyn Cloud) {
 
 async fn launches_beyond_the_quota_are_refused(cloud: &dyn Cloud) {
     let cluster = cluster();
-    let request = request(&cluster, MAX_NODES as usize + 2);
+    let (request, another) = (request(&cluster, MAX_NODES as usize + 2), request(&cluster, 2));
     let outcome = launch(cloud, &request).await;
     assert_eq!(outcome.launched.len(), MAX_NODES as usize, "as many as the quota allows");
     let refused = outcome.refused.as_ref().expect("the rest is refused");
@@ -272,8 +273,7 @@ async fn launches_beyond_the_quota_are_refused(cloud: &dyn Cloud) {
     assert_eq!(found(cloud, &cluster).await, tagged(&outcome, &request));
 
     terminate(cloud, &cluster, &instances(&outcome)[..1]).await;
-    let missing = LaunchRequest { nodes: request.nodes[MAX_NODES as usize..].to_vec(), ..request };
-    let more = launch(cloud, &missing).await;
+    let more = launch(cloud, &another).await;
     assert_eq!(more.launched.len(), 1, "replaces the terminated one");
     assert!(more.refused.is_some());
     let all = [instances(&outcome), instances(&more)].concat();
@@ -336,7 +336,7 @@ async fn launches_at_the_same_time_keep_the_quota() {
         });
     }
     let launched = launches.join_all().await.concat();
-    let nodes: Vec<NodeId> = launched.into_iter().map(|(node, _)| node).collect();
+    let nodes: Vec<NodeId> = launched.into_iter().filter_map(|it| it.node).collect();
     wait_until_running(&cloud, &nodes).await;
     assert_eq!(nodes.len(), MAX_NODES as usize);
 }

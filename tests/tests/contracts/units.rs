@@ -3,6 +3,7 @@
 
 use control::Function;
 use control::jobs::ExperimentPath;
+use control::nodes::AgentIdentity;
 use model::{Cluster, ClusterRef, Name, Node, NodeState, Target, WorkspaceNames};
 use protocol::{AttemptReport, Desired, End, NodePhase, Progress, SyncRequest};
 use serde_json::json;
@@ -16,7 +17,7 @@ PUT workspace                            2     6
 PUT experiment                           2     4
 schedule, all dormant                    3     0
 PUT cluster                              3     8
-launch of 4 nodes                       20    33
+launch of 4 nodes                       21    37
 schedule, 4 idle nodes                  13     0
 agent, no change                         1     0
 agent, heartbeat                         1     1
@@ -275,6 +276,10 @@ async fn sync(
         attempt,
         interruption_notice_seconds: None,
     };
-    let answer = environment.control.nodes.sync(&node.cluster, &node.id, &request).await;
+    let answer = environment
+        .control
+        .nodes
+        .sync(&node.cluster, &node.id, &AgentIdentity::Node, &request)
+        .await;
     answer.expect("the node is known").desired
 }

@@ -25,6 +25,7 @@ use crate::host::Host;
 use crate::link::{Backoff, Link, LinkError, Patience};
 use crate::options::AgentOptions;
 use crate::setup;
+use crate::sign_in::{SignedIn, sign_in};
 use crate::system::run_control::RunControl;
 use crate::system::supervised::Supervisors;
 use current_attempt::{AttemptState, CurrentAttempt};
@@ -40,10 +41,14 @@ const LOCK_LIMIT: Duration = Duration::from_secs(5);
 
 /// Runs the agent. See [`crate::run`].
 pub async fn run(options: AgentOptions) -> anyhow::Result<()> {
-    let mut node = Node::open(&options).await?;
-    tracing::info!(node = options.node_id, root = %node.host.root.display(), "the agent has started");
+    let Some(SignedIn { node: id, token }) = sign_in(&options).await? else {
+        tracing::info!(instance = options.instance, "the instance is not needed");
+        return Ok(());
+    };
+    let mut node = Node::open(&options, &id, &token).await?;
+    tracing::info!(node = id, root = %node.host.root.display(), "the agent has started");
     node.converge().await;
-    tracing::info!(node = options.node_id, "the agent ends");
+    tracing::info!(node = id, "the agent ends");
     Ok(())
 }
 
@@ -75,12 +80,12 @@ enum Setup {
 }
 
 impl Node {
-    async fn open(options: &AgentOptions) -> anyhow::Result<Self> {
+    async fn open(options: &AgentOptions, node_id: &str, token: &str) -> anyhow::Result<Self> {
         let show = || format!("the root directory {} cannot be used", options.root.display());
         fs::create_dir_all(&options.root).with_context(show)?;
         let host = Arc::new(Host {
             root: fs::canonicalize(&options.root).with_context(show)?,
-            node_id: options.node_id.clone(),
+            node_id: node_id.to_owned(),
             cluster_uid: options.cluster_uid.clone(),
             keeper: options.keeper,
             disk_patience: options.disk_patience,
@@ -104,7 +109,7 @@ impl Node {
             instance: options.instance.clone(),
             address: options.address.clone(),
             unwanted_after: options.unwanted_after,
-            link: Link::new(options)?,
+            link: Link::of_node(options, node_id, token)?,
             inbox,
             pace: Pace::new(),
             setup,

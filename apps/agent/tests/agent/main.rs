@@ -13,4 +13,5 @@ mod pace;
 mod pauses;
 mod restarts;
 mod setups;
+mod sign_ins;
 mod support;

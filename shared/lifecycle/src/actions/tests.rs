@@ -28,7 +28,9 @@ fn each_action_names_its_affected_records() {
     let job = || AffectedRecords { job: Some(job_ref("a")), ..none() };
     let planned = || AffectedRecords { cluster: ClusterRead::Planned, ..none() };
     let ids = || AffectedRecords { cluster: ClusterRead::Current, ..none() };
-    let relaunch = Action::Relaunch { launch: uid("l"), nodes: node_ids([0]) };
+    let relaunch = Action::Relaunch { launch: uid("l") };
+    let bind = Action::Bind { launch: uid("l"), instances: vec![] };
+    let launch = || AffectedRecords { launch: Some(uid("l")), ..none() };
     let start = Action::Start { entry: queued("a", 2), nodes: node_ids([0, 1]) };
     let cases = [
         (start, AffectedRecords { nodes: node_ids([0, 1]), ..job() }),
@@ -42,9 +44,11 @@ fn each_action_names_its_affected_records() {
         (Action::MarkScheduled, planned()),
         (Action::Unschedule, planned()),
         (Action::FinishDeletion, planned()),
-        (relaunch, ids()),
+        (relaunch, launch()),
+        (bind, AffectedRecords { waiting_nodes: true, ..launch() }),
         (Action::TerminateStray { instance: "i".into() }, none()),
         (Action::RecordFailure { error: error("A") }, ids()),
+        (Action::ShowError { error: error("A") }, ids()),
         (Action::SetAllocation { resizing: true, planned_nodes: 1 }, ids()),
     ];
     for (action, expected) in cases {
@@ -132,9 +136,16 @@ fn actions_on_launches() {
     assert_eq!(change.launches.len(), 1);
     assert_snapshot!(fixture.applied(&action), @"refused: a launch that is without ids cannot begin");
     assert_snapshot!(
-        fixture.applied(&Action::Relaunch { launch: uid("l"), nodes: node_ids([0, 1]) }),
+        fixture.applied(&Action::Relaunch { launch: uid("l") }),
         @"launch l for c: n0 n1 as [\"STANDARD_D1\"] Dedicated"
     );
+    let bind = Action::Bind { launch: uid("l"), instances: vec![launched(0)] };
+    assert_snapshot!(fixture.applied(&bind), @r"
+    replace node n0: preparing i-0 by @3660
+    create inst i-0
+    replace launch l: n0=i-0 n1
+    ");
+    assert_snapshot!(fixture.applied(&bind), @"nothing");
     assert_snapshot!(fixture.applied(&Action::TerminateStray { instance: "i".into() }), @"nothing");
     assert_snapshot!(fixture.applied(&Action::RecordFailure { error: error("A") }), @"replace cluster c: planned 2, resizing @60, launch failed 1x, not before @65, errors A[]");
 }

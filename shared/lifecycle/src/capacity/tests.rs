@@ -3,7 +3,7 @@
 use super::*;
 use crate::testing::*;
 use insta::assert_snapshot;
-use model::{FileServerMount, LeaveReason, MountVolumes, Quota};
+use model::{FileServerMount, MountVolumes, Quota};
 
 fn with(cluster: Cluster, nodes: Vec<Node>) -> Fixture {
     Fixture::of(cluster, vec![], nodes)
@@ -19,6 +19,7 @@ fn a_launch_records_its_nodes_and_counts_them() {
     replace cluster c: planned 2, resizing @60
     create node n0: launching by @960
     create node n1: launching by @960
+    create launch l: n0 n1
     count meter cores +2 if CountAtMost(1998)
     count meter dedicated +2 if CountAtMost(998)
     count meter dedicated D +2 if CountAtMost(998)
@@ -39,6 +40,7 @@ fn a_launch_counts_the_largest_size_that_it_may_get() {
     replace cluster c: planned 5, resizing @0
     create node n0: launching by @960
     create node n1: launching by @960
+    create launch l: n0 n1
     count meter cores +48 if CountAtMost(1952)
     count meter lowpriority +48 if CountAtMost(952)
     count meter lowpriority NC +48 if CountAtMost(952)
@@ -87,37 +89,10 @@ fn a_repeated_launch_is_the_same_request() {
     let change = draft.finish();
     fixture.commit(&change).unwrap();
     let mut again = fixture.draft();
-    relaunch(&mut again, uid("l"), node_ids([0, 1])).unwrap();
+    relaunch(&mut again, &uid("l"));
     let again = again.finish();
     assert_eq!(again.launches, change.launches);
     assert!(again.writes.is_empty());
-}
-
-#[test]
-fn the_answer_to_a_launch_names_instances_and_withdraws_other_nodes() {
-    let leaving = launching(2, "l").leave(LeaveReason::TooSlow, NOW).unwrap();
-    let nodes = vec![launching(0, "l"), launching(1, "l"), leaving];
-    let fixture = with(manual_cluster(3), nodes);
-    let answer = || {
-        fixture.react(|draft| {
-            launched(draft, &node_id(0), instance(0));
-            launched(draft, &node_id(2), instance(2));
-            launched(draft, &node_id(7), instance(7));
-            withdrawn(draft, &node_ids([0, 1, 2, 7]), error("NoCapacity"));
-            Ok(())
-        })
-    };
-    assert_snapshot!(answer(), @r"
-    replace cluster c: planned 0, steady @0, launch failed 1x, not before @65, errors NoCapacity[]
-    replace node n0: preparing i-0 by @3660
-    put inst i-0
-    remove node n1
-    count meter cores -1 if CountAtLeast(1)
-    count meter dedicated -1 if CountAtLeast(1)
-    count meter dedicated D -1 if CountAtLeast(1)
-    log removed n1
-    ");
-    assert_snapshot!(answer(), @"replace cluster c: planned 0, steady @0, launch failed 2x, not before @70, errors NoCapacity[]");
 }
 
 #[test]
@@ -235,13 +210,13 @@ fn a_deleted_cluster_releases_everything() {
 fn nothing_changes_without_the_cluster() {
     let fixture = Fixture::empty();
     assert_snapshot!(launched_nodes(&fixture, 2), @"refused: a cluster that is removed cannot change");
-    assert_snapshot!(fixture.react(|draft| relaunch(draft, uid("l"), vec![])), @"refused: a cluster that is removed cannot change");
     assert_snapshot!(fixture.react(unschedule), @"refused: a cluster that is removed cannot change");
     let nothing = fixture.react(|draft| {
         record_failure(draft, error("A"));
         show_error(draft, error("A"));
         set_allocation(draft, true, 1);
         set_scheduled(draft, true);
+        relaunch(draft, &uid("l"));
         Ok(())
     });
     assert_snapshot!(nothing, @"nothing");

@@ -30,7 +30,7 @@ fn a_launching_node_gets_its_instance_once() {
     let register = || fixture.react(|draft| register(draft, &node_id(0), instance(0)));
     assert_snapshot!(register(), @r"
     replace node n0: preparing i-0 by @3660
-    put inst i-0
+    create inst i-0
     ");
     assert_snapshot!(register(), @"refused: a node that is preparing cannot take an instance");
 }

@@ -27,8 +27,10 @@ pub enum Step {
     Remove(usize),
     RemovalFailed(usize),
     Launch(u32),
-    /// This many of the launching nodes get instances, the others are refused.
+    /// This many nodes of each launch get instances, the others are refused.
     Answer(usize),
+    /// The agent of an instance signs in.
+    SignIn(usize),
     Dispatch,
     Capacity,
     /// The cloud reports the instance of this node as ended.
@@ -61,7 +63,8 @@ pub fn step() -> impl Strategy<Value = Step> {
         1 => which.clone().prop_map(Step::Remove),
         1 => which.clone().prop_map(Step::RemovalFailed),
         2 => (1u32..4).prop_map(Step::Launch),
-        2 => which.prop_map(Step::Answer),
+        2 => which.clone().prop_map(Step::Answer),
+        3 => which.prop_map(Step::SignIn),
         4 => Just(Step::Dispatch),
         2 => Just(Step::Capacity),
         2 => proptest::option::of(0usize..6).prop_map(Step::Recover),

@@ -28,14 +28,14 @@ fn the_first_request_of_a_launching_node_registers_it() {
     let fixture = || Fixture::of(cluster.clone(), vec![], vec![launching(0, "l")]);
     assert_snapshot!(fixture().observed(0, &request(0, NodePhase::Preparing)), @r"
     replace node n0: preparing i-0 by @3660
-    put inst i-0
+    create inst i-0
     ");
     let fixture = fixture();
     assert_snapshot!(fixture.observed(0, &request(0, NodePhase::Ready)), @r"
     replace cluster c: planned 0, steady @0
     replace node n0: idle @60
     put idle n0
-    put inst i-0
+    create inst i-0
     hint Dispatcher c
     log idle n0
     ");

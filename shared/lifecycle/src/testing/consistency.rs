@@ -10,6 +10,7 @@ use table::{Body, Key, WriteKind};
 pub fn check(fixture: &Fixture) {
     derived_items(fixture);
     occupation(fixture);
+    launches(fixture);
     schedule(fixture);
 }
 
@@ -64,6 +65,31 @@ fn occupation(fixture: &Fixture) {
     of_jobs.sort_unstable();
     of_nodes.sort_unstable();
     assert_eq!(of_jobs, of_nodes, "members that have not ended, and attempts of nodes");
+}
+
+/// A launch is stored while one of its nodes waits, and knows which. The builders make launching
+/// nodes without one, as an earlier version did.
+#[track_caller]
+fn launches(fixture: &Fixture) {
+    let nodes = fixture.nodes();
+    for launch in fixture.launches() {
+        let launching = |node: &&model::Node| {
+            node.launch == *launch.id() && crate::nodes::is_launching(&node.state)
+        };
+        let mut waiting: Vec<_> = launch.waiting().cloned().collect();
+        let mut expected: Vec<_> =
+            nodes.iter().filter(launching).map(|node| node.id.clone()).collect();
+        waiting.sort_unstable();
+        expected.sort_unstable();
+        assert_eq!(waiting, expected, "nodes that wait in launch {:?}", launch.id());
+        assert!(!waiting.is_empty(), "nobody waits for launch {:?}", launch.id());
+        for node in &nodes {
+            let Some(instance) = node.instance().filter(|_| node.launch == *launch.id()) else {
+                continue;
+            };
+            assert!(launch.has_bound(&instance.id), "{node:?} {launch:?}");
+        }
+    }
 }
 
 /// Every scheduled cluster is on the schedule's list.

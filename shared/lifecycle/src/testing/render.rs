@@ -4,9 +4,9 @@
 use super::{NOW, uid};
 use crate::{Change, Event};
 use model::{
-    Attempt, AttemptPhase, AttemptRef, Backoff, Cluster, EndReason, FileServer, FileServerState,
-    Job, JobState, Lifecycle, MemberProgress, Node, NodeId, NodeState, Operation, OperationState,
-    ResourceError, Target, Timestamp,
+    Attempt, AttemptPhase, AttemptRef, Backoff, Claim, Cluster, EndReason, FileServer,
+    FileServerState, Job, JobState, Launch, Lifecycle, MemberProgress, Node, NodeId, NodeState,
+    Operation, OperationState, ResourceError, Target, Timestamp,
 };
 use std::fmt::Debug;
 use table::{Body, Condition, Item, Write, WriteKind};
@@ -89,6 +89,7 @@ fn described(body: &Body) -> String {
     let state = body.read::<Job>().map(|it| job(&it));
     let state = state.or_else(|_| body.read::<Node>().map(|it| node(&it)));
     let state = state.or_else(|_| body.read::<Cluster>().map(|it| cluster(&it)));
+    let state = state.or_else(|_| body.read::<Launch>().map(|it| launch(&it)));
     let state = state.or_else(|_| body.read::<Operation>().map(|it| operation(&it)));
     let state = state.or_else(|_| body.read::<FileServer>().map(|it| file_server(&it)));
     if let Ok(Target::RemovedFileServer { not_before, .. }) = body.read() {
@@ -138,6 +139,16 @@ fn job(job: &Job) -> String {
         text += &format!("; deleted by {} {}", deletion.operation, at(deletion.since));
     }
     text
+}
+
+fn launch(launch: &Launch) -> String {
+    let claim = |(node, claim): (&NodeId, &Claim)| match claim {
+        Claim::Waiting => node.to_string(),
+        Claim::Bound { instance } => format!("{node}={instance}"),
+        Claim::Withdrawn => format!("{node}-"),
+    };
+    let claims = launch.request.nodes.iter().zip(&launch.claims).map(claim);
+    claims.collect::<Vec<_>>().join(" ")
 }
 
 fn attempt(attempt: &Attempt) -> String {

@@ -15,11 +15,11 @@ use async_trait::async_trait;
 use control::Control;
 use control::ports::{LaunchOutcome, LaunchRequest, Machines, PortError};
 use launch::quota_reached;
-use model::{ClusterRef, NodeId};
+use model::{ClusterRef, LaunchedInstance, NodeId};
 use processes::{Keeper, KeeperFile, User};
 use record::{Record, State};
 use scheduler::recovery::FoundInstance;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -201,7 +201,11 @@ impl Machines for ProcessMachines {
         let mut refused = None;
         for node in &request.nodes {
             match self.bring_up(request, node)? {
-                Some(machine) => launched.push((node.clone(), machine)),
+                Some(machine) => launched.push(LaunchedInstance {
+                    id: machine.id,
+                    address: Some(machine.address),
+                    node: Some(node.clone()),
+                }),
                 None => {
                     refused = Some(quota_reached(self.options.max_nodes));
                     break;
@@ -218,8 +222,17 @@ impl Machines for ProcessMachines {
             id: record.instance.clone(),
             launch: record.launch.clone(),
             running: !record.has_ended(),
+            address: Some(record.address.clone()),
+            node: Some(record.node.clone()),
         };
         Ok(of_cluster.map(found).collect())
+    }
+
+    async fn clusters(&self) -> Result<Vec<ClusterRef>, PortError> {
+        let known = self.known();
+        let running = known.values().filter(|record| !record.has_ended());
+        let clusters: BTreeSet<ClusterRef> = running.map(|record| record.cluster.clone()).collect();
+        Ok(clusters.into_iter().collect())
     }
 
     async fn terminate(

@@ -1,7 +1,7 @@
 //! Machines whose agent is a shell script that starts a job and waits for it.
 
 use super::*;
-use model::{LaunchId, Uid, VmPriority};
+use model::{LaunchId, Placement, Uid, VmPriority};
 use processes::ControlGroup;
 use std::os::unix::fs::PermissionsExt;
 use std::time::Instant;
@@ -55,6 +55,7 @@ impl Fixture {
             vm_size: "STANDARD_D1".into(),
             alternate_vm_sizes: Vec::new(),
             priority: VmPriority::Dedicated,
+            placement: Placement::default(),
         };
         Self { directory, request }
     }

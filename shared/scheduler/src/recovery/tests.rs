@@ -9,11 +9,20 @@ fn snapshot(nodes: Vec<Node>, jobs: Vec<Job>) -> RecoverySnapshot {
             id: instance.id.clone(),
             launch: node.launch.clone(),
             running: true,
+            address: Some(instance.address.clone()),
+            node: None,
         })
     };
     let instances = Some(nodes.iter().filter_map(found).collect());
     let listening_since = Timestamp(0);
-    RecoverySnapshot { cluster: manual_cluster(4), nodes, jobs, instances, listening_since }
+    let (cluster, launches) = (manual_cluster(4), vec![]);
+    RecoverySnapshot { cluster, nodes, jobs, launches, instances, listening_since }
+}
+
+/// The instance as the cloud describes it, of a launch that does not name its nodes.
+fn found(id: &str, launch: &str, running: bool) -> FoundInstance {
+    let address = Some("10.0.0.1".to_owned());
+    FoundInstance { id: id.into(), launch: uid(launch), running, address, node: None }
 }
 
 fn lost(number: usize, end_reason: Option<EndReason>) -> Action {
@@ -41,53 +50,85 @@ fn an_ended_instance_ends_its_attempt() {
     check(&snapshot, 1, &[lost(0, Some(end_reason))]);
 }
 
+/// Only the cloud's report that an instance has ended counts before the time is over: neither a
+/// failed listing nor one without the instance does.
 #[test]
-fn a_silent_node_is_kept_while_its_instance_may_run() {
+fn a_silent_node_is_kept_unless_its_instance_has_ended() {
     let mut snapshot = snapshot(vec![idle(0, NOW)], vec![]);
-    let lease_over = limits::LEASE_SECONDS + 1;
-    check(&snapshot, lease_over, &[]);
-    check(&snapshot, limits::SILENCE_SECONDS, &[]);
-    check(&snapshot, limits::SILENCE_SECONDS + 1, &[lost(0, None)]);
-    snapshot.instances = None;
-    check(&snapshot, lease_over, &[]);
-    snapshot.instances = Some(vec![]);
-    check(&snapshot, limits::LEASE_SECONDS, &[]);
-    check(&snapshot, lease_over, &[lost(0, None)]);
+    let described = snapshot.instances.clone();
+    for instances in [described, None, Some(vec![])] {
+        snapshot.instances = instances;
+        check(&snapshot, limits::LEASE_SECONDS + 1, &[]);
+        check(&snapshot, limits::SILENCE_SECONDS, &[]);
+        check(&snapshot, limits::SILENCE_SECONDS + 1, &[lost(0, None)]);
+    }
+    snapshot.instances = Some(vec![found("i-0", "l", false)]);
+    check(&snapshot, 1, &[lost(0, None)]);
+}
+
+fn shown() -> Action {
+    let error = silent_cluster(&silent_pair(), NOW.plus_seconds(limits::LEASE_SECONDS + 1));
+    error.expect("both nodes are silent")
+}
+
+fn silent_pair() -> RecoverySnapshot {
+    snapshot(vec![idle(0, NOW), idle(1, NOW)], vec![])
 }
 
 #[test]
 fn many_silent_nodes_are_our_own_outage() {
-    let lease_over = limits::LEASE_SECONDS + 1;
+    let silent = limits::SILENCE_SECONDS + 1;
     let mut nodes: Vec<Node> = (0..8).map(|number| idle(number, NOW)).collect();
     for node in &mut nodes[2..] {
-        node.seen_at = NOW.plus_seconds(lease_over);
+        node.seen_at = NOW.plus_seconds(silent);
     }
     let mut snapshot = snapshot(nodes, vec![]);
-    snapshot.instances = Some(vec![]);
-    check(&snapshot, lease_over, &[lost(0, None), lost(1, None)]);
+    check(&snapshot, silent, &[lost(0, None), lost(1, None)]);
     snapshot.nodes[2].seen_at = NOW;
-    check(&snapshot, lease_over, &[]);
-    let instance = snapshot.nodes[0].instance().unwrap().id.clone();
-    let launch = snapshot.nodes[0].launch.clone();
-    snapshot.instances = Some(vec![FoundInstance { id: instance, launch, running: false }]);
-    check(&snapshot, lease_over, &[lost(0, None)]);
+    check(&snapshot, silent, &[shown()]);
+    // The cloud's report still counts.
+    snapshot.instances.as_mut().unwrap()[0].running = false;
+    check(&snapshot, silent, &[shown(), lost(0, None)]);
+    // Shown once.
+    let Action::ShowError { error } = shown() else { panic!("an error") };
+    assert!(error.message.contains("45 s") && error.message.contains("1800 s"), "{error:?}");
+    snapshot.cluster.errors = vec![error];
+    check(&snapshot, silent, &[lost(0, None)]);
+    for node in &mut snapshot.nodes[3..] {
+        node.seen_at = NOW.plus_seconds(limits::MASS_SILENCE_SECONDS + 1);
+    }
+    let all = [lost(0, None), lost(1, None), lost(2, None)];
+    check(&snapshot, limits::MASS_SILENCE_SECONDS, &all[..1]);
+    check(&snapshot, limits::MASS_SILENCE_SECONDS + 1, &all);
+}
+
+/// An instance boots for minutes before its agent can report.
+#[test]
+fn nodes_that_are_being_prepared_are_not_silent_together() {
+    let preparing = |number| launching(number, "l").launched(instance(number), NOW).unwrap();
+    let snapshot = snapshot((0..4).map(preparing).collect(), vec![]);
+    assert_eq!(mass_silence(&snapshot, NOW.plus_seconds(limits::SILENCE_SECONDS)), None);
+    assert_eq!(mass_silence(&silent_pair(), NOW.plus_seconds(limits::LEASE_SECONDS)), None);
+    assert_eq!(mass_silence(&silent_pair(), NOW.plus_seconds(limits::LEASE_SECONDS + 1)), Some(2));
 }
 
 #[test]
-fn leases_do_not_expire_while_the_control_plane_is_down() {
+fn silence_does_not_count_while_the_control_plane_is_down() {
     let mut snapshot = snapshot(vec![idle(0, NOW)], vec![]);
     snapshot.instances = Some(vec![]);
-    let restart = 10 * limits::LEASE_SECONDS;
+    let restart = 10 * limits::SILENCE_SECONDS;
     snapshot.listening_since = NOW.plus_seconds(restart);
-    check(&snapshot, restart + limits::LEASE_SECONDS, &[]);
-    check(&snapshot, restart + limits::LEASE_SECONDS + 1, &[lost(0, None)]);
+    check(&snapshot, restart + limits::SILENCE_SECONDS, &[]);
+    check(&snapshot, restart + limits::SILENCE_SECONDS + 1, &[lost(0, None)]);
 }
 
 #[test]
 fn a_launch_is_repeated_until_its_deadline() {
-    let snapshot = snapshot(vec![launching(0, "l")], vec![]);
+    let mut snapshot = snapshot(vec![launching(0, "l")], vec![]);
+    check(&snapshot, RELAUNCH_SECONDS, &[]);
+    snapshot.launches = vec![launch_of("l", &[0, 1])];
     check(&snapshot, RELAUNCH_SECONDS - 1, &[]);
-    let again = Action::Relaunch { launch: uid("l"), nodes: vec![node_id(0)] };
+    let again = Action::Relaunch { launch: uid("l") };
     check(&snapshot, RELAUNCH_SECONDS, std::slice::from_ref(&again));
     check(&snapshot, limits::LAUNCH_DEADLINE_SECONDS - 1, &[again]);
     let plan = plan(&snapshot, NOW.plus_seconds(limits::LAUNCH_DEADLINE_SECONDS));
@@ -121,31 +162,50 @@ fn an_attempt_beyond_its_wall_clock_is_ended_and_then_its_node_is_lost() {
 
 #[test]
 fn an_instance_without_a_node_is_terminated_unless_its_launch_is_in_progress() {
-    let stray = FoundInstance { id: "i-9".into(), launch: uid("other"), running: true };
+    let terminate = [Action::TerminateStray { instance: "i-9".into() }];
     let mut snapshot = snapshot(vec![], vec![]);
-    snapshot.instances = Some(vec![stray]);
-    check(&snapshot, 1, &[Action::TerminateStray { instance: "i-9".into() }]);
+    snapshot.instances = Some(vec![found("i-9", "other", true)]);
+    check(&snapshot, 1, &terminate);
     snapshot.nodes = vec![launching(0, "other")];
     check(&snapshot, 1, &[]);
+    // A node that leaves gets no instance any more.
+    snapshot.nodes[0] = snapshot.nodes[0].clone().leave(LeaveReason::TooSlow, NOW).unwrap();
+    check(&snapshot, 1, &terminate);
 }
 
+/// The answer of a launch was lost: its instances are found by their tag.
 #[test]
-fn a_node_within_its_lease_does_not_count_as_silent() {
-    let lease_over = limits::LEASE_SECONDS + 1;
-    let mut nodes: Vec<Node> = (0..8).map(|number| idle(number, NOW)).collect();
-    for node in &mut nodes[2..] {
-        node.seen_at = NOW.plus_seconds(1);
-    }
-    let mut snapshot = snapshot(nodes, vec![]);
-    snapshot.instances = Some(vec![]);
-    check(&snapshot, lease_over, &[lost(0, None), lost(1, None)]);
-}
-
-#[test]
-fn a_single_silent_node_is_no_mass_loss() {
-    let mut snapshot = snapshot(vec![idle(0, NOW)], vec![]);
-    snapshot.instances = Some(vec![]);
-    check(&snapshot, limits::LEASE_SECONDS + 1, &[lost(0, None)]);
+fn instances_of_an_unanswered_launch_are_bound() {
+    let mut snapshot = snapshot(vec![launching(0, "l"), launching(1, "l"), idle(7, NOW)], vec![]);
+    let mut launch = launch_of("l", &[0, 1]);
+    snapshot.launches = vec![launch.clone()];
+    let all = [
+        found("i-5", "l", true),
+        found("i-4", "l", true),
+        found("i-4", "l", true),
+        found("i-6", "l", true),
+        found("i-3", "l", false),
+        found("i-7", "l", true),
+        found("i-8", "other", true),
+        FoundInstance { address: None, ..found("i-2", "l", true) },
+        FoundInstance { node: Some(node_id(5)), ..found("i-1", "l", true) },
+    ];
+    snapshot.instances = Some(all.to_vec());
+    let bind = |names: &[&str]| {
+        let instance = |name: &&str| found(name, "l", true).launched();
+        let instances = names.iter().map(instance).collect();
+        Action::Bind { launch: uid("l"), instances }
+    };
+    let stray = Action::TerminateStray { instance: "i-8".into() };
+    check(&snapshot, 1, &[bind(&["i-4", "i-5"]), stray.clone()]);
+    // A surplus instance is a stray as soon as no node waits.
+    launch.settle(&node_id(0), Some(&instance(4)));
+    snapshot.launches = vec![launch];
+    snapshot.nodes[0] = launching(0, "l").launched(instance(4), NOW).unwrap();
+    check(&snapshot, 1, &[bind(&["i-5"]), stray]);
+    let deadline = limits::LAUNCH_DEADLINE_SECONDS;
+    let late = plan(&snapshot, NOW.plus_seconds(deadline));
+    assert!(!late.iter().any(|action| matches!(action, Action::Bind { .. })), "{late:?}");
 }
 
 /// An interrupted node whose agent does not report the end is lost after its notice and the time
@@ -186,6 +246,9 @@ fn a_wall_clock_is_not_enforced_while_nodes_cannot_report() {
     snapshot.listening_since = NOW.plus_seconds(late - limits::LEASE_SECONDS);
     check(&snapshot, late, &[]);
     assert_eq!(plan(&snapshot, NOW.plus_seconds(late + 1)).len(), 1);
+    // An agent that is silent may have ended the attempt in time.
+    snapshot.nodes[0].seen_at = NOW.plus_seconds(late - limits::LEASE_SECONDS);
+    check(&snapshot, late + 1, &[]);
 }
 
 #[test]
@@ -207,9 +270,9 @@ fn only_members_that_have_not_ended_are_overdue() {
 
 #[test]
 fn instances_are_matched_by_id() {
-    let found = |id: &str, running| FoundInstance { id: id.into(), launch: uid("l"), running };
     let mut snapshot = snapshot(vec![idle(0, NOW)], vec![]);
-    snapshot.instances = Some(vec![found("i-0", true), found("i-7", true), found("i-8", false)]);
+    let all = [found("i-0", "l", true), found("i-7", "l", true), found("i-8", "l", false)];
+    snapshot.instances = Some(all.to_vec());
     check(&snapshot, 1, &[Action::TerminateStray { instance: "i-7".into() }]);
 }
 
@@ -226,8 +289,8 @@ fn a_node_that_is_lost_while_preparing_counts_as_a_failed_launch_once() {
     snapshot.instances.as_mut().unwrap()[0].running = false;
     check(&snapshot, 1, &failure("its instance has ended"));
     snapshot.instances = Some(vec![]);
-    let lease_over = limits::LEASE_SECONDS + 1;
-    check(&snapshot, lease_over, &failure("it was silent for 46 s"));
+    let silent = limits::SILENCE_SECONDS + 1;
+    check(&snapshot, silent, &failure("it was silent for 901 s"));
     snapshot.nodes[0] = preparing.leave(LeaveReason::Lost, NOW).unwrap();
-    check(&snapshot, lease_over, &[]);
+    check(&snapshot, silent, &[]);
 }

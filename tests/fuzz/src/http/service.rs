@@ -11,7 +11,7 @@ use control::ports::{Clock, Hints, Ids, LaunchOutcome, LaunchRequest, Machines, 
 use control::uptime::Uptime;
 use control::{Context, Control, Function, Parts, Settings};
 use http_body_util::BodyExt as _;
-use model::{ClusterRef, Instance, NodeId, Quota, Target, Timestamp, Uid};
+use model::{ClusterRef, LaunchedInstance, NodeId, Quota, Target, Timestamp, Uid};
 use scheduler::recovery::FoundInstance;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -21,7 +21,7 @@ use table::{Memory, Table};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 use tower::ServiceExt as _;
-use web::{Access, Web};
+use web::{Access, AgentAccess, Web};
 
 pub const TOKEN: &str = "token";
 
@@ -66,15 +66,20 @@ struct Cloud;
 #[async_trait]
 impl Machines for Cloud {
     async fn launch(&self, request: &LaunchRequest) -> Result<LaunchOutcome, PortError> {
-        let machine = |id: &NodeId| {
-            let machine = Instance::parse(&format!("i-{id}"), "10.0.0.1").expect("a machine");
-            (id.clone(), machine)
+        let machine = |id: &NodeId| LaunchedInstance {
+            id: format!("i-{id}"),
+            address: Some("10.0.0.1".to_owned()),
+            node: Some(id.clone()),
         };
         let launched = request.nodes.iter().map(machine).collect();
         Ok(LaunchOutcome { launched, refused: None })
     }
 
     async fn find(&self, _cluster: &ClusterRef) -> Result<Vec<FoundInstance>, PortError> {
+        Ok(Vec::new())
+    }
+
+    async fn clusters(&self) -> Result<Vec<ClusterRef>, PortError> {
         Ok(Vec::new())
     }
 
@@ -118,7 +123,11 @@ impl Service {
             },
             uptime: Arc::new(Uptime::always()),
         }));
-        let access = Arc::new(Access { token: TOKEN.to_owned(), loopback_only: true });
+        let access = Arc::new(Access {
+            token: TOKEN.to_owned(),
+            loopback_only: true,
+            agents: AgentAccess::Tokens,
+        });
         let web = Web { control: control.clone(), access, behind_proxy: true, held_requests: None };
         let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
         let app = web::app(web, Router::new());

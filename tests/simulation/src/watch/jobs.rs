@@ -129,7 +129,7 @@ impl Watch {
         node: &model::NodeId,
         context: &CommitContext<'_>,
     ) -> Checked {
-        let instance = context.cloud.of_node(node);
+        let instance = self.instance_of(node.as_str());
         let is_live =
             instance.is_some_and(|it| context.oracle.is_live(job.uid.as_str(), number, it));
         ensure(!is_live, || {

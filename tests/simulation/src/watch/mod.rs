@@ -3,6 +3,7 @@
 
 mod clusters;
 mod jobs;
+mod launches;
 mod nodes;
 mod queue_order;
 mod record;
@@ -17,8 +18,8 @@ use crate::oracle::Oracle;
 use crate::sim::State;
 use crate::user_requests::UserRequests;
 use model::{
-    Cluster, Experiment, FileServer, Job, LaunchId, Node, NodeId, Operation, OperationState,
-    QueueEntry, ResourceGroup, RoleAssignment, Target, Uid, Workspace,
+    Cluster, Experiment, FileServer, Job, Launch, LaunchId, Node, NodeId, Operation,
+    OperationState, QueueEntry, ResourceGroup, RoleAssignment, Target, Uid, Workspace,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use table::{InstanceOwner, Write, WriteKind};
@@ -31,6 +32,10 @@ pub struct Watch {
     pub jobs: BTreeMap<String, Record<Job>>,
     pub operations: BTreeMap<String, Record<Operation>>,
     pub owners: BTreeMap<String, Record<InstanceOwner>>,
+    pub launches: BTreeMap<String, Record<Launch>>,
+    /// The instance that each node ever had, and the node of each instance.
+    bound: BTreeMap<String, String>,
+    nodes_of_instances: BTreeMap<String, String>,
     pub groups: BTreeMap<String, Record<ResourceGroup>>,
     pub workspaces: BTreeMap<String, Record<Workspace>>,
     pub experiments: BTreeMap<String, Record<Experiment>>,
@@ -112,6 +117,7 @@ enum Change {
     Counter((String, String)),
     Role(String),
     Scheduled(String),
+    Launch(String),
 }
 
 type Checked = Result<(), String>;
@@ -189,6 +195,10 @@ impl Watch {
                 let old = replace(&mut self.operations, owner, Record::put(kind));
                 changes.push(Change::Operation(owner.to_owned(), old));
             }
+            ("cl", "launch") => {
+                replace(&mut self.launches, name, Record::put(kind));
+                changes.push(Change::Launch(name.to_owned()));
+            }
             ("inst", _) => {
                 replace(&mut self.owners, owner, Record::put(kind));
             }
@@ -212,7 +222,12 @@ impl Watch {
     fn check(&mut self, changes: &[Change], context: &CommitContext<'_>) -> Checked {
         for it in changes {
             match it {
-                Change::Node(id, old) => self.check_node(id, old.as_ref(), context)?,
+                Change::Node(id, old) => {
+                    self.check_bound(id)?;
+                    self.check_node(id, old.as_ref(), context)?;
+                    let launch = self.nodes.get(id).or(old.as_ref()).map(|it| it.launch.clone());
+                    launch.map_or(Ok(()), |launch| self.check_launch(launch.as_str()))?;
+                }
                 Change::Job(uid, old) => self.check_job(uid, old.as_ref(), context)?,
                 Change::Cluster(uid, old) => self.check_cluster(uid, old.as_ref())?,
                 Change::Operation(id, old) => self.check_operation(id, old.as_ref())?,
@@ -220,6 +235,7 @@ impl Watch {
                 Change::Counter(key) => self.check_counter(key)?,
                 Change::Role(key) => self.check_role(key)?,
                 Change::Scheduled(uid) => self.check_resource_scheduled(uid)?,
+                Change::Launch(id) => self.check_launch(id)?,
             }
         }
         Ok(())

@@ -138,7 +138,7 @@ impl Watch {
         })?;
         let runs = |it: &Node| matches!(it.state, NodeState::Running { .. });
         if runs(node) && !runs(old) {
-            let instance = context.cloud.of_node(id);
+            let instance = self.instance_of(id.as_str());
             let failed = instance.is_some_and(|it| context.oracle.failed.contains(&it));
             ensure(!failed, || format!("node {id} starts a job after it failed to run one"))?;
         }
@@ -150,20 +150,20 @@ impl Watch {
         Ok(())
     }
 
-    /// A node may be declared lost only if its instance has ended, if it was silent for its lease, if
+    /// A node may be declared lost only if its instance has ended, if it was silent for long enough, if
     /// its attempt is ending (and may be overdue), or if it has an interruption notice.
     fn check_loss(&self, node: &Node, context: &CommitContext<'_>) -> Checked {
         let Some(launched) = node.instance() else { return Ok(()) };
         let Some(instance) = context.cloud.get(&launched.id) else { return Ok(()) };
         let silent = context.now - instance.last_heard_at;
-        let lease = limits::LEASE_SECONDS as i64 * 1000 - SLACK_MILLIS;
+        let patience = limits::SILENCE_SECONDS as i64 * 1000 - SLACK_MILLIS;
         let ending = node.attempt().is_some_and(|attempt| {
             let job = self.jobs.get(attempt.job.uid.as_str());
             job.and_then(|job| job.attempt(attempt)).is_some_and(|it| it.is_ending())
         });
         let noticed =
             matches!(node.state, NodeState::Leaving { reason: LeaveReason::Interrupted, .. });
-        ensure(!instance.running || silent >= lease || ending || noticed, || {
+        ensure(!instance.running || silent >= patience || ending || noticed, || {
             format!(
                 "node {} is declared lost, but {} is running and was heard {silent} ms ago",
                 node.id, instance.name

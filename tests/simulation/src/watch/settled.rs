@@ -15,6 +15,10 @@ impl Watch {
         self.unsettled_resource()
             .or_else(|| self.unsettled_instance(cloud))
             .or_else(|| {
+                let launch = self.launches.keys().next();
+                launch.map(|id| format!("launch {id} is left over"))
+            })
+            .or_else(|| {
                 self.clusters.values().find_map(|it| self.unsettled_cluster(it, cloud, scenario))
             })
             .or_else(|| self.unsettled_schedule())
@@ -49,7 +53,8 @@ impl Watch {
     /// Every running instance has an owner, and every owner has its instance.
     fn unsettled_instance(&self, cloud: &Cloud) -> Option<String> {
         for (number, instance) in cloud.running() {
-            let owner = self.nodes.get(instance.node.as_str());
+            let owner = self.owners.get(&instance.name);
+            let owner = owner.and_then(|owner| self.nodes.get(owner.node.as_str()));
             let owned = owner.and_then(|it| it.instance()).is_some_and(|it| it.id == instance.name);
             if !owned {
                 return Some(format!("i-{number} is running without an owner"));

@@ -14,8 +14,8 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use protocol::{
-    AttemptKey, AttemptReport, Desired, End, NodePhase, NodeSetup, Progress, SyncRequest,
-    SyncResponse,
+    AttemptKey, AttemptReport, Desired, End, NodePhase, NodeSetup, Progress, SignInRequest,
+    SignInResponse, SyncRequest, SyncResponse,
 };
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
@@ -39,6 +39,14 @@ pub struct ControlPlane {
 struct Nodes {
     scripts: Mutex<HashMap<String, Script>>,
     changed: watch::Sender<u64>,
+    sign_ins: Mutex<SignIns>,
+}
+
+/// The sign-ins so far, and their answer; 503 while there is none.
+#[derive(Default)]
+struct SignIns {
+    count: usize,
+    answer: Option<SignInResponse>,
 }
 
 /// One node as the control plane sees it.
@@ -91,10 +99,30 @@ impl ControlPlane {
                 &format!("/nodes/v1/workspace-uid/cluster/{}/{{node}}/sync", self.cluster_uid),
                 post(sync),
             )
+            .route(
+                &format!(
+                    "/instances/v1/workspace-uid/cluster/{}/launch-id/machine/sign-in",
+                    self.cluster_uid
+                ),
+                post(sign_in),
+            )
             .with_state(Arc::clone(&self.nodes));
         runtime.spawn(async move { axum::serve(listener, router).await });
         write_atomically(&self.endpoint_file, &format!("http://{address}\n"));
         self.running = Some(runtime);
+    }
+
+    /// Answers all sign-ins with this from now on.
+    pub fn answer_sign_ins(&self, answer: SignInResponse) {
+        self.nodes.sign_ins.lock().unwrap().answer = Some(answer);
+    }
+
+    /// Waits for this many sign-ins; returns their number.
+    pub fn wait_for_sign_ins(&self, count: usize) -> usize {
+        wait_for("a sign-in", || {
+            let known = self.nodes.sign_ins.lock().unwrap().count;
+            (known >= count).then_some(known)
+        })
     }
 
     pub fn register(&self, node: &str, setup: NodeSetup) {
@@ -166,6 +194,21 @@ impl Drop for ControlPlane {
 impl Nodes {
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Script>> {
         self.scripts.lock().unwrap()
+    }
+}
+
+async fn sign_in(
+    State(nodes): State<Arc<Nodes>>,
+    headers: HeaderMap,
+    Json(request): Json<SignInRequest>,
+) -> Response {
+    assert_eq!(request.address, "127.0.1.1");
+    assert_eq!(headers.get("authorization").unwrap(), "Bearer launch-token");
+    let mut sign_ins = nodes.sign_ins.lock().unwrap();
+    sign_ins.count += 1;
+    match &sign_ins.answer {
+        Some(answer) => Json(answer).into_response(),
+        None => refuse(503, "ServiceUnavailable"),
     }
 }
 

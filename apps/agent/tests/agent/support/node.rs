@@ -79,6 +79,15 @@ impl Node {
 
     /// With a change of the command that starts it: another user, for example.
     pub fn start_agent_as(&mut self, control: &ControlPlane, change: impl FnOnce(&mut Command)) {
+        self.start_agent_with(control, "--node", change);
+    }
+
+    fn start_agent_with(
+        &mut self,
+        control: &ControlPlane,
+        id: &str,
+        change: impl FnOnce(&mut Command),
+    ) {
         let log = fs::File::options()
             .append(true)
             .create(true)
@@ -90,7 +99,7 @@ impl Node {
             .arg("--endpoint-file")
             .arg(&control.endpoint_file)
             .args(["--workspace", "workspace-uid", "--cluster-name", "cluster"])
-            .args(["--cluster-uid", &control.cluster_uid, "--node", &self.id])
+            .args(["--cluster-uid", &control.cluster_uid, id, &self.id])
             .args(["--instance", "machine"])
             .args(["--address", "127.0.1.1", "--unwanted-after", "1"])
             .args(["--disk-patience", "1", "--root"])
@@ -103,6 +112,15 @@ impl Node {
             .stderr(log);
         change(&mut agent);
         self.agent = Some(agent.spawn().unwrap());
+    }
+
+    /// Starts the agent with the id of its launch instead of that of its node.
+    pub fn start_agent_of_launch(&mut self, control: &ControlPlane, token: &str) {
+        let id = std::mem::replace(&mut self.id, "launch-id".to_owned());
+        self.start_agent_with(control, "--launch", |agent| {
+            agent.env(protocol::TOKEN_VARIABLE, token);
+        });
+        self.id = id;
     }
 
     /// Starts the agent below a keeper, as `batchai local` does.
