@@ -12,7 +12,7 @@ mod node;
 mod stack;
 
 use api::{Api, Caller, JOB};
-use node::TestNode;
+use node::{INSTANCE, TestNode};
 use protocol::{Desired, End, NodePhase, Progress};
 use serde_json::{Value, json};
 use stack::Stack;
@@ -118,7 +118,7 @@ async fn every_function_answers_the_schedule() {
     let stack = Stack::start().await;
     let mut api = Api::new(stack.function("api").await);
     api.create_cluster("c").await;
-    for name in ["recovery", "autoscaler", "dispatcher"] {
+    for name in ["recovery", "autoscaler", "dispatcher", "provisioner"] {
         let mut function = stack.function(name).await;
         let answer = function.invoke(stack::scheduled_event()).await.unwrap();
         assert_eq!(answer, json!({"batchItemFailures": []}), "{name}");
@@ -126,6 +126,29 @@ async fn every_function_answers_the_schedule() {
     let mut recovery = stack.function("recovery").await;
     let answer = recovery.invoke(stack::interruption("i-0123456789abcdef0")).await.unwrap();
     assert_eq!(answer, json!({"batchItemFailures": []}), "an instance that is not ours");
+}
+
+/// EC2 reports the end of an instance long before its node has been silent for a lease.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_end_of_an_instance_is_a_hint_for_its_cluster() {
+    let stack = Stack::start().await;
+    let mut api = Api::new(stack.function("api").await);
+    api.create_cluster("c").await;
+    let node = TestNode::launching(&stack, "c").await;
+    node.sync(&mut api, NodePhase::Preparing, None).await;
+    stack.discard(&stack.urls.recovery).await;
+    let mut recovery = stack.function("recovery").await;
+    for (event, hints) in [
+        (stack::state_change(INSTANCE, "running"), 0),
+        (stack::state_change("i-0123456789abcdef0", "terminated"), 0),
+        (stack::state_change(INSTANCE, "shutting-down"), 1),
+        (stack::state_change(INSTANCE, "stopped"), 1),
+    ] {
+        recovery.invoke(event.clone()).await.unwrap();
+        let received = stack.receive(&stack.urls.recovery).await;
+        assert_eq!(received.len(), hints, "{event}: {received:?}");
+        stack.delete(&stack.urls.recovery, &received).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

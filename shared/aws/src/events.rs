@@ -22,11 +22,17 @@ pub enum Trigger {
 /// The `detail-type` of EC2's notice (Amazon EC2 User Guide, "Spot Instance interruption notices").
 pub const INTERRUPTION: &str = "EC2 Spot Instance Interruption Warning";
 
-/// Handles one invocation of a function. Any event of EventBridge that is not an interruption notice is
-/// the schedule's.
+/// The `detail-type` of EC2's notice of a new state (Amazon EC2 User Guide, "State change events for your
+/// instances").
+pub const STATE_CHANGE: &str = "EC2 Instance State-change Notification";
+
+/// The `detail-type` of a schedule (Amazon EventBridge User Guide, "Scheduled events").
+pub const SCHEDULE: &str = "Scheduled Event";
+
+/// Handles one invocation of a function.
 ///
 /// # Errors
-/// When a notice or the schedule could not be handled. Failed hints are in the response instead.
+/// When an event could not be handled. Failed hints are in the response instead.
 pub async fn handle(
     control: &Control,
     function: Function,
@@ -34,20 +40,43 @@ pub async fn handle(
 ) -> Result<SqsBatchResponse, Error> {
     match trigger {
         Trigger::Hints(batch) => Ok(each_hint(control, function, batch).await),
-        Trigger::Event(event) if event.detail_type == INTERRUPTION => {
-            let text = |name: &str| event.detail.get(name).and_then(Value::as_str);
-            let instance = text("instance-id").unwrap_or_default();
-            if !control.handle_interruption(instance, limits::SPOT_NOTICE_SECONDS).await? {
-                tracing::info!(instance, "received a notice for an instance that is not a node");
-            }
-            Ok(SqsBatchResponse::default())
-        }
-        Trigger::Event(_) => {
-            let hinted = schedule::visit(&control.context, function).await?;
-            tracing::info!(?function, hinted, "the schedule visited its targets");
+        Trigger::Event(event) => {
+            one_event(control, function, &event).await?;
             Ok(SqsBatchResponse::default())
         }
     }
+}
+
+async fn one_event(
+    control: &Control,
+    function: Function,
+    event: &EventBridgeEvent<Value>,
+) -> Result<(), Error> {
+    let detail = |name: &str| event.detail.get(name).and_then(Value::as_str).unwrap_or_default();
+    let instance = detail("instance-id");
+    let is_node = match event.detail_type.as_str() {
+        INTERRUPTION => control.handle_interruption(instance, limits::SPOT_NOTICE_SECONDS).await?,
+        STATE_CHANGE if is_ending(detail("state")) => control.handle_instance_end(instance).await?,
+        SCHEDULE => {
+            let hinted = schedule::visit(&control.context, function).await?;
+            tracing::info!(?function, hinted, "the schedule visited its targets");
+            return Ok(());
+        }
+        other => {
+            tracing::debug!(event = other, instance, "nothing to do for this event");
+            return Ok(());
+        }
+    };
+    if !is_node {
+        tracing::info!(instance, "received a notice for an instance that is not a node");
+    }
+    Ok(())
+}
+
+/// States of an instance (Amazon EC2 User Guide, "Amazon EC2 instance state changes") from which it does not return
+/// to its node.
+fn is_ending(state: &str) -> bool {
+    matches!(state, "shutting-down" | "terminated" | "stopping" | "stopped")
 }
 
 /// Handles a batch of hints. Failed messages are reported, so that SQS delivers them again. After a

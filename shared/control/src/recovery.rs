@@ -100,6 +100,20 @@ impl Control {
         replan(|| interrupt(context, &owner.cluster, &owner.node, notice_seconds)).await?;
         Ok(true)
     }
+
+    /// Handles a notice that an instance ends or has ended: recovery looks at its cluster. Returns whether the
+    /// instance is a node of this service.
+    ///
+    /// # Errors
+    /// What the table reports; the notice must be delivered again.
+    pub async fn handle_instance_end(&self, instance: &str) -> Result<bool, Error> {
+        let Some(owner) = self.context.table.instance_owner(instance).await? else {
+            return Ok(false);
+        };
+        let target = Target::Cluster { cluster: owner.cluster };
+        self.context.hint(Function::Recovery, &target).await;
+        Ok(true)
+    }
 }
 
 async fn interrupt(

@@ -31,7 +31,7 @@ struct Message {
 
 #[derive(Debug, Default)]
 pub struct Queues {
-    queues: [Queue; 3],
+    queues: [Queue; FUNCTIONS.len()],
     receipts: u64,
     /// Whether all hints are lost.
     pub off: bool,

@@ -35,7 +35,7 @@ const SETTLE_MILLIS: i64 = 2 * 3600 * 1000;
 const MAX_STEPS: u64 = 400_000;
 
 /// The processes of the service in the mode `Functions`: two of the API, two of each function.
-const PROCESSES: usize = 8;
+const PROCESSES: usize = 2 + 2 * FUNCTIONS.len();
 
 pub struct History {
     pub scenario: Arc<Scenario>,

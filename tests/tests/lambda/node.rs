@@ -10,6 +10,9 @@ use protocol::{
 };
 use table::Writes;
 
+/// The instance of a node that has called the API.
+pub const INSTANCE: &str = "i-0a1b2c3d4e5f60718";
+
 pub struct TestNode {
     pub cluster: ClusterRef,
     path: String,
@@ -69,7 +72,7 @@ impl TestNode {
         attempt: Option<(&AttemptKey, Progress)>,
     ) -> Desired {
         let request = SyncRequest {
-            instance: "i-0a1b2c3d4e5f60718".to_owned(),
+            instance: INSTANCE.to_owned(),
             address: "10.0.0.4".to_owned(),
             phase,
             attempt: attempt.map(|(key, progress)| AttemptReport {

@@ -176,15 +176,26 @@ pub fn scheduled_event() -> Value {
 
 /// The event that EC2 sends two minutes before it interrupts a spot instance.
 pub fn interruption(instance: &str) -> Value {
+    let detail = json!({"instance-id": instance, "instance-action": "terminate"});
+    ec2_event("EC2 Spot Instance Interruption Warning", instance, &detail)
+}
+
+/// The event that EC2 sends when an instance changes its state.
+pub fn state_change(instance: &str, state: &str) -> Value {
+    let detail = json!({"instance-id": instance, "state": state});
+    ec2_event("EC2 Instance State-change Notification", instance, &detail)
+}
+
+fn ec2_event(kind: &str, instance: &str, detail: &Value) -> Value {
     json!({
         "version": "0",
         "id": "12345678-1234-1234-1234-123456789012",
-        "detail-type": "EC2 Spot Instance Interruption Warning",
+        "detail-type": kind,
         "source": "aws.ec2",
         "account": "123456789012",
         "time": "2026-11-21T01:00:00Z",
         "region": "eu-west-1",
         "resources": [format!("arn:aws:ec2:eu-west-1a:instance/{instance}")],
-        "detail": {"instance-id": instance, "instance-action": "terminate"},
+        "detail": detail,
     })
 }

@@ -100,7 +100,7 @@ fn a_limit_that_passes_during_a_pause_still_gives_its_grace() {
 fn the_last_lines_of_a_background_process_are_written_after_a_pause() {
     let control = ControlPlane::start();
     let mut node = Node::ready(&control);
-    let slow = "for i in {1..5}; do sleep 0.02; done; echo last";
+    let slow = "for i in {1..3}; do sleep 0.02; done; echo last";
     let job = Job::new(&format!("echo ready; ({slow}) & exit 0"));
     node.begin(&control, &job);
     let slot = node.root().join("agent/command.slot");
