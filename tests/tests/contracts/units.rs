@@ -15,10 +15,10 @@ use tests::environment::Environment;
 const EXPECTED: &str = "\
 PUT workspace                            2     6
 PUT experiment                           2     4
-schedule, all dormant                    3     0
+schedule, all dormant                    4     0
 PUT cluster                              3     8
 launch of 4 nodes                       21    37
-schedule, 4 idle nodes                  13     0
+schedule, 4 idle nodes                  14     0
 agent, no change                         1     0
 agent, heartbeat                         1     1
 PUT job of 1                             7     8
