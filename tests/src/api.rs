@@ -8,7 +8,7 @@ use http::{Method, Request, Response, StatusCode, request};
 use serde_json::Value;
 use std::sync::Arc;
 use tower::ServiceExt;
-use web::{Access, AgentAccess, Web};
+use web::{Access, AgentAccess, PeopleAccess, Web};
 
 /// The service's own token in these worlds.
 pub const SERVICE_TOKEN: &str = "the-service-itself";
@@ -24,8 +24,8 @@ impl Api {
 
     /// With agents that prove in this way who they are.
     pub fn with_agents(environment: &Environment, agents: AgentAccess) -> Self {
-        let access =
-            Arc::new(Access { token: SERVICE_TOKEN.to_owned(), loopback_only: true, agents });
+        let people = PeopleAccess::Tokens { service: SERVICE_TOKEN.to_owned() };
+        let access = Arc::new(Access { people, loopback_only: true, agents });
         let web = Web {
             control: environment.control.clone(),
             access,

@@ -12,7 +12,7 @@ mod node;
 mod stack;
 
 use api::{Api, Caller, JOB};
-use node::{INSTANCE, TestNode};
+use node::TestNode;
 use protocol::{Desired, End, NodePhase, Progress};
 use serde_json::{Value, json};
 use stack::Stack;
@@ -23,7 +23,7 @@ async fn a_job_goes_from_the_api_through_the_queue_to_a_node() {
     let mut api = Api::new(stack.function("api").await);
     let mut dispatcher = stack.function("dispatcher").await;
     api.create_cluster("c").await;
-    let node = TestNode::launching(&stack, "c").await;
+    let node = TestNode::preparing(&stack, "c").await;
 
     let desired = node.sync(&mut api, NodePhase::Preparing, None).await;
     assert!(matches!(desired, Desired::Prepare { .. }), "expected set-up, got {desired:?}");
@@ -134,15 +134,15 @@ async fn the_end_of_an_instance_is_a_hint_for_its_cluster() {
     let stack = Stack::start().await;
     let mut api = Api::new(stack.function("api").await);
     api.create_cluster("c").await;
-    let node = TestNode::launching(&stack, "c").await;
+    let node = TestNode::preparing(&stack, "c").await;
     node.sync(&mut api, NodePhase::Preparing, None).await;
     stack.discard(&stack.urls.recovery).await;
     let mut recovery = stack.function("recovery").await;
     for (event, hints) in [
-        (stack::state_change(INSTANCE, "running"), 0),
+        (stack::state_change(&node.instance, "running"), 0),
         (stack::state_change("i-0123456789abcdef0", "terminated"), 0),
-        (stack::state_change(INSTANCE, "shutting-down"), 1),
-        (stack::state_change(INSTANCE, "stopped"), 1),
+        (stack::state_change(&node.instance, "shutting-down"), 1),
+        (stack::state_change(&node.instance, "stopped"), 1),
     ] {
         recovery.invoke(event.clone()).await.unwrap();
         let received = stack.receive(&stack.urls.recovery).await;
@@ -152,7 +152,7 @@ async fn the_end_of_an_instance_is_a_hint_for_its_cluster() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_api_requires_its_token_and_explains_errors() {
+async fn the_api_requires_a_verified_sender_and_explains_errors() {
     let stack = Stack::start().await;
     let mut api = Api::new(stack.function("api").await);
     let path = api::path("workspaces", "w");
@@ -162,6 +162,51 @@ async fn the_api_requires_its_token_and_explains_errors() {
     assert_eq!(answer["statusCode"], 404);
     let body: Value = serde_json::from_str(answer["body"].as_str().unwrap()).unwrap();
     assert_eq!(body["error"]["code"], "WorkspaceNotFound", "{body}");
+}
+
+/// An authorizer lets a request pass; whom it is from decides what it may do.
+#[tokio::test(flavor = "multi_thread")]
+async fn people_and_instances_speak_for_themselves_only() {
+    let stack = Stack::start().await;
+    let mut api = Api::new(stack.function("api").await);
+    api.create_cluster("c").await;
+    let node = TestNode::preparing(&stack, "c").await;
+    let workspace = api::path("workspaces", "w");
+    let role = |name, session| Caller::Role { name, session };
+    let instance = || Caller::Instance(node.instance.clone());
+    let stranger = || Caller::Person("auth0|stranger");
+    let body = node.report(NodePhase::Preparing, None);
+    for (method, path, caller, expected) in [
+        ("GET", &workspace, Caller::User, 200),
+        ("GET", &workspace, stranger(), 403),
+        ("GET", &workspace, instance(), 401),
+        ("GET", &workspace, Caller::Nobody, 401),
+        ("POST", &node.path, instance(), 200),
+        ("POST", &node.path, Caller::Instance("i-0another".to_owned()), 403),
+        ("POST", &node.path, role("stack-NodeRole", "alice"), 401),
+        ("POST", &node.path, role("another-NodeRole", "i-0123"), 401),
+        ("POST", &node.path, Caller::User, 401),
+        ("POST", &node.path, Caller::Nobody, 401),
+    ] {
+        let sent = (method == "POST").then_some(&body);
+        let answer = api.call(method, path, &caller, sent).await;
+        assert_eq!(answer["statusCode"], expected, "{method} {path} of {caller:?}: {answer}");
+    }
+    let id = web::VerifiedPerson("auth0|stranger".to_owned()).id();
+    let assignment = json!({"properties": {
+        "principalId": id.as_str(),
+        "roleDefinitionId": format!(
+            "{}/providers/Microsoft.Authorization/roleDefinitions/acdd72a7-3385-48ef-bd42-f606fba81ae7",
+            api::subscription()
+        ),
+    }});
+    let path = format!(
+        "{workspace}/providers/Microsoft.Authorization/roleAssignments/0a9f1ff0-d5b5-41cb-8b15-6956d969ad41"
+    );
+    let answer = api.call("PUT", &path, &Caller::User, Some(&assignment)).await;
+    assert_eq!(answer["statusCode"], 201, "{answer}");
+    let answer = api.call("GET", &workspace, &stranger(), None).await;
+    assert_eq!(answer["statusCode"], 200, "a reader now: {answer}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

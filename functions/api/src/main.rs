@@ -1,18 +1,22 @@
 //! The Lambda function of the API: wiring only.
 
+mod gateway;
+
+use axum::Router;
+use axum::extract::Request;
+use axum::middleware::map_request;
+use gateway::NodeRole;
 use lambda_http::{Error, run};
+use std::future::ready;
 use std::sync::Arc;
-use web::{Access, AgentAccess, Web};
+use web::Web;
 
 #[tokio::main]
 async fn main() -> Result<(), Error> {
     aws::log();
     let control = aws::control().await?;
-    let access = Arc::new(Access {
-        token: aws::access()?,
-        loopback_only: false,
-        agents: AgentAccess::Tokens,
-    });
+    let (access, node_role) = (Arc::new(gateway::access()?), NodeRole::of_environment()?);
     let web = Web { control, access, behind_proxy: true, held_requests: None };
-    run(web::app(web, axum::Router::new())).await
+    let add_sender = move |request: Request| ready(gateway::add_sender(request, &node_role));
+    run(web::app(web, Router::new()).layer(map_request(add_sender))).await
 }

@@ -83,14 +83,6 @@ pub async fn control() -> Result<Control, EnvironmentError> {
     })))
 }
 
-/// The service's own token (`API_TOKEN`).
-///
-/// # Errors
-/// When it is not set.
-pub fn access() -> Result<String, EnvironmentError> {
-    required("API_TOKEN")
-}
-
 fn master_key() -> Result<[u8; 32], EnvironmentError> {
     const NAME: &str = "MASTER_KEY";
     let text = required(NAME)?;
@@ -120,7 +112,11 @@ fn number(name: &'static str, default: u64) -> Result<u64, EnvironmentError> {
     }
 }
 
-fn required(name: &'static str) -> Result<String, EnvironmentError> {
+/// The value of a variable.
+///
+/// # Errors
+/// When it is not set, or empty.
+pub fn required(name: &'static str) -> Result<String, EnvironmentError> {
     optional(name).ok_or(EnvironmentError::Missing(name))
 }
 

@@ -8,7 +8,7 @@ mod function;
 mod hints;
 mod machines;
 
-pub use environment::{EnvironmentError, access, control, log};
+pub use environment::{EnvironmentError, control, log, required};
 pub use function::serve;
 pub use hints::{QueueUrls, SqsHints};
 pub use machines::NoMachines;

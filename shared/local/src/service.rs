@@ -23,7 +23,7 @@ use std::time::Duration;
 use table::Table;
 use tokio::net::TcpListener;
 use tokio::task::{JoinHandle, JoinSet};
-use web::{Access, AgentAccess, HeldRequests, Web};
+use web::{Access, AgentAccess, HeldRequests, PeopleAccess, Web};
 
 /// The operator's options.
 #[derive(Clone, Debug)]
@@ -115,7 +115,11 @@ impl Service {
             },
             uptime: Arc::new(Uptime::starting_at(SystemClock.now())),
         }));
-        let access = Arc::new(Access { token, loopback_only: true, agents: AgentAccess::Tokens });
+        let access = Arc::new(Access {
+            people: PeopleAccess::Tokens { service: token },
+            loopback_only: true,
+            agents: AgentAccess::Tokens,
+        });
         let web = Web {
             control: control.clone(),
             access,

@@ -1,4 +1,4 @@
-//! Authentication: the bearer token of a request, and the host that it names.
+//! Authentication: who sends a request, and the host that it names.
 
 use crate::agent_access::AgentAccess;
 use crate::{Failure, Web, response};
@@ -8,7 +8,8 @@ use axum::response::Response;
 use control::Error;
 use control::keys::constant_time_eq;
 use http::header::{AUTHORIZATION, HOST};
-use model::Principal;
+use model::{Principal, Uid};
+use sha2::{Digest, Sha256};
 
 /// How requests are authenticated.
 ///
@@ -16,22 +17,79 @@ use model::Principal;
 /// requires a token, and a loopback name in `Host`: a page whose own domain resolves to loopback
 /// (DNS rebinding) sends another name.
 pub struct Access {
-    /// The service's own token, which may do everything.
-    pub token: String,
+    /// How people prove who they are.
+    pub people: PeopleAccess,
     /// Whether to refuse requests whose `Host` is not a loopback name or address.
     pub loopback_only: bool,
     /// How agents prove who they are.
     pub agents: AgentAccess,
 }
 
-/// The principal of a token: the service itself, or the one that the token was created for.
-async fn identify(web: &Web, token: Option<&str>) -> Result<Principal, Failure> {
-    let given = token.ok_or(UNAUTHENTICATED)?;
-    if constant_time_eq(&web.access.token, given) {
-        return Ok(Principal::Service);
+/// How people prove who they are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PeopleAccess {
+    /// By bearer tokens.
+    Tokens {
+        /// The service's own token, which may do everything. Others are created with it.
+        service: String,
+    },
+    /// The edge has verified the caller and added a [`VerifiedPerson`] to the extensions of the request.
+    VerifiedPeople {
+        /// The subject that may do everything.
+        owner: String,
+    },
+}
+
+impl PeopleAccess {
+    /// The text that only the service itself, or its owner, can have been identified by.
+    pub(crate) fn service(&self) -> &str {
+        match self {
+            Self::Tokens { service } => service,
+            Self::VerifiedPeople { owner } => owner,
+        }
     }
-    let principal = web.control.tokens.principal_of(given).await?;
-    principal.map(Principal::Known).ok_or(UNAUTHENTICATED)
+}
+
+/// The subject of the identity token that came with a request, as the edge verified it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VerifiedPerson(pub String);
+
+impl VerifiedPerson {
+    /// The id by which role assignments name this person: the subject if it is a UUID, else the first 16 bytes of
+    /// its SHA-256 as one.
+    pub fn id(&self) -> Uid {
+        Uid::parse(&self.0).unwrap_or_else(|| {
+            let digest = Sha256::digest(self.0.as_bytes());
+            Uid::from_bytes(std::array::from_fn(|at| digest[at]))
+        })
+    }
+}
+
+/// The principal of a request: the service itself, or the one that a token was created for.
+async fn identify(web: &Web, sender: &Sender) -> Result<Principal, Failure> {
+    match &web.access.people {
+        PeopleAccess::Tokens { service } => {
+            let given = sender.token.as_deref().ok_or(UNAUTHENTICATED)?;
+            if constant_time_eq(service, given) {
+                return Ok(Principal::Service);
+            }
+            let principal = web.control.tokens.principal_of(given).await?;
+            principal.map(Principal::Known).ok_or(UNAUTHENTICATED)
+        }
+        PeopleAccess::VerifiedPeople { owner } => {
+            let person = sender.person.as_ref().ok_or(UNAUTHENTICATED)?;
+            Ok(match person.0 == *owner {
+                true => Principal::Service,
+                false => Principal::Known(person.id()),
+            })
+        }
+    }
+}
+
+/// What a request has about its sender.
+struct Sender {
+    token: Option<String>,
+    person: Option<VerifiedPerson>,
 }
 
 pub(crate) const UNAUTHENTICATED: Failure = Failure::Unauthenticated(
@@ -51,7 +109,8 @@ pub(crate) async fn require_token(
     next: Next,
 ) -> Response {
     let token = bearer(&request).map(str::to_owned);
-    match identify(&web, token.as_deref()).await {
+    let sender = Sender { token, person: request.extensions().get().cloned() };
+    match identify(&web, &sender).await {
         Ok(principal) => {
             request.extensions_mut().insert(principal);
             next.run(request).await
@@ -96,6 +155,16 @@ fn is_loopback(host: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_subject_has_an_id() {
+        let id = |subject: &str| VerifiedPerson(subject.to_owned()).id();
+        let uuid = "0a9f1ff0-d5b5-41cb-8b15-6956d969ad41";
+        assert_eq!(id(uuid).as_str(), uuid);
+        assert_eq!(id("auth0|5f7c"), id("auth0|5f7c"));
+        assert_ne!(id("auth0|5f7c"), id("auth0|5f7d"));
+        assert!(Uid::parse(id("").as_str()).is_some());
+    }
 
     #[test]
     fn only_loopback_names_are_loopback() {

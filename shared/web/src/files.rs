@@ -56,7 +56,7 @@ impl<'a> Links<'a> {
         expires_at: Timestamp,
     ) -> Self {
         let creator = match creator {
-            Principal::Service => web.control.context.keys.fingerprint(&web.access.token),
+            Principal::Service => web.control.context.keys.fingerprint(web.access.people.service()),
             Principal::Known(id) => id.to_string(),
         };
         let WorkspaceNames { subscription, resource_group, workspace } = names;
@@ -112,7 +112,7 @@ fn not_signed() -> Error {
 async fn may_read(web: &Web, signature: &Signature) -> Result<bool, Error> {
     let Some(creator) = Uid::parse(&signature.by) else {
         return Ok(constant_time_eq(
-            &web.control.context.keys.fingerprint(&web.access.token),
+            &web.control.context.keys.fingerprint(web.access.people.service()),
             &signature.by,
         ));
     };

@@ -17,7 +17,7 @@ mod nodes;
 mod response;
 mod sync;
 
-pub use access::Access;
+pub use access::{Access, PeopleAccess, VerifiedPerson};
 pub use agent_access::{AgentAccess, VerifiedInstance};
 pub use arm::operation::{OPERATIONS, Operation, OperationRow, RequiredAccess};
 pub use failure::Failure;

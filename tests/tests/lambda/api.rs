@@ -1,6 +1,6 @@
 //! The API's function behind an API Gateway HTTP API (payload format 2.0).
 
-use crate::stack::{SUBSCRIPTION, TOKEN};
+use crate::stack::{OWNER, SUBSCRIPTION};
 use serde_json::{Value, json};
 use tests::lambda_runtime::Function;
 
@@ -8,14 +8,56 @@ const HOST: &str = "a1b2c3d4e5.execute-api.eu-west-1.amazonaws.com";
 pub const JOB: &str = "workspaces/w/experiments/e/jobs";
 
 /// The sender of a request.
+#[derive(Debug)]
 pub enum Caller {
+    /// The owner of the service.
     User,
-    Node { token: String },
+    /// Anybody else with a valid identity token.
+    Person(&'static str),
+    /// An instance of the stack.
+    Instance(String),
+    /// The session of any role.
+    Role {
+        name: &'static str,
+        session: &'static str,
+    },
     Nobody,
+}
+
+/// What the authorizer of a route tells the function (API Gateway Developer Guide, "Create Lambda integrations for
+/// HTTP APIs").
+fn authorizer(caller: &Caller) -> Value {
+    match caller {
+        Caller::User => person(OWNER),
+        Caller::Person(subject) => person(subject),
+        Caller::Instance(instance) => session("stack-NodeRole", instance),
+        Caller::Role { name, session: name_of_session } => session(name, name_of_session),
+        Caller::Nobody => Value::Null,
+    }
+}
+
+fn person(subject: &str) -> Value {
+    json!({"jwt": {"claims": {"iss": "https://issuer.example", "sub": subject}, "scopes": null}})
+}
+
+fn session(role: &str, session: &str) -> Value {
+    json!({"iam": {
+        "accessKey": "ASIAIOSFODNN7EXAMPLE",
+        "accountId": "123456789012",
+        "callerId": format!("AROACKCEVSQ6C2EXAMPLE:{session}"),
+        "cognitoIdentity": null,
+        "principalOrgId": null,
+        "userArn": format!("arn:aws:sts::123456789012:assumed-role/{role}/{session}"),
+        "userId": format!("AROACKCEVSQ6C2EXAMPLE:{session}"),
+    }})
 }
 
 pub struct Api {
     pub function: Function,
+}
+
+pub fn subscription() -> String {
+    format!("/subscriptions/{SUBSCRIPTION}")
 }
 
 pub fn path(kind: &str, name: &str) -> String {
@@ -93,18 +135,13 @@ impl Api {
 }
 
 fn event(method: &str, path: &str, caller: &Caller, body: Option<&Value>) -> Value {
-    let mut headers = json!({
+    let headers = json!({
         "host": HOST,
         "content-type": "application/json; charset=utf-8",
         "x-forwarded-for": "192.0.2.1",
         "x-forwarded-port": "443",
         "x-forwarded-proto": "https",
     });
-    match caller {
-        Caller::User => headers["authorization"] = format!("Bearer {TOKEN}").into(),
-        Caller::Node { token } => headers["authorization"] = format!("Bearer {token}").into(),
-        Caller::Nobody => {}
-    }
     json!({
         "version": "2.0",
         "routeKey": "$default",
@@ -115,6 +152,7 @@ fn event(method: &str, path: &str, caller: &Caller, body: Option<&Value>) -> Val
         "requestContext": {
             "accountId": "123456789012",
             "apiId": "a1b2c3d4e5",
+            "authorizer": authorizer(caller),
             "domainName": HOST,
             "domainPrefix": "a1b2c3d4e5",
             "http": {

@@ -8,32 +8,25 @@ use model::{ClusterRef, Instance, Node, NodeId, NodeState};
 use protocol::{
     AttemptKey, AttemptReport, Desired, NodePhase, Progress, SyncRequest, SyncResponse,
 };
-use table::Writes;
-
-/// The instance of a node that has called the API.
-pub const INSTANCE: &str = "i-0a1b2c3d4e5f60718";
+use serde_json::Value;
+use table::{InstanceOwner, Writes};
 
 pub struct TestNode {
     pub cluster: ClusterRef,
-    path: String,
-    token: String,
+    pub instance: String,
+    pub path: String,
 }
 
 impl TestNode {
-    /// A node in the state launching, as if the launch request had been sent to EC2.
-    pub async fn launching(stack: &Stack, cluster: &str) -> Self {
+    /// A node that is bound to the instance, and prepares.
+    pub async fn preparing(stack: &Stack, cluster: &str) -> Self {
         Self::recorded(stack, cluster, |node| node).await
     }
 
     /// A node in the state idle.
     pub async fn idle(stack: &Stack, cluster: &str) -> Self {
-        let machine = Instance { id: "i-0".to_owned(), address: "10.0.0.4".to_owned() };
-        let now = SystemClock.now();
-        let ready = |node: Node| {
-            let launched = node.launched(machine, now).expect("it is launching");
-            launched.prepared(now).expect("it is preparing")
-        };
-        Self::recorded(stack, cluster, ready).await
+        let prepared = |node: Node| node.prepared(SystemClock.now()).expect("it is preparing");
+        Self::recorded(stack, cluster, prepared).await
     }
 
     async fn recorded(stack: &Stack, cluster: &str, transition: impl FnOnce(Node) -> Node) -> Self {
@@ -42,16 +35,20 @@ impl TestNode {
         cluster.planned_nodes += 1;
         let reference = cluster.reference();
         let id = NodeId::new(&RandomIds.uid(), false);
-        let node = transition(Node::launching(
-            id.clone(),
-            reference.clone(),
-            RandomIds.uid(),
-            cluster.charge(),
-            SystemClock.now(),
-        ));
+        let now = SystemClock.now();
+        let (launch, charge) = (RandomIds.uid(), cluster.charge());
+        let launching = Node::launching(id.clone(), reference.clone(), launch, charge, now);
+        let id_of_instance = format!("i-{}", before.uid);
+        let instance = Instance { id: id_of_instance.clone(), address: "10.0.0.4".to_owned() };
+        let node = transition(launching.launched(instance, now).expect("it is launching"));
         let mut writes = Writes::default();
         writes.replace(&before, &cluster);
         writes.create(&node);
+        writes.create_instance_owner(&InstanceOwner {
+            instance: id_of_instance.clone(),
+            cluster: reference.clone(),
+            node: id.clone(),
+        });
         if matches!(node.state, NodeState::Idle { .. }) {
             writes.mark_idle(&reference, &id);
         }
@@ -59,20 +56,15 @@ impl TestNode {
         let ClusterRef { workspace, name, uid } = &reference;
         Self {
             path: format!("/nodes/v1/{workspace}/{name}/{uid}/{id}/sync"),
-            token: stack.keys.node_token(&reference, &id),
             cluster: reference,
+            instance: id_of_instance,
         }
     }
 
-    /// Sends a report of the agent; returns the desired state.
-    pub async fn sync(
-        &self,
-        api: &mut Api,
-        phase: NodePhase,
-        attempt: Option<(&AttemptKey, Progress)>,
-    ) -> Desired {
+    /// A report of the agent.
+    pub fn report(&self, phase: NodePhase, attempt: Option<(&AttemptKey, Progress)>) -> Value {
         let request = SyncRequest {
-            instance: INSTANCE.to_owned(),
+            instance: self.instance.clone(),
             address: "10.0.0.4".to_owned(),
             phase,
             attempt: attempt.map(|(key, progress)| AttemptReport {
@@ -82,8 +74,18 @@ impl TestNode {
             }),
             interruption_notice_seconds: None,
         };
-        let body = serde_json::to_value(&request).expect("a request is JSON");
-        let caller = Caller::Node { token: self.token.clone() };
+        serde_json::to_value(&request).expect("a request is JSON")
+    }
+
+    /// Sends a report of the agent; returns the desired state.
+    pub async fn sync(
+        &self,
+        api: &mut Api,
+        phase: NodePhase,
+        attempt: Option<(&AttemptKey, Progress)>,
+    ) -> Desired {
+        let body = self.report(phase, attempt);
+        let caller = Caller::Instance(self.instance.clone());
         let answer = api.call("POST", &self.path, &caller, Some(&body)).await;
         assert_eq!(answer["statusCode"], 200, "{answer}");
         let text = answer["body"].as_str().expect("a text");

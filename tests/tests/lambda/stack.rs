@@ -2,7 +2,6 @@
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use aws_sdk_sqs::types::{Message, MessageSystemAttributeName};
-use control::keys::Keys;
 use control::ports::Ids;
 use control::system::RandomIds;
 use dynamo::DynamoDb;
@@ -16,14 +15,14 @@ use tests::moto::Moto;
 use tests::table_server::TableServer;
 
 const TABLE: &str = "batchai";
-pub const TOKEN: &str = "the-users-token";
+/// The subject that may do everything.
+pub const OWNER: &str = "auth0|5f7c8ec7c33c6c004bbafe82";
 pub const SUBSCRIPTION: &str = "00000000-0000-0000-0000-000000000001";
 
 pub struct Stack {
     moto: Moto,
     server: TableServer,
     pub table: Table,
-    pub keys: Keys,
     pub urls: aws::QueueUrls,
 }
 
@@ -40,7 +39,7 @@ impl Stack {
             provisioner: moto.queue("provisioner").await,
         };
         let table = Table::new(Arc::new(DynamoDb::new(client, TABLE, Arc::new(|| 0.5))));
-        Self { moto, server, table, keys: Keys::derive(&[7; 32]), urls }
+        Self { moto, server, table, urls }
     }
 
     pub async fn function(&self, name: &'static str) -> Function {
@@ -57,7 +56,8 @@ impl Stack {
             ("RECOVERY_QUEUE_URL", self.urls.recovery.clone()),
             ("PROVISIONER_QUEUE_URL", self.urls.provisioner.clone()),
             ("MASTER_KEY", "07".repeat(32)),
-            ("API_TOKEN", TOKEN.to_owned()),
+            ("OWNER_PRINCIPAL", OWNER.to_owned()),
+            ("NODE_ROLE_ARN", "arn:aws:iam::123456789012:role/stack-NodeRole".to_owned()),
             ("AWS_ENDPOINT_URL_DYNAMODB", self.server.endpoint().to_owned()),
             ("AWS_ENDPOINT_URL_SQS", self.moto.endpoint().to_owned()),
         ];

@@ -21,7 +21,7 @@ use table::{Memory, Table};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 use tower::ServiceExt as _;
-use web::{Access, AgentAccess, Web};
+use web::{Access, AgentAccess, PeopleAccess, Web};
 
 pub const TOKEN: &str = "token";
 
@@ -124,7 +124,7 @@ impl Service {
             uptime: Arc::new(Uptime::always()),
         }));
         let access = Arc::new(Access {
-            token: TOKEN.to_owned(),
+            people: PeopleAccess::Tokens { service: TOKEN.to_owned() },
             loopback_only: true,
             agents: AgentAccess::Tokens,
         });

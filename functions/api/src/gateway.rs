@@ -1,0 +1,113 @@
+//! Who sends a request, as API Gateway verified it: people by the JWT authorizer, instances by their role.
+//!
+//! The authorizer of a route only lets requests pass. Whom a request is from is decided here, so a path in another
+//! spelling, which takes another route, gains nothing.
+
+use aws::{EnvironmentError, required};
+use lambda_http::RequestExt;
+use lambda_http::aws_lambda_events::apigw::ApiGatewayRequestAuthorizer;
+use lambda_http::request::RequestContext;
+use web::{Access, AgentAccess, PeopleAccess, VerifiedInstance, VerifiedPerson};
+
+/// Who may call the API: people and instances that API Gateway has verified. The subject `OWNER_PRINCIPAL` may do
+/// everything.
+pub fn access() -> Result<Access, EnvironmentError> {
+    let owner = required("OWNER_PRINCIPAL")?;
+    Ok(Access {
+        people: PeopleAccess::VerifiedPeople { owner },
+        loopback_only: false,
+        agents: AgentAccess::VerifiedInstances,
+    })
+}
+
+/// The role that the instances of the stack have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NodeRole {
+    account: String,
+    name: String,
+}
+
+impl NodeRole {
+    /// The role that `NODE_ROLE_ARN` names.
+    pub fn of_environment() -> Result<Self, EnvironmentError> {
+        const NAME: &str = "NODE_ROLE_ARN";
+        Self::parse(&required(NAME)?).ok_or(EnvironmentError::Invalid(NAME, "the ARN of a role"))
+    }
+
+    /// From the ARN of a role: `arn:{partition}:iam::{account}:role/{path}/{name}`.
+    fn parse(arn: &str) -> Option<Self> {
+        let (account, resource) = account_and_resource(arn, "iam")?;
+        let name = resource.strip_prefix("role/")?.rsplit('/').next()?;
+        (!name.is_empty()).then(|| Self { account: account.to_owned(), name: name.to_owned() })
+    }
+
+    /// Whether `arn` is a session of this role: `arn:{partition}:sts::{account}:assumed-role/{name}/{session}`.
+    fn is_assumed_by(&self, arn: &str) -> bool {
+        let session = account_and_resource(arn, "sts").and_then(|(account, resource)| {
+            let (name, _) = resource.strip_prefix("assumed-role/")?.split_once('/')?;
+            Some((account, name))
+        });
+        session == Some((self.account.as_str(), self.name.as_str()))
+    }
+}
+
+fn account_and_resource<'a>(arn: &'a str, service: &str) -> Option<(&'a str, &'a str)> {
+    let mut parts = arn.splitn(6, ':');
+    let is_arn = parts.next()? == "arn" && !parts.next()?.is_empty() && parts.next()? == service;
+    let (_region, account) = (parts.next()?, parts.next()?);
+    is_arn.then_some((account, parts.next()?))
+}
+
+/// Adds to the extensions of a request the [`VerifiedPerson`] or the [`VerifiedInstance`] that sent it.
+pub fn add_sender<B>(mut request: http::Request<B>, node_role: &NodeRole) -> http::Request<B> {
+    let Some(RequestContext::ApiGatewayV2(context)) = request.request_context_ref() else {
+        return request;
+    };
+    let authorizer = context.authorizer.as_ref();
+    let (person, instance) =
+        (authorizer.and_then(person), authorizer.and_then(|it| instance(it, node_role)));
+    let extensions = request.extensions_mut();
+    extensions.remove::<VerifiedPerson>();
+    extensions.remove::<VerifiedInstance>();
+    person.map(|person| extensions.insert(person));
+    instance.map(|instance| extensions.insert(instance));
+    request
+}
+
+fn person(authorizer: &ApiGatewayRequestAuthorizer) -> Option<VerifiedPerson> {
+    let subject = authorizer.jwt.as_ref()?.claims.get("sub")?;
+    (!subject.is_empty()).then(|| VerifiedPerson(subject.clone()))
+}
+
+fn instance(
+    authorizer: &ApiGatewayRequestAuthorizer,
+    node_role: &NodeRole,
+) -> Option<VerifiedInstance> {
+    let caller = authorizer.iam.as_ref()?;
+    let arn = caller.user_arn.as_deref().filter(|arn| node_role.is_assumed_by(arn));
+    arn.and_then(|_| VerifiedInstance::of_assumed_role(caller.user_id.as_deref()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_session_belongs_to_the_role_of_its_account() {
+        let role = NodeRole::parse("arn:aws:iam::123456789012:role/path/stack-NodeRole").unwrap();
+        let is_own = |arn| role.is_assumed_by(arn);
+        assert!(is_own("arn:aws:sts::123456789012:assumed-role/stack-NodeRole/i-0123"));
+        for other in [
+            "arn:aws:sts::999999999999:assumed-role/stack-NodeRole/i-0123",
+            "arn:aws:sts::123456789012:assumed-role/stack-NodeRole2/i-0123",
+            "arn:aws:sts::123456789012:assumed-role/stack-NodeRole",
+            "arn:aws:iam::123456789012:user/stack-NodeRole/i-0123",
+            "",
+        ] {
+            assert!(!is_own(other), "{other}");
+        }
+        for other in ["arn:aws:iam::123456789012:user/alice", "arn:aws:iam::1:role/", "role"] {
+            assert_eq!(NodeRole::parse(other), None, "{other}");
+        }
+    }
+}
