@@ -145,6 +145,15 @@ fn an_instance_without_an_address_keeps_a_node_waiting() {
 }
 
 #[test]
+fn a_named_instance_without_an_address_keeps_its_own_node_waiting() {
+    let fixture = launching_three();
+    let of_the_second = LaunchedInstance { node: Some(node_id(1)), ..undescribed(5) };
+    answer(&fixture, &[of_the_second], None);
+    let nodes: Vec<NodeId> = fixture.nodes().into_iter().map(|node| node.id).collect();
+    assert_eq!(nodes, node_ids([1]));
+}
+
+#[test]
 fn a_complete_answer_settles_the_launch() {
     let fixture = launching_three();
     let all: Vec<_> = (0..3).map(|number| named(number, number)).collect();
