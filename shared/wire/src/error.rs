@@ -8,6 +8,15 @@ use std::fmt;
 /// How many violations a body lists; further ones are only counted. A request can have thousands.
 const MAX_LISTED: usize = 20;
 
+/// A text of the user for a message: quoted, escaped and truncated. It is ASCII, as the message of an
+/// error may become the reason phrase of HTTP (docs/contract.md, "Errors").
+pub(crate) fn quoted(text: &str) -> String {
+    const LONGEST: usize = 64;
+    let shown: String = text.chars().take(LONGEST).collect();
+    let ellipsis = if shown.len() < text.len() { "..." } else { "" };
+    format!("\"{}{ellipsis}\"", shown.escape_default())
+}
+
 /// `CloudError` of the contract (docs/contract.md, "Errors").
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "CloudError")]

@@ -2,7 +2,7 @@
 //!
 //! Names become parts of directory names on shared storage, so none may be `.` or `..`.
 
-use crate::{Violation, codes, rules::quoted};
+use crate::{Violation, codes, error::quoted};
 use model::Name;
 
 const LONGEST_NAME: usize = 64;

@@ -9,8 +9,9 @@
 //! it has added a violation to the report. All fields of an object are read before the first `None` is
 //! returned. Fields that no rule reads are ignored: clients of other API versions send them.
 
+use crate::error::quoted;
 use crate::patterns::Pattern;
-use crate::{Violation, Violations, codes, rules};
+use crate::{Violation, Violations, codes};
 use serde_json::{Map, Value, json};
 use std::cell::RefCell;
 use std::ops::RangeInclusive;
@@ -146,7 +147,7 @@ impl<'a> Place<'a> {
             return Some(text);
         };
         match broken.shows_text {
-            true => self.invalid(&format!("{}, but is {}", broken.predicate, rules::quoted(text))),
+            true => self.invalid(&format!("{}, but is {}", broken.predicate, quoted(text))),
             false => self.invalid(broken.predicate),
         }
         None
@@ -258,7 +259,7 @@ impl<'a> Fields<'a> {
             return vec![("", Place { value: None, path, report })];
         };
         let place = |(name, value): (&'a String, &'a Value)| {
-            let path = format!("{}[{}]", self.path, rules::quoted(name));
+            let path = format!("{}[{}]", self.path, quoted(name));
             (name.as_str(), Place { value: Some(value), path, report })
         };
         map.iter().map(place).collect()

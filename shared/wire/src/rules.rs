@@ -1,5 +1,6 @@
 //! Rules for single values that several requests share.
 
+use crate::error::quoted;
 use crate::patterns::{self, Pattern};
 use crate::read::{Fields, Place};
 use model::{ResourceId, limits};
@@ -7,16 +8,6 @@ use serde_json::json;
 
 /// The largest number of the contract, which has signed 32-bit integers.
 pub(crate) const LARGEST_NUMBER: u32 = i32::MAX.unsigned_abs();
-
-/// A text of the user for a message: quoted, escaped and truncated. It is ASCII, as the message of an
-/// error may become the reason phrase of HTTP (docs/contract.md,
-/// "Errors").
-pub(crate) fn quoted(text: &str) -> String {
-    const LONGEST: usize = 64;
-    let shown: String = text.chars().take(LONGEST).collect();
-    let ellipsis = if shown.len() < text.len() { "..." } else { "" };
-    format!("\"{}{ellipsis}\"", shown.escape_default())
-}
 
 /// A text that can be passed to a process: without NUL bytes.
 pub(crate) fn text(place: &Place<'_>) -> Option<String> {

@@ -2,7 +2,7 @@
 //! none may stay after the deletion of its file server.
 
 use crate::sim::{Sim, State};
-use crate::watch::Kept;
+use crate::watch::Record;
 use async_trait::async_trait;
 use control::ports::PortError;
 use model::{FileServer, FileServerState, Uid};
@@ -75,7 +75,7 @@ impl State {
         if !write.key.sk.starts_with("fs#") {
             return;
         }
-        let Some(server) = Kept::<FileServer>::put(&write.kind) else { return };
+        let Some(server) = Record::<FileServer>::put(&write.kind) else { return };
         let is_deleting = match server.state {
             FileServerState::Creating { .. } => false,
             FileServerState::Deleting { .. } => true,

@@ -1,6 +1,7 @@
 //! Requests to Azure Resource Manager itself: resource groups and role assignments.
 
 use super::workspace;
+use crate::error::quoted;
 use crate::read::{self, Fields, Place};
 use crate::{Violations, patterns, rules};
 use model::{Role, Uid};
@@ -85,7 +86,7 @@ fn role(place: &Place<'_>) -> Option<Role> {
         place.invalid(&format!(
             "must end with the id of a role, {}, but is {}",
             known.join(" or "),
-            rules::quoted(text)
+            quoted(text)
         ));
     }
     found
@@ -96,7 +97,7 @@ fn uid(place: &Place<'_>) -> Option<Uid> {
     let text = place.text()?;
     let uid = Uid::parse(text);
     if uid.is_none() {
-        place.invalid(&format!("must be a UUID, but is {}", rules::quoted(text)));
+        place.invalid(&format!("must be a UUID, but is {}", quoted(text)));
     }
     uid
 }

@@ -4,6 +4,7 @@ use super::environment::{self, SecretVariableInput};
 use super::mounts::{self, MountsRequest};
 use super::secret::SecretInput;
 use super::{container, extensions, toolkit};
+use crate::error::quoted;
 use crate::read::{self, Fields, Place};
 use crate::{ClusterId, FileServerId, Violation, Violations, codes, patterns, rules};
 use model::{
@@ -97,7 +98,7 @@ fn cluster_id(reference: &Place<'_>) -> Option<ClusterId> {
     if id.is_none() {
         place.invalid(&format!(
             "must be the id of a cluster, /subscriptions/{{subscription}}/resourceGroups/{{group}}/providers/Microsoft.BatchAI/workspaces/{{workspace}}/clusters/{{name}}, but is {}",
-            rules::quoted(text)
+            quoted(text)
         ));
     }
     id
@@ -119,7 +120,7 @@ fn max_wall_clock_seconds(properties: &Fields<'_>) -> Option<u64> {
         place.invalid(&format!(
             "must be an ISO 8601 duration above zero and up to {}, such as PT1H30M, but is {}",
             time::format_duration_seconds(limits::MAX_WALL_CLOCK_SECONDS),
-            rules::quoted(text)
+            quoted(text)
         ));
     }
     allowed

@@ -1,6 +1,7 @@
 //! `mountVolumes` of clusters and jobs (docs/contract.md, "Mounts").
 
 use super::secret::{self, SecretInput};
+use crate::error::quoted;
 use crate::patterns::{self, Pattern};
 use crate::read::{Fields, Place};
 use crate::{FileServerId, Violation, Violations, codes, paths, rules};
@@ -70,7 +71,7 @@ fn distinct<T>(mounts: &[(Place<'_>, T)], taken: &mut HashSet<String>, path: imp
         if !taken.insert(paths::normalized(path)) {
             place.invalid(&format!(
                 "must not use the relativeMountPath {} of another mount",
-                rules::quoted(path)
+                quoted(path)
             ));
         }
     }
@@ -158,7 +159,7 @@ fn file_server_id(reference: &Place<'_>) -> Option<(FileServerId, String)> {
     let Some(id) = FileServerId::parse(text) else {
         place.invalid(&format!(
             "must be the id of a file server, /subscriptions/{{subscription}}/resourceGroups/{{group}}/providers/Microsoft.BatchAI/workspaces/{{workspace}}/fileservers/{{name}}, but is {}",
-            rules::quoted(text)
+            quoted(text)
         ));
         return None;
     };

@@ -2,7 +2,8 @@
 //! match in any case: the swagger and the SDK write them in lower case, other clients may not.
 
 use super::job::STANDARD_OUTPUT;
-use crate::{Violation, Violations, codes, paths, rules};
+use crate::error::quoted;
+use crate::{Violation, Violations, codes, paths};
 use model::limits;
 use std::ops::RangeInclusive;
 
@@ -41,7 +42,7 @@ pub fn parse_output_files_query(
     let directory = find(pairs, "directory").unwrap_or_default();
     if directory.starts_with('/') || paths::leads_upwards(directory) || directory.contains('\0') {
         let predicate =
-            format!("must be a relative path without `..`, but is {}", rules::quoted(directory));
+            format!("must be a relative path without `..`, but is {}", quoted(directory));
         violations.push(invalid("directory", &predicate));
     }
     let (least, most, usual) = limits::LINK_MINUTES;
@@ -92,7 +93,7 @@ fn number(
             "must be a whole number from {} to {}, but is {}",
             range.start(),
             range.end(),
-            rules::quoted(text)
+            quoted(text)
         );
         violations.push(invalid(name, &predicate));
         usual

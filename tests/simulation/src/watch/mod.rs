@@ -11,7 +11,7 @@ mod resources;
 pub mod settled;
 pub mod stalls;
 
-pub use record::{Record, Record as Kept};
+pub use record::Record;
 
 use crate::cloud::Cloud;
 use crate::oracle::Oracle;
