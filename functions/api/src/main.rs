@@ -1,22 +1,38 @@
 //! The Lambda function of the API: wiring only.
 
-mod gateway;
-
+use aws::{NodeRole, Sender};
 use axum::Router;
 use axum::extract::Request;
 use axum::middleware::map_request;
-use gateway::NodeRole;
 use lambda_http::{Error, run};
 use std::future::ready;
 use std::sync::Arc;
-use web::Web;
+use web::{Access, AgentAccess, PeopleAccess, VerifiedInstance, VerifiedPerson, Web};
 
 #[tokio::main]
 async fn main() -> Result<(), Error> {
     aws::log();
     let control = aws::control().await?;
-    let (access, node_role) = (Arc::new(gateway::access()?), NodeRole::of_environment()?);
+    let owner = aws::required("OWNER_PRINCIPAL")?;
+    let people = PeopleAccess::VerifiedPeople { owner };
+    let agents = AgentAccess::VerifiedInstances;
+    let access = Arc::new(Access { people, loopback_only: false, agents });
     let web = Web { control, access, behind_proxy: true, held_requests: None };
-    let add_sender = move |request: Request| ready(gateway::add_sender(request, &node_role));
+    let node_role = NodeRole::of_environment()?;
+    let add_sender = move |request: Request| ready(with_sender(request, &node_role));
     run(web::app(web, Router::new()).layer(map_request(add_sender))).await
+}
+
+fn with_sender(mut request: Request, node_role: &NodeRole) -> Request {
+    match aws::sender(&request, node_role) {
+        Some(Sender::Person { subject }) => {
+            request.extensions_mut().insert(VerifiedPerson(subject));
+        }
+        Some(Sender::NodeRole { user_id }) => {
+            let instance = VerifiedInstance::of_assumed_role(&user_id);
+            instance.map(|instance| request.extensions_mut().insert(instance));
+        }
+        None => {}
+    }
+    request
 }

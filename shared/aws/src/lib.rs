@@ -5,10 +5,12 @@
 mod environment;
 pub mod events;
 mod function;
+mod gateway;
 mod hints;
 mod machines;
 
 pub use environment::{EnvironmentError, control, log, required};
 pub use function::serve;
+pub use gateway::{NodeRole, Sender, sender};
 pub use hints::{QueueUrls, SqsHints};
 pub use machines::NoMachines;

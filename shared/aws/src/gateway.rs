@@ -3,21 +3,24 @@
 //! The authorizer of a route only lets requests pass. Whom a request is from is decided here, so a path in another
 //! spelling, which takes another route, gains nothing.
 
-use aws::{EnvironmentError, required};
+use crate::{EnvironmentError, required};
 use lambda_http::RequestExt;
 use lambda_http::aws_lambda_events::apigw::ApiGatewayRequestAuthorizer;
 use lambda_http::request::RequestContext;
-use web::{Access, AgentAccess, PeopleAccess, VerifiedInstance, VerifiedPerson};
 
-/// Who may call the API: people and instances that API Gateway has verified. The subject `OWNER_PRINCIPAL` may do
-/// everything.
-pub fn access() -> Result<Access, EnvironmentError> {
-    let owner = required("OWNER_PRINCIPAL")?;
-    Ok(Access {
-        people: PeopleAccess::VerifiedPeople { owner },
-        loopback_only: false,
-        agents: AgentAccess::VerifiedInstances,
-    })
+/// The sender of a request, as API Gateway verified it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Sender {
+    /// The subject of an identity token.
+    Person {
+        /// The claim `sub`.
+        subject: String,
+    },
+    /// A session of the role of the stack's instances.
+    NodeRole {
+        /// `{role id}:{session name}`.
+        user_id: String,
+    },
 }
 
 /// The role that the instances of the stack have.
@@ -29,6 +32,9 @@ pub struct NodeRole {
 
 impl NodeRole {
     /// The role that `NODE_ROLE_ARN` names.
+    ///
+    /// # Errors
+    /// When it is not set, or is not the ARN of a role.
     pub fn of_environment() -> Result<Self, EnvironmentError> {
         const NAME: &str = "NODE_ROLE_ARN";
         Self::parse(&required(NAME)?).ok_or(EnvironmentError::Invalid(NAME, "the ARN of a role"))
@@ -58,34 +64,25 @@ fn account_and_resource<'a>(arn: &'a str, service: &str) -> Option<(&'a str, &'a
     is_arn.then_some((account, parts.next()?))
 }
 
-/// Adds to the extensions of a request the [`VerifiedPerson`] or the [`VerifiedInstance`] that sent it.
-pub fn add_sender<B>(mut request: http::Request<B>, node_role: &NodeRole) -> http::Request<B> {
+/// The verified sender of a request; `None` if there is none, or it is another role.
+pub fn sender<B>(request: &http::Request<B>, node_role: &NodeRole) -> Option<Sender> {
     let Some(RequestContext::ApiGatewayV2(context)) = request.request_context_ref() else {
-        return request;
+        return None;
     };
-    let authorizer = context.authorizer.as_ref();
-    let (person, instance) =
-        (authorizer.and_then(person), authorizer.and_then(|it| instance(it, node_role)));
-    let extensions = request.extensions_mut();
-    extensions.remove::<VerifiedPerson>();
-    extensions.remove::<VerifiedInstance>();
-    person.map(|person| extensions.insert(person));
-    instance.map(|instance| extensions.insert(instance));
-    request
+    let authorizer = context.authorizer.as_ref()?;
+    person(authorizer).or_else(|| session(authorizer, node_role))
 }
 
-fn person(authorizer: &ApiGatewayRequestAuthorizer) -> Option<VerifiedPerson> {
-    let subject = authorizer.jwt.as_ref()?.claims.get("sub")?;
-    (!subject.is_empty()).then(|| VerifiedPerson(subject.clone()))
+fn person(authorizer: &ApiGatewayRequestAuthorizer) -> Option<Sender> {
+    let subject = authorizer.jwt.as_ref()?.claims.get("sub")?.clone();
+    (!subject.is_empty()).then_some(Sender::Person { subject })
 }
 
-fn instance(
-    authorizer: &ApiGatewayRequestAuthorizer,
-    node_role: &NodeRole,
-) -> Option<VerifiedInstance> {
+fn session(authorizer: &ApiGatewayRequestAuthorizer, node_role: &NodeRole) -> Option<Sender> {
     let caller = authorizer.iam.as_ref()?;
-    let arn = caller.user_arn.as_deref().filter(|arn| node_role.is_assumed_by(arn));
-    arn.and_then(|_| VerifiedInstance::of_assumed_role(caller.user_id.as_deref()?))
+    let is_node = node_role.is_assumed_by(caller.user_arn.as_deref()?);
+    let user_id = caller.user_id.clone().filter(|_| is_node)?;
+    Some(Sender::NodeRole { user_id })
 }
 
 #[cfg(test)]
