@@ -164,7 +164,7 @@ async fn the_api_requires_a_verified_sender_and_explains_errors() {
     assert_eq!(body["error"]["code"], "WorkspaceNotFound", "{body}");
 }
 
-/// An authorizer lets a request pass; whom it is from decides what it may do.
+/// An authorizer lets a request pass; its sender decides what it may do.
 #[tokio::test(flavor = "multi_thread")]
 async fn people_and_instances_speak_for_themselves_only() {
     let stack = Stack::start().await;

@@ -405,7 +405,7 @@ async fn an_outage_of_ten_minutes_costs_no_running_job() {
     assert_eq!(errors("many").await[0].code, "NodesSilent");
     assert!(errors("one").await.is_empty(), "one silent node is no mass silence");
     harness.run(5).await;
-    // It ended by itself, within its time, while nobody could be told.
+    // It ended by itself, within its time, while the service could not be reached.
     assert_eq!(state(&harness, "ends").await, "succeeded");
     harness.run(700).await;
     for job in ["one", "many", "ends"] {

@@ -35,7 +35,7 @@ pub enum EndpointSource {
 pub enum NodeName {
     /// The node with this id.
     Known(String),
-    /// One of this launch: the agent signs in and is told which.
+    /// One of this launch: the response to the sign-in names it.
     BySignIn {
         /// Id of the launch.
         launch: String,

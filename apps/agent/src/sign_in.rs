@@ -1,4 +1,4 @@
-//! Sign-in: an agent that knows only its launch and its instance is told which node it is.
+//! Sign-in: an agent that knows only its launch and its instance requests the id of its node.
 //!
 //! It signs in at every start, as the answer stays the same. Until it is answered, what an earlier
 //! agent process started continues under its supervisor.

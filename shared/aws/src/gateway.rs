@@ -1,7 +1,7 @@
 //! Who sends a request, as API Gateway verified it: people by the JWT authorizer, instances by their role.
 //!
-//! The authorizer of a route only lets requests pass. Whom a request is from is decided here, so a path in another
-//! spelling, which takes another route, gains nothing.
+//! The authorizer of a route only lets requests pass. The sender is identified here, so a path in another spelling,
+//! which takes another route, gains nothing.
 
 use crate::{EnvironmentError, required};
 use lambda_http::RequestExt;

@@ -134,7 +134,7 @@ pub(crate) async fn read_launch_of(
     draft: &mut Draft,
     node: &Node,
 ) -> Result<(), Error> {
-    if lifecycle::nodes::is_launching(&node.state)
+    if nodes::is_launching(&node.state)
         && let Some(launch) = context.table.launch(&node.cluster, &node.launch).await?
     {
         draft.read_launch(launch);

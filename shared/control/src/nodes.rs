@@ -19,7 +19,7 @@ pub struct Nodes {
     pub(crate) context: Context,
 }
 
-/// Whom the agent that sends a request is known to be.
+/// The identity of the agent that sends a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AgentIdentity {
     /// The node of the request: it has the token of this node. It may register its instance.

@@ -101,7 +101,7 @@ impl Control {
         Ok(true)
     }
 
-    /// Handles a notice that an instance ends or has ended: recovery looks at its cluster. Returns whether the
+    /// Handles a notice that an instance ends or has ended: recovery reconciles its cluster. Returns whether the
     /// instance is a node of this service.
     ///
     /// # Errors

@@ -92,7 +92,7 @@ fn fewer_instances() -> ResourceError {
     ResourceError::new("InstancesMissing", message).within(MAX_ERROR_BYTES)
 }
 
-/// Who an instance is that signs in.
+/// The outcome of a sign-in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SignIn {
     /// The instance is this node now.

@@ -85,8 +85,8 @@ pub struct LaunchedInstance {
     pub id: String,
     /// Its private IP address, once that is known.
     pub address: Option<String>,
-    /// The node that it is, where the provider was told. `None` where all instances of a launch are
-    /// alike.
+    /// Its node, where the provider launches each instance for one node. `None` where all instances of a
+    /// launch are alike.
     pub node: Option<NodeId>,
 }
 

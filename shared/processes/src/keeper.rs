@@ -75,7 +75,8 @@ fn keep() -> io::Result<u8> {
     rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
     let signals = Signals::install(&[Signal::TERM, Signal::USR1, Signal::USR2])?;
     file.write_own_identity()?;
-    // Before the first process of the machine is started: one that was outside could outlive a killed keeper.
+    // Before the first process of the machine is started: a process outside of the group could run on after the
+    // keeper was killed.
     if let Some(group) = &request.group
         && let Err(error) = group.enter()
     {

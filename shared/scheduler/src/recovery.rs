@@ -66,7 +66,7 @@ pub struct FoundInstance {
     pub running: bool,
     /// Its private IP address, once that is known.
     pub address: Option<String>,
-    /// The node that it is, where the provider was told.
+    /// Its node, where the provider launches each instance for one node.
     pub node: Option<NodeId>,
 }
 

@@ -1,4 +1,4 @@
-//! Who an agent is that sends a request.
+//! The identity of the agent that sends a request.
 //!
 //! With tokens, the token of a launch lets an instance sign in under the id that it names, and the
 //! answer has the token of the node that it is. So instances of one launch have to trust each other.
@@ -62,7 +62,7 @@ pub(crate) fn require_instance(
     }
 }
 
-/// Whom the control plane has to take the sender of a request for this node for.
+/// The identity of the sender of a request for this node.
 ///
 /// # Errors
 /// 401 without a valid token or a verified instance.

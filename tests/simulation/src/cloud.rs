@@ -43,11 +43,11 @@ struct Launched {
 #[derive(Debug)]
 pub struct Instance {
     pub cluster: ClusterRef,
-    /// Its node, once it was told.
+    /// Its node, after it has signed in.
     pub node: Option<NodeId>,
     /// Whether its agent knows the node.
     pub signed_in: bool,
-    /// Its agent was told that it is not needed, and has exited.
+    /// Its agent signed in, is not needed, and has exited.
     pub is_dismissed: bool,
     pub launch: LaunchId,
     pub name: String,

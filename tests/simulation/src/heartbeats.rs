@@ -99,7 +99,7 @@ impl History {
         Some((request_number, AgentCall::Sync(Box::new(call)), dropped))
     }
 
-    /// An instance is told which node it is, the same one each time, or that it is not needed.
+    /// Every sign-in of an instance is answered with the same node, or that it is not needed.
     pub fn handle_sign_in_answer(
         &mut self,
         number: usize,
@@ -124,7 +124,7 @@ impl History {
             if let (Some(known), Some(node)) = (&it.node, node)
                 && known != node
             {
-                let violation = format!("i-{number} was told that it is {known}, now {node}");
+                let violation = format!("i-{number} signed in as {known}, and now as {node}");
                 state.violation.get_or_insert(violation);
                 return;
             }
