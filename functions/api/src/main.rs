@@ -12,7 +12,7 @@ use web::{Access, AgentAccess, PeopleAccess, VerifiedInstance, VerifiedPerson, W
 #[tokio::main]
 async fn main() -> Result<(), Error> {
     aws::log();
-    let control = aws::control().await?;
+    let control = aws::control(&aws::config().await, Arc::new(aws::NoMachines))?;
     let owner = aws::required("OWNER_PRINCIPAL")?;
     let people = PeopleAccess::VerifiedPeople { owner };
     let agents = AgentAccess::VerifiedInstances;

@@ -9,7 +9,7 @@ mod gateway;
 mod hints;
 mod machines;
 
-pub use environment::{EnvironmentError, control, log, required};
+pub use environment::{EnvironmentError, config, control, log, required};
 pub use function::serve;
 pub use gateway::{NodeRole, Sender, sender};
 pub use hints::{QueueUrls, SqsHints};
