@@ -4,5 +4,5 @@ use control::Function;
 
 #[tokio::main]
 async fn main() -> Result<(), lambda_runtime::Error> {
-    aws::serve(Function::Provisioner).await
+    aws::serve(Function::Provisioner, aws::NoMachines::for_any).await
 }

@@ -1,10 +1,11 @@
 //! The settings of a Lambda function in its environment, and the clients that are created from them
 //! once per cold start.
 
-use crate::{NoMachines, QueueUrls, SqsHints};
+use crate::{QueueUrls, SqsHints};
+use aws_config::SdkConfig;
 use control::directories::DiskDirectories;
 use control::keys::Keys;
-use control::ports::Ids;
+use control::ports::{Ids, Machines};
 use control::system::{RandomIds, SystemClock};
 use control::uptime::Uptime;
 use control::{Context, Control, Parts, Settings};
@@ -25,12 +26,12 @@ pub enum EnvironmentError {
     Invalid(&'static str, &'static str),
 }
 
-/// Starts logging for CloudWatch: one JSON object per event.
-pub fn log() {
-    tracing_subscriber::fmt().json().with_current_span(true).without_time().init();
+/// Region, credentials and endpoints of the clients of a function.
+pub async fn config() -> SdkConfig {
+    aws_config::load_defaults(aws_config::BehaviorVersion::latest()).await
 }
 
-/// The control plane of this stack.
+/// The control plane of this stack, with the instances of `machines`.
 ///
 /// | variable | meaning |
 /// | --- | --- |
@@ -46,8 +47,10 @@ pub fn log() {
 ///
 /// # Errors
 /// When a required variable is not set, or one is invalid.
-pub async fn control() -> Result<Control, EnvironmentError> {
-    let config = aws_config::load_defaults(aws_config::BehaviorVersion::latest()).await;
+pub fn control(
+    config: &SdkConfig,
+    machines: Arc<dyn Machines>,
+) -> Result<Control, EnvironmentError> {
     let urls = QueueUrls {
         dispatcher: required("DISPATCHER_QUEUE_URL")?,
         autoscaler: required("AUTOSCALER_QUEUE_URL")?,
@@ -57,13 +60,13 @@ pub async fn control() -> Result<Control, EnvironmentError> {
     let ids: Arc<dyn Ids> = Arc::new(RandomIds);
     let root = optional("FILE_SYSTEM_ROOT").unwrap_or_else(|| "/mnt/batchai".to_owned());
     let root = PathBuf::from(root);
-    let client = aws_sdk_dynamodb::Client::new(&config);
+    let client = aws_sdk_dynamodb::Client::new(config);
     let storage = DynamoDb::new(client, required("TABLE_NAME")?, Arc::new(rand::random));
     Ok(Control::new(Context::new(Parts {
         table: Table::new(Arc::new(storage)),
-        machines: Arc::new(NoMachines),
+        machines,
         directories: Arc::new(DiskDirectories { root: root.clone() }),
-        hints: Arc::new(SqsHints::new(aws_sdk_sqs::Client::new(&config), urls, Arc::clone(&ids))),
+        hints: Arc::new(SqsHints::new(aws_sdk_sqs::Client::new(config), urls, Arc::clone(&ids))),
         clock: Arc::new(SystemClock),
         ids,
         keys: Arc::new(Keys::derive(&master_key()?)),

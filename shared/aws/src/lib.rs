@@ -7,10 +7,12 @@ pub mod events;
 mod function;
 mod gateway;
 mod hints;
+mod logs;
 mod machines;
 
-pub use environment::{EnvironmentError, control, log, required};
+pub use environment::{EnvironmentError, config, control, required};
 pub use function::serve;
 pub use gateway::{NodeRole, Sender, sender};
 pub use hints::{QueueUrls, SqsHints};
+pub use logs::log;
 pub use machines::NoMachines;

@@ -1,14 +1,26 @@
-//! The port for instances where no provider is configured: launches are refused with a reason, which the
-//! cluster shows.
+//! The port for instances of a function that launches and terminates none.
 
+use crate::EnvironmentError;
 use async_trait::async_trait;
+use aws_config::SdkConfig;
 use control::ports::{LaunchOutcome, LaunchRequest, Machines, PortError};
 use model::{ClusterRef, ResourceError};
 use scheduler::recovery::FoundInstance;
+use std::sync::Arc;
 
 /// Refuses every launch.
 #[derive(Debug)]
 pub struct NoMachines;
+
+impl NoMachines {
+    /// The port, for every configuration.
+    ///
+    /// # Errors
+    /// Never.
+    pub fn for_any(_config: &SdkConfig) -> Result<Arc<dyn Machines>, EnvironmentError> {
+        Ok(Arc::new(Self))
+    }
+}
 
 #[async_trait]
 impl Machines for NoMachines {
