@@ -8,6 +8,7 @@
 
 mod access;
 mod agent_access;
+mod agent_protocol;
 mod arm;
 mod failure;
 mod files;
@@ -55,7 +56,7 @@ pub fn app(web: Web, extra: Router) -> Router {
         .with_state(web.clone())
         .merge(extra.layer(axum::middleware::from_fn(access::require_service)))
         .layer(axum::middleware::from_fn_with_state(web.clone(), access::require_token));
-    Router::new()
+    let agents = Router::new()
         .route(
             "/nodes/v1/{workspace}/{name}/{uid}/{node}/sync",
             post(nodes::sync).fallback(allow(&["POST"])),
@@ -64,6 +65,8 @@ pub fn app(web: Web, extra: Router) -> Router {
             "/instances/v1/{workspace}/{name}/{uid}/{launch}/{instance}/sign-in",
             post(instances::sign_in).fallback(allow(&["POST"])),
         )
+        .route_layer(axum::middleware::from_fn(agent_protocol::check_version));
+    agents
         .route(
             "/files/{file_server}/{*path}",
             get(files::download).fallback(allow(&["GET", "HEAD"])),
