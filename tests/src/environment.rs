@@ -91,7 +91,7 @@ impl Environment {
         let control = Control::new(Context::new(Parts {
             table: Table::new(Arc::clone(&memory) as _),
             machines: Arc::clone(&machines) as _,
-            directories: Arc::new(DiskDirectories { root: directory.path().to_owned() }),
+            file_shares: Arc::new(DiskDirectories { root: directory.path().to_owned() }),
             hints: Arc::clone(&hints) as _,
             clock: Arc::clone(&clock) as _,
             ids: Arc::new(SeededIds(Mutex::new(StdRng::seed_from_u64(seed)))),

@@ -70,7 +70,7 @@ pub fn control(
     Ok(Control::new(Context::new(Parts {
         table: Table::new(Arc::new(storage)),
         machines,
-        directories: Arc::new(DiskDirectories { root: root.clone() }),
+        file_shares: Arc::new(DiskDirectories { root: root.clone() }),
         hints: Arc::new(SqsHints::new(aws_sdk_sqs::Client::new(config), urls, Arc::clone(&ids))),
         clock: Arc::new(SystemClock),
         ids,

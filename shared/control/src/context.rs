@@ -2,7 +2,7 @@
 //! here.
 
 use crate::keys::Keys;
-use crate::ports::{Clock, Directories, Hints, Ids, Machines};
+use crate::ports::{Clock, FileShares, Hints, Ids, Machines};
 use crate::uptime::Uptime;
 use crate::{Error, Function};
 use lifecycle::creation::NewIds;
@@ -29,7 +29,7 @@ pub struct Parts {
     /// Instances of nodes.
     pub machines: Arc<dyn Machines>,
     /// Directories of file servers.
-    pub directories: Arc<dyn Directories>,
+    pub file_shares: Arc<dyn FileShares>,
     /// Hints to functions.
     pub hints: Arc<dyn Hints>,
     /// The time.

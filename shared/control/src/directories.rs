@@ -1,6 +1,6 @@
 //! The files of file servers, on a local disk or a mounted file system.
 
-use crate::ports::{Directories, PortError};
+use crate::ports::{FileShares, PortError};
 use async_trait::async_trait;
 use model::Uid;
 use std::io;
@@ -26,7 +26,7 @@ impl DiskDirectories {
 }
 
 #[async_trait]
-impl Directories for DiskDirectories {
+impl FileShares for DiskDirectories {
     async fn create(&self, file_server: &Uid) -> Result<(), PortError> {
         self.blocking(file_server, std::fs::create_dir_all).await
     }

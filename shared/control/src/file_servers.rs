@@ -201,7 +201,7 @@ pub(crate) async fn settle(
         let found = context.table.file_server(workspace, name).await?;
         let Some(server) = found.filter(|server| server.uid == *uid) else {
             // This pass may have just created the directory. If it is killed here, the schedule removes it later.
-            return Ok(context.directories.remove(uid).await?);
+            return Ok(context.file_shares.remove(uid).await?);
         };
         let mut draft = context.draft();
         settle_found(context, &mut draft, &server).await?;
@@ -223,7 +223,7 @@ pub(crate) async fn remove_again(
     if context.now() < not_before {
         return Ok(());
     }
-    context.directories.remove(uid).await?;
+    context.file_shares.remove(uid).await?;
     let mut draft = context.draft();
     draft.writes().unschedule(uid);
     context.commit(draft).await?;
@@ -238,7 +238,7 @@ async fn settle_found(
     let now = draft.now;
     match &server.state {
         FileServerState::Creating { .. } => {
-            let made = context.directories.create(&server.uid).await;
+            let made = context.file_shares.create(&server.uid).await;
             if !provisioned(draft, server, made.is_ok()) {
                 return Ok(made?);
             }
@@ -249,7 +249,7 @@ async fn settle_found(
         FileServerState::Ready { .. } | FileServerState::Failed { .. } => settled(draft, server),
         // The schedule visits it until the backoff is over.
         FileServerState::Deleting { .. } if now < server.removal.not_before => {}
-        FileServerState::Deleting { .. } => match context.directories.remove(&server.uid).await {
+        FileServerState::Deleting { .. } => match context.file_shares.remove(&server.uid).await {
             Ok(()) => resources::finish_deletion(draft, server),
             Err(error) => {
                 tracing::warn!(file_server = %server.name, %error, "could not remove the files of a file server");

@@ -37,7 +37,7 @@ pub trait Hints: Send + Sync {
 /// The directories of file servers, on a disk of this machine or on EFS. A call may take minutes:
 /// directories are large.
 #[async_trait]
-pub trait Directories: Send + Sync {
+pub trait FileShares: Send + Sync {
     /// Makes the directory of a file server. An existing one stays as it is.
     ///
     /// # Errors

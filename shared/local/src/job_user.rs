@@ -3,7 +3,7 @@
 use crate::error::StartError;
 use async_trait::async_trait;
 use control::directories::DiskDirectories;
-use control::ports::{Directories, PortError};
+use control::ports::{FileShares, PortError};
 use model::Uid;
 use processes::User;
 use std::io;
@@ -74,7 +74,7 @@ impl OwnedDirectories {
 }
 
 #[async_trait]
-impl Directories for OwnedDirectories {
+impl FileShares for OwnedDirectories {
     async fn create(&self, file_server: &Uid) -> Result<(), PortError> {
         self.inner.create(file_server).await?;
         let path = self.inner.root.join(file_server.as_str());

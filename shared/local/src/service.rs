@@ -8,7 +8,7 @@ use crate::machines::{MachineOptions, ProcessMachines};
 use crate::{interrupt, schedule};
 use control::directories::DiskDirectories;
 use control::keys::Keys;
-use control::ports::{Clock, Directories};
+use control::ports::{Clock, FileShares};
 use control::system::{RandomIds, SystemClock};
 use control::uptime::Uptime;
 use control::{Context, Control, Parts, Settings};
@@ -100,7 +100,7 @@ impl Service {
         let control = Control::new(Context::new(Parts {
             table: Table::new(Arc::clone(&storage) as _),
             machines: Arc::clone(&machines) as _,
-            directories,
+            file_shares: directories,
             hints: Arc::clone(&hints) as _,
             clock: Arc::new(SystemClock),
             ids: Arc::new(RandomIds),
@@ -170,7 +170,7 @@ impl Service {
 fn prepare_directories(
     data_dir: &DataDir,
     job_user: Option<&User>,
-) -> Result<Arc<dyn Directories>, StartError> {
+) -> Result<Arc<dyn FileShares>, StartError> {
     let inner = DiskDirectories { root: data_dir.file_servers() };
     let prepare = |path: &Path| {
         std::fs::create_dir_all(path)?;

@@ -46,7 +46,7 @@ impl Directories {
 pub struct SimDirectories(pub Arc<Sim>);
 
 #[async_trait]
-impl control::ports::Directories for SimDirectories {
+impl control::ports::FileShares for SimDirectories {
     /// Takes effect late: meanwhile another pass may have removed the directory, and its record.
     async fn create(&self, file_server: &Uid) -> Result<(), PortError> {
         self.0.delay_call().await;

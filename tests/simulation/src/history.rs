@@ -151,7 +151,7 @@ impl History {
         Arc::new(Control::new(Context::new(Parts {
             table: Table::new(Arc::new(storage)),
             machines: Arc::new(SimMachines(Arc::clone(&self.sim))),
-            directories: Arc::new(SimDirectories(Arc::clone(&self.sim))),
+            file_shares: Arc::new(SimDirectories(Arc::clone(&self.sim))),
             hints: Arc::new(SimHints(Arc::clone(&self.sim))),
             clock: Arc::new(SimClock { sim: Arc::clone(&self.sim), skew_millis }),
             ids: Arc::clone(&self.ids),

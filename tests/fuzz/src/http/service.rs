@@ -108,7 +108,7 @@ impl Service {
         let control = Control::new(Context::new(Parts {
             table: Table::new(Arc::new(Memory::new())),
             machines: Arc::new(Cloud),
-            directories: Arc::new(DiskDirectories { root: directory.path().to_owned() }),
+            file_shares: Arc::new(DiskDirectories { root: directory.path().to_owned() }),
             hints: Arc::clone(&hints) as _,
             clock: Arc::new(FixedClock),
             ids: Arc::new(Sequence::default()),
