@@ -18,7 +18,7 @@ pub async fn serve(
 ) -> Result<(), Error> {
     crate::log();
     let config = crate::config().await;
-    let control = crate::control(&config, machines(&config)?)?;
+    let control = crate::control(&config, function, machines(&config)?)?;
     run(service_fn(async |event: LambdaEvent<Trigger>| {
         Box::pin(handle(&control, function, event.payload)).await.map_err(Error::from)
     }))

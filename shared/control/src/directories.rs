@@ -2,7 +2,7 @@
 
 use crate::ports::{FileShares, PortError};
 use async_trait::async_trait;
-use model::Uid;
+use model::{FileShare, Uid};
 use std::io;
 use std::path::PathBuf;
 
@@ -27,8 +27,9 @@ impl DiskDirectories {
 
 #[async_trait]
 impl FileShares for DiskDirectories {
-    async fn create(&self, file_server: &Uid) -> Result<(), PortError> {
-        self.blocking(file_server, std::fs::create_dir_all).await
+    async fn create(&self, file_server: &Uid) -> Result<FileShare, PortError> {
+        self.blocking(file_server, std::fs::create_dir_all).await?;
+        Ok(FileShare::Directory)
     }
 
     async fn remove(&self, file_server: &Uid) -> Result<(), PortError> {

@@ -4,7 +4,7 @@ use crate::error::StartError;
 use async_trait::async_trait;
 use control::directories::DiskDirectories;
 use control::ports::{FileShares, PortError};
-use model::Uid;
+use model::{FileShare, Uid};
 use processes::User;
 use std::io;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, lchown};
@@ -75,10 +75,11 @@ impl OwnedDirectories {
 
 #[async_trait]
 impl FileShares for OwnedDirectories {
-    async fn create(&self, file_server: &Uid) -> Result<(), PortError> {
-        self.inner.create(file_server).await?;
+    async fn create(&self, file_server: &Uid) -> Result<FileShare, PortError> {
+        let share = self.inner.create(file_server).await?;
         let path = self.inner.root.join(file_server.as_str());
-        lchown(path, Some(self.user.uid), Some(self.user.gid)).map_err(PortError::other)
+        lchown(path, Some(self.user.uid), Some(self.user.gid)).map_err(PortError::other)?;
+        Ok(share)
     }
 
     async fn remove(&self, file_server: &Uid) -> Result<(), PortError> {
