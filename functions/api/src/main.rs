@@ -11,7 +11,7 @@ use web::{Access, AgentAccess, OutputFiles, PeopleAccess, VerifiedInstance, Veri
 
 #[tokio::main]
 async fn main() -> Result<(), Error> {
-    aws::log();
+    aws::log(aws::required("STACK_NAME")?);
     let aws::Api { control, owner, node_role, files_url } =
         aws::api(&aws::config().await, Arc::new(aws::NoMachines)).await?;
     let people = PeopleAccess::VerifiedPeople { owner };

@@ -5,7 +5,7 @@ use web::FilesWeb;
 
 #[tokio::main]
 async fn main() -> Result<(), Error> {
-    aws::log();
+    aws::log(aws::required("STACK_NAME")?);
     let aws::Files { files, table, keys, clock, owner, copies } =
         aws::files(&aws::config().await).await?;
     let web = FilesWeb { files, table, keys, clock, service: owner, copies: Some(copies) };

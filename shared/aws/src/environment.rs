@@ -25,11 +25,6 @@ use table::Table;
 /// How long one invocation of the function `files` copies a large file before the client has to ask again.
 const COPY_TIME_LIMIT: Duration = Duration::from_secs(50);
 
-/// Starts logging for CloudWatch: one JSON object per event.
-pub fn log() {
-    tracing_subscriber::fmt().json().with_current_span(true).without_time().init();
-}
-
 /// Region, credentials and endpoints of the clients of a function.
 pub async fn config() -> SdkConfig {
     aws_config::load_defaults(aws_config::BehaviorVersion::latest()).await

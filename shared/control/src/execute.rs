@@ -6,7 +6,7 @@
 
 use crate::context::replan;
 use crate::ports::LaunchOutcome;
-use crate::{Context, Error};
+use crate::{Context, Error, metrics};
 use lifecycle::actions::{self, ClusterRead, LaunchIds};
 use lifecycle::{Draft, capacity, launches, nodes};
 use model::{Cluster, Launch, LaunchRequest, Node, NodeId, ResourceError};
@@ -18,6 +18,8 @@ pub(crate) enum Progress {
     Complete,
     /// The state changed in the meantime. The remaining actions were dropped; a new plan is needed.
     Stale,
+    /// The time of this pass is over. The remaining actions are for the next one.
+    OutOfTime,
 }
 
 /// `cluster` and `nodes` are the records that the plan was made on.
@@ -30,7 +32,10 @@ pub(crate) async fn execute(
     nodes: &[Node],
     plan: Vec<Action>,
 ) -> Result<Progress, Error> {
-    for action in plan {
+    for (index, action) in plan.into_iter().enumerate() {
+        if index > 0 && context.is_out_of_time() {
+            return Ok(Progress::OutOfTime);
+        }
         tracing::debug!(cluster = %cluster.name, ?action, "executing");
         match Box::pin(execute_action(context, cluster, nodes, &action)).await {
             Ok(()) => {}
@@ -52,6 +57,7 @@ async fn execute_action(
         Action::Remove { node } => return remove(context, cluster, node).await,
         Action::TerminateStray { instance } => {
             tracing::warn!(cluster = %cluster.name, instance, "terminating an instance without a node");
+            metrics::leaked_instance();
             let instances = [instance.clone()];
             context.machines.terminate(&cluster.reference(), &instances).await?;
             return Ok(());
@@ -179,6 +185,9 @@ async fn remove(context: &Context, cluster: &Cluster, id: &NodeId) -> Result<(),
 async fn launch(context: &Context, request: LaunchRequest) -> Result<(), Error> {
     let LaunchOutcome { launched, refused } = context.machines.launch(&request).await?;
     let cluster = &request.cluster;
+    if refused.is_some() {
+        metrics::launch_failure(&request);
+    }
     let is_short = refused.is_some() || launched.len() < request.nodes.len();
     replan(|| async {
         let Some(launch) = context.table.launch(cluster, &request.launch).await? else {
