@@ -3,7 +3,6 @@
 //! The authorizer of a route only lets requests pass. The sender is identified here, so a path in another spelling,
 //! which takes another route, gains nothing.
 
-use crate::{EnvironmentError, required};
 use lambda_http::RequestExt;
 use lambda_http::aws_lambda_events::apigw::ApiGatewayRequestAuthorizer;
 use lambda_http::request::RequestContext;
@@ -31,17 +30,8 @@ pub struct NodeRole {
 }
 
 impl NodeRole {
-    /// The role that `NODE_ROLE_ARN` names.
-    ///
-    /// # Errors
-    /// When it is not set, or is not the ARN of a role.
-    pub fn of_environment() -> Result<Self, EnvironmentError> {
-        const NAME: &str = "NODE_ROLE_ARN";
-        Self::parse(&required(NAME)?).ok_or(EnvironmentError::Invalid(NAME, "the ARN of a role"))
-    }
-
     /// From the ARN of a role: `arn:{partition}:iam::{account}:role/{path}/{name}`.
-    fn parse(arn: &str) -> Option<Self> {
+    pub fn parse(arn: &str) -> Option<Self> {
         let (account, resource) = account_and_resource(arn, "iam")?;
         let name = resource.strip_prefix("role/")?.rsplit('/').next()?;
         (!name.is_empty()).then(|| Self { account: account.to_owned(), name: name.to_owned() })
