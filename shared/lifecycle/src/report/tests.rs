@@ -306,6 +306,42 @@ fn desired_states_of_a_node() {
     check(&lost, Some(&end_reason), DesiredState::Leave);
 }
 
+/// The notice of an interruption comes from EventBridge and from the agent, in either order, or only from one.
+#[test]
+fn every_source_of_a_notice_has_the_same_result() {
+    let after = |by_event: bool, by_agent: bool, event_first: bool, end: End| {
+        let fixture = busy(&[0]);
+        let event = || {
+            if by_event {
+                fixture.react(|draft| nodes::interrupted(draft, &node_id(0), 120));
+            }
+        };
+        let running = || {
+            let report = reports(0, "a", Progress::Running);
+            let report = if by_agent { with_notice(report, 120) } else { report };
+            fixture.observed(0, &report);
+        };
+        if event_first {
+            event();
+            running();
+        } else {
+            running();
+            event();
+        }
+        fixture.observed(0, &reports(0, "a", has_ended(end)));
+        fixture.observed(0, &request(0, NodePhase::Left));
+        fixture.stored()
+    };
+    let expected = after(true, false, true, End::Stopped);
+    assert!(expected.contains("queued"), "{expected}");
+    assert_eq!(after(false, true, true, End::Interrupted), expected, "only the agent");
+    for event_first in [true, false] {
+        for end in [End::Stopped, End::Interrupted] {
+            assert_eq!(after(true, true, event_first, end.clone()), expected, "{end:?}");
+        }
+    }
+}
+
 #[test]
 fn an_agent_that_leaves_or_is_interrupted_while_preparing_counts_as_a_failed_launch() {
     let observed = |request: SyncRequest| {
