@@ -9,6 +9,7 @@ mod gateway;
 mod hints;
 mod machines;
 
+pub use aws_config::SdkConfig;
 pub use environment::{EnvironmentError, config, control, log, required};
 pub use function::serve;
 pub use gateway::{NodeRole, Sender, sender};

@@ -33,6 +33,7 @@ pub mod schedule;
 mod sign_in;
 pub mod subscriptions;
 pub mod system;
+mod terminations;
 pub mod tokens;
 pub mod uptime;
 pub mod usages;
