@@ -177,6 +177,7 @@ StartLimitIntervalSec=0
 Type=exec
 ExecStart=$program keep
 StandardInput=file:$settings/keeper.json
+Environment=HOME=/root
 KillMode=process
 KillSignal=SIGTERM
 TimeoutStopSec=120

@@ -2,6 +2,7 @@
 
     python template_stack.py                    in this process
     python template_stack.py --endpoint URL     in a running server of moto
+        --parameter NAME=VALUE                  another value of a parameter
 
 Prints a JSON object: `environment` (function -> variable -> value, as Lambda would set it),
 `outputs` of the stack, and `absent`: the types of resources that moto cannot create. References to
@@ -159,9 +160,12 @@ def clients(endpoint=None):
 def main():
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--endpoint")
-    endpoint = arguments.parse_args().endpoint
+    arguments.add_argument("--parameter", action="append", default=[])
+    given = arguments.parse_args()
+    endpoint = given.endpoint
     template = template_load.source()
-    values = template_load.parameters(template)
+    overrides = dict(it.split("=", 1) for it in given.parameter)
+    values = template_load.parameters(template, **overrides)
     template = template_load.transformed(template, values)
     with contextlib.nullcontext() if endpoint else moto.mock_aws():
         client = clients(endpoint)

@@ -19,7 +19,7 @@ use tokio::time::Instant;
 
 /// The timeout of an invocation, far longer than one takes on a busy machine: a function that hangs
 /// fails its test instead of the time limit of all tests.
-const TIMEOUT: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A running function. It is killed on drop.
 pub struct Function {
@@ -47,6 +47,7 @@ type Outcome = Result<Value, (String, String)>;
 struct Invocation {
     id: String,
     event: Value,
+    timeout: Duration,
     answer: oneshot::Sender<Outcome>,
 }
 
@@ -124,11 +125,23 @@ impl Function {
     /// # Errors
     /// When the function reports an error, does not start, exits, or exceeds the timeout.
     pub async fn invoke(&mut self, event: Value) -> Result<Value, FunctionError> {
+        self.invoke_within(event, TIMEOUT).await
+    }
+
+    /// Like [`Self::invoke`], with this timeout.
+    ///
+    /// # Errors
+    /// Those of [`Self::invoke`].
+    pub async fn invoke_within(
+        &mut self,
+        event: Value,
+        timeout: Duration,
+    ) -> Result<Value, FunctionError> {
         let id = RandomIds.uid().to_string();
         let (answer, mut outcome) = oneshot::channel();
-        let invocation = Invocation { id, event, answer };
+        let invocation = Invocation { id, event, timeout, answer };
         self.invocations.send(invocation).expect("the server holds the other end");
-        let until = Instant::now() + TIMEOUT;
+        let until = Instant::now() + timeout;
         loop {
             let soon = Duration::from_millis(100);
             match tokio::time::timeout(soon, &mut outcome).await {
@@ -193,7 +206,7 @@ async fn next(State(runtime): State<Arc<Runtime>>) -> Response {
     let Some(invocation) = runtime.waiting.lock().await.recv().await else {
         return StatusCode::INTERNAL_SERVER_ERROR.into_response();
     };
-    let deadline = SystemClock.now().plus_seconds(TIMEOUT.as_secs());
+    let deadline = SystemClock.now().plus_seconds(invocation.timeout.as_secs());
     let headers = [
         ("Lambda-Runtime-Aws-Request-Id", invocation.id.clone()),
         ("Lambda-Runtime-Deadline-Ms", deadline.0.to_string()),

@@ -134,3 +134,24 @@ fn the_user_data_prepares_a_node() {
     assert!(request.user.is_none() && request.group.is_none(), "{request:?}");
     assert!(request.file.ends_with("var/lib/batchai/keeper"), "{request:?}");
 }
+
+/// What the dashboard and the alarms show is what the functions record.
+#[test]
+fn dashboard_and_alarms_name_the_metrics_of_the_service() {
+    let root = root();
+    let dashboard = std::fs::read_to_string(root.join("infra/dashboard.json")).unwrap();
+    let template = std::fs::read_to_string(root.join("template.yaml")).unwrap();
+    for name in control::metrics::NAMES {
+        assert!(dashboard.contains(name), "the dashboard does not show {name}");
+    }
+    let own = dashboard.split("[\"batchai\", \"").skip(1).map(|it| it.split('"').next().unwrap());
+    let alarmed = template
+        .split("Namespace: batchai")
+        .skip(1)
+        .map(|it| it.split_once("MetricName: ").unwrap().1.split_whitespace().next().unwrap());
+    let named: Vec<_> = own.chain(alarmed).collect();
+    assert!(named.len() > 7, "{named:?}");
+    for name in named {
+        assert!(control::metrics::NAMES.contains(&name), "nobody records {name}");
+    }
+}

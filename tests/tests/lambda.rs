@@ -16,6 +16,7 @@ use node::TestNode;
 use protocol::{Desired, End, NodePhase, Progress};
 use serde_json::{Value, json};
 use stack::Stack;
+use std::time::Duration;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_goes_from_the_api_through_the_queue_to_a_node() {
@@ -215,4 +216,57 @@ async fn a_function_names_a_missing_setting() {
     let mut function = stack.function_without("dispatcher", "TABLE_NAME").await;
     let error = function.invoke(stack::scheduled_event()).await.expect_err("it cannot start");
     assert!(error.to_string().contains("TABLE_NAME"), "{error}");
+}
+
+/// Hints that an invocation has no time for are sent anew: SQS would deliver a failed message only
+/// after the visibility timeout.
+#[tokio::test(flavor = "multi_thread")]
+async fn hints_without_time_are_handed_over() {
+    let stack = Stack::start().await;
+    let mut api = Api::new(stack.function("api").await);
+    let mut dispatcher = stack.function("dispatcher").await;
+    api.create_cluster("c").await;
+    api.submit("j", "c").await;
+    TestNode::idle(&stack, "c").await;
+    let messages = stack.receive(&stack.urls.dispatcher).await;
+    let event = json!({"Records": messages});
+    let answer = dispatcher.invoke_within(event, Duration::from_secs(5)).await.unwrap();
+    assert_eq!(answer, json!({"batchItemFailures": []}));
+    stack.delete(&stack.urls.dispatcher, &messages).await;
+    assert_eq!(api.job_state("j").await, "queued", "too late to start it");
+    let again = stack.receive(&stack.urls.dispatcher).await;
+    assert_eq!(again[0]["body"], messages[0]["body"], "{again:?}");
+    dispatcher.invoke(json!({"Records": again})).await.unwrap();
+    assert_eq!(api.job_state("j").await, "running");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn logs_name_request_and_cluster_and_carry_metrics() {
+    let stack = Stack::start().await;
+    let mut api = Api::new(stack.function("api").await);
+    let mut dispatcher = stack.function("dispatcher").await;
+    api.create_cluster("c").await;
+    let cluster = stack.cluster("c").await;
+    api.submit("j", "c").await;
+    TestNode::idle(&stack, "c").await;
+    let messages = stack.receive(&stack.urls.dispatcher).await;
+    dispatcher.invoke(json!({"Records": messages})).await.unwrap();
+    assert_eq!(api.job_state("j").await, "running");
+    let text = dispatcher.log();
+    let lines: Vec<Value> =
+        text.lines().map(|it| serde_json::from_str(it).expect("every line is JSON")).collect();
+    let started = lines.iter().find(|it| it["fields"]["message"] == "started");
+    let started = started.unwrap_or_else(|| panic!("no line for the start:\n{text}"));
+    assert_eq!(started["fields"]["job"], "j");
+    let spans = started["spans"].as_array().unwrap();
+    assert!(spans.iter().any(|it| it["requestId"].is_string()), "{started}");
+    let hint = spans.iter().find(|it| it["name"] == "hint").unwrap();
+    assert_eq!(hint["target"], cluster.uid.as_str());
+    assert_eq!(hint["cluster"], "c");
+    let metric = lines.iter().find(|it| it.get("DispatchLatency").is_some());
+    let metric = metric.unwrap_or_else(|| panic!("no metric:\n{text}"));
+    assert_eq!(metric["Stack"], "stack");
+    let waited = metric["DispatchLatency"].as_u64().unwrap();
+    assert!((1..60_000).contains(&waited), "{waited} ms");
+    assert_eq!(metric["_aws"]["CloudWatchMetrics"][0]["Namespace"], "batchai");
 }

@@ -330,3 +330,29 @@ async fn a_job_without_room_for_its_history_is_refused() {
     );
     submit(2_600).await.unwrap();
 }
+
+/// A pass that has no time left executes one action and leaves a hint for the others.
+#[tokio::test]
+async fn a_pass_out_of_time_is_continued_by_a_hint() {
+    let harness = Harness::new(13).await;
+    harness.put_cluster("c", &manual(4, "requeue")).await;
+    harness.run(4).await;
+    let cluster = nodes(&harness).await[0].cluster.clone();
+    harness.scale("c", &manual(0, "requeue")).await.unwrap();
+    let environment = &harness.environment;
+    let target = Target::Cluster { cluster };
+    let mut passes = 0;
+    loop {
+        environment.hints.clear();
+        let (control, now) = (&environment.control, environment.now());
+        control.reconcile_until(Function::Autoscaler, &target, now).await.unwrap();
+        passes += 1;
+        let own = (Function::Autoscaler, target.clone());
+        if !environment.hints.pending.lock().unwrap().contains(&own) {
+            break;
+        }
+        assert!(passes < 20, "the passes make no progress");
+    }
+    assert!(nodes(&harness).await.is_empty(), "after {passes} passes");
+    assert!(passes >= 8, "{passes} passes for four nodes, which leave and are removed");
+}

@@ -7,6 +7,9 @@
 
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
+use jiff::fmt::rfc2822;
+use reqwest::header::{DATE, HeaderMap};
 use rustix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
 
@@ -108,11 +111,23 @@ pub fn now_since_epoch() -> Duration {
     std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default()
 }
 
+/// The time of day of this machine.
+#[expect(clippy::disallowed_methods, reason = "the edge at which requests are signed")]
+pub fn now() -> Timestamp {
+    Timestamp::now()
+}
+
+/// The time of day of a server, from the header `Date` of its response.
+pub fn date_of(headers: &HeaderMap) -> Option<Timestamp> {
+    let text = headers.get(DATE)?.to_str().ok()?;
+    rfc2822::DateTimeParser::new().parse_timestamp(text).ok()
+}
+
 /// The time of day in the form of the execution log: `2018-12-23T19:46:26Z`.
 #[expect(clippy::disallowed_methods, reason = "the edge at which log lines get their time")]
 pub fn time_of_day() -> String {
-    let seconds = jiff::Timestamp::now().as_second();
-    jiff::Timestamp::from_second(seconds).map(|time| time.to_string()).unwrap_or_default()
+    let seconds = Timestamp::now().as_second();
+    Timestamp::from_second(seconds).map(|time| time.to_string()).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -137,6 +152,16 @@ mod tests {
         assert!(!passes(1) && !passes(3600) && !passes(1));
         assert!(!(0..5).any(|_| passes(1)) && passes(1));
         assert!(Countdown::new(Duration::ZERO).is_over());
+    }
+
+    #[test]
+    fn the_time_of_a_server() {
+        let date = |text: &str| {
+            date_of(&HeaderMap::from_iter([(DATE, text.parse().unwrap())])).map(|it| it.to_string())
+        };
+        let expected = Some("1994-11-06T08:49:37Z".to_owned());
+        assert_eq!(date("Sun, 06 Nov 1994 08:49:37 GMT"), expected);
+        assert_eq!(date("yesterday"), None);
     }
 
     #[test]

@@ -162,6 +162,7 @@ mod tests {
             disk_patience: std::time::Duration::ZERO,
             root: "/r".into(),
             node_id: "n1".into(),
+            drivers: None,
             cluster_uid: "c".into(),
             keeper: None,
             inherited: vec![("PATH".into(), "/bin".into())],

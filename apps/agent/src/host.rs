@@ -9,6 +9,7 @@ use protocol::{Assignment, AttemptKey};
 
 use crate::attempt::{DirectoryCache, FileStamp};
 use crate::fault::Owner;
+use crate::options::DriverCheck;
 use crate::paths::{PathError, plain};
 use crate::system::mount_table::MountWatch;
 use crate::system::supervised::Supervisors;
@@ -46,6 +47,8 @@ pub struct Host {
     pub root: PathBuf,
     pub node_id: String,
     pub cluster_uid: String,
+    /// The check of GPU drivers that belongs to the setup of this node.
+    pub drivers: Option<DriverCheck>,
     /// Process id of the keeper, where this agent has one.
     pub keeper: Option<i32>,
     /// How long a failing disk is tried again before the node has failed.

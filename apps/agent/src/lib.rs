@@ -13,6 +13,8 @@
 
 mod attempt;
 mod clock;
+mod drivers;
+mod ec2;
 mod environment;
 mod execution_log;
 mod expand;
@@ -33,7 +35,9 @@ mod system;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-pub use options::{AgentOptions, EndpointSource, NodeName, OptionsError, USAGE};
+pub use options::{
+    AgentOptions, ClusterName, DriverCheck, EndpointSource, Identity, OptionsError, USAGE,
+};
 
 /// First argument with which this executable becomes a supervisor ([`supervisor_main`]).
 pub const SUPERVISE: &str = "supervise";
@@ -59,6 +63,10 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             return ExitCode::from(2);
         }
     };
+    if let Err(error) = end_with_keeper(&options) {
+        eprintln!("{error}");
+        return ExitCode::FAILURE;
+    }
     // One thread is enough for one request at a time, and keeps an idle node small.
     let outcome = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -71,6 +79,20 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             tracing::error!(error = format!("{error:#}"), "the agent has failed");
             ExitCode::FAILURE
         }
+    }
+}
+
+/// On an EC2 instance the init system starts a killed keeper again, and the new keeper an agent: the old agent ends with
+/// its keeper, so that there is one. What it has started runs on, and the new agent finds it.
+fn end_with_keeper(options: &AgentOptions) -> std::io::Result<()> {
+    let (Identity::Instance { .. }, Some(keeper)) = (&options.identity, options.keeper) else {
+        return Ok(());
+    };
+    rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))?;
+    // The keeper may have ended just before.
+    match rustix::process::getppid() {
+        Some(parent) if parent.as_raw_nonzero().get() == keeper => Ok(()),
+        Some(_) | None => Err(std::io::Error::other("the keeper of this agent has ended")),
     }
 }
 

@@ -6,12 +6,14 @@ use std::time::Duration;
 
 use processes::keeper::KEEPER_VARIABLE;
 
+use crate::ec2::METADATA;
 use crate::host::PASSED_ON;
 
-/// The arguments of `batchai agent`; the token of the node or of the launch is in `BATCHAI_NODE_TOKEN`.
-pub const USAGE: &str = "(--endpoint URL | --endpoint-file FILE) --workspace UID \
-    --cluster-name NAME --cluster-uid UID (--node ID | --launch ID) --instance ID --address IP --root DIRECTORY \
-    [--unwanted-after SECONDS] [--disk-patience SECONDS]";
+/// The arguments of `batchai agent`. With `--region` the agent is that of an EC2 instance; without, the token of
+/// the node or of the launch is in `BATCHAI_NODE_TOKEN`.
+pub const USAGE: &str = "(--endpoint URL | --endpoint-file FILE) --instance ID --address IP --root DIRECTORY \
+    (--region REGION | --workspace UID --cluster-name NAME --cluster-uid UID (--node ID | --launch ID)) \
+    [--unwanted-after SECONDS] [--disk-patience SECONDS] [--driver-patience SECONDS] [--devices DIRECTORY]";
 
 /// Default of [`AgentOptions::unwanted_after`]. Longer than a control plane takes to restart or to fail over. An
 /// eighth of it is longer than the agent waits between two tries, so that only pauses of the agent do not count.
@@ -19,6 +21,15 @@ pub const UNWANTED_AFTER: Duration = Duration::from_secs(60);
 
 /// Default of [`AgentOptions::disk_patience`]. Less than the control plane grants a job beyond its wall-clock time.
 pub const DISK_PATIENCE: Duration = Duration::from_secs(30);
+
+/// Default of [`DriverCheck::patience`]. An image loads its drivers while it boots.
+const DRIVER_PATIENCE: Duration = Duration::from_secs(60);
+
+/// Default of [`DriverCheck::devices`].
+const DEVICES: &str = "/sys/bus/pci/devices";
+
+/// The variable that the AWS SDKs have for another metadata service.
+const METADATA_VARIABLE: &str = "AWS_EC2_METADATA_SERVICE_ENDPOINT";
 
 /// Where the control plane is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,32 +41,58 @@ pub enum EndpointSource {
     File(PathBuf),
 }
 
-/// The node that the agent is of.
+/// A cluster, as the paths of requests name it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum NodeName {
-    /// The node with this id.
-    Known(String),
-    /// One of this launch: the response to the sign-in names it.
-    BySignIn {
-        /// Id of the launch.
-        launch: String,
+pub struct ClusterName {
+    pub workspace_uid: String,
+    pub name: String,
+    pub uid: String,
+}
+
+/// Which node the agent is of, and how it proves that.
+#[derive(Clone)]
+pub enum Identity {
+    /// This node. Requests have the bearer token of the node; never logged, never passed on.
+    Node { cluster: ClusterName, node: String, token: String },
+    /// A node of this launch: the response to the sign-in names it. The sign-in has the bearer token of the launch.
+    Launch { cluster: ClusterName, launch: String, token: String },
+    /// The launch is in the tags of this EC2 instance. Requests are signed with its role.
+    Instance {
+        region: String,
+        /// Base URL of the instance metadata service.
+        metadata: String,
+        drivers: DriverCheck,
     },
+}
+
+impl Identity {
+    /// Only where the image is chosen for its GPUs: on a machine of the user, jobs decide what they need.
+    pub fn driver_check(&self) -> Option<&DriverCheck> {
+        match self {
+            Self::Node { .. } | Self::Launch { .. } => None,
+            Self::Instance { drivers, .. } => Some(drivers),
+        }
+    }
+}
+
+/// The check of GPU drivers, before a node is ready.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DriverCheck {
+    /// The PCI devices of the machine, as in sysfs.
+    pub devices: PathBuf,
+    /// How long drivers may take to load.
+    pub patience: Duration,
 }
 
 /// Everything that an agent needs to start.
 #[derive(Clone)]
 pub struct AgentOptions {
     pub endpoint: EndpointSource,
-    pub workspace_uid: String,
-    pub cluster_name: String,
-    pub cluster_uid: String,
-    pub node: NodeName,
+    pub identity: Identity,
     /// The machine: EC2 instance id, or the local provider's own id.
     pub instance: String,
     /// Address at which the other nodes of a job reach this one.
     pub address: String,
-    /// The bearer token of the node, or of the launch for signing in; never logged, never passed on.
-    pub token: String,
     /// The analogue of `/mnt/batch/tasks/shared/LS_root`.
     pub root: PathBuf,
     /// Process id of the keeper that started this agent, if one did.
@@ -99,23 +136,17 @@ impl AgentOptions {
             (None, Some(file)) => EndpointSource::File(file.into()),
             _ => return Err(OptionsError::Missing("one of --endpoint and --endpoint-file")),
         };
-        let node = match (given.take("--node"), given.take("--launch")) {
-            (Some(id), None) if !id.is_empty() => NodeName::Known(id),
-            (None, Some(launch)) if !launch.is_empty() => NodeName::BySignIn { launch },
-            _ => return Err(OptionsError::Missing("one of --node and --launch")),
+        let identity = match given.take("--region") {
+            Some(region) => instance_identity(region, &mut given, variable)?,
+            None => token_identity(&mut given, variable)?,
         };
         let unwanted_after = given.seconds("--unwanted-after")?.unwrap_or(UNWANTED_AFTER);
         let disk_patience = given.seconds("--disk-patience")?.unwrap_or(DISK_PATIENCE);
         let options = Self {
             endpoint,
-            workspace_uid: given.need("--workspace")?,
-            cluster_name: given.need("--cluster-name")?,
-            cluster_uid: given.need("--cluster-uid")?,
-            node,
+            identity,
             instance: given.need("--instance")?,
             address: given.need("--address")?,
-            token: variable(protocol::TOKEN_VARIABLE)
-                .ok_or(OptionsError::Missing("the variable BATCHAI_NODE_TOKEN"))?,
             root: given.need("--root")?.into(),
             keeper: variable(KEEPER_VARIABLE).and_then(|pid| pid.parse().ok()),
             unwanted_after,
@@ -129,6 +160,41 @@ impl AgentOptions {
             Some((name, _)) => Err(OptionsError::Unknown(name)),
             None => Ok(options),
         }
+    }
+}
+
+fn instance_identity(
+    region: String,
+    given: &mut Given,
+    variable: &dyn Fn(&str) -> Option<String>,
+) -> Result<Identity, OptionsError> {
+    let devices = given.take("--devices").unwrap_or_else(|| DEVICES.to_owned()).into();
+    let patience = given.seconds("--driver-patience")?.unwrap_or(DRIVER_PATIENCE);
+    Ok(Identity::Instance {
+        region,
+        metadata: variable(METADATA_VARIABLE).unwrap_or_else(|| METADATA.to_owned()),
+        drivers: DriverCheck { devices, patience },
+    })
+}
+
+fn token_identity(
+    given: &mut Given,
+    variable: &dyn Fn(&str) -> Option<String>,
+) -> Result<Identity, OptionsError> {
+    let ids = (given.take("--node"), given.take("--launch"));
+    let cluster = ClusterName {
+        workspace_uid: given.need("--workspace")?,
+        name: given.need("--cluster-name")?,
+        uid: given.need("--cluster-uid")?,
+    };
+    let token = variable(protocol::TOKEN_VARIABLE)
+        .ok_or(OptionsError::Missing("the variable BATCHAI_NODE_TOKEN"))?;
+    match ids {
+        (Some(node), None) if !node.is_empty() => Ok(Identity::Node { cluster, node, token }),
+        (None, Some(launch)) if !launch.is_empty() => {
+            Ok(Identity::Launch { cluster, launch, token })
+        }
+        _ => Err(OptionsError::Missing("one of --node and --launch")),
     }
 }
 
@@ -196,13 +262,26 @@ mod tests {
         let options = parse(&format!("--endpoint-file /e {REST}")).unwrap();
         assert_eq!(options.endpoint, EndpointSource::File("/e".into()));
         assert_eq!(options.root, PathBuf::from("/r"));
-        assert_eq!(options.token, "secret");
-        assert_eq!(options.node, NodeName::Known("n".into()));
+        let Identity::Node { cluster, node, token } = &options.identity else { panic!("a node") };
+        assert_eq!((node.as_str(), token.as_str()), ("n", "secret"));
+        assert_eq!((cluster.workspace_uid.as_str(), cluster.name.as_str()), ("w", "c"));
         let anonymous = format!("--endpoint u {}", REST.replace("--node n", "--launch l"));
-        let launch = "l".to_owned();
-        assert_eq!(parse(&anonymous).unwrap().node, NodeName::BySignIn { launch });
+        let identity = parse(&anonymous).unwrap().identity;
+        assert!(matches!(identity, Identity::Launch { launch, .. } if launch == "l"));
         assert_eq!(options.unwanted_after, UNWANTED_AFTER);
         assert_eq!(options.inherited, [("PATH".to_owned(), "/bin".to_owned())]);
+    }
+
+    /// The arguments in `infra/user-data.sh`.
+    #[test]
+    fn the_command_line_of_user_data_is_understood() {
+        let line = "--endpoint https://a --region r --instance i-1 --address 10.0.0.1 --root /r";
+        let identity = parse(line).unwrap().identity;
+        let Identity::Instance { region, metadata, drivers } = identity else { panic!("AWS") };
+        assert_eq!((region.as_str(), metadata.as_str()), ("r", METADATA));
+        assert_eq!(drivers.devices, PathBuf::from(DEVICES));
+        let error = parse(&format!("{line} --node n")).err().unwrap();
+        assert_eq!(error, "--node is not an argument of the agent");
     }
 
     #[test]

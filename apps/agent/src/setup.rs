@@ -1,4 +1,4 @@
-//! Preparing the node for its cluster: the cluster's mounts, then the setup task; and undoing it.
+//! Preparing the node for its cluster: the check of its drivers, the cluster's mounts, then the setup task; and undoing it.
 //!
 //! Runs on a thread of its own. The progress is stored in `agent/setup.json`, so that a restarted agent neither repeats a
 //! completed setup nor loses one that is running. A setup task may start services: they stay until the node leaves.
@@ -12,6 +12,7 @@ use std::sync::Arc;
 use protocol::{NodeSetup, Problem, SetupTask};
 use serde::{Deserialize, Serialize};
 
+use crate::drivers;
 use crate::environment::user_variables;
 use crate::execution_log::ExecutionLog;
 use crate::expand;
@@ -89,11 +90,14 @@ fn run(host: &Host, setup: &NodeSetup, control: &RunControl) -> Result<(), Probl
     state.mount_paths =
         setup.mounts.iter().map(|mount| mount.relative_mount_path.clone()).collect();
     store(host, &state)?;
+    let is_stopping = || control.requested().stop.is_some();
+    if let Some(check) = &host.drivers {
+        drivers::check(check, &is_stopping)?;
+    }
     let environment = host.base_environment();
     let root = mount_root(host, environment.clone());
     for mount in &setup.mounts {
-        let line =
-            root.mount(mount, &|| control.requested().stop.is_some()).map_err(NotProvided::from)?;
+        let line = root.mount(mount, &is_stopping).map_err(NotProvided::from)?;
         log.line(line);
     }
     if let Some(task) = &setup.setup_task {

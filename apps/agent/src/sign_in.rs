@@ -3,16 +3,17 @@
 //! It signs in at every start, as the answer stays the same. Until it is answered, what an earlier
 //! agent process started continues under its supervisor.
 
-use crate::link::{Backoff, Link};
-use crate::options::{AgentOptions, NodeName};
+use crate::ec2::{Membership, Metadata, Signer, membership};
+use crate::link::{Access, Backoff, Link};
+use crate::options::{AgentOptions, ClusterName, Identity};
 use protocol::{SignInRequest, SignInResponse};
 use tokio::time::sleep;
 
-/// The node that the agent is of, and the token with which it reports.
-#[derive(Debug, PartialEq, Eq)]
+/// The node that the agent is of, and the link with which it reports.
 pub struct SignedIn {
+    pub cluster: ClusterName,
     pub node: String,
-    pub token: String,
+    pub link: Link,
 }
 
 /// The node of this agent; `None` when the instance is not needed. Asks until it is answered: an
@@ -21,20 +22,33 @@ pub struct SignedIn {
 /// # Errors
 /// When no client can be made.
 pub async fn sign_in(options: &AgentOptions) -> anyhow::Result<Option<SignedIn>> {
-    let launch = match &options.node {
-        NodeName::Known(node) => {
-            return Ok(Some(SignedIn { node: node.clone(), token: options.token.clone() }));
+    let (membership, access) = match &options.identity {
+        Identity::Node { cluster, node, token } => {
+            let access = Access::Token(token.clone());
+            let link = Link::new(&options.endpoint, access)?.of_node(cluster, node);
+            return Ok(Some(SignedIn { cluster: cluster.clone(), node: node.clone(), link }));
         }
-        NodeName::BySignIn { launch } => launch,
+        Identity::Launch { cluster, launch, token } => {
+            let membership = Membership { cluster: cluster.clone(), launch: launch.clone() };
+            (membership, Access::Token(token.clone()))
+        }
+        Identity::Instance { region, metadata, .. } => {
+            let membership = membership(&mut Metadata::new(metadata)?).await;
+            tracing::info!(cluster = membership.cluster.name, launch = membership.launch, "tags");
+            let signer = Signer::new(Metadata::new(metadata)?, region);
+            (membership, Access::Signature(Box::new(signer)))
+        }
     };
-    let mut link = Link::of_launch(options, launch)?;
+    let Membership { cluster, launch } = membership;
+    let link = Link::new(&options.endpoint, access)?;
+    let mut link = link.of_sign_in(&cluster, &launch, &options.instance);
     let mut backoff = Backoff::default();
     let request = SignInRequest { address: options.address.clone() };
     loop {
         match link.sign_in(&request).await {
             Ok(SignInResponse::Node { node_id: node, token }) => {
-                let token = token.unwrap_or_else(|| options.token.clone());
-                return Ok(Some(SignedIn { node, token }));
+                let link = link.with_token(token).of_node(&cluster, &node);
+                return Ok(Some(SignedIn { cluster, node, link }));
             }
             Ok(SignInResponse::Leave) => return Ok(None),
             Err(error) => sleep(backoff.failed(&error)).await,

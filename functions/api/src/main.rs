@@ -11,7 +11,7 @@ use web::{Access, AgentAccess, PeopleAccess, VerifiedInstance, VerifiedPerson, W
 
 #[tokio::main]
 async fn main() -> Result<(), Error> {
-    aws::log();
+    aws::log(aws::required("STACK_NAME")?);
     let control = aws::control(&aws::config().await, Arc::new(aws::NoMachines))?;
     let owner = aws::required("OWNER_PRINCIPAL")?;
     let people = PeopleAccess::VerifiedPeople { owner };

@@ -26,11 +26,6 @@ pub enum EnvironmentError {
     Invalid(&'static str, &'static str),
 }
 
-/// Starts logging for CloudWatch: one JSON object per event.
-pub fn log() {
-    tracing_subscriber::fmt().json().with_current_span(true).without_time().init();
-}
-
 /// Region, credentials and endpoints of the clients of a function.
 pub async fn config() -> SdkConfig {
     aws_config::load_defaults(aws_config::BehaviorVersion::latest()).await

@@ -4,10 +4,11 @@
 use aws_lambda_events::eventbridge::EventBridgeEvent;
 use aws_lambda_events::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent, SqsMessage};
 use control::{Control, Error, Function, schedule};
-use model::{Target, limits};
+use model::{Target, Timestamp, limits};
 use serde::Deserialize;
 use serde_json::Value;
 use std::collections::BTreeSet;
+use tracing::Instrument;
 
 /// An event of a function.
 #[derive(Debug, Deserialize)]
@@ -29,7 +30,7 @@ pub const STATE_CHANGE: &str = "EC2 Instance State-change Notification";
 /// The `detail-type` of a schedule (Amazon EventBridge User Guide, "Scheduled events").
 pub const SCHEDULE: &str = "Scheduled Event";
 
-/// Handles one invocation of a function.
+/// Handles one invocation of a function. It starts nothing new at `end`, some time before the timeout.
 ///
 /// # Errors
 /// When an event could not be handled. Failed hints are in the response instead.
@@ -37,9 +38,10 @@ pub async fn handle(
     control: &Control,
     function: Function,
     trigger: Trigger,
+    end: Timestamp,
 ) -> Result<SqsBatchResponse, Error> {
     match trigger {
-        Trigger::Hints(batch) => Ok(each_hint(control, function, batch).await),
+        Trigger::Hints(batch) => Ok(Batch { control, function, end }.handle(batch).await),
         Trigger::Event(event) => {
             one_event(control, function, &event).await?;
             Ok(SqsBatchResponse::default())
@@ -79,51 +81,76 @@ fn is_ending(state: &str) -> bool {
     matches!(state, "shutting-down" | "terminated" | "stopping" | "stopped")
 }
 
-/// Handles a batch of hints. Failed messages are reported, so that SQS delivers them again. After a
-/// failed message all later ones of its FIFO group count as failed too, or they would overtake it.
-async fn each_hint(control: &Control, function: Function, batch: SqsEvent) -> SqsBatchResponse {
-    let mut response = SqsBatchResponse::default();
-    let mut failed_groups = BTreeSet::new();
-    let mut done = BTreeSet::new();
-    for message in batch.records {
-        let group = message.attributes.get("MessageGroupId").cloned().unwrap_or_default();
-        let ok = !failed_groups.contains(&group)
-            && one_hint(control, function, &message, &mut done).await;
-        if !ok {
-            failed_groups.insert(group);
-            let mut failure = BatchItemFailure::default();
-            failure.item_identifier = message.message_id.unwrap_or_default();
-            response.batch_item_failures.push(failure);
-        }
-    }
-    response
+/// The handler of a batch of hints.
+struct Batch<'a> {
+    control: &'a Control,
+    function: Function,
+    end: Timestamp,
 }
 
-/// Handles one hint. Returns whether it needs no retry. A repetition of an earlier hint of the batch is
-/// skipped: the state was read after both were sent.
-async fn one_hint(
-    control: &Control,
-    function: Function,
-    message: &SqsMessage,
-    done: &mut BTreeSet<Target>,
-) -> bool {
-    let body = message.body.as_deref().unwrap_or_default();
-    let target: Target = match serde_json::from_str(body) {
-        Ok(target) => target,
-        Err(error) => {
-            // A retry would fail too, and the schedule visits the target anyway.
-            tracing::error!(%error, "dropped a hint that cannot be parsed");
+impl Batch<'_> {
+    /// Failed messages are reported, so that SQS delivers them again. After a failed message all later ones
+    /// of its FIFO group count as failed too, or they would overtake it.
+    async fn handle(&self, batch: SqsEvent) -> SqsBatchResponse {
+        let mut response = SqsBatchResponse::default();
+        let mut failed_groups = BTreeSet::new();
+        let mut done = BTreeSet::new();
+        for message in batch.records {
+            let group = message.attributes.get("MessageGroupId").cloned().unwrap_or_default();
+            let ok = !failed_groups.contains(&group) && self.message(&message, &mut done).await;
+            if !ok {
+                failed_groups.insert(group);
+                let mut failure = BatchItemFailure::default();
+                failure.item_identifier = message.message_id.unwrap_or_default();
+                response.batch_item_failures.push(failure);
+            }
+        }
+        response
+    }
+
+    /// Handles one message. Returns whether it needs no retry. A repetition of an earlier hint of the batch
+    /// is skipped: the state was read after both were sent.
+    async fn message(&self, message: &SqsMessage, done: &mut BTreeSet<Target>) -> bool {
+        let body = message.body.as_deref().unwrap_or_default();
+        let target: Target = match serde_json::from_str(body) {
+            Ok(target) => target,
+            Err(error) => {
+                // A retry would fail too, and the schedule visits the target anyway.
+                tracing::error!(%error, "dropped a hint that cannot be parsed");
+                return true;
+            }
+        };
+        if !done.insert(target.clone()) {
             return true;
         }
-    };
-    if !done.insert(target.clone()) {
-        return true;
+        let cluster = target.cluster().map(|it| it.name.as_str());
+        let span = tracing::info_span!("hint", target = %target.uid(), cluster);
+        self.hint(&target).instrument(span).await
     }
-    match control.reconcile(function, &target).await {
-        Ok(()) => true,
-        Err(error) => {
-            tracing::error!(?function, error = error.chain(), "a hint failed; it will be retried");
-            false
+
+    async fn hint(&self, target: &Target) -> bool {
+        let Self { control, function, end } = *self;
+        if control.context.now() >= end {
+            return self.hand_over(target).await;
         }
+        match control.reconcile_until(function, target, end).await {
+            Ok(()) => true,
+            Err(error) => {
+                tracing::error!(
+                    ?function,
+                    error = error.chain(),
+                    "a hint failed; it will be retried"
+                );
+                false
+            }
+        }
+    }
+
+    /// Sends the hint anew instead of reporting it as failed: SQS would deliver it only after the visibility
+    /// timeout, and after a few times to the dead-letter queue.
+    async fn hand_over(&self, target: &Target) -> bool {
+        tracing::info!("out of time; the next invocation handles this hint");
+        let sent = self.control.context.hints.send(self.function, target).await;
+        sent.inspect_err(|error| tracing::warn!(%error, "could not hand over a hint")).is_ok()
     }
 }

@@ -4,6 +4,7 @@
 use async_trait::async_trait;
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_sqs::types::SendMessageBatchRequestEntry;
 use control::ports::{Function, Hints, Ids, PortError};
 use model::{NodeId, Target};
 use std::sync::Arc;
@@ -21,6 +22,9 @@ pub struct QueueUrls {
     pub provisioner: String,
 }
 
+/// Messages of one request, at most (Amazon SQS API reference, "SendMessageBatch").
+const BATCH: usize = 10;
+
 /// The queues of all functions.
 pub struct SqsHints {
     client: Client,
@@ -32,6 +36,20 @@ impl SqsHints {
     /// Sends hints to these queues.
     pub fn new(client: Client, urls: QueueUrls, ids: Arc<dyn Ids>) -> Self {
         Self { client, urls, ids }
+    }
+
+    fn entry(
+        &self,
+        index: usize,
+        target: &Target,
+    ) -> Result<SendMessageBatchRequestEntry, PortError> {
+        SendMessageBatchRequestEntry::builder()
+            .id(index.to_string())
+            .message_group_id(target.uid().as_str())
+            .message_deduplication_id(self.ids.uid().as_str())
+            .message_body(serde_json::to_string(target).map_err(PortError::other)?)
+            .build()
+            .map_err(PortError::other)
     }
 
     fn url(&self, function: Function) -> &str {
@@ -59,6 +77,30 @@ impl Hints for SqsHints {
             .send()
             .await
             .map_err(port_error)?;
+        Ok(())
+    }
+
+    async fn send_all(&self, function: Function, targets: &[Target]) -> Result<(), PortError> {
+        for batch in targets.chunks(BATCH) {
+            let entries = batch.iter().enumerate().map(|(index, target)| self.entry(index, target));
+            let answer = self
+                .client
+                .send_message_batch()
+                .queue_url(self.url(function))
+                .set_entries(Some(entries.collect::<Result<_, _>>()?))
+                .send()
+                .await
+                .map_err(port_error)?;
+            if let Some(failed) = answer.failed.first() {
+                let message = failed.message().unwrap_or_default();
+                let text = format!(
+                    "{} hints were refused: {} {message}",
+                    answer.failed.len(),
+                    failed.code()
+                );
+                return Err(PortError::other(text));
+            }
+        }
         Ok(())
     }
 

@@ -7,11 +7,13 @@ pub mod events;
 mod function;
 mod gateway;
 mod hints;
+mod logs;
 mod machines;
 
 pub use aws_config::SdkConfig;
-pub use environment::{EnvironmentError, config, control, log, required};
+pub use environment::{EnvironmentError, config, control, required};
 pub use function::serve;
 pub use gateway::{NodeRole, Sender, sender};
 pub use hints::{QueueUrls, SqsHints};
+pub use logs::log;
 pub use machines::NoMachines;

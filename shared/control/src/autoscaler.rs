@@ -1,9 +1,9 @@
 //! The autoscaler: launches nodes up to the wanted number, and removes nodes that are leaving.
 
 use crate::execute::{Progress, execute};
-use crate::{Context, Error, recovery};
+use crate::{Context, Error, Function, metrics, recovery};
 use lifecycle::unsupported;
-use model::{ClusterRef, limits};
+use model::{ClusterRef, Target, limits};
 use scheduler::capacity::{self, CapacitySettings, CapacitySnapshot};
 
 /// Plans per pass. Launching, shrinking, removing and settling take a handful; the others are for
@@ -15,12 +15,19 @@ pub(crate) async fn reconcile(context: &Context, reference: &ClusterRef) -> Resu
     let mut before = None;
     for _ in 0..MAX_ROUNDS {
         let Some(snapshot) = snapshot(context, reference).await? else { return Ok(()) };
+        metrics::queue_depth(snapshot.queued.len());
         let plan = capacity::plan(&snapshot, settings, context.now());
         // The same plan twice: it waits for something external, such as an instance that is terminating.
         if plan.is_empty() || before.as_ref() == Some(&plan) {
             return Ok(());
         }
         let progress = execute(context, &snapshot.cluster, &snapshot.nodes, plan.clone()).await?;
+        if progress == Progress::OutOfTime {
+            context
+                .hint(Function::Autoscaler, &Target::Cluster { cluster: reference.clone() })
+                .await;
+            return Ok(());
+        }
         before = (progress == Progress::Complete).then_some(plan);
     }
     Ok(())

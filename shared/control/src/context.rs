@@ -2,6 +2,7 @@
 //! here.
 
 use crate::keys::Keys;
+use crate::metrics;
 use crate::ports::{Clock, Directories, Hints, Ids, Machines};
 use crate::uptime::Uptime;
 use crate::{Error, Function};
@@ -20,7 +21,11 @@ const MAX_TRIES: usize = 2 * limits::MAX_NODES_PER_CLUSTER as usize;
 
 /// The shared context; a clone is a pointer.
 #[derive(Clone)]
-pub struct Context(Arc<Parts>);
+pub struct Context {
+    parts: Arc<Parts>,
+    /// When the present work has to stop.
+    until: Option<Timestamp>,
+}
 
 /// The parts of a context: each port has an implementation for AWS and one for a single machine.
 pub struct Parts {
@@ -65,14 +70,25 @@ impl Deref for Context {
     type Target = Parts;
 
     fn deref(&self) -> &Parts {
-        &self.0
+        &self.parts
     }
 }
 
 impl Context {
     /// A context of these parts.
     pub fn new(parts: Parts) -> Self {
-        Self(Arc::new(parts))
+        Self { parts: Arc::new(parts), until: None }
+    }
+
+    /// The same context for work that has to stop at this time. Plans stop between two actions; the next
+    /// hint continues.
+    pub fn until(&self, end: Timestamp) -> Self {
+        Self { parts: Arc::clone(&self.parts), until: Some(end) }
+    }
+
+    /// Whether the present work has to stop.
+    pub fn is_out_of_time(&self) -> bool {
+        self.until.is_some_and(|end| self.now() >= end)
     }
 
     /// The time of the clock.
@@ -105,6 +121,7 @@ impl Context {
         self.table.commit(writes).await?;
         for event in &events {
             log(event);
+            metrics::event(event);
         }
         for node in &notify {
             self.hints.notify_node(node);
@@ -142,8 +159,9 @@ where
 
 fn log(event: &Event) {
     match event {
-        Event::JobStarted { attempt, nodes } => {
-            tracing::info!(job = attempt.job.name, attempt = attempt.number, ?nodes, "started");
+        Event::JobStarted { attempt, nodes, waited } => {
+            let (job, number) = (&attempt.job.name, attempt.number);
+            tracing::info!(job, attempt = number, ?nodes, waited, "started");
         }
         Event::AttemptEnding { attempt, end_reason } => {
             tracing::info!(job = attempt.job.name, attempt = attempt.number, ?end_reason, "ending");

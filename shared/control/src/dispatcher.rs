@@ -6,8 +6,8 @@ use model::{Cluster, ClusterRef, Target, limits};
 use scheduler::Action;
 use scheduler::dispatch::{self, DispatchSnapshot};
 
-/// Plans per pass. Each plan but the last starts a job. The limit bounds one invocation of the
-/// function, not the work: the next hint or the schedule continues it.
+/// Plans per pass. Each plan but the last starts a job. The limit bounds one pass, not the work: the
+/// hint at its end continues it.
 const MAX_ROUNDS: usize = 64;
 
 pub(crate) async fn reconcile(context: &Context, reference: &ClusterRef) -> Result<(), Error> {
@@ -17,8 +17,10 @@ pub(crate) async fn reconcile(context: &Context, reference: &ClusterRef) -> Resu
         let plan = dispatch::plan(&snapshot, context.now());
         let used: usize = plan.iter().map(Action::nodes_started).sum();
         let (started, planned) = (plan.len() as u32, !plan.is_empty());
-        if execute(context, &snapshot.cluster, &[], plan).await? == Progress::Stale {
-            continue;
+        match execute(context, &snapshot.cluster, &[], plan).await? {
+            Progress::Complete => {}
+            Progress::Stale => continue,
+            Progress::OutOfTime => break,
         }
         if !planned || (used > 0 && used == snapshot.idle.len()) {
             return request_capacity(context, &snapshot, started).await;

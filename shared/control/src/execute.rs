@@ -6,7 +6,7 @@
 
 use crate::context::replan;
 use crate::ports::LaunchOutcome;
-use crate::{Context, Error, terminations};
+use crate::{Context, Error, metrics, terminations};
 use lifecycle::actions::{self, ClusterRead};
 use lifecycle::capacity::{self, NewLaunch};
 use lifecycle::{Draft, launches, nodes};
@@ -19,6 +19,8 @@ pub(crate) enum Progress {
     Complete,
     /// The state changed in the meantime. The remaining actions were dropped; a new plan is needed.
     Stale,
+    /// The time of this pass is over. The remaining actions are for the next one.
+    OutOfTime,
 }
 
 /// `cluster` and `nodes` are the records that the plan was made on.
@@ -31,7 +33,10 @@ pub(crate) async fn execute(
     nodes: &[Node],
     plan: Vec<Action>,
 ) -> Result<Progress, Error> {
-    for step in steps(plan) {
+    for (index, step) in steps(plan).into_iter().enumerate() {
+        if index > 0 && context.is_out_of_time() {
+            return Ok(Progress::OutOfTime);
+        }
         tracing::debug!(cluster = %cluster.name, ?step, "executing");
         let done = match &step {
             Step::Remove(nodes) => Box::pin(terminations::remove(context, cluster, nodes)).await,
@@ -186,6 +191,9 @@ async fn launch(context: &Context, request: LaunchRequest) -> Result<(), Error> 
     let outcome = context.machines.launch(&request).await?;
     let LaunchOutcome { launched, refused, pools } = &outcome;
     let cluster = &request.cluster;
+    if refused.is_some() {
+        metrics::launch_failure(&request);
+    }
     let is_short = refused.is_some() || launched.len() < request.nodes.len();
     let shows = is_short || !pools.is_empty();
     replan(|| async {

@@ -22,6 +22,7 @@ pub mod files;
 pub mod jobs;
 pub mod keys;
 mod locations;
+pub mod metrics;
 pub mod nodes;
 pub mod operations;
 pub mod ports;
@@ -117,14 +118,35 @@ impl Control {
     /// # Errors
     /// What the table or a port reports; the hint must be delivered again.
     pub async fn reconcile(&self, function: Function, target: &model::Target) -> Result<(), Error> {
-        let context = &self.context;
-        match (function, target.cluster()) {
-            (Function::Dispatcher, Some(cluster)) => dispatcher::reconcile(context, cluster).await,
-            (Function::Autoscaler, Some(cluster)) => autoscaler::reconcile(context, cluster).await,
-            (Function::Recovery, Some(cluster)) => recovery::reconcile(context, cluster).await,
-            (Function::Provisioner, _) => provisioner::reconcile(context, target).await,
-            // Sent by an earlier version of the service.
-            (Function::Dispatcher | Function::Autoscaler | Function::Recovery, None) => Ok(()),
-        }
+        reconcile(&self.context, function, target).await
+    }
+
+    /// Like [`Self::reconcile`], but starts no further action at `end`: a hint to itself continues. At
+    /// least one action is executed, so every pass makes progress.
+    ///
+    /// # Errors
+    /// Those of [`Self::reconcile`].
+    pub async fn reconcile_until(
+        &self,
+        function: Function,
+        target: &model::Target,
+        end: model::Timestamp,
+    ) -> Result<(), Error> {
+        reconcile(&self.context.until(end), function, target).await
+    }
+}
+
+async fn reconcile(
+    context: &Context,
+    function: Function,
+    target: &model::Target,
+) -> Result<(), Error> {
+    match (function, target.cluster()) {
+        (Function::Dispatcher, Some(cluster)) => dispatcher::reconcile(context, cluster).await,
+        (Function::Autoscaler, Some(cluster)) => autoscaler::reconcile(context, cluster).await,
+        (Function::Recovery, Some(cluster)) => recovery::reconcile(context, cluster).await,
+        (Function::Provisioner, _) => provisioner::reconcile(context, target).await,
+        // Sent by an earlier version of the service.
+        (Function::Dispatcher | Function::Autoscaler | Function::Recovery, None) => Ok(()),
     }
 }

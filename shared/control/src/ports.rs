@@ -29,6 +29,17 @@ pub trait Hints: Send + Sync {
     /// When the queue does not accept it. The caller may ignore that: the schedule visits every target.
     async fn send(&self, function: Function, target: &Target) -> Result<(), PortError>;
 
+    /// Sends a hint for each target, as [`Self::send`] does. Stops at the first that is not accepted.
+    ///
+    /// # Errors
+    /// When the queue does not accept one.
+    async fn send_all(&self, function: Function, targets: &[Target]) -> Result<(), PortError> {
+        for target in targets {
+            self.send(function, target).await?;
+        }
+        Ok(())
+    }
+
     /// Wakes the requests of the node's agent that are being held: the desired state changed. Does
     /// nothing where no request can be held.
     fn notify_node(&self, node: &NodeId);

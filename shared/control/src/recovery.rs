@@ -2,7 +2,7 @@
 
 use crate::context::replan;
 use crate::execute::{Progress, execute};
-use crate::{Context, Control, Error, Function, terminations};
+use crate::{Context, Control, Error, Function, metrics, terminations};
 use lifecycle::nodes::{self, is_launching};
 use model::{ClusterRef, Launch, Node, NodeId, Target};
 use scheduler::recovery::{self, RecoverySnapshot};
@@ -16,7 +16,9 @@ pub(crate) async fn reconcile(context: &Context, reference: &ClusterRef) -> Resu
         let Some(snapshot) = snapshot(context, reference).await? else {
             return terminations::remove_all(context, reference).await;
         };
+        metrics::heartbeats_missed(recovery::silent_nodes(&snapshot, context.now()));
         if let Some(silent) = recovery::mass_silence(&snapshot, context.now()) {
+            metrics::mass_silence(silent);
             let (cluster, nodes) = (&reference.name, snapshot.nodes.len());
             tracing::error!(cluster, silent, nodes, "many nodes are silent");
         }
@@ -25,6 +27,10 @@ pub(crate) async fn reconcile(context: &Context, reference: &ClusterRef) -> Resu
             return Ok(());
         }
         let progress = execute(context, &snapshot.cluster, &snapshot.nodes, plan.clone()).await?;
+        if progress == Progress::OutOfTime {
+            context.hint(Function::Recovery, &Target::Cluster { cluster: reference.clone() }).await;
+            return Ok(());
+        }
         before = (progress == Progress::Complete).then_some(plan);
         let target = Target::Cluster { cluster: reference.clone() };
         context.hint(Function::Autoscaler, &target).await;

@@ -13,8 +13,8 @@ pub async fn visit(context: &Context, function: Function) -> Result<usize, Error
     let now = context.now();
     context.uptime.reachable_since(now);
     let targets = targets(context, function).await?;
-    for target in &targets {
-        context.hint(function, target).await;
+    if let Err(error) = context.hints.send_all(function, &targets).await {
+        tracing::warn!(?function, %error, "could not send all hints; the next visit repeats them");
     }
     Ok(targets.len())
 }

@@ -2,7 +2,7 @@
 //! call for all of them; each has an outcome of its own.
 
 use crate::ports::{PortError, Termination};
-use crate::{Context, Error, execute};
+use crate::{Context, Error, execute, metrics};
 use lifecycle::nodes;
 use model::{Cluster, ClusterRef, Node, NodeId};
 use scheduler::Action;
@@ -78,6 +78,7 @@ pub(crate) async fn remove_strays(
     instances: &[String],
 ) -> Result<(), Error> {
     tracing::warn!(cluster = %cluster.name, ?instances, "terminating instances without a node");
+    instances.iter().for_each(|_| metrics::leaked_instance());
     let outcomes = terminate(context, &cluster.reference(), instances).await;
     for (instance, outcome) in instances.iter().zip(outcomes) {
         if let Err(error) = outcome {
@@ -100,6 +101,7 @@ pub(crate) async fn remove_all(context: &Context, cluster: &ClusterRef) -> Resul
         return Ok(());
     }
     tracing::warn!(cluster = cluster.name, ?instances, "terminating instances without a cluster");
+    instances.iter().for_each(|_| metrics::leaked_instance());
     for (instance, outcome) in instances.iter().zip(terminate(context, cluster, &instances).await) {
         if let Err(error) = outcome {
             tracing::error!(instance, %error, "could not terminate an instance");

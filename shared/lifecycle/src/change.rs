@@ -50,6 +50,8 @@ pub enum Event {
         attempt: AttemptRef,
         /// Its nodes.
         nodes: Vec<NodeId>,
+        /// Milliseconds since the submission, or since the end of the attempt before.
+        waited: u64,
     },
     /// An attempt was asked to end.
     AttemptEnding {

@@ -66,6 +66,7 @@ pub fn start(
         gang.push((id.clone(), address.unwrap_or_default()));
     }
     let job = draft.job_mut(&entry.job)?;
+    let waited = now.millis_since(job.queued_since());
     job.start(gang, now)?;
     let attempt = job.live_attempt().ok_or(InvalidTransition {
         what: "job",
@@ -77,7 +78,7 @@ pub fn start(
         draft.change_node(id, |node| node.assigned(attempt.clone(), ends_by, now))?;
         draft.notify(id.clone());
     }
-    draft.event(Event::JobStarted { attempt, nodes: nodes.to_vec() });
+    draft.event(Event::JobStarted { attempt, nodes: nodes.to_vec(), waited });
     Ok(())
 }
 

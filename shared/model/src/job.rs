@@ -137,6 +137,13 @@ impl Job {
         }
     }
 
+    /// Since when it has been waiting for nodes, if it is queued: its submission, or the end of the attempt
+    /// before.
+    pub fn queued_since(&self) -> Timestamp {
+        let ended = self.attempts.last().and_then(|attempt| attempt.ended.as_ref());
+        ended.map_or(self.submitted_at, |end| end.at)
+    }
+
     /// A reference to the live attempt.
     pub fn live_attempt(&self) -> Option<AttemptRef> {
         self.state.attempt().map(|attempt| attempt.reference(&self.reference()))

@@ -33,6 +33,9 @@ pub const KEEPER_VARIABLE: &str = "BATCHAI_KEEPER";
 /// Exit code of a keeper that has started nothing, because another keeper has this machine.
 pub const ANOTHER_KEEPER: u8 = 75;
 
+/// Exit code of a keeper whose agents failed again and again. No process of the machine is left.
+pub const AGENT_FAILED: u8 = 70;
+
 const RESTART_PAUSE: Duration = Duration::from_millis(200);
 
 /// A machine to keep.
@@ -53,8 +56,9 @@ pub fn main() -> ExitCode {
     ExitCode::from(run())
 }
 
-/// Reads the [`Request`] from standard input and keeps the machine until it has ended. Returns the exit code. 0: no
-/// process of the machine is left. Any other: nothing was started.
+/// Reads the [`Request`] from standard input and keeps the machine until it has ended. Returns the exit code. 0: the
+/// agent has left, or the machine was asked to end, and no process of it is left. [`AGENT_FAILED`]: none is left
+/// either, but nobody asked for that. Any other: nothing was started.
 pub fn run() -> u8 {
     keep().unwrap_or_else(|error| {
         eprintln!("batchai keep: {error}");
@@ -83,8 +87,7 @@ fn keep() -> io::Result<u8> {
         eprintln!("batchai keep: the machine has no control group: {error}");
         group.remove();
     }
-    Keeper { request, signals, agent: None, has_left: false, is_stopping: false }.run()?;
-    Ok(0)
+    Keeper { request, signals, agent: None, has_left: false, is_stopping: false }.run()
 }
 
 struct Keeper {
@@ -99,7 +102,7 @@ struct Keeper {
 }
 
 impl Keeper {
-    fn run(mut self) -> io::Result<()> {
+    fn run(mut self) -> io::Result<u8> {
         let mut restarts = Restarts::default();
         loop {
             let started = Instant::now();
@@ -108,13 +111,16 @@ impl Keeper {
                 Err(error) => eprintln!("batchai keep: the agent cannot be started: {error}"),
             }
             self.wait_until(|keeper| keeper.agent.is_none(), None)?;
-            if self.has_left || self.is_ending() || !restarts.may_follow(started.elapsed()) {
-                return self.kill_all();
+            if self.has_left || self.is_ending() {
+                return self.kill_all().map(|()| 0);
+            }
+            if !restarts.may_follow(started.elapsed()) {
+                return self.kill_all().map(|()| AGENT_FAILED);
             }
             eprintln!("batchai keep: the agent ended unexpectedly");
             self.wait_until(|_| false, Some(RESTART_PAUSE))?;
             if self.is_ending() {
-                return self.kill_all();
+                return self.kill_all().map(|()| 0);
             }
         }
     }

@@ -19,6 +19,20 @@ use serde::{Deserialize, Serialize};
 /// `Authorization: Bearer {token}`.
 pub const TOKEN_VARIABLE: &str = "BATCHAI_NODE_TOKEN";
 
+/// Header of every request and response: the version of the protocol, a number. A message without it has version 1.
+pub const VERSION_HEADER: &str = "x-batchai-protocol";
+
+/// The version of these messages. It is raised by a change that the earlier release would misunderstand, such as a new
+/// kind of [`Desired`]. A new field is none: readers ignore fields that they do not know, and have a default for those
+/// that are absent.
+///
+/// A control plane reads the versions from [`OLDEST_VERSION`] to this one and answers in that of the request. It
+/// refuses any other with 400 `UnsupportedProtocol`, and its own version in the header.
+pub const VERSION: u32 = 1;
+
+/// The oldest version that the control plane reads.
+pub const OLDEST_VERSION: u32 = 1;
+
 /// An instance of a launch asks which node it is. It may ask again at any time and gets the same
 /// answer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -123,9 +123,8 @@ pub fn plan(snapshot: &RecoverySnapshot, now: Timestamp) -> Vec<Action> {
 /// More than one silent node in this many is a mass silence.
 const MASS_FRACTION: usize = 4;
 
-/// Number of silent nodes, if they are so many that our own outage is more likely than theirs. Nodes
-/// that are being prepared do not count: their instances may still boot.
-pub fn mass_silence(snapshot: &RecoverySnapshot, now: Timestamp) -> Option<usize> {
+/// Number of silent nodes. Nodes that are being prepared do not count: their instances may still boot.
+pub fn silent_nodes(snapshot: &RecoverySnapshot, now: Timestamp) -> usize {
     let is_silent = |node: &&Node| match node.state {
         NodeState::Launching { .. } | NodeState::Preparing { .. } => false,
         NodeState::Idle { .. }
@@ -133,7 +132,12 @@ pub fn mass_silence(snapshot: &RecoverySnapshot, now: Timestamp) -> Option<usize
         | NodeState::Leaving { .. }
         | NodeState::Unusable { .. } => snapshot.is_silent(node, now),
     };
-    let silent = snapshot.nodes.iter().filter(is_silent).count();
+    snapshot.nodes.iter().filter(is_silent).count()
+}
+
+/// Number of silent nodes, if they are so many that our own outage is more likely than theirs.
+pub fn mass_silence(snapshot: &RecoverySnapshot, now: Timestamp) -> Option<usize> {
+    let silent = silent_nodes(snapshot, now);
     (silent > 1 && silent * MASS_FRACTION > snapshot.nodes.len()).then_some(silent)
 }
 

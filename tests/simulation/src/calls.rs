@@ -6,6 +6,7 @@ use crate::hints::FUNCTIONS;
 use crate::history::History;
 use crate::requests;
 use control::Control;
+use model::Timestamp;
 use std::sync::Arc;
 
 impl History {
@@ -37,7 +38,12 @@ impl History {
             let process = self.process_of(function);
             let control = Arc::clone(&self.controls[process]);
             let handler = Box::pin(async move {
-                let outcome = control.reconcile(FUNCTIONS[function], &target).await;
+                let name = FUNCTIONS[function];
+                // Some invocations have no time for more than one action.
+                let outcome = match now % 8 {
+                    0 => control.reconcile_until(name, &target, Timestamp(now)).await,
+                    _ => control.reconcile(name, &target).await,
+                };
                 TaskResult::Hint { function, target, receipt, outcome }
             });
             self.spawn(process, Purpose::Other, now, handler);

@@ -42,7 +42,7 @@ impl Service {
     pub fn start_in(root: TempDir, data_dir: PathBuf, options: &[&str]) -> Self {
         let options: Vec<String> = options.iter().map(|option| (*option).to_owned()).collect();
         let child = spawn(root.path(), &data_dir, &options);
-        let http = reqwest::Client::builder().timeout(TIMEOUT).build().unwrap();
+        let http = tls::Servers::WithoutTls.client().timeout(TIMEOUT).build().unwrap();
         let mut service = Self {
             root,
             data_dir,

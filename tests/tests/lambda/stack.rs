@@ -15,6 +15,7 @@ use tests::moto::Moto;
 use tests::table_server::TableServer;
 
 const TABLE: &str = "batchai";
+const STACK: &str = "stack";
 /// The subject that may do everything.
 pub const OWNER: &str = "auth0|5f7c8ec7c33c6c004bbafe82";
 pub const SUBSCRIPTION: &str = "00000000-0000-0000-0000-000000000001";
@@ -50,6 +51,7 @@ impl Stack {
         let binary =
             tokio::task::spawn_blocking(move || build(name)).await.expect("the build finishes");
         let mut variables = vec![
+            ("STACK_NAME", STACK.to_owned()),
             ("TABLE_NAME", TABLE.to_owned()),
             ("DISPATCHER_QUEUE_URL", self.urls.dispatcher.clone()),
             ("AUTOSCALER_QUEUE_URL", self.urls.autoscaler.clone()),

@@ -10,6 +10,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use crate::attempt::AttemptEvent;
 use crate::clock::Countdown;
+use crate::ec2::{self, Metadata};
 
 /// The notice that SIGTERM stands for: a machine that shuts down gives its services about this time.
 pub const SHUTDOWN_NOTICE_SECONDS: u64 = 5;
@@ -56,6 +57,16 @@ impl Inbox {
 
     pub fn sender(&self) -> UnboundedSender<Event> {
         self.sender.clone()
+    }
+
+    /// Reports the interruption of this EC2 instance, once.
+    pub fn watch_for_interruption(&self, metadata: Metadata) {
+        let sender = self.sender();
+        tokio::spawn(async move {
+            let notice_seconds = ec2::watch(metadata).await;
+            // An error means that the agent ends.
+            drop(sender.send(Event::Interrupted { notice_seconds }));
+        });
     }
 
     /// The next event. Nothing is lost when the future is dropped.

@@ -21,15 +21,17 @@ use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
 use crate::attempt::{AttemptEvent, AttemptStep, Journal, Origin, Outcome};
 use crate::clock::{Countdown, Uptime};
+use crate::ec2::Metadata;
 use crate::host::Host;
 use crate::link::{Backoff, Link, LinkError, Patience};
-use crate::options::AgentOptions;
+use crate::options::{AgentOptions, Identity};
 use crate::setup;
 use crate::sign_in::{SignedIn, sign_in};
 use crate::system::run_control::RunControl;
 use crate::system::supervised::Supervisors;
 use current_attempt::{AttemptState, CurrentAttempt};
 use departure::{Departure, DepartureStage, LAST_TRY, Reason};
+pub use inbox::SHUTDOWN_NOTICE_SECONDS;
 use inbox::{Event, Inbox};
 use pace::Pace;
 
@@ -41,11 +43,12 @@ const LOCK_LIMIT: Duration = Duration::from_secs(5);
 
 /// Runs the agent. See [`crate::run`].
 pub async fn run(options: AgentOptions) -> anyhow::Result<()> {
-    let Some(SignedIn { node: id, token }) = sign_in(&options).await? else {
+    let Some(signed_in) = sign_in(&options).await? else {
         tracing::info!(instance = options.instance, "the instance is not needed");
         return Ok(());
     };
-    let mut node = Node::open(&options, &id, &token).await?;
+    let id = signed_in.node.clone();
+    let mut node = Node::open(&options, signed_in).await?;
     tracing::info!(node = id, root = %node.host.root.display(), "the agent has started");
     node.converge().await;
     tracing::info!(node = id, "the agent ends");
@@ -80,13 +83,15 @@ enum Setup {
 }
 
 impl Node {
-    async fn open(options: &AgentOptions, node_id: &str, token: &str) -> anyhow::Result<Self> {
+    async fn open(options: &AgentOptions, signed_in: SignedIn) -> anyhow::Result<Self> {
+        let SignedIn { cluster, node, link } = signed_in;
         let show = || format!("the root directory {} cannot be used", options.root.display());
         fs::create_dir_all(&options.root).with_context(show)?;
         let host = Arc::new(Host {
             root: fs::canonicalize(&options.root).with_context(show)?,
-            node_id: node_id.to_owned(),
-            cluster_uid: options.cluster_uid.clone(),
+            node_id: node,
+            cluster_uid: cluster.uid,
+            drivers: options.identity.driver_check().cloned(),
             keeper: options.keeper,
             disk_patience: options.disk_patience,
             inherited: options.inherited.clone(),
@@ -102,6 +107,9 @@ impl Node {
         // First the signals: an interruption must not kill an agent that is just starting.
         let inbox = Inbox::open(host.interruption())?;
         let lock = lock(&host).await?;
+        if let Identity::Instance { metadata, .. } = &options.identity {
+            inbox.watch_for_interruption(Metadata::new(metadata)?);
+        }
         rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
         let setup = if setup::is_complete(&host) { Setup::Done } else { Setup::NotBegun };
         let mut node = Self {
@@ -109,7 +117,7 @@ impl Node {
             instance: options.instance.clone(),
             address: options.address.clone(),
             unwanted_after: options.unwanted_after,
-            link: Link::of_node(options, node_id, token)?,
+            link,
             inbox,
             pace: Pace::new(),
             setup,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use protocol::SyncRequest;
 use tokio::time::Instant;
 
-use crate::link::{Backoff, LinkError};
+use crate::link::{Backoff, LinkError, jittered};
 
 /// The shortest pause between two equal requests.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(20);
@@ -31,7 +31,7 @@ impl Pace {
     pub fn answered(&mut self, request: SyncRequest, sent: Instant, ask_again: Duration) {
         self.backoff.succeeded();
         self.last = Some(request);
-        self.not_before = sent + ask_again.max(SHORTEST_PAUSE);
+        self.not_before = sent + jittered(ask_again).max(SHORTEST_PAUSE);
     }
 
     pub fn failed(&mut self, request: SyncRequest, error: &LinkError) {

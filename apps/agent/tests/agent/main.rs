@@ -6,6 +6,7 @@ mod ends;
 mod exits;
 mod failures;
 mod gangs;
+mod instances;
 mod interruptions;
 mod jobs;
 mod lines;

@@ -40,7 +40,8 @@ impl Client {
         if endpoint.scheme() != "http" || !endpoint.has_host() {
             bail!("the endpoint {endpoint} is not an http:// URL; this build does not support TLS");
         }
-        let mut builder = reqwest::Client::builder()
+        let mut builder = tls::Servers::of(endpoint.as_str())
+            .client()
             .connect_timeout(CONNECT_TIMEOUT)
             .read_timeout(REQUEST_TIMEOUT)
             .redirect(reqwest::redirect::Policy::none());

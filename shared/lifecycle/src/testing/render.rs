@@ -246,7 +246,7 @@ fn operation(operation: &Operation) -> String {
 
 fn event(event: &Event) -> String {
     match event {
-        Event::JobStarted { attempt, nodes } => {
+        Event::JobStarted { attempt, nodes, waited: _ } => {
             format!("log started {} {}", run(attempt), list(nodes))
         }
         Event::AttemptEnding { attempt, end_reason: reason } => {

@@ -11,6 +11,7 @@ use std::time::Duration;
 use axum::Json;
 use axum::extract::{Path as UrlPath, State};
 use axum::http::{HeaderMap, StatusCode};
+use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use protocol::{
@@ -20,6 +21,7 @@ use protocol::{
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
 
+use super::ec2::{self, Certificate, Instance, Verifier};
 use super::wait_for;
 
 pub const TOKEN: &str = "token-of-the-node";
@@ -31,12 +33,22 @@ pub struct ControlPlane {
     pub endpoint_file: PathBuf,
     /// Not that of any other test: the processes of setups are known by it.
     pub cluster_uid: String,
+    /// Where it is reached with TLS, by agents whose requests are signed.
+    edge: Option<Edge>,
     running: Option<Runtime>,
     _place: tempfile::TempDir,
 }
 
+/// What stands before the control plane on AWS.
+struct Edge {
+    certificate: Certificate,
+    verifier: Arc<Verifier>,
+}
+
 #[derive(Default)]
 struct Nodes {
+    /// Requests are verified at the edge.
+    without_tokens: bool,
     scripts: Mutex<HashMap<String, Script>>,
     changed: watch::Sender<u64>,
     sign_ins: Mutex<SignIns>,
@@ -68,12 +80,26 @@ pub struct Script {
 
 impl ControlPlane {
     pub fn start() -> Self {
+        Self::start_behind(|_| None)
+    }
+
+    /// A control plane on AWS: it is reached with TLS, and requests are verified.
+    pub fn start_on_aws(instance: &Instance, ahead_seconds: i64) -> Self {
+        Self::start_behind(|place| {
+            let certificate = Certificate::new(place);
+            Some(Edge { certificate, verifier: instance.verifier(ahead_seconds) })
+        })
+    }
+
+    fn start_behind(edge: impl FnOnce(&Path) -> Option<Edge>) -> Self {
         let place = tempfile::tempdir().unwrap();
         let endpoint_file = place.path().join("endpoint");
         let name = place.path().file_name().unwrap().to_str().unwrap().replace('.', "");
         let cluster_uid = format!("cluster-{name}-{}", std::process::id());
-        let nodes = Arc::default();
-        let mut own = Self { nodes, endpoint_file, cluster_uid, running: None, _place: place };
+        let edge = edge(place.path());
+        let nodes = Arc::new(Nodes { without_tokens: edge.is_some(), ..Nodes::default() });
+        let mut own =
+            Self { nodes, endpoint_file, cluster_uid, edge, running: None, _place: place };
         own.come_back();
         own
     }
@@ -87,11 +113,7 @@ impl ControlPlane {
 
     /// Serves on a new port.
     pub fn come_back(&mut self) {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .enable_all()
-            .build()
-            .unwrap();
+        let runtime = ec2::runtime();
         let listener = runtime.block_on(tokio::net::TcpListener::bind(("127.0.0.1", 0))).unwrap();
         let address = listener.local_addr().unwrap();
         let router = axum::Router::new()
@@ -107,9 +129,30 @@ impl ControlPlane {
                 post(sign_in),
             )
             .with_state(Arc::clone(&self.nodes));
-        runtime.spawn(async move { axum::serve(listener, router).await });
-        write_atomically(&self.endpoint_file, &format!("http://{address}\n"));
+        let url = match &self.edge {
+            None => {
+                runtime.spawn(async move { axum::serve(listener, router).await });
+                format!("http://{address}\n")
+            }
+            Some(Edge { certificate, verifier }) => {
+                let verify = from_fn_with_state(Arc::clone(verifier), ec2::verify);
+                let (listener, router) = (certificate.listener(listener), router.layer(verify));
+                runtime.spawn(async move { axum::serve(listener, router).await });
+                format!("https://localhost:{}\n", address.port())
+            }
+        };
+        write_atomically(&self.endpoint_file, &url);
         self.running = Some(runtime);
+    }
+
+    /// The authority that has signed the certificate of the edge.
+    pub fn authority(&self) -> &Path {
+        &self.edge.as_ref().unwrap().certificate.authority
+    }
+
+    /// Why the edge has refused requests.
+    pub fn refused(&self) -> Vec<&'static str> {
+        self.edge.as_ref().unwrap().verifier.refused().clone()
     }
 
     /// Answers all sign-ins with this from now on.
@@ -203,7 +246,10 @@ async fn sign_in(
     Json(request): Json<SignInRequest>,
 ) -> Response {
     assert_eq!(request.address, "127.0.1.1");
-    assert_eq!(headers.get("authorization").unwrap(), "Bearer launch-token");
+    if !nodes.without_tokens {
+        assert_eq!(headers.get("authorization").unwrap(), "Bearer launch-token");
+    }
+    assert_eq!(headers.get(protocol::VERSION_HEADER).unwrap(), "1");
     let mut sign_ins = nodes.sign_ins.lock().unwrap();
     sign_ins.count += 1;
     match &sign_ins.answer {
@@ -219,7 +265,7 @@ async fn sync(
     Json(request): Json<SyncRequest>,
 ) -> Response {
     let header = |name| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or("");
-    if header("authorization") != format!("Bearer {TOKEN}") {
+    if !nodes.without_tokens && header("authorization") != format!("Bearer {TOKEN}") {
         return refuse(401, "Unauthorized");
     }
     let hold: u64 =

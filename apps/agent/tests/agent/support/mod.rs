@@ -1,6 +1,7 @@
 //! The vocabulary of these tests: a control plane, a node with its agent, a job.
 
 pub mod control_plane;
+pub mod ec2;
 pub mod job;
 pub mod node;
 

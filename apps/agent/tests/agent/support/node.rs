@@ -11,6 +11,7 @@ use protocol::{Desired, End, NodeSetup};
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::control_plane::{ControlPlane, TOKEN};
+use super::ec2::{Instance, REGION};
 use super::{Job, job, wait_for, wait_until};
 
 pub struct Node {
@@ -88,6 +89,18 @@ impl Node {
         id: &str,
         change: impl FnOnce(&mut Command),
     ) {
+        let mut agent = self.agent_command();
+        agent
+            .arg("--endpoint-file")
+            .arg(&control.endpoint_file)
+            .args(["--workspace", "workspace-uid", "--cluster-name", "cluster"])
+            .args(["--cluster-uid", &control.cluster_uid, id, &self.id])
+            .env(protocol::TOKEN_VARIABLE, TOKEN);
+        change(&mut agent);
+        self.agent = Some(agent.spawn().unwrap());
+    }
+
+    fn agent_command(&self) -> Command {
         let log = fs::File::options()
             .append(true)
             .create(true)
@@ -95,23 +108,51 @@ impl Node {
             .unwrap();
         let mut agent = Command::new(&self.program);
         agent
-            .arg("agent")
-            .arg("--endpoint-file")
-            .arg(&control.endpoint_file)
-            .args(["--workspace", "workspace-uid", "--cluster-name", "cluster"])
-            .args(["--cluster-uid", &control.cluster_uid, id, &self.id])
-            .args(["--instance", "machine"])
+            .args(["agent", "--instance", "machine"])
             .args(["--address", "127.0.1.1", "--unwanted-after", "1"])
             .args(["--disk-patience", "1", "--root"])
             .arg(self.root())
-            .env(protocol::TOKEN_VARIABLE, TOKEN)
             .env("HOME", self.home())
             .env("NOT_PASSED_ON", "private")
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log);
+        agent
+    }
+
+    /// The agent of an EC2 instance, with the arguments that user data gives it.
+    fn instance_command(&self, control: &ControlPlane, instance: &Instance) -> Command {
+        let endpoint = fs::read_to_string(&control.endpoint_file).unwrap();
+        let mut agent = self.agent_command();
+        agent
+            .args(["--endpoint", endpoint.trim(), "--region", REGION])
+            // No devices, unless the test makes some.
+            .args(["--driver-patience", "1", "--devices"])
+            .arg(self.place.path().join("devices"))
+            .env("AWS_EC2_METADATA_SERVICE_ENDPOINT", &instance.metadata)
+            .env("SSL_CERT_FILE", control.authority());
+        agent
+    }
+
+    pub fn start_agent_on(&mut self, control: &ControlPlane, instance: &Instance) {
+        self.start_agent_on_as(control, instance, |_| {});
+    }
+
+    pub fn start_agent_on_as(
+        &mut self,
+        control: &ControlPlane,
+        instance: &Instance,
+        change: impl FnOnce(&mut Command),
+    ) {
+        let mut agent = self.instance_command(control, instance);
         change(&mut agent);
         self.agent = Some(agent.spawn().unwrap());
+    }
+
+    /// Starts the agent of an EC2 instance below a keeper, as the unit of user data does.
+    pub fn start_keeper_on(&mut self, control: &ControlPlane, instance: &Instance) {
+        let agent = self.instance_command(control, instance);
+        self.agent = Some(keeper_of(self.place.path(), &agent).spawn().unwrap());
     }
 
     /// Starts the agent with the id of its launch instead of that of its node.
@@ -125,20 +166,8 @@ impl Node {
 
     /// Starts the agent below a keeper, as `batchai local` does.
     pub fn start_keeper(&mut self, control: &ControlPlane) {
-        let file = self.place.path().join("keeper");
-        let (stdin, mut writer) = std::io::pipe().unwrap();
-        self.start_agent_as(control, |agent| {
-            let command = std::iter::once(agent.get_program()).chain(agent.get_args());
-            let command = command.map(OsStr::to_owned).collect();
-            let request = Request { file: file.clone(), group: None, command, user: None };
-            writer.write_all(&serde_json::to_vec(&request).unwrap()).unwrap();
-            let variables: Vec<_> = agent.get_envs().map(own_pair).collect();
-            let program = agent.get_program().to_owned();
-            let mut keeper = Command::new(program);
-            keeper.arg("keep").arg(file).stdin(stdin).stdout(Stdio::null()).stderr(Stdio::null());
-            keeper.envs(variables);
-            *agent = keeper;
-        });
+        let place = self.place.path().to_owned();
+        self.start_agent_as(control, |agent| *agent = keeper_of(&place, agent));
     }
 
     /// The agent below the keeper.
@@ -288,6 +317,21 @@ impl Drop for Node {
             eprintln!("--- agent of {}\n{}", self.id, self.log());
         }
     }
+}
+
+/// The keeper of the machine in `place`, with this command as its agent.
+fn keeper_of(place: &Path, agent: &Command) -> Command {
+    let file = place.join("keeper");
+    let (stdin, mut writer) = std::io::pipe().unwrap();
+    let command = std::iter::once(agent.get_program()).chain(agent.get_args());
+    let command = command.map(OsStr::to_owned).collect();
+    let request = Request { file: file.clone(), group: None, command, user: None };
+    writer.write_all(&serde_json::to_vec(&request).unwrap()).unwrap();
+    let log = fs::File::options().append(true).open(place.join("agent.log")).unwrap();
+    let mut keeper = Command::new(agent.get_program());
+    keeper.arg("keep").arg(file).stdin(stdin).stdout(Stdio::null()).stderr(log);
+    keeper.envs(agent.get_envs().map(own_pair));
+    keeper
 }
 
 fn own_pair((name, value): (&OsStr, Option<&OsStr>)) -> (OsString, OsString) {

