@@ -14,7 +14,7 @@ use model::{NodeId, Quota, Target, Timestamp, Uid};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use table::{Memory, Table};
 
@@ -53,17 +53,24 @@ impl Ids for SeededIds {
 #[derive(Default)]
 pub struct PendingHints {
     pub pending: Mutex<BTreeSet<(Function, Target)>>,
+    sent: AtomicU32,
 }
 
 impl PendingHints {
     pub fn clear(&self) {
         self.pending.lock().expect("not poisoned").clear();
     }
+
+    /// Number of hints so far.
+    pub fn sent(&self) -> u32 {
+        self.sent.load(Ordering::Relaxed)
+    }
 }
 
 #[async_trait]
 impl Hints for PendingHints {
     async fn send(&self, function: Function, target: &Target) -> Result<(), PortError> {
+        self.sent.fetch_add(1, Ordering::Relaxed);
         let mut waiting = self.pending.lock().expect("not poisoned");
         waiting.insert((function, target.clone()));
         Ok(())

@@ -35,6 +35,7 @@ pub mod secrets;
 mod sign_in;
 pub mod subscriptions;
 pub mod system;
+mod terminations;
 pub mod tokens;
 pub mod uptime;
 pub mod usages;

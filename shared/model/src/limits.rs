@@ -115,6 +115,31 @@ pub const BACKOFF_LONGEST_SECONDS: u64 = 600;
 /// and three meters). A withdrawn node takes only one item.
 pub const MAX_NODES_PER_LAUNCH: usize = 48;
 
+/// Launches of one cluster per minute: enough for a queue of gangs, which are launched one by one, and
+/// few enough that clusters do not use up the rate at which EC2 accepts calls of an account.
+pub const MAX_LAUNCHES_PER_MINUTE: u32 = 20;
+
+/// How long launches avoid a pool that had no capacity. Spot capacity changes within minutes.
+pub const POOL_WITHOUT_CAPACITY_SECONDS: u64 = 180;
+
+/// The same for a limit of the account, which changes with the account's other instances.
+pub const POOL_AT_LIMIT_SECONDS: u64 = 600;
+
+/// The same for a size that is not offered: a day.
+pub const POOL_NOT_OFFERED_SECONDS: u64 = 24 * 3600;
+
+/// Pools that a cluster avoids: a launch has at most eleven sizes, and a region has a few zones. They are
+/// stored in its record.
+pub const MAX_AVOIDED_POOLS: usize = 32;
+
+/// The id of a subnet. EC2 ids have 24 characters.
+pub const MAX_SUBNET_ID_BYTES: usize = 64;
+
+/// An instance that the provider does not know is taken as ended when its node is this old. Younger
+/// ones may not be visible yet: EC2 is eventually consistent, and forgets an instance an hour after its
+/// end.
+pub const UNKNOWN_INSTANCE_SECONDS: u64 = 2 * LAUNCH_DEADLINE_SECONDS;
+
 /// Queue entries that one dispatch reads. Behind a job that waits for nodes, deeper entries rarely
 /// fit, and each one is read on every dispatch.
 pub const BACKFILL_DEPTH: usize = 64;
