@@ -40,7 +40,7 @@ impl Host {
     }
 
     fn start(&mut self) {
-        let path = format!("{}:{}", self.programs.display(), std::env::var("PATH").unwrap());
+        let path = format!("{}:/usr/bin:/bin", self.programs.display());
         self.node.start_agent_as(&self.control, |agent| {
             agent.env("PATH", path);
         });
