@@ -79,17 +79,11 @@ impl Recorded {
         value
     }
 
-    fn is_record<T: Record>(&self)
-    where
-        T: Serialize + DeserializeOwned,
-    {
+    fn is_record<T: Record + Serialize + DeserializeOwned>(&self) {
         assert_eq!(self.read::<T>().key(), self.key);
     }
 
-    fn is_versioned<T: Versioned>(&self)
-    where
-        T: Serialize + DeserializeOwned,
-    {
+    fn is_versioned<T: Versioned + Serialize + DeserializeOwned>(&self) {
         let value = self.read::<T>();
         assert_eq!((value.key(), Some(value.version())), (self.key.clone(), self.version));
     }
