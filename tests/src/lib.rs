@@ -9,4 +9,5 @@ pub mod harness;
 pub mod lambda_runtime;
 pub mod moto;
 pub mod python;
+pub mod queues;
 pub mod table_server;

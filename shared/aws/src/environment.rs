@@ -8,7 +8,7 @@ use control::keys::Keys;
 use control::ports::{Ids, Machines};
 use control::system::{RandomIds, SystemClock};
 use control::uptime::Uptime;
-use control::{Context, Control, Parts, Settings};
+use control::{Context, Control, Parts, Provider, Settings};
 use dynamo::DynamoDb;
 use model::{Locations, Quota, limits};
 use std::path::PathBuf;
@@ -80,6 +80,7 @@ pub fn control(
             },
             locations: locations()?,
             file_server_root: root,
+            provider: Provider::Ec2,
             shows_local_paths: false,
         },
         uptime: Arc::new(Uptime::always()),

@@ -11,7 +11,7 @@ use control::keys::Keys;
 use control::ports::{Clock, Directories};
 use control::system::{RandomIds, SystemClock};
 use control::uptime::Uptime;
-use control::{Context, Control, Parts, Settings};
+use control::{Context, Control, Parts, Provider, Settings};
 use model::{Locations, Quota};
 use processes::User;
 use sqlite::Sqlite;
@@ -111,6 +111,7 @@ impl Service {
                 quota: options.quota,
                 locations: options.locations,
                 file_server_root: data_dir.file_servers(),
+                provider: Provider::Processes,
                 shows_local_paths: true,
             },
             uptime: Arc::new(Uptime::starting_at(SystemClock.now())),

@@ -17,7 +17,7 @@ use crate::watch::{Limits, Watch};
 use control::keys::Keys;
 use control::ports::Ids;
 use control::uptime::Uptime;
-use control::{Context, Control, Parts, Settings};
+use control::{Context, Control, Parts, Provider, Settings};
 use model::{Quota, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -162,6 +162,7 @@ impl History {
                 quota: Quota { clusters: 200, cores: scenario.quota_nodes, ..Quota::DEFAULT },
                 locations: "here".parse().expect("a list"),
                 file_server_root: PathBuf::new(),
+                provider: Provider::Processes,
                 shows_local_paths: false,
             },
             uptime: Arc::new(uptime),
