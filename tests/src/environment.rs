@@ -9,7 +9,7 @@ use control::keys::Keys;
 use control::ports::{Clock, Hints, Ids, PortError};
 use control::secrets::NoSecretStore;
 use control::uptime::Uptime;
-use control::{Context, Control, Function, Parts, Settings, schedule};
+use control::{Context, Control, Function, Parts, Provider, Settings, schedule};
 use model::{NodeId, Quota, Target, Timestamp, Uid};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -117,6 +117,7 @@ impl Environment {
                 idle_seconds: IDLE_SECONDS,
                 max_nodes: MAX_NODES,
                 file_server_root: Some(directory.path().to_owned()),
+                provider: Provider::Processes,
                 shows_local_paths: false,
             },
             uptime: Arc::new(Uptime::always()),

@@ -9,5 +9,6 @@ pub mod harness;
 pub mod lambda_runtime;
 pub mod moto;
 pub mod python;
+pub mod queues;
 pub mod streamed;
 pub mod table_server;

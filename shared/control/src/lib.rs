@@ -41,7 +41,7 @@ pub mod uptime;
 pub mod usages;
 pub mod workspaces;
 
-pub use context::{Context, Parts, Settings};
+pub use context::{Context, Parts, Provider, Settings};
 pub use error::{ApiError, ApiErrorKind, Error};
 pub use lifecycle::Function;
 

@@ -189,6 +189,3 @@ pub(crate) fn refused(
     };
     ResourceError::new(code, format!("{advice} ({code}: {message})"))
 }
-
-#[cfg(test)]
-mod tests;

@@ -52,6 +52,8 @@ impl Machines for Ec2Machines {
         _cluster: &ClusterRef,
         instances: &[String],
     ) -> Result<Vec<Result<Termination, PortError>>, PortError> {
-        Ok(self.terminate_instances(instances).await)
+        let mut outcomes = self.terminate_instances(instances).await;
+        self.describe_ending(instances, &mut outcomes).await;
+        Ok(outcomes)
     }
 }

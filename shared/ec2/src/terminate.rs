@@ -1,9 +1,9 @@
 //! Terminates instances, many with one call. EC2 refuses a call as a whole for a single id; such a call is
 //! split, until the id that is wrong stands alone.
 
-use crate::Ec2Machines;
 use crate::describe::state;
 use crate::errors::{answer, is_refusal, port};
+use crate::{Ec2Machines, tags};
 use aws_sdk_ec2::operation::terminate_instances::TerminateInstancesOutput;
 use control::ports::{PortError, Termination};
 use scheduler::recovery::InstanceState;
@@ -12,6 +12,32 @@ use std::pin::Pin;
 type Outcomes = Vec<Result<Termination, PortError>>;
 
 impl Ec2Machines {
+    /// An instance that shuts down may have ended by now, which its description shows. Without an answer it
+    /// is still ending.
+    pub(crate) async fn describe_ending(&self, ids: &[String], outcomes: &mut Outcomes) {
+        let is_ending =
+            |outcome: &Result<Termination, PortError>| matches!(outcome, Ok(Termination::Ending));
+        let ending = ids.iter().zip(outcomes.iter()).filter(|(_, outcome)| is_ending(outcome));
+        let ending: Vec<String> = ending.map(|(id, _)| id.clone()).collect();
+        if ending.is_empty() {
+            return;
+        }
+        let described = match self.describe(vec![tags::filter("instance-id", ending)]).await {
+            Ok(described) => described,
+            Err(error) => {
+                tracing::warn!(%error, "could not describe instances that are shutting down");
+                return;
+            }
+        };
+        for instance in described {
+            let ended = state(instance.state().and_then(|it| it.name())) == InstanceState::Ended;
+            let position = ids.iter().position(|id| Some(id.as_str()) == instance.instance_id());
+            if let Some(position) = position.filter(|_| ended) {
+                outcomes[position] = Ok(Termination::Ended);
+            }
+        }
+    }
+
     /// Terminates instances: what became of each, in their order.
     pub(crate) fn terminate_instances<'a>(
         &'a self,

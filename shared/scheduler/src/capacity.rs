@@ -144,25 +144,37 @@ struct NextLaunch {
 }
 
 /// The first queued job that lacks nodes determines the launch. A gang gets one of its own, so that its
-/// nodes are in one zone; jobs of one node share one. What the scale settings keep beyond the demand is
-/// launched last. `allowed` is positive.
+/// nodes are in one zone; jobs of one node share one, and go first after every second failure: a gang
+/// without capacity does not keep them waiting. What the scale settings keep beyond the demand is launched
+/// last. The target of a manual cluster is a number of nodes, so they are launched as they can be had.
+/// `allowed` is positive.
 fn next_launch(snapshot: &CapacitySnapshot, allowed: u32) -> NextLaunch {
-    let free = |node: &&Node| usable(node) && !matches!(node.state, NodeState::Running { .. });
-    let mut free = snapshot.nodes.iter().filter(free).count() as u32;
-    let ceiling = snapshot.cluster.scale.ceiling();
-    let mut singles = 0;
-    for width in snapshot.queued.iter().filter(|width| **width <= ceiling) {
+    let cluster = &snapshot.cluster;
+    let any = |count: u32| NextLaunch { count: allowed.min(count), is_gang: false };
+    if let ScaleSettings::Manual { .. } = cluster.scale {
+        return any(allowed);
+    }
+    let is_free = |node: &&Node| usable(node) && !matches!(node.state, NodeState::Running { .. });
+    let mut free = snapshot.nodes.iter().filter(is_free).count() as u32;
+    let (mut singles, mut singles_before, mut gang) = (0, 0, None);
+    for width in snapshot.queued.iter().filter(|width| **width <= cluster.scale.ceiling()) {
         let lacking = width.saturating_sub(free);
         free = free.saturating_sub(*width);
         match (lacking, width) {
             (0, _) => {}
             (_, 1) => singles += 1,
-            _ if singles > 0 => return NextLaunch { count: allowed.min(singles), is_gang: false },
-            // Limits may leave a part of the gang for later.
-            _ => return NextLaunch { count: allowed.min(lacking), is_gang: lacking <= allowed },
+            _ if gang.is_none() => (gang, singles_before) = (Some(lacking), singles),
+            _ => {}
         }
     }
-    NextLaunch { count: allowed, is_gang: false }
+    let failed_last = cluster.health.failures % 2 == 1;
+    match gang {
+        None => any(allowed),
+        Some(_) if singles_before > 0 => any(singles_before),
+        Some(_) if failed_last && singles > 0 => any(singles),
+        // Limits may leave a part of the gang for later.
+        Some(lacking) => NextLaunch { count: allowed.min(lacking), is_gang: lacking <= allowed },
+    }
 }
 
 /// A launch without an answer is requested again after this time. Its id makes that harmless.

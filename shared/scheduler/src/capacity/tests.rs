@@ -85,6 +85,19 @@ fn each_gang_gets_a_launch_of_its_own() {
     plan(&[idle(0, NOW), running(1, "b")], &[3, 1], launch_gang(2, 4));
     // The last launch has the jobs behind it.
     plan(&three, &[3, 1, 1], launch(2, 5));
+    check(manual_cluster(4), vec![], &[4], &[launch(4, 4)]);
+}
+
+/// A gang may wait for capacity for long; then the jobs of one node behind it go on.
+#[test]
+fn a_gang_without_capacity_does_not_keep_single_jobs_waiting() {
+    let mut cluster = auto_cluster(0, 10);
+    cluster.health = Backoff::CLEAR.failed(NOW);
+    let later = NOW.plus_seconds(limits::BACKOFF_LONGEST_SECONDS);
+    check_at(later, cluster.clone(), vec![], &[3, 1, 1], &[launch(2, 2)]);
+    check_at(later, cluster.clone(), vec![], &[3, 3], &[launch_gang(3, 3)]);
+    cluster.health = cluster.health.failed(NOW);
+    check_at(later, cluster, vec![], &[3, 1, 1], &[launch_gang(3, 3)]);
 }
 
 /// A limit leaves a part of the gang for later, as for other jobs.

@@ -13,7 +13,7 @@ use control::ports::{
 };
 use control::secrets::NoSecretStore;
 use control::uptime::Uptime;
-use control::{Context, Control, Function, Parts, Settings};
+use control::{Context, Control, Function, Parts, Provider, Settings};
 use http_body_util::BodyExt as _;
 use model::{ClusterRef, LaunchedInstance, NodeId, Quota, Target, Timestamp, Uid};
 use scheduler::recovery::FoundInstance;
@@ -125,6 +125,7 @@ impl Service {
                 idle_seconds: 300,
                 max_nodes: 10,
                 file_server_root: Some(directory.path().to_owned()),
+                provider: Provider::Processes,
                 shows_local_paths: false,
             },
             uptime: Arc::new(Uptime::always()),
