@@ -139,10 +139,10 @@ install_agent() {
 # The request that the keeper reads from its standard input. The keeper (`batchai-agent keep`)
 # starts the agent, starts it again when it is killed, and ends with the last process of the node.
 # The arguments of the agent:
-#   --endpoint URL      the API of the stack
+#   --endpoint URL      the URL of the function api
 #   --region REGION     requests are signed for this region with the role of the instance
-#   --instance ID       the id under which the node registers (POST /instances/...); which cluster
-#                       and which node it is, the answer says
+#   --instance ID       the id under which the instance signs in (POST /instances/...); its cluster
+#                       and its launch are in its tags, which node it is says the answer
 #   --address IP        where the other nodes of a job reach this one
 #   --root DIRECTORY    the directory of mounts and jobs
 # The words of the command are byte strings, in the form that Rust's serde gives to an `OsString`.
