@@ -1,8 +1,9 @@
 //! Runs the binary of a Lambda function and serves the Runtime API that it polls for events (AWS
 //! Lambda developer guide, "Using the Lambda runtime API").
 
+use crate::streamed;
 use axum::Router;
-use axum::body::Bytes;
+use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -20,6 +21,9 @@ use tokio::time::Instant;
 /// The timeout of an invocation, far longer than one takes on a busy machine: a function that hangs
 /// fails its test instead of the time limit of all tests.
 const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Of a response that is not streamed (AWS Lambda Developer Guide, "Lambda quotas").
+const MAX_BUFFERED_BYTES: usize = 6 << 20;
 
 /// A running function. It is killed on drop.
 pub struct Function {
@@ -220,11 +224,23 @@ async fn next(State(runtime): State<Arc<Runtime>>) -> Response {
 async fn response(
     State(runtime): State<Arc<Runtime>>,
     Path(id): Path<String>,
-    body: Bytes,
+    headers: HeaderMap,
+    body: Body,
 ) -> StatusCode {
-    let outcome = serde_json::from_slice(&body)
-        .map_err(|error| ("Runtime.InvalidResponse".to_owned(), error.to_string()));
+    let mode = headers.get("lambda-runtime-function-response-mode");
+    let outcome = match mode.is_some_and(|mode| mode == "streaming") {
+        true => streamed::read(body).await,
+        false => buffered(body).await,
+    };
     runtime.answer(&id, outcome)
+}
+
+async fn buffered(body: Body) -> Outcome {
+    let bytes = to_bytes(body, MAX_BUFFERED_BYTES)
+        .await
+        .map_err(|error| ("Function.ResponseSizeTooLarge".to_owned(), error.to_string()))?;
+    serde_json::from_slice(&bytes)
+        .map_err(|error| ("Runtime.InvalidResponse".to_owned(), error.to_string()))
 }
 
 async fn error(

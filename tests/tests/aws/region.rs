@@ -61,7 +61,6 @@ impl Region {
                 ("AWS_ENDPOINT_URL", moto.endpoint()),
                 ("AWS_ENDPOINT_URL_DYNAMODB", tables.endpoint()),
                 ("FILE_SYSTEM_ROOT", files.path().to_str().unwrap()),
-                ("MASTER_KEY", &"07".repeat(32)),
             ];
             variables.extend(more.map(|(name, value)| (name.to_owned(), value.to_owned())));
             (function, variables)
