@@ -56,6 +56,11 @@ def buffered_downloads(template):
 
 
 @mutation("public_access")
+def a_public_url_of_the_api(template):
+    properties(template, "ApiFunction")["FunctionUrlConfig"]["AuthType"] = "NONE"
+
+
+@mutation("public_access")
 def a_second_public_function(template):
     template["Resources"]["Open"] = {
         "Type": "AWS::Lambda::Permission",
@@ -149,7 +154,7 @@ def a_variable_is_missing(template):
 
 @mutation("environments")
 def an_unneeded_variable(template):
-    properties(template, "FilesFunction")["Environment"]["Variables"]["OWNER_PRINCIPAL"] = "x"
+    properties(template, "FilesFunction")["Environment"]["Variables"]["NODE_ROLE_ARN"] = "x"
 
 
 @mutation("environments")
@@ -336,6 +341,11 @@ def a_managed_policy(template):
 def anyone_is_a_node(template):
     document = properties(template, "NodeRole")["AssumeRolePolicyDocument"]
     document["Statement"][0]["Principal"] = {"AWS": "*"}
+
+
+@mutation("nodes")
+def nodes_write_events(template):
+    del statement(template, "NodePolicy", "ApiThroughUrl")["Condition"]
 
 
 @mutation("receivers")

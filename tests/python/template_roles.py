@@ -34,6 +34,8 @@ AUTHORIZED_AS = {
         "ec2:RunInstances",
         "iam:CreateServiceLinkedRole",
         "iam:PassRole",
+        # Images are named by public parameters, which EC2 reads for the caller.
+        "ssm:GetParameters",
     ],
     "ec2:RunInstances": ["ec2:CreateTags", "ec2:RunInstances", "iam:PassRole"],
     "elasticfilesystem:CreateAccessPoint": [

@@ -9,12 +9,12 @@ use control::keys::Keys;
 use control::ports::{Clock, Hints, Ids, PortError};
 use control::secrets::NoSecretStore;
 use control::uptime::Uptime;
-use control::{Context, Control, Function, Parts, Settings, schedule};
+use control::{Context, Control, Function, Parts, Provider, Settings, schedule};
 use model::{NodeId, Quota, Target, Timestamp, Uid};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use table::{Memory, Table};
 
@@ -53,17 +53,24 @@ impl Ids for SeededIds {
 #[derive(Default)]
 pub struct PendingHints {
     pub pending: Mutex<BTreeSet<(Function, Target)>>,
+    sent: AtomicU32,
 }
 
 impl PendingHints {
     pub fn clear(&self) {
         self.pending.lock().expect("not poisoned").clear();
     }
+
+    /// Number of hints so far.
+    pub fn sent(&self) -> u32 {
+        self.sent.load(Ordering::Relaxed)
+    }
 }
 
 #[async_trait]
 impl Hints for PendingHints {
     async fn send(&self, function: Function, target: &Target) -> Result<(), PortError> {
+        self.sent.fetch_add(1, Ordering::Relaxed);
         let mut waiting = self.pending.lock().expect("not poisoned");
         waiting.insert((function, target.clone()));
         Ok(())
@@ -110,6 +117,7 @@ impl Environment {
                 idle_seconds: IDLE_SECONDS,
                 max_nodes: MAX_NODES,
                 file_server_root: Some(directory.path().to_owned()),
+                provider: Provider::Processes,
                 shows_local_paths: false,
             },
             uptime: Arc::new(Uptime::always()),

@@ -10,5 +10,7 @@ pub mod harness;
 pub mod lambda_runtime;
 pub mod moto;
 pub mod python;
+pub mod queues;
+pub mod stores;
 pub mod streamed;
 pub mod table_server;

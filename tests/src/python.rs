@@ -32,7 +32,9 @@ pub fn environment(requirements: &str) -> PathBuf {
 }
 
 fn home() -> PathBuf {
-    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let own = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let is_workspace = |directory: &&Path| directory.join("Cargo.lock").exists();
+    let workspace = own.ancestors().find(is_workspace).expect("tests run in the source tree");
     let home = workspace.join("target/python");
     std::fs::create_dir_all(&home).expect("target can be written");
     home.canonicalize().expect("it was just created")

@@ -10,65 +10,69 @@ mod deliveries;
 mod functions;
 #[path = "aws/gateway.rs"]
 mod gateway;
+#[path = "aws/instances.rs"]
+mod instances;
+#[path = "aws/metadata.rs"]
+mod metadata;
+#[path = "aws/recorder.rs"]
+mod recorder;
 #[path = "aws/region.rs"]
 mod region;
 #[path = "aws/signature.rs"]
 mod signature;
+#[path = "aws/sweep.rs"]
+mod sweep;
 
-use gateway::OWNER_TOKEN;
-use region::Region;
-use serde_json::{Value, json};
-
-const SUBSCRIPTION: &str = "00000000-0000-0000-0000-000000000001";
-
-/// The client of a person.
-struct Person {
-    http: reqwest::Client,
-    endpoint: String,
-}
-
-impl Person {
-    async fn call(
-        &self,
-        method: reqwest::Method,
-        path: &str,
-        body: Option<&Value>,
-    ) -> (u16, Value) {
-        let url = format!("{}{path}?api-version=2018-05-01", self.endpoint);
-        let mut request = self.http.request(method, url).bearer_auth(OWNER_TOKEN);
-        if let Some(body) = body {
-            request = request.json(body);
-        }
-        let answer = request.send().await.unwrap();
-        let status = answer.status().as_u16();
-        (status, answer.json().await.unwrap_or_default())
-    }
-
-    async fn put(&self, path: &str, body: &Value) {
-        let (status, answer) = self.call(reqwest::Method::PUT, path, Some(body)).await;
-        assert!((200..300).contains(&status), "PUT {path}: {status} {answer}");
-    }
-
-    async fn get(&self, path: &str) -> Value {
-        let (status, answer) = self.call(reqwest::Method::GET, path, None).await;
-        assert_eq!(status, 200, "GET {path}: {answer}");
-        answer
-    }
-}
-
-fn resource(path: &str) -> String {
-    format!(
-        "/subscriptions/{SUBSCRIPTION}/resourceGroups/g/providers/Microsoft.BatchAI/workspaces/w{path}"
-    )
-}
+use region::{Region, eventually};
+use std::time::Duration;
+use sweep::{Person, Sweep, resource};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_stack_of_the_template_serves_requests() {
+async fn the_experiment_of_the_demo_runs_to_its_end_and_survives_an_interruption() {
     let region = Region::start().await;
-    let person = Person { http: reqwest::Client::new(), endpoint: region.endpoint.clone() };
-    let answer = person.http.get(format!("{}/subscriptions", region.endpoint)).send().await;
+    let person = Person::new(&region.endpoint);
+    let http = tls::Servers::WithoutTls.client().build().unwrap();
+    let answer = http.get(format!("{}/subscriptions", region.endpoint)).send().await;
     assert_eq!(answer.unwrap().status(), 401, "no token");
-    person.put(&resource(""), &json!({"location": "eu-west-1"})).await;
-    person.put(&resource("/experiments/e"), &json!({})).await;
-    assert_eq!(person.get(&resource("/experiments/e")).await["name"], "e");
+
+    let sweep = Sweep::submit(&person, &region).await;
+    let minutes = |count: u64| Duration::from_secs(60 * count);
+    let victim = eventually("a job that has written a checkpoint", minutes(3), async || {
+        sweep.jobs.iter().find(|job| sweep.has_checkpoint(job)).cloned()
+    });
+    let victim = victim.await;
+    let instance = sweep.instance_of(&person, &region, &victim).await;
+    region.machines.interrupt(&instance, Duration::from_secs(10)).await;
+
+    let all_ended = async || {
+        let mut states = Vec::new();
+        for job in &sweep.jobs {
+            states.push(sweep.state(&person, job).await);
+        }
+        assert!(!states.iter().any(|it| it == "failed"), "{states:?}");
+        states.iter().all(|it| it == "succeeded").then_some(())
+    };
+    eventually("all jobs have ended", minutes(6), all_ended).await;
+    for job in &sweep.jobs {
+        let record = person.get(&sweep.path(job)).await;
+        let attempts =
+            record["properties"]["extensions"]["attempts"].as_array().map_or(0, Vec::len);
+        assert_eq!(attempts, if *job == victim { 2 } else { 1 }, "{job}: {record}");
+        let result = sweep.result(&person, job).await;
+        assert!(result["testAccuracy"].as_f64().unwrap() > 0.5, "{job}: {result}");
+        let resumed = result["timesResumed"].as_u64().unwrap();
+        assert_eq!(resumed, u64::from(*job == victim), "{job}: {result}");
+    }
+
+    let scaled_to_zero = async || {
+        let cluster = person.get(&resource("/clusters/spot")).await;
+        let nothing_left = cluster["properties"]["currentNodeCount"] == 0;
+        (nothing_left && region.machines.running().is_empty()).then_some(())
+    };
+    eventually("the cluster has scaled to zero", minutes(2), scaled_to_zero).await;
+    for instance in region.machines.seen() {
+        assert!(instance.is_spot, "{instance:?}");
+        assert_eq!(instance.tags["batchai:stack"], "lab", "{instance:?}");
+    }
+    region.check_roles();
 }

@@ -3,6 +3,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a panic with the error fails the test")]
 
+#[path = "contracts/cost.rs"]
+mod cost;
 #[path = "contracts/hints.rs"]
 mod hints;
 #[path = "contracts/http.rs"]

@@ -481,6 +481,7 @@ async fn instances_of_a_cluster_that_no_longer_exists_are_terminated() {
         vm_size: "STANDARD_NC6".into(),
         alternate_vm_sizes: vec![],
         priority: model::VmPriority::LowPriority,
+        is_gang: false,
         placement: model::Placement::default(),
     };
     harness.environment.machines.launch(&late).await.unwrap();

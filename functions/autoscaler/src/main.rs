@@ -4,5 +4,5 @@ use control::Function;
 
 #[tokio::main]
 async fn main() -> Result<(), lambda_runtime::Error> {
-    aws::serve(Function::Autoscaler, aws::NoMachines::for_any).await
+    aws::serve(Function::Autoscaler, ec2::launching).await
 }

@@ -4,5 +4,5 @@ use control::Function;
 
 #[tokio::main]
 async fn main() -> Result<(), lambda_runtime::Error> {
-    aws::serve(Function::Recovery, aws::NoMachines::for_any).await
+    aws::serve(Function::Recovery, ec2::terminating).await
 }

@@ -19,6 +19,7 @@ mod secret_store;
 pub mod settings;
 mod variables;
 
+pub use aws_config::SdkConfig;
 pub use copies::S3Copies;
 pub use environment::{Api, Files, api, config, control, files};
 pub use file_shares::EfsShares;

@@ -3,7 +3,7 @@
 use crate::EnvironmentError;
 use async_trait::async_trait;
 use aws_config::SdkConfig;
-use control::ports::{LaunchOutcome, LaunchRequest, Machines, PortError};
+use control::ports::{LaunchOutcome, LaunchRequest, Machines, PortError, Termination};
 use model::{ClusterRef, ResourceError};
 use scheduler::recovery::FoundInstance;
 use std::sync::Arc;
@@ -29,7 +29,7 @@ impl Machines for NoMachines {
             "NoMachineProvider",
             "This deployment has no provider of machines; nodes cannot be launched",
         );
-        Ok(LaunchOutcome { launched: Vec::new(), refused: Some(refused) })
+        Ok(LaunchOutcome { refused: Some(refused), ..LaunchOutcome::default() })
     }
 
     async fn find(&self, _cluster: &ClusterRef) -> Result<Vec<FoundInstance>, PortError> {
@@ -44,7 +44,7 @@ impl Machines for NoMachines {
         &self,
         _cluster: &ClusterRef,
         instances: &[String],
-    ) -> Result<Vec<String>, PortError> {
-        Ok(instances.to_vec())
+    ) -> Result<Vec<Result<Termination, PortError>>, PortError> {
+        Ok(instances.iter().map(|_| Ok(Termination::Unknown)).collect())
     }
 }

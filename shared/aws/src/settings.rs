@@ -3,7 +3,7 @@
 
 use crate::variables::{EnvironmentError, Variables};
 use crate::{NodeRole, QueueUrls};
-use control::{Function, Settings};
+use control::{Function, Provider, Settings};
 use model::{Locations, Quota, limits};
 use std::path::PathBuf;
 
@@ -51,6 +51,7 @@ impl ControlSettings {
             quota,
             locations: locations(variables)?,
             file_server_root: None,
+            provider: Provider::Ec2,
             shows_local_paths: false,
         };
         Ok(Self { table: variables.required("TABLE_NAME")?, queues, settings })

@@ -1,7 +1,7 @@
 //! The autoscaler: launches nodes up to the wanted number, and removes nodes that are leaving.
 
 use crate::execute::{Progress, execute};
-use crate::{Context, Error, Function, metrics};
+use crate::{Context, Error, Function, metrics, recovery};
 use lifecycle::unsupported;
 use model::{ClusterRef, Target, limits};
 use scheduler::capacity::{self, CapacitySettings, CapacitySnapshot};
@@ -45,20 +45,22 @@ async fn snapshot(
     let depth = limits::MAX_NODES_PER_CLUSTER as usize;
     let queue = context.table.queue_head(reference, ceiling, depth).await?;
     let queued = queue.into_iter().map(|entry| entry.node_count).collect();
+    let launches = recovery::waited_for(context, reference, &nodes).await?;
     let strays = match nodes.is_empty() {
-        true => running_instances(context, reference).await?,
+        true => instances_left(context, reference).await?,
         false => Vec::new(),
     };
     let quota_left = crate::usages::nodes_left(context, &cluster.charge()).await?;
     let blocked = unsupported::cluster_problem(&cluster.spec).is_some();
-    Ok(Some(CapacitySnapshot { cluster, blocked, nodes, queued, quota_left, strays }))
+    Ok(Some(CapacitySnapshot { cluster, blocked, nodes, queued, quota_left, launches, strays }))
 }
 
 /// Read only when the cluster has no nodes: one with instances must not become dormant.
-async fn running_instances(
-    context: &Context,
-    reference: &ClusterRef,
-) -> Result<Vec<String>, Error> {
+async fn instances_left(context: &Context, reference: &ClusterRef) -> Result<Vec<String>, Error> {
     let found = context.machines.find(reference).await?;
-    Ok(found.into_iter().filter(|found| found.running).map(|found| found.id).collect())
+    Ok(found
+        .into_iter()
+        .filter(scheduler::recovery::FoundInstance::exists)
+        .map(|found| found.id)
+        .collect())
 }

@@ -8,7 +8,8 @@ use lifecycle::clusters::{self, NewCluster, Update};
 use lifecycle::creation::{Existing, check_name, require_not_deleting};
 use lifecycle::resources;
 use model::{
-    Cluster, FileServer, Meter, Name, Node, ScaleSettings, Uid, Workspace, WorkspaceNames,
+    Cluster, ClusterSpec, FileServer, Meter, Name, Node, ScaleSettings, Uid, Workspace,
+    WorkspaceNames,
 };
 use table::Page;
 use wire::{ClusterRequest, ClusterUpdate, FileServerId, NodeCounts, ResourceKind};
@@ -110,6 +111,7 @@ impl Clusters {
                 |id| uid_of(&servers, id),
                 suffix,
             )?;
+            self.context.settings.provider.check(&spec)?;
             file_servers::add_shares(spec.mounts.as_mut(), &servers);
             let new = NewCluster { name: name.clone(), spec, scale };
             let mut draft = self.context.draft();
@@ -146,6 +148,10 @@ impl Clusters {
         let etag = self.context.new_uid();
         replan(|| async {
             let cluster = existing(&self.context, names, name).await?;
+            if let Some(extensions) = update.extensions.clone() {
+                let spec = ClusterSpec { extensions, ..cluster.spec.clone() };
+                self.context.settings.provider.check(&spec)?;
+            }
             let nodes = self.nodes(&cluster).await?;
             let mut draft = self.context.draft();
             draft.read_cluster(cluster.clone());

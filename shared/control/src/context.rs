@@ -8,7 +8,7 @@ use crate::uptime::Uptime;
 use crate::{Error, Function};
 use lifecycle::creation::NewIds;
 use lifecycle::{Change, Draft, Event};
-use model::{LaunchRequest, Locations, Quota, Target, Timestamp, Uid, limits};
+use model::{ClusterSpec, LaunchRequest, Locations, Quota, Target, Timestamp, Uid, ec2, limits};
 use std::ops::Deref;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -53,6 +53,30 @@ pub struct Parts {
     pub uptime: Arc<Uptime>,
 }
 
+/// Where instances come from; it decides which clusters can have nodes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Provider {
+    /// Processes, which take any size and image.
+    Processes,
+    /// EC2: sizes, images and subnets have to exist there.
+    Ec2,
+}
+
+impl Provider {
+    /// Checks that nodes can be launched for a cluster.
+    ///
+    /// # Errors
+    /// 400 with what has to be changed.
+    pub(crate) fn check(self, spec: &ClusterSpec) -> Result<(), Error> {
+        match self {
+            Self::Processes => Ok(()),
+            Self::Ec2 => {
+                ec2::check(spec).map_err(|problem| Error::invalid(&problem.code, problem.message))
+            }
+        }
+    }
+}
+
 /// The operator's settings.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -64,6 +88,8 @@ pub struct Settings {
     pub quota: Quota,
     /// Where workspaces can be created.
     pub locations: Locations,
+    /// Where instances come from.
+    pub provider: Provider,
     /// The directory of file shares that are directories of the machine of service and nodes, one each, named
     /// by uid. None where nodes mount them.
     pub file_server_root: Option<PathBuf>,

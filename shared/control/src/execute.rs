@@ -6,9 +6,10 @@
 
 use crate::context::replan;
 use crate::ports::LaunchOutcome;
-use crate::{Context, Error, metrics};
-use lifecycle::actions::{self, ClusterRead, LaunchIds};
-use lifecycle::{Draft, capacity, launches, nodes};
+use crate::{Context, Error, metrics, terminations};
+use lifecycle::actions::{self, ClusterRead};
+use lifecycle::capacity::{self, NewLaunch};
+use lifecycle::{Draft, launches, nodes};
 use model::{Cluster, Launch, LaunchRequest, Node, NodeId, ResourceError};
 use scheduler::Action;
 
@@ -32,19 +33,59 @@ pub(crate) async fn execute(
     nodes: &[Node],
     plan: Vec<Action>,
 ) -> Result<Progress, Error> {
-    for (index, action) in plan.into_iter().enumerate() {
+    for (index, step) in steps(plan).into_iter().enumerate() {
         if index > 0 && context.is_out_of_time() {
             return Ok(Progress::OutOfTime);
         }
-        tracing::debug!(cluster = %cluster.name, ?action, "executing");
-        match Box::pin(execute_action(context, cluster, nodes, &action)).await {
+        tracing::debug!(cluster = %cluster.name, ?step, "executing");
+        let done = match &step {
+            Step::Remove(nodes) => Box::pin(terminations::remove(context, cluster, nodes)).await,
+            Step::TerminateStrays(instances) => {
+                Box::pin(terminations::remove_strays(context, cluster, instances)).await
+            }
+            Step::Single(action) => {
+                match Box::pin(execute_action(context, cluster, nodes, action)).await {
+                    Err(error) if !error.is_conflict() && !error.is_systemic() => {
+                        record(context, cluster, action, &error).await
+                    }
+                    done => done,
+                }
+            }
+        };
+        match done {
             Ok(()) => {}
             Err(error) if error.is_conflict() => return Ok(Progress::Stale),
-            Err(error) if error.is_systemic() => return Err(error),
-            Err(error) => record(context, cluster, &action, &error).await?,
+            Err(error) => return Err(error),
         }
     }
     Ok(Progress::Complete)
+}
+
+/// One action, or several that are one call of the cloud.
+#[derive(Debug)]
+enum Step {
+    Remove(Vec<NodeId>),
+    TerminateStrays(Vec<String>),
+    Single(Action),
+}
+
+/// Joins terminations that follow each other.
+fn steps(plan: Vec<Action>) -> Vec<Step> {
+    let mut steps = Vec::new();
+    for action in plan {
+        match (action, steps.last_mut()) {
+            (Action::Remove { node }, Some(Step::Remove(nodes))) => nodes.push(node),
+            (Action::Remove { node }, _) => steps.push(Step::Remove(vec![node])),
+            (Action::TerminateStray { instance }, Some(Step::TerminateStrays(instances))) => {
+                instances.push(instance);
+            }
+            (Action::TerminateStray { instance }, _) => {
+                steps.push(Step::TerminateStrays(vec![instance]));
+            }
+            (action, _) => steps.push(Step::Single(action)),
+        }
+    }
+    steps
 }
 
 async fn execute_action(
@@ -53,33 +94,11 @@ async fn execute_action(
     nodes: &[Node],
     action: &Action,
 ) -> Result<(), Error> {
-    match action {
-        Action::Remove { node } => return remove(context, cluster, node).await,
-        Action::TerminateStray { instance } => {
-            tracing::warn!(cluster = %cluster.name, instance, "terminating an instance without a node");
-            metrics::leaked_instance();
-            let instances = [instance.clone()];
-            context.machines.terminate(&cluster.reference(), &instances).await?;
-            return Ok(());
-        }
-        Action::Start { .. }
-        | Action::FailQueued { .. }
-        | Action::EndAttempt { .. }
-        | Action::Launch { .. }
-        | Action::Relaunch { .. }
-        | Action::Bind { .. }
-        | Action::Leave { .. }
-        | Action::RecordFailure { .. }
-        | Action::ShowError { .. }
-        | Action::SetAllocation { .. }
-        | Action::MarkDormant
-        | Action::MarkScheduled
-        | Action::Unschedule
-        | Action::FinishDeletion => {}
-    }
     let mut draft = read_for(context, cluster, nodes, action).await?;
-    let fresh = launch_ids(context, cluster, action);
-    actions::apply(&mut draft, action, fresh)?;
+    match new_launch(context, cluster, action) {
+        Ok(new) => actions::apply(&mut draft, action, new)?,
+        Err(refused) => capacity::record_failure(&mut draft, refused),
+    }
     for request in context.commit(draft).await? {
         launch(context, request).await?;
     }
@@ -148,57 +167,45 @@ pub(crate) async fn read_launch_of(
     Ok(())
 }
 
-fn launch_ids(context: &Context, cluster: &Cluster, action: &Action) -> Option<LaunchIds> {
-    let Action::Launch { count, .. } = action else { return None };
+/// What a launch needs besides its action; for other actions nothing.
+///
+/// # Errors
+/// Why the provider can launch no instance for this cluster.
+fn new_launch(
+    context: &Context,
+    cluster: &Cluster,
+    action: &Action,
+) -> Result<Option<NewLaunch>, ResourceError> {
+    let Action::Launch { count, .. } = action else { return Ok(None) };
+    let placement = context.machines.placement(cluster)?;
     let low_priority = capacity::is_low_priority(cluster);
     let node = |_| NodeId::new(&context.new_uid(), low_priority);
-    Some(LaunchIds { launch: context.new_uid(), nodes: (0..*count).map(node).collect() })
-}
-
-/// Terminates the instance first. The node's record is removed only when the instance is terminated.
-async fn remove(context: &Context, cluster: &Cluster, id: &NodeId) -> Result<(), Error> {
-    let reference = cluster.reference();
-    let Some(node) = context.table.node(&reference, id).await? else { return Ok(()) };
-    if let Some(instance) = node.instance() {
-        let instances = [instance.id.clone()];
-        let ended = context.machines.terminate(&reference, &instances).await?;
-        if !ended.contains(&instances[0]) {
-            return Ok(());
-        }
-    }
-    let mut draft = context.draft();
-    let occupant = node.attempt().map(|attempt| attempt.job.clone());
-    draft.read_node(node);
-    if let Some(job) = occupant
-        && let Some(job) = context.table.job(&job).await?
-    {
-        draft.read_job(job);
-    }
-    nodes::removed(&mut draft, id)?;
-    context.commit(draft).await?;
-    Ok(())
+    let nodes = (0..*count).map(node).collect();
+    Ok(Some(NewLaunch { launch: context.new_uid(), nodes, placement }))
 }
 
 /// Requests the instances of a recorded launch and binds those that were launched to its nodes.
 /// Nodes without an instance are withdrawn. After an error it is unknown which instances exist:
 /// their nodes stay recorded, and the request is repeated.
 async fn launch(context: &Context, request: LaunchRequest) -> Result<(), Error> {
-    let LaunchOutcome { launched, refused } = context.machines.launch(&request).await?;
+    let outcome = context.machines.launch(&request).await?;
+    let LaunchOutcome { launched, refused, pools } = &outcome;
     let cluster = &request.cluster;
     if refused.is_some() {
         metrics::launch_failure(&request);
     }
     let is_short = refused.is_some() || launched.len() < request.nodes.len();
+    let shows = is_short || !pools.is_empty();
     replan(|| async {
         let Some(launch) = context.table.launch(cluster, &request.launch).await? else {
             return Ok(Vec::new());
         };
         let mut draft = context.draft();
-        if is_short && let Some(cluster) = context.table.cluster(cluster).await? {
+        if shows && let Some(cluster) = context.table.cluster(cluster).await? {
             draft.read_cluster(cluster);
         }
         read_waiting_nodes(context, &mut draft, launch).await?;
-        launches::answered(&mut draft, &request.launch, &launched, refused.clone());
+        launches::answered(&mut draft, &request.launch, outcome.clone());
         context.commit(draft).await
     })
     .await?;
@@ -220,7 +227,7 @@ async fn read_waiting_nodes(
 }
 
 /// Shows the failure on the cluster. The action is retried after a backoff.
-async fn record(
+pub(crate) async fn record(
     context: &Context,
     cluster: &Cluster,
     action: &Action,

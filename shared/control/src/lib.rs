@@ -35,12 +35,13 @@ pub mod secrets;
 mod sign_in;
 pub mod subscriptions;
 pub mod system;
+mod terminations;
 pub mod tokens;
 pub mod uptime;
 pub mod usages;
 pub mod workspaces;
 
-pub use context::{Context, Parts, Settings};
+pub use context::{Context, Parts, Provider, Settings};
 pub use error::{ApiError, ApiErrorKind, Error};
 pub use lifecycle::Function;
 

@@ -300,13 +300,15 @@ pub fn has_update(request: &SyncRequest, desired: &Desired) -> bool {
     }
 }
 
-/// The interval of agents whose requests cannot be held: a second while the node may get work, half a
-/// heartbeat while it runs a job.
+/// The interval of agents whose requests cannot be held: short where the next answer may start a job,
+/// otherwise that of heartbeats. An agent that has something new to report does not wait.
 fn ask_again_millis(desired: &Desired) -> u64 {
     match desired {
-        Desired::Idle | Desired::Prepare { .. } | Desired::Stop { .. } | Desired::Leave { .. } => {
-            1000
-        }
-        Desired::Run { .. } => limits::HEARTBEAT_SECONDS * 500,
+        Desired::Idle => limits::IDLE_ASK_MILLIS,
+        Desired::Run { start: false, .. } => limits::GANG_ASK_MILLIS,
+        Desired::Run { start: true, .. }
+        | Desired::Prepare { .. }
+        | Desired::Stop { .. }
+        | Desired::Leave { .. } => limits::HEARTBEAT_SECONDS * 1000,
     }
 }

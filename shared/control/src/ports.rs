@@ -2,12 +2,14 @@
 
 use crate::files::{ListedFile, ListingPage};
 use async_trait::async_trait;
-use model::{ClusterRef, FileShare, NodeId, ResourceError, Target, Timestamp, Uid};
+use model::{
+    Cluster, ClusterRef, FileShare, NodeId, Placement, ResourceError, Target, Timestamp, Uid,
+};
 use scheduler::recovery::FoundInstance;
 use std::sync::Arc;
 
 pub use lifecycle::Function;
-pub use model::{LaunchRequest, LaunchedInstance};
+pub use model::{LaunchOutcome, LaunchRequest, LaunchedInstance, PoolRefusal};
 
 /// The time, in UTC.
 pub trait Clock: Send + Sync {
@@ -132,6 +134,16 @@ pub enum Copied {
 /// Instances for nodes: EC2 instances, or processes.
 #[async_trait]
 pub trait Machines: Send + Sync {
+    /// Where the next launch of this cluster goes. It is recorded with the launch, so that a repetition is
+    /// the same request even if the settings of the provider change in between.
+    ///
+    /// # Errors
+    /// Why no instance can be launched for this specification; what the user can do about it.
+    fn placement(&self, cluster: &Cluster) -> Result<Placement, ResourceError> {
+        let _ = cluster;
+        Ok(Placement::default())
+    }
+
     /// Launches one instance per node. The launch id makes a repetition idempotent: instances that an
     /// earlier call launched are returned again, even those that have ended since. A repetition has
     /// the same content. Each instance is tagged with its cluster and launch.
@@ -154,24 +166,27 @@ pub trait Machines: Send + Sync {
     /// What the cloud reports.
     async fn clusters(&self) -> Result<Vec<ClusterRef>, PortError>;
 
-    /// Terminates instances; idempotent. Returns those that are terminated for certain.
+    /// Terminates instances; idempotent. Returns what became of each, in their order: one that fails does
+    /// not keep the others.
     ///
     /// # Errors
-    /// What the cloud reports.
+    /// What the cloud reports; it is unknown what became of any of them.
     async fn terminate(
         &self,
         cluster: &ClusterRef,
         instances: &[String],
-    ) -> Result<Vec<String>, PortError>;
+    ) -> Result<Vec<Result<Termination, PortError>>, PortError>;
 }
 
-/// The outcome of a launch, which may succeed in part.
-#[derive(Clone, Debug)]
-pub struct LaunchOutcome {
-    /// All instances of the launch.
-    pub launched: Vec<LaunchedInstance>,
-    /// Why there are not more of them.
-    pub refused: Option<ResourceError>,
+/// What became of an instance that was to be terminated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Termination {
+    /// It has ended for certain.
+    Ended,
+    /// It ends; its processes may still run.
+    Ending,
+    /// The provider does not know the instance: it does not yet, or no longer.
+    Unknown,
 }
 
 /// Why a call of a port failed, by what the caller can do about it.

@@ -2,9 +2,9 @@
 
 use crate::context::replan;
 use crate::execute::{Progress, execute};
-use crate::{Context, Control, Error, Function, metrics};
+use crate::{Context, Control, Error, Function, metrics, terminations};
 use lifecycle::nodes::{self, is_launching};
-use model::{ClusterRef, NodeId, Target};
+use model::{ClusterRef, Launch, Node, NodeId, Target};
 use scheduler::recovery::{self, RecoverySnapshot};
 
 /// Plans per pass; see the autoscaler.
@@ -14,7 +14,7 @@ pub(crate) async fn reconcile(context: &Context, reference: &ClusterRef) -> Resu
     let mut before = None;
     for _ in 0..MAX_ROUNDS {
         let Some(snapshot) = snapshot(context, reference).await? else {
-            return terminate_all(context, reference).await;
+            return terminations::remove_all(context, reference).await;
         };
         metrics::heartbeats_missed(recovery::silent_nodes(&snapshot, context.now()));
         if let Some(silent) = recovery::mass_silence(&snapshot, context.now()) {
@@ -38,26 +38,6 @@ pub(crate) async fn reconcile(context: &Context, reference: &ClusterRef) -> Resu
     Ok(())
 }
 
-/// The cluster no longer exists, so none of its instances belongs to anyone. Each is terminated by
-/// itself: one that fails does not stop the others, and the schedule tries again.
-///
-/// # Errors
-/// When the instances cannot be listed.
-async fn terminate_all(context: &Context, cluster: &ClusterRef) -> Result<(), Error> {
-    for found in context.machines.find(cluster).await?.into_iter().filter(|it| it.running) {
-        tracing::warn!(
-            cluster = cluster.name,
-            instance = found.id,
-            "terminating an instance without a cluster"
-        );
-        metrics::leaked_instance();
-        if let Err(error) = context.machines.terminate(cluster, &[found.id]).await {
-            tracing::error!(%error, "could not terminate an instance");
-        }
-    }
-    Ok(())
-}
-
 /// Instances are listed before the nodes are read, so that every listed instance of a launch has its
 /// node in the snapshot.
 async fn snapshot(
@@ -74,19 +54,28 @@ async fn snapshot(
     let Some(cluster) = context.table.cluster(reference).await? else { return Ok(None) };
     let nodes = context.table.nodes(reference).await?;
     let mut running = Vec::new();
-    for attempt in nodes.iter().filter_map(model::Node::attempt) {
+    for attempt in nodes.iter().filter_map(Node::attempt) {
         if !running.contains(&attempt.job) {
             running.push(attempt.job.clone());
         }
     }
     let jobs = context.table.jobs_named(&running).await?;
     let listening_since = context.uptime.reachable_since(context.now());
-    let mut waited_for: Vec<_> =
-        nodes.iter().filter(|it| is_launching(&it.state)).map(|it| it.launch.clone()).collect();
-    waited_for.sort_unstable();
-    waited_for.dedup();
-    let launches = context.table.launches_named(reference, &waited_for).await?;
+    let launches = waited_for(context, reference, &nodes).await?;
     Ok(Some(RecoverySnapshot { cluster, nodes, jobs, launches, instances, listening_since }))
+}
+
+/// The launches of which a node waits for its instance.
+pub(crate) async fn waited_for(
+    context: &Context,
+    cluster: &ClusterRef,
+    nodes: &[Node],
+) -> Result<Vec<Launch>, Error> {
+    let launching = nodes.iter().filter(|it| is_launching(&it.state));
+    let mut ids: Vec<_> = launching.map(|it| it.launch.clone()).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    Ok(context.table.launches_named(cluster, &ids).await?)
 }
 
 impl Control {
@@ -108,8 +97,9 @@ impl Control {
         Ok(true)
     }
 
-    /// Handles a notice that an instance ends or has ended: recovery reconciles its cluster. Returns whether the
-    /// instance is a node of this service.
+    /// Handles a notice that an instance ends or has ended: recovery reconciles its cluster, and the
+    /// autoscaler removes a node that was waiting for this end. Returns whether the instance is a node of
+    /// this service.
     ///
     /// # Errors
     /// What the table reports; the notice must be delivered again.
@@ -119,6 +109,7 @@ impl Control {
         };
         let target = Target::Cluster { cluster: owner.cluster };
         self.context.hint(Function::Recovery, &target).await;
+        self.context.hint(Function::Autoscaler, &target).await;
         Ok(true)
     }
 }

@@ -1,5 +1,6 @@
 //! Actions of a plan as changes: one match over [`Action`].
 
+use crate::capacity::NewLaunch;
 use crate::draft::Draft;
 use crate::{capacity, jobs, launches, members, nodes};
 use model::{InvalidTransition, JobRef, LaunchId, NodeId};
@@ -67,15 +68,6 @@ pub fn affected_records(action: &Action) -> AffectedRecords {
     }
 }
 
-/// New ids for a launch.
-#[derive(Clone, Debug)]
-pub struct LaunchIds {
-    /// Id of the launch.
-    pub launch: LaunchId,
-    /// Ids of the nodes.
-    pub nodes: Vec<NodeId>,
-}
-
 /// Applies one action to the records that it affects. [`Action::Remove`] is applied after the
 /// instance has ended; [`Action::TerminateStray`] changes no record.
 ///
@@ -84,7 +76,7 @@ pub struct LaunchIds {
 pub fn apply(
     draft: &mut Draft,
     action: &Action,
-    ids: Option<LaunchIds>,
+    new: Option<NewLaunch>,
 ) -> Result<(), InvalidTransition> {
     match action {
         Action::Start { entry, nodes } => jobs::start(draft, entry, nodes),
@@ -92,10 +84,8 @@ pub fn apply(
         Action::EndAttempt { attempt, end_reason, grace_seconds } => {
             members::end_attempt(draft, attempt, end_reason, *grace_seconds)
         }
-        Action::Launch { planned_nodes, .. } => match ids {
-            Some(LaunchIds { launch, nodes }) => {
-                capacity::launch(draft, launch, nodes, *planned_nodes)
-            }
+        Action::Launch { planned_nodes, is_gang, .. } => match new {
+            Some(new) => capacity::launch(draft, new, *planned_nodes, *is_gang),
             None => {
                 Err(InvalidTransition { what: "launch", state: "without ids", transition: "begin" })
             }

@@ -1,7 +1,7 @@
 //! Every change at its maximum fits into one commit, and the largest record into one item. A
 //! [`Fixture`] refuses commits beyond the limits of the table.
 
-use crate::actions::{self, LaunchIds};
+use crate::actions;
 use crate::members::NodeDisposition;
 use crate::size::{self, GrowingRecord};
 use crate::testing::*;
@@ -96,9 +96,9 @@ fn the_largest_launch_and_any_answer_to_it() {
     let mut cluster = manual_cluster(100);
     cluster.spec.vm_size = "STANDARD_NC6".into();
     let mut launch = draft(Some(cluster.clone()), vec![], vec![]);
-    let launch_ids = LaunchIds { launch: uid("l"), nodes: ids.clone() };
-    let action = Action::Launch { count: count as u32, planned_nodes: count as u32 };
-    actions::apply(&mut launch, &action, Some(launch_ids)).unwrap();
+    let (count_u32, is_gang) = (count as u32, false);
+    let action = Action::Launch { count: count_u32, planned_nodes: count_u32, is_gang };
+    actions::apply(&mut launch, &action, Some(new_launch("l", ids.clone()))).unwrap();
     check(&launch.finish(), count + 5);
 
     let mut stored = builders::launch_of("l", &[]);
@@ -110,9 +110,14 @@ fn the_largest_launch_and_any_answer_to_it() {
         answer.read_launch(stored.clone());
         let instances: Vec<LaunchedInstance> = (0..up).map(launched).collect();
         let refused = (up < count).then(|| error("NoCapacity"));
-        launches::answered(&mut answer, &uid("l"), &instances, refused);
-        let withdrawn = if up < count { count - up + 4 } else { 0 };
-        check(&answer.finish(), 2 * up + withdrawn + 1);
+        let pool =
+            Pool { vm_size: "t".into(), subnet: "s".into(), priority: VmPriority::Dedicated };
+        let pools = vec![PoolRefusal { pool, problem: PoolProblem::NoCapacity }];
+        let outcome = LaunchOutcome { launched: instances, refused, pools };
+        launches::answered(&mut answer, &uid("l"), outcome);
+        // The cluster shows the pool, also when all instances were launched.
+        let withdrawn = if up < count { count - up + 3 } else { 0 };
+        check(&answer.finish(), 2 * up + withdrawn + 2);
     }
 }
 
@@ -315,6 +320,14 @@ fn a_cluster_that_is_created_can_be_changed_and_deleted() {
         error.code = number.to_string();
         largest.record_error(error);
     }
+    for number in 0..1000 {
+        let vm_size = format!("{number:0>width$}", width = limits::MAX_VM_SIZE_BYTES);
+        let subnet = "s".repeat(limits::MAX_SUBNET_ID_BYTES);
+        let pool = Pool { vm_size, subnet, priority: VmPriority::LowPriority };
+        largest.avoid(&[PoolRefusal { pool, problem: PoolProblem::LimitReached }], EARLIEST);
+    }
+    assert_eq!(largest.avoided_pools.len(), limits::MAX_AVOIDED_POOLS);
+    largest.launch_rate = LaunchRate { since: EARLIEST, count: u32::MAX };
     assert_eq!(largest.errors.len(), limits::MAX_CLUSTER_ERRORS);
     assert_eq!(largest.errors[0].code, "999");
     check_growth(size_of(&cluster).unwrap(), stored_size(&largest), cluster.growth_bytes());

@@ -8,6 +8,17 @@ use model::{
     Placement, ResourceError, VmPriority, limits,
 };
 
+/// What the caller chose for a launch.
+#[derive(Clone, Debug)]
+pub struct NewLaunch {
+    /// Id of the launch.
+    pub launch: LaunchId,
+    /// Ids of its nodes.
+    pub nodes: Vec<NodeId>,
+    /// Where the provider launches the instances of this cluster.
+    pub placement: Placement,
+}
+
 /// Records the intent to launch nodes with these ids, and what is requested, on the version of the cluster on which the
 /// plan was made, so that two plans cannot both grow it. The instances are requested afterwards.
 ///
@@ -15,20 +26,32 @@ use model::{
 /// When the cluster was not read.
 pub fn launch(
     draft: &mut Draft,
-    launch: LaunchId,
-    nodes: Vec<NodeId>,
+    new: NewLaunch,
     planned_nodes: u32,
+    is_gang: bool,
 ) -> Result<(), InvalidTransition> {
     let now = draft.now;
     let cluster = draft.cluster_mut().ok_or(NOT_READ)?;
     cluster.planned_nodes = planned_nodes;
+    cluster.launch_rate = cluster.launch_rate.counted(now);
     // A late plan may grow a dormant cluster; its nodes have to be reconciled.
     cluster.scheduled = true;
     if !cluster.allocation.resizing {
         cluster.allocation = Allocation { resizing: true, since: now };
     }
     let (reference, charge, name) = (cluster.reference(), cluster.charge(), cluster.name.clone());
-    let request = launch_request(cluster, launch.clone(), nodes.clone());
+    let NewLaunch { launch, nodes, placement } = new;
+    let alternates = &cluster.spec.extensions.alternate_vm_sizes;
+    let request = LaunchRequest {
+        cluster: cluster.reference(),
+        launch: launch.clone(),
+        nodes: nodes.clone(),
+        vm_size: cluster.spec.vm_size.clone(),
+        alternate_vm_sizes: alternates.clone().unwrap_or_default(),
+        priority: cluster.spec.vm_priority,
+        is_gang,
+        placement: Placement { avoid: cluster.pools_to_avoid(now), ..placement },
+    };
     let count = u32::try_from(nodes.len()).expect("bounded by limits::MAX_NODES_PER_LAUNCH");
     for id in nodes {
         let (launch, charge) = (launch.clone(), charge.clone());
@@ -106,19 +129,6 @@ pub fn finish_deletion(draft: &mut Draft) -> Result<(), InvalidTransition> {
     let cluster = draft.cluster().ok_or(NOT_READ)?.clone();
     resources::finish_deletion(draft, &cluster);
     Ok(())
-}
-
-fn launch_request(cluster: &Cluster, launch: LaunchId, nodes: Vec<NodeId>) -> LaunchRequest {
-    let alternates = &cluster.spec.extensions.alternate_vm_sizes;
-    LaunchRequest {
-        cluster: cluster.reference(),
-        launch,
-        nodes,
-        vm_size: cluster.spec.vm_size.clone(),
-        alternate_vm_sizes: alternates.clone().unwrap_or_default(),
-        priority: cluster.spec.vm_priority,
-        placement: Placement::default(),
-    }
 }
 
 /// Whether the nodes of this cluster are spot instances; part of the id of a node.

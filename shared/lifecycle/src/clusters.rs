@@ -8,8 +8,8 @@ use crate::refusal::Refusal;
 use crate::size;
 use crate::unsupported;
 use model::{
-    Allocation, Backoff, Cluster, ClusterExtensions, ClusterSpec, ClusterState, FileServer, Name,
-    Node, Quota, ScaleSettings, Uid, Workspace,
+    Allocation, Backoff, Cluster, ClusterExtensions, ClusterSpec, ClusterState, FileServer,
+    LaunchRate, Name, Node, Quota, ScaleSettings, Uid, Workspace,
 };
 
 /// A requested cluster: secrets encrypted, file servers resolved.
@@ -96,6 +96,8 @@ pub fn create(
         planned_nodes: 0,
         allocation: Allocation { resizing: true, since: now },
         health: Backoff::CLEAR,
+        avoided_pools: vec![],
+        launch_rate: LaunchRate::NONE,
         errors,
     };
     size::check(&cluster)?;

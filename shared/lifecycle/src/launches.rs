@@ -9,7 +9,8 @@ use crate::capacity;
 use crate::draft::Draft;
 use crate::nodes;
 use model::{
-    Instance, LaunchId, LaunchedInstance, NodeId, NodeState, ResourceError, limits::MAX_ERROR_BYTES,
+    Instance, LaunchId, LaunchOutcome, LaunchedInstance, NodeId, NodeState, ResourceError,
+    limits::MAX_ERROR_BYTES,
 };
 
 /// Binds instances of a launch to its nodes that wait, in the order of both. Skipped are instances
@@ -54,21 +55,21 @@ fn waiting_nodes(draft: &Draft, launch: &LaunchId) -> Vec<NodeId> {
     nodes.into_iter().flatten().cloned().collect()
 }
 
-/// The provider answered a launch: these are all its instances, and why there are not more of them.
-/// Nodes for which there is no instance are removed, the last ones first, and the cluster shows why;
-/// the autoscaler launches others. A launch that is settled already is not changed.
-pub fn answered(
-    draft: &mut Draft,
-    launch: &LaunchId,
-    instances: &[LaunchedInstance],
-    refused: Option<ResourceError>,
-) {
+/// The provider answered a launch. Nodes for which there is no instance are removed, the last ones first,
+/// and the cluster shows why; the autoscaler launches others, and avoids the pools that refused. A launch
+/// that is settled already is not changed.
+pub fn answered(draft: &mut Draft, launch: &LaunchId, outcome: LaunchOutcome) {
     if draft.launch(launch).is_none() {
         return;
     }
+    let LaunchOutcome { launched: instances, refused, pools } = outcome;
+    let now = draft.now;
+    if let Some(cluster) = draft.cluster_mut().filter(|_| !pools.is_empty()) {
+        cluster.avoid(&pools, now);
+    }
     let is_new = |it: &&LaunchedInstance| it.address.is_none() && !is_bound(draft, launch, &it.id);
     let undescribed: Vec<LaunchedInstance> = instances.iter().filter(is_new).cloned().collect();
-    bind(draft, launch, instances);
+    bind(draft, launch, &instances);
     let mut missing = waiting_nodes(draft, launch);
     // Each instance that is not described yet will be one of the nodes.
     for it in &undescribed {

@@ -5,8 +5,8 @@ use crate::change::{Event, Function};
 use crate::draft::Draft;
 use crate::members::{self, NodeDisposition};
 use model::{
-    Backoff, EndReason, Instance, InvalidTransition, LeaveReason, NodeId, NodeState, ResourceError,
-    limits,
+    Backoff, EndReason, Instance, InvalidTransition, LeaveReason, Node, NodeId, NodeState,
+    ResourceError, Timestamp, limits,
 };
 
 /// A launching node gets its instance, from the answer to the launch or from the agent's first
@@ -165,6 +165,12 @@ pub fn removed(draft: &mut Draft, id: &NodeId) -> Result<(), InvalidTransition> 
     // The next steps (steady allocation, dormancy or deletion of the cluster) need another pass.
     draft.hint_cluster(Function::Autoscaler, &cluster);
     Ok(())
+}
+
+/// Whether an instance that the provider does not know has ended for certain: its node is so old that
+/// the instance would be visible.
+pub fn is_unknown_for_good(node: &Node, now: Timestamp) -> bool {
+    now.seconds_since(node.created_at) >= limits::UNKNOWN_INSTANCE_SECONDS
 }
 
 /// The instance could not be terminated. It is tried again later, and the cluster shows the error.

@@ -5,7 +5,6 @@
 
 mod steps;
 
-use crate::actions::LaunchIds;
 use crate::change::Function;
 use crate::clusters::{self, Update};
 use crate::report::{self, DesiredState};
@@ -85,7 +84,7 @@ impl Harness {
             }
             Step::Launch(count) => {
                 let planned_nodes = self.nodes as u32 + count;
-                self.action(&Action::Launch { count: *count, planned_nodes });
+                self.action(&Action::Launch { count: *count, planned_nodes, is_gang: false });
             }
             Step::Answer(up) => self.answer(*up),
             Step::SignIn(index) => self.sign_in(*index),
@@ -202,7 +201,7 @@ impl Harness {
             let first = self.nodes;
             self.nodes += *count as usize;
             let nodes = node_ids(first..self.nodes);
-            ids = Some(LaunchIds { launch: uid(&format!("l{first}")), nodes });
+            ids = Some(new_launch(&format!("l{first}"), nodes));
         }
         let applied = self.fixture.apply(action, ids);
         if let (Ok(_), Action::Start { .. } | Action::Leave { .. } | Action::EndAttempt { .. }) =
@@ -223,7 +222,9 @@ impl Harness {
             let refused =
                 (instances.len() < launch.request.nodes.len()).then(|| error("NoCapacity"));
             self.twice(|draft| {
-                launches::answered(draft, launch.id(), &instances, refused.clone());
+                let (launched, refused) = (instances.clone(), refused.clone());
+                let outcome = LaunchOutcome { launched, refused, ..LaunchOutcome::default() };
+                launches::answered(draft, launch.id(), outcome);
                 Ok(())
             });
         }
@@ -285,9 +286,12 @@ impl Harness {
         let nodes = self.fixture.nodes();
         let found = |node: &Node| {
             let id = node.instance()?.id.clone();
-            let running = Some(&node.id) != lost.as_ref();
+            let state = match Some(&node.id) == lost.as_ref() {
+                true => recovery::InstanceState::Ended,
+                false => recovery::InstanceState::Running,
+            };
             let (launch, address) = (node.launch.clone(), Some("10.0.0.1".to_owned()));
-            Some(recovery::FoundInstance { id, launch, running, address, node: None })
+            Some(recovery::FoundInstance { id, launch, state, address, node: None })
         };
         let instances = Some(nodes.iter().filter_map(found).collect());
         let jobs = self.fixture.jobs();

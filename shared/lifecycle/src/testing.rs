@@ -9,12 +9,13 @@ mod consistency;
 mod render;
 mod samples;
 
-use crate::actions::{self, LaunchIds};
+use crate::actions;
+use crate::capacity::NewLaunch;
 use crate::{Change, Draft, Refusal, report};
 use futures::executor::block_on;
 use model::{
     AttemptRef, Cluster, ClusterRef, EndReason, Instance, InvalidTransition, Job, Launch, Node,
-    NodeId, QueueEntry, Quota, Target, Timestamp,
+    NodeId, Placement, QueueEntry, Quota, Target, Timestamp,
 };
 use protocol::{AttemptReport, End, NodePhase, Problem, Progress, SyncRequest};
 pub use samples::*;
@@ -170,7 +171,7 @@ impl Fixture {
     pub fn apply(
         &self,
         action: &Action,
-        ids: Option<LaunchIds>,
+        new: Option<NewLaunch>,
     ) -> Result<Change, InvalidTransition> {
         let affected = actions::affected_records(action);
         let waiting_nodes = affected.waiting_nodes;
@@ -196,7 +197,7 @@ impl Fixture {
             }
         }
         nodes.into_iter().for_each(|node| draft.read_node(node));
-        actions::apply(&mut draft, action, ids)?;
+        actions::apply(&mut draft, action, new)?;
         Ok(self.settle(draft))
     }
 
@@ -275,6 +276,7 @@ impl Fixture {
             nodes: self.nodes(),
             queued: self.queue().iter().map(|entry| entry.node_count).collect(),
             quota_left: 100,
+            launches: self.launches(),
             strays: vec![],
         };
         capacity::plan(&snapshot, capacity::CapacitySettings { idle_seconds }, self.now)
@@ -342,4 +344,9 @@ pub fn endings(node: &NodeId) -> Vec<EndReason> {
 
 pub fn node_ids(numbers: impl IntoIterator<Item = usize>) -> Vec<NodeId> {
     numbers.into_iter().map(node_id).collect()
+}
+
+/// A launch of these nodes.
+pub fn new_launch(id: &str, nodes: Vec<NodeId>) -> NewLaunch {
+    NewLaunch { launch: uid(id), nodes, placement: Placement::default() }
 }

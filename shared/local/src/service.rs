@@ -13,7 +13,7 @@ use control::ports::{Clock, FileShares};
 use control::secrets::NoSecretStore;
 use control::system::{RandomIds, SystemClock};
 use control::uptime::Uptime;
-use control::{Context, Control, Parts, Settings};
+use control::{Context, Control, Parts, Provider, Settings};
 use model::{Locations, Quota};
 use processes::User;
 use sqlite::Sqlite;
@@ -116,6 +116,7 @@ impl Service {
                 quota: options.quota,
                 locations: options.locations,
                 file_server_root: Some(data_dir.file_servers()),
+                provider: Provider::Processes,
                 shows_local_paths: true,
             },
             uptime: Arc::new(Uptime::starting_at(SystemClock.now())),

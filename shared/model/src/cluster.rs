@@ -1,8 +1,9 @@
 //! Clusters: their specification, and the little state that cannot be derived from their nodes.
 
 use crate::{
-    Account, Backoff, Charge, ClusterRef, ClusterSpec, Lifecycle, Name, ResourceError,
-    ScaleSettings, Timestamp, Uid, VmSize, WorkspaceNames, limits,
+    Account, AvoidedPool, Backoff, Charge, ClusterRef, ClusterSpec, LaunchRate, Lifecycle, Name,
+    Pool, PoolRefusal, ResourceError, ScaleSettings, Timestamp, Uid, VmSize, WorkspaceNames,
+    limits,
 };
 use serde::{Deserialize, Serialize};
 
@@ -45,6 +46,12 @@ pub struct Cluster {
     pub allocation: Allocation,
     /// Consecutive failures of launches and preparations.
     pub health: Backoff,
+    /// Pools that refused a launch. Few: see [`limits::MAX_AVOIDED_POOLS`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub avoided_pools: Vec<AvoidedPool>,
+    /// How often instances were requested lately.
+    #[serde(default, skip_serializing_if = "LaunchRate::is_zero")]
+    pub launch_rate: LaunchRate,
     /// Errors shown on the cluster, newest first.
     pub errors: Vec<ResourceError>,
 }
@@ -88,6 +95,17 @@ impl Cluster {
     /// Whether the cluster is being deleted.
     pub fn is_deleting(&self) -> bool {
         self.state.is_deleting()
+    }
+
+    /// The next launches avoid these pools.
+    pub fn avoid(&mut self, refusals: &[PoolRefusal], now: Timestamp) {
+        crate::pool::remember(&mut self.avoided_pools, refusals, now);
+    }
+
+    /// The pools that a launch avoids now.
+    pub fn pools_to_avoid(&self, now: Timestamp) -> Vec<Pool> {
+        let avoided = self.avoided_pools.iter().filter(|it| now < it.until);
+        avoided.map(|it| it.pool.clone()).collect()
     }
 
     /// Adds an error in front of the others. An equal earlier error is removed, and at most
@@ -144,6 +162,8 @@ mod tests {
             planned_nodes: 0,
             allocation: Allocation { resizing: false, since: Timestamp(0) },
             health: Backoff::CLEAR,
+            avoided_pools: vec![],
+            launch_rate: LaunchRate::NONE,
             errors: vec![],
         }
     }

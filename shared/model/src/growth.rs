@@ -25,6 +25,9 @@ const JOB_ERRORS: usize = limits::MAX_NODE_FAILURES + 1;
 /// Scale settings, extensions without VM sizes, state and counters of a cluster.
 const CLUSTER_STATE_BYTES: usize = 640;
 
+/// A pool that the launches of a cluster avoid.
+const AVOIDED_POOL_BYTES: usize = limits::MAX_VM_SIZE_BYTES + limits::MAX_SUBNET_ID_BYTES + 128;
+
 impl Job {
     /// The most bytes that are added to the record between submission and end.
     pub fn growth_bytes(&self) -> usize {
@@ -42,6 +45,7 @@ impl Cluster {
     pub fn growth_bytes(&self) -> usize {
         let sizes = limits::MAX_ALTERNATE_VM_SIZES * (limits::MAX_VM_SIZE_BYTES + 3);
         let errors = limits::MAX_CLUSTER_ERRORS * (limits::MAX_ERROR_BYTES + 1);
-        CLUSTER_STATE_BYTES + sizes + errors
+        let pools = limits::MAX_AVOIDED_POOLS * AVOIDED_POOL_BYTES;
+        CLUSTER_STATE_BYTES + sizes + errors + pools
     }
 }

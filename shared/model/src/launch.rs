@@ -5,7 +5,10 @@
 //! the letter; every binding of an instance is a write of this record, so that no instance is bound
 //! twice.
 
-use crate::{ClusterRef, Instance, LaunchId, NodeId, Timestamp, VmPriority, limits};
+use crate::{
+    ClusterRef, Instance, LaunchId, NodeId, Pool, PoolRefusal, ResourceError, Timestamp,
+    VmPriority, limits,
+};
 use serde::{Deserialize, Serialize};
 
 /// The record of a launch.
@@ -37,6 +40,9 @@ pub struct LaunchRequest {
     pub alternate_vm_sizes: Vec<String>,
     /// On-demand or spot.
     pub priority: VmPriority,
+    /// The nodes complete one gang: all of them are in one zone, and all of one size, or there are none.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_gang: bool,
     /// Where, and from which image.
     #[serde(default, skip_serializing_if = "Placement::is_open")]
     pub placement: Placement,
@@ -54,6 +60,9 @@ pub struct Placement {
     /// Id of the image.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image: Option<String>,
+    /// Pools that refused an earlier launch, and are not used where others are left.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub avoid: Vec<Pool>,
 }
 
 impl Placement {
@@ -88,6 +97,17 @@ pub struct LaunchedInstance {
     /// Its node, where the provider launches each instance for one node. `None` where all instances of a
     /// launch are alike.
     pub node: Option<NodeId>,
+}
+
+/// The outcome of a launch, which may succeed in part.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LaunchOutcome {
+    /// All instances of the launch.
+    pub launched: Vec<LaunchedInstance>,
+    /// Why there are not more of them.
+    pub refused: Option<ResourceError>,
+    /// The pools that gave none, also where others did. Empty where the provider has no pools.
+    pub pools: Vec<PoolRefusal>,
 }
 
 impl LaunchedInstance {
@@ -163,6 +183,7 @@ mod tests {
             vm_size: "STANDARD_D1".into(),
             alternate_vm_sizes: vec![],
             priority: VmPriority::Dedicated,
+            is_gang: false,
             placement: Placement::default(),
         };
         Launch::new(request, Timestamp(1000))

@@ -10,6 +10,7 @@ pub mod attempt;
 pub mod backoff;
 pub mod cluster;
 pub mod container;
+pub mod ec2;
 pub mod error;
 mod growth;
 pub mod id;
@@ -20,6 +21,7 @@ mod location;
 pub mod mount;
 pub mod node;
 pub mod operation;
+pub mod pool;
 pub mod secret;
 pub mod spec;
 pub mod target;
@@ -42,7 +44,7 @@ pub use job::{
     AttemptEnd, AttemptRecord, ClusterNames, Deletion, Job, JobNames, JobState, QueueEntry,
     Waiting, WaitingReason,
 };
-pub use launch::{Claim, Launch, LaunchRequest, LaunchedInstance, Placement};
+pub use launch::{Claim, Launch, LaunchOutcome, LaunchRequest, LaunchedInstance, Placement};
 pub use location::{InvalidLocations, Locations};
 pub use mount::{
     AzureBlobFileSystem, AzureFileShare, FileServerMount, FileShare, MountPoint, MountVolumes,
@@ -50,6 +52,7 @@ pub use mount::{
 };
 pub use node::{Instance, LeaveReason, Node, NodeState};
 pub use operation::{Operation, OperationState};
+pub use pool::{AvoidedPool, LaunchRate, Pool, PoolProblem, PoolRefusal};
 pub use secret::{KeyVaultSecretReference, ResourceId, SecretValue, SecretVariable};
 pub use spec::{
     ClusterExtensions, ClusterSpec, EnvironmentVariable, FileServerSpec, InputDirectory, JobSpec,

@@ -17,6 +17,18 @@ pub const MAX_WALL_CLOCK_SECONDS: u64 = 7 * 24 * 3600;
 /// not more often than recovery needs.
 pub const HEARTBEAT_SECONDS: u64 = 10;
 
+/// How soon an agent asks again that may get a job, in milliseconds, where requests cannot be held.
+/// Each request is paid for (docs/aws.md, "What a node-hour costs"), and a job starts within two
+/// seconds.
+pub const IDLE_ASK_MILLIS: u64 = 1500;
+
+/// The same for a member of a gang that waits for the others.
+pub const GANG_ASK_MILLIS: u64 = 1000;
+
+/// How much later than the interval an agent may ask, in per cent: nodes that started together do
+/// not ask together.
+pub const ASK_JITTER_PERCENT: u64 = 10;
+
 /// A node that does not report for this long is silent. Several heartbeats, so that a slow network
 /// or one lost request does not count.
 pub const LEASE_SECONDS: u64 = 45;
@@ -102,6 +114,31 @@ pub const BACKOFF_LONGEST_SECONDS: u64 = 600;
 /// (the node and the owner of its instance) and up to four when some are withdrawn (the cluster
 /// and three meters). A withdrawn node takes only one item.
 pub const MAX_NODES_PER_LAUNCH: usize = 48;
+
+/// Launches of one cluster per minute: enough for a queue of gangs, which are launched one by one, and
+/// few enough that clusters do not use up the rate at which EC2 accepts calls of an account.
+pub const MAX_LAUNCHES_PER_MINUTE: u32 = 20;
+
+/// How long launches avoid a pool that had no capacity. Spot capacity changes within minutes.
+pub const POOL_WITHOUT_CAPACITY_SECONDS: u64 = 180;
+
+/// The same for a limit of the account, which changes with the account's other instances.
+pub const POOL_AT_LIMIT_SECONDS: u64 = 600;
+
+/// The same for a size that is not offered: a day.
+pub const POOL_NOT_OFFERED_SECONDS: u64 = 24 * 3600;
+
+/// Pools that a cluster avoids: a launch has at most eleven sizes, and a region has a few zones. They are
+/// stored in its record.
+pub const MAX_AVOIDED_POOLS: usize = 32;
+
+/// The id of a subnet. EC2 ids have 24 characters.
+pub const MAX_SUBNET_ID_BYTES: usize = 64;
+
+/// An instance that the provider does not know is taken as ended when its node is this old. Younger
+/// ones may not be visible yet: EC2 is eventually consistent, and forgets an instance an hour after its
+/// end.
+pub const UNKNOWN_INSTANCE_SECONDS: u64 = 2 * LAUNCH_DEADLINE_SECONDS;
 
 /// Queue entries that one dispatch reads. Behind a job that waits for nodes, deeper entries rarely
 /// fit, and each one is read on every dispatch.
@@ -192,6 +229,14 @@ pub const IDLE_SECONDS_DEFAULT: u64 = 300;
 const _: () =
     assert!(LEASE_SECONDS > 3 * HEARTBEAT_SECONDS, "one lost heartbeat must not cost a node");
 const _: () = assert!(LONG_POLL_SECONDS < HEARTBEAT_SECONDS);
+const _: () = assert!(
+    LEASE_SECONDS * 100 > 4 * HEARTBEAT_SECONDS * (100 + ASK_JITTER_PERCENT),
+    "three lost requests do not cost a node"
+);
+const _: () = assert!(
+    IDLE_ASK_MILLIS * (100 + ASK_JITTER_PERCENT) < 2000 * 100,
+    "a job starts within two seconds"
+);
 const _: () = assert!(
     STOP_REPORT_SECONDS > 2 * HEARTBEAT_SECONDS,
     "an agent learns of a stop at a heartbeat"

@@ -36,6 +36,8 @@ pub enum Action {
         count: u32,
         /// Number of nodes of the cluster, the new ones included.
         planned_nodes: u32,
+        /// The nodes complete one gang: they are launched in one zone, all or none.
+        is_gang: bool,
     },
     /// Repeats the request of a launch whose answer was never recorded, all of it.
     Relaunch {

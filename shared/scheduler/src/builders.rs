@@ -61,6 +61,8 @@ pub fn cluster(scale: ScaleSettings) -> Cluster {
         planned_nodes: 0,
         allocation: Allocation { resizing: false, since: NOW },
         health: Backoff::CLEAR,
+        avoided_pools: vec![],
+        launch_rate: LaunchRate::NONE,
         errors: vec![],
     }
 }
@@ -176,6 +178,7 @@ pub fn launch_of(name: &str, numbers: &[usize]) -> Launch {
         vm_size: "STANDARD_D1".into(),
         alternate_vm_sizes: vec![],
         priority: VmPriority::Dedicated,
+        is_gang: false,
         placement: Placement::default(),
     };
     Launch::new(request, NOW)

@@ -4,13 +4,15 @@
 //! the scale settings. A cluster grows at once, unless launches failed recently. Idle nodes beyond
 //! demand leave after an idle time. A manual target applies at once, with the consequences that its
 //! `nodeDeallocationOption` defines.
+//!
+//! Each launch serves one gang, or any number of jobs of one node: see [`next_launch`].
 
 mod shrink;
 
 use crate::Action;
 use model::{
-    Cluster, EndReason, LeaveReason, Node, NodeState, ResourceError, ScaleSettings, Timestamp,
-    limits,
+    Cluster, EndReason, Launch, LeaveReason, Node, NodeState, ResourceError, ScaleSettings,
+    Timestamp, limits,
 };
 
 /// The input of capacity. The cluster is read before the queue: a job that is submitted later
@@ -27,7 +29,9 @@ pub struct CapacitySnapshot {
     pub queued: Vec<u32>,
     /// Additional nodes that the quota allows.
     pub quota_left: u32,
-    /// Running instances of a cluster without nodes.
+    /// The launches of which a node waits for its instance.
+    pub launches: Vec<Launch>,
+    /// Instances of a cluster without nodes.
     pub strays: Vec<String>,
 }
 
@@ -51,6 +55,7 @@ pub fn plan(
     }
     let desired = desired_nodes(snapshot, settings, now);
     let mut actions = removals(&snapshot.nodes, now);
+    actions.extend(unanswered_launches(&snapshot.launches, now));
     actions.extend(grow(snapshot, desired, now));
     actions.extend(shrink::plan(snapshot, desired, settings, now));
     actions.extend(settle_allocation(snapshot, &actions));
@@ -111,7 +116,7 @@ fn usable(node: &Node) -> bool {
 /// ones included, as their instances still run.
 fn grow(snapshot: &CapacitySnapshot, desired: u32, now: Timestamp) -> Option<Action> {
     let cluster = &snapshot.cluster;
-    if now < cluster.health.not_before {
+    if now < cluster.health.not_before || !cluster.launch_rate.allows_one(now) {
         return None;
     }
     let existing = snapshot.nodes.len() as u32;
@@ -119,13 +124,71 @@ fn grow(snapshot: &CapacitySnapshot, desired: u32, now: Timestamp) -> Option<Act
     let room = cluster.scale.ceiling().saturating_sub(existing);
     let missing =
         desired.saturating_sub(serving).min(room).min(limits::MAX_NODES_PER_LAUNCH as u32);
-    let count = missing.min(snapshot.quota_left);
-    match (missing, count) {
+    let allowed = missing.min(snapshot.quota_left);
+    match (missing, allowed) {
         (0, _) => None,
         // Waits for cores that other clusters release; tried again after the backoff.
         (_, 0) => Some(Action::RecordFailure { error: core_quota_reached() }),
-        _ => Some(Action::Launch { count, planned_nodes: existing + count }),
+        _ => {
+            let NextLaunch { count, is_gang } = next_launch(snapshot, allowed);
+            Some(Action::Launch { count, planned_nodes: existing + count, is_gang })
+        }
     }
+}
+
+/// What is launched next. The next pass plans the launch after it.
+#[derive(Debug, PartialEq, Eq)]
+struct NextLaunch {
+    count: u32,
+    is_gang: bool,
+}
+
+/// The first queued job that lacks nodes determines the launch. A gang gets one of its own, so that its
+/// nodes are in one zone; jobs of one node share one, and go first after every second failure: a gang
+/// without capacity does not keep them waiting. What the scale settings keep beyond the demand is launched
+/// last. The target of a manual cluster is a number of nodes, so they are launched as they can be had.
+/// `allowed` is positive.
+fn next_launch(snapshot: &CapacitySnapshot, allowed: u32) -> NextLaunch {
+    let cluster = &snapshot.cluster;
+    let any = |count: u32| NextLaunch { count: allowed.min(count), is_gang: false };
+    if let ScaleSettings::Manual { .. } = cluster.scale {
+        return any(allowed);
+    }
+    let is_free = |node: &&Node| usable(node) && !matches!(node.state, NodeState::Running { .. });
+    let mut free = snapshot.nodes.iter().filter(is_free).count() as u32;
+    let (mut singles, mut singles_before, mut gang) = (0, 0, None);
+    for width in snapshot.queued.iter().filter(|width| **width <= cluster.scale.ceiling()) {
+        let lacking = width.saturating_sub(free);
+        free = free.saturating_sub(*width);
+        match (lacking, width) {
+            (0, _) => {}
+            (_, 1) => singles += 1,
+            _ if gang.is_none() => (gang, singles_before) = (Some(lacking), singles),
+            _ => {}
+        }
+    }
+    let failed_last = cluster.health.failures % 2 == 1;
+    match gang {
+        None => any(allowed),
+        Some(_) if singles_before > 0 => any(singles_before),
+        Some(_) if failed_last && singles > 0 => any(singles),
+        // Limits may leave a part of the gang for later.
+        Some(lacking) => NextLaunch { count: allowed.min(lacking), is_gang: lacking <= allowed },
+    }
+}
+
+/// A launch without an answer is requested again after this time. Its id makes that harmless.
+const RELAUNCH_SECONDS: u64 = 30;
+
+/// Launches without a recorded answer: the whole request is repeated.
+fn unanswered_launches(launches: &[Launch], now: Timestamp) -> Vec<Action> {
+    let unanswered = |launch: &&Launch| {
+        !launch.is_settled()
+            && now < launch.deadline()
+            && now.seconds_since(launch.created_at) >= RELAUNCH_SECONDS
+    };
+    let relaunch = |launch: &Launch| Action::Relaunch { launch: launch.id().clone() };
+    launches.iter().filter(unanswered).map(relaunch).collect()
 }
 
 /// Code and message of the Batch AI service (docs/contract.md, "Clusters").

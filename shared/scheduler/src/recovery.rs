@@ -62,15 +62,42 @@ pub struct FoundInstance {
     pub id: String,
     /// The launch with which it is tagged.
     pub launch: LaunchId,
-    /// Whether it runs, or may still run.
-    pub running: bool,
+    /// Whether it runs.
+    pub state: InstanceState,
     /// Its private IP address, once that is known.
     pub address: Option<String>,
     /// Its node, where the provider launches each instance for one node.
     pub node: Option<NodeId>,
 }
 
+/// The state of an instance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InstanceState {
+    /// It runs, or may still run.
+    Running,
+    /// It exists, but none of its processes runs: it switched itself off. It has to be terminated.
+    Stopped,
+    /// It has ended for certain.
+    Ended,
+}
+
 impl FoundInstance {
+    /// Whether it exists, so that it has to be terminated before its node is removed.
+    pub fn exists(&self) -> bool {
+        match self.state {
+            InstanceState::Running | InstanceState::Stopped => true,
+            InstanceState::Ended => false,
+        }
+    }
+
+    /// Whether its processes run, or may still run.
+    pub fn may_run(&self) -> bool {
+        match self.state {
+            InstanceState::Running => true,
+            InstanceState::Stopped | InstanceState::Ended => false,
+        }
+    }
+
     fn launched(&self) -> LaunchedInstance {
         LaunchedInstance {
             id: self.id.clone(),
@@ -80,9 +107,6 @@ impl FoundInstance {
     }
 }
 
-/// A launch without an answer is requested again after this time. Its id makes that harmless.
-const RELAUNCH_SECONDS: u64 = 30;
-
 /// The actions of all policies.
 pub fn plan(snapshot: &RecoverySnapshot, now: Timestamp) -> Vec<Action> {
     let mut actions = Vec::new();
@@ -90,7 +114,6 @@ pub fn plan(snapshot: &RecoverySnapshot, now: Timestamp) -> Vec<Action> {
     actions.extend(lost_nodes(snapshot, now));
     actions.extend(slow_nodes(snapshot, now));
     actions.extend(unbound_instances(snapshot, now));
-    actions.extend(unanswered_launches(snapshot, now));
     actions.extend(overdue_attempts(snapshot, now));
     actions.extend(overdue_endings(snapshot, now));
     actions.extend(stray_instances(snapshot));
@@ -165,7 +188,7 @@ fn loss(snapshot: &RecoverySnapshot, node: &Node, patience: u64, now: Timestamp)
     }
     node.instance()?;
     let described = snapshot.described(node);
-    if described.is_some_and(|found| !found.running) {
+    if described.is_some_and(|found| !found.may_run()) {
         return Some("its instance has ended".to_owned());
     }
     let silent = snapshot.silence(node, now);
@@ -222,7 +245,7 @@ fn unbound_instances(snapshot: &RecoverySnapshot, now: Timestamp) -> Vec<Action>
         let waits = |node: &NodeId| launch.waiting().any(|waiting| waiting == node);
         let fits = |found: &&FoundInstance| {
             found.launch == *launch.id()
-                && found.running
+                && found.may_run()
                 && found.address.is_some()
                 && found.node.as_ref().is_none_or(waits)
                 && !launch.has_bound(&found.id)
@@ -237,17 +260,6 @@ fn unbound_instances(snapshot: &RecoverySnapshot, now: Timestamp) -> Vec<Action>
         (!instances.is_empty()).then_some(Action::Bind { launch, instances })
     };
     snapshot.launches.iter().filter(|launch| now < launch.deadline()).filter_map(bind).collect()
-}
-
-/// Launches without a recorded answer: the whole request is repeated.
-fn unanswered_launches(snapshot: &RecoverySnapshot, now: Timestamp) -> Vec<Action> {
-    let unanswered = |launch: &&Launch| {
-        !launch.is_settled()
-            && now < launch.deadline()
-            && now.seconds_since(launch.created_at) >= RELAUNCH_SECONDS
-    };
-    let relaunch = |launch: &Launch| Action::Relaunch { launch: launch.id().clone() };
-    snapshot.launches.iter().filter(unanswered).map(relaunch).collect()
 }
 
 /// The agent enforces the wall clock limit; this is for an agent that reports but does not. One that
@@ -318,7 +330,7 @@ fn stray_instances(snapshot: &RecoverySnapshot) -> Vec<Action> {
         .instances
         .iter()
         .flatten()
-        .filter(|found| found.running && !snapshot.owns(found) && !awaited(found))
+        .filter(|found| found.exists() && !snapshot.owns(found) && !awaited(found))
         .map(|found| Action::TerminateStray { instance: found.id.clone() })
         .collect()
 }

@@ -8,6 +8,7 @@
 
 mod access;
 mod agent_access;
+mod agent_protocol;
 mod arm;
 mod failure;
 mod files;
@@ -62,7 +63,7 @@ pub fn app(web: Web, extra: Router) -> Router {
         OutputFiles::Here(files) => files::routes(files.clone()),
         OutputFiles::At { .. } => Router::new(),
     };
-    let app = Router::new()
+    let agents = Router::new()
         .route(
             "/nodes/v1/{workspace}/{name}/{uid}/{node}/sync",
             post(nodes::sync).fallback(allow(&["POST"])),
@@ -71,6 +72,8 @@ pub fn app(web: Web, extra: Router) -> Router {
             "/instances/v1/{workspace}/{name}/{uid}/{launch}/{instance}/sign-in",
             post(instances::sign_in).fallback(allow(&["POST"])),
         )
+        .route_layer(axum::middleware::from_fn(agent_protocol::check_version));
+    let app = agents
         .with_state(web.clone())
         .merge(files)
         .fallback_service(guarded)

@@ -81,6 +81,8 @@ pub fn cluster() -> Cluster {
         planned_nodes: 1,
         allocation: Allocation { resizing: true, since: at(1) },
         health: Backoff::CLEAR,
+        avoided_pools: vec![],
+        launch_rate: LaunchRate::NONE,
         errors: Vec::new(),
     }
 }

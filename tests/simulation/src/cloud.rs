@@ -1,20 +1,24 @@
 //! Simulated instances behind the port: partial launches, lost answers, delayed listings, slow
 //! terminations, surplus instances. The guarantees of the cloud hold: a launch id is idempotent, and an
-//! instance that is listed as ended has ended.
+//! instance that is listed as ended has ended. An instance that is not visible yet cannot be terminated.
 //!
 //! There are two kinds of cloud. One starts an instance for each node, as `batchai local` does. The other
 //! is a fleet: its instances are alike and sign in, a repeated launch gets the answer of the first one, and
-//! a repetition with other parameters is a violation.
+//! a repetition with other parameters is a violation. A fleet has pools (see `pools`), launches a gang
+//! whole or not at all, and an on-demand instance that switches itself off is stopped.
 
 use crate::agent::Agent;
 use crate::event_queue::SimEvent;
+use crate::pools::{DryPools, no_capacity, subnets};
 use crate::sim::{Call, Fault, Sim, State};
 use async_trait::async_trait;
 use control::nodes::AgentIdentity;
-use control::ports::{LaunchOutcome, LaunchRequest, Machines, PortError};
-use model::{ClusterRef, LaunchId, LaunchedInstance, NodeId, ResourceError};
+use control::ports::{LaunchOutcome, LaunchRequest, Machines, PortError, Termination};
+use model::{
+    Cluster, ClusterRef, LaunchId, LaunchedInstance, NodeId, Placement, ResourceError, VmPriority,
+};
 use protocol::SyncRequest;
-use scheduler::recovery::FoundInstance;
+use scheduler::recovery::{FoundInstance, InstanceState};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -26,6 +30,8 @@ pub struct Cloud {
     /// Whether instances do not know their node.
     pub is_fleet: bool,
     pub down: bool,
+    /// The pools without capacity.
+    pub dry_pools: DryPools,
     /// The maximum number of running instances.
     pub limit: usize,
 }
@@ -36,6 +42,7 @@ struct Launched {
     request: LaunchRequest,
     instances: Vec<usize>,
     refused: Option<ResourceError>,
+    pools: Vec<model::PoolRefusal>,
     /// Whether the answer has addresses.
     described: bool,
 }
@@ -53,6 +60,10 @@ pub struct Instance {
     pub name: String,
     pub address: String,
     pub running: bool,
+    /// It switched itself off, and has to be terminated.
+    pub stopped: bool,
+    /// On-demand: it is stopped instead of terminated when it switches itself off.
+    pub is_on_demand: bool,
     /// UserRequests to end.
     pub ending: bool,
     /// Listings do not show it before this time.
@@ -92,7 +103,21 @@ impl Cloud {
     }
 }
 
+/// An instance that has ended is forgotten after an hour.
+const HOUR: i64 = 3_600_000;
+
 impl Instance {
+    /// As listings show it.
+    fn listed_state(&self, now: i64) -> InstanceState {
+        if self.running || now < self.ended_at + self.lag {
+            InstanceState::Running
+        } else if self.stopped {
+            InstanceState::Stopped
+        } else {
+            InstanceState::Ended
+        }
+    }
+
     /// As the service knows the sender of its requests.
     pub fn identity(&self, is_fleet: bool) -> AgentIdentity {
         match is_fleet {
@@ -116,6 +141,14 @@ impl State {
         if self.trace.on() {
             let line = format!("i-{number} ends");
             self.note(line);
+        }
+    }
+
+    /// The instance switches itself off.
+    pub fn switch_off(&mut self, number: usize) {
+        self.end_instance(number);
+        if let Some(instance) = self.cloud.instances.get_mut(number) {
+            instance.stopped = instance.is_on_demand;
         }
     }
 
@@ -161,7 +194,7 @@ impl State {
 
     /// One instance for each node that has none.
     fn launch_named(&mut self, request: &LaunchRequest) -> LaunchOutcome {
-        let mut outcome = LaunchOutcome { launched: Vec::new(), refused: None };
+        let mut outcome = LaunchOutcome::default();
         for node in &request.nodes {
             if !self.cloud.by_node.contains_key(node) && self.refuses() {
                 outcome.refused = Some(no_capacity());
@@ -170,7 +203,8 @@ impl State {
             outcome.launched.push(self.launch_one(request, node));
         }
         let (request, instances) = (request.clone(), Vec::new());
-        let known = Launched { request, instances, refused: None, described: true };
+        let pools = Vec::new();
+        let known = Launched { request, instances, refused: None, pools, described: true };
         self.cloud.launches.entry(known.request.launch.clone()).or_insert(known);
         outcome
     }
@@ -178,33 +212,63 @@ impl State {
     /// As many instances as there are nodes, or fewer, or one more; the same ones when it is repeated.
     fn launch_fleet(&mut self, request: &LaunchRequest) -> LaunchOutcome {
         if !self.cloud.launches.contains_key(&request.launch) {
-            let mut known = Launched {
-                request: request.clone(),
-                instances: Vec::new(),
-                refused: None,
-                described: self.choices.below(2) == 0,
-            };
-            for _ in &request.nodes {
-                if self.refuses() {
-                    // A fleet may say nothing about an instance that it did not launch.
-                    let silent = self.choices.chance(300);
-                    known.refused = known.refused.or((!silent).then(no_capacity));
-                } else {
-                    known.instances.push(self.new_instance(request, None));
-                }
-            }
-            let surplus = self.rates.refused / 3;
-            if self.choices.chance(surplus) {
-                known.instances.push(self.new_instance(request, None));
-            }
-            self.cloud.launches.insert(request.launch.clone(), known);
+            let launched = self.first_launch(request);
+            self.cloud.launches.insert(request.launch.clone(), launched);
         }
         let known = &self.cloud.launches[&request.launch];
         let launched = |number: &usize| self.launched(*number, known.described);
         LaunchOutcome {
             launched: known.instances.iter().map(launched).collect(),
             refused: known.refused.clone(),
+            pools: known.pools.clone(),
         }
+    }
+
+    fn first_launch(&mut self, request: &LaunchRequest) -> Launched {
+        let described = self.choices.below(2) == 0;
+        let (open, pools) = self.pools_of(request);
+        let count = request.nodes.len();
+        let room = self.cloud.limit.saturating_sub(self.cloud.running().count());
+        let mut numbers = Vec::new();
+        if !open.is_empty() && (!request.is_gang || count <= room) {
+            for _ in 0..count {
+                if request.is_gang || !self.refuses() {
+                    numbers.push(self.new_instance(request, None));
+                }
+            }
+            let surplus = self.rates.refused / 3;
+            if self.choices.chance(surplus) {
+                numbers.push(self.new_instance(request, None));
+            }
+        }
+        // A fleet may say nothing about an instance that it did not launch.
+        let is_silent = self.choices.chance(300);
+        let refused = (numbers.len() < count && !is_silent).then(no_capacity);
+        Launched { request: request.clone(), instances: numbers, refused, pools, described }
+    }
+
+    fn terminate(&mut self, name: &str) -> Result<Termination, PortError> {
+        let (rate, error_rate) = (self.rates.not_yet, self.rates.cloud_error / 4);
+        // One that fails does not keep the others.
+        if self.choices.chance(error_rate) {
+            return Err(failed("this instance cannot be terminated"));
+        }
+        let now = self.now;
+        let known = Cloud::number(name).and_then(|number| Some((number, self.cloud.get(name)?)));
+        let Some((number, instance)) = known else { return Ok(Termination::Unknown) };
+        let is_forgotten = !instance.running && !instance.stopped && now > instance.ended_at + HOUR;
+        if now < instance.visible_at || is_forgotten {
+            return Ok(Termination::Unknown);
+        }
+        if instance.running && self.choices.chance(rate) {
+            let delay = 1000 + i64::from(self.choices.below(60)) * 1000;
+            self.cloud.instances[number].ending = true;
+            self.event_queue.add(now + delay, SimEvent::InstanceEnds(number));
+            return Ok(Termination::Ending);
+        }
+        self.end_instance(number);
+        self.cloud.instances[number].stopped = false;
+        Ok(Termination::Ended)
     }
 
     fn new_instance(&mut self, request: &LaunchRequest, node: Option<&NodeId>) -> usize {
@@ -224,6 +288,8 @@ impl State {
             name: format!("i-{number}"),
             address: format!("10.0.{}.{}", number / 250, number % 250),
             running: true,
+            stopped: false,
+            is_on_demand: node.is_none() && request.priority == VmPriority::Dedicated,
             ending: false,
             visible_at: now + lag,
             lag,
@@ -253,6 +319,11 @@ fn failed(message: &'static str) -> PortError {
 
 #[async_trait]
 impl Machines for SimMachines {
+    fn placement(&self, _cluster: &Cluster) -> Result<Placement, ResourceError> {
+        let subnets = if self.0.state().cloud.is_fleet { subnets() } else { Vec::new() };
+        Ok(Placement { subnets, ..Placement::default() })
+    }
+
     async fn launch(&self, request: &LaunchRequest) -> Result<LaunchOutcome, PortError> {
         let fault = self.0.call(Call::Cloud).await;
         if let Some(error) = refusal(fault) {
@@ -295,7 +366,7 @@ impl Machines for SimMachines {
             let machine = FoundInstance {
                 id: instance.name.clone(),
                 launch: instance.launch.clone(),
-                running: instance.running || now < instance.ended_at + instance.lag,
+                state: instance.listed_state(now),
                 address: Some(instance.address.clone()),
                 node: instance.node.clone().filter(|_| !state.cloud.is_fleet),
             };
@@ -325,8 +396,8 @@ impl Machines for SimMachines {
                 continue;
             }
             let instance = &state.cloud.instances[number];
-            let running = instance.running || now < instance.ended_at + instance.lag;
-            if running && now >= instance.visible_at {
+            let exists = instance.listed_state(now) != InstanceState::Ended;
+            if exists && now >= instance.visible_at {
                 clusters.insert(instance.cluster.clone());
             }
         }
@@ -337,38 +408,21 @@ impl Machines for SimMachines {
         &self,
         _cluster: &ClusterRef,
         instances: &[String],
-    ) -> Result<Vec<String>, PortError> {
+    ) -> Result<Vec<Result<Termination, PortError>>, PortError> {
         let fault = self.0.call(Call::Cloud).await;
         if let Some(error) = refusal(fault) {
             return Err(error);
         }
-        let mut ended = Vec::new();
-        {
+        let outcomes = {
             let mut state = self.0.state();
-            for name in instances {
-                let Some(number) = Cloud::number(name) else { continue };
-                let rate = state.rates.not_yet;
-                if state.cloud.instances[number].running && state.choices.chance(rate) {
-                    let delay = 1000 + i64::from(state.choices.below(60)) * 1000;
-                    state.cloud.instances[number].ending = true;
-                    let at = state.now + delay;
-                    state.event_queue.add(at, SimEvent::InstanceEnds(number));
-                    continue;
-                }
-                state.end_instance(number);
-                ended.push(name.clone());
-            }
-        }
+            instances.iter().map(|name| state.terminate(name)).collect()
+        };
         self.0.delay_call().await;
         match fault {
             Fault::AnswerLost => Err(failed("the answer was lost")),
-            Fault::None | Fault::Throttled | Fault::Conflict | Fault::Down => Ok(ended),
+            Fault::None | Fault::Throttled | Fault::Conflict | Fault::Down => Ok(outcomes),
         }
     }
-}
-
-fn no_capacity() -> ResourceError {
-    ResourceError::new("NoCapacity", "none left")
 }
 
 fn refusal(fault: Fault) -> Option<PortError> {

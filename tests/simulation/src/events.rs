@@ -132,7 +132,7 @@ impl History {
         let now = state.now;
         let until = |seconds: u32| now + i64::from(seconds) * 1000;
         match fault {
-            InstanceFault::Lose => state.end_instance(number),
+            InstanceFault::Lose => state.switch_off(number),
             InstanceFault::RestartAgent { seconds } => {
                 let is_fleet = state.cloud.is_fleet;
                 let instance = &mut state.cloud.instances[number];

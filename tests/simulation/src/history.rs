@@ -19,7 +19,7 @@ use control::keys::Keys;
 use control::ports::Ids;
 use control::secrets::NoSecretStore;
 use control::uptime::Uptime;
-use control::{Context, Control, Parts, Settings};
+use control::{Context, Control, Parts, Provider, Settings};
 use model::{Quota, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -166,6 +166,7 @@ impl History {
                 quota: Quota { clusters: 200, cores: scenario.quota_nodes, ..Quota::DEFAULT },
                 locations: "here".parse().expect("a list"),
                 file_server_root: Some(PathBuf::new()),
+                provider: Provider::Processes,
                 shows_local_paths: false,
             },
             uptime: Arc::new(uptime),

@@ -21,6 +21,7 @@ mod heartbeats;
 mod hints;
 mod history;
 mod oracle;
+mod pools;
 mod requests;
 mod run;
 pub mod scenario;

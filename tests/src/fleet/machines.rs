@@ -5,11 +5,11 @@
 use super::agent::FakeAgent;
 use super::oracle::Oracle;
 use async_trait::async_trait;
-use control::ports::{LaunchOutcome, LaunchRequest, Machines, PortError};
-use model::{ClusterRef, LaunchId, LaunchedInstance, NodeId, ResourceError};
+use control::ports::{LaunchOutcome, LaunchRequest, Machines, PoolRefusal, PortError, Termination};
+use model::{ClusterRef, LaunchId, LaunchedInstance, NodeId, Pool, PoolProblem, ResourceError};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
-use scheduler::recovery::FoundInstance;
+use scheduler::recovery::{FoundInstance, InstanceState};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard};
 
@@ -32,6 +32,10 @@ pub struct State {
     pub surplus: usize,
     /// Launches are carried out, but their answers are lost.
     pub loses_answers: bool,
+    /// The pools of a fleet that have no capacity.
+    pub dry_pools: BTreeSet<Pool>,
+    /// Instances of a fleet are neither described nor terminated.
+    pub hides_new_instances: bool,
     launches: BTreeMap<LaunchId, (LaunchRequest, LaunchOutcome)>,
 }
 
@@ -56,6 +60,8 @@ impl FakeMachines {
             is_fleet: false,
             surplus: 0,
             loses_answers: false,
+            dry_pools: BTreeSet::new(),
+            hides_new_instances: false,
             launches: BTreeMap::new(),
         };
         Self { state: Mutex::new(state), max_nodes }
@@ -107,32 +113,63 @@ impl State {
         full || self.rng.random_range(0..1000) < refuse
     }
 
-    fn launch(&mut self, request: &LaunchRequest, max_nodes: u32) -> LaunchOutcome {
+    /// # Errors
+    /// When the id is known with other parameters.
+    fn launch(
+        &mut self,
+        request: &LaunchRequest,
+        max_nodes: u32,
+    ) -> Result<LaunchOutcome, PortError> {
         if let Some((known, outcome)) = self.launches.get(&request.launch) {
             let (known, outcome) = (known.clone(), outcome.clone());
             if known != *request {
                 let launch = &request.launch;
                 let violation = format!("launch {launch} is repeated with other parameters");
                 self.oracle.report_violation(violation);
+                return Err(PortError::other("the id is in use with other parameters"));
             }
             if self.is_fleet {
-                return outcome;
+                return Ok(outcome);
             }
         }
-        let mut outcome = LaunchOutcome { launched: Vec::new(), refused: None };
+        let outcome = match self.is_fleet {
+            true => self.launch_fleet(request, max_nodes),
+            false => self.launch_named(request, max_nodes),
+        };
+        self.launches.insert(request.launch.clone(), (request.clone(), outcome.clone()));
+        Ok(outcome)
+    }
+
+    fn launch_named(&mut self, request: &LaunchRequest, max_nodes: u32) -> LaunchOutcome {
+        let mut outcome = LaunchOutcome::default();
         for node in &request.nodes {
-            let known = !self.is_fleet && self.machines.contains_key(&format!("i-{node}"));
+            let known = self.machines.contains_key(&format!("i-{node}"));
             if !known && self.refuses(max_nodes) {
-                outcome.refused = Some(ResourceError::new("NoCapacity", "there are no machines"));
+                outcome.refused = Some(no_capacity());
                 continue;
             }
-            let node = (!self.is_fleet).then_some(node);
-            outcome.launched.push(self.launch_one(request, node));
+            outcome.launched.push(self.launch_one(request, Some(node)));
         }
+        outcome
+    }
+
+    fn launch_fleet(&mut self, request: &LaunchRequest, max_nodes: u32) -> LaunchOutcome {
+        let is_dry = |pool: &Pool| self.dry_pools.contains(pool);
+        let (dry, open): (Vec<Pool>, Vec<Pool>) = pools(request).into_iter().partition(is_dry);
+        let problem = PoolProblem::NoCapacity;
+        let pools = dry.into_iter().map(|pool| PoolRefusal { pool, problem }).collect();
+        let mut outcome = LaunchOutcome { pools, ..LaunchOutcome::default() };
+        let room = (max_nodes as usize).saturating_sub(self.count_running());
+        let is_whole = !request.is_gang || request.nodes.len() <= room;
+        for _ in request.nodes.iter().filter(|_| is_whole && !open.is_empty()) {
+            if !self.refuses(max_nodes) {
+                outcome.launched.push(self.launch_one(request, None));
+            }
+        }
+        outcome.refused = (outcome.launched.len() < request.nodes.len()).then(no_capacity);
         for _ in 0..self.surplus {
             outcome.launched.push(self.launch_one(request, None));
         }
-        self.launches.insert(request.launch.clone(), (request.clone(), outcome.clone()));
         outcome
     }
 
@@ -141,11 +178,27 @@ impl State {
     }
 }
 
+/// The pools that a request may use. One that it avoids is not used.
+fn pools(request: &LaunchRequest) -> Vec<Pool> {
+    let subnets = match request.placement.subnets.as_slice() {
+        [] => vec!["subnet".to_owned()],
+        subnets => subnets.to_vec(),
+    };
+    let pool =
+        |subnet| Pool { vm_size: request.vm_size.clone(), subnet, priority: request.priority };
+    let avoided = |pool: &Pool| request.placement.avoid.contains(pool);
+    subnets.into_iter().map(pool).filter(|pool| !avoided(pool)).collect()
+}
+
+fn no_capacity() -> ResourceError {
+    ResourceError::new("NoCapacity", "there are no machines")
+}
+
 #[async_trait]
 impl Machines for FakeMachines {
     async fn launch(&self, request: &LaunchRequest) -> Result<LaunchOutcome, PortError> {
         let mut state = self.state();
-        let outcome = state.launch(request, self.max_nodes);
+        let outcome = state.launch(request, self.max_nodes)?;
         match state.loses_answers {
             true => Err(PortError::other("the answer was lost")),
             false => Ok(outcome),
@@ -154,11 +207,17 @@ impl Machines for FakeMachines {
 
     async fn find(&self, cluster: &ClusterRef) -> Result<Vec<FoundInstance>, PortError> {
         let state = self.state();
+        if state.hides_new_instances {
+            return Ok(Vec::new());
+        }
         let of_cluster = state.machines.iter().filter(|(_, machine)| machine.cluster == *cluster);
         let found = of_cluster.map(|(instance, machine)| FoundInstance {
             id: instance.clone(),
             launch: machine.launch.clone(),
-            running: machine.running,
+            state: match machine.running {
+                true => InstanceState::Running,
+                false => InstanceState::Ended,
+            },
             address: Some(machine.address.clone()),
             node: machine.node.clone().filter(|_| !state.is_fleet),
         });
@@ -176,14 +235,18 @@ impl Machines for FakeMachines {
         &self,
         _cluster: &ClusterRef,
         instances: &[String],
-    ) -> Result<Vec<String>, PortError> {
+    ) -> Result<Vec<Result<Termination, PortError>>, PortError> {
         let mut state = self.state();
-        if let Some(stuck) = instances.iter().find(|it| state.stuck.contains(*it)) {
-            return Err(PortError::other(format!("{stuck} cannot be terminated")));
-        }
-        for instance in instances {
+        let end = |instance: &String| {
+            if state.stuck.contains(instance) {
+                return Err(PortError::other(format!("{instance} cannot be terminated")));
+            }
+            if state.hides_new_instances || !state.machines.contains_key(instance) {
+                return Ok(Termination::Unknown);
+            }
             state.end(instance);
-        }
-        Ok(instances.to_vec())
+            Ok(Termination::Ended)
+        };
+        Ok(instances.iter().map(end).collect())
     }
 }

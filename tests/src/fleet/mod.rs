@@ -2,5 +2,6 @@
 //! that knows which processes ran where.
 
 pub mod agent;
+pub mod contract;
 pub mod machines;
 pub mod oracle;

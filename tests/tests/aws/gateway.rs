@@ -1,5 +1,6 @@
-//! The HTTP API: checks who sends a request as the authorizers of the template do, and invokes the function `api`
-//! with an event of payload format 2.0 (API Gateway Developer Guide, "Create Lambda integrations for HTTP APIs").
+//! The HTTP API and the URL of the function `files`. Both invoke a function with an event of payload format 2.0 (API
+//! Gateway Developer Guide, "Create Lambda integrations for HTTP APIs"); the HTTP API first checks who sends the
+//! request, as the authorizers of the template do.
 
 use crate::functions::Functions;
 use crate::signature;
@@ -8,25 +9,56 @@ use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::header::AUTHORIZATION;
 use axum::http::{HeaderMap, Method, Response, StatusCode, Uri};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
+use tokio::net::TcpListener;
 
 /// The token that the issuer gave to the first owner.
 pub const OWNER_TOKEN: &str = "the-token-of-the-first-owner";
 
+/// An address for a gateway, which functions may have to know before it starts.
+pub struct Address {
+    pub endpoint: String,
+    listener: TcpListener,
+}
+
+impl Address {
+    pub async fn new() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self { endpoint: format!("http://{}", listener.local_addr().unwrap()), listener }
+    }
+}
+
 /// Ends with its owner.
 pub struct Gateway {
-    pub endpoint: String,
     server: tokio::task::JoinHandle<()>,
 }
 
+#[derive(Clone)]
+struct Integration {
+    functions: Arc<Functions>,
+    function: &'static str,
+}
+
 impl Gateway {
-    pub async fn start(functions: Arc<Functions>) -> Self {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let endpoint = format!("http://{}", listener.local_addr().unwrap());
-        let routes = Router::new().fallback(handle).with_state(functions);
-        let server = tokio::spawn(async move { axum::serve(listener, routes).await.unwrap() });
-        Self { endpoint, server }
+    /// The HTTP API.
+    pub fn of_api(address: Address, functions: &Arc<Functions>) -> Self {
+        Self::start(address, functions, "api")
+    }
+
+    /// The URL of the function `files`, which everybody may call.
+    pub fn of_files(address: Address, functions: &Arc<Functions>) -> Self {
+        Self::start(address, functions, "files")
+    }
+
+    fn start(address: Address, functions: &Arc<Functions>, function: &'static str) -> Self {
+        let integration = Integration { functions: Arc::clone(functions), function };
+        let routes = Router::new().fallback(handle).with_state(integration);
+        let server =
+            tokio::spawn(async move { axum::serve(address.listener, routes).await.unwrap() });
+        Self { server }
     }
 }
 
@@ -37,20 +69,24 @@ impl Drop for Gateway {
 }
 
 async fn handle(
-    State(functions): State<Arc<Functions>>,
+    State(Integration { functions, function }): State<Integration>,
     method: Method,
     uri: Uri,
     headers: HeaderMap,
     body: Bytes,
 ) -> Response<Body> {
-    let authorizer = match authorize(&functions, &method, &uri, &headers, &body) {
+    let authorized = match function {
+        "files" => Ok(Value::Null),
+        _ => authorize(&functions, &method, &uri, &headers, &body),
+    };
+    let authorizer = match authorized {
         Ok(authorizer) => authorizer,
         Err(status) => {
             return answer(status, Body::from("{\"message\":\"refused by the gateway\"}"));
         }
     };
     let event = event(&method, &uri, &headers, &body, &authorizer);
-    match functions.invoke("api", event).await {
+    match functions.invoke(function, event).await {
         Ok(result) => response(&result),
         Err(error) => {
             eprintln!("{method} {uri}: {error}");
@@ -151,6 +187,10 @@ fn response(result: &Value) -> Response<Body> {
     for (name, value) in result["headers"].as_object().into_iter().flatten() {
         response = response.header(name, value.as_str().unwrap());
     }
-    assert_ne!(result["isBase64Encoded"], true, "the API answers with text: {result}");
-    response.body(Body::from(result["body"].as_str().unwrap_or_default().to_owned())).unwrap()
+    let text = result["body"].as_str().unwrap_or_default();
+    let body = match result["isBase64Encoded"] == true {
+        true => STANDARD.decode(text).unwrap(),
+        false => text.as_bytes().to_vec(),
+    };
+    response.body(Body::from(body)).unwrap()
 }

@@ -2,7 +2,9 @@
 
 use crate::deliveries::Deliveries;
 use crate::functions::Functions;
-use crate::gateway::Gateway;
+use crate::gateway::{Address, Gateway};
+use crate::instances::Machines;
+use crate::recorder::Recorder;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -41,7 +43,10 @@ pub struct Region {
     pub moto: Arc<Moto>,
     /// Where the functions have mounted the file system.
     pub files: tempfile::TempDir,
-    _gateway: Gateway,
+    pub machines: Arc<Machines>,
+    recorders: BTreeMap<String, Recorder>,
+    following: tokio::task::JoinHandle<()>,
+    _gateways: [Gateway; 2],
     _deliveries: Deliveries,
     _tables: TableServer,
 }
@@ -55,29 +60,78 @@ impl Region {
         let table = &deployed.outputs["TableName"];
         dynamo::create_table_if_missing(&tables.client(), table).await.unwrap();
         let files = tempfile::tempdir().unwrap();
-        let environment = deployed.environment.into_iter().map(|(function, mut variables)| {
+        let (api, output_files) = (Address::new().await, Address::new().await);
+        let (mut environment, mut recorders) = (BTreeMap::new(), BTreeMap::new());
+        for (function, mut variables) in deployed.environment {
+            let recorder = Recorder::start(tables.endpoint(), moto.endpoint()).await;
             variables.remove(UNSUITABLE);
+            // Moto writes `AWS::NoValue` as a text into a list.
+            for value in variables.values_mut() {
+                *value = value.replace(",None", "");
+            }
             let more = [
-                ("AWS_ENDPOINT_URL", moto.endpoint()),
-                ("AWS_ENDPOINT_URL_DYNAMODB", tables.endpoint()),
+                ("AWS_ENDPOINT_URL", recorder.endpoint.as_str()),
                 ("FILE_SYSTEM_ROOT", files.path().to_str().unwrap()),
+                ("FILES_URL", output_files.endpoint.as_str()),
             ];
             variables.extend(more.map(|(name, value)| (name.to_owned(), value.to_owned())));
-            (function, variables)
-        });
-        let functions = Arc::new(Functions::new(environment.collect()));
+            environment.insert(function.clone(), variables);
+            recorders.insert(function, recorder);
+        }
+        let functions = Arc::new(Functions::new(environment));
         let moto = Arc::new(moto);
-        let gateway = Gateway::start(Arc::clone(&functions)).await;
+        let endpoint = api.endpoint.clone();
+        let gateways =
+            [Gateway::of_api(api, &functions), Gateway::of_files(output_files, &functions)];
         let deliveries = Deliveries::start(&moto, &functions, &deployed.outputs);
+        let machines = Arc::new(Machines::new(
+            moto.endpoint().to_owned(),
+            endpoint.clone(),
+            Arc::clone(&functions),
+            files.path().to_owned(),
+        ));
+        let following = tokio::spawn(Arc::clone(&machines).follow());
         Self {
-            endpoint: gateway.endpoint.clone(),
+            machines,
+            recorders,
+            following,
+            endpoint,
             functions,
             moto,
             files,
-            _gateway: gateway,
+            _gateways: gateways,
             _deliveries: deliveries,
             _tables: tables,
         }
+    }
+}
+
+impl Region {
+    /// Fails when a function called what its role in the template does not allow. Prints what is allowed and was
+    /// never called.
+    pub fn check_roles(&self) {
+        let calls: BTreeMap<_, _> =
+            self.recorders.iter().map(|(function, it)| (function, it.actions())).collect();
+        let file = self.files.path().with_extension("calls.json");
+        std::fs::write(&file, serde_json::to_string(&calls).unwrap()).unwrap();
+        let output = Command::new(tests::python::environment(TOOLS))
+            .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("python/template_roles.py"))
+            .arg("--check")
+            .arg(&file)
+            .env("AWS_DEFAULT_REGION", "eu-west-1")
+            .output()
+            .unwrap();
+        std::fs::remove_file(file).unwrap();
+        let (text, log) =
+            (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        assert!(output.status.success(), "{text}{log}");
+        println!("{text}");
+    }
+}
+
+impl Drop for Region {
+    fn drop(&mut self) {
+        self.following.abort();
     }
 }
 

@@ -1,49 +1,56 @@
 //! The port for instances: processes of this machine, and the fake fleet of the tests, which must not
 //! give guarantees that a real provider does not have.
 
-use control::ports::{Ids, LaunchOutcome, LaunchRequest, Machines};
-use control::system::RandomIds;
+use async_trait::async_trait;
+use control::ports::{LaunchRequest, Machines, PortError, Termination};
 use local::{MachineOptions, ProcessMachines};
-use model::{ClusterRef, NodeId, Placement, VmPriority};
-use scheduler::recovery::FoundInstance;
-use std::collections::BTreeSet;
+use model::{NodeId, Placement, Pool, PoolProblem, VmPriority};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use tests::fleet::contract::{
+    Cloud, MAX_NODES, check, cluster, found, instances, launch, request, tagged, terminate,
+    wait_until_running,
+};
 use tests::fleet::machines::FakeMachines;
 
-const MAX_NODES: u32 = 3;
-
-/// The timeout for what takes milliseconds on an idle machine.
-const TIMEOUT: Duration = Duration::from_secs(20);
-
-/// A provider, with functions to inspect and end its instances.
-trait Cloud {
-    fn machines(&self) -> &dyn Machines;
-
-    /// The numbers of running agents and of other processes of a node.
-    fn running(&self, node: &NodeId) -> (usize, usize);
-
-    /// Ends the instance of a node without a request.
-    fn lose(&self, node: &NodeId);
+struct Simulated {
+    machines: FakeMachines,
+    is_fleet: bool,
 }
 
-struct Simulated(FakeMachines);
+fn simulated(is_fleet: bool) -> Simulated {
+    let machines = FakeMachines::new(1, MAX_NODES);
+    machines.state().is_fleet = is_fleet;
+    Simulated { machines, is_fleet }
+}
 
+#[async_trait]
 impl Cloud for Simulated {
     fn machines(&self) -> &dyn Machines {
-        &self.0
+        &self.machines
     }
 
-    fn running(&self, node: &NodeId) -> (usize, usize) {
-        let instances = self.0.running();
-        let count = instances.iter().filter(|it| it.ends_with(node.as_str())).count();
-        (count, count)
+    fn names_nodes(&self) -> bool {
+        !self.is_fleet
     }
 
-    fn lose(&self, node: &NodeId) {
-        self.0.lose(&format!("i-{node}"));
+    fn runs(&self, instance: &str) -> bool {
+        self.machines.running().iter().filter(|it| *it == instance).count() == 1
+    }
+
+    fn is_gone(&self, instance: &str) -> bool {
+        !self.machines.running().iter().any(|it| it == instance)
+    }
+
+    async fn lose(&self, instance: &str) {
+        self.machines.lose(instance);
+    }
+
+    fn placement(&self) -> Placement {
+        let subnets = if self.is_fleet { subnets() } else { vec![] };
+        Placement { subnets, ..Placement::default() }
     }
 }
 
@@ -116,16 +123,37 @@ fn jobs_of(node: &NodeId) -> usize {
         .count()
 }
 
+/// The node of an instance of [`Processes`].
+fn node_of(instance: &str) -> NodeId {
+    NodeId::parse(instance.strip_prefix("local-").unwrap()).unwrap()
+}
+
+/// The numbers of running agents and of other processes of an instance.
+fn running(instance: &str) -> (usize, usize) {
+    let node = node_of(instance);
+    (agents_of(&node), jobs_of(&node))
+}
+
+#[async_trait]
 impl Cloud for Processes {
     fn machines(&self) -> &dyn Machines {
         &*self.machines
     }
 
-    fn running(&self, node: &NodeId) -> (usize, usize) {
-        (agents_of(node), jobs_of(node))
+    fn names_nodes(&self) -> bool {
+        true
     }
 
-    fn lose(&self, node: &NodeId) {
+    fn runs(&self, instance: &str) -> bool {
+        running(instance) == (1, 1)
+    }
+
+    fn is_gone(&self, instance: &str) -> bool {
+        running(instance) == (0, 0)
+    }
+
+    async fn lose(&self, instance: &str) {
+        let node = node_of(instance);
         let root = self.directory.path().join("nodes").join(node.as_str()).join("root");
         std::fs::write(root.join("left"), "").unwrap();
     }
@@ -154,8 +182,12 @@ impl Drop for Processes {
 
 #[tokio::test]
 async fn machines_in_memory() {
-    let machines = FakeMachines::new(1, MAX_NODES);
-    check(&Simulated(machines)).await;
+    check(&simulated(false)).await;
+}
+
+#[tokio::test]
+async fn a_fleet_in_memory() {
+    check(&simulated(true)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -163,161 +195,6 @@ async fn machines_as_processes() {
     let directory = tempfile::tempdir().unwrap();
     let machines = ProcessMachines::adopt(options(directory.path())).unwrap();
     check(&Processes { machines, directory }).await;
-}
-
-/// Each check terminates its instances.
-async fn check(cloud: &dyn Cloud) {
-    a_repeated_launch_returns_the_same_instances(cloud).await;
-    instances_are_listed_by_cluster(cloud).await;
-    launches_beyond_the_quota_are_refused(cloud).await;
-    an_ended_instance_is_listed_as_ended(cloud).await;
-    termination_may_be_repeated(cloud).await;
-}
-
-fn cluster() -> ClusterRef {
-    ClusterRef { workspace: RandomIds.uid(), name: "c".to_owned(), uid: RandomIds.uid() }
-}
-
-fn request(cluster: &ClusterRef, count: usize) -> LaunchRequest {
-    LaunchRequest {
-        cluster: cluster.clone(),
-        launch: RandomIds.uid(),
-        nodes: (0..count).map(|_| NodeId::new(&RandomIds.uid(), true)).collect(),
-        vm_size: "STANDARD_NC6".to_owned(),
-        alternate_vm_sizes: Vec::new(),
-        priority: VmPriority::LowPriority,
-        placement: Placement::default(),
-    }
-}
-
-async fn launch(cloud: &dyn Cloud, request: &LaunchRequest) -> LaunchOutcome {
-    cloud.machines().launch(request).await.expect("there are no faults")
-}
-
-fn instances(outcome: &LaunchOutcome) -> Vec<String> {
-    outcome.launched.iter().map(|machine| machine.id.clone()).collect()
-}
-
-async fn terminate(cloud: &dyn Cloud, cluster: &ClusterRef, instances: &[String]) -> Vec<String> {
-    cloud.machines().terminate(cluster, instances).await.expect("there are no faults")
-}
-
-/// The running instances with the launch ids of their tags.
-async fn found(cloud: &dyn Cloud, cluster: &ClusterRef) -> BTreeSet<(String, String)> {
-    let machines = cloud.machines().find(cluster).await.expect("there are no faults");
-    let running = machines.into_iter().filter(|machine| machine.running);
-    running.map(|FoundInstance { id, launch, .. }| (id, launch.to_string())).collect()
-}
-
-fn tagged(outcome: &LaunchOutcome, request: &LaunchRequest) -> BTreeSet<(String, String)> {
-    instances(outcome).into_iter().map(|it| (it, request.launch.to_string())).collect()
-}
-
-async fn eventually(what: &str, holds: impl Fn() -> bool) {
-    let until = Instant::now() + TIMEOUT;
-    while !holds() {
-        assert!(Instant::now() < until, "timed out after {TIMEOUT:?}: {what}");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-}
-
-async fn wait_until_running(cloud: &dyn Cloud, nodes: &[NodeId]) {
-    for node in nodes {
-        eventually("the instance runs once", || cloud.running(node) == (1, 1)).await;
-    }
-}
-
-async fn a_repeated_launch_returns_the_same_instances(cloud: &dyn Cloud) {
-    let cluster = cluster();
-    let request = request(&cluster, 2);
-    let first = launch(cloud, &request).await;
-    assert!(first.refused.is_none(), "{:?}", first.refused);
-    let nodes: Vec<&NodeId> = first.launched.iter().filter_map(|it| it.node.as_ref()).collect();
-    assert_eq!(nodes, request.nodes.iter().collect::<Vec<_>>(), "one machine per node");
-    let addresses: BTreeSet<_> = first.launched.iter().map(|it| &it.address).collect();
-    assert_eq!(addresses.len(), 2, "each has an address of its own");
-
-    let at_once = launch(cloud, &request).await;
-    assert_eq!(at_once.launched, first.launched, "repeated at once");
-    wait_until_running(cloud, &request.nodes).await;
-    let later = launch(cloud, &request).await;
-    assert_eq!(later.launched, first.launched, "repeated while they run");
-    tokio::time::sleep(Duration::from_millis(200)).await;
-    wait_until_running(cloud, &request.nodes).await;
-    assert_eq!(found(cloud, &cluster).await, tagged(&first, &request));
-    terminate(cloud, &cluster, &instances(&first)).await;
-}
-
-async fn instances_are_listed_by_cluster(cloud: &dyn Cloud) {
-    let (one, other) = (cluster(), cluster());
-    let (of_one, of_other) = (request(&one, 1), request(&other, 2));
-    let (in_one, in_other) = (launch(cloud, &of_one).await, launch(cloud, &of_other).await);
-    assert_eq!(found(cloud, &one).await, tagged(&in_one, &of_one));
-    assert_eq!(found(cloud, &other).await, tagged(&in_other, &of_other));
-    assert_eq!(found(cloud, &cluster()).await, BTreeSet::new(), "a cluster without machines");
-    terminate(cloud, &one, &instances(&in_one)).await;
-    assert_eq!(found(cloud, &other).await, tagged(&in_other, &of_other), "the other one stays");
-    terminate(cloud, &other, &instances(&in_other)).await;
-}
-
-async fn launches_beyond_the_quota_are_refused(cloud: &dyn Cloud) {
-    let cluster = cluster();
-    let (request, another) = (request(&cluster, MAX_NODES as usize + 2), request(&cluster, 2));
-    let outcome = launch(cloud, &request).await;
-    assert_eq!(outcome.launched.len(), MAX_NODES as usize, "as many as the quota allows");
-    let refused = outcome.refused.as_ref().expect("the rest is refused");
-    assert!(!refused.code.is_empty() && !refused.message.is_empty(), "{refused:?}");
-    let again = launch(cloud, &request).await;
-    assert_eq!(again.launched, outcome.launched, "the same ones");
-    assert!(again.refused.is_some(), "the quota is still used up");
-    assert_eq!(found(cloud, &cluster).await, tagged(&outcome, &request));
-
-    terminate(cloud, &cluster, &instances(&outcome)[..1]).await;
-    let more = launch(cloud, &another).await;
-    assert_eq!(more.launched.len(), 1, "replaces the terminated one");
-    assert!(more.refused.is_some());
-    let all = [instances(&outcome), instances(&more)].concat();
-    terminate(cloud, &cluster, &all).await;
-    assert_eq!(found(cloud, &cluster).await, BTreeSet::new());
-}
-
-async fn an_ended_instance_is_listed_as_ended(cloud: &dyn Cloud) {
-    let cluster = cluster();
-    let request = request(&cluster, 2);
-    let outcome = launch(cloud, &request).await;
-    wait_until_running(cloud, &request.nodes).await;
-    let (lost, instance) = (&request.nodes[0], &instances(&outcome)[0]);
-    cloud.lose(lost);
-    eventually("none of its processes is left", || cloud.running(lost) == (0, 0)).await;
-    let until = Instant::now() + TIMEOUT;
-    loop {
-        let machines = cloud.machines().find(&cluster).await.expect("there are no faults");
-        let state = machines.iter().find(|it| it.id == *instance).map(|it| it.running);
-        if state == Some(false) {
-            break;
-        }
-        assert!(Instant::now() < until, "{instance} is not listed as ended: {machines:?}");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    wait_until_running(cloud, &request.nodes[1..]).await;
-    terminate(cloud, &cluster, &instances(&outcome)).await;
-}
-
-async fn termination_may_be_repeated(cloud: &dyn Cloud) {
-    let cluster = cluster();
-    let request = request(&cluster, 2);
-    let outcome = launch(cloud, &request).await;
-    wait_until_running(cloud, &request.nodes).await;
-    let mut all = instances(&outcome);
-    all.push("i-never-launched".to_owned());
-    for time in ["at first", "again"] {
-        let gone = terminate(cloud, &cluster, &all).await;
-        assert_eq!(gone, all, "none of them has processes ({time})");
-        for node in &request.nodes {
-            assert_eq!(cloud.running(node), (0, 0), "{node} has processes ({time})");
-        }
-        assert_eq!(found(cloud, &cluster).await, BTreeSet::new(), "{time}");
-    }
 }
 
 /// Handlers of several clusters launch instances at the same time.
@@ -332,13 +209,13 @@ async fn launches_at_the_same_time_keep_the_quota() {
         let (machines, start) = (Arc::clone(&cloud.machines), Arc::clone(&start));
         launches.spawn(async move {
             start.wait().await;
-            machines.launch(&request(&cluster(), 2)).await.unwrap().launched
+            machines.launch(&of(2)).await.unwrap().launched
         });
     }
     let launched = launches.join_all().await.concat();
-    let nodes: Vec<NodeId> = launched.into_iter().filter_map(|it| it.node).collect();
-    wait_until_running(&cloud, &nodes).await;
-    assert_eq!(nodes.len(), MAX_NODES as usize);
+    let launched: Vec<String> = launched.into_iter().map(|it| it.id).collect();
+    wait_until_running(&cloud, &launched).await;
+    assert_eq!(launched.len(), MAX_NODES as usize);
 }
 
 /// The service is killed; its instances continue, and the next service adopts them.
@@ -347,14 +224,14 @@ fn instances_continue_after_the_service_and_are_adopted() {
     let home = tempfile::tempdir().unwrap();
     let options = options(home.path());
     let adopt = || ProcessMachines::adopt(options.clone()).unwrap();
-    let cluster = cluster();
-    let request = request(&cluster, 2);
+    let request = of(2);
+    let cluster = request.cluster.clone();
 
     let first_service = tokio::runtime::Runtime::new().unwrap();
     let cloud = first_service.block_on(async { Processes { machines: adopt(), directory: home } });
     let before = first_service.block_on(async {
         let outcome = launch(&cloud, &request).await;
-        wait_until_running(&cloud, &request.nodes).await;
+        wait_until_running(&cloud, &instances(&outcome)).await;
         outcome
     });
     first_service.shutdown_background();
@@ -362,17 +239,16 @@ fn instances_continue_after_the_service_and_are_adopted() {
     let second_service = tokio::runtime::Runtime::new().unwrap();
     second_service.block_on(async {
         let adopted = Adopted { machines: adopt(), cloud: &cloud };
-        wait_until_running(&adopted, &request.nodes).await;
+        wait_until_running(&adopted, &instances(&before)).await;
         assert_eq!(found(&adopted, &cluster).await, tagged(&before, &request));
         let again = launch(&adopted, &request).await;
         assert_eq!(again.launched, before.launched, "known by their launch id");
         tokio::time::sleep(Duration::from_millis(200)).await;
-        wait_until_running(&adopted, &request.nodes).await;
-        let all = instances(&before);
+        wait_until_running(&adopted, &instances(&before)).await;
+        let mut all = instances(&before);
+        all.sort();
         assert_eq!(terminate(&adopted, &cluster, &all).await, all);
-        for node in &request.nodes {
-            assert_eq!(adopted.running(node), (0, 0), "{node} has processes");
-        }
+        assert!(all.iter().all(|it| adopted.is_gone(it)), "an instance has processes");
         assert!(
             adopt().find(&cluster).await.unwrap().is_empty(),
             "a third service finds no instances"
@@ -386,16 +262,86 @@ struct Adopted<'a> {
     cloud: &'a Processes,
 }
 
+#[async_trait]
 impl Cloud for Adopted<'_> {
     fn machines(&self) -> &dyn Machines {
         &*self.machines
     }
 
-    fn running(&self, node: &NodeId) -> (usize, usize) {
-        self.cloud.running(node)
+    fn runs(&self, instance: &str) -> bool {
+        self.cloud.runs(instance)
     }
 
-    fn lose(&self, node: &NodeId) {
-        self.cloud.lose(node);
+    fn is_gone(&self, instance: &str) -> bool {
+        self.cloud.is_gone(instance)
     }
+
+    async fn lose(&self, instance: &str) {
+        self.cloud.lose(instance).await;
+    }
+}
+
+/// A request for processes.
+fn of(count: usize) -> LaunchRequest {
+    request(&simulated(false), &cluster(), count)
+}
+
+fn subnets() -> Vec<String> {
+    vec!["subnet-a".to_owned(), "subnet-b".to_owned()]
+}
+
+fn pool(subnet: &str) -> Pool {
+    let priority = VmPriority::LowPriority;
+    Pool { vm_size: "STANDARD_NC6".to_owned(), subnet: subnet.to_owned(), priority }
+}
+
+/// What EC2 does, and moto does not: a token with other parameters is an error.
+#[tokio::test]
+async fn a_fleet_refuses_a_changed_request_under_a_known_id() {
+    let cloud = simulated(true);
+    let first = request(&cloud, &cluster(), 1);
+    launch(&cloud, &first).await;
+    let changed = LaunchRequest { is_gang: true, ..first.clone() };
+    let refused = cloud.machines().launch(&changed).await.unwrap_err();
+    assert!(matches!(refused, PortError::Other(_)), "{refused}");
+    assert!(cloud.machines.state().oracle.violation.take().is_some());
+    assert_eq!(launch(&cloud, &first).await.launched.len(), 1);
+    assert_eq!(cloud.machines.running().len(), 1);
+}
+
+#[tokio::test]
+async fn a_fleet_has_pools_and_launches_a_gang_whole_or_not_at_all() {
+    let cloud = simulated(true);
+    let cluster = cluster();
+    cloud.machines.state().dry_pools.insert(pool("subnet-a"));
+    let partial = launch(&cloud, &request(&cloud, &cluster, 1)).await;
+    assert_eq!(partial.launched.len(), 1, "from the other pool");
+    assert_eq!(partial.pools.len(), 1);
+    assert_eq!(partial.pools[0].pool, pool("subnet-a"));
+    assert_eq!(partial.pools[0].problem, PoolProblem::NoCapacity);
+
+    let gang = |count| LaunchRequest { is_gang: true, ..request(&cloud, &cluster, count) };
+    let none = launch(&cloud, &gang(3)).await;
+    assert!(none.launched.is_empty() && none.refused.is_some(), "there is room for two: {none:?}");
+    assert_eq!(launch(&cloud, &gang(2)).await.launched.len(), 2);
+
+    let mut avoiding = request(&cloud, &cluster, 1);
+    avoiding.placement.avoid = vec![pool("subnet-a")];
+    let refused = launch(&cloud, &avoiding).await;
+    assert!(refused.pools.is_empty(), "the pool was not tried: {refused:?}");
+}
+
+/// New instances appear late in descriptions, and cannot be terminated before.
+#[tokio::test]
+async fn a_fleet_is_eventually_consistent() {
+    let cloud = simulated(true);
+    let request = request(&cloud, &cluster(), 2);
+    cloud.machines.state().hides_new_instances = true;
+    let all = instances(&launch(&cloud, &request).await);
+    assert!(found(&cloud, &request.cluster).await.is_empty());
+    let outcomes = cloud.machines().terminate(&request.cluster, &all).await.unwrap();
+    assert!(outcomes.iter().all(|it| matches!(it, Ok(Termination::Unknown))), "{outcomes:?}");
+    cloud.machines.state().hides_new_instances = false;
+    assert_eq!(found(&cloud, &request.cluster).await.len(), 2);
+    assert_eq!(terminate(&cloud, &request.cluster, &all).await.len(), 2);
 }

@@ -3,14 +3,17 @@
 use super::*;
 use crate::testing::*;
 use insta::assert_snapshot;
-use model::{FileServerMount, MountVolumes, Quota};
+use model::{
+    FileServerMount, LaunchRate, MountVolumes, Pool, PoolProblem, PoolRefusal, Quota, Timestamp,
+    VmPriority,
+};
 
 fn with(cluster: Cluster, nodes: Vec<Node>) -> Fixture {
     Fixture::of(cluster, vec![], nodes)
 }
 
 fn launched_nodes(fixture: &Fixture, planned_nodes: u32) -> String {
-    fixture.react(|draft| launch(draft, uid("l"), node_ids([0, 1]), planned_nodes))
+    fixture.react(|draft| launch(draft, new_launch("l", node_ids([0, 1])), planned_nodes, false))
 }
 
 #[test]
@@ -58,7 +61,7 @@ fn a_launch_always_writes_the_cluster() {
     let fixture = with(cluster, vec![]);
     let plan = |numbers: [usize; 2], id: &str| {
         let mut draft = fixture.draft();
-        launch(&mut draft, uid(id), node_ids(numbers), 2).unwrap();
+        launch(&mut draft, new_launch(id, node_ids(numbers)), 2, false).unwrap();
         draft.finish()
     };
     let (first, second) = (plan([0, 1], "first"), plan([2, 3], "second"));
@@ -72,12 +75,12 @@ fn a_launch_beyond_the_quota_is_a_conflict() {
     for (cores, fits) in [(1, false), (2, true)] {
         fixture.quota = Quota { cores, ..Quota::DEFAULT };
         let mut draft = fixture.draft();
-        launch(&mut draft, uid("l"), node_ids([0, 1]), 2).unwrap();
+        launch(&mut draft, new_launch("l", node_ids([0, 1])), 2, false).unwrap();
         let committed = fixture.commit(&draft.finish());
         assert_eq!(committed.is_ok(), fits, "{cores}: {committed:?}");
     }
     let mut draft = fixture.draft();
-    launch(&mut draft, uid("second"), node_ids([2]), 3).unwrap();
+    launch(&mut draft, new_launch("second", node_ids([2])), 3, false).unwrap();
     assert!(fixture.commit(&draft.finish()).unwrap_err().is_conflict(), "2 of 2 are used");
 }
 
@@ -85,7 +88,7 @@ fn a_launch_beyond_the_quota_is_a_conflict() {
 fn a_repeated_launch_is_the_same_request() {
     let fixture = with(manual_cluster(2), vec![]);
     let mut draft = fixture.draft();
-    launch(&mut draft, uid("l"), node_ids([0, 1]), 2).unwrap();
+    launch(&mut draft, new_launch("l", node_ids([0, 1])), 2, false).unwrap();
     let change = draft.finish();
     fixture.commit(&change).unwrap();
     let mut again = fixture.draft();
@@ -93,6 +96,48 @@ fn a_repeated_launch_is_the_same_request() {
     let again = again.finish();
     assert_eq!(again.launches, change.launches);
     assert!(again.writes.is_empty());
+}
+
+/// What is requested is recorded: a repetition is not affected by what changes meanwhile.
+#[test]
+fn a_launch_avoids_the_pools_that_refused_the_one_before() {
+    let mut cluster = manual_cluster(2);
+    let pool = |vm_size: &str| Pool {
+        vm_size: vm_size.into(),
+        subnet: "s".into(),
+        priority: VmPriority::Dedicated,
+    };
+    let refused = |vm_size, problem| PoolRefusal { pool: pool(vm_size), problem };
+    let refusals =
+        [refused("short", PoolProblem::NoCapacity), refused("long", PoolProblem::LimitReached)];
+    cluster.avoid(&refusals, LATER);
+    let mut fixture = with(cluster, vec![]);
+    let mut avoided = |now: Timestamp| {
+        fixture.now = now;
+        let mut draft = fixture.draft();
+        let subnets = vec!["s".to_owned()];
+        let placement = Placement { subnets, ..Placement::default() };
+        let new = NewLaunch { placement, ..new_launch("l", node_ids([0, 1])) };
+        launch(&mut draft, new, 2, true).unwrap();
+        let request = draft.finish().launches.remove(0);
+        assert_eq!(request.placement.subnets, ["s"]);
+        assert!(request.is_gang);
+        request.placement.avoid
+    };
+    assert_eq!(avoided(LATER), [pool("short"), pool("long")]);
+    assert_eq!(avoided(LATER.plus_seconds(200)), [pool("long")]);
+    assert_eq!(avoided(LATER.plus_seconds(600)), []);
+}
+
+#[test]
+fn launches_are_counted() {
+    let fixture = with(manual_cluster(2), vec![]);
+    let mut draft = fixture.draft();
+    launch(&mut draft, new_launch("l", node_ids([0])), 1, false).unwrap();
+    let change = draft.finish();
+    fixture.commit(&change).unwrap();
+    let rate = fixture.cluster().unwrap().launch_rate;
+    assert_eq!(rate, LaunchRate { since: fixture.now, count: 1 });
 }
 
 #[test]

@@ -8,7 +8,7 @@ use model::LeaveReason;
 /// A cluster that launches the nodes 0, 1 and 2.
 fn launching_three() -> Fixture {
     let fixture = Fixture::of(manual_cluster(3), vec![], vec![]);
-    fixture.react(|draft| capacity::launch(draft, uid("l"), node_ids([0, 1, 2]), 3));
+    fixture.react(|draft| capacity::launch(draft, new_launch("l", node_ids([0, 1, 2])), 3, false));
     fixture
 }
 
@@ -25,7 +25,9 @@ fn answer(
     refused: Option<ResourceError>,
 ) -> String {
     fixture.react(|draft| {
-        answered(draft, &uid("l"), instances, refused);
+        let launched = instances.to_vec();
+        let outcome = LaunchOutcome { launched, refused, ..LaunchOutcome::default() };
+        answered(draft, &uid("l"), outcome);
         Ok(())
     })
 }
@@ -175,7 +177,8 @@ fn a_surplus_instance_is_no_node() {
 
 fn launching_three_of_another() -> Fixture {
     let fixture = Fixture::of(manual_cluster(3), vec![], vec![]);
-    fixture.react(|draft| capacity::launch(draft, uid("first"), node_ids([0, 1, 2]), 3));
+    fixture
+        .react(|draft| capacity::launch(draft, new_launch("first", node_ids([0, 1, 2])), 3, false));
     fixture
 }
 

@@ -13,12 +13,12 @@ mod start;
 
 use async_trait::async_trait;
 use control::Control;
-use control::ports::{LaunchOutcome, LaunchRequest, Machines, PortError};
+use control::ports::{LaunchOutcome, LaunchRequest, Machines, PortError, Termination};
 use launch::quota_reached;
 use model::{ClusterRef, LaunchedInstance, NodeId};
 use processes::{Keeper, KeeperFile, User};
 use record::{Record, State};
-use scheduler::recovery::FoundInstance;
+use scheduler::recovery::{FoundInstance, InstanceState};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -212,7 +212,7 @@ impl Machines for ProcessMachines {
                 }
             }
         }
-        Ok(LaunchOutcome { launched, refused })
+        Ok(LaunchOutcome { launched, refused, pools: Vec::new() })
     }
 
     async fn find(&self, cluster: &ClusterRef) -> Result<Vec<FoundInstance>, PortError> {
@@ -221,7 +221,10 @@ impl Machines for ProcessMachines {
         let found = |record: &Record| FoundInstance {
             id: record.instance.clone(),
             launch: record.launch.clone(),
-            running: !record.has_ended(),
+            state: match record.has_ended() {
+                true => InstanceState::Ended,
+                false => InstanceState::Running,
+            },
             address: Some(record.address.clone()),
             node: Some(record.node.clone()),
         };
@@ -239,14 +242,15 @@ impl Machines for ProcessMachines {
         &self,
         _cluster: &ClusterRef,
         instances: &[String],
-    ) -> Result<Vec<String>, PortError> {
-        let mut ended = Vec::new();
+    ) -> Result<Vec<Result<Termination, PortError>>, PortError> {
+        let mut outcomes = Vec::new();
         for instance in instances {
-            if self.terminate_one(instance).await {
-                ended.push(instance.clone());
-            }
+            outcomes.push(Ok(match self.terminate_one(instance).await {
+                true => Termination::Ended,
+                false => Termination::Ending,
+            }));
         }
-        Ok(ended)
+        Ok(outcomes)
     }
 }
 

@@ -55,6 +55,7 @@ impl Fixture {
             vm_size: "STANDARD_D1".into(),
             alternate_vm_sizes: Vec::new(),
             priority: VmPriority::Dedicated,
+            is_gang: false,
             placement: Placement::default(),
         };
         Self { directory, request }
@@ -106,7 +107,10 @@ impl Fixture {
     }
 
     async fn terminate(&self, machines: &ProcessMachines) -> Vec<String> {
-        machines.terminate(&self.request.cluster, &self.instances()).await.unwrap()
+        let instances = self.instances();
+        let outcomes = machines.terminate(&self.request.cluster, &instances).await.unwrap();
+        let ended = instances.into_iter().zip(outcomes);
+        ended.filter(|(_, it)| matches!(it, Ok(Termination::Ended))).map(|(id, _)| id).collect()
     }
 
     fn agents(&self) -> Vec<i32> {
@@ -150,7 +154,7 @@ impl Fixture {
 
     async fn found_running(&self, machines: &ProcessMachines) -> usize {
         let found = machines.find(&self.request.cluster).await.unwrap();
-        found.iter().filter(|machine| machine.running).count()
+        found.iter().filter(|machine| machine.may_run()).count()
     }
 
     fn reported(&self) -> bool {

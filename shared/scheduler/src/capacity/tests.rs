@@ -24,6 +24,7 @@ fn check_at(
         nodes,
         queued,
         quota_left: 100,
+        launches: vec![],
         strays: vec![],
     };
     assert_eq!(plan_without_allocation(&snapshot, now), expected);
@@ -45,6 +46,7 @@ fn a_blocked_cluster_launches_nothing_and_becomes_dormant_without_a_queue() {
             nodes: vec![],
             queued: queued.to_vec(),
             quota_left: 100,
+            launches: vec![],
             strays: vec![],
         };
         assert_eq!(plan_without_allocation(&blocked(&[1]), NOW), []);
@@ -61,13 +63,97 @@ fn leave_and_end(number: usize, reason: LeaveReason, end_reason: EndReason) -> A
 }
 
 fn launch(count: u32, planned_nodes: u32) -> Action {
-    Action::Launch { count, planned_nodes }
+    Action::Launch { count, planned_nodes, is_gang: false }
+}
+
+fn launch_gang(count: u32, planned_nodes: u32) -> Action {
+    Action::Launch { count, planned_nodes, is_gang: true }
+}
+
+/// The nodes of a gang are launched together, in a launch of its own; jobs of one node share one.
+#[test]
+fn each_gang_gets_a_launch_of_its_own() {
+    let plan = |nodes: &[Node], queued: &[u32], expected: Action| {
+        check(auto_cluster(0, 10), nodes.to_vec(), queued, &[expected]);
+    };
+    plan(&[], &[3, 3], launch_gang(3, 3));
+    let three: Vec<Node> = (0..3).map(|number| launching(number, "l")).collect();
+    plan(&three, &[3, 3], launch_gang(3, 6));
+    plan(&[], &[1, 1, 4, 1], launch(2, 2));
+    plan(&three[..2], &[1, 1, 4, 1], launch_gang(4, 6));
+    // An idle node is a part of the gang, busy ones are not.
+    plan(&[idle(0, NOW), running(1, "b")], &[3, 1], launch_gang(2, 4));
+    // The last launch has the jobs behind it.
+    plan(&three, &[3, 1, 1], launch(2, 5));
+    check(manual_cluster(4), vec![], &[4], &[launch(4, 4)]);
+}
+
+/// A gang may wait for capacity for long; then the jobs of one node behind it go on.
+#[test]
+fn a_gang_without_capacity_does_not_keep_single_jobs_waiting() {
+    let mut cluster = auto_cluster(0, 10);
+    cluster.health = Backoff::CLEAR.failed(NOW);
+    let later = NOW.plus_seconds(limits::BACKOFF_LONGEST_SECONDS);
+    check_at(later, cluster.clone(), vec![], &[3, 1, 1], &[launch(2, 2)]);
+    check_at(later, cluster.clone(), vec![], &[3, 3], &[launch_gang(3, 3)]);
+    cluster.health = cluster.health.failed(NOW);
+    check_at(later, cluster, vec![], &[3, 1, 1], &[launch_gang(3, 3)]);
+}
+
+/// A limit leaves a part of the gang for later, as for other jobs.
+#[test]
+fn a_part_of_a_gang_is_no_gang() {
+    let snapshot = |quota_left| CapacitySnapshot {
+        cluster: auto_cluster(0, 8),
+        blocked: false,
+        nodes: vec![],
+        queued: vec![4],
+        quota_left,
+        launches: vec![],
+        strays: vec![],
+    };
+    assert_eq!(plan_without_allocation(&snapshot(3), NOW), [launch(3, 3)]);
+    assert_eq!(plan_without_allocation(&snapshot(4), NOW), [launch_gang(4, 4)]);
+}
+
+#[test]
+fn launches_have_a_rate() {
+    let mut cluster = auto_cluster(0, 8);
+    cluster.launch_rate = model::LaunchRate { since: NOW, count: limits::MAX_LAUNCHES_PER_MINUTE };
+    check_at(NOW.plus_seconds(59), cluster.clone(), vec![], &[1], &[]);
+    check_at(NOW.plus_seconds(60), cluster, vec![], &[1], &[launch(1, 1)]);
+}
+
+#[test]
+fn a_launch_is_repeated_until_its_deadline() {
+    let plan = |launches: Vec<Launch>, seconds| {
+        let snapshot = CapacitySnapshot {
+            cluster: auto_cluster(0, 8),
+            blocked: false,
+            nodes: vec![launching(0, "l"), launching(1, "l")],
+            queued: vec![2],
+            quota_left: 0,
+            launches,
+            strays: vec![],
+        };
+        plan_without_allocation(&snapshot, NOW.plus_seconds(seconds))
+    };
+    let launch = || vec![launch_of("l", &[0, 1])];
+    assert_eq!(plan(launch(), RELAUNCH_SECONDS - 1), []);
+    let again = [Action::Relaunch { launch: uid("l") }];
+    assert_eq!(plan(launch(), RELAUNCH_SECONDS), again);
+    assert_eq!(plan(launch(), limits::LAUNCH_DEADLINE_SECONDS - 1), again);
+    assert_eq!(plan(launch(), limits::LAUNCH_DEADLINE_SECONDS), []);
+    assert_eq!(plan(vec![], RELAUNCH_SECONDS), []);
+    let mut settled = launch();
+    (0..2).for_each(|number| settled[0].settle(&node_id(number), None));
+    assert_eq!(plan(settled, RELAUNCH_SECONDS), []);
 }
 
 #[test]
 fn demand_counts_queued_and_running_nodes() {
     let nodes = vec![running(0, "a"), idle(1, NOW)];
-    check(auto_cluster(0, 8), nodes, &[1, 2], &[launch(2, 4)]);
+    check(auto_cluster(0, 8), nodes, &[1, 2], &[launch_gang(2, 4)]);
 }
 
 #[test]
@@ -124,7 +210,8 @@ fn a_cluster_may_set_its_idle_time() {
 #[test]
 fn idle_nodes_that_a_gang_collects_stay() {
     let late = NOW.plus_seconds(10 * IDLE);
-    check_at(late, auto_cluster(0, 3), vec![idle(0, NOW), idle(1, NOW)], &[3], &[launch(1, 3)]);
+    let nodes = vec![idle(0, NOW), idle(1, NOW)];
+    check_at(late, auto_cluster(0, 3), nodes, &[3], &[launch_gang(1, 3)]);
 }
 
 #[test]
@@ -168,6 +255,7 @@ fn the_quota_limits_launches() {
         nodes: vec![],
         queued: vec![4],
         quota_left,
+        launches: vec![],
         strays: vec![],
     };
     assert_eq!(plan_without_allocation(&snapshot(3), NOW), [launch(3, 3)]);
@@ -222,6 +310,7 @@ fn a_cluster_with_stray_instances_is_neither_dormant_nor_removed() {
             nodes: vec![],
             queued: vec![],
             quota_left: 100,
+            launches: vec![],
             strays: vec!["i-8".into(), "i-9".into()],
         };
         let end = |instance: &str| Action::TerminateStray { instance: instance.into() };
@@ -246,6 +335,7 @@ fn check_allocation(
         nodes,
         queued,
         quota_left: 100,
+        launches: vec![],
         strays: vec![],
     };
     let plan = plan(&snapshot, CapacitySettings { idle_seconds: IDLE }, NOW.plus_seconds(IDLE));
@@ -357,6 +447,7 @@ proptest::proptest! {
             nodes: nodes.clone(),
             queued,
             quota_left,
+            launches: vec![],
             strays: vec![],
         };
         let plan = plan_without_allocation(&snapshot, NOW.plus_seconds(90));

@@ -8,7 +8,7 @@ fn snapshot(nodes: Vec<Node>, jobs: Vec<Job>) -> RecoverySnapshot {
         node.instance().map(|instance| FoundInstance {
             id: instance.id.clone(),
             launch: node.launch.clone(),
-            running: true,
+            state: InstanceState::Running,
             address: Some(instance.address.clone()),
             node: None,
         })
@@ -22,7 +22,8 @@ fn snapshot(nodes: Vec<Node>, jobs: Vec<Job>) -> RecoverySnapshot {
 /// The instance as the cloud describes it, of a launch that does not name its nodes.
 fn found(id: &str, launch: &str, running: bool) -> FoundInstance {
     let address = Some("10.0.0.1".to_owned());
-    FoundInstance { id: id.into(), launch: uid(launch), running, address, node: None }
+    let state = if running { InstanceState::Running } else { InstanceState::Ended };
+    FoundInstance { id: id.into(), launch: uid(launch), state, address, node: None }
 }
 
 fn lost(number: usize, end_reason: Option<EndReason>) -> Action {
@@ -44,7 +45,7 @@ fn an_ended_instance_ends_its_attempt() {
     let (node, job) = busy();
     let mut snapshot = snapshot(vec![node], vec![job]);
     check(&snapshot, 1, &[]);
-    snapshot.instances.as_mut().unwrap()[0].running = false;
+    snapshot.instances.as_mut().unwrap()[0].state = InstanceState::Ended;
     let end_reason =
         EndReason::NodeLost { node: node_id(0), reason: "its instance has ended".into() };
     check(&snapshot, 1, &[lost(0, Some(end_reason))]);
@@ -87,7 +88,7 @@ fn many_silent_nodes_are_our_own_outage() {
     snapshot.nodes[2].seen_at = NOW;
     check(&snapshot, silent, &[shown()]);
     // The cloud's report still counts.
-    snapshot.instances.as_mut().unwrap()[0].running = false;
+    snapshot.instances.as_mut().unwrap()[0].state = InstanceState::Ended;
     check(&snapshot, silent, &[shown(), lost(0, None)]);
     // Shown once.
     let Action::ShowError { error } = shown() else { panic!("an error") };
@@ -123,14 +124,9 @@ fn silence_does_not_count_while_the_control_plane_is_down() {
 }
 
 #[test]
-fn a_launch_is_repeated_until_its_deadline() {
-    let mut snapshot = snapshot(vec![launching(0, "l")], vec![]);
-    check(&snapshot, RELAUNCH_SECONDS, &[]);
-    snapshot.launches = vec![launch_of("l", &[0, 1])];
-    check(&snapshot, RELAUNCH_SECONDS - 1, &[]);
-    let again = Action::Relaunch { launch: uid("l") };
-    check(&snapshot, RELAUNCH_SECONDS, std::slice::from_ref(&again));
-    check(&snapshot, limits::LAUNCH_DEADLINE_SECONDS - 1, &[again]);
+fn a_node_that_does_not_come_up_is_replaced() {
+    let snapshot = snapshot(vec![launching(0, "l")], vec![]);
+    check(&snapshot, limits::LAUNCH_DEADLINE_SECONDS - 1, &[]);
     let plan = plan(&snapshot, NOW.plus_seconds(limits::LAUNCH_DEADLINE_SECONDS));
     let slow = Action::Leave { node: node_id(0), reason: LeaveReason::TooSlow, end_reason: None };
     assert_eq!(plan[0], slow);
@@ -138,6 +134,18 @@ fn a_launch_is_repeated_until_its_deadline() {
         matches!(&plan[1], Action::RecordFailure { error } if error.code == "NodeLaunchTimeout")
     );
     assert_eq!(plan.len(), 2);
+}
+
+/// An on-demand instance that switches itself off is stopped: it runs nothing, and has to be terminated.
+#[test]
+fn a_stopped_instance_is_lost_and_terminated() {
+    let mut snapshot = snapshot(vec![idle(0, NOW)], vec![]);
+    snapshot.instances.as_mut().unwrap()[0].state = InstanceState::Stopped;
+    check(&snapshot, 1, &[lost(0, None)]);
+    snapshot.nodes.clear();
+    check(&snapshot, 1, &[Action::TerminateStray { instance: "i-0".into() }]);
+    snapshot.instances.as_mut().unwrap()[0].state = InstanceState::Ended;
+    check(&snapshot, 1, &[]);
 }
 
 #[test]
@@ -286,7 +294,7 @@ fn a_node_that_is_lost_while_preparing_counts_as_a_failed_launch_once() {
     };
     let mut snapshot = snapshot(vec![preparing.clone()], vec![]);
     check(&snapshot, 1, &[]);
-    snapshot.instances.as_mut().unwrap()[0].running = false;
+    snapshot.instances.as_mut().unwrap()[0].state = InstanceState::Ended;
     check(&snapshot, 1, &failure("its instance has ended"));
     snapshot.instances = Some(vec![]);
     let silent = limits::SILENCE_SECONDS + 1;

@@ -52,6 +52,8 @@ pub fn cluster(spec: ClusterSpec, scale: ScaleSettings) -> Cluster {
         planned_nodes: 0,
         allocation: model::Allocation { resizing: false, since: Timestamp(0) },
         health: model::Backoff::CLEAR,
+        avoided_pools: Vec::new(),
+        launch_rate: model::LaunchRate::NONE,
         errors: Vec::new(),
     }
 }

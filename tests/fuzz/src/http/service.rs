@@ -8,10 +8,12 @@ use axum::body::Body;
 use control::directories::DiskDirectories;
 use control::files::MountedFiles;
 use control::keys::{Keys, Link};
-use control::ports::{Clock, Hints, Ids, LaunchOutcome, LaunchRequest, Machines, PortError};
+use control::ports::{
+    Clock, Hints, Ids, LaunchOutcome, LaunchRequest, Machines, PortError, Termination,
+};
 use control::secrets::NoSecretStore;
 use control::uptime::Uptime;
-use control::{Context, Control, Function, Parts, Settings};
+use control::{Context, Control, Function, Parts, Provider, Settings};
 use http_body_util::BodyExt as _;
 use model::{ClusterRef, LaunchedInstance, NodeId, Quota, Target, Timestamp, Uid};
 use scheduler::recovery::FoundInstance;
@@ -74,7 +76,7 @@ impl Machines for Cloud {
             node: Some(id.clone()),
         };
         let launched = request.nodes.iter().map(machine).collect();
-        Ok(LaunchOutcome { launched, refused: None })
+        Ok(LaunchOutcome { launched, ..LaunchOutcome::default() })
     }
 
     async fn find(&self, _cluster: &ClusterRef) -> Result<Vec<FoundInstance>, PortError> {
@@ -89,8 +91,8 @@ impl Machines for Cloud {
         &self,
         _cluster: &ClusterRef,
         instances: &[String],
-    ) -> Result<Vec<String>, PortError> {
-        Ok(instances.to_vec())
+    ) -> Result<Vec<Result<Termination, PortError>>, PortError> {
+        Ok(instances.iter().map(|_| Ok(Termination::Ended)).collect())
     }
 }
 
@@ -123,6 +125,7 @@ impl Service {
                 idle_seconds: 300,
                 max_nodes: 10,
                 file_server_root: Some(directory.path().to_owned()),
+                provider: Provider::Processes,
                 shows_local_paths: false,
             },
             uptime: Arc::new(Uptime::always()),

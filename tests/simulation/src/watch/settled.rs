@@ -60,6 +60,9 @@ impl Watch {
                 return Some(format!("i-{number} is running without an owner"));
             }
         }
+        if let Some(stopped) = cloud.instances.iter().find(|it| it.stopped) {
+            return Some(format!("{} is stopped, and not terminated", stopped.name));
+        }
         for (name, owner) in &self.owners {
             let node = self.nodes.get(owner.node.as_str());
             if node.and_then(|it| it.instance()).is_none_or(|it| it.id != *name) {
@@ -108,7 +111,10 @@ impl Watch {
             }
             let manual = matches!(cluster.scale, ScaleSettings::Manual { .. });
             let lacks_usable = manual && unusable > 0 && node_count - unusable < needed;
-            if !(behind || lacks_usable || has_no_capacity && node_count - unusable < needed) {
+            // A gang is launched whole.
+            let lacking = needed.saturating_sub(node_count - unusable) as usize;
+            let no_room = cloud.running().count() + lacking > scenario.instances;
+            if !(behind || lacks_usable || (has_no_capacity || no_room) && lacking > 0) {
                 return Some(format!("job {} waits in {name}", queued.entry.job.name));
             }
             behind = true;

@@ -44,7 +44,8 @@ impl Watch {
         {
             return Some(format!("{name} has {staying} nodes of {target_node_count}"));
         }
-        if !cluster.health.is_clear() || now < cluster.health.not_before {
+        let paced = !cluster.launch_rate.allows_one(now);
+        if !cluster.health.is_clear() || now < cluster.health.not_before || paced {
             return None;
         }
         let missing =

@@ -1,0 +1,106 @@
+//! Launches instances: one fleet, and where that is allowed a second one of on-demand instances.
+
+use crate::errors::{CallError, answer, is_refusal, port};
+use crate::fleet::{self, Fleet};
+use crate::{Ec2Machines, LaunchSettings, tags};
+use aws_sdk_ec2::operation::create_fleet::{CreateFleetError, CreateFleetOutput};
+use control::ports::{LaunchOutcome, LaunchRequest, PortError};
+use model::{LaunchedInstance, VmPriority};
+use std::collections::BTreeMap;
+
+impl Ec2Machines {
+    /// Launches the instances of a launch. A second fleet replaces missing spot instances; its size
+    /// follows from the answer of the first one, which EC2 repeats under the same token.
+    ///
+    /// # Errors
+    /// When it is unknown whether instances were launched.
+    pub(crate) async fn launch_instances(
+        &self,
+        settings: &LaunchSettings,
+        request: &LaunchRequest,
+    ) -> Result<LaunchOutcome, PortError> {
+        let wanted = request.nodes.len();
+        let mut outcome = self.create_fleet(settings, request, request.priority, wanted).await?;
+        let missing = wanted.saturating_sub(outcome.launched.len());
+        let is_spot = request.priority == VmPriority::LowPriority;
+        if missing > 0 && is_spot && settings.on_demand_fallback {
+            let more = self.create_fleet(settings, request, VmPriority::Dedicated, missing).await?;
+            outcome.launched.extend(more.launched);
+            outcome.pools.extend(more.pools);
+            outcome.refused = more.refused;
+        }
+        self.describe_launched(&mut outcome.launched).await;
+        Ok(outcome)
+    }
+
+    async fn create_fleet(
+        &self,
+        settings: &LaunchSettings,
+        request: &LaunchRequest,
+        market: VmPriority,
+        count: usize,
+    ) -> Result<LaunchOutcome, PortError> {
+        let launch_template = &settings.launch_template;
+        let fleet = Fleet { stack: &self.stack, launch_template, request, market, count };
+        match fleet.input().send_with(&self.client).await {
+            Ok(answer) => Ok(read(request, market, count, &answer)),
+            Err(error) if is_refusal(&error) => self.refused(request, market, error).await,
+            Err(error) => Err(port(error)),
+        }
+    }
+
+    /// EC2 refused the request. An earlier try may have launched instances; they are found by their tag.
+    async fn refused(
+        &self,
+        request: &LaunchRequest,
+        market: VmPriority,
+        error: CallError<CreateFleetError>,
+    ) -> Result<LaunchOutcome, PortError> {
+        let Some((code, message)) = answer(&error) else { return Err(port(error)) };
+        let refused = Some(fleet::refused(request, market, code, message));
+        let found = self.describe(vec![self.in_stack(), tags::in_launch(&request.launch)]).await?;
+        let launched = found.iter().filter_map(|it| it.instance_id());
+        let launched = launched.map(undescribed).collect();
+        Ok(LaunchOutcome { launched, refused, pools: Vec::new() })
+    }
+
+    /// Adds the addresses that EC2 knows already. The others are found later.
+    async fn describe_launched(&self, launched: &mut [LaunchedInstance]) {
+        if launched.is_empty() {
+            return;
+        }
+        let ids = launched.iter().map(|it| it.id.clone());
+        let found = match self.describe(vec![tags::filter("instance-id", ids)]).await {
+            Ok(found) => found,
+            Err(error) => {
+                tracing::warn!(%error, "could not describe new instances");
+                return;
+            }
+        };
+        let addresses: BTreeMap<&str, &str> = found
+            .iter()
+            .filter_map(|it| Some((it.instance_id()?, it.private_ip_address()?)))
+            .collect();
+        for it in launched {
+            it.address = addresses.get(it.id.as_str()).map(|address| (*address).to_owned());
+        }
+    }
+}
+
+fn read(
+    request: &LaunchRequest,
+    market: VmPriority,
+    count: usize,
+    answer: &CreateFleetOutput,
+) -> LaunchOutcome {
+    let ids = answer.instances().iter().flat_map(|it| it.instance_ids());
+    let launched: Vec<LaunchedInstance> = ids.map(|id| undescribed(id)).collect();
+    let errors = answer.errors();
+    let is_short = launched.len() < count;
+    let refused = is_short.then(|| fleet::explain(request, market, errors)).flatten();
+    LaunchOutcome { launched, refused, pools: fleet::refusals(errors, market) }
+}
+
+fn undescribed(id: &str) -> LaunchedInstance {
+    LaunchedInstance { id: id.to_owned(), address: None, node: None }
+}

@@ -1,0 +1,59 @@
+//! The port for instances, on EC2.
+
+use crate::LaunchSettings;
+use async_trait::async_trait;
+use aws_sdk_ec2::Client;
+use control::ports::{LaunchOutcome, LaunchRequest, Machines, PortError, Termination};
+use model::{Cluster, ClusterRef, Placement, ResourceError, ec2};
+use scheduler::recovery::FoundInstance;
+
+/// The instances of a stack.
+#[derive(Clone, Debug)]
+pub struct Ec2Machines {
+    pub(crate) client: Client,
+    pub(crate) stack: String,
+    launches: Option<LaunchSettings>,
+}
+
+impl Ec2Machines {
+    /// The instances of this stack. Without settings for launches it launches none.
+    pub fn new(client: Client, stack: String, launches: Option<LaunchSettings>) -> Self {
+        Self { client, stack, launches }
+    }
+}
+
+#[async_trait]
+impl Machines for Ec2Machines {
+    fn placement(&self, cluster: &Cluster) -> Result<Placement, ResourceError> {
+        ec2::check(&cluster.spec)?;
+        let own = self.launches.as_ref().map(|it| it.subnets.clone()).unwrap_or_default();
+        let subnets = ec2::subnet(&cluster.spec)?.map_or(own, |subnet| vec![subnet]);
+        let image = ec2::image(&cluster.spec)?;
+        Ok(Placement { subnets, image, ..Placement::default() })
+    }
+
+    async fn launch(&self, request: &LaunchRequest) -> Result<LaunchOutcome, PortError> {
+        match &self.launches {
+            Some(settings) => self.launch_instances(settings, request).await,
+            None => Err(PortError::other("this function launches no instances")),
+        }
+    }
+
+    async fn find(&self, cluster: &ClusterRef) -> Result<Vec<FoundInstance>, PortError> {
+        self.of_cluster(cluster).await
+    }
+
+    async fn clusters(&self) -> Result<Vec<ClusterRef>, PortError> {
+        self.clusters_of_stack().await
+    }
+
+    async fn terminate(
+        &self,
+        _cluster: &ClusterRef,
+        instances: &[String],
+    ) -> Result<Vec<Result<Termination, PortError>>, PortError> {
+        let mut outcomes = self.terminate_instances(instances).await;
+        self.describe_ending(instances, &mut outcomes).await;
+        Ok(outcomes)
+    }
+}

@@ -1,0 +1,109 @@
+//! The contract of the port for instances, on EC2 as moto emulates it.
+//!
+//! moto ignores the token of CreateFleet, so a repeated launch is not checked here; it uses only the first
+//! override and has no capacity errors, so neither are pools; and it has no limit of instances. These
+//! are checked on the fake fleet (`tests/tests/contracts/machines.rs`) and on the wire (`wire.rs`).
+
+#![expect(dead_code, reason = "modules of other tests, of which a part is used")]
+
+#[path = "../../../tests/src/fleet/contract.rs"]
+mod contract;
+#[path = "../../../tests/src/moto.rs"]
+mod moto;
+#[path = "../../../tests/src/python.rs"]
+mod python;
+mod support;
+
+use async_trait::async_trait;
+use aws_sdk_ec2::Client;
+use aws_sdk_ec2::types::LaunchTemplateTagSpecificationRequest;
+use aws_sdk_ec2::types::{RequestLaunchTemplateData, ResourceType, Tag};
+use contract::Cloud;
+use control::ports::Machines;
+use ec2::{Ec2Machines, LaunchSettings};
+use model::Placement;
+
+struct Emulated {
+    client: Client,
+    machines: Ec2Machines,
+    subnets: Vec<String>,
+}
+
+#[async_trait]
+impl Cloud for Emulated {
+    fn machines(&self) -> &dyn Machines {
+        &self.machines
+    }
+
+    fn repeats_launches(&self) -> bool {
+        false
+    }
+
+    fn is_limited(&self) -> bool {
+        false
+    }
+
+    /// Instances of moto have no processes.
+    fn runs(&self, _instance: &str) -> bool {
+        true
+    }
+
+    fn is_gone(&self, _instance: &str) -> bool {
+        true
+    }
+
+    async fn lose(&self, instance: &str) {
+        self.client.terminate_instances().instance_ids(instance).send().await.unwrap();
+    }
+
+    fn placement(&self) -> Placement {
+        Placement { subnets: self.subnets.clone(), ..Placement::default() }
+    }
+}
+
+/// A VPC with two subnets, and the launch template of a stack.
+async fn stack(client: Client) -> Emulated {
+    let vpc = client.create_vpc().cidr_block("10.0.0.0/16").send().await.unwrap();
+    let vpc = vpc.vpc.unwrap().vpc_id.unwrap();
+    let mut subnets = Vec::new();
+    for (zone, cidr) in [("eu-west-1a", "10.0.0.0/24"), ("eu-west-1b", "10.0.1.0/24")] {
+        let subnet = client.create_subnet().vpc_id(&vpc).availability_zone(zone).cidr_block(cidr);
+        subnets.push(subnet.send().await.unwrap().subnet.unwrap().subnet_id.unwrap());
+    }
+    let name = Tag::builder().key("Name").value("stack node").build();
+    let tags = LaunchTemplateTagSpecificationRequest::builder()
+        .resource_type(ResourceType::Instance)
+        .tags(name)
+        .build();
+    let data = RequestLaunchTemplateData::builder().tag_specifications(tags).build();
+    let template =
+        client.create_launch_template().launch_template_name("t").launch_template_data(data);
+    let template = template.send().await.unwrap().launch_template.unwrap();
+    let settings = LaunchSettings {
+        launch_template: template.launch_template_id.unwrap(),
+        subnets: subnets.clone(),
+        on_demand_fallback: false,
+    };
+    let machines = Ec2Machines::new(client.clone(), "stack".to_owned(), Some(settings));
+    Emulated { client, machines, subnets }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_contract_of_instances() {
+    let moto = tokio::task::spawn_blocking(moto::Moto::start).await.unwrap();
+    contract::check(&stack(support::client(moto.endpoint())).await).await;
+}
+
+/// The instances of other stacks, and others in the account, are not ours.
+#[tokio::test(flavor = "multi_thread")]
+async fn only_instances_of_the_stack_are_found() {
+    let moto = tokio::task::spawn_blocking(moto::Moto::start).await.unwrap();
+    let ours = stack(support::client(moto.endpoint())).await;
+    let cluster = contract::cluster();
+    let launched = contract::launch(&ours, &contract::request(&ours, &cluster, 2)).await;
+    assert_eq!(launched.launched.len(), 2);
+    let other = Ec2Machines::new(ours.client.clone(), "other".to_owned(), None);
+    assert!(other.find(&cluster).await.unwrap().is_empty());
+    assert!(other.clusters().await.unwrap().is_empty());
+    assert_eq!(ours.machines.clusters().await.unwrap(), [cluster]);
+}

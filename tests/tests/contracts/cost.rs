@@ -1,0 +1,259 @@
+//! What AWS charges for the control plane: requests and units are counted here, durations are assumed, prices are list
+//! prices. docs/aws.md has the table that this test computes.
+
+use control::Function;
+use control::jobs::ExperimentPath;
+use control::nodes::AgentIdentity;
+use model::{Name, Node, WorkspaceNames};
+use protocol::{AttemptKey, AttemptReport, Desired, End, NodePhase, Progress, SyncRequest};
+use serde_json::json;
+use tests::environment::Environment;
+
+/// US dollars for a million, in us-east-1 (price pages of the services, November 2026).
+mod price {
+    pub const API_REQUESTS: f64 = 1.00;
+    pub const LAMBDA_REQUESTS: f64 = 0.20;
+    /// arm64.
+    pub const LAMBDA_GB_SECONDS: f64 = 13.3334;
+    pub const READ_UNITS: f64 = 0.125;
+    pub const WRITE_UNITS: f64 = 0.625;
+    /// FIFO queues.
+    pub const SQS_REQUESTS: f64 = 0.50;
+    /// Of CloudWatch, for a million times this many bytes: what Lambda writes for an invocation.
+    pub const LOG_BYTES: f64 = 370.0 * 0.50e-3;
+}
+
+/// Memory of the functions in the template.
+const MEMORY_GB: f64 = 0.25;
+
+/// Duration of an invocation, cold starts included. Assumed, not measured on AWS.
+const SECONDS: f64 = 0.020;
+
+/// A hint is sent, received and deleted. Batches make it less.
+const REQUESTS_PER_HINT: f64 = 3.0;
+
+/// The aims: for a million single-node jobs, and for an hour of a node, 1 % of the cheapest GPU spot instance
+/// (g4dn.xlarge at 0.16 USD).
+const MOST_FOR_JOBS: f64 = 20.0;
+const MOST_FOR_A_NODE_HOUR: f64 = 0.0016;
+
+/// What is charged.
+#[derive(Clone, Copy, Debug, Default)]
+struct Usage {
+    api_requests: f64,
+    invocations: f64,
+    hints: f64,
+    read_units: f64,
+    write_units: f64,
+}
+
+impl Usage {
+    /// US dollars for a million times this.
+    fn price_of_a_million(self) -> f64 {
+        self.api_requests * price::API_REQUESTS
+            + self.invocations * (price::LAMBDA_REQUESTS + price::LOG_BYTES)
+            + self.invocations * SECONDS * MEMORY_GB * price::LAMBDA_GB_SECONDS
+            + self.hints * REQUESTS_PER_HINT * price::SQS_REQUESTS
+            + self.read_units * price::READ_UNITS
+            + self.write_units * price::WRITE_UNITS
+    }
+
+    fn row(self, what: &str, times: f64) -> String {
+        let Self { api_requests, invocations, hints, read_units, write_units } = self;
+        let price = self.price_of_a_million() * times / 1e6;
+        format!(
+            "| {what} | {api_requests} | {invocations} | {hints} | {read_units} | {write_units} | {price:.4} |\n"
+        )
+    }
+}
+
+#[tokio::test]
+async fn the_control_plane_costs_what_the_documentation_says() {
+    let mut meter = Meter::start().await;
+    let job = meter.job_on_a_full_cluster().await;
+    let running = meter.hour_of_a_running_node().await;
+    let idle = meter.hour_of_an_idle_node().await;
+    let day = day_without_clusters().await;
+    let mut table = String::new();
+    table.push_str(
+        &job.row("a million single-node jobs on a full cluster; columns: of one job", 1e6),
+    );
+    table.push_str(&running.row("an hour of a node that runs a job", 1.0));
+    table.push_str(&idle.row("an hour of an idle node", 1.0));
+    table.push_str(&day.row("a day without active clusters", 1.0));
+    let documented = include_str!("../../../docs/aws.md");
+    assert!(documented.contains(&table), "docs/aws.md must have these rows:\n{table}");
+
+    assert!(job.price_of_a_million() < MOST_FOR_JOBS, "{job:?}");
+    for hour in [running, idle] {
+        assert!(hour.price_of_a_million() / 1e6 < MOST_FOR_A_NODE_HOUR, "{hour:?}");
+    }
+}
+
+/// A cluster of two nodes, and what was charged since the last look.
+struct Meter {
+    environment: Environment,
+    /// Requests of people, through the HTTP API.
+    submissions: f64,
+    /// Requests of agents, through the function URL.
+    reports: f64,
+}
+
+impl Meter {
+    async fn start() -> Self {
+        let environment = Environment::new(1);
+        let control = &environment.control;
+        let workspace = wire::parse_workspace_create(br#"{"location":"here"}"#).unwrap();
+        control.workspaces.put(&names(), &workspace).await.unwrap();
+        control.experiments.put(&names(), &Name::new("e")).await.unwrap();
+        let body = json!({"properties": {
+            "vmSize": "STANDARD_NC6",
+            "scaleSettings": {"manual": {"targetNodeCount": 2}},
+            "userAccountSettings": {"adminUserName": "u", "adminUserPassword": "p"},
+        }});
+        let request = wire::parse_cluster_create(body.to_string().as_bytes()).unwrap();
+        control.clusters.put(&names(), &Name::new("c"), &request).await.unwrap();
+        environment.deliver_all().await;
+        let mut meter = Self { environment, submissions: 0.0, reports: 0.0 };
+        for node in meter.nodes().await {
+            meter.report(&node, NodePhase::Preparing, None).await;
+            meter.report(&node, NodePhase::Ready, None).await;
+        }
+        meter.environment.deliver_all().await;
+        meter
+    }
+
+    async fn nodes(&self) -> Vec<Node> {
+        let clusters = &self.environment.control.clusters;
+        let (cluster, _) = clusters.get(&names(), &Name::new("c")).await.unwrap();
+        clusters.nodes(&cluster).await.unwrap()
+    }
+
+    async fn submit(&mut self, name: &str) {
+        let cluster =
+            "/subscriptions/s/resourceGroups/g/providers/Microsoft.BatchAI/workspaces/w/clusters/c";
+        let body = json!({"properties": {
+            "cluster": {"id": cluster},
+            "nodeCount": 1,
+            "stdOutErrPathPrefix": "$AZ_BATCHAI_MOUNT_ROOT/nfs",
+            "customToolkitSettings": {"commandLine": "python train.py"},
+        }});
+        let request = wire::parse_job_create(body.to_string().as_bytes()).unwrap();
+        let path = ExperimentPath { workspace: names(), experiment: Name::new("e") };
+        self.environment.control.jobs.put(&path, &Name::new(name), &request).await.unwrap();
+        self.submissions += 1.0;
+    }
+
+    /// A report of the agent: the desired state, and the milliseconds until the next one.
+    async fn report(
+        &mut self,
+        node: &Node,
+        phase: NodePhase,
+        attempt: Option<AttemptReport>,
+    ) -> (Desired, u64) {
+        let request = SyncRequest {
+            instance: format!("i-{}", node.id),
+            address: "10.0.0.4".to_owned(),
+            phase,
+            attempt,
+            interruption_notice_seconds: None,
+        };
+        self.reports += 1.0;
+        let nodes = &self.environment.control.nodes;
+        let answer = nodes.sync(&node.cluster, &node.id, &AgentIdentity::Node, &request).await;
+        let answer = answer.unwrap();
+        (answer.desired, answer.ask_again_millis)
+    }
+
+    /// What a step is charged for, with the hints that it causes.
+    async fn usage(&mut self, step: impl AsyncFnOnce(&mut Self)) -> Usage {
+        self.environment.deliver_all().await;
+        let (submissions, reports) = (self.submissions, self.reports);
+        let hints = self.environment.hints.sent();
+        let before = self.environment.table().consumed();
+        step(self).await;
+        self.environment.deliver_all().await;
+        let after = self.environment.table().consumed();
+        let hints = f64::from(self.environment.hints.sent() - hints);
+        let submissions = self.submissions - submissions;
+        Usage {
+            api_requests: submissions,
+            invocations: submissions + self.reports - reports + hints,
+            hints,
+            read_units: after.read_units - before.read_units,
+            write_units: after.write_units - before.write_units,
+        }
+    }
+
+    /// A submission, and the report of an end whose answer has the next assignment.
+    async fn job_on_a_full_cluster(&mut self) -> Usage {
+        for number in 0..6 {
+            self.submit(&format!("j{number}")).await;
+        }
+        let node = self.nodes().await.swap_remove(0);
+        let key = self.assigned(&node).await;
+        self.usage(async |meter| {
+            meter.submit("counted").await;
+            let progress = Progress::Ended { end: End::Exited { exit_code: 0 } };
+            let report = AttemptReport { key, progress, needs_assignment: false };
+            let (desired, _) = meter.report(&node, NodePhase::Ready, Some(report)).await;
+            assert!(matches!(desired, Desired::Run { start: true, .. }), "{desired:?}");
+        })
+        .await
+    }
+
+    async fn assigned(&mut self, node: &Node) -> AttemptKey {
+        match self.report(node, NodePhase::Ready, None).await {
+            (Desired::Run { key, .. }, _) => key,
+            (other, _) => panic!("expected an assignment, got {other:?}"),
+        }
+    }
+
+    async fn hour_of_a_running_node(&mut self) -> Usage {
+        let node = self.nodes().await.swap_remove(0);
+        let key = self.assigned(&node).await;
+        let report = AttemptReport { key, progress: Progress::Running, needs_assignment: false };
+        self.hour(&node, Some(&report)).await
+    }
+
+    async fn hour_of_an_idle_node(&mut self) -> Usage {
+        let mut fresh = Self::start().await;
+        let node = fresh.nodes().await.swap_remove(0);
+        fresh.hour(&node, None).await
+    }
+
+    /// An hour in which nothing happens at the node.
+    async fn hour(&mut self, node: &Node, report: Option<&AttemptReport>) -> Usage {
+        self.usage(async |meter| {
+            let end = meter.environment.now().plus_seconds(3600);
+            while meter.environment.now() < end {
+                let (_, pause) = meter.report(node, NodePhase::Ready, report.cloned()).await;
+                // Agents add up to a tenth at random.
+                meter.environment.clock.advance_millis((pause + pause / 20).cast_signed());
+            }
+        })
+        .await
+    }
+}
+
+/// The schedule of each function, every minute.
+async fn day_without_clusters() -> Usage {
+    let environment = Environment::new(1);
+    let before = environment.table().consumed();
+    environment.run_schedule().await;
+    let after = environment.table().consumed();
+    let (visits, functions) = (24.0 * 60.0, Function::ALL.len() as f64);
+    Usage {
+        invocations: visits * functions,
+        read_units: visits * (after.read_units - before.read_units),
+        ..Usage::default()
+    }
+}
+
+fn names() -> WorkspaceNames {
+    WorkspaceNames {
+        subscription: Name::new("s"),
+        resource_group: Name::new("g"),
+        workspace: Name::new("w"),
+    }
+}
