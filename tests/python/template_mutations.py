@@ -154,7 +154,7 @@ def a_variable_is_missing(template):
 
 @mutation("environments")
 def an_unneeded_variable(template):
-    properties(template, "FilesFunction")["Environment"]["Variables"]["OWNER_PRINCIPAL"] = "x"
+    properties(template, "FilesFunction")["Environment"]["Variables"]["NODE_ROLE_ARN"] = "x"
 
 
 @mutation("environments")

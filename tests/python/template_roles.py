@@ -44,8 +44,11 @@ AUTHORIZED_AS = {
     ],
     "s3:CompleteMultipartUpload": ["s3:PutObject"],
     "s3:CreateMultipartUpload": ["s3:PutObject"],
-    "s3:HeadObject": ["s3:GetObject"],
+    # The second for objects that do not exist: 404 instead of 403.
+    "s3:HeadObject": ["s3:GetObject", "s3:ListBucket"],
+    "s3:ListMultipartUploads": ["s3:ListBucketMultipartUploads"],
     "s3:ListObjectsV2": ["s3:ListBucket"],
+    "s3:ListParts": ["s3:ListMultipartUploadParts"],
     "s3:UploadPart": ["s3:PutObject"],
     "sqs:SendMessageBatch": ["sqs:SendMessage"],
 }

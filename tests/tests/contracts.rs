@@ -21,5 +21,7 @@ mod references;
 mod roles;
 #[path = "contracts/sign_ins.rs"]
 mod sign_ins;
+#[path = "contracts/stores.rs"]
+mod stores;
 #[path = "contracts/units.rs"]
 mod units;

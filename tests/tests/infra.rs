@@ -3,6 +3,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a panic with the error fails the test")]
 
+use aws::Variables;
+use aws::settings::{ApiSettings, FilesSettings, ReconcilerSettings};
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -153,5 +157,51 @@ fn dashboard_and_alarms_name_the_metrics_of_the_service() {
     assert!(named.len() > 7, "{named:?}");
     for name in named {
         assert!(control::metrics::NAMES.contains(&name), "nobody records {name}");
+    }
+}
+
+/// Read by the AWS SDK.
+const OF_THE_SDK: &[&str] = &["AWS_USE_DUALSTACK_ENDPOINT"];
+
+/// Read by every function for its log, and by the provider of instances.
+const OF_OTHERS: &[&str] =
+    &["STACK_NAME", "LAUNCH_TEMPLATE_ID", "SUBNET_IDS", "ON_DEMAND_FALLBACK"];
+
+#[test]
+fn every_function_reads_the_variables_that_the_template_sets() {
+    use control::Function;
+    let python = tests::python::environment(TOOLS);
+    let printed = run_script(&python, "template_environment.py", &[]);
+    let set: BTreeMap<String, BTreeSet<String>> = serde_json::from_str(&printed).unwrap();
+    let reconciler = |function| {
+        move |variables: &Variables<'_>| ReconcilerSettings::parse(function, variables).map(drop)
+    };
+    let functions: [(&str, &dyn Fn(&Variables<'_>) -> Result<(), aws::EnvironmentError>); 6] = [
+        ("api", &|variables| ApiSettings::parse(variables).map(drop)),
+        ("files", &|variables| FilesSettings::parse(variables).map(drop)),
+        ("dispatcher", &reconciler(Function::Dispatcher)),
+        ("autoscaler", &reconciler(Function::Autoscaler)),
+        ("recovery", &reconciler(Function::Recovery)),
+        ("provisioner", &reconciler(Function::Provisioner)),
+    ];
+    assert_eq!(set.len(), functions.len(), "{set:?}");
+    for (name, parse) in functions {
+        let set = &set[name];
+        let read = RefCell::new(BTreeSet::new());
+        let find = |variable: &str| {
+            read.borrow_mut().insert(variable.to_owned());
+            let value = match variable {
+                "NODE_ROLE_ARN" => "arn:aws:iam::123456789012:role/node",
+                _ => "7",
+            };
+            set.contains(variable).then(|| value.to_owned())
+        };
+        parse(&Variables::new(&find)).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let read = read.into_inner();
+        let unset: Vec<_> = read.difference(set).collect();
+        assert!(unset.is_empty(), "{name} reads {unset:?}, which the template does not set");
+        let is_ours = |it: &&String| ![OF_THE_SDK, OF_OTHERS].concat().contains(&it.as_str());
+        let unread: Vec<_> = set.difference(&read).filter(is_ours).collect();
+        assert!(unread.is_empty(), "{name} does not read {unread:?}");
     }
 }

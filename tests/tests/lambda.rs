@@ -6,6 +6,8 @@
 
 #[path = "lambda/api.rs"]
 mod api;
+#[path = "lambda/files.rs"]
+mod files;
 #[path = "lambda/node.rs"]
 mod node;
 #[path = "lambda/stack.rs"]

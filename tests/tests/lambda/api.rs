@@ -79,7 +79,24 @@ impl Api {
         caller: &Caller,
         body: Option<&Value>,
     ) -> Value {
-        let event = event(method, path, caller, body);
+        self.call_with(method, path, &[], caller, body).await
+    }
+
+    /// As [`Self::call`], with further parameters in the query.
+    pub async fn call_with(
+        &mut self,
+        method: &str,
+        path: &str,
+        query: &[(&str, &str)],
+        caller: &Caller,
+        body: Option<&Value>,
+    ) -> Value {
+        let mut event = event(method, path, caller, body);
+        for (name, value) in query {
+            let before = event["rawQueryString"].as_str().expect("a text");
+            event["rawQueryString"] = json!(format!("{before}&{name}={value}"));
+            event["queryStringParameters"][*name] = json!(value);
+        }
         self.function.invoke(event).await.unwrap_or_else(|error| panic!("{method} {path}: {error}"))
     }
 
@@ -94,7 +111,7 @@ impl Api {
         job["properties"]["executionState"].as_str().expect("a text").to_owned()
     }
 
-    async fn put(&mut self, kind: &str, name: &str, body: &Value, expected: u16) -> Value {
+    pub async fn put(&mut self, kind: &str, name: &str, body: &Value, expected: u16) -> Value {
         let answer = self.call("PUT", &path(kind, name), &Caller::User, Some(body)).await;
         assert_eq!(answer["statusCode"], expected, "PUT {kind}/{name}: {answer}");
         answer

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 use table::Table;
 use tests::binaries::build;
+use tests::function_url::FunctionUrl;
 use tests::lambda_runtime::Function;
 use tests::moto::Moto;
 use tests::table_server::TableServer;
@@ -20,11 +21,20 @@ const STACK: &str = "stack";
 pub const OWNER: &str = "auth0|5f7c8ec7c33c6c004bbafe82";
 pub const SUBSCRIPTION: &str = "00000000-0000-0000-0000-000000000001";
 
+/// The bucket of copies.
+pub const BUCKET: &str = "artifacts";
+
 pub struct Stack {
-    moto: Moto,
+    pub moto: Moto,
     server: TableServer,
     pub table: Table,
     pub urls: aws::QueueUrls,
+    pub key: String,
+    pub file_system: String,
+    /// Where the functions have mounted the file system.
+    pub files: tempfile::TempDir,
+    /// The function `files`, once it is set.
+    pub files_url: FunctionUrl,
 }
 
 impl Stack {
@@ -40,7 +50,17 @@ impl Stack {
             provisioner: moto.queue("provisioner").await,
         };
         let table = Table::new(Arc::new(DynamoDb::new(client, TABLE, Arc::new(|| 0.5))));
-        Self { moto, server, table, urls }
+        moto.bucket(BUCKET).await;
+        Self {
+            key: moto.key().await,
+            file_system: moto.file_system().await,
+            files: tempfile::tempdir().expect("a directory"),
+            files_url: FunctionUrl::start().await,
+            moto,
+            server,
+            table,
+            urls,
+        }
     }
 
     pub async fn function(&self, name: &'static str) -> Function {
@@ -57,7 +77,11 @@ impl Stack {
             ("AUTOSCALER_QUEUE_URL", self.urls.autoscaler.clone()),
             ("RECOVERY_QUEUE_URL", self.urls.recovery.clone()),
             ("PROVISIONER_QUEUE_URL", self.urls.provisioner.clone()),
-            ("MASTER_KEY", "07".repeat(32)),
+            ("KMS_KEY_ARN", self.key.clone()),
+            ("FILE_SYSTEM_ID", self.file_system.clone()),
+            ("FILE_SYSTEM_ROOT", self.files.path().display().to_string()),
+            ("FILES_URL", self.files_url.url.clone()),
+            ("ARTIFACT_BUCKET", BUCKET.to_owned()),
             ("OWNER_PRINCIPAL", OWNER.to_owned()),
             ("NODE_ROLE_ARN", "arn:aws:iam::123456789012:role/stack-NodeRole".to_owned()),
             ("LAUNCH_TEMPLATE_ID", "lt-0123456789abcdef0".to_owned()),
@@ -65,7 +89,7 @@ impl Stack {
             ("ON_DEMAND_FALLBACK", "false".to_owned()),
             ("AWS_ENDPOINT_URL_EC2", self.moto.endpoint().to_owned()),
             ("AWS_ENDPOINT_URL_DYNAMODB", self.server.endpoint().to_owned()),
-            ("AWS_ENDPOINT_URL_SQS", self.moto.endpoint().to_owned()),
+            ("AWS_ENDPOINT_URL", self.moto.endpoint().to_owned()),
         ];
         variables.retain(|(name, _)| *name != unset);
         Function::start(name, &binary, &variables).await
