@@ -11,10 +11,13 @@ mod acceptance {
     mod crash;
     mod damage;
     mod disk;
+    mod doctor;
     mod files;
     mod fuzz;
     mod interruption;
+    mod issuer;
     mod job_user;
+    mod login;
     mod processes;
     mod quota;
     mod sdk;

@@ -163,9 +163,10 @@ impl Drop for Service {
 /// The `batchai` binary, without the settings from the environment of the tests.
 pub fn program(data_dir: &Path) -> Command {
     let mut command = Command::new(tests::binaries::build("batchai"));
-    for name in ["BATCHAI_ENDPOINT", "BATCHAI_TOKEN", "BATCHAI_SUBSCRIPTION", "BATCHAI_LOG"] {
-        command.env_remove(name);
+    for name in ["ENDPOINT", "TOKEN", "SUBSCRIPTION", "LOG", "PROFILE"] {
+        command.env_remove(format!("BATCHAI_{name}"));
     }
+    command.env_remove("XDG_CONFIG_HOME");
     // The shell of a job reads ~/.bashrc; the test must not depend on the user's file.
     command.env("HOME", data_dir.parent().unwrap_or(data_dir));
     command.arg("--data-dir").arg(data_dir);

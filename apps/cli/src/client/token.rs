@@ -160,15 +160,15 @@ impl TokenCommand {
 
     async fn run(&self) -> Result<Secret> {
         let shown = &self.command;
-        let output = tokio::process::Command::new("sh")
+        let child = tokio::process::Command::new("sh")
             .args(["-c", &self.command])
             // Not the input of this program, which may be the list that a script reads.
             .stdin(Stdio::null())
-            .stderr(Stdio::inherit())
+            .stdout(Stdio::piped())
             .kill_on_drop(true)
-            .output()
-            .await
+            .spawn()
             .context("cannot run sh")?;
+        let output = child.wait_with_output().await.context("cannot read from sh")?;
         if !output.status.success() {
             bail!("the token command failed ({}): {shown}", output.status);
         }

@@ -83,19 +83,28 @@ pub async fn run(
             return Ok(Exit::INTERRUPTED);
         }
     };
-    store(profiles, name.clone(), signed_in.clone()).await?;
+    let is_default = store(profiles, name.clone(), signed_in.clone()).await?;
     global.profile = Some(name.clone());
+    global.on_command_line.profile = true;
     global.endpoint = None;
     // The check is about the profile, whatever token the environment has.
     let context = Context::new(global, &Environment { token: None, ..environment })?;
     context.output.message(format_args!("Stored profile {name} for {}.", signed_in.endpoint));
+    if !is_default {
+        context.output.message(format_args!(
+            "To use it, add --profile {name}, or run: batchai profile use {name}"
+        ));
+    }
     check(&context).await
 }
 
 fn profile_to_change(global: &GlobalOptions, profiles: &Profiles) -> Result<String> {
     let name = match &global.profile {
         Some(name) => name.clone(),
-        None => profiles.read()?.default.unwrap_or_else(|| DEFAULT_NAME.to_owned()),
+        None => {
+            let default = profiles.read()?.default.filter(|name| name != LOCAL);
+            default.unwrap_or_else(|| DEFAULT_NAME.to_owned())
+        }
     };
     ensure!(
         name != LOCAL,
@@ -201,13 +210,14 @@ fn show(prompt: &Prompt<'_>) {
     ));
 }
 
-/// Stores the profile, as the default one if there is none.
-async fn store(profiles: Profiles, name: String, profile: Profile) -> Result<()> {
+/// Stores the profile, as the default one if there is none. Returns whether it is the default one.
+async fn store(profiles: Profiles, name: String, profile: Profile) -> Result<bool> {
     let store = move || {
         let mut locked = profiles.lock()?;
         locked.content.profiles.insert(name.clone(), profile);
-        locked.content.default.get_or_insert(name);
-        locked.write()
+        let is_default = *locked.content.default.get_or_insert(name.clone()) == name;
+        locked.write()?;
+        Ok(is_default)
     };
     tokio::task::spawn_blocking(store).await?
 }

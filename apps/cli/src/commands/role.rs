@@ -202,5 +202,8 @@ async fn principal_id(context: &Context, name: &str) -> Result<String> {
             return Ok(token.principal_id);
         }
     }
-    bail!("no token named {name}. List the tokens: batchai token list")
+    bail!(
+        "no token named {name}. List the tokens: batchai token list. People who sign in with an \
+         issuer have an id, which `batchai login` and `batchai doctor` show them"
+    )
 }
