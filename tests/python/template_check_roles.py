@@ -74,6 +74,20 @@ def roles(subject):
 
 
 @check
+def nodes(subject):
+    """A node invokes only the API and only through its URL: an event of its own could name any sender."""
+    table = template_roles.table(subject.template)
+    allowed = [it for it in table["node"] if any("lambda:" in action for action in it["actions"])]
+    expected = {
+        "lambda:InvokeFunctionUrl": {"StringEquals": {"lambda:FunctionUrlAuthType": "AWS_IAM"}},
+        "lambda:InvokeFunction": {"Bool": {"lambda:InvokedViaFunctionUrl": "true"}},
+    }
+    found = {action: it["condition"] for it in allowed for action in it["actions"]}
+    if found != expected:
+        yield f"nodes invoke functions under {found}"
+
+
+@check
 def receivers(subject):
     """A function can receive from its queue, send hints to all, and use what its variables name."""
     table = template_roles.table(subject.template)

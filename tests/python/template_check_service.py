@@ -50,13 +50,19 @@ def authorizers(subject):
 
 @check
 def public_access(subject):
-    url, = resources(subject.template, "AWS::Lambda::Url").values()
-    if url["Properties"] != {
-        "TargetFunctionArn": {"Ref": "FilesFunction"},
-        "AuthType": "NONE",
-        "InvokeMode": "RESPONSE_STREAM",
-    }:
-        yield f"the function URL is {url['Properties']}"
+    urls = [it["Properties"] for it in resources(subject.template, "AWS::Lambda::Url").values()]
+    expected = [
+        # Nodes.
+        {"TargetFunctionArn": {"Ref": "ApiFunction"}, "AuthType": "AWS_IAM"},
+        # Everyone who has a signed link.
+        {
+            "TargetFunctionArn": {"Ref": "FilesFunction"},
+            "AuthType": "NONE",
+            "InvokeMode": "RESPONSE_STREAM",
+        },
+    ]
+    if sorted(urls, key=str) != sorted(expected, key=str):
+        yield f"the function URLs are {urls}"
     public = []
     for name, it in resources(subject.template, "AWS::Lambda::Permission").items():
         if it["Properties"]["Principal"] == "*":

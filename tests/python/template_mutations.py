@@ -56,6 +56,11 @@ def buffered_downloads(template):
 
 
 @mutation("public_access")
+def a_public_url_of_the_api(template):
+    properties(template, "ApiFunction")["FunctionUrlConfig"]["AuthType"] = "NONE"
+
+
+@mutation("public_access")
 def a_second_public_function(template):
     template["Resources"]["Open"] = {
         "Type": "AWS::Lambda::Permission",
@@ -336,6 +341,11 @@ def a_managed_policy(template):
 def anyone_is_a_node(template):
     document = properties(template, "NodeRole")["AssumeRolePolicyDocument"]
     document["Statement"][0]["Principal"] = {"AWS": "*"}
+
+
+@mutation("nodes")
+def nodes_write_events(template):
+    del statement(template, "NodePolicy", "ApiThroughUrl")["Condition"]
 
 
 @mutation("receivers")

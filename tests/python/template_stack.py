@@ -25,6 +25,7 @@ import template_load
 PLACEHOLDERS = {
     "HttpApi": "a1b2c3d4e5",
     "HttpApi.ApiEndpoint": "https://a1b2c3d4e5.execute-api.eu-west-1.amazonaws.com",
+    "ApiFunctionUrl.FunctionUrl": "https://n1o2d3.lambda-url.eu-west-1.on.aws/",
     "FilesFunctionUrl.FunctionUrl": "https://f1g2h3.lambda-url.eu-west-1.on.aws/",
 }
 

@@ -3,12 +3,13 @@
 use crate::environment::Environment;
 use axum::Router;
 use axum::body::{Body, Bytes, to_bytes};
+use control::files::MountedFiles;
 use http::header::{AUTHORIZATION, HOST};
 use http::{Method, Request, Response, StatusCode, request};
 use serde_json::Value;
 use std::sync::Arc;
 use tower::ServiceExt;
-use web::{Access, AgentAccess, PeopleAccess, Web};
+use web::{Access, AgentAccess, FilesWeb, OutputFiles, PeopleAccess, Web};
 
 /// The service's own token in these worlds.
 pub const SERVICE_TOKEN: &str = "the-service-itself";
@@ -24,12 +25,16 @@ impl Api {
 
     /// With agents that prove in this way who they are.
     pub fn with_agents(environment: &Environment, agents: AgentAccess) -> Self {
+        let root = environment.control.context.settings.file_server_root.clone();
+        let files = MountedFiles { root: root.expect("file servers are directories here") };
+        let files = FilesWeb::here(&environment.control, files, SERVICE_TOKEN.to_owned());
         let people = PeopleAccess::Tokens { service: SERVICE_TOKEN.to_owned() };
         let access = Arc::new(Access { people, loopback_only: true, agents });
         let web = Web {
             control: environment.control.clone(),
             access,
             behind_proxy: true,
+            files: OutputFiles::Here(files),
             held_requests: None,
         };
         Self { app: web::app(web, Router::new()) }

@@ -4,8 +4,10 @@
 use crate::fleet::machines::FakeMachines;
 use async_trait::async_trait;
 use control::directories::DiskDirectories;
+use control::files::MountedFiles;
 use control::keys::Keys;
 use control::ports::{Clock, Hints, Ids, PortError};
+use control::secrets::NoSecretStore;
 use control::uptime::Uptime;
 use control::{Context, Control, Function, Parts, Provider, Settings, schedule};
 use model::{NodeId, Quota, Target, Timestamp, Uid};
@@ -91,7 +93,9 @@ impl Environment {
         let control = Control::new(Context::new(Parts {
             table: Table::new(Arc::clone(&memory) as _),
             machines: Arc::clone(&machines) as _,
-            directories: Arc::new(DiskDirectories { root: directory.path().to_owned() }),
+            file_shares: Arc::new(DiskDirectories { root: directory.path().to_owned() }),
+            listings: Arc::new(MountedFiles { root: directory.path().to_owned() }),
+            secret_store: Arc::new(NoSecretStore),
             hints: Arc::clone(&hints) as _,
             clock: Arc::clone(&clock) as _,
             ids: Arc::new(SeededIds(Mutex::new(StdRng::seed_from_u64(seed)))),
@@ -105,7 +109,7 @@ impl Environment {
                 locations: "here,there".parse().expect("a list"),
                 idle_seconds: IDLE_SECONDS,
                 max_nodes: MAX_NODES,
-                file_server_root: directory.path().to_owned(),
+                file_server_root: Some(directory.path().to_owned()),
                 provider: Provider::Processes,
                 shows_local_paths: false,
             },

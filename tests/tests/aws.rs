@@ -65,7 +65,10 @@ fn resource(path: &str) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_stack_of_the_template_serves_requests() {
     let region = Region::start().await;
-    let person = Person { http: reqwest::Client::new(), endpoint: region.endpoint.clone() };
+    let person = Person {
+        http: tls::Servers::WithoutTls.client().build().unwrap(),
+        endpoint: region.endpoint.clone(),
+    };
     let answer = person.http.get(format!("{}/subscriptions", region.endpoint)).send().await;
     assert_eq!(answer.unwrap().status(), 401, "no token");
     person.put(&resource(""), &json!({"location": "eu-west-1"})).await;

@@ -219,7 +219,9 @@ async fn a_suspend_loses_no_job() {
     let control = Control::new(Context::new(Parts {
         table: parts.table.clone(),
         machines: Arc::clone(&parts.machines),
-        directories: Arc::clone(&parts.directories),
+        file_shares: Arc::clone(&parts.file_shares),
+        listings: Arc::clone(&parts.listings),
+        secret_store: Arc::clone(&parts.secret_store),
         hints: Arc::clone(&parts.hints),
         clock: Arc::clone(&parts.clock),
         ids: Arc::clone(&parts.ids),

@@ -110,12 +110,16 @@ fn is_allowed(requirement: &spdx::LicenseReq) -> bool {
     requirement.license.id().is_some_and(|id| LICENCES.contains(&id.name))
 }
 
+/// Neither its clients nor what they are made of, such as `aws-sigv4` and `aws-lc-rs`.
 #[test]
-fn the_command_line_is_built_without_an_aws_sdk() {
-    let built_from = metadata().built_from("cli");
-    let sdk: Vec<_> = built_from.iter().filter(|name| name.starts_with("aws-sdk")).collect();
-    assert!(sdk.is_empty(), "{sdk:?}");
-    assert!(built_from.contains("rusqlite"), "the graph was not read: {built_from:?}");
+fn command_line_and_agent_are_built_without_an_aws_sdk() {
+    let metadata = metadata();
+    for (package, known) in [("cli", "rusqlite"), ("agent", "ring")] {
+        let built_from = metadata.built_from(package);
+        let sdk: Vec<_> = built_from.iter().filter(|name| name.starts_with("aws-")).collect();
+        assert!(sdk.is_empty(), "{package}: {sdk:?}");
+        assert!(built_from.contains(known), "the graph was not read: {built_from:?}");
+    }
 }
 
 #[test]

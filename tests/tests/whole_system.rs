@@ -322,7 +322,7 @@ async fn an_operation_can_be_read_for_a_day() {
 async fn a_failed_file_server_shows_the_error_and_can_be_created_again() {
     let harness = Harness::new(13).await;
     let control = &harness.environment.control;
-    let root = &control.context.settings.file_server_root;
+    let root = control.context.settings.file_server_root.as_ref().unwrap();
     std::fs::remove_dir(root).unwrap();
     std::fs::write(root, "in the way").unwrap();
     let body = json!({"properties": {

@@ -84,6 +84,16 @@ impl MountRoot {
                 link(&source, &at).map_err(|error| failed(error.into()))?;
                 Ok(format!("Mounted {} at {}", source.display(), at.display()))
             }
+            MountSource::Efs { file_system, access_point, sub_directory } => {
+                let failed = |failure: Failure| {
+                    failure.of(mount, |at, reason| MountError::FileServer { at, reason })
+                };
+                let at = self.place(&mount.relative_mount_path).map_err(failed)?;
+                let below = relative(sub_directory).map_err(|it| failed(it.to_string().into()))?;
+                let source = format!("{file_system}:/{}", below.display());
+                self.mount_efs(&source, access_point, &at, is_cancelled).map_err(failed)?;
+                Ok(format!("Mounted {source} through {access_point} at {}", at.display()))
+            }
             MountSource::Command { command } => {
                 let failed = |failure: Failure| {
                     failure.of(mount, |at, reason| MountError::Unmanaged { at, reason })
@@ -133,6 +143,37 @@ impl MountRoot {
             }
         }
         Ok(at.join(name))
+    }
+
+    /// Mounts a directory of an access point of EFS, encrypted, as the role of the instance. The mount helper
+    /// of amazon-efs-utils keeps a proxy running for it, which ends with the mount.
+    fn mount_efs(
+        &self,
+        source: &str,
+        access_point: &str,
+        at: &Path,
+        is_cancelled: &dyn Fn() -> bool,
+    ) -> Result<(), Failure> {
+        fs::create_dir_all(at)?;
+        if mount_table::at_or_below(at)?.iter().any(|point| point == at) {
+            return Ok(());
+        }
+        let options = format!("tls,iam,accesspoint={access_point}");
+        let mut mount = Command::new("mount");
+        mount.args(["-t", "efs", "-o", &options, source]).arg(at);
+        helper::run(&mut mount, &self.scratch, MOUNT_LIMIT, is_cancelled).map_err(|error| {
+            let reason = error.to_string();
+            if reason.contains("unknown filesystem type") {
+                let advice = "The image of the node has no amazon-efs-utils: use an image that has it, or install it in the image";
+                return Failure::OfTheMount(format!("{advice} ({reason})"));
+            }
+            match error {
+                HelperError::NotStarted(error) => Failure::Own(error),
+                HelperError::Failed(_) | HelperError::TooSlow(_) | HelperError::Cancelled => {
+                    Failure::OfTheMount(reason)
+                }
+            }
+        })
     }
 
     /// Runs the user's mount command with the mount path appended.

@@ -1,22 +1,24 @@
 //! The command line: parses the arguments and calls the function of the command.
 
 use crate::commands::{
-    cluster, demo, experiment, file_server, group, job, local, node, role, token, usage, workspace,
+    cluster, demo, doctor, experiment, file_server, group, job, local, login, logout, node,
+    profile, role, token, usage, workspace,
 };
 use crate::context::{self, Context};
 use crate::environment::Environment;
 use crate::exit::Exit;
-use crate::options::GlobalOptions;
+use crate::options::{GlobalOptions, OnCommandLine};
 use crate::{failure, log, stderr};
 use anyhow::Result;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use std::ffi::OsString;
 use std::process::ExitCode;
 
 /// Run machine-learning jobs on clusters that scale with the queue.
 ///
 /// `batchai local` runs the whole service on this machine. The other commands are clients of that
-/// service, or of any other service with the Azure Batch AI API, version 2018-05-01.
+/// service, or after `batchai login` of any other one with the Azure Batch AI API, version 2018-05-01,
+/// such as a stack on AWS.
 #[derive(Parser)]
 #[command(name = "batchai", version, max_term_width = 100, after_long_help = EXAMPLES)]
 struct Cli {
@@ -30,6 +32,12 @@ struct Cli {
 enum Command {
     Local(local::Arguments),
     Demo(demo::Arguments),
+    Login(login::Arguments),
+    Logout(logout::Arguments),
+    /// Manage profiles: the services that you signed in to
+    #[command(subcommand)]
+    Profile(profile::Command),
+    Doctor(doctor::Arguments),
     /// Manage resource groups, which contain workspaces
     #[command(subcommand)]
     Group(group::Command),
@@ -74,16 +82,26 @@ Examples:
   batchai job logs first --follow
   batchai job wait first && echo done
 
+Settings come from, in this order:
+  options; environment variables (BATCHAI_ENDPOINT, BATCHAI_TOKEN, BATCHAI_SUBSCRIPTION,
+  BATCHAI_RESOURCE_GROUP, BATCHAI_WORKSPACE, BATCHAI_EXPERIMENT); the profile (--profile,
+  BATCHAI_PROFILE, else the default one); the data directory of `batchai local`.
+  The token of a profile is sent to the endpoint of the profile only. A data directory (--data-dir,
+  BATCHAI_DATA_DIR) or the profile `local` selects `batchai local` instead of the default profile.
+
 Exit status:
   0      Success; for `job wait` and `job submit --wait`: the job succeeded
-  1      Failure; for `job wait` and `job submit --wait`: the job failed without an exit code
+  1      Failure; for `job wait` and `job submit --wait`: the job failed without an exit code;
+         for `doctor`: there is a problem
   2      Invalid command line
   124    `job wait --timeout` timed out
   130    Interrupted by Ctrl-C
   other  For `job wait` and `job submit --wait`: the exit code of the failed job";
 
 pub fn main(arguments: Vec<OsString>, environment: Environment) -> ExitCode {
-    let cli = Cli::parse_from(arguments);
+    let matches = Cli::command().get_matches_from(arguments);
+    let mut cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    cli.global.on_command_line = OnCommandLine::of(&matches);
     log::start(log_filter(&cli), &environment);
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
@@ -109,6 +127,12 @@ async fn run(cli: Cli, environment: Environment) -> Result<Exit> {
         }
         Command::Demo(arguments) => {
             demo::run(context::output(&global, &environment), arguments).await
+        }
+        Command::Login(arguments) => login::run(global, environment, arguments).await,
+        Command::Logout(arguments) => logout::run(global, environment, arguments).await,
+        Command::Profile(command) => profile::run(global, environment, command).await,
+        Command::Doctor(arguments) => {
+            doctor::run(Context::new(global, &environment)?, environment, arguments).await
         }
         Command::Group(command) => group::run(context(global)?, command).await,
         Command::Usage(arguments) => usage::run(context(global)?, arguments).await,
@@ -137,7 +161,6 @@ fn log_filter(cli: &Cli) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory as _;
 
     #[test]
     fn the_command_line_is_consistent() {

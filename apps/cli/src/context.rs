@@ -1,12 +1,13 @@
 //! What every client command needs: the connection to the service, the scope of the request, and
 //! the output format.
 
-use crate::client::{Client, Scope, is_loopback};
+use crate::client::{Client, Scope, Session, TokenCommand, TokenSource, is_loopback};
 use crate::environment::Environment;
-use crate::options::GlobalOptions;
+use crate::options::{DEFAULT_RESOURCE_GROUP, DEFAULT_SUBSCRIPTION, GlobalOptions};
 use crate::output::Output;
+use crate::profiles::{self, Profiles, Selected, SignIn};
+use crate::time;
 use anyhow::{Context as _, Result, bail};
-use jiff::Timestamp;
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 
@@ -16,26 +17,60 @@ pub struct Context {
     pub client: Client,
     pub scope: Scope,
     pub output: Output,
+    /// The profile of this command; None for the local service, or with an endpoint of another service.
+    pub profile: Option<Selected>,
 }
 
 impl Context {
     pub fn new(global: GlobalOptions, environment: &Environment) -> Result<Self> {
         let data_dir = data_dir(&global, environment);
         let output = output(&global, environment);
-        let client = connect(global.endpoint, data_dir.ok().as_deref(), environment.token.clone())?;
-        let scope = Scope {
-            subscription: global.subscription,
-            resource_group: global.resource_group,
-            workspace: global.workspace,
-            experiment: global.experiment,
+        let profiles = profiles(environment);
+        let endpoint = global.endpoint.as_deref();
+        let profile = profiles::select(&profiles.read()?, &global.profile_choice(), endpoint)?;
+        let client = match &profile {
+            Some(selected) => {
+                let endpoint = endpoint.unwrap_or(&selected.profile.endpoint);
+                let token = match &environment.token {
+                    Some(token) => TokenSource::fixed(Some(token.trim().to_owned())),
+                    None => token_of(selected, endpoint, profiles)?,
+                };
+                Client::new(endpoint, token)?
+            }
+            None => connect(global.endpoint, data_dir.ok().as_deref(), environment.token.clone())?,
         };
-        Ok(Self { client, scope, output })
+        let defaults = profile.as_ref().map(|it| it.profile.scope.clone()).unwrap_or_default();
+        let or = |given: Option<String>, default: &str| given.unwrap_or_else(|| default.to_owned());
+        let scope = Scope {
+            subscription: or(global.subscription.or(defaults.subscription), DEFAULT_SUBSCRIPTION),
+            resource_group: or(
+                global.resource_group.or(defaults.resource_group),
+                DEFAULT_RESOURCE_GROUP,
+            ),
+            workspace: global.workspace.or(defaults.workspace),
+            experiment: global.experiment.or(defaults.experiment),
+        };
+        Ok(Self { client, scope, output, profile })
     }
 }
 
+pub fn profiles(environment: &Environment) -> Profiles {
+    Profiles::in_directory(environment.config_dir.clone())
+}
+
+/// The token of a profile, for its own endpoint only.
+fn token_of(selected: &Selected, endpoint: &str, profiles: Profiles) -> Result<TokenSource> {
+    profiles::refuse_foreign_endpoint(selected, endpoint)?;
+    Ok(match &selected.profile.sign_in {
+        SignIn::Oidc(_) => TokenSource::session(Session::new(profiles, selected.name.clone())),
+        SignIn::TokenCommand { command } => {
+            TokenSource::command(TokenCommand::new(command.clone()))
+        }
+    })
+}
+
 pub fn output(global: &GlobalOptions, environment: &Environment) -> Output {
-    #[expect(clippy::disallowed_methods, reason = "the clock is read here, once per command")]
-    let now = Timestamp::now();
+    let now = time::now();
     let color = std::io::stdout().is_terminal() && !environment.no_color;
     Output { format: global.output, color, now }
 }
@@ -64,5 +99,5 @@ pub fn connect(
     // The local service's token must not be sent to another host.
     let is_local = endpoint.trim().parse().is_ok_and(|url| is_loopback(&url));
     let token = token.or_else(|| read_file("token").filter(|_| is_local));
-    Client::new(&endpoint, token.map(|token| token.trim().to_owned()))
+    Client::new(&endpoint, TokenSource::fixed(token.map(|token| token.trim().to_owned())))
 }

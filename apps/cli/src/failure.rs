@@ -24,21 +24,23 @@ fn is_closed_pipe(error: &anyhow::Error) -> bool {
 }
 
 fn hint(error: &anyhow::Error) -> Option<String> {
-    if let Some(Unreachable { endpoint }) = error.downcast_ref() {
+    if let Some(Unreachable { endpoint, .. }) = error.downcast_ref() {
         return Some(if is_loopback(endpoint) {
             "If the service is not running, start it in another terminal:\n\
              \n  batchai local\n\n\
              If its data directory is not the default one, add --data-dir DIR to this command."
                 .to_owned()
         } else {
-            "Check the URL of the service in --endpoint or BATCHAI_ENDPOINT.".to_owned()
+            "Check the URL of the service in --endpoint, BATCHAI_ENDPOINT or the profile. For more:\n\
+             \n  batchai doctor"
+                .to_owned()
         });
     }
     let error: &ServiceError = error.downcast_ref()?;
     let text = match (error.code.as_str(), error.status) {
         (_, 401) => {
-            "The service does not accept the token. Set BATCHAI_TOKEN, or for `batchai local` set\n\
-             --data-dir to its data directory, which has the token in the file `token`."
+            "The service does not accept the token. Sign in with `batchai login`, or set BATCHAI_TOKEN.\n\
+             For `batchai local` set --data-dir to its data directory, which has the token."
         }
         (_, 403) => {
             "The token is valid, but its roles do not allow this. An owner can assign a role:\n\
@@ -84,9 +86,10 @@ mod tests {
     #[test]
     fn an_unreachable_service_has_a_hint_how_to_start_it() {
         let endpoint = "http://127.0.0.1:8470".parse().unwrap();
-        let error = anyhow::Error::new(Unreachable { endpoint });
+        let cause = "Connection refused (os error 111)".to_owned();
+        let error = anyhow::Error::new(Unreachable { endpoint, cause });
         insta::assert_snapshot!(format!("error: {error:#}\n\n{}", hint(&error).unwrap()), @"
-        error: cannot connect to http://127.0.0.1:8470
+        error: cannot connect to http://127.0.0.1:8470: Connection refused (os error 111)
 
         If the service is not running, start it in another terminal:
 

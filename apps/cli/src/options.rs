@@ -2,14 +2,27 @@
 
 use crate::names::{group_name, resource_name};
 use crate::output::Format;
-use clap::Args;
+use crate::profiles::{ProfileChoice, profile_name};
+use clap::parser::ValueSource;
+use clap::{ArgMatches, Args};
 use std::path::PathBuf;
 
 #[derive(Args)]
 #[command(next_help_heading = "Global options")]
 pub struct GlobalOptions {
-    /// URL of the service [default: from the file `endpoint` in the data directory, else
-    /// http://127.0.0.1:8470]
+    /// Profile of `batchai login`, or `local` for `batchai local` [default: see `batchai profile`]
+    #[arg(
+        long,
+        global = true,
+        env = "BATCHAI_PROFILE",
+        value_name = "NAME",
+        hide_env_values = true,
+        value_parser = profile_name
+    )]
+    pub profile: Option<String>,
+
+    /// URL of the service [default: of the profile, else from the file `endpoint` in the data
+    /// directory, else http://127.0.0.1:8470]
     #[arg(
         long,
         global = true,
@@ -19,7 +32,8 @@ pub struct GlobalOptions {
     )]
     pub endpoint: Option<String>,
 
-    /// Data directory of `batchai local` [default: ~/.local/share/batchai]
+    /// Data directory of `batchai local`, which commands then use instead of the default profile
+    /// [default: ~/.local/share/batchai]
     #[arg(
         long,
         global = true,
@@ -36,13 +50,11 @@ pub struct GlobalOptions {
         env = "BATCHAI_SUBSCRIPTION",
         value_name = "ID",
         hide_env_values = true,
-        hide_default_value = true,
-        default_value = DEFAULT_SUBSCRIPTION,
         value_parser = resource_name
     )]
-    pub subscription: String,
+    pub subscription: Option<String>,
 
-    /// Resource group
+    /// Resource group [default: batchai]
     #[arg(
         short = 'g',
         long,
@@ -50,10 +62,9 @@ pub struct GlobalOptions {
         env = "BATCHAI_RESOURCE_GROUP",
         value_name = "NAME",
         hide_env_values = true,
-        default_value = DEFAULT_RESOURCE_GROUP,
         value_parser = group_name
     )]
-    pub resource_group: String,
+    pub resource_group: Option<String>,
 
     /// Workspace
     #[arg(
@@ -86,6 +97,38 @@ pub struct GlobalOptions {
     /// Log requests to stderr, and debug messages of `batchai local` (BATCHAI_LOG sets a filter)
     #[arg(short, long, global = true)]
     pub verbose: bool,
+
+    /// Which options are on the command line, and not from the environment.
+    #[arg(skip)]
+    pub on_command_line: OnCommandLine,
+}
+
+/// Where both an option and a variable decide about the same thing, the option does.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct OnCommandLine {
+    pub profile: bool,
+    pub data_dir: bool,
+}
+
+impl OnCommandLine {
+    pub fn of(matches: &ArgMatches) -> Self {
+        let given = |name| matches.value_source(name) == Some(ValueSource::CommandLine);
+        Self { profile: given("profile"), data_dir: given("data_dir") }
+    }
+}
+
+impl GlobalOptions {
+    /// Which profile to use. A data directory selects the local service, unless a profile is given in
+    /// the same place.
+    pub fn profile_choice(&self) -> ProfileChoice {
+        let given = self.on_command_line;
+        match (&self.profile, &self.data_dir) {
+            (Some(_), Some(_)) if given.data_dir && !given.profile => ProfileChoice::LocalService,
+            (Some(name), _) => ProfileChoice::Named(name.clone()),
+            (None, Some(_)) => ProfileChoice::LocalService,
+            (None, None) => ProfileChoice::Default,
+        }
+    }
 }
 
 pub const DEFAULT_SUBSCRIPTION: &str = "00000000-0000-0000-0000-000000000000";

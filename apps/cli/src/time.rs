@@ -6,6 +6,17 @@ use jiff::{SignedDuration, Span, SpanRound, Timestamp, Unit};
 const PRINTER: SpanPrinter =
     SpanPrinter::new().designator(Designator::Compact).spacing(Spacing::BetweenUnits);
 
+/// The time of the clock.
+#[expect(clippy::disallowed_methods, reason = "the clock is read here: a command may take hours")]
+pub fn now() -> Timestamp {
+    Timestamp::now()
+}
+
+/// A date of HTTP (RFC 9110, section 5.6.7), if the text is one.
+pub fn parse_http_date(text: &str) -> Option<Timestamp> {
+    jiff::fmt::rfc2822::parse(text).ok().map(|zoned| zoned.timestamp())
+}
+
 /// A timestamp of the service, if the text is one.
 pub fn parse(text: &str) -> Option<Timestamp> {
     text.parse().ok()
@@ -52,6 +63,13 @@ pub fn format(duration: SignedDuration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn dates_of_http_are_read() {
+        let date = parse_http_date("Thu, 01 Jan 2026 00:10:00 GMT");
+        assert_eq!(date, parse("2026-01-01T00:10:00Z"));
+        assert_eq!(parse_http_date("yesterday"), None);
+    }
 
     #[test]
     fn durations_have_two_units_at_most() {

@@ -7,18 +7,18 @@ use axum::middleware::map_request;
 use lambda_http::{Error, run};
 use std::future::ready;
 use std::sync::Arc;
-use web::{Access, AgentAccess, PeopleAccess, VerifiedInstance, VerifiedPerson, Web};
+use web::{Access, AgentAccess, OutputFiles, PeopleAccess, VerifiedInstance, VerifiedPerson, Web};
 
 #[tokio::main]
 async fn main() -> Result<(), Error> {
     aws::log(aws::required("STACK_NAME")?);
-    let control = aws::control(&aws::config().await, Arc::new(aws::NoMachines))?;
-    let owner = aws::required("OWNER_PRINCIPAL")?;
+    let aws::Api { control, owner, node_role, files_url } =
+        aws::api(&aws::config().await, Arc::new(aws::NoMachines)).await?;
     let people = PeopleAccess::VerifiedPeople { owner };
     let agents = AgentAccess::VerifiedInstances;
     let access = Arc::new(Access { people, loopback_only: false, agents });
-    let web = Web { control, access, behind_proxy: true, held_requests: None };
-    let node_role = NodeRole::of_environment()?;
+    let files = OutputFiles::At { url: files_url };
+    let web = Web { control, access, behind_proxy: true, files, held_requests: None };
     let add_sender = move |request: Request| ready(with_sender(request, &node_role));
     run(web::app(web, Router::new()).layer(map_request(add_sender))).await
 }

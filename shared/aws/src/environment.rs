@@ -1,130 +1,175 @@
-//! The settings of a Lambda function in its environment, and the clients that are created from them
-//! once per cold start.
+//! The clients of a function, created once per cold start, and the control plane on them.
 
-use crate::{QueueUrls, SqsHints};
+use crate::absent::Absent;
+use crate::copies::S3Copies;
+use crate::file_shares::EfsShares;
+use crate::listings::RemoteListings;
+use crate::master_key::{MissingKey, master_key};
+use crate::secret_store::AwsSecretStore;
+use crate::settings::{ApiSettings, ControlSettings, FilesSettings, ReconcilerSettings};
+use crate::variables::{EnvironmentError, Variables, of_process};
+use crate::{NodeRole, SqsHints};
 use aws_config::SdkConfig;
 use control::directories::DiskDirectories;
+use control::files::MountedFiles;
 use control::keys::Keys;
-use control::ports::{Ids, Machines};
+use control::ports::{Clock, DownloadCopies, FileShares, Ids, Listings, Machines, SecretStore};
 use control::system::{RandomIds, SystemClock};
 use control::uptime::Uptime;
-use control::{Context, Control, Parts, Provider, Settings};
+use control::{Context, Control, Function, Parts};
 use dynamo::DynamoDb;
-use model::{Locations, Quota, limits};
-use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 use table::Table;
 
-/// A setting that is missing or invalid; a variable and what it must be.
-#[derive(Debug, thiserror::Error)]
-pub enum EnvironmentError {
-    /// A required variable is not set.
-    #[error("the environment variable {0} is not set")]
-    Missing(&'static str),
-    /// A variable has an invalid value.
-    #[error("the environment variable {0} must be {1}")]
-    Invalid(&'static str, &'static str),
-}
+/// How long one invocation of the function `files` copies a large file before the client has to ask again.
+const COPY_TIME_LIMIT: Duration = Duration::from_secs(50);
 
 /// Region, credentials and endpoints of the clients of a function.
 pub async fn config() -> SdkConfig {
     aws_config::load_defaults(aws_config::BehaviorVersion::latest()).await
 }
 
-/// The control plane of this stack, with the instances of `machines`.
-///
-/// | variable | meaning |
-/// | --- | --- |
-/// | `TABLE_NAME` | the DynamoDB table |
-/// | `DISPATCHER_QUEUE_URL`, `AUTOSCALER_QUEUE_URL`, `RECOVERY_QUEUE_URL`, `PROVISIONER_QUEUE_URL` | the SQS FIFO queues |
-/// | `MASTER_KEY` | 64 hexadecimal digits, from which the keys of secrets, links and node tokens are derived |
-/// | `IDLE_SECONDS` | how long idle nodes beyond demand are kept; default 300 |
-/// | `MAX_NODES` | maximum number of nodes of the stack; default 100 |
-/// | `MAX_CORES`, `MAX_CLUSTERS` | cores of each priority, and clusters, per subscription and region; default 1000 and 200 |
-/// | `MAX_TOTAL_CORES` | cores of all subscriptions, regions and priorities together; default 2000 |
-/// | `LOCATIONS` | where workspaces can be created, separated by commas; default the function's own region (`AWS_REGION`) |
-/// | `FILE_SYSTEM_ROOT` | where the stack's file system is mounted; default `/mnt/batchai` |
+/// The control plane of a function that reconciles, with the instances of `machines`.
 ///
 /// # Errors
-/// When a required variable is not set, or one is invalid.
+/// When a variable of [`ReconcilerSettings`] is missing or invalid.
 pub fn control(
     config: &SdkConfig,
+    function: Function,
     machines: Arc<dyn Machines>,
 ) -> Result<Control, EnvironmentError> {
-    let urls = QueueUrls {
-        dispatcher: required("DISPATCHER_QUEUE_URL")?,
-        autoscaler: required("AUTOSCALER_QUEUE_URL")?,
-        recovery: required("RECOVERY_QUEUE_URL")?,
-        provisioner: required("PROVISIONER_QUEUE_URL")?,
+    let settings = ReconcilerSettings::parse(function, &Variables::new(&of_process))?;
+    let file_shares: Arc<dyn FileShares> = match settings.file_system {
+        None => Arc::new(Absent),
+        Some(file_system) => Arc::new(EfsShares::new(
+            aws_sdk_efs::Client::new(config),
+            file_system.stack,
+            file_system.id,
+            DiskDirectories { root: file_system.root },
+        )),
     };
-    let ids: Arc<dyn Ids> = Arc::new(RandomIds);
-    let root = optional("FILE_SYSTEM_ROOT").unwrap_or_else(|| "/mnt/batchai".to_owned());
-    let root = PathBuf::from(root);
-    let client = aws_sdk_dynamodb::Client::new(config);
-    let storage = DynamoDb::new(client, required("TABLE_NAME")?, Arc::new(rand::random));
-    Ok(Control::new(Context::new(Parts {
-        table: Table::new(Arc::new(storage)),
+    let ports = Ports {
         machines,
-        directories: Arc::new(DiskDirectories { root: root.clone() }),
-        hints: Arc::new(SqsHints::new(aws_sdk_sqs::Client::new(config), urls, Arc::clone(&ids))),
-        clock: Arc::new(SystemClock),
-        ids,
-        keys: Arc::new(Keys::derive(&master_key()?)),
-        settings: Settings {
-            idle_seconds: number("IDLE_SECONDS", limits::IDLE_SECONDS_DEFAULT)?,
-            max_nodes: small_number("MAX_NODES", limits::MAX_NODES_PER_CLUSTER)?,
-            quota: Quota {
-                clusters: small_number("MAX_CLUSTERS", Quota::DEFAULT.clusters)?,
-                cores: small_number("MAX_CORES", Quota::DEFAULT.cores)?,
-                total_cores: small_number("MAX_TOTAL_CORES", Quota::DEFAULT.total_cores)?,
-            },
-            locations: locations()?,
-            file_server_root: root,
-            provider: Provider::Ec2,
-            shows_local_paths: false,
-        },
-        uptime: Arc::new(Uptime::always()),
-    })))
+        file_shares,
+        listings: Arc::new(Absent),
+        secret_store: Arc::new(Absent),
+        keys: Arc::new(Keys::absent()),
+    };
+    let table = table(config, &settings.control.table);
+    Ok(control_with(config, settings.control, table, ports))
 }
 
-fn master_key() -> Result<[u8; 32], EnvironmentError> {
-    const NAME: &str = "MASTER_KEY";
-    let text = required(NAME)?;
-    let mut key = [0; 32];
-    hex::decode_to_slice(&text, &mut key)
-        .map_err(|_| EnvironmentError::Invalid(NAME, "64 hexadecimal digits"))?;
-    Ok(key)
+/// The function `api`.
+pub struct Api {
+    /// Its control plane.
+    pub control: Control,
+    /// The subject that may do everything.
+    pub owner: String,
+    /// The role of the stack's instances.
+    pub node_role: NodeRole,
+    /// The URL of the function `files`.
+    pub files_url: String,
 }
 
-fn locations() -> Result<Locations, EnvironmentError> {
-    const NAME: &str = "LOCATIONS";
-    let text = optional(NAME).or_else(|| optional("AWS_REGION"));
-    let text = text.ok_or(EnvironmentError::Missing(NAME))?;
-    let rule = "names of locations, separated by commas";
-    text.parse().map_err(|_| EnvironmentError::Invalid(NAME, rule))
-}
-
-fn small_number(name: &'static str, default: u32) -> Result<u32, EnvironmentError> {
-    let found = number(name, default.into())?;
-    found.try_into().map_err(|_| EnvironmentError::Invalid(name, "a small whole number"))
-}
-
-fn number(name: &'static str, default: u64) -> Result<u64, EnvironmentError> {
-    match optional(name) {
-        None => Ok(default),
-        Some(text) => text.parse().map_err(|_| EnvironmentError::Invalid(name, "a whole number")),
-    }
-}
-
-/// The value of a variable.
+/// The control plane of the function `api`, with the instances of `machines`.
 ///
 /// # Errors
-/// When it is not set, or empty.
-pub fn required(name: &'static str) -> Result<String, EnvironmentError> {
-    optional(name).ok_or(EnvironmentError::Missing(name))
+/// When a variable of [`ApiSettings`] is missing or invalid, or the key of the stack cannot be used.
+pub async fn api(config: &SdkConfig, machines: Arc<dyn Machines>) -> Result<Api, EnvironmentError> {
+    let ApiSettings { control, key, owner, node_role, files_url } =
+        ApiSettings::parse(&Variables::new(&of_process))?;
+    let table = table(config, &control.table);
+    let kms = aws_sdk_kms::Client::new(config);
+    let master = master_key(&kms, &table, &key, MissingKey::Create).await?;
+    let keys = Arc::new(Keys::derive(&master));
+    let listings = RemoteListings::new(files_url.clone(), Arc::clone(&keys), Arc::new(SystemClock));
+    let secrets = AwsSecretStore::new(
+        aws_sdk_secretsmanager::Client::new(config),
+        aws_sdk_ssm::Client::new(config),
+    );
+    let ports = Ports {
+        machines,
+        file_shares: Arc::new(Absent),
+        listings: Arc::new(listings),
+        secret_store: Arc::new(secrets),
+        keys,
+    };
+    let control = control_with(config, control, table, ports);
+    Ok(Api { control, owner, node_role, files_url })
 }
 
-#[expect(clippy::disallowed_methods, reason = "the one place that reads a function's environment")]
-fn optional(name: &str) -> Option<String> {
-    std::env::var(name).ok().filter(|value| !value.is_empty())
+/// The function `files`.
+pub struct Files {
+    /// The file servers.
+    pub files: MountedFiles,
+    /// The table, which it may only read.
+    pub table: Table,
+    /// The keys of links.
+    pub keys: Arc<Keys>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// The subject that may do everything.
+    pub owner: String,
+    /// Copies of large files.
+    pub copies: Arc<dyn DownloadCopies>,
+}
+
+/// The parts of the function `files`.
+///
+/// # Errors
+/// When a variable of [`FilesSettings`] is missing, or the key of the stack cannot be used.
+pub async fn files(config: &SdkConfig) -> Result<Files, EnvironmentError> {
+    let settings = FilesSettings::parse(&Variables::new(&of_process))?;
+    let table = table(config, &settings.table);
+    let kms = aws_sdk_kms::Client::new(config);
+    let master = master_key(&kms, &table, &settings.key, MissingKey::Fail).await?;
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let client = aws_sdk_s3::Client::new(config);
+    let copies = S3Copies::new(client, settings.bucket, Arc::clone(&clock), COPY_TIME_LIMIT);
+    Ok(Files {
+        files: MountedFiles { root: settings.root },
+        table,
+        keys: Arc::new(Keys::derive(&master)),
+        clock,
+        owner: settings.owner,
+        copies: Arc::new(copies),
+    })
+}
+
+fn table(config: &SdkConfig, name: &str) -> Table {
+    let client = aws_sdk_dynamodb::Client::new(config);
+    Table::new(Arc::new(DynamoDb::new(client, name, Arc::new(rand::random))))
+}
+
+/// The ports that differ between functions.
+struct Ports {
+    machines: Arc<dyn Machines>,
+    file_shares: Arc<dyn FileShares>,
+    listings: Arc<dyn Listings>,
+    secret_store: Arc<dyn SecretStore>,
+    keys: Arc<Keys>,
+}
+
+fn control_with(
+    config: &SdkConfig,
+    settings: ControlSettings,
+    table: Table,
+    ports: Ports,
+) -> Control {
+    let ids: Arc<dyn Ids> = Arc::new(RandomIds);
+    let queues = aws_sdk_sqs::Client::new(config);
+    Control::new(Context::new(Parts {
+        table,
+        machines: ports.machines,
+        file_shares: ports.file_shares,
+        listings: ports.listings,
+        secret_store: ports.secret_store,
+        hints: Arc::new(SqsHints::new(queues, settings.queues, Arc::clone(&ids))),
+        clock: Arc::new(SystemClock),
+        ids,
+        keys: ports.keys,
+        settings: settings.settings,
+        uptime: Arc::new(Uptime::always()),
+    }))
 }

@@ -23,7 +23,7 @@ pub async fn serve(
 ) -> Result<(), Error> {
     crate::log(crate::required("STACK_NAME")?);
     let config = crate::config().await;
-    let control = crate::control(&config, machines(&config)?)?;
+    let control = crate::control(&config, function, machines(&config)?)?;
     run(service_fn(async |event: LambdaEvent<Trigger>| {
         let end = Timestamp(i64::try_from(event.context.deadline)? - RESERVE_MILLIS);
         Box::pin(handle(&control, function, event.payload, end)).await.map_err(Error::from)

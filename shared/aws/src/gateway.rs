@@ -1,9 +1,9 @@
-//! Who sends a request, as API Gateway verified it: people by the JWT authorizer, instances by their role.
+//! Who sends a request, as API Gateway or a function URL verified it: people by the JWT authorizer, instances by
+//! their role.
 //!
 //! The authorizer of a route only lets requests pass. The sender is identified here, so a path in another spelling,
 //! which takes another route, gains nothing.
 
-use crate::{EnvironmentError, required};
 use lambda_http::RequestExt;
 use lambda_http::aws_lambda_events::apigw::ApiGatewayRequestAuthorizer;
 use lambda_http::request::RequestContext;
@@ -31,17 +31,8 @@ pub struct NodeRole {
 }
 
 impl NodeRole {
-    /// The role that `NODE_ROLE_ARN` names.
-    ///
-    /// # Errors
-    /// When it is not set, or is not the ARN of a role.
-    pub fn of_environment() -> Result<Self, EnvironmentError> {
-        const NAME: &str = "NODE_ROLE_ARN";
-        Self::parse(&required(NAME)?).ok_or(EnvironmentError::Invalid(NAME, "the ARN of a role"))
-    }
-
     /// From the ARN of a role: `arn:{partition}:iam::{account}:role/{path}/{name}`.
-    fn parse(arn: &str) -> Option<Self> {
+    pub fn parse(arn: &str) -> Option<Self> {
         let (account, resource) = account_and_resource(arn, "iam")?;
         let name = resource.strip_prefix("role/")?.rsplit('/').next()?;
         (!name.is_empty()).then(|| Self { account: account.to_owned(), name: name.to_owned() })
@@ -106,5 +97,33 @@ mod tests {
         for other in ["arn:aws:iam::123456789012:user/alice", "arn:aws:iam::1:role/", "role"] {
             assert_eq!(NodeRole::parse(other), None, "{other}");
         }
+    }
+
+    /// The event of a function URL (Lambda Developer Guide, "Invoking Lambda function URLs"), from a node.
+    #[test]
+    fn a_function_url_names_the_caller_as_an_http_api_does() {
+        let event = r#"{
+            "version": "2.0", "routeKey": "$default", "rawPath": "/nodes/v1/a/b/c/d/sync", "rawQueryString": "",
+            "headers": {"content-type": "application/json", "host": "id.lambda-url.eu-west-1.on.aws"},
+            "requestContext": {
+                "accountId": "123456789012", "apiId": "id", "authentication": null,
+                "authorizer": {"iam": {
+                    "accessKey": "ASIAEXAMPLE", "accountId": "123456789012",
+                    "callerId": "AROAEXAMPLE:i-0123", "cognitoIdentity": null, "principalOrgId": null,
+                    "userArn": "arn:aws:sts::123456789012:assumed-role/stack-NodeRole/i-0123",
+                    "userId": "AROAEXAMPLE:i-0123"
+                }},
+                "domainName": "id.lambda-url.eu-west-1.on.aws", "domainPrefix": "id",
+                "http": {"method": "POST", "path": "/nodes/v1/a/b/c/d/sync", "protocol": "HTTP/1.1",
+                    "sourceIp": "10.0.0.4", "userAgent": "agent"},
+                "requestId": "id", "routeKey": "$default", "stage": "$default",
+                "time": "12/Mar/2020:19:03:58 +0000", "timeEpoch": 1583348638390
+            },
+            "body": "{}", "isBase64Encoded": false
+        }"#;
+        let request = lambda_http::request::from_str(event).unwrap();
+        let role = NodeRole::parse("arn:aws:iam::123456789012:role/stack-NodeRole").unwrap();
+        let user_id = "AROAEXAMPLE:i-0123".to_owned();
+        assert_eq!(sender(&request, &role), Some(Sender::NodeRole { user_id }));
     }
 }

@@ -1,9 +1,9 @@
 //! Hints over SQS FIFO queues, one per function. The message group is the target, so one invocation of a
 //! function at a time reconciles it.
 
+use crate::failures::port_error;
 use async_trait::async_trait;
 use aws_sdk_sqs::Client;
-use aws_sdk_sqs::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_sqs::types::SendMessageBatchRequestEntry;
 use control::ports::{Function, Hints, Ids, PortError};
 use model::{NodeId, Target};
@@ -106,16 +106,4 @@ impl Hints for SqsHints {
 
     /// A Lambda function holds no requests.
     fn notify_node(&self, _node: &NodeId) {}
-}
-
-fn port_error<E, R>(error: SdkError<E, R>) -> PortError
-where
-    E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
-    R: std::fmt::Debug + Send + Sync + 'static,
-{
-    match error.code() {
-        Some("RequestThrottled" | "ThrottlingException") => PortError::Throttled(Box::new(error)),
-        Some("AccessDenied" | "AccessDeniedException") => PortError::Denied(Box::new(error)),
-        _ => PortError::Other(Box::new(error)),
-    }
 }

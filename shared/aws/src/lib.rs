@@ -2,18 +2,33 @@
 
 #![warn(missing_docs)]
 
+mod absent;
+mod copies;
 mod environment;
 pub mod events;
+mod failures;
+mod file_shares;
 mod function;
 mod gateway;
 mod hints;
+mod listings;
 mod logs;
 mod machines;
+mod master_key;
+mod secret_store;
+pub mod settings;
+mod variables;
 
 pub use aws_config::SdkConfig;
-pub use environment::{EnvironmentError, config, control, required};
+pub use copies::S3Copies;
+pub use environment::{Api, Files, api, config, control, files};
+pub use file_shares::EfsShares;
 pub use function::serve;
 pub use gateway::{NodeRole, Sender, sender};
 pub use hints::{QueueUrls, SqsHints};
+pub use listings::RemoteListings;
 pub use logs::log;
 pub use machines::NoMachines;
+pub use master_key::{MissingKey, master_key};
+pub use secret_store::AwsSecretStore;
+pub use variables::{EnvironmentError, Variables, required};

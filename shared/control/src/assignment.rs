@@ -1,33 +1,47 @@
-//! Assignments of nodes: converts records to messages of the protocol and decrypts their secrets.
+//! Assignments of nodes: converts records to messages of the protocol and opens their secrets.
 
+use crate::secrets::{Provided, opened};
 use crate::{Context, Error, file_servers};
 use lifecycle::report::attempt_key;
 use model::{
-    EnvironmentVariable, InvalidTransition, Job, MountVolumes, Node, SecretValue, SecretVariable,
+    EnvironmentVariable, FileServerMount, FileShare, InvalidTransition, Job, MountVolumes, Node,
     Toolkit, limits,
 };
 use protocol::{
     Assignment, InputDirectory, Mount, MountSource, NodeSetup, OutputDirectory, SetupTask, Variable,
 };
 
-pub(crate) async fn node_setup(context: &Context, node: &Node) -> Result<NodeSetup, Error> {
+pub(crate) async fn node_setup(
+    context: &Context,
+    node: &Node,
+) -> Result<Provided<NodeSetup>, Error> {
     let cluster = context.table.cluster(&node.cluster).await?.ok_or(GONE)?;
     let setup_task = match &cluster.spec.setup_task {
-        Some(task) => Some(SetupTask {
-            command_line: task.command_line.clone(),
-            environment: variables(&task.environment),
-            secrets: opened(context, &task.secrets)?,
-            std_out_err_path_prefix: task.std_out_err_path_prefix.clone(),
-            std_out_err_path_suffix: task.std_out_err_path_suffix.clone(),
-        }),
+        Some(task) => {
+            let secrets = match opened(context, &task.secrets).await? {
+                Ok(secrets) => secrets,
+                Err(problem) => return Ok(Err(problem)),
+            };
+            Some(SetupTask {
+                command_line: task.command_line.clone(),
+                environment: variables(&task.environment),
+                secrets,
+                std_out_err_path_prefix: task.std_out_err_path_prefix.clone(),
+                std_out_err_path_suffix: task.std_out_err_path_suffix.clone(),
+            })
+        }
         None => None,
     };
-    let mounts = mounts(context, cluster.spec.mounts.as_ref());
-    Ok(NodeSetup { node_id: node.id.to_string(), mounts, setup_task })
+    let mounts = mounts(context, cluster.spec.mounts.as_ref())?;
+    Ok(Ok(NodeSetup { node_id: node.id.to_string(), mounts, setup_task }))
 }
 
 /// The part of this node in the running attempt of the job.
-pub(crate) fn assignment(context: &Context, node: &Node, job: &Job) -> Result<Assignment, Error> {
+pub(crate) async fn assignment(
+    context: &Context,
+    node: &Node,
+    job: &Job,
+) -> Result<Provided<Assignment>, Error> {
     let attempt = job.state.attempt().ok_or(GONE)?;
     let rank = attempt.members.iter().position(|member| member.node == node.id).ok_or(GONE)? as u32;
     let hosts = attempt.members.iter().map(|member| member.address.clone()).collect();
@@ -43,7 +57,11 @@ pub(crate) fn assignment(context: &Context, node: &Node, job: &Job) -> Result<As
         | Toolkit::CustomMpi(_)
         | Toolkit::Horovod(_) => return Err(Error::NotProvided("a toolkit")),
     };
-    Ok(Assignment {
+    let secrets = match opened(context, spec.secrets.as_deref().unwrap_or_default()).await? {
+        Ok(secrets) => secrets,
+        Err(problem) => return Ok(Err(problem)),
+    };
+    Ok(Ok(Assignment {
         key: attempt_key(&attempt.reference(&job.reference())),
         node_id: node.id.to_string(),
         workspace: job.names.workspace.workspace.to_string(),
@@ -55,44 +73,50 @@ pub(crate) fn assignment(context: &Context, node: &Node, job: &Job) -> Result<As
         std_out_err_path_prefix: spec.std_out_err_path_prefix.clone(),
         command_line: command_line.to_owned(),
         preparation_command_line: spec.preparation.clone(),
-        mounts: mounts(context, spec.mounts.as_ref()),
+        mounts: mounts(context, spec.mounts.as_ref())?,
         input_directories: input_directories(job),
         output_directories: output_directories(job),
         environment: variables(spec.environment.as_deref().unwrap_or_default()),
-        secrets: opened(context, spec.secrets.as_deref().unwrap_or_default())?,
+        secrets,
         max_wall_clock_seconds: spec.max_wall_clock_seconds,
         stop_grace_seconds: limits::STOP_GRACE_SECONDS,
-    })
+    }))
 }
 
 const GONE: InvalidTransition =
     InvalidTransition { what: "job", state: "gone", transition: "be assigned" };
 
-fn mounts(context: &Context, volumes: Option<&MountVolumes>) -> Vec<Mount> {
-    let Some(volumes) = volumes else { return Vec::new() };
-    let servers = volumes.file_servers.iter().map(|mount| Mount {
-        relative_mount_path: mount.relative_mount_path.clone(),
-        source: MountSource::Directory {
-            root: file_servers::directory(context, &mount.uid).to_string_lossy().into_owned(),
-            sub_directory: mount.source_directory.clone().unwrap_or_default(),
-        },
+fn mounts(context: &Context, volumes: Option<&MountVolumes>) -> Result<Vec<Mount>, Error> {
+    let Some(volumes) = volumes else { return Ok(Vec::new()) };
+    let servers = volumes.file_servers.iter().map(|mount| {
+        let relative_mount_path = mount.relative_mount_path.clone();
+        Ok(Mount { relative_mount_path, source: source(context, mount)? })
     });
-    let unmanaged = volumes.unmanaged_file_systems.iter().map(|mount| Mount {
-        relative_mount_path: mount.relative_mount_path.clone(),
-        source: MountSource::Command { command: mount.mount_command.clone() },
+    let unmanaged = volumes.unmanaged_file_systems.iter().map(|mount| {
+        Ok(Mount {
+            relative_mount_path: mount.relative_mount_path.clone(),
+            source: MountSource::Command { command: mount.mount_command.clone() },
+        })
     });
     servers.chain(unmanaged).collect()
 }
 
-fn opened(context: &Context, secrets: &[SecretVariable]) -> Result<Vec<Variable>, Error> {
-    let open = |secret: &SecretVariable| {
-        let value = match &secret.value {
-            SecretValue::Sealed(sealed) => context.keys.open(sealed)?,
-            SecretValue::Reference(_) => return Err(Error::NotProvided("a key vault")),
-        };
-        Ok(Variable { name: secret.name.clone(), value })
-    };
-    secrets.iter().map(open).collect()
+/// What the node mounts of a file server. A path of the service is sent only to nodes on its machine.
+fn source(context: &Context, mount: &FileServerMount) -> Result<MountSource, Error> {
+    let sub_directory = mount.source_directory.clone().unwrap_or_default();
+    match &mount.share {
+        FileShare::Directory => {
+            let root = file_servers::directory(context, &mount.uid)
+                .ok_or(Error::NotProvided("a directory of another machine"))?;
+            let root = root.to_string_lossy().into_owned();
+            Ok(MountSource::Directory { root, sub_directory })
+        }
+        FileShare::Efs { file_system, access_point } => Ok(MountSource::Efs {
+            file_system: file_system.clone(),
+            access_point: access_point.clone(),
+            sub_directory,
+        }),
+    }
 }
 
 fn variables(environment: &[EnvironmentVariable]) -> Vec<Variable> {

@@ -106,12 +106,13 @@ impl Clusters {
             self.require_room(&workspace, request.scale).await?;
             let servers = file_servers::mountable(&self.context, request.file_servers()).await?;
             let suffix = wire::ids::setup_output_path_suffix(&workspace.names, name, &fresh.uid);
-            let (spec, scale) = request.clone().into_spec(
+            let (mut spec, scale) = request.clone().into_spec(
                 |secret| self.context.keys.seal(secret, &self.context.new_uid()),
                 |id| uid_of(&servers, id),
                 suffix,
             )?;
             self.context.settings.provider.check(&spec)?;
+            file_servers::add_shares(spec.mounts.as_mut(), &servers);
             let new = NewCluster { name: name.clone(), spec, scale };
             let mut draft = self.context.draft();
             clusters::create(&mut draft, &workspace, &servers, new, fresh.clone())?;

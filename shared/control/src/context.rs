@@ -3,7 +3,7 @@
 
 use crate::keys::Keys;
 use crate::metrics;
-use crate::ports::{Clock, Directories, Hints, Ids, Machines};
+use crate::ports::{Clock, FileShares, Hints, Ids, Listings, Machines, SecretStore};
 use crate::uptime::Uptime;
 use crate::{Error, Function};
 use lifecycle::creation::NewIds;
@@ -33,8 +33,12 @@ pub struct Parts {
     pub table: Table,
     /// Instances of nodes.
     pub machines: Arc<dyn Machines>,
-    /// Directories of file servers.
-    pub directories: Arc<dyn Directories>,
+    /// File shares of file servers.
+    pub file_shares: Arc<dyn FileShares>,
+    /// Directories of file servers, to be listed.
+    pub listings: Arc<dyn Listings>,
+    /// Secrets that jobs refer to.
+    pub secret_store: Arc<dyn SecretStore>,
     /// Hints to functions.
     pub hints: Arc<dyn Hints>,
     /// The time.
@@ -86,8 +90,9 @@ pub struct Settings {
     pub locations: Locations,
     /// Where instances come from.
     pub provider: Provider,
-    /// The directory with the files of the file servers, in one subdirectory each, named by uid.
-    pub file_server_root: PathBuf,
+    /// The directory of file shares that are directories of the machine of service and nodes, one each, named
+    /// by uid. None where nodes mount them.
+    pub file_server_root: Option<PathBuf>,
     /// Whether responses contain that path: only where it is on the user's own machine.
     pub shows_local_paths: bool,
 }

@@ -1,8 +1,8 @@
 //! The files of file servers, on a local disk or a mounted file system.
 
-use crate::ports::{Directories, PortError};
+use crate::ports::{FileShares, PortError};
 use async_trait::async_trait;
-use model::Uid;
+use model::{FileShare, Uid};
 use std::io;
 use std::path::PathBuf;
 
@@ -26,9 +26,10 @@ impl DiskDirectories {
 }
 
 #[async_trait]
-impl Directories for DiskDirectories {
-    async fn create(&self, file_server: &Uid) -> Result<(), PortError> {
-        self.blocking(file_server, std::fs::create_dir_all).await
+impl FileShares for DiskDirectories {
+    async fn create(&self, file_server: &Uid) -> Result<FileShare, PortError> {
+        self.blocking(file_server, std::fs::create_dir_all).await?;
+        Ok(FileShare::Directory)
     }
 
     async fn remove(&self, file_server: &Uid) -> Result<(), PortError> {

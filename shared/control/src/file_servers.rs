@@ -10,8 +10,8 @@ use lifecycle::file_servers::{
 };
 use lifecycle::{Draft, resources};
 use model::{
-    FileServer, FileServerSpec, FileServerState, FileServerUser, Name, Principal, ResourceError,
-    Role, Scope, Timestamp, Uid, WorkspaceNames, limits,
+    FileServer, FileServerSpec, FileServerState, FileServerUser, FileShare, MountVolumes, Name,
+    Principal, ResourceError, Role, Scope, Timestamp, Uid, WorkspaceNames, limits,
 };
 use std::path::PathBuf;
 use table::Page;
@@ -24,9 +24,19 @@ pub struct FileServers {
     roles: Roles,
 }
 
-/// The directory of a file server.
-pub(crate) fn directory(context: &Context, uid: &Uid) -> PathBuf {
-    context.settings.file_server_root.join(uid.as_str())
+/// The directory of a file server, if it is one of the machine of service and nodes.
+pub(crate) fn directory(context: &Context, uid: &Uid) -> Option<PathBuf> {
+    Some(context.settings.file_server_root.as_ref()?.join(uid.as_str()))
+}
+
+/// Records with each mount what nodes mount.
+pub(crate) fn add_shares(mounts: Option<&mut MountVolumes>, servers: &[FileServer]) {
+    let Some(mounts) = mounts else { return };
+    for mount in &mut mounts.file_servers {
+        if let Some(server) = servers.iter().find(|server| server.uid == mount.uid) {
+            mount.share = server.share.clone();
+        }
+    }
 }
 
 /// # Errors
@@ -80,15 +90,21 @@ impl FileServers {
         existing(&self.context, names, name).await
     }
 
-    /// The parts of a response that are not in the record. Nodes mount the directory of the service, so
-    /// the addresses are those of this machine.
+    /// The parts of a response that are not in the record. Where nodes use directories of the service, the
+    /// addresses are those of this machine. An access point of EFS has no address of its own; its id is shown
+    /// instead.
     pub fn view(&self, server: &FileServer) -> FileServerView {
-        let path = directory(&self.context, &server.uid).to_string_lossy().into_owned();
+        let address = match &server.share {
+            FileShare::Directory => "127.0.0.1",
+            FileShare::Efs { access_point, .. } => access_point,
+        };
+        let path = directory(&self.context, &server.uid);
+        let path = path.filter(|_| self.context.settings.shows_local_paths);
         FileServerView {
             mount_point: "/data".to_owned(),
-            public_ip: "127.0.0.1".to_owned(),
-            internal_ip: "127.0.0.1".to_owned(),
-            local_path: self.context.settings.shows_local_paths.then_some(path),
+            public_ip: address.to_owned(),
+            internal_ip: address.to_owned(),
+            local_path: path.map(|path| path.to_string_lossy().into_owned()),
         }
     }
 
@@ -201,7 +217,7 @@ pub(crate) async fn settle(
         let found = context.table.file_server(workspace, name).await?;
         let Some(server) = found.filter(|server| server.uid == *uid) else {
             // This pass may have just created the directory. If it is killed here, the schedule removes it later.
-            return Ok(context.directories.remove(uid).await?);
+            return Ok(context.file_shares.remove(uid).await?);
         };
         let mut draft = context.draft();
         settle_found(context, &mut draft, &server).await?;
@@ -223,7 +239,7 @@ pub(crate) async fn remove_again(
     if context.now() < not_before {
         return Ok(());
     }
-    context.directories.remove(uid).await?;
+    context.file_shares.remove(uid).await?;
     let mut draft = context.draft();
     draft.writes().unschedule(uid);
     context.commit(draft).await?;
@@ -238,18 +254,23 @@ async fn settle_found(
     let now = draft.now;
     match &server.state {
         FileServerState::Creating { .. } => {
-            let made = context.directories.create(&server.uid).await;
-            if !provisioned(draft, server, made.is_ok()) {
-                return Ok(made?);
-            }
-            if let Err(error) = made {
-                tracing::error!(file_server = %server.name, %error, "could not provision a file server");
+            let (share, error) = match context.file_shares.create(&server.uid).await {
+                Ok(share) => (Some(share), None),
+                Err(error) => (None, Some(error)),
+            };
+            let is_settled = provisioned(draft, server, share);
+            match error {
+                Some(error) if !is_settled => return Err(error.into()),
+                Some(error) => {
+                    tracing::error!(file_server = %server.name, %error, "could not provision a file server");
+                }
+                None => {}
             }
         }
         FileServerState::Ready { .. } | FileServerState::Failed { .. } => settled(draft, server),
         // The schedule visits it until the backoff is over.
         FileServerState::Deleting { .. } if now < server.removal.not_before => {}
-        FileServerState::Deleting { .. } => match context.directories.remove(&server.uid).await {
+        FileServerState::Deleting { .. } => match context.file_shares.remove(&server.uid).await {
             Ok(()) => resources::finish_deletion(draft, server),
             Err(error) => {
                 tracing::warn!(file_server = %server.name, %error, "could not remove the files of a file server");

@@ -3,12 +3,16 @@
 //! Paths come from users and may contain symbolic links. Every access goes through a handle of the
 //! file server's directory (`cap_std`), so no path leads out of it.
 
-use crate::{Context, Error, file_servers};
+use crate::ports::{Listings, PortError};
+use crate::{Context, Error};
+use async_trait::async_trait;
 use cap_std::ambient_authority;
 use cap_std::fs::{Dir, File, Metadata};
 use model::{Job, MountPoint, MountVolumes, Timestamp, Uid};
 use rustix::io::Errno;
-use std::io::ErrorKind;
+use serde::{Deserialize, Serialize};
+use std::io::{self, ErrorKind};
+use std::path::PathBuf;
 use wire::{FileEntry, OutputFilesQuery};
 
 /// A file or directory on a file server.
@@ -18,6 +22,46 @@ pub struct FileLocation {
     pub file_server: Uid,
     /// The path below the root of the file server, without leading or trailing slash.
     pub path: String,
+}
+
+/// A request for a page of a directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListingPage {
+    /// The directory.
+    pub directory: FileLocation,
+    /// Only names after this one, in the order of bytes.
+    pub after: Option<String>,
+    /// At most this many entries.
+    pub limit: usize,
+}
+
+/// An entry of a directory.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "camelCase")]
+pub enum ListedFile {
+    /// A directory.
+    Directory {
+        /// Its name.
+        name: String,
+    },
+    /// A file.
+    File {
+        /// Its name.
+        name: String,
+        /// When it was last modified.
+        modified: Timestamp,
+        /// Bytes.
+        length: u64,
+    },
+}
+
+impl ListedFile {
+    /// The name of the entry.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Directory { name } | Self::File { name, .. } => name,
+        }
+    }
 }
 
 /// The output files of jobs.
@@ -31,19 +75,59 @@ impl Files {
         Self { context: context.clone() }
     }
 
-    /// Lists one directory, in byte order of names. A directory that does not exist is listed as empty:
-    /// clients poll it until a file appears. `link` makes the link of a file.
+    /// Lists one directory, in byte order of names: at most `limit` entries after a name. A directory that does
+    /// not exist is listed as empty: clients poll it until a file appears. `link` makes the link of a file.
     ///
     /// # Errors
     /// 400 when the output directory is unknown or not below a mounted file server.
-    pub fn list(
+    pub async fn list(
         &self,
         job: &Job,
         query: &OutputFilesQuery,
+        (after, limit): (Option<String>, usize),
         link: impl Fn(&FileLocation) -> String,
     ) -> Result<Vec<FileEntry>, Error> {
-        let place = output_place(job, query)?;
-        let root = match open_root(&file_servers::directory(&self.context, &place.file_server)) {
+        let page = ListingPage { directory: output_place(job, query)?, after, limit };
+        let listed = self.context.listings.list(&page).await?;
+        Ok(listed.into_iter().map(|it| file_entry(&page.directory, it, &link)).collect())
+    }
+}
+
+/// The file servers as a directory of this machine, with one subdirectory each, named by uid.
+#[derive(Clone, Debug)]
+pub struct MountedFiles {
+    /// The parent of all of them.
+    pub root: PathBuf,
+}
+
+impl MountedFiles {
+    /// Opens a file for download.
+    ///
+    /// # Errors
+    /// 404 when there is no such file, or the path leads out of the file server.
+    pub fn open(&self, file_server: &Uid, path: &str) -> Result<File, Error> {
+        let missing = || {
+            crate::ApiError::new(
+                crate::ApiErrorKind::NotFound,
+                "FileNotFound",
+                "The file does not exist",
+            )
+        };
+        let root = self.open_root(file_server).map_err(|_| missing())?;
+        // Checked before opening: to open a pipe blocks until a process writes to it.
+        match root.metadata(path) {
+            Ok(metadata) if metadata.is_file() => root.open(path).map_err(|_| missing().into()),
+            Ok(_) | Err(_) => Err(missing().into()),
+        }
+    }
+
+    fn open_root(&self, file_server: &Uid) -> io::Result<Dir> {
+        Dir::open_ambient_dir(self.root.join(file_server.as_str()), ambient_authority())
+    }
+
+    /// The entries of a directory, in byte order of names.
+    fn read(&self, place: &FileLocation) -> io::Result<Vec<ListedFile>> {
+        let root = match self.open_root(&place.file_server) {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
             root => root?,
         };
@@ -58,39 +142,30 @@ impl Files {
             // A symbolic link that leads out, or nowhere, is not an output file.
             let Ok(metadata) = directory.metadata(&name) else { continue };
             // Neither is a pipe or a socket.
-            if !metadata.is_file() && !metadata.is_dir() {
-                continue;
+            if metadata.is_dir() {
+                entries.push(ListedFile::Directory { name });
+            } else if metadata.is_file() {
+                let (modified, length) = (modified(&metadata), metadata.len());
+                entries.push(ListedFile::File { name, modified, length });
             }
-            entries.push(file_entry(&place, name, &metadata, &link));
         }
-        entries.sort_by(|a, b| a.name.as_bytes().cmp(b.name.as_bytes()));
+        entries.sort_by(|a, b| a.name().as_bytes().cmp(b.name().as_bytes()));
         Ok(entries)
-    }
-
-    /// Opens a file for download.
-    ///
-    /// # Errors
-    /// 404 when there is no such file, or the path leads out of the file server.
-    pub fn open(&self, file_server: &Uid, path: &str) -> Result<File, Error> {
-        let missing = || {
-            crate::ApiError::new(
-                crate::ApiErrorKind::NotFound,
-                "FileNotFound",
-                "The file does not exist",
-            )
-        };
-        let root = open_root(&file_servers::directory(&self.context, file_server))
-            .map_err(|_| missing())?;
-        // Checked before opening: to open a pipe blocks until a process writes to it.
-        match root.metadata(path) {
-            Ok(metadata) if metadata.is_file() => root.open(path).map_err(|_| missing().into()),
-            Ok(_) | Err(_) => Err(missing().into()),
-        }
     }
 }
 
-fn open_root(directory: &std::path::Path) -> std::io::Result<Dir> {
-    Dir::open_ambient_dir(directory, ambient_authority())
+#[async_trait]
+impl Listings for MountedFiles {
+    async fn list(&self, page: &ListingPage) -> Result<Vec<ListedFile>, PortError> {
+        let (files, place) = (self.clone(), page.directory.clone());
+        let read = tokio::task::spawn_blocking(move || files.read(&place)).await;
+        let mut entries = read.map_err(io::Error::from).flatten().map_err(PortError::other)?;
+        if let Some(after) = &page.after {
+            entries.retain(|entry| entry.name() > after.as_str());
+        }
+        entries.truncate(page.limit);
+        Ok(entries)
+    }
 }
 
 /// Whether the path does not exist, is not a directory, leads out of the file server, or is not a
@@ -108,16 +183,17 @@ fn is_absent(error: &std::io::Error) -> bool {
 
 fn file_entry(
     place: &FileLocation,
-    name: String,
-    metadata: &Metadata,
+    listed: ListedFile,
     link: impl Fn(&FileLocation) -> String,
 ) -> FileEntry {
-    if metadata.is_dir() {
-        return FileEntry::directory(name);
+    match listed {
+        ListedFile::Directory { name } => FileEntry::directory(name),
+        ListedFile::File { name, modified, length } => {
+            let path = format!("{}/{name}", place.path).trim_start_matches('/').to_owned();
+            let file = FileLocation { file_server: place.file_server.clone(), path };
+            FileEntry::file(name, link(&file), modified, length)
+        }
     }
-    let path = format!("{}/{name}", place.path).trim_start_matches('/').to_owned();
-    let file = FileLocation { file_server: place.file_server.clone(), path };
-    FileEntry::file(name, link(&file), modified(metadata), metadata.len())
 }
 
 /// When the file was last modified.

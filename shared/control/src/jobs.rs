@@ -160,10 +160,11 @@ impl Jobs {
         require_possible(cluster, request.node_count, settings.max_nodes, &settings.quota)?;
         request.check_workers(&cluster.spec.vm_size)?;
         let servers = file_servers::mountable(&self.context, request.file_servers()).await?;
-        let spec = request.clone().into_spec(
+        let mut spec = request.clone().into_spec(
             |secret| self.context.keys.seal(secret, &self.context.new_uid()),
             |id| uid_of(&servers, id),
         )?;
+        file_servers::add_shares(spec.mounts.as_mut(), &servers);
         let mut draft = self.context.draft();
         let new = NewJob { name: name.clone(), uid: uid.clone(), spec };
         let job = submission::accept(&draft, experiment, cluster, new)?;

@@ -2,6 +2,7 @@
 //! links, continuation tokens and completed operations) and for node tokens.
 
 use crate::Error;
+use crate::files::{FileLocation, ListingPage};
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use chacha20poly1305::aead::Aead;
@@ -17,7 +18,9 @@ type HmacSha256 = Hmac<Sha256>;
 const NONCE_BYTES: usize = 12;
 
 /// The derived keys. Its `Debug` shows none of them.
-pub struct Keys {
+pub struct Keys(Option<Derived>);
+
+struct Derived {
     seal: ChaCha20Poly1305,
     links: [u8; 32],
     nodes: [u8; 32],
@@ -54,18 +57,54 @@ impl Keys {
             source.expand(purpose.as_bytes(), &mut key).expect("32 bytes are one block");
             key
         };
-        Self {
+        Self(Some(Derived {
             seal: ChaCha20Poly1305::new(&derived("secrets").into()),
             links: derived("links"),
             nodes: derived("nodes"),
-        }
+        }))
+    }
+
+    /// For functions that only reconcile: they open no secret and sign nothing, and are not permitted to read
+    /// the master key. Every other method panics.
+    pub fn absent() -> Self {
+        Self(None)
+    }
+
+    fn derived(&self) -> &Derived {
+        self.0.as_ref().expect("functions without keys open no secrets and sign nothing")
+    }
+
+    /// The signature of a request to list a directory of a file server, which expires.
+    pub fn sign_listing(&self, page: &ListingPage, expires_at: i64) -> String {
+        let FileLocation { file_server, path } = &page.directory;
+        let (expiry, limit) = (expires_at.to_string(), page.limit.to_string());
+        // `after` is a name of a file, so it contains no slash.
+        let after = page.after.as_deref().unwrap_or("/");
+        let parts = ["listing", file_server.as_str(), path, after, &limit, &expiry];
+        URL_SAFE_NO_PAD.encode(mac(&self.derived().links, &parts))
+    }
+
+    /// Whether the signature is that of the request.
+    pub fn is_listing_signed(&self, page: &ListingPage, expires_at: i64, signature: &str) -> bool {
+        constant_time_eq(&self.sign_listing(page, expires_at), signature)
+    }
+
+    /// The signature of the state of a download of a large file, which its redirections carry.
+    pub fn sign_copy(&self, link: &str, state: &str) -> String {
+        URL_SAFE_NO_PAD.encode(&mac(&self.derived().links, &["copy", link, state])[..16])
+    }
+
+    /// Whether the signature is that of the state.
+    pub fn is_copy_signed(&self, link: &str, state: &str, signature: &str) -> bool {
+        constant_time_eq(&self.sign_copy(link, state), signature)
     }
 
     /// Encrypts a secret for the table. `unique` must never be used twice with the same key.
     pub fn seal(&self, plain: &str, unique: &Uid) -> String {
-        let digest = mac(&self.links, &["nonce", unique.as_str()]);
+        let digest = mac(&self.derived().links, &["nonce", unique.as_str()]);
         let nonce = &digest[..NONCE_BYTES];
         let sealed = self
+            .derived()
             .seal
             .encrypt(Nonce::from_slice(nonce), plain.as_bytes())
             .expect("a secret is shorter than the cipher's limit of 256 GiB");
@@ -79,7 +118,11 @@ impl Keys {
     pub fn open(&self, sealed: &str) -> Result<String, Error> {
         let bytes = STANDARD_NO_PAD.decode(sealed).map_err(|_| Error::Sealed)?;
         let (nonce, text) = bytes.split_at_checked(NONCE_BYTES).ok_or(Error::Sealed)?;
-        let plain = self.seal.decrypt(Nonce::from_slice(nonce), text).map_err(|_| Error::Sealed)?;
+        let plain = self
+            .derived()
+            .seal
+            .decrypt(Nonce::from_slice(nonce), text)
+            .map_err(|_| Error::Sealed)?;
         String::from_utf8(plain).map_err(|_| Error::Sealed)
     }
 
@@ -88,7 +131,7 @@ impl Keys {
         let Link { file_server, path, expires_at, creator, workspace } = link;
         let expiry = expires_at.to_string();
         let parts = ["link", file_server.as_str(), path, &expiry, creator, workspace];
-        URL_SAFE_NO_PAD.encode(mac(&self.links, &parts))
+        URL_SAFE_NO_PAD.encode(mac(&self.derived().links, &parts))
     }
 
     /// Whether the signature is that of the link.
@@ -98,17 +141,17 @@ impl Keys {
 
     /// A digest that identifies a token where the token itself must not be shown.
     pub fn fingerprint(&self, token: &str) -> String {
-        URL_SAFE_NO_PAD.encode(&mac(&self.links, &["fingerprint", token])[..16])
+        URL_SAFE_NO_PAD.encode(&mac(&self.derived().links, &["fingerprint", token])[..16])
     }
 
     /// The signature of a continuation token: of this list, after this position.
     pub fn sign_page(&self, list: &str, position: &str) -> String {
-        URL_SAFE_NO_PAD.encode(&mac(&self.links, &["page", list, position])[..16])
+        URL_SAFE_NO_PAD.encode(&mac(&self.derived().links, &["page", list, position])[..16])
     }
 
     /// The signature of an operation that is not stored: its id and its encoded result.
     pub fn sign_operation(&self, id: &Uid, body: &str) -> String {
-        URL_SAFE_NO_PAD.encode(&mac(&self.links, &["operation", id.as_str(), body])[..16])
+        URL_SAFE_NO_PAD.encode(&mac(&self.derived().links, &["operation", id.as_str(), body])[..16])
     }
 
     /// Whether the signature is that of the operation.
@@ -119,7 +162,7 @@ impl Keys {
     /// The token of a launch, with which its instances sign in.
     pub fn launch_token(&self, cluster: &ClusterRef, launch: &LaunchId) -> String {
         let parts = ["launch", cluster.uid.as_str(), launch.as_str()];
-        URL_SAFE_NO_PAD.encode(mac(&self.nodes, &parts))
+        URL_SAFE_NO_PAD.encode(mac(&self.derived().nodes, &parts))
     }
 
     /// Whether the token is that of the launch.
@@ -129,7 +172,7 @@ impl Keys {
 
     /// The token of a node, with which its agent can report for this node only.
     pub fn node_token(&self, cluster: &ClusterRef, node: &NodeId) -> String {
-        URL_SAFE_NO_PAD.encode(mac(&self.nodes, &[cluster.uid.as_str(), node.as_str()]))
+        URL_SAFE_NO_PAD.encode(mac(&self.derived().nodes, &[cluster.uid.as_str(), node.as_str()]))
     }
 
     /// Whether the token is that of the node.
@@ -169,6 +212,25 @@ mod tests {
         assert_eq!(keys.open(&sealed).unwrap(), "hunter2");
         assert!(matches!(Keys::derive(&[2; 32]).open(&sealed), Err(Error::Sealed)));
         assert!(matches!(keys.open("c2hvcnQ"), Err(Error::Sealed)));
+    }
+
+    #[test]
+    fn a_signature_covers_every_part_of_a_listing() {
+        let keys = Keys::derive(&[1; 32]);
+        let directory =
+            |byte, path: &str| FileLocation { file_server: uid(byte), path: path.into() };
+        let page = ListingPage { directory: directory(1, "a"), after: Some("f".into()), limit: 9 };
+        let signature = keys.sign_listing(&page, 100);
+        assert!(keys.is_listing_signed(&page, 100, &signature));
+        assert!(!keys.is_listing_signed(&page, 101, &signature));
+        for changed in [
+            ListingPage { directory: directory(2, "a"), ..page.clone() },
+            ListingPage { directory: directory(1, "b"), ..page.clone() },
+            ListingPage { after: None, ..page.clone() },
+            ListingPage { limit: 10, ..page.clone() },
+        ] {
+            assert!(!keys.is_listing_signed(&changed, 100, &signature), "{changed:?}");
+        }
     }
 
     #[test]

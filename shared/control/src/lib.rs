@@ -31,6 +31,7 @@ pub mod recovery;
 pub mod resource_groups;
 pub mod roles;
 pub mod schedule;
+pub mod secrets;
 mod sign_in;
 pub mod subscriptions;
 pub mod system;

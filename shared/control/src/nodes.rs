@@ -3,11 +3,15 @@
 
 use crate::context::replan;
 use crate::execute::read_launch_of;
+use crate::ports::PortError;
 use crate::{ApiError, ApiErrorKind, Context, Error, Function};
 use lifecycle::report::{self, DesiredState};
 use lifecycle::{Draft, jobs};
 use model::{ClusterRef, Instance, Job, JobState, Node, NodeId, NodeState, Target, limits};
-use protocol::{AttemptReport, Desired, NodePhase, Progress, SyncRequest, SyncResponse};
+use protocol::{
+    AttemptKey, AttemptReport, Desired, End, NodePhase, Problem, Progress, SyncRequest,
+    SyncResponse,
+};
 
 /// In how many tries a node that becomes free gets the next job in the same commit. When many nodes
 /// become free at once they compete for the head of the queue; then the dispatcher assigns it.
@@ -58,7 +62,7 @@ impl Nodes {
             self.observe(cluster, id, agent, request, tries <= COMPOSED_TRIES)
         })
         .await?;
-        self.answer(observed, request).await
+        self.answer(observed, agent, request).await
     }
 
     /// The desired state, without a new observation.
@@ -75,7 +79,7 @@ impl Nodes {
         let node = self.known(cluster, id).await?;
         self.authorize(&node, agent, request).await?;
         let job = self.job_of(&node).await?;
-        self.answer((node, job), request).await
+        self.answer((node, job), agent, request).await
     }
 
     async fn known(&self, cluster: &ClusterRef, id: &NodeId) -> Result<Node, Error> {
@@ -202,29 +206,46 @@ impl Nodes {
     async fn answer(
         &self,
         (node, job): Observed,
+        agent: &AgentIdentity,
         request: &SyncRequest,
     ) -> Result<SyncResponse, Error> {
-        let desired = self.desired(&node, job.as_ref(), request).await?;
+        let desired = match self.desired(&node, job.as_ref(), request).await? {
+            Ok(desired) => desired,
+            Err(report) => {
+                let (cluster, id) = (&node.cluster, &node.id);
+                let (node, job) =
+                    replan(|| self.observe(cluster, id, agent, &report, false)).await?;
+                // What could not be provided has ended, and nothing was started instead.
+                let desired = self.desired(&node, job.as_ref(), request).await?;
+                desired.map_err(|_| Error::Busy)?
+            }
+        };
         Ok(SyncResponse { ask_again_millis: ask_again_millis(&desired), desired })
     }
 
+    /// The desired state. If a secret of it cannot be read, a report in place of the agent's that says so.
     async fn desired(
         &self,
         node: &Node,
         job: Option<&Job>,
         request: &SyncRequest,
-    ) -> Result<Desired, Error> {
+    ) -> Result<Result<Desired, Box<SyncRequest>>, Error> {
         let has_setup = request.phase != NodePhase::Preparing;
-        match report::desired_state(node, job, self.context.now()) {
-            DesiredState::Nothing => Ok(Desired::Idle),
-            DesiredState::Prepare if has_setup => Ok(Desired::Idle),
+        Ok(Ok(match report::desired_state(node, job, self.context.now()) {
+            DesiredState::Nothing => Desired::Idle,
+            DesiredState::Prepare if has_setup => Desired::Idle,
             DesiredState::Prepare => {
-                let setup = Box::new(crate::assignment::node_setup(&self.context, node).await?);
-                Ok(Desired::Prepare { setup })
+                match crate::assignment::node_setup(&self.context, node).await? {
+                    Ok(setup) => Desired::Prepare { setup: Box::new(setup) },
+                    Err(problem) => {
+                        let phase = NodePhase::Failed { problem };
+                        return Ok(Err(Box::new(SyncRequest { phase, ..request.clone() })));
+                    }
+                }
             }
-            DesiredState::Leave => Ok(Desired::Leave { grace_seconds: 0 }),
+            DesiredState::Leave => Desired::Leave { grace_seconds: 0 },
             DesiredState::Stop { attempt, grace_seconds } => {
-                Ok(Desired::Stop { key: report::attempt_key(&attempt), grace_seconds })
+                Desired::Stop { key: report::attempt_key(&attempt), grace_seconds }
             }
             DesiredState::Run { attempt, start } => {
                 let key = report::attempt_key(&attempt);
@@ -232,15 +253,32 @@ impl Nodes {
                 let known = request.attempt.as_ref().is_some_and(known);
                 let assignment = match job.filter(|_| !known) {
                     Some(job) => {
-                        let it = crate::assignment::assignment(&self.context, node, job)?;
-                        Some(Box::new(it))
+                        match crate::assignment::assignment(&self.context, node, job).await? {
+                            Ok(assignment) => Some(Box::new(assignment)),
+                            Err(problem) => return not_provided(request, key, problem),
+                        }
                     }
                     None => None,
                 };
-                Ok(Desired::Run { key, start, assignment })
+                Desired::Run { key, start, assignment }
             }
-        }
+        }))
     }
+}
+
+/// The report of an agent that could not be provided with what the job needs. An agent that knows the attempt
+/// may be running its processes: it asks again.
+fn not_provided(
+    request: &SyncRequest,
+    key: AttemptKey,
+    problem: Problem,
+) -> Result<Result<Desired, Box<SyncRequest>>, Error> {
+    if request.attempt.as_ref().is_some_and(|report| report.key == key) {
+        return Err(PortError::other(format!("{}: {}", problem.code, problem.message)).into());
+    }
+    let progress = Progress::Ended { end: End::NotProvided { problem } };
+    let attempt = Some(AttemptReport { key, progress, needs_assignment: false });
+    Ok(Err(Box::new(SyncRequest { attempt, ..request.clone() })))
 }
 
 fn is_idle(node: &Node) -> bool {
@@ -262,13 +300,15 @@ pub fn has_update(request: &SyncRequest, desired: &Desired) -> bool {
     }
 }
 
-/// The interval of agents whose requests cannot be held: a second while the node may get work, half a
-/// heartbeat while it runs a job.
+/// The interval of agents whose requests cannot be held: short where the next answer may start a job,
+/// otherwise that of heartbeats. An agent that has something new to report does not wait.
 fn ask_again_millis(desired: &Desired) -> u64 {
     match desired {
-        Desired::Idle | Desired::Prepare { .. } | Desired::Stop { .. } | Desired::Leave { .. } => {
-            1000
-        }
-        Desired::Run { .. } => limits::HEARTBEAT_SECONDS * 500,
+        Desired::Idle => limits::IDLE_ASK_MILLIS,
+        Desired::Run { start: false, .. } => limits::GANG_ASK_MILLIS,
+        Desired::Run { start: true, .. }
+        | Desired::Prepare { .. }
+        | Desired::Stop { .. }
+        | Desired::Leave { .. } => limits::HEARTBEAT_SECONDS * 1000,
     }
 }

@@ -1,8 +1,12 @@
 //! The ports of the control plane. Each has an implementation for AWS and one for a single machine.
 
+use crate::files::{ListedFile, ListingPage};
 use async_trait::async_trait;
-use model::{Cluster, ClusterRef, NodeId, Placement, ResourceError, Target, Timestamp, Uid};
+use model::{
+    Cluster, ClusterRef, FileShare, NodeId, Placement, ResourceError, Target, Timestamp, Uid,
+};
 use scheduler::recovery::FoundInstance;
+use std::sync::Arc;
 
 pub use lifecycle::Function;
 pub use model::{LaunchOutcome, LaunchRequest, LaunchedInstance, PoolRefusal};
@@ -45,21 +49,86 @@ pub trait Hints: Send + Sync {
     fn notify_node(&self, node: &NodeId);
 }
 
-/// The directories of file servers, on a disk of this machine or on EFS. A call may take minutes:
-/// directories are large.
+/// The file shares of file servers: directories of this machine, or of an EFS file system. A call may
+/// take minutes: directories are large.
 #[async_trait]
-pub trait Directories: Send + Sync {
-    /// Makes the directory of a file server. An existing one stays as it is.
+pub trait FileShares: Send + Sync {
+    /// Creates the share of a file server; returns what nodes mount. An existing one stays as it is.
     ///
     /// # Errors
-    /// What the file system reports.
-    async fn create(&self, file_server: &Uid) -> Result<(), PortError>;
+    /// What the file system reports. The caller tries again.
+    async fn create(&self, file_server: &Uid) -> Result<FileShare, PortError>;
 
-    /// Removes the directory with its content. It is no error if there is none.
+    /// Removes the share with its content. It is no error if there is none.
     ///
     /// # Errors
     /// What the file system reports; a part may be removed.
     async fn remove(&self, file_server: &Uid) -> Result<(), PortError>;
+}
+
+/// Lists directories of file servers: those of this machine, or through the function that has them
+/// mounted.
+#[async_trait]
+pub trait Listings: Send + Sync {
+    /// One page of a directory. A directory that does not exist is empty.
+    ///
+    /// # Errors
+    /// What the file system, or the function, reports.
+    async fn list(&self, page: &ListingPage) -> Result<Vec<ListedFile>, PortError>;
+}
+
+/// Secrets that jobs refer to instead of containing them.
+#[async_trait]
+pub trait SecretStore: Send + Sync {
+    /// The value of a secret. Nothing is kept.
+    ///
+    /// # Errors
+    /// [`SecretError::Unreadable`] when a repetition would fail too.
+    async fn read(&self, reference: &str) -> Result<String, SecretError>;
+}
+
+/// Why a secret could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum SecretError {
+    /// The reference is wrong, or the secret is not readable for this service. The job fails with this.
+    #[error("{}: {}", .0.code, .0.message)]
+    Unreadable(ResourceError),
+    /// The store could not be used; retry later.
+    #[error(transparent)]
+    Port(#[from] PortError),
+}
+
+/// Copies of large files, from which clients download directly.
+#[async_trait]
+pub trait DownloadCopies: Send + Sync {
+    /// Finds the copy of a file, makes it, or continues to make it for a limited time.
+    ///
+    /// # Errors
+    /// What the file system or the store of copies reports.
+    async fn copy(&self, file: &LargeFile) -> Result<Copied, PortError>;
+}
+
+/// A file to copy: the bytes that it had when the download began.
+#[derive(Clone, Debug)]
+pub struct LargeFile {
+    /// Identifies the bytes: one path of one file server, at one time, with one length.
+    pub key: String,
+    /// The open file.
+    pub file: Arc<std::fs::File>,
+    /// Bytes.
+    pub length: u64,
+}
+
+/// The state of a copy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Copied {
+    /// It is complete; its URL, which expires within an hour.
+    Complete {
+        /// The URL.
+        url: String,
+    },
+    /// A further call continues it.
+    InProgress,
 }
 
 /// Instances for nodes: EC2 instances, or processes.

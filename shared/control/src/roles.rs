@@ -4,13 +4,28 @@ use crate::context::replan;
 use crate::{ApiError, ApiErrorKind, Context, Error};
 use lifecycle::grants::{ScopeResource, grant};
 use model::{Principal, Role, RoleAssignment, Scope, Uid};
-use table::Writes;
+use table::{Table, Writes};
 use wire::RoleAssignmentRequest;
 
 /// The role assignments of the service.
 #[derive(Clone)]
 pub struct Roles {
     context: Context,
+}
+
+/// As [`Roles::may`], for a function that only reads.
+///
+/// # Errors
+/// What the table reports.
+pub async fn may(
+    table: &Table,
+    principal: &Principal,
+    role: Role,
+    scope: &Scope,
+) -> Result<bool, Error> {
+    let Principal::Known(id) = principal else { return Ok(true) };
+    let granted = table.roles_of(id, &scope.subscription).await?;
+    Ok(granted.iter().any(|grant| grant.role >= role && grant.scope.covers(scope)))
 }
 
 impl Roles {
@@ -29,9 +44,7 @@ impl Roles {
         role: Role,
         scope: &Scope,
     ) -> Result<bool, Error> {
-        let Principal::Known(id) = principal else { return Ok(true) };
-        let granted = self.context.table.roles_of(id, &scope.subscription).await?;
-        Ok(granted.iter().any(|grant| grant.role >= role && grant.scope.covers(scope)))
+        may(&self.context.table, principal, role, scope).await
     }
 
     /// Creates an assignment. An identical one is returned as it is.

@@ -166,6 +166,7 @@ fn a_cluster_with_the_most_mounts_is_created_and_removed() {
     let mount = |number: usize| FileServerMount {
         id: "/".repeat(300),
         uid: uid(&format!("server {number}")),
+        share: model::FileShare::Directory,
         source_directory: None,
         relative_mount_path: format!("{number}"),
         mount_options: None,

@@ -6,8 +6,8 @@ use crate::draft::Draft;
 use crate::refusal::Refusal;
 use crate::resources::Resource;
 use model::{
-    Backoff, FileServer, FileServerSpec, FileServerState, Name, Operation, ResourceError, Uid,
-    Workspace, limits,
+    Backoff, FileServer, FileServerSpec, FileServerState, FileShare, Name, Operation,
+    ResourceError, Uid, Workspace, limits,
 };
 
 /// A requested file server.
@@ -72,6 +72,7 @@ pub fn put(
                 etag: ids.etag,
                 modified_at: draft.now,
                 state: creating,
+                share: FileShare::Directory,
                 removal: Backoff::CLEAR,
                 error: None,
             };
@@ -91,27 +92,28 @@ fn provision(draft: &mut Draft, server: &FileServer, operation: Uid) {
     draft.hint(Function::Provisioner, server.target());
 }
 
-/// The directory of a file server in creation exists now (`is_made`), or could not be created.
+/// What nodes mount of a file server in creation exists now (`made`), or could not be created.
 /// Returns `false` if the provisioner has to try again: only after the deadline the creation has failed,
 /// and its operation then reports the error.
-pub fn provisioned(draft: &mut Draft, server: &FileServer, is_made: bool) -> bool {
+pub fn provisioned(draft: &mut Draft, server: &FileServer, made: Option<FileShare>) -> bool {
     let FileServerState::Creating { operation, since } = &server.state else { return true };
     let now = draft.now;
-    if !is_made && now.seconds_since(*since) < limits::FILE_SERVER_DEADLINE_SECONDS {
+    if made.is_none() && now.seconds_since(*since) < limits::FILE_SERVER_DEADLINE_SECONDS {
         return false;
     }
     let started = Operation::started(operation.clone(), server.operation_key(), *since);
-    let (state, ended) = match is_made {
-        true => (FileServerState::Ready { since: now }, started.succeeded(now)),
-        false => {
+    let (state, share, ended) = match made {
+        Some(share) => (FileServerState::Ready { since: now }, share, started.succeeded(now)),
+        None => {
             // Code and message of the Batch AI service (docs/contract.md, "Errors").
             let (code, message) =
                 ("FileServerProvisioningFailed", "File Server provisioning has failed");
             let error = ResourceError::new(code, message);
-            (FileServerState::Failed { since: now }, started.failed(error, now))
+            let state = FileServerState::Failed { since: now };
+            (state, server.share.clone(), started.failed(error, now))
         }
     };
-    draft.writes().replace(server, &FileServer { state, ..server.clone() });
+    draft.writes().replace(server, &FileServer { state, share, ..server.clone() });
     draft.put_operation(&ended);
     draft.writes().unschedule(&server.uid);
     true

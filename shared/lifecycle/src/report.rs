@@ -69,7 +69,7 @@ pub fn observe(
 }
 
 /// A launching node registers. For every other node the time of the report is stored, not more
-/// often than the lease needs.
+/// often than the lease needs: with every held request.
 fn record_heartbeat(
     draft: &mut Draft,
     id: &NodeId,
@@ -81,7 +81,7 @@ fn record_heartbeat(
         let instance = Instance { id: request.instance.clone(), address: request.address.clone() };
         return nodes::register(draft, id, instance);
     }
-    if now.seconds_since(node.seen_at) < limits::HEARTBEAT_SECONDS / 2 {
+    if now.seconds_since(node.seen_at) < limits::LONG_POLL_SECONDS {
         return Ok(());
     }
     draft.change_node(id, |mut node| {

@@ -59,9 +59,12 @@ fn mount_problem(mounts: Option<&MountVolumes>) -> Option<ResourceError> {
 }
 
 fn secret_problem(secrets: &[SecretVariable]) -> Option<ResourceError> {
-    let referring = secrets.iter().find(|secret| secret.value.reference().is_some())?;
+    let is_readable = |secret: &SecretVariable| {
+        secret.value.reference().is_none_or(|reference| reference.secret_url.starts_with("arn:"))
+    };
+    let referring = secrets.iter().find(|secret| !is_readable(secret))?;
     let message = format!(
-        "This version cannot read Azure Key Vault: give the secret {} itself as its value; it is kept encrypted and never shown",
+        "This version cannot read Azure Key Vault: give the secret {} itself as its value, which is kept encrypted and never shown, or the ARN of a secret of AWS Secrets Manager or of a parameter of SSM as its secretUrl",
         referring.name
     );
     Some(ResourceError::new("SecretReferenceNotProvided", message))
@@ -112,5 +115,9 @@ mod tests {
             KeyVaultSecretReference { source_vault: vault, secret_url: "https://v/s".to_owned() };
         let problem = secret_problem(&[secret(SecretValue::Reference(reference))]).expect("one");
         assert!(problem.message.contains("TOKEN"), "{}", problem.message);
+        let secret_url = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:s-AbCdEf".to_owned();
+        let source_vault = ResourceId { id: "/v".to_owned() };
+        let reference = KeyVaultSecretReference { source_vault, secret_url };
+        assert_eq!(secret_problem(&[secret(SecretValue::Reference(reference))]), None);
     }
 }

@@ -3,8 +3,8 @@
 use crate::error::StartError;
 use async_trait::async_trait;
 use control::directories::DiskDirectories;
-use control::ports::{Directories, PortError};
-use model::Uid;
+use control::ports::{FileShares, PortError};
+use model::{FileShare, Uid};
 use processes::User;
 use std::io;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, lchown};
@@ -74,11 +74,12 @@ impl OwnedDirectories {
 }
 
 #[async_trait]
-impl Directories for OwnedDirectories {
-    async fn create(&self, file_server: &Uid) -> Result<(), PortError> {
-        self.inner.create(file_server).await?;
+impl FileShares for OwnedDirectories {
+    async fn create(&self, file_server: &Uid) -> Result<FileShare, PortError> {
+        let share = self.inner.create(file_server).await?;
         let path = self.inner.root.join(file_server.as_str());
-        lchown(path, Some(self.user.uid), Some(self.user.gid)).map_err(PortError::other)
+        lchown(path, Some(self.user.uid), Some(self.user.gid)).map_err(PortError::other)?;
+        Ok(share)
     }
 
     async fn remove(&self, file_server: &Uid) -> Result<(), PortError> {

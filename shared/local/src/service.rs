@@ -7,8 +7,10 @@ use crate::job_user::{self, OwnedDirectories};
 use crate::machines::{MachineOptions, ProcessMachines};
 use crate::{interrupt, schedule};
 use control::directories::DiskDirectories;
+use control::files::MountedFiles;
 use control::keys::Keys;
-use control::ports::{Clock, Directories};
+use control::ports::{Clock, FileShares};
+use control::secrets::NoSecretStore;
 use control::system::{RandomIds, SystemClock};
 use control::uptime::Uptime;
 use control::{Context, Control, Parts, Provider, Settings};
@@ -23,7 +25,7 @@ use std::time::Duration;
 use table::Table;
 use tokio::net::TcpListener;
 use tokio::task::{JoinHandle, JoinSet};
-use web::{Access, AgentAccess, HeldRequests, PeopleAccess, Web};
+use web::{Access, AgentAccess, FilesWeb, HeldRequests, OutputFiles, PeopleAccess, Web};
 
 /// The operator's options.
 #[derive(Clone, Debug)]
@@ -97,10 +99,13 @@ impl Service {
         data_dir.write_endpoint(&format!("http://{address}"))?;
         let held_requests = Arc::new(HeldRequests::default());
         let hints = Arc::new(LocalHints::new(Arc::clone(&held_requests)));
+        let files = MountedFiles { root: data_dir.file_servers() };
         let control = Control::new(Context::new(Parts {
             table: Table::new(Arc::clone(&storage) as _),
             machines: Arc::clone(&machines) as _,
-            directories,
+            file_shares: directories,
+            listings: Arc::new(files.clone()),
+            secret_store: Arc::new(NoSecretStore),
             hints: Arc::clone(&hints) as _,
             clock: Arc::new(SystemClock),
             ids: Arc::new(RandomIds),
@@ -110,12 +115,13 @@ impl Service {
                 max_nodes: options.max_nodes,
                 quota: options.quota,
                 locations: options.locations,
-                file_server_root: data_dir.file_servers(),
+                file_server_root: Some(data_dir.file_servers()),
                 provider: Provider::Processes,
                 shows_local_paths: true,
             },
             uptime: Arc::new(Uptime::starting_at(SystemClock.now())),
         }));
+        let files = FilesWeb::here(&control, files, token.clone());
         let access = Arc::new(Access {
             people: PeopleAccess::Tokens { service: token },
             loopback_only: true,
@@ -125,6 +131,7 @@ impl Service {
             control: control.clone(),
             access,
             behind_proxy: false,
+            files: OutputFiles::Here(files),
             held_requests: Some(held_requests),
         };
         let app = web::app(web, interrupt::routes(Arc::clone(&machines)));
@@ -171,7 +178,7 @@ impl Service {
 fn prepare_directories(
     data_dir: &DataDir,
     job_user: Option<&User>,
-) -> Result<Arc<dyn Directories>, StartError> {
+) -> Result<Arc<dyn FileShares>, StartError> {
     let inner = DiskDirectories { root: data_dir.file_servers() };
     let prepare = |path: &Path| {
         std::fs::create_dir_all(path)?;

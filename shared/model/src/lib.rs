@@ -47,7 +47,8 @@ pub use job::{
 pub use launch::{Claim, Launch, LaunchOutcome, LaunchRequest, LaunchedInstance, Placement};
 pub use location::{InvalidLocations, Locations};
 pub use mount::{
-    AzureBlobFileSystem, AzureFileShare, FileServerMount, MountPoint, MountVolumes, UnmanagedMount,
+    AzureBlobFileSystem, AzureFileShare, FileServerMount, FileShare, MountPoint, MountVolumes,
+    UnmanagedMount,
 };
 pub use node::{Instance, LeaveReason, Node, NodeState};
 pub use operation::{Operation, OperationState};

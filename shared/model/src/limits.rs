@@ -17,6 +17,18 @@ pub const MAX_WALL_CLOCK_SECONDS: u64 = 7 * 24 * 3600;
 /// not more often than recovery needs.
 pub const HEARTBEAT_SECONDS: u64 = 10;
 
+/// How soon an agent asks again that may get a job, in milliseconds, where requests cannot be held.
+/// Each request is paid for (docs/aws.md, "What a node-hour costs"), and a job starts within two
+/// seconds.
+pub const IDLE_ASK_MILLIS: u64 = 1500;
+
+/// The same for a member of a gang that waits for the others.
+pub const GANG_ASK_MILLIS: u64 = 1000;
+
+/// How much later than the interval an agent may ask, in per cent: nodes that started together do
+/// not ask together.
+pub const ASK_JITTER_PERCENT: u64 = 10;
+
 /// A node that does not report for this long is silent. Several heartbeats, so that a slow network
 /// or one lost request does not count.
 pub const LEASE_SECONDS: u64 = 45;
@@ -217,6 +229,14 @@ pub const IDLE_SECONDS_DEFAULT: u64 = 300;
 const _: () =
     assert!(LEASE_SECONDS > 3 * HEARTBEAT_SECONDS, "one lost heartbeat must not cost a node");
 const _: () = assert!(LONG_POLL_SECONDS < HEARTBEAT_SECONDS);
+const _: () = assert!(
+    LEASE_SECONDS * 100 > 4 * HEARTBEAT_SECONDS * (100 + ASK_JITTER_PERCENT),
+    "three lost requests do not cost a node"
+);
+const _: () = assert!(
+    IDLE_ASK_MILLIS * (100 + ASK_JITTER_PERCENT) < 2000 * 100,
+    "a job starts within two seconds"
+);
 const _: () = assert!(
     STOP_REPORT_SECONDS > 2 * HEARTBEAT_SECONDS,
     "an agent learns of a stop at a heartbeat"

@@ -62,6 +62,33 @@ pub struct AzureBlobFileSystem<C = SecretValue> {
     pub mount_options: Option<String>,
 }
 
+/// What nodes mount of a file server.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "camelCase")]
+pub enum FileShare {
+    /// A directory of the machine on which service and nodes run, named by the uid of the file server.
+    #[default]
+    Directory,
+    /// A directory of an EFS file system, behind an access point.
+    #[serde(rename_all = "camelCase")]
+    Efs {
+        /// Such as `fs-0123456789abcdef0`.
+        file_system: String,
+        /// Such as `fsap-0123456789abcdef0`.
+        access_point: String,
+    },
+}
+
+impl FileShare {
+    /// Whether it is a directory of the machine.
+    pub fn is_directory(&self) -> bool {
+        match self {
+            Self::Directory => true,
+            Self::Efs { .. } => false,
+        }
+    }
+}
+
 /// The mount point of a file server: enough to find the files that a job wrote there.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MountPoint {
@@ -97,6 +124,9 @@ pub struct FileServerMount {
     pub id: String,
     /// Uid of the file server.
     pub uid: Uid,
+    /// What nodes mount of it.
+    #[serde(default, skip_serializing_if = "FileShare::is_directory")]
+    pub share: FileShare,
     /// The directory of the file server to mount; `None` for all of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source_directory: Option<String>,
@@ -160,6 +190,7 @@ mod tests {
         let mount = FileServerMount {
             id: "/id".into(),
             uid: Uid::from_bytes([1; 16]),
+            share: FileShare::Directory,
             source_directory: Some("data".into()),
             relative_mount_path: "nfs".into(),
             mount_options: None,

@@ -1,7 +1,9 @@
 //! Resource groups, workspaces, experiments and file servers: containers of other resources, with
 //! little state of their own.
 
-use crate::{Backoff, FileServerSpec, Name, ResourceError, Timestamp, Uid, WorkspaceNames};
+use crate::{
+    Backoff, FileServerSpec, FileShare, Name, ResourceError, Timestamp, Uid, WorkspaceNames,
+};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -128,6 +130,9 @@ pub struct FileServer {
     pub modified_at: Timestamp,
     /// Creating, ready, failed or being deleted.
     pub state: FileServerState,
+    /// What nodes mount. Known once it is ready.
+    #[serde(default, skip_serializing_if = "FileShare::is_directory")]
+    pub share: FileShare,
     /// Failed removals of its directory tree.
     #[serde(default, skip_serializing_if = "Backoff::is_clear")]
     pub removal: Backoff,

@@ -300,6 +300,16 @@ pub enum MountSource {
         /// Below `root`, which it must not leave; empty for `root` itself.
         sub_directory: String,
     },
+    /// A file server whose tree is a directory of an EFS file system. Mounted with TLS and the role of the instance.
+    #[serde(rename_all = "camelCase")]
+    Efs {
+        /// Such as `fs-0123456789abcdef0`.
+        file_system: String,
+        /// The access point whose root is the file server, such as `fsap-0123456789abcdef0`.
+        access_point: String,
+        /// Below the root of the file server; empty for the root itself.
+        sub_directory: String,
+    },
     /// The user's own command.
     Command {
         /// For `bash -c`, after the mount path is appended.

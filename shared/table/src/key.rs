@@ -169,6 +169,11 @@ pub(crate) fn operation(id: &Uid) -> Key {
     Key { pk: format!("op#{id}"), sk: "op".to_owned() }
 }
 
+/// The key of the whole service.
+pub(crate) fn service_key() -> Key {
+    Key { pk: "service".to_owned(), sk: "key".to_owned() }
+}
+
 pub(crate) const SCHEDULED_PARTITION: &str = "scheduled";
 
 pub(crate) fn scheduled(uid: &Uid) -> Key {

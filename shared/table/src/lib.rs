@@ -27,7 +27,7 @@ pub use item::{Attributes, Body, Item, Key};
 pub use key::IdleMarker;
 pub use memory::Memory;
 pub use queries::Page;
-pub use record::{InstanceOwner, Record, Versioned};
+pub use record::{InstanceOwner, Record, ServiceKey, Versioned};
 pub use storage::{Range, Storage};
 pub use table::Table;
 pub use units::{Consumed, Units};

@@ -4,7 +4,7 @@
 
 use crate::item::Key;
 use crate::key::{self, IdleMarker};
-use crate::record::{InstanceOwner, Stored};
+use crate::record::{InstanceOwner, ServiceKey, Stored};
 use crate::{Error, Range, Table};
 use model::{
     AccessToken, Account, Cluster, ClusterRef, Experiment, FileServer, FileServerUser, Job, JobRef,
@@ -87,6 +87,11 @@ impl Table {
     /// The role assignments of a principal in all subscriptions.
     pub async fn all_roles_of(&self, principal: &Uid) -> Result<Vec<RoleAssignment>, Error> {
         self.all(key::principal_partition(principal), "role#", None).await
+    }
+
+    /// The key of the service; `None` before it is created.
+    pub async fn service_key(&self) -> Result<Option<ServiceKey>, Error> {
+        self.get(key::service_key()).await
     }
 
     /// A token by its digest.

@@ -49,6 +49,13 @@ pub struct InstanceOwner {
     pub node: NodeId,
 }
 
+/// The key from which the service derives all others, encrypted by a key management service.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServiceKey {
+    /// The encrypted key in base64, as the key management service returned it.
+    pub encrypted: String,
+}
+
 pub(crate) fn put_at<S: Stored>(key: Key, value: S) -> (Key, WriteKind) {
     (key, WriteKind::Put { attributes: value.attributes(), body: Body::of(value) })
 }
@@ -180,6 +187,7 @@ impl Stored for Subscription {}
 impl Stored for RoleAssignment {}
 impl Stored for AccessToken {}
 impl Stored for InstanceOwner {}
+impl Stored for ServiceKey {}
 impl Stored for Target {}
 impl Stored for IdleMarker {}
 impl Stored for QueueEntry {}
@@ -217,6 +225,12 @@ impl Record for Operation {
 impl Record for InstanceOwner {
     fn key(&self) -> Key {
         key::instance(&self.instance)
+    }
+}
+
+impl Record for ServiceKey {
+    fn key(&self) -> Key {
+        key::service_key()
     }
 }
 

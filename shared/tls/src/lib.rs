@@ -27,6 +27,7 @@ impl Servers {
     }
 
     /// A new client. Without this function a client has no cryptography, and building it panics.
+    #[expect(clippy::disallowed_methods, reason = "the one place in which clients are made")]
     pub fn client(self) -> ClientBuilder {
         // An error means that this process has installed it already.
         let _ = rustls::crypto::ring::default_provider().install_default();

@@ -7,7 +7,7 @@ use axum::middleware::Next;
 use axum::response::Response;
 use control::Error;
 use control::keys::constant_time_eq;
-use http::header::{AUTHORIZATION, HOST};
+use http::header::{AUTHORIZATION, HOST, HeaderName, HeaderValue};
 use model::{Principal, Uid};
 use sha2::{Digest, Sha256};
 
@@ -96,6 +96,20 @@ pub(crate) const UNAUTHENTICATED: Failure = Failure::Unauthenticated(
     "Authentication failed: send a token of the service in the header 'Authorization: Bearer TOKEN'",
 );
 
+/// The caller as the service identified it: the id that role assignments name, or [`OWNER`]. In every
+/// response to an authenticated request, because people cannot compute their id.
+const PRINCIPAL: HeaderName = HeaderName::from_static("x-batchai-principal");
+
+/// The value of [`PRINCIPAL`] for the service's own token and for the owner of a stack.
+const OWNER: HeaderValue = HeaderValue::from_static("owner");
+
+fn principal_header(principal: &Principal) -> Option<HeaderValue> {
+    match principal {
+        Principal::Service => Some(OWNER),
+        Principal::Known(id) => HeaderValue::from_str(id.as_str()).ok(),
+    }
+}
+
 pub(crate) fn bearer(request: &Request) -> Option<&str> {
     let value = request.headers().get(AUTHORIZATION)?.to_str().ok()?;
     let (scheme, token) = value.split_once(' ')?;
@@ -112,8 +126,11 @@ pub(crate) async fn require_token(
     let sender = Sender { token, person: request.extensions().get().cloned() };
     match identify(&web, &sender).await {
         Ok(principal) => {
+            let shown = principal_header(&principal);
             request.extensions_mut().insert(principal);
-            next.run(request).await
+            let mut response = next.run(request).await;
+            shown.map(|value| response.headers_mut().insert(PRINCIPAL, value));
+            response
         }
         Err(failure) => response::of_failure(failure),
     }

@@ -8,6 +8,7 @@
 
 mod access;
 mod agent_access;
+mod agent_protocol;
 mod arm;
 mod failure;
 mod files;
@@ -21,6 +22,7 @@ pub use access::{Access, PeopleAccess, VerifiedPerson};
 pub use agent_access::{AgentAccess, VerifiedInstance};
 pub use arm::operation::{OPERATIONS, Operation, OperationRow, RequiredAccess};
 pub use failure::Failure;
+pub use files::{FilesWeb, ListingQuery, OutputFiles, files_app};
 pub use held_requests::HeldRequests;
 pub use response::respond;
 
@@ -43,6 +45,8 @@ pub struct Web {
     pub access: Arc<Access>,
     /// Whether a proxy that the deployment controls writes the `X-Forwarded-Proto` of requests.
     pub behind_proxy: bool,
+    /// Where output files are served.
+    pub files: OutputFiles,
     /// Held requests of agents. None in a Lambda function, which responds immediately.
     pub held_requests: Option<Arc<HeldRequests>>,
 }
@@ -55,7 +59,11 @@ pub fn app(web: Web, extra: Router) -> Router {
         .with_state(web.clone())
         .merge(extra.layer(axum::middleware::from_fn(access::require_service)))
         .layer(axum::middleware::from_fn_with_state(web.clone(), access::require_token));
-    Router::new()
+    let files = match &web.files {
+        OutputFiles::Here(files) => files::routes(files.clone()),
+        OutputFiles::At { .. } => Router::new(),
+    };
+    let agents = Router::new()
         .route(
             "/nodes/v1/{workspace}/{name}/{uid}/{node}/sync",
             post(nodes::sync).fallback(allow(&["POST"])),
@@ -64,15 +72,19 @@ pub fn app(web: Web, extra: Router) -> Router {
             "/instances/v1/{workspace}/{name}/{uid}/{launch}/{instance}/sign-in",
             post(instances::sign_in).fallback(allow(&["POST"])),
         )
-        .route(
-            "/files/{file_server}/{*path}",
-            get(files::download).fallback(allow(&["GET", "HEAD"])),
-        )
+        .route_layer(axum::middleware::from_fn(agent_protocol::check_version));
+    let app = agents
         .with_state(web.clone())
+        .merge(files)
         .fallback_service(guarded)
         .layer(DefaultBodyLimit::max(model::limits::MAX_BODY_BYTES))
-        .layer(axum::middleware::from_fn_with_state(web, access::check_host))
-        .layer(axum::middleware::from_fn(response::common_headers))
+        .layer(axum::middleware::from_fn_with_state(web, access::check_host));
+    with_common_layers(app)
+}
+
+/// The common headers, and an answer in place of a panic.
+fn with_common_layers(app: Router) -> Router {
+    app.layer(axum::middleware::from_fn(response::common_headers))
         .layer(CatchPanicLayer::custom(response::panicked))
 }
 

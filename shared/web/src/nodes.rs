@@ -10,6 +10,9 @@ use model::{ClusterRef, NodeId, Uid, limits};
 use protocol::{SyncRequest, SyncResponse};
 use std::time::Duration;
 
+/// How soon an agent asks again that has got something new, where requests can be held.
+const UPDATE_ASK_MILLIS: u64 = 1000;
+
 pub(crate) async fn sync(
     State(web): State<Web>,
     Path((workspace, name, uid, node)): Path<(String, String, String, String)>,
@@ -57,10 +60,11 @@ async fn held(
     let again = || nodes.current(cluster, node, agent, observed);
     let has_news = |state: &SyncResponse| has_update(observed, &state.desired);
     let mut state = held_requests.hold(node, limit, first, again, has_news).await?;
-    // A request that was held may be repeated immediately.
-    if !has_update(observed, &state.desired) {
-        state.ask_again_millis = 0;
-    }
+    // A request that can be held costs nothing: it is repeated soon, or immediately after it was held.
+    state.ask_again_millis = match has_update(observed, &state.desired) {
+        true => state.ask_again_millis.min(UPDATE_ASK_MILLIS),
+        false => 0,
+    };
     Ok(state)
 }
 

@@ -18,6 +18,8 @@ use wire::ErrorBody;
 pub(crate) const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=utf-8");
 const REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
 const ARM_REQUEST_ID: HeaderName = HeaderName::from_static("x-ms-request-id");
+/// The version of the service, in every response. `batchai doctor` compares it with its own.
+const VERSION: HeaderName = HeaderName::from_static("x-batchai-version");
 
 /// A response with a JSON body.
 pub(crate) fn json<T: Serialize>(status: StatusCode, headers: HeaderMap, body: &T) -> Response {
@@ -157,6 +159,7 @@ pub(crate) async fn common_headers(request: Request, next: Next) -> Response {
     headers.insert(PRAGMA, HeaderValue::from_static("no-cache"));
     headers.insert(EXPIRES, HeaderValue::from_static("-1"));
     headers.insert("x-content-type-options", HeaderValue::from_static("nosniff"));
+    headers.insert(VERSION, HeaderValue::from_static(env!("CARGO_PKG_VERSION")));
     if let Ok(id) = HeaderValue::from_str(&id) {
         headers.insert(REQUEST_ID, id.clone());
         headers.insert(ARM_REQUEST_ID, id);

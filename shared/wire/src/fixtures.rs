@@ -43,6 +43,7 @@ pub fn file_server_mount() -> FileServerMount {
     FileServerMount {
         id: crate::ids::file_server_id(&names(), &Name::new("nfs")),
         uid: uid(7),
+        share: model::FileShare::Directory,
         source_directory: None,
         relative_mount_path: "nfs".to_owned(),
         mount_options: Some("rw".to_owned()),
@@ -161,6 +162,7 @@ pub fn file_server() -> FileServer {
         etag: uid(8),
         modified_at: at(0),
         state: FileServerState::Creating { operation: uid(10), since: at(0) },
+        share: model::FileShare::Directory,
         removal: Backoff::CLEAR,
         error: None,
     }

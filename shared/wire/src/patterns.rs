@@ -72,8 +72,8 @@ patterns! {
     FILE_SHARE_URL = r"^https?://[^/?#\s]+/[^/?#\s]+/?$",
         "must be the URL of a file share, https://{account}.file.core.windows.net/{share}",
         silent;
-    SECRET_URL = r"^https?://[^/?#\s]+/[^?#\s]+$",
-        "must be the URL of a secret, such as https://{vault}.vault.azure.net/secrets/{name}",
+    SECRET_URL = r"^(https?://[^/?#\s]+/[^?#\s]+|arn:[a-z-]+:secretsmanager:[a-z0-9-]+:[0-9]{12}:secret:[^?#\s]+|arn:[a-z-]+:ssm:[a-z0-9-]+:[0-9]{12}:parameter/[^?#\s]+)$",
+        "must be the ARN of a secret of AWS Secrets Manager or of a parameter of SSM, or a URL such as https://{vault}.vault.azure.net/secrets/{name}",
         silent;
     REGISTRY = r"^[^\s]+$", "must be the address of a registry, without blanks", silent;
     IMAGE = r"^[^\s]+$", "must be the name of an image, without blanks", and_shows;
@@ -130,7 +130,20 @@ mod tests {
         let good = ["https://a.file.core.windows.net/share", "http://127.0.0.1:1/share/"];
         let bad = ["", "https://a.file.core.windows.net", "//a/b", "ftp://a/b", "https://a/b c"];
         check(&FILE_SHARE_URL, &good, &bad);
-        check(&SECRET_URL, &["https://v.vault.azure.net/secrets/s/1"], &["s", "https://v", "v/s"]);
+        let good = [
+            "https://v.vault.azure.net/secrets/s/1",
+            "arn:aws:secretsmanager:eu-west-1:123456789012:secret:lab/token-AbCdEf",
+            "arn:aws-cn:ssm:cn-north-1:123456789012:parameter/lab/token",
+        ];
+        let bad = [
+            "s",
+            "https://v",
+            "v/s",
+            "arn:aws:s3:::bucket/key",
+            "arn:aws:ssm:eu-west-1:123456789012:parameter/a b",
+            "arn:aws:secretsmanager:eu-west-1:12345:secret:s",
+        ];
+        check(&SECRET_URL, &good, &bad);
         let good = ["*", "10.0.0.4", "10.0.0.0/8", "255.255.255.255/32", "0.0.0.0/0"];
         let bad = ["", "10.0.0", "256.0.0.1", "10.0.0.0/33", "10.0.0.01", "::1", "a", "10.0.0.0/"];
         check(&IP_RANGE, &good, &bad);

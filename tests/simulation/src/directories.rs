@@ -5,7 +5,7 @@ use crate::sim::{Sim, State};
 use crate::watch::Record;
 use async_trait::async_trait;
 use control::ports::PortError;
-use model::{FileServer, FileServerState, Uid};
+use model::{FileServer, FileServerState, FileShare, Uid};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use table::Write;
@@ -46,16 +46,16 @@ impl Directories {
 pub struct SimDirectories(pub Arc<Sim>);
 
 #[async_trait]
-impl control::ports::Directories for SimDirectories {
+impl control::ports::FileShares for SimDirectories {
     /// Takes effect late: meanwhile another pass may have removed the directory, and its record.
-    async fn create(&self, file_server: &Uid) -> Result<(), PortError> {
+    async fn create(&self, file_server: &Uid) -> Result<FileShare, PortError> {
         self.0.delay_call().await;
         let directories = &mut self.0.state().directories;
         if directories.blocked.contains(file_server.as_str()) {
             return Err(PortError::other("the directory cannot be created"));
         }
         directories.present.insert(file_server.to_string());
-        Ok(())
+        Ok(FileShare::Directory)
     }
 
     async fn remove(&self, file_server: &Uid) -> Result<(), PortError> {

@@ -14,8 +14,10 @@ use crate::sim::{SeededIds, Sim, SimClock, State};
 use crate::storage::SimStorage;
 use crate::trace::Trace;
 use crate::watch::{Limits, Watch};
+use control::files::MountedFiles;
 use control::keys::Keys;
 use control::ports::Ids;
+use control::secrets::NoSecretStore;
 use control::uptime::Uptime;
 use control::{Context, Control, Parts, Provider, Settings};
 use model::{Quota, Timestamp};
@@ -151,7 +153,9 @@ impl History {
         Arc::new(Control::new(Context::new(Parts {
             table: Table::new(Arc::new(storage)),
             machines: Arc::new(SimMachines(Arc::clone(&self.sim))),
-            directories: Arc::new(SimDirectories(Arc::clone(&self.sim))),
+            file_shares: Arc::new(SimDirectories(Arc::clone(&self.sim))),
+            listings: Arc::new(MountedFiles { root: PathBuf::new() }),
+            secret_store: Arc::new(NoSecretStore),
             hints: Arc::new(SimHints(Arc::clone(&self.sim))),
             clock: Arc::new(SimClock { sim: Arc::clone(&self.sim), skew_millis }),
             ids: Arc::clone(&self.ids),
@@ -161,7 +165,7 @@ impl History {
                 max_nodes: 8,
                 quota: Quota { clusters: 200, cores: scenario.quota_nodes, ..Quota::DEFAULT },
                 locations: "here".parse().expect("a list"),
-                file_server_root: PathBuf::new(),
+                file_server_root: Some(PathBuf::new()),
                 provider: Provider::Processes,
                 shows_local_paths: false,
             },

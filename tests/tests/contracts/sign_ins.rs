@@ -31,6 +31,8 @@ struct Caller<'a> {
     cluster: &'a ClusterRef,
     token: Option<String>,
     verified: Option<&'a str>,
+    /// Of the protocol.
+    version: Option<&'a str>,
 }
 
 impl Caller<'_> {
@@ -47,7 +49,11 @@ impl Caller<'_> {
         if let Some(verified) = self.verified {
             request = request.extension(VerifiedInstance(verified.to_owned()));
         }
+        if let Some(version) = self.version {
+            request = request.header(protocol::VERSION_HEADER, version);
+        }
         let answer = self.api.send(request, Body::from(body.to_string())).await;
+        assert_eq!(answer.headers()[protocol::VERSION_HEADER], "1", "{:?}", answer.status());
         (answer.status(), serde_json::from_slice(answer.body()).unwrap_or_default())
     }
 
@@ -68,8 +74,13 @@ async fn with_the_token_of_its_launch_an_instance_gets_the_token_of_its_node() {
     let (harness, cluster, launch) = launching().await;
     let api = Api::new(&harness.environment);
     let keys = &harness.environment.control.context.keys;
-    let caller =
-        |token: Option<String>| Caller { api: &api, cluster: &cluster, token, verified: None };
+    let caller = |token: Option<String>| Caller {
+        api: &api,
+        cluster: &cluster,
+        token,
+        verified: None,
+        version: None,
+    };
     for wrong in [None, Some("other".into()), Some(keys.launch_token(&cluster, &cluster.uid))] {
         assert_eq!(caller(wrong).sign_in(&launch, "i-1").await.0, StatusCode::UNAUTHORIZED);
     }
@@ -114,7 +125,13 @@ async fn a_verified_instance_speaks_only_for_itself() {
     let api = Api::with_agents(&harness.environment, AgentAccess::VerifiedInstances);
     let keys = &harness.environment.control.context.keys;
     let token = Some(keys.launch_token(&cluster, &launch));
-    let caller = |verified| Caller { api: &api, cluster: &cluster, token: token.clone(), verified };
+    let caller = |verified| Caller {
+        api: &api,
+        cluster: &cluster,
+        token: token.clone(),
+        verified,
+        version: None,
+    };
     assert_eq!(caller(None).sign_in(&launch, "i-1").await.0, StatusCode::UNAUTHORIZED);
     let (one, two) = (caller(Some("i-1")), caller(Some("i-2")));
     assert_eq!(one.sign_in(&launch, "i-2").await.0, StatusCode::FORBIDDEN);
@@ -132,4 +149,29 @@ async fn a_verified_instance_speaks_only_for_itself() {
         assert_eq!(caller.sync(id, instance).await.0, StatusCode::FORBIDDEN, "{instance}");
     }
     assert_eq!(caller(None).sync(id, "i-1").await.0, StatusCode::UNAUTHORIZED);
+}
+
+/// An agent without a version is one of the first release. One of a later version is refused with
+/// the version that the service has, so that it can use that, and with what a person has to do.
+#[tokio::test]
+async fn the_version_of_the_protocol_is_checked_first() {
+    let (harness, cluster, launch) = launching().await;
+    let api = Api::new(&harness.environment);
+    let token = harness.environment.control.context.keys.launch_token(&cluster, &launch);
+    let caller = |version| {
+        let token = Some(token.clone());
+        Caller { api: &api, cluster: &cluster, token, verified: None, version }
+    };
+    let (_, first) = caller(None).sign_in(&launch, "i-1").await;
+    assert_eq!(first["kind"], "node");
+    assert_eq!(caller(Some("1")).sign_in(&launch, "i-1").await.1, first);
+    let later = caller(Some("2"));
+    let path = format!("/instances/@/{launch}/i-1/sign-in");
+    let (status, body) = later.post(&path, &json!({"of": "a later release"})).await;
+    assert_eq!(status, StatusCode::BAD_REQUEST);
+    assert_eq!(body["error"]["code"], "UnsupportedProtocol", "{body}");
+    let message = body["error"]["message"].as_str().unwrap();
+    assert!(message.contains("version 2") && message.contains("1 to 1"), "{message}");
+    let node = first["nodeId"].as_str().unwrap();
+    assert_eq!(later.sync(node, "i-1").await.1["error"]["code"], "UnsupportedProtocol");
 }

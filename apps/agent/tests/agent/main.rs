@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests are outside of test functions")]
 
+mod efs;
 mod ends;
 mod exits;
 mod failures;

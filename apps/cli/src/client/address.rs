@@ -85,6 +85,11 @@ impl Scope {
 }
 
 impl Address {
+    /// The subscriptions that the caller sees.
+    pub fn subscriptions() -> Self {
+        Self(vec!["subscriptions".to_owned()])
+    }
+
     /// Appends path segments.
     pub fn join(&self, segments: &[&str]) -> Self {
         let mut all = self.0.clone();

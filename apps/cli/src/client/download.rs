@@ -56,6 +56,5 @@ async fn bytes(answer: Response) -> Result<Vec<u8>> {
 }
 
 async fn error_of(answer: Response) -> anyhow::Error {
-    let status = answer.status().as_u16();
-    ServiceError::read(status, &answer.text().await.unwrap_or_default()).into()
+    ServiceError::of(answer).await.into()
 }

@@ -6,14 +6,19 @@ mod address;
 mod download;
 mod error;
 mod operation;
+mod probe;
+mod token;
 
 pub use address::{Address, Scope};
 pub use download::Download;
-pub use error::{ServiceError, Unreachable, is_not_found, is_unreachable};
+pub use error::{ServiceError, Unreachable, is_denied, is_not_found, is_unreachable};
+pub use probe::Probe;
+pub use token::{Session, TokenCommand, TokenSource};
 
 use crate::json::Json;
+use crate::secret::Secret;
 use anyhow::{Context as _, Result, bail};
-use reqwest::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE};
+use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use reqwest::{Method, Response, Url};
 use serde::Serialize;
 use std::net::IpAddr;
@@ -29,16 +34,16 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 pub struct Client {
     http: reqwest::Client,
     endpoint: Url,
-    token: Option<String>,
+    token: TokenSource,
 }
 
 impl Client {
-    pub fn new(endpoint: &str, token: Option<String>) -> Result<Self> {
+    pub fn new(endpoint: &str, token: TokenSource) -> Result<Self> {
         let endpoint: Url = endpoint.trim().parse().with_context(|| {
-            format!("the endpoint {endpoint:?} is not a URL; use http://HOST:PORT")
+            format!("the endpoint {endpoint:?} is not a URL; use https://HOST or http://HOST:PORT")
         })?;
-        if endpoint.scheme() != "http" || !endpoint.has_host() {
-            bail!("the endpoint {endpoint} is not an http:// URL; this build does not support TLS");
+        if !["http", "https"].contains(&endpoint.scheme()) || !endpoint.has_host() {
+            bail!("the endpoint {endpoint} is not a URL of a service; use https://HOST");
         }
         let mut builder = tls::Servers::of(endpoint.as_str())
             .client()
@@ -59,6 +64,11 @@ impl Client {
         self.endpoint.as_str().trim_end_matches('/')
     }
 
+    /// The token that a request has now; None if there is none.
+    pub async fn token(&self) -> Result<Option<Secret>> {
+        self.token.token().await
+    }
+
     pub async fn get(&self, address: &Address) -> Result<Json> {
         body(self.send(Method::GET, self.url(address), None).await?).await
     }
@@ -66,6 +76,13 @@ impl Client {
     /// Reads all pages of a list.
     pub async fn list(&self, address: &Address) -> Result<Vec<Json>> {
         self.pages(Method::GET, self.url(address)).await
+    }
+
+    /// Reads all pages of a list with `$filter`.
+    pub async fn list_filtered(&self, address: &Address, filter: &str) -> Result<Vec<Json>> {
+        let mut url = self.url(address);
+        url.query_pairs_mut().append_pair("$filter", filter);
+        self.pages(Method::GET, url).await
     }
 
     /// Reads a list that the API serves with POST: files of a job, nodes of a cluster.
@@ -143,10 +160,26 @@ impl Client {
 
     /// Sends one request. An error status becomes a [`ServiceError`].
     async fn send(&self, method: Method, url: Url, content: Option<Vec<u8>>) -> Result<Response> {
+        let answer = self.exchange(method, url, content).await?;
+        if answer.status().is_success() {
+            return Ok(answer);
+        }
+        Err(ServiceError::of(answer).await.into())
+    }
+
+    /// Sends one request and returns the answer, whatever its status.
+    async fn exchange(
+        &self,
+        method: Method,
+        url: Url,
+        content: Option<Vec<u8>>,
+    ) -> Result<Response> {
         tracing::debug!(%method, %url, "request");
         let mut request = self.http.request(method.clone(), url.clone());
-        if let Some(token) = self.token.as_ref().filter(|_| self.is_endpoint(&url)) {
-            request = request.header(AUTHORIZATION, format!("Bearer {token}"));
+        if self.is_endpoint(&url)
+            && let Some(token) = self.token.token().await?
+        {
+            request = request.bearer_auth(token.expose());
         }
         request = match content {
             Some(content) => request.header(CONTENT_TYPE, "application/json").body(content),
@@ -155,12 +188,7 @@ impl Client {
         };
         let answer = request.send().await.map_err(|error| self.request_error(error))?;
         tracing::debug!(status = answer.status().as_u16(), "answer");
-        if answer.status().is_success() {
-            return Ok(answer);
-        }
-        let status = answer.status().as_u16();
-        let text = answer.text().await.unwrap_or_default();
-        Err(ServiceError::read(status, &text).into())
+        Ok(answer)
     }
 
     fn is_endpoint(&self, url: &Url) -> bool {
@@ -169,7 +197,8 @@ impl Client {
 
     fn request_error(&self, error: reqwest::Error) -> anyhow::Error {
         if error.is_connect() {
-            return Unreachable { endpoint: self.endpoint.clone() }.into();
+            let endpoint = self.endpoint.clone();
+            return Unreachable { endpoint, cause: error::root_cause(&error) }.into();
         }
         anyhow::Error::new(error.without_url())
             .context(format!("the request to {} failed", self.endpoint()))
@@ -197,20 +226,22 @@ mod tests {
 
     #[test]
     fn the_endpoint_is_validated() {
-        assert!(Client::new("http://127.0.0.1:8470\n", None).is_ok());
-        let refusals = ["https://example.org", "127.0.0.1:8470", "nonsense"]
-            .map(|text| Client::new(text, None).err().expect("refused").to_string())
+        for endpoint in ["http://127.0.0.1:8470\n", "https://example.org"] {
+            assert!(Client::new(endpoint, TokenSource::none()).is_ok(), "{endpoint}");
+        }
+        let refusals = ["ftp://example.org", "127.0.0.1:8470", "nonsense"]
+            .map(|text| Client::new(text, TokenSource::none()).err().expect("refused").to_string())
             .join("\n");
         insta::assert_snapshot!(refusals, @r#"
-        the endpoint https://example.org/ is not an http:// URL; this build does not support TLS
-        the endpoint "127.0.0.1:8470" is not a URL; use http://HOST:PORT
-        the endpoint "nonsense" is not a URL; use http://HOST:PORT
+        the endpoint ftp://example.org/ is not a URL of a service; use https://HOST
+        the endpoint "127.0.0.1:8470" is not a URL; use https://HOST or http://HOST:PORT
+        the endpoint "nonsense" is not a URL; use https://HOST or http://HOST:PORT
         "#);
     }
 
     #[test]
     fn the_token_is_sent_only_to_the_endpoint() {
-        let client = Client::new("http://127.0.0.1:8470", Some("secret".to_owned())).unwrap();
+        let client = Client::new("http://127.0.0.1:8470", TokenSource::none()).unwrap();
         assert!(client.is_endpoint(&"http://127.0.0.1:8470/local/v1".parse().unwrap()));
         assert!(!client.is_endpoint(&"http://127.0.0.1:8471/".parse().unwrap()));
         assert!(!client.is_endpoint(&"http://example.org:8470/".parse().unwrap()));

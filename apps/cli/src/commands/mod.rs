@@ -3,12 +3,16 @@
 mod account;
 pub mod cluster;
 pub mod demo;
+pub mod doctor;
 pub mod experiment;
 pub mod file_server;
 pub mod group;
 pub mod job;
 pub mod local;
+pub mod login;
+pub mod logout;
 pub mod node;
+pub mod profile;
 pub mod role;
 pub mod token;
 pub mod usage;

@@ -93,7 +93,11 @@ impl Fixture {
         };
         let address = scope.jobs().unwrap().join(&["job"]);
         let tail = LogTail::new(address, OutputFile::new(STDOUTERR, "stdout.txt"), job);
-        Self { state, client: Client::new(&base, None).unwrap(), tail }
+        Self {
+            state,
+            client: Client::new(&base, crate::client::TokenSource::none()).unwrap(),
+            tail,
+        }
     }
 
     fn change(&self, change: impl FnOnce(&mut State)) {

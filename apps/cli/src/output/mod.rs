@@ -4,7 +4,7 @@ mod table;
 mod views;
 
 pub use table::{Column, Style, rows};
-pub use views::{nodes, on_nodes};
+pub use views::{nodes, on_nodes, role_of};
 
 use crate::json::Json;
 use anyhow::Result;
@@ -86,6 +86,14 @@ impl Output {
                 columns.extend(view.details(self.now));
                 self.print(table::details(&columns, self.color))
             }
+        }
+    }
+
+    /// Whether only names are printed.
+    pub fn is_quiet(&self) -> bool {
+        match self.format {
+            Format::Quiet => true,
+            Format::Table | Format::Json => false,
         }
     }
 

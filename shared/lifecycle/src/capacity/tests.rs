@@ -218,6 +218,7 @@ fn a_deleted_cluster_releases_everything() {
     let mount = |server: &str, path: &str| FileServerMount {
         id: String::new(),
         uid: uid(server),
+        share: model::FileShare::Directory,
         source_directory: None,
         relative_mount_path: path.into(),
         mount_options: None,

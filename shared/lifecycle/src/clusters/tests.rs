@@ -16,6 +16,7 @@ fn mounting(server: &FileServer) -> MountVolumes {
     let mount = FileServerMount {
         id: String::new(),
         uid: server.uid.clone(),
+        share: model::FileShare::Directory,
         source_directory: None,
         relative_mount_path: "p".into(),
         mount_options: None,

@@ -83,12 +83,14 @@ fn a_failed_file_server_is_tried_again() {
 
 #[test]
 fn a_creation_fails_only_after_its_deadline() {
-    let provision = |state, seconds, is_made| {
+    let provision = |state, seconds, is_made: bool| {
         let server = file_server(state);
         let mut fixture = Fixture::empty();
         fixture.create(|draft| draft.writes().create(&server));
         fixture.now = Timestamp(NOW.0 + 1000 * seconds);
-        fixture.request(|draft| Ok(provisioned(draft, &server, is_made)))
+        fixture.request(|draft| {
+            Ok(provisioned(draft, &server, is_made.then_some(model::FileShare::Directory)))
+        })
     };
     let deadline = limits::FILE_SERVER_DEADLINE_SECONDS as i64;
     assert_snapshot!(provision(creating(), 1, true), @r"

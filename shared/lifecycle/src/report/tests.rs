@@ -51,17 +51,17 @@ fn the_first_request_of_a_launching_node_registers_it() {
 }
 
 #[test]
-fn a_heartbeat_is_written_when_half_of_it_has_passed_and_never_backwards() {
+fn a_heartbeat_is_written_with_each_held_request_and_never_backwards() {
     let node = |seconds_ago: i64| {
         let mut node = idle(0, NOW);
         node.seen_at = Timestamp(LATER.0 - 1000 * seconds_ago);
         with(node)
     };
     let ready = request(0, NodePhase::Ready);
-    assert_snapshot!(node(4).observed(0, &ready), @"nothing");
-    assert_snapshot!(node(5).observed(0, &ready), @"seen node n0 @60");
+    assert_snapshot!(node(7).observed(0, &ready), @"nothing");
+    assert_snapshot!(node(8).observed(0, &ready), @"seen node n0 @60");
     assert_snapshot!(node(-5).observed(0, &ready), @"nothing");
-    let fixture = node(5);
+    let fixture = node(8);
     fixture.observed(0, &ready);
     assert_eq!(fixture.node(0).seen_at, LATER);
 }

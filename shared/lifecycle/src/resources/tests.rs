@@ -122,6 +122,7 @@ fn clusters() {
     let mount = FileServerMount {
         id: String::new(),
         uid: uid("d"),
+        share: model::FileShare::Directory,
         source_directory: None,
         relative_mount_path: "p".into(),
         mount_options: None,

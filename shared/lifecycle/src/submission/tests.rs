@@ -80,6 +80,7 @@ fn a_job_records_its_cluster_and_its_mounts() {
     let mount = model::FileServerMount {
         id: String::new(),
         uid: uid("d"),
+        share: model::FileShare::Directory,
         source_directory: Some("data".into()),
         relative_mount_path: "p".into(),
         mount_options: None,
@@ -102,6 +103,7 @@ fn a_job_without_room_for_its_history_is_refused() {
     let mount = model::FileServerMount {
         id: String::new(),
         uid: uid("d"),
+        share: model::FileShare::Directory,
         source_directory: Some("d".repeat(200 * 1024)),
         relative_mount_path: "p".into(),
         mount_options: None,

@@ -68,6 +68,7 @@ pub fn file_server(state: FileServerState) -> FileServer {
         etag: uid("e"),
         modified_at: NOW,
         state,
+        share: model::FileShare::Directory,
         removal: Backoff::CLEAR,
         error: None,
     }

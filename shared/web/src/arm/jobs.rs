@@ -1,6 +1,7 @@
 //! Jobs (docs/contract.md, "Jobs", "Output files" and "Remote login").
 
 use super::{Call, clusters};
+use crate::OutputFiles;
 use crate::files::Links;
 use axum::response::{IntoResponse, Response};
 use control::Error;
@@ -66,12 +67,15 @@ impl Call<'_> {
         let minutes = query.link_expiry_minutes.min(limits::MAX_LINK_MINUTES);
         let expires_at = control.context.now().plus_seconds(u64::from(minutes) * 60);
         let names = self.route.workspace()?;
-        let links = Links::new(self.web, &self.base, &self.principal, &names, expires_at);
-        let mut entries = control.files.list(&job, &query, |place| links.to(place))?;
-        if let Some(after) = after {
-            entries.retain(|entry| entry.name > after);
-        }
+        let base = match &self.web.files {
+            OutputFiles::Here(_) => &self.base,
+            OutputFiles::At { url } => url,
+        };
+        let signing = (control.context.keys.as_ref(), self.web.access.people.service());
+        let links = Links::new(signing, base, &self.principal, &names, expires_at);
         let size = query.max_results as usize;
+        let page = (after, size + 1);
+        let mut entries = control.files.list(&job, &query, page, |place| links.to(place)).await?;
         let more = entries.len() > size;
         entries.truncate(size);
         let next = entries.last().filter(|_| more).map(|entry| entry.name.clone());

@@ -6,7 +6,8 @@ use crate::patterns::{self, Pattern};
 use crate::read::{Fields, Place};
 use crate::{FileServerId, Violation, Violations, codes, paths, rules};
 use model::{
-    AzureBlobFileSystem, AzureFileShare, FileServerMount, MountVolumes, Uid, UnmanagedMount,
+    AzureBlobFileSystem, AzureFileShare, FileServerMount, FileShare, MountVolumes, Uid,
+    UnmanagedMount,
 };
 use std::collections::HashSet;
 
@@ -202,6 +203,7 @@ impl MountsRequest {
             file_servers.push(FileServerMount {
                 id: mount.id,
                 uid,
+                share: FileShare::Directory,
                 source_directory: mount.source_directory,
                 relative_mount_path: mount.relative_mount_path,
                 mount_options: mount.mount_options,

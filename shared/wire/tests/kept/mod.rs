@@ -91,6 +91,7 @@ pub fn file_server(spec: FileServerSpec) -> FileServer {
         etag: uid(),
         modified_at: Timestamp(0),
         state: FileServerState::Ready { since: Timestamp(0) },
+        share: model::FileShare::Directory,
         removal: model::Backoff::CLEAR,
         error: None,
     }

@@ -6,10 +6,12 @@ use async_trait::async_trait;
 use axum::Router;
 use axum::body::Body;
 use control::directories::DiskDirectories;
+use control::files::MountedFiles;
 use control::keys::{Keys, Link};
 use control::ports::{
     Clock, Hints, Ids, LaunchOutcome, LaunchRequest, Machines, PortError, Termination,
 };
+use control::secrets::NoSecretStore;
 use control::uptime::Uptime;
 use control::{Context, Control, Function, Parts, Provider, Settings};
 use http_body_util::BodyExt as _;
@@ -23,7 +25,7 @@ use table::{Memory, Table};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 use tower::ServiceExt as _;
-use web::{Access, AgentAccess, PeopleAccess, Web};
+use web::{Access, AgentAccess, FilesWeb, OutputFiles, PeopleAccess, Web};
 
 pub const TOKEN: &str = "token";
 
@@ -110,7 +112,9 @@ impl Service {
         let control = Control::new(Context::new(Parts {
             table: Table::new(Arc::new(Memory::new())),
             machines: Arc::new(Cloud),
-            directories: Arc::new(DiskDirectories { root: directory.path().to_owned() }),
+            file_shares: Arc::new(DiskDirectories { root: directory.path().to_owned() }),
+            listings: Arc::new(MountedFiles { root: directory.path().to_owned() }),
+            secret_store: Arc::new(NoSecretStore),
             hints: Arc::clone(&hints) as _,
             clock: Arc::new(FixedClock),
             ids: Arc::new(Sequence::default()),
@@ -120,7 +124,7 @@ impl Service {
                 locations: "here,eastus,local".parse().expect("a list"),
                 idle_seconds: 300,
                 max_nodes: 10,
-                file_server_root: directory.path().to_owned(),
+                file_server_root: Some(directory.path().to_owned()),
                 provider: Provider::Processes,
                 shows_local_paths: false,
             },
@@ -131,7 +135,15 @@ impl Service {
             loopback_only: true,
             agents: AgentAccess::Tokens,
         });
-        let web = Web { control: control.clone(), access, behind_proxy: true, held_requests: None };
+        let files = MountedFiles { root: directory.path().to_owned() };
+        let files = OutputFiles::Here(FilesWeb::here(&control, files, TOKEN.to_owned()));
+        let web = Web {
+            control: control.clone(),
+            access,
+            behind_proxy: true,
+            files,
+            held_requests: None,
+        };
         let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
         let app = web::app(web, Router::new());
         let placeholders = Vec::new();
@@ -218,7 +230,7 @@ impl Service {
     /// A link to a file of ten bytes on the file server, and its query.
     fn link(&self) -> (String, String) {
         let context = &self.control.context;
-        let root = &context.settings.file_server_root;
+        let root = context.settings.file_server_root.as_ref().expect("a directory");
         let server = std::fs::read_dir(root).expect("the root").next().expect("a file server");
         let server = server.expect("readable").file_name().into_string().expect("a uid");
         std::fs::write(root.join(&server).join("log.txt"), "0123456789").expect("a file");

@@ -77,18 +77,17 @@ impl View for RoleAssignment {
     }
 
     fn columns(&self, _now: Timestamp) -> Vec<Column> {
-        let definition = self.properties.role_definition_id.rsplit('/').next().unwrap_or_default();
         vec![
-            Column::new("role", role_name(definition)),
+            Column::new("role", role_of(&self.properties.role_definition_id)),
             Column::new("scope", &self.properties.scope),
             Column::new("id", &self.name),
         ]
     }
 }
 
-/// The ids of Azure's built-in roles, which are the same in every service.
-fn role_name(definition: &str) -> &str {
-    match definition {
+/// The name of the role with this id. Azure's built-in roles have the same ids in every service.
+pub fn role_of(definition_id: &str) -> &str {
+    match last_segment(definition_id) {
         "acdd72a7-3385-48ef-bd42-f606fba81ae7" => "reader",
         "b24988ac-6180-42a0-ab88-20f7382dd24c" => "contributor",
         "8e3af657-a8ff-443c-a75c-2fe8c4bcb635" => "owner",

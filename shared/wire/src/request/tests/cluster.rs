@@ -375,7 +375,7 @@ fn performance_counters() {
     insta::assert_snapshot!(counters(json!({ "appInsightsReference": {
         "component": { "id": "/c" }, "instrumentationKeySecretReference": { "secretUrl": "s" } } })), @r"
         properties.nodeSetup.performanceCountersSettings.appInsightsReference.instrumentationKeySecretReference.sourceVault is required
-        properties.nodeSetup.performanceCountersSettings.appInsightsReference.instrumentationKeySecretReference.secretUrl must be the URL of a secret, such as https://{vault}.vault.azure.net/secrets/{name}
+        properties.nodeSetup.performanceCountersSettings.appInsightsReference.instrumentationKeySecretReference.secretUrl must be the ARN of a secret of AWS Secrets Manager or of a parameter of SSM, or a URL such as https://{vault}.vault.azure.net/secrets/{name}
         ");
 }
 

@@ -1,0 +1,74 @@
+//! Listings through the function `files`, which has the file system mounted.
+
+use async_trait::async_trait;
+use aws_smithy_http_client::{Connector, tls};
+use aws_smithy_runtime_api::client::http::HttpConnector;
+use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
+use aws_smithy_types::body::SdkBody;
+use control::files::{ListedFile, ListingPage};
+use control::keys::Keys;
+use control::ports::{Clock, Listings, PortError};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// For how long a request is valid: the clocks of two functions differ by less.
+const EXPIRY_SECONDS: u64 = 120;
+
+/// Shorter than the timeout of the function `api`; the other function may have to start.
+const TIMEOUT: Duration = Duration::from_secs(25);
+
+/// The function `files`.
+pub struct RemoteListings {
+    connector: Connector,
+    url: String,
+    keys: Arc<Keys>,
+    clock: Arc<dyn Clock>,
+}
+
+impl RemoteListings {
+    /// The function at this URL, which has no slash at the end.
+    pub fn new(url: String, keys: Arc<Keys>, clock: Arc<dyn Clock>) -> Self {
+        let provider = tls::Provider::Rustls(tls::rustls_provider::CryptoMode::AwsLc);
+        Self { connector: Connector::builder().tls_provider(provider).build(), url, keys, clock }
+    }
+
+    fn address(&self, page: &ListingPage) -> String {
+        let expires_at = self.clock.now().plus_seconds(EXPIRY_SECONDS).epoch_seconds();
+        let signature = self.keys.sign_listing(page, expires_at);
+        let encoded = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
+        let after = page.after.as_deref().map(|after| format!("&after={}", encoded(after)));
+        format!(
+            "{}/listings/{}?path={}&limit={}&se={expires_at}&sig={signature}{}",
+            self.url,
+            page.directory.file_server,
+            encoded(&page.directory.path),
+            page.limit,
+            after.unwrap_or_default(),
+        )
+    }
+}
+
+#[async_trait]
+impl Listings for RemoteListings {
+    async fn list(&self, page: &ListingPage) -> Result<Vec<ListedFile>, PortError> {
+        let request = http::Request::get(self.address(page)).body(SdkBody::empty());
+        let request: HttpRequest =
+            request.map_err(PortError::other)?.try_into().map_err(PortError::other)?;
+        let exchange = async {
+            let mut response = self.connector.call(request).await.map_err(PortError::other)?;
+            let status = response.status().as_u16();
+            let body = std::mem::replace(response.body_mut(), SdkBody::taken());
+            let body = aws_sdk_s3::primitives::ByteStream::new(body).collect().await;
+            Ok((status, body.map_err(PortError::other)?.into_bytes()))
+        };
+        let outcome = tokio::time::timeout(TIMEOUT, exchange).await;
+        let (status, body) =
+            outcome.map_err(|_| PortError::other("the function files does not answer"))??;
+        if status != 200 {
+            let text = String::from_utf8_lossy(&body[..body.len().min(500)]).into_owned();
+            return Err(PortError::other(format!("the function files answered {status}: {text}")));
+        }
+        serde_json::from_slice(&body).map_err(PortError::other)
+    }
+}

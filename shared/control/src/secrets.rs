@@ -1,0 +1,58 @@
+//! Secrets of jobs and set-up tasks, opened for the node that needs them.
+
+use crate::ports::{SecretError, SecretStore};
+use crate::{Context, Error};
+use async_trait::async_trait;
+use model::{ResourceError, SecretValue, SecretVariable};
+use protocol::{Problem, Variable};
+
+/// What a node gets, or why it cannot get it: the failure of the job, or of the set-up of the node.
+pub(crate) type Provided<T> = Result<T, Problem>;
+
+/// The values of secret variables.
+///
+/// # Errors
+/// When a value was encrypted with another key, or the store of secrets cannot be used now.
+pub(crate) async fn opened(
+    context: &Context,
+    secrets: &[SecretVariable],
+) -> Result<Provided<Vec<Variable>>, Error> {
+    let mut variables = Vec::with_capacity(secrets.len());
+    for secret in secrets {
+        let value = match &secret.value {
+            SecretValue::Sealed(sealed) => context.keys.open(sealed)?,
+            SecretValue::Reference(reference) => {
+                match context.secret_store.read(&reference.secret_url).await {
+                    Ok(value) => value,
+                    Err(SecretError::Unreadable(error)) => {
+                        return Ok(Err(problem(&secret.name, error)));
+                    }
+                    Err(SecretError::Port(error)) => return Err(error.into()),
+                }
+            }
+        };
+        variables.push(Variable { name: secret.name.clone(), value });
+    }
+    Ok(Ok(variables))
+}
+
+fn problem(variable: &str, error: ResourceError) -> Problem {
+    let details = vec![("Variable".to_owned(), variable.to_owned())];
+    Problem { code: error.code, message: error.message, details }
+}
+
+/// The store of a service on one machine, which has none.
+#[derive(Debug)]
+pub struct NoSecretStore;
+
+#[async_trait]
+impl SecretStore for NoSecretStore {
+    async fn read(&self, reference: &str) -> Result<String, SecretError> {
+        Err(SecretError::Unreadable(ResourceError::new(
+            "SecretReferenceNotProvided",
+            format!(
+                "This service runs on one machine and cannot read {reference}: give the secret itself as its value; it is kept encrypted and never shown"
+            ),
+        )))
+    }
+}
