@@ -26,6 +26,14 @@ fn build_all() -> HashMap<String, PathBuf> {
         // The target directory may be anywhere, so the paths come from the messages of cargo.
         .args(["--message-format", "json-render-diagnostics"])
         .stderr(Stdio::inherit());
+    // Build scripts that read them for their own package, such as ring's, would run again, and most
+    // dependencies be built again.
+    for (name, _) in std::env::vars_os() {
+        let name = name.to_string_lossy().into_owned();
+        if name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_") {
+            command.env_remove(name);
+        }
+    }
     if !cfg!(debug_assertions) {
         command.arg("--release");
     }

@@ -56,9 +56,17 @@ impl Functions {
         Function::start(name, &binary, &variables).await
     }
 
-    /// The logs of all environments of a function that work.
-    pub fn log(&self, name: &str) -> String {
-        let warm = self.pools[name].warm.lock().unwrap_or_else(PoisonError::into_inner);
-        warm.iter().map(Function::log).collect()
+    /// What went wrong in the execution environments that are warm.
+    pub fn problems(&self) -> String {
+        let mut problems = String::new();
+        for (name, pool) in &self.pools {
+            let warm = pool.warm.lock().unwrap_or_else(PoisonError::into_inner);
+            let logs: String = warm.iter().map(Function::log).collect();
+            let is_problem = |line: &&str| line.contains("\"WARN\"") || line.contains("\"ERROR\"");
+            for line in logs.lines().filter(is_problem).take(20) {
+                problems.push_str(&format!("{name}: {line}\n"));
+            }
+        }
+        problems
     }
 }

@@ -21,7 +21,6 @@ use tokio::process::{Child, Command};
 pub struct Described {
     pub id: String,
     pub state: String,
-    pub size: String,
     pub is_spot: bool,
     pub address: String,
     pub tags: BTreeMap<String, String>,
@@ -185,7 +184,6 @@ fn described(instance: Node) -> Described {
     Described {
         id: text(instance, "instanceId"),
         state: child("instanceState").map(|it| text(it, "name")).unwrap_or_default(),
-        size: text(instance, "instanceType"),
         is_spot: text(instance, "instanceLifecycle") == "spot",
         address: text(instance, "privateIpAddress"),
         tags: tags.map(|tag| (text(tag, "key"), text(tag, "value"))).collect(),

@@ -39,8 +39,8 @@ pub struct Deployed {
 
 pub struct Region {
     pub endpoint: String,
-    pub functions: Arc<Functions>,
-    pub moto: Arc<Moto>,
+    functions: Arc<Functions>,
+    _moto: Arc<Moto>,
     /// Where the functions have mounted the file system.
     pub files: tempfile::TempDir,
     pub machines: Arc<Machines>,
@@ -97,7 +97,7 @@ impl Region {
             following,
             endpoint,
             functions,
-            moto,
+            _moto: moto,
             files,
             _gateways: gateways,
             _deliveries: deliveries,
@@ -132,6 +132,9 @@ impl Region {
 impl Drop for Region {
     fn drop(&mut self) {
         self.following.abort();
+        if std::thread::panicking() {
+            eprintln!("{}", self.functions.problems());
+        }
     }
 }
 
