@@ -9,6 +9,9 @@ use std::time::Duration;
 
 const SUBSCRIPTION: &str = "00000000-0000-0000-0000-000000000001";
 
+/// The job that is interrupted.
+pub const LONG_JOB: &str = "hidden8-lr005";
+
 /// The path of a resource of the workspace.
 pub fn resource(path: &str) -> String {
     format!(
@@ -109,7 +112,13 @@ impl Sweep {
         let mut jobs = Vec::new();
         for entry in sweep.as_array().unwrap() {
             let name = entry["name"].as_str().unwrap();
-            person.put(&job_path(name), &job(entry["arguments"].as_str().unwrap())).await;
+            let arguments = entry["arguments"].as_str().unwrap();
+            // Ten times as long, so that it certainly runs when its instance has notice.
+            let arguments = match name {
+                LONG_JOB => arguments.replace("--epochs 48", "--epochs 480"),
+                _ => arguments.to_owned(),
+            };
+            person.put(&job_path(name), &job(&arguments)).await;
             jobs.push(name.to_owned());
         }
         Self { jobs, files }
