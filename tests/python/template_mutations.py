@@ -317,7 +317,7 @@ def any_action(template):
 
 @mutation("wildcards")
 def a_wildcard_without_reason(template):
-    del template["Resources"]["ApiRole"]["Metadata"]["Wildcards"]["FindInstances"]
+    del template["Resources"]["AutoscalerRole"]["Metadata"]["Wildcards"]["Describe"]
 
 
 @mutation("wildcards")
@@ -327,7 +327,7 @@ def a_reason_without_wildcard(template):
 
 @mutation("roles")
 def the_api_launches(template):
-    statement(template, "ApiRole", "FindInstances")["Action"] = "ec2:RunInstances"
+    statement(template, "ApiRole", "Hints")["Action"] = ["sqs:SendMessage", "ec2:RunInstances"]
 
 
 @mutation("roles")

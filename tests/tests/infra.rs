@@ -176,7 +176,8 @@ fn every_function_reads_the_variables_that_the_template_sets() {
     let reconciler = |function| {
         move |variables: &Variables<'_>| ReconcilerSettings::parse(function, variables).map(drop)
     };
-    let functions: [(&str, &dyn Fn(&Variables<'_>) -> Result<(), aws::EnvironmentError>); 6] = [
+    type Parse<'a> = &'a dyn Fn(&Variables<'_>) -> Result<(), aws::EnvironmentError>;
+    let functions: [(&str, Parse<'_>); 6] = [
         ("api", &|variables| ApiSettings::parse(variables).map(drop)),
         ("files", &|variables| FilesSettings::parse(variables).map(drop)),
         ("dispatcher", &reconciler(Function::Dispatcher)),
