@@ -5,9 +5,9 @@ use super::{Change, Checked, CommitContext, Record, Watch, ensure, replace};
 use model::{Charge, LeaveReason, MemberProgress, Node, NodeState, VmPriority, limits};
 use table::WriteKind;
 
-/// The record of the last report may be older than the report: by half a heartbeat, within which
-/// reports are not recorded, and by two calls.
-const SLACK_MILLIS: i64 = limits::HEARTBEAT_SECONDS as i64 * 500 + 2_500;
+/// The record of the last report may be older than the report: by the time within which reports are not
+/// recorded, in whole seconds, and by two calls.
+const SLACK_MILLIS: i64 = (limits::LONG_POLL_SECONDS as i64 + 1) * 1000 + 2_500;
 
 impl Watch {
     pub(super) fn apply_node(
