@@ -190,6 +190,12 @@ fn described(instance: Node) -> Described {
     }
 }
 
+/// Whether this process may mount.
+pub fn can_mount() -> bool {
+    let tried = std::process::Command::new("unshare").args(["--mount", "true"]).output();
+    tried.is_ok_and(|output| output.status.success())
+}
+
 /// Before the programs of this machine, those that an instance has and this machine does not.
 fn path_with_mount() -> String {
     let programs = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/aws/programs");

@@ -63,6 +63,16 @@ impl Person {
         answer
     }
 
+    pub async fn delete(&self, path: &str) {
+        let (status, answer) = self.call(Method::DELETE, path, None).await;
+        assert_eq!(status, 202, "DELETE {path}: {answer}");
+    }
+
+    /// The status of a GET.
+    pub async fn status(&self, path: &str) -> u16 {
+        self.call(Method::GET, path, None).await.0
+    }
+
     async fn download(&self, url: &str) -> Vec<u8> {
         let answer = self.http.get(url).send().await.unwrap();
         assert_eq!(answer.status(), 200, "{url}");
