@@ -4,6 +4,7 @@
 //! override and has no capacity errors, so neither are pools; and it has no limit of instances. These
 //! are checked on the fake fleet (`tests/tests/contracts/machines.rs`) and on the wire (`wire.rs`).
 
+#![expect(clippy::unwrap_used, reason = "a panic with the error fails the test")]
 #![expect(dead_code, reason = "modules of other tests, of which a part is used")]
 
 #[path = "../../../tests/src/fleet/contract.rs"]

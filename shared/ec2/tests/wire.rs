@@ -1,6 +1,8 @@
 //! What is sent to EC2, parameter by parameter, and what its answers mean. The emulator moto accepts far
 //! more than EC2 does, and ignores most of it.
 
+#![expect(clippy::unwrap_used, reason = "a panic with the error fails the test")]
+
 mod support;
 
 use control::ports::{Machines, PortError, Termination};
