@@ -3,11 +3,15 @@ end with 404; existing resources are not deleted. The exceptions from its checks
 
 import json
 import os
+from pathlib import Path
 
 import schemathesis
 from schemathesis.specs.openapi.checks import negative_data_rejection, positive_data_acceptance
 
 KNOWN = json.loads(os.environ["BATCHAI_TEST_KNOWN"])
+
+# Operations that the service carried out at least once, for `accepted.json`.
+ACCEPTED = set()
 
 # Requests that fit the document and are refused: code of the error, part of its message, reason.
 REFUSED_THOUGH_VALID = [
@@ -109,3 +113,11 @@ def lead_mounts(value):
             server["id"] = KNOWN["fileServer"]
         for item in value.values():
             lead_mounts(item)
+
+
+@schemathesis.hook
+def after_call(context, case, response):
+    """Records the operations that the service carried out."""
+    if response.status_code < 300:
+        ACCEPTED.add(f"{case.method.upper()} {case.operation.path}")
+        Path("accepted.json").write_text(json.dumps(sorted(ACCEPTED)))

@@ -25,6 +25,9 @@ const EXAMPLES: &str = "2";
 /// Fixed, so that every run sends the same requests.
 const SEED: &str = "1";
 
+/// Of the 60 operations of the document. With random names in all places it is about half.
+const MOSTLY_CARRIED_OUT: usize = 50;
+
 #[tokio::test]
 async fn every_answer_to_a_fuzzing_client_matches_the_document() {
     let python = tokio::task::spawn_blocking(|| tests::python::environment(REQUIREMENTS)).await;
@@ -55,9 +58,11 @@ async fn every_answer_to_a_fuzzing_client_matches_the_document() {
         .env("BATCHAI_TEST_KNOWN", known().to_string())
         .current_dir(directory.path());
     succeeds(client, "the fuzzing client", TIMEOUT).await;
-    // Its requests were effective: they changed existing resources, and deleted none.
-    let cluster = service.get("/clusters/c").await;
-    assert!(cluster["properties"].get("extensions").is_some(), "{cluster:#}");
+    // Its requests were effective: most operations were carried out, and existing resources not deleted.
+    let accepted = std::fs::read_to_string(directory.path().join("accepted.json")).unwrap();
+    let accepted: Vec<String> = serde_json::from_str(&accepted).unwrap();
+    assert!(accepted.len() > MOSTLY_CARRIED_OUT, "{accepted:#?}");
+    assert_eq!(service.get("/clusters/c").await["name"], "c");
     assert_eq!(service.job("j").await["properties"]["executionState"], "succeeded");
 }
 
