@@ -1,14 +1,13 @@
 //! The URL of a function on this machine: an HTTP server that invokes it with events of payload format 2.0 (AWS
 //! Lambda Developer Guide, "Invoking Lambda function URLs").
 
+use crate::lambda_events::{http_request, http_response};
 use crate::lambda_runtime::Function;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, Method, Response, StatusCode, Uri};
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-use serde_json::{Map, Value, json};
+use serde_json::Value;
 use std::sync::Arc;
 use tokio::sync::Mutex;
 
@@ -61,59 +60,8 @@ async fn handle(
     let Some(function) = function.as_mut() else {
         return answer(StatusCode::BAD_GATEWAY, Body::from("no function"));
     };
-    match function.invoke(event(&method, &uri, &headers)).await {
-        Ok(result) => response(&result),
+    match function.invoke(http_request(&method, &uri, &headers, b"", &Value::Null)).await {
+        Ok(result) => http_response(&result),
         Err(error) => answer(StatusCode::BAD_GATEWAY, Body::from(error.to_string())),
     }
-}
-
-fn event(method: &Method, uri: &Uri, headers: &HeaderMap) -> Value {
-    let sent: Map<String, Value> = headers
-        .iter()
-        .map(|(name, value)| {
-            (name.to_string(), Value::from(String::from_utf8_lossy(value.as_bytes())))
-        })
-        .collect();
-    json!({
-        "version": "2.0",
-        "routeKey": "$default",
-        "rawPath": uri.path(),
-        "rawQueryString": uri.query().unwrap_or_default(),
-        "headers": sent,
-        "requestContext": {
-            "accountId": "anonymous",
-            "apiId": "url-id",
-            "authentication": null,
-            "authorizer": null,
-            "domainName": "url-id.lambda-url.eu-west-1.on.aws",
-            "domainPrefix": "url-id",
-            "http": {
-                "method": method.as_str(),
-                "path": uri.path(),
-                "protocol": "HTTP/1.1",
-                "sourceIp": "192.0.2.1",
-                "userAgent": "test",
-            },
-            "requestId": "e1506fd5-9e7b-434f-bd42-4f8fa224b599",
-            "routeKey": "$default",
-            "stage": "$default",
-            "time": "21/Nov/2026:01:00:00 +0000",
-            "timeEpoch": 1_795_222_800_000_u64,
-        },
-        "isBase64Encoded": false,
-    })
-}
-
-fn response(result: &Value) -> Response<Body> {
-    let status = result["statusCode"].as_u64().and_then(|status| u16::try_from(status).ok());
-    let mut response = Response::builder().status(status.expect("a status"));
-    for (name, value) in result["headers"].as_object().into_iter().flatten() {
-        response = response.header(name, value.as_str().expect("a text"));
-    }
-    let body = result["body"].as_str().unwrap_or_default();
-    let body = match result["isBase64Encoded"] == true {
-        true => STANDARD.decode(body).expect("base64"),
-        false => body.as_bytes().to_vec(),
-    };
-    response.body(Body::from(body)).expect("valid")
 }

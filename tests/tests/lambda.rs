@@ -19,6 +19,7 @@ use protocol::{Desired, End, NodePhase, Progress};
 use serde_json::{Value, json};
 use stack::Stack;
 use std::time::Duration;
+use tests::lambda_events;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_goes_from_the_api_through_the_queue_to_a_node() {
@@ -123,11 +124,11 @@ async fn every_function_answers_the_schedule() {
     api.create_cluster("c").await;
     for name in ["recovery", "autoscaler", "dispatcher", "provisioner"] {
         let mut function = stack.function(name).await;
-        let answer = function.invoke(stack::scheduled_event()).await.unwrap();
+        let answer = function.invoke(lambda_events::schedule()).await.unwrap();
         assert_eq!(answer, json!({"batchItemFailures": []}), "{name}");
     }
     let mut recovery = stack.function("recovery").await;
-    let answer = recovery.invoke(stack::interruption("i-0123456789abcdef0")).await.unwrap();
+    let answer = recovery.invoke(lambda_events::interruption("i-0123456789abcdef0")).await.unwrap();
     assert_eq!(answer, json!({"batchItemFailures": []}), "an instance that is not ours");
 }
 
@@ -142,10 +143,10 @@ async fn the_end_of_an_instance_is_a_hint_for_its_cluster() {
     stack.discard(&stack.urls.recovery).await;
     let mut recovery = stack.function("recovery").await;
     for (event, hints) in [
-        (stack::state_change(&node.instance, "running"), 0),
-        (stack::state_change("i-0123456789abcdef0", "terminated"), 0),
-        (stack::state_change(&node.instance, "shutting-down"), 1),
-        (stack::state_change(&node.instance, "stopped"), 1),
+        (lambda_events::state_change(&node.instance, "running"), 0),
+        (lambda_events::state_change("i-0123456789abcdef0", "terminated"), 0),
+        (lambda_events::state_change(&node.instance, "shutting-down"), 1),
+        (lambda_events::state_change(&node.instance, "stopped"), 1),
     ] {
         recovery.invoke(event.clone()).await.unwrap();
         let received = stack.receive(&stack.urls.recovery).await;
@@ -216,7 +217,7 @@ async fn people_and_instances_speak_for_themselves_only() {
 async fn a_function_names_a_missing_setting() {
     let stack = Stack::start().await;
     let mut function = stack.function_without("dispatcher", "TABLE_NAME").await;
-    let error = function.invoke(stack::scheduled_event()).await.expect_err("it cannot start");
+    let error = function.invoke(lambda_events::schedule()).await.expect_err("it cannot start");
     assert!(error.to_string().contains("TABLE_NAME"), "{error}");
 }
 
@@ -271,4 +272,29 @@ async fn logs_name_request_and_cluster_and_carry_metrics() {
     let waited = metric["DispatchLatency"].as_u64().unwrap();
     assert!((1..60_000).contains(&waited), "{waited} ms");
     assert_eq!(metric["_aws"]["CloudWatchMetrics"][0]["Namespace"], "batchai");
+}
+
+/// Connections are accepted and nothing is answered. The invocation must end before its timeout, which `invoke_within`
+/// enforces: Lambda would stop the function without a word in its log.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_that_does_not_answer_is_an_error_before_the_timeout() {
+    let stack = Stack::start().await;
+    let mut api = Api::new(stack.function("api").await);
+    api.create_cluster("c").await;
+    api.submit("j", "c").await;
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = format!("http://{}", silent.local_addr().unwrap());
+    tokio::spawn(async move {
+        let mut connections = Vec::new();
+        while let Ok((connection, _)) = silent.accept().await {
+            connections.push(connection);
+        }
+    });
+    let messages = stack.receive(&stack.urls.dispatcher).await;
+    let changes = [("AWS_ENDPOINT_URL_DYNAMODB", endpoint.as_str())];
+    let mut dispatcher = stack.function_with("dispatcher", &changes).await;
+    let event = json!({"Records": [messages[0].clone()]});
+    let answer = dispatcher.invoke_within(event, Duration::from_secs(25)).await.unwrap();
+    let failed = json!({"batchItemFailures": [{"itemIdentifier": messages[0]["messageId"]}]});
+    assert_eq!(answer, failed, "{}", dispatcher.log());
 }

@@ -10,6 +10,7 @@ use crate::settings::{ApiSettings, ControlSettings, FilesSettings, ReconcilerSet
 use crate::variables::{EnvironmentError, Variables, of_process};
 use crate::{NodeRole, SqsHints};
 use aws_config::SdkConfig;
+use aws_config::timeout::TimeoutConfig;
 use control::directories::DiskDirectories;
 use control::files::MountedFiles;
 use control::keys::Keys;
@@ -25,9 +26,19 @@ use table::Table;
 /// How long one invocation of the function `files` copies a large file before the client has to ask again.
 const COPY_TIME_LIMIT: Duration = Duration::from_secs(50);
 
+/// See [`prompt`].
+const ATTEMPT_TIMEOUT: Duration = Duration::from_millis(2500);
+
 /// Region, credentials and endpoints of the clients of a function.
 pub async fn config() -> SdkConfig {
     aws_config::load_defaults(aws_config::BehaviorVersion::latest()).await
+}
+
+/// The configuration of clients whose calls take milliseconds. One that hangs must not use up the invocation: three
+/// tries end within the reserve before its timeout.
+fn prompt(config: &SdkConfig) -> SdkConfig {
+    let timeouts = TimeoutConfig::builder().operation_attempt_timeout(ATTEMPT_TIMEOUT);
+    config.to_builder().timeout_config(timeouts.build()).build()
 }
 
 /// The control plane of a function that reconciles, with the instances of `machines`.
@@ -80,7 +91,7 @@ pub async fn api(config: &SdkConfig, machines: Arc<dyn Machines>) -> Result<Api,
     let ApiSettings { control, key, owner, node_role, files_url } =
         ApiSettings::parse(&Variables::new(&of_process))?;
     let table = table(config, &control.table);
-    let kms = aws_sdk_kms::Client::new(config);
+    let kms = aws_sdk_kms::Client::new(&prompt(config));
     let master = master_key(&kms, &table, &key, MissingKey::Create).await?;
     let keys = Arc::new(Keys::derive(&master));
     let listings = RemoteListings::new(files_url.clone(), Arc::clone(&keys), Arc::new(SystemClock));
@@ -122,7 +133,7 @@ pub struct Files {
 pub async fn files(config: &SdkConfig) -> Result<Files, EnvironmentError> {
     let settings = FilesSettings::parse(&Variables::new(&of_process))?;
     let table = table(config, &settings.table);
-    let kms = aws_sdk_kms::Client::new(config);
+    let kms = aws_sdk_kms::Client::new(&prompt(config));
     let master = master_key(&kms, &table, &settings.key, MissingKey::Fail).await?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let client = aws_sdk_s3::Client::new(config);
@@ -138,7 +149,7 @@ pub async fn files(config: &SdkConfig) -> Result<Files, EnvironmentError> {
 }
 
 fn table(config: &SdkConfig, name: &str) -> Table {
-    let client = aws_sdk_dynamodb::Client::new(config);
+    let client = aws_sdk_dynamodb::Client::new(&prompt(config));
     Table::new(Arc::new(DynamoDb::new(client, name, Arc::new(rand::random))))
 }
 
@@ -158,7 +169,7 @@ fn control_with(
     ports: Ports,
 ) -> Control {
     let ids: Arc<dyn Ids> = Arc::new(RandomIds);
-    let queues = aws_sdk_sqs::Client::new(config);
+    let queues = aws_sdk_sqs::Client::new(&prompt(config));
     Control::new(Context::new(Parts {
         table,
         machines: ports.machines,

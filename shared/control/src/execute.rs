@@ -69,14 +69,23 @@ enum Step {
     Single(Action),
 }
 
+/// Instances that are terminated in one step, at most: between steps a pass may end.
+const TERMINATIONS_PER_STEP: usize = 100;
+
 /// Joins terminations that follow each other.
 fn steps(plan: Vec<Action>) -> Vec<Step> {
     let mut steps = Vec::new();
     for action in plan {
         match (action, steps.last_mut()) {
-            (Action::Remove { node }, Some(Step::Remove(nodes))) => nodes.push(node),
+            (Action::Remove { node }, Some(Step::Remove(nodes)))
+                if nodes.len() < TERMINATIONS_PER_STEP =>
+            {
+                nodes.push(node);
+            }
             (Action::Remove { node }, _) => steps.push(Step::Remove(vec![node])),
-            (Action::TerminateStray { instance }, Some(Step::TerminateStrays(instances))) => {
+            (Action::TerminateStray { instance }, Some(Step::TerminateStrays(instances)))
+                if instances.len() < TERMINATIONS_PER_STEP =>
+            {
                 instances.push(instance);
             }
             (Action::TerminateStray { instance }, _) => {
@@ -192,7 +201,7 @@ async fn launch(context: &Context, request: LaunchRequest) -> Result<(), Error> 
     let LaunchOutcome { launched, refused, pools } = &outcome;
     let cluster = &request.cluster;
     if refused.is_some() {
-        metrics::launch_failure(&request);
+        metrics::launch_failures(&request, pools);
     }
     let is_short = refused.is_some() || launched.len() < request.nodes.len();
     let shows = is_short || !pools.is_empty();
@@ -268,4 +277,26 @@ pub(crate) async fn record(
     })
     .await?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn terminations_are_joined_in_steps_of_limited_size() {
+        let node = |number: usize| NodeId::parse(&format!("tvm-{number}")).expect("a name");
+        let mut plan: Vec<Action> = (0..250).map(|it| Action::Remove { node: node(it) }).collect();
+        plan.push(Action::TerminateStray { instance: "i-1".to_owned() });
+        plan.push(Action::TerminateStray { instance: "i-2".to_owned() });
+        let sizes: Vec<usize> = steps(plan)
+            .iter()
+            .map(|step| match step {
+                Step::Remove(nodes) => nodes.len(),
+                Step::TerminateStrays(instances) => instances.len(),
+                Step::Single(_) => 0,
+            })
+            .collect();
+        assert_eq!(sizes, [100, 100, 50, 2]);
+    }
 }

@@ -3,7 +3,7 @@
 //! `batchai local` ignores them.
 
 use lifecycle::Event;
-use model::{LaunchRequest, LeaveReason, VmPriority};
+use model::{LaunchRequest, LeaveReason, Pool, PoolRefusal, VmPriority};
 
 /// The target of the events.
 pub const TARGET: &str = "metric";
@@ -69,12 +69,21 @@ pub(crate) fn leaked_instance() {
     record!("LeakedInstances", "Count", 1);
 }
 
-/// A launch was refused in whole or in part. Its pool is the market and the preferred size.
-pub(crate) fn launch_failure(request: &LaunchRequest) {
-    let market = match request.priority {
+/// A launch was refused in whole or in part: by these pools, or, where none is named, as a whole.
+pub(crate) fn launch_failures(request: &LaunchRequest, pools: &[PoolRefusal]) {
+    let launch_failure = |pool: String| record!("LaunchFailures", "Count", 1, pool = pool.as_str());
+    for PoolRefusal { pool, .. } in pools {
+        let Pool { vm_size, subnet, priority } = pool;
+        launch_failure(format!("{} {vm_size} {subnet}", market(*priority)));
+    }
+    if pools.is_empty() {
+        launch_failure(format!("{} {}", market(request.priority), request.vm_size));
+    }
+}
+
+fn market(priority: VmPriority) -> &'static str {
+    match priority {
         VmPriority::Dedicated => "on-demand",
         VmPriority::LowPriority => "spot",
-    };
-    let pool = format!("{market} {}", request.vm_size);
-    record!("LaunchFailures", "Count", 1, pool = pool);
+    }
 }

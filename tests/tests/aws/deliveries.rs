@@ -3,10 +3,11 @@
 use crate::functions::Functions;
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::types::{Message, MessageSystemAttributeName};
-use serde_json::{Map, Value, json};
+use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
+use tests::lambda_events;
 use tests::moto::Moto;
 use tokio::task::JoinHandle;
 
@@ -53,28 +54,11 @@ impl Drop for Deliveries {
 
 async fn schedule(function: &'static str, functions: Arc<Functions>) {
     loop {
-        if let Err(error) =
-            functions.invoke(function, event("aws.events", "Scheduled Event", &json!({}))).await
-        {
+        if let Err(error) = functions.invoke(function, lambda_events::schedule()).await {
             eprintln!("{error}");
         }
         tokio::time::sleep(SCHEDULE).await;
     }
-}
-
-/// An event of EventBridge (Amazon EventBridge User Guide, "Event structure reference").
-pub fn event(source: &str, kind: &str, detail: &Value) -> Value {
-    json!({
-        "version": "0",
-        "id": "53dc4d37-cffa-4f76-80c9-8b7d4a4d2eaa",
-        "detail-type": kind,
-        "source": source,
-        "account": "123456789012",
-        "time": "2026-11-21T01:00:00Z",
-        "region": "eu-west-1",
-        "resources": [],
-        "detail": detail,
-    })
 }
 
 /// An event source mapping with `ReportBatchItemFailures`.
@@ -92,8 +76,8 @@ impl Queue {
             if messages.is_empty() {
                 continue;
             }
-            let records: Vec<Value> = messages.iter().map(record).collect();
-            let answer = self.functions.invoke(self.function, json!({"Records": records})).await;
+            let answer =
+                self.functions.invoke(self.function, lambda_events::batch(&messages)).await;
             let failed = match &answer {
                 Ok(answer) => failures(answer),
                 Err(error) => {
@@ -138,24 +122,4 @@ impl Queue {
 fn failures(answer: &Value) -> BTreeSet<&str> {
     let failures = answer["batchItemFailures"].as_array().expect("a response to a batch");
     failures.iter().filter_map(|it| it["itemIdentifier"].as_str()).collect()
-}
-
-fn record(message: &Message) -> Value {
-    let attributes: Map<String, Value> = message
-        .attributes()
-        .into_iter()
-        .flatten()
-        .map(|(name, value)| (name.as_str().to_owned(), Value::from(value.as_str())))
-        .collect();
-    json!({
-        "messageId": message.message_id(),
-        "receiptHandle": message.receipt_handle(),
-        "body": message.body(),
-        "attributes": attributes,
-        "messageAttributes": {},
-        "md5OfBody": message.md5_of_body(),
-        "eventSource": "aws:sqs",
-        "eventSourceARN": "arn:aws:sqs:eu-west-1:123456789012:queue.fifo",
-        "awsRegion": "eu-west-1",
-    })
 }

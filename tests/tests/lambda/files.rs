@@ -2,10 +2,11 @@
 
 use crate::api::{Api, Caller, JOB, path};
 use crate::node::TestNode;
-use crate::stack::{self, Stack};
+use crate::stack::Stack;
 use aws_sdk_efs::types::AccessPointDescription;
 use protocol::{Desired, MountSource, NodePhase};
 use serde_json::{Value, json};
+use tests::lambda_events;
 
 const SERVERS: &str = "workspaces/w/fileServers";
 
@@ -254,7 +255,7 @@ async fn functions_that_start_at_once_have_one_key() {
 async fn a_key_that_cannot_be_used_is_named() {
     let mut stack = Stack::start().await;
     let mut files = stack.function("files").await;
-    let error = files.invoke(stack::scheduled_event()).await.expect_err("there is no key yet");
+    let error = files.invoke(lambda_events::schedule()).await.expect_err("there is no key yet");
     let error = error.to_string();
     assert!(
         error.contains("KMS_KEY_ARN") && error.contains("send a request to the API"),
@@ -262,7 +263,7 @@ async fn a_key_that_cannot_be_used_is_named() {
     );
     stack.key = stack.key.replace("key/", "key/0");
     let mut api = stack.function("api").await;
-    let error = api.invoke(stack::scheduled_event()).await.expect_err("there is no such key");
+    let error = api.invoke(lambda_events::schedule()).await.expect_err("there is no such key");
     let error = error.to_string();
     assert!(error.contains("KMS_KEY_ARN") && error.contains("there is no such key"), "{error}");
 }

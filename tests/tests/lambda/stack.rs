@@ -1,16 +1,17 @@
 //! The resources of the template: a table, three queues, and functions with their names.
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use aws_sdk_sqs::types::{Message, MessageSystemAttributeName};
+use aws_sdk_sqs::types::MessageSystemAttributeName;
 use control::ports::Ids;
 use control::system::RandomIds;
 use dynamo::DynamoDb;
 use model::{Cluster, Name};
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::sync::Arc;
 use table::Table;
 use tests::binaries::build;
 use tests::function_url::FunctionUrl;
+use tests::lambda_events;
 use tests::lambda_runtime::Function;
 use tests::moto::Moto;
 use tests::table_server::TableServer;
@@ -68,6 +69,11 @@ impl Stack {
     }
 
     pub async fn function_without(&self, name: &'static str, unset: &str) -> Function {
+        self.function_with(name, &[(unset, "")]).await
+    }
+
+    /// A function with other values of some variables. One that is empty is not set.
+    pub async fn function_with(&self, name: &'static str, changes: &[(&str, &str)]) -> Function {
         let binary =
             tokio::task::spawn_blocking(move || build(name)).await.expect("the build finishes");
         let mut variables = vec![
@@ -91,7 +97,12 @@ impl Stack {
             ("AWS_ENDPOINT_URL_DYNAMODB", self.server.endpoint().to_owned()),
             ("AWS_ENDPOINT_URL", self.moto.endpoint().to_owned()),
         ];
-        variables.retain(|(name, _)| *name != unset);
+        for (name, value) in changes {
+            if let Some(variable) = variables.iter_mut().find(|it| it.0 == *name) {
+                variable.1 = (*value).to_owned();
+            }
+        }
+        variables.retain(|(_, value)| !value.is_empty());
         Function::start(name, &binary, &variables).await
     }
 
@@ -146,7 +157,7 @@ impl Stack {
             .send()
             .await
             .expect("the queue answers");
-        received.messages.unwrap_or_default().iter().map(record).collect()
+        received.messages.unwrap_or_default().iter().map(lambda_events::message).collect()
     }
 
     pub async fn delete(&self, url: &str, messages: &[Value]) {
@@ -167,65 +178,4 @@ impl Stack {
         let messages = self.receive(url).await;
         self.delete(url, &messages).await;
     }
-}
-
-fn record(message: &Message) -> Value {
-    let attributes: serde_json::Map<String, Value> = message
-        .attributes()
-        .into_iter()
-        .flatten()
-        .map(|(name, value)| (name.as_str().to_owned(), Value::from(value.as_str())))
-        .collect();
-    json!({
-        "messageId": message.message_id(),
-        "receiptHandle": message.receipt_handle(),
-        "body": message.body(),
-        "attributes": attributes,
-        "messageAttributes": {},
-        "md5OfBody": message.md5_of_body(),
-        "eventSource": "aws:sqs",
-        "eventSourceARN": "arn:aws:sqs:eu-west-1:123456789012:dispatcher.fifo",
-        "awsRegion": "eu-west-1",
-    })
-}
-
-/// The event of an EventBridge rule with a schedule (EventBridge user guide, "Scheduled events").
-pub fn scheduled_event() -> Value {
-    json!({
-        "version": "0",
-        "id": "53dc4d37-cffa-4f76-80c9-8b7d4a4d2eaa",
-        "detail-type": "Scheduled Event",
-        "source": "aws.events",
-        "account": "123456789012",
-        "time": "2015-10-08T16:53:06Z",
-        "region": "eu-west-1",
-        "resources": ["arn:aws:events:eu-west-1:123456789012:rule/schedule"],
-        "detail": {},
-    })
-}
-
-/// The event that EC2 sends two minutes before it interrupts a spot instance.
-pub fn interruption(instance: &str) -> Value {
-    let detail = json!({"instance-id": instance, "instance-action": "terminate"});
-    ec2_event("EC2 Spot Instance Interruption Warning", instance, &detail)
-}
-
-/// The event that EC2 sends when an instance changes its state.
-pub fn state_change(instance: &str, state: &str) -> Value {
-    let detail = json!({"instance-id": instance, "state": state});
-    ec2_event("EC2 Instance State-change Notification", instance, &detail)
-}
-
-fn ec2_event(kind: &str, instance: &str, detail: &Value) -> Value {
-    json!({
-        "version": "0",
-        "id": "12345678-1234-1234-1234-123456789012",
-        "detail-type": kind,
-        "source": "aws.ec2",
-        "account": "123456789012",
-        "time": "2026-11-21T01:00:00Z",
-        "region": "eu-west-1",
-        "resources": [format!("arn:aws:ec2:eu-west-1a:instance/{instance}")],
-        "detail": detail,
-    })
 }
