@@ -1,0 +1,224 @@
+//! Accepts connections and limits them: in number, and in the time that they may take to log in.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::{Shutdown, SocketAddr};
+use std::pin::pin;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use russh::server::{Config, RunningSession};
+use russh::{Disconnect, MethodKind, MethodSet, Preferred, SshId};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, oneshot};
+use tokio_util::sync::CancellationToken;
+
+use crate::connection::{Connection, ConnectionError};
+use crate::keys::KeyPair;
+use crate::limits;
+use crate::policy::{Login, Policy};
+
+/// How long to wait after an error that would otherwise return at once, such as too many open files.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// How long a client that is to go may take to receive the message that says so.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// A server that accepts connections until it is dropped. Then its connections end as well.
+#[derive(Debug)]
+pub struct Server {
+    address: SocketAddr,
+    stopped: CancellationToken,
+}
+
+impl Server {
+    /// Listens at `address`; with the port 0, at any free one.
+    ///
+    /// # Errors
+    /// When the address cannot be used.
+    pub async fn bind(
+        address: SocketAddr,
+        host_key: KeyPair,
+        policy: Arc<Policy>,
+    ) -> io::Result<Self> {
+        let listener = TcpListener::bind(address).await?;
+        let address = listener.local_addr()?;
+        let stopped = CancellationToken::new();
+        let clients = Arc::new(Clients {
+            config: Arc::new(config(host_key)),
+            policy,
+            places: Arc::new(Semaphore::new(limits::CONNECTIONS)),
+            entrance: Entrance::default(),
+            stopped: stopped.clone(),
+        });
+        tokio::spawn(stopped.clone().run_until_cancelled_owned(accept(listener, clients)));
+        Ok(Self { address, stopped })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.stopped.cancel();
+    }
+}
+
+fn config(host_key: KeyPair) -> Config {
+    Config {
+        server_id: SshId::Standard("SSH-2.0-batchai".into()),
+        methods: MethodSet::from([MethodKind::PublicKey, MethodKind::Password].as_slice()),
+        auth_rejection_time: limits::REJECTION_TIME,
+        // The first request of a client is meant to be refused: it asks which methods there are.
+        auth_rejection_time_initial: Some(Duration::ZERO),
+        keys: vec![host_key.into_russh()],
+        window_size: limits::WINDOW_BYTES,
+        // Nothing is queued there, see `Connection`.
+        channel_buffer_size: 1,
+        preferred: Preferred::default(),
+        max_auth_attempts: limits::AUTHENTICATION_ATTEMPTS,
+        inactivity_timeout: Some(limits::INACTIVITY),
+        keepalive_interval: Some(limits::KEEPALIVE),
+        keepalive_max: limits::KEEPALIVES,
+        nodelay: true,
+        ..Config::default()
+    }
+}
+
+struct Clients {
+    config: Arc<Config>,
+    policy: Arc<Policy>,
+    places: Arc<Semaphore>,
+    entrance: Entrance,
+    stopped: CancellationToken,
+}
+
+/// The clients that have not logged in, in the order of their numbers. Cancelled to make room.
+#[derive(Default)]
+struct Entrance {
+    waiting: Mutex<BTreeMap<u64, CancellationToken>>,
+    last: AtomicU64,
+}
+
+impl Entrance {
+    /// Adds a client, in place of the oldest one where there are too many.
+    fn enter(&self) -> (u64, CancellationToken) {
+        let number = self.last.fetch_add(1, Ordering::Relaxed);
+        let token = CancellationToken::new();
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        if waiting.len() == limits::UNAUTHENTICATED_CONNECTIONS
+            && let Some((_, oldest)) = waiting.pop_first()
+        {
+            oldest.cancel();
+        }
+        waiting.insert(number, token.clone());
+        (number, token)
+    }
+
+    fn leave(&self, number: u64) {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).remove(&number);
+    }
+}
+
+async fn accept(listener: TcpListener, clients: Arc<Clients>) {
+    loop {
+        let (stream, peer) = match listener.accept().await {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                tracing::warn!(%error, "a connection could not be accepted");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+                continue;
+            }
+        };
+        let Ok(place) = Arc::clone(&clients.places).try_acquire_owned() else {
+            tracing::info!(%peer, reason = "too many connections", "a connection was refused");
+            continue;
+        };
+        let clients = Arc::clone(&clients);
+        tokio::spawn(async move {
+            if let Err(error) = clients.serve(stream, peer).await {
+                tracing::debug!(%peer, %error, "a connection has failed");
+            }
+            drop(place);
+        });
+    }
+}
+
+impl Clients {
+    async fn serve(&self, stream: TcpStream, peer: SocketAddr) -> Result<(), ConnectionError> {
+        let own = stream.local_addr()?;
+        let stream = stream.into_std()?;
+        let socket = stream.try_clone()?;
+        let stream = TcpStream::from_std(stream)?;
+        let closed = CancellationToken::new();
+        let (sender, admitted) = oneshot::channel();
+        let policy = Arc::clone(&self.policy);
+        let connection = Connection::new(policy, (peer, own), sender, closed.clone());
+        let (number, evicted) = self.entrance.enter();
+        let outcome = self.log_in(stream, connection, admitted, &evicted).await;
+        self.entrance.leave(number);
+        let (mut running, reason) = match outcome? {
+            LoginOutcome::Gone => return Ok(()),
+            LoginOutcome::NotInTime(running, reason) => (running, reason),
+            LoginOutcome::Admitted(mut running, login) => tokio::select! {
+                end = &mut running => return end,
+                () = login.ended.cancelled() => (running, "the login was revoked"),
+                () = self.stopped.cancelled() => (running, "the server has stopped"),
+            },
+        };
+        tracing::info!(%peer, reason, "a connection was closed");
+        closed.cancel();
+        let farewell = async {
+            let (why, language) = (reason.to_owned(), String::new());
+            let _ = running.handle().disconnect(Disconnect::ByApplication, why, language).await;
+            let _ = (&mut running).await;
+        };
+        // In vain where the client does not read.
+        let _ = tokio::time::timeout(FAREWELL, farewell).await;
+        // An error means that the client has closed it.
+        let _ = socket.shutdown(Shutdown::Both);
+        Ok(())
+    }
+
+    async fn log_in(
+        &self,
+        stream: TcpStream,
+        connection: Connection,
+        admitted: oneshot::Receiver<Login>,
+        evicted: &CancellationToken,
+    ) -> Result<LoginOutcome, ConnectionError> {
+        let over = async {
+            tokio::select! {
+                () = tokio::time::sleep(limits::LOGIN_GRACE) => "no login in time",
+                () = evicted.cancelled() => "too many connections without a login",
+                () = self.stopped.cancelled() => "the server has stopped",
+            }
+        };
+        let mut over = pin!(over);
+        let config = Arc::clone(&self.config);
+        let mut running = tokio::select! {
+            running = russh::server::run_stream(config, stream, connection) => running?,
+            reason = &mut over => {
+                tracing::info!(reason, "a connection was closed before it began");
+                return Ok(LoginOutcome::Gone);
+            }
+        };
+        tokio::select! {
+            biased;
+            Ok(login) = admitted => Ok(LoginOutcome::Admitted(running, login)),
+            end = &mut running => end.map(|()| LoginOutcome::Gone),
+            reason = &mut over => Ok(LoginOutcome::NotInTime(running, reason)),
+        }
+    }
+}
+
+enum LoginOutcome {
+    /// The client has gone.
+    Gone,
+    NotInTime(RunningSession<Connection>, &'static str),
+    Admitted(RunningSession<Connection>, Login),
+}
