@@ -195,3 +195,108 @@ async fn a_process_that_fails_on_any_node_ends_the_job_with_its_exit_code() {
         assert_eq!(super::api::exit_code(&job), Some(7), "{job:#}");
     }
 }
+
+fn is_installed(program: &str) -> bool {
+    let found = Path::new("/usr/bin").join(program).exists();
+    if !found {
+        eprintln!("skipped: {program} is not installed");
+    }
+    found
+}
+
+const MPI4PY: &str = "
+mpi4py==4.1.1
+";
+
+const ALLREDUCE: &str = r#"
+import os
+from mpi4py import MPI
+
+world = MPI.COMM_WORLD
+total = world.allreduce(world.rank + 1)
+nodes = world.allgather(os.environ["AZ_BATCHAI_NODE_ID"])
+if world.rank == 0:
+    print(world.size, total, [nodes.count(node) for node in sorted(set(nodes))])
+"#;
+
+#[tokio::test]
+async fn ranks_of_open_mpi_on_two_nodes_reduce_a_sum() {
+    if !is_installed("mpirun") || !is_installed("ssh") {
+        return;
+    }
+    let python = tokio::task::spawn_blocking(|| tests::python::environment(MPI4PY)).await.unwrap();
+    let service = Service::start_with(&["--max-nodes", "2"]);
+    service.prepare(2).await;
+    fs::write(service.file_server().join("allreduce.py"), ALLREDUCE).unwrap();
+    let settings = json!({
+        "pythonInterpreterPath": python,
+        "pythonScriptFilePath": "$AZ_BATCHAI_MOUNT_ROOT/nfs/allreduce.py",
+        "processCount": 4,
+    });
+    let more = json!({
+        "nodeCount": 2, "customToolkitSettings": null, "horovodSettings": settings,
+    });
+    service.submit("j", "", more).await;
+    service.job_in("j", "succeeded").await;
+    assert_eq!(service.output("j", ".", "stdout.txt").await, "4 10 [2, 2]\n");
+}
+
+const TRAINING: &str = r#"
+import os
+import sys
+import time
+
+import checkpoint
+
+path = os.path.join(os.environ["AZ_BATCHAI_OUTPUT_MODEL"], "state-" + os.environ["RANK"])
+step = checkpoint.load(path, default=0)
+print("from step", step, flush=True)
+while step < 60:
+    time.sleep(0.05)
+    step += 1
+    if checkpoint.is_requested():
+        checkpoint.save(path, step)
+        print("saved step", step, flush=True)
+        sys.exit(checkpoint.INTERRUPTED)
+print("complete", flush=True)
+"#;
+
+/// With `examples/checkpoint.py`.
+#[tokio::test]
+async fn an_interrupted_job_of_two_nodes_resumes_every_rank() {
+    let service = Service::start_with(&["--max-nodes", "3"]);
+    service.prepare(3).await;
+    let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/checkpoint.py");
+    fs::copy(example, service.file_server().join("checkpoint.py")).unwrap();
+    fs::write(service.file_server().join("train.py"), TRAINING).unwrap();
+    let settings = json!({
+        "pythonInterpreterPath": "python3",
+        "pythonScriptFilePath": "$AZ_BATCHAI_MOUNT_ROOT/nfs/train.py",
+    });
+    let more = json!({
+        "nodeCount": 2, "customToolkitSettings": null, "pyTorchSettings": settings,
+        "outputDirectories": [{"id": "MODEL", "pathPrefix": "$AZ_BATCHAI_MOUNT_ROOT/nfs"}],
+    });
+    service.submit("j", "", more).await;
+    super::service::until("both ranks train", async || {
+        let files = service.files("j", "stdouterr", ".").await;
+        let size = |name: &str| {
+            let file = files.iter().find(|file| file["name"] == name)?;
+            file["properties"]["contentLength"].as_u64()
+        };
+        (size("stdout-0.txt")? > 0 && size("stdout-1.txt")? > 0).then_some(())
+    })
+    .await;
+    let nodes = service.nodes_of("j").await;
+    let output = service.batchai(&["node", "interrupt", &nodes[1], "--notice-seconds", "10"]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let job = service.job_in("j", "succeeded").await;
+    assert_eq!(super::api::attempts(&job), 2, "{job:#}");
+    for rank in 0..2 {
+        let file = format!("stdout-{rank}.txt");
+        let first = service.output("j", "attempt-1", &file).await;
+        let step = first.split_once("saved step ").expect("a checkpoint").1.trim();
+        let second = service.output("j", ".", &file).await;
+        assert_eq!(second, format!("from step {step}\ncomplete\n"), "after {first}");
+    }
+}
