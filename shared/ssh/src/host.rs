@@ -35,7 +35,7 @@ pub struct HostSpawn {
     pub shell: PathBuf,
     /// Whether a session without a command is a login, which reads `/etc/profile`.
     pub is_login: bool,
-    /// Program and arguments that run the SFTP server.
+    /// Program and arguments that run [`crate::sftp::serve`].
     pub sftp_server: Vec<OsString>,
 }
 

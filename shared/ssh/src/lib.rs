@@ -8,9 +8,12 @@
 
 #![warn(missing_docs)]
 
+mod channels;
 mod client_files;
 mod connection;
 mod environment;
+mod forward;
+mod gate;
 mod host;
 mod input;
 mod keys;
@@ -21,6 +24,8 @@ mod program;
 mod server;
 mod signals;
 mod spawn;
+
+pub mod sftp;
 
 pub use client_files::{ClientFile, ClientHost, client_files, client_programs};
 pub use environment::is_accepted as is_variable_accepted;

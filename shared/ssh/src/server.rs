@@ -15,6 +15,7 @@ use tokio::sync::{Semaphore, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use crate::connection::{Connection, ConnectionError};
+use crate::gate::{Gate, Gated};
 use crate::keys::KeyPair;
 use crate::limits;
 use crate::policy::{Login, Policy};
@@ -79,6 +80,7 @@ fn config(host_key: KeyPair) -> Config {
         window_size: limits::WINDOW_BYTES,
         // Nothing is queued there, see `Connection`.
         channel_buffer_size: 1,
+        event_buffer_size: limits::OUTPUT_PACKETS,
         preferred: Preferred::default(),
         max_auth_attempts: limits::AUTHENTICATION_ATTEMPTS,
         inactivity_timeout: Some(limits::INACTIVITY),
@@ -153,11 +155,12 @@ impl Clients {
         let own = stream.local_addr()?;
         let stream = stream.into_std()?;
         let socket = stream.try_clone()?;
-        let stream = TcpStream::from_std(stream)?;
+        let gate = Gate::default();
+        let stream = Gated::new(TcpStream::from_std(stream)?, gate.clone());
         let closed = CancellationToken::new();
         let (sender, admitted) = oneshot::channel();
         let policy = Arc::clone(&self.policy);
-        let connection = Connection::new(policy, (peer, own), sender, closed.clone());
+        let connection = Connection::new(policy, (peer, own), sender, gate, closed.clone());
         let (number, evicted) = self.entrance.enter();
         let outcome = self.log_in(stream, connection, admitted, &evicted).await;
         self.entrance.leave(number);
@@ -186,7 +189,7 @@ impl Clients {
 
     async fn log_in(
         &self,
-        stream: TcpStream,
+        stream: Gated<TcpStream>,
         connection: Connection,
         admitted: oneshot::Receiver<Login>,
         evicted: &CancellationToken,

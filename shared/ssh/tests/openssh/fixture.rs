@@ -58,7 +58,7 @@ impl Node {
             user: None,
             shell: "/bin/bash".into(),
             is_login: false,
-            sftp_server: Vec::new(),
+            sftp_server: vec![env!("CARGO_BIN_EXE_ssh-test-sftp-server").into()],
         }
     }
 
