@@ -23,4 +23,5 @@ mod acceptance {
     mod sdk;
     mod secrets;
     mod service;
+    mod toolkits;
 }

@@ -252,7 +252,8 @@ async fn an_unsupported_job_is_accepted_then_fails_immediately() {
         "cluster": {"id": cluster_id("c")},
         "nodeCount": 1,
         "stdOutErrPathPrefix": "$AZ_BATCHAI_MOUNT_ROOT/nfs",
-        "horovodSettings": {"pythonScriptFilePath": "train.py"},
+        "customToolkitSettings": {"commandLine": "true"},
+        "containerSettings": {"imageSourceRegistry": {"image": "ubuntu"}},
     }});
     harness.put_job("j", &body).await.unwrap();
     let job = harness.job("j").await;
@@ -260,7 +261,7 @@ async fn an_unsupported_job_is_accepted_then_fails_immediately() {
         panic!("{:?}", job.state);
     };
     assert_eq!((*started_at, *ended_at), (job.submitted_at, job.submitted_at));
-    assert_eq!(error.code, "ToolkitNotProvided");
+    assert_eq!(error.code, "ContainersNotProvided");
     assert!(
         harness.environment.table().scheduled_targets().await.unwrap().is_empty(),
         "the cluster must stay dormant"

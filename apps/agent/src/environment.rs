@@ -8,6 +8,7 @@ use protocol::{Assignment, Variable};
 
 use crate::expand;
 use crate::host::{Host, JobPaths, MARKER};
+use crate::launch::LaunchPlan;
 use crate::paths::{PathError, absolute, relative};
 
 /// Azure Batch's own port for coordination, part of `AZ_BATCH_MASTER_NODE`.
@@ -28,8 +29,10 @@ impl JobEnvironment {
         paths: &JobPaths,
         assignment: &Assignment,
         gpus: usize,
+        launch: &LaunchPlan,
     ) -> Result<Self, PathError> {
         let mut service = service_variables(host, paths, assignment, gpus);
+        service.extend(launch.variables.iter().cloned());
         let user = assignment.environment.iter();
         let given: BTreeMap<&str, String> = user
             .map(|variable| (variable.name.as_str(), expand_known(&variable.value, &service)))
@@ -111,10 +114,10 @@ fn service_variables(
     pairs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
-/// One line per node. With one slot a plain `mpirun` starts one process per node, which is the
-/// default of `processCount` (docs/contract.md, "Toolkits").
-pub fn host_file(hosts: &[String]) -> String {
-    hosts.iter().map(|host| format!("{host} slots=1 max-slots=1\n")).collect()
+/// One line per node, with the number of its processes. With one slot a plain `mpirun` starts one process per node,
+/// which is the default of `processCount` (docs/contract.md, "Toolkits").
+pub fn host_file(hosts: &[String], slots: u32) -> String {
+    hosts.iter().map(|host| format!("{host} slots={slots} max-slots={slots}\n")).collect()
 }
 
 #[cfg(test)]
@@ -146,6 +149,8 @@ mod tests {
             output_path_segment: "sub/rg/job/uuid".into(),
             std_out_err_path_prefix: "$AZ_BATCHAI_MOUNT_ROOT/nfs".into(),
             command_line: "true".into(),
+            toolkit: protocol::Toolkit::Custom,
+            ends_with_every_node: false,
             preparation_command_line: None,
             mounts: vec![],
             input_directories: vec![],
@@ -170,7 +175,11 @@ mod tests {
             workers: Arc::default(),
             known: Mutex::default(),
         };
-        JobEnvironment::new(&host, &host.job_paths(assignment)?, assignment, 4)
+        let launch = LaunchPlan {
+            variables: vec![("FROM_PLAN".into(), "p".into())],
+            ..LaunchPlan::default()
+        };
+        JobEnvironment::new(&host, &host.job_paths(assignment)?, assignment, 4, &launch)
     }
 
     #[test]
@@ -195,6 +204,7 @@ mod tests {
                 "AZ_BATCH_HOST_LIST=10.0.0.5,10.0.0.4",
                 "AZ_BATCH_MASTER_NODE=10.0.0.5:6000",
                 "BATCHAI_ATTEMPT=u/2/n1",
+                "FROM_PLAN=p",
                 "LANG=C.UTF-8",
                 "PATH=/bin",
             ]
@@ -268,8 +278,8 @@ mod tests {
     #[test]
     fn every_host_has_a_line() {
         assert_eq!(
-            host_file(&["10.0.0.5".into(), "10.0.0.4".into()]),
-            "10.0.0.5 slots=1 max-slots=1\n10.0.0.4 slots=1 max-slots=1\n"
+            host_file(&["10.0.0.5".into(), "10.0.0.4".into()], 4),
+            "10.0.0.5 slots=4 max-slots=4\n10.0.0.4 slots=4 max-slots=4\n"
         );
     }
 }

@@ -20,6 +20,7 @@ mod execution_log;
 mod expand;
 mod fault;
 mod host;
+mod launch;
 mod link;
 mod mounts;
 mod node;

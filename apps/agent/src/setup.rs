@@ -21,7 +21,7 @@ use crate::host::{Host, MARKER};
 use crate::mounts::MountRoot;
 use crate::paths::{absolute, plain, relative};
 use crate::problem::{NotProvided, detail};
-use crate::supervisor::{Leftovers, Request, append};
+use crate::supervisor::{EndRule, Leftovers, Program, Request, append};
 use crate::system::leftovers;
 use crate::system::run_control::RunControl;
 use crate::system::slot::{Slot, unique_id};
@@ -244,11 +244,10 @@ impl<'a> Task<'a> {
         }
         let request = Request {
             slot,
-            command_line: self.command_line.to_owned(),
+            programs: vec![Program::shell(self.command_line, [stdout, stderr])],
+            end: EndRule::WithFirst,
             environment: self.environment.clone(),
             directory: host.root.clone(),
-            stdout,
-            stderr,
             output_owner: Owner::User,
             leftovers: Leftovers::Keep,
         };

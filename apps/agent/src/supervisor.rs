@@ -42,22 +42,52 @@ const SHELL: &str = "/bin/bash";
 /// of its own, so that the command is not changed; `:` so that it begins with `$?` = 0.
 const PROLOGUE: &str = "[ ! -r ~/.bashrc ] || . ~/.bashrc; :\n";
 
-/// One command for the shell, as the agent sends it: its length in four bytes, then JSON.
+/// One command, as the agent sends it: its length in four bytes, then JSON.
 ///
 /// Holds secrets: never printed, hence no `Debug`.
 #[derive(Serialize, Deserialize)]
 pub struct Request {
     pub slot: Slot,
-    pub command_line: String,
-    /// All of it: nothing else is inherited.
+    /// Started at once, and the command ends with the first of them that fails. See `end`.
+    pub programs: Vec<Program>,
+    pub end: EndRule,
+    /// All of it but what a program adds: nothing else is inherited.
     pub environment: BTreeMap<String, String>,
     pub directory: PathBuf,
+    /// To whom the output files belong.
+    pub output_owner: Owner,
+    pub leftovers: Leftovers,
+}
+
+/// A program of a command.
+#[derive(Serialize, Deserialize)]
+pub struct Program {
+    /// The program, and its arguments.
+    pub arguments: Vec<String>,
+    /// Added to the environment of the command.
+    pub variables: Vec<(String, String)>,
     /// Appended to, and created if need be.
     pub stdout: PathBuf,
     pub stderr: PathBuf,
-    /// To whom these two paths belong.
-    pub output_owner: Owner,
-    pub leftovers: Leftovers,
+}
+
+impl Program {
+    /// A command line for bash.
+    pub fn shell(command_line: &str, [stdout, stderr]: [PathBuf; 2]) -> Self {
+        let text = format!("{PROLOGUE}{command_line}");
+        let arguments = vec![SHELL.to_owned(), "-c".to_owned(), text];
+        Self { arguments, variables: Vec::new(), stdout, stderr }
+    }
+}
+
+/// When a command has succeeded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum EndRule {
+    /// When its first program has; the others are killed.
+    WithFirst,
+    /// When all of its programs have.
+    WithAll,
 }
 
 /// What to do with processes that a command left behind when it ended by itself.
@@ -131,21 +161,19 @@ fn supervise(
     let begun = Uptime::now().in_clock_ticks();
     let claim = Claim { supervisor: own, boot: boot.to_owned(), begun };
     let Some(claimed) = request.slot.claim(&claim)? else { return Ok(None) };
-    let record = match start(request) {
-        Ok(main) => {
-            let mut tree = Tree {
-                main,
-                exit_code: None,
-                asked: false,
-                leftovers: request.leftovers,
-                claimed: &claimed,
-                terminated: HashSet::new(),
-            };
-            tree.run_to_completion(signals)?;
-            tree.record()
-        }
-        Err((reason, fault)) => Record::NotStarted { reason, fault },
+    let (mains, failure) = start_all(request);
+    let mut tree = Tree {
+        mains,
+        end: request.end,
+        failure,
+        exit_code: None,
+        asked: false,
+        leftovers: request.leftovers,
+        claimed: &claimed,
+        terminated: HashSet::new(),
     };
+    tree.run_to_completion(signals)?;
+    let record = tree.record();
     if let Err(error) = claimed.finish(record.clone()) {
         // A running agent gets it as the reply.
         eprintln!("batchai supervise: the end of a command cannot be written: {error}");
@@ -153,26 +181,41 @@ fn supervise(
     Ok(Some(record))
 }
 
-/// Starts the shell in a process group of its own, so that `kill 0` in a job hits the job only.
-fn start(request: &Request) -> Result<Pid, (String, Fault)> {
+/// Starts the programs up to the first that cannot be started.
+fn start_all(request: &Request) -> (Vec<Main>, Option<Record>) {
+    let mut mains = Vec::new();
+    for program in &request.programs {
+        match start(request, program) {
+            Ok(pid) => mains.push(Main { pid, exit_code: None }),
+            Err((reason, fault)) => return (mains, Some(Record::NotStarted { reason, fault })),
+        }
+    }
+    (mains, None)
+}
+
+/// Starts a program in a process group of its own, so that `kill 0` in a job hits the job only.
+fn start(request: &Request, program: &Program) -> Result<Pid, (String, Fault)> {
+    let [name, arguments @ ..] = &program.arguments[..] else {
+        return Err(("a program without a name".into(), Fault::Node));
+    };
     let open = |path: &Path| {
         append(path).map_err(|error| {
             (format!("{}: {error}", path.display()), request.output_owner.fault(&error))
         })
     };
-    let (stdout, stderr) = (open(&request.stdout)?, open(&request.stderr)?);
-    let child = Command::new(SHELL)
-        .arg("-c")
-        .arg(format!("{PROLOGUE}{}", request.command_line))
+    let (stdout, stderr) = (open(&program.stdout)?, open(&program.stderr)?);
+    let child = Command::new(name)
+        .args(arguments)
         .env_clear()
         .envs(&request.environment)
+        .envs(program.variables.iter().map(|(name, value)| (name, value)))
         .current_dir(&request.directory)
         .stdin(Stdio::null())
         .stdout(stdout)
         .stderr(stderr)
         .process_group(0)
         .spawn()
-        .map_err(|error| (error.to_string(), fault_of_start(&error, Path::new(SHELL).exists())))?;
+        .map_err(|error| (error.to_string(), fault_of_start(&error, Path::new(name).exists())))?;
     Pid::from_raw(child.id().cast_signed()).ok_or_else(|| ("no process id".into(), Fault::Node))
 }
 
@@ -181,11 +224,22 @@ pub fn append(path: &Path) -> io::Result<File> {
     OpenOptions::new().append(true).create(true).open(path)
 }
 
+/// A program of the command that was started.
+#[derive(Clone)]
+struct Main {
+    pid: Pid,
+    exit_code: Option<i32>,
+}
+
 /// The process tree of the command.
 struct Tree<'a> {
-    main: Pid,
+    mains: Vec<Main>,
+    end: EndRule,
+    /// A program could not be started: the others are killed.
+    failure: Option<Record>,
+    /// Of the command, once it has ended.
     exit_code: Option<i32>,
-    /// A signal went out while the main process still ran.
+    /// A signal went out while the command still ran.
     asked: bool,
     leftovers: Leftovers,
     claimed: &'a Claimed<'a>,
@@ -200,6 +254,11 @@ impl Tree<'_> {
         let mut leftover_grace: Option<Countdown> = None;
         let mut pace = KillPace::start();
         while self.reap(signals)? {
+            if self.failure.is_some() {
+                self.signal_all(Signal::KILL)?;
+                signals.wait(Some(pace.next_pause()))?;
+                continue;
+            }
             let ended_by_itself = self.exit_code.is_some() && !self.asked;
             if ended_by_itself && self.leftovers == Leftovers::Keep {
                 return Ok(());
@@ -227,7 +286,8 @@ impl Tree<'_> {
     }
 
     fn record(&self) -> Record {
-        Record::Exited { exit_code: self.exit_code.unwrap_or(-1), asked: self.asked }
+        let exited = Record::Exited { exit_code: self.exit_code.unwrap_or(-1), asked: self.asked };
+        self.failure.clone().unwrap_or(exited)
     }
 
     /// Sends `signal` to the processes of the tree, SIGTERM once to each. True when there was a process to signal.
@@ -238,11 +298,30 @@ impl Tree<'_> {
             })
             .collect();
         // Checked last, as the command may end by itself while the processes are collected.
-        self.asked |= self.exit_code.is_none() && !has_ended(self.main)?;
+        self.asked |= self.exit_code.is_none() && !self.has_ended()?;
         for process in &targets {
             process.signal(signal);
         }
         Ok(!targets.is_empty())
+    }
+
+    /// Whether the command has ended, also by processes that were not reaped yet.
+    fn has_ended(&self) -> io::Result<bool> {
+        let mut mains = self.mains.clone();
+        for main in mains.iter_mut().filter(|main| main.exit_code.is_none()) {
+            main.exit_code = peek(main.pid)?;
+        }
+        Ok(verdict(self.end, &mains).is_some())
+    }
+
+    fn ended(&mut self, pid: Pid, status: WaitStatus, signals: &mut Signals) -> io::Result<()> {
+        let Some(main) = self.mains.iter_mut().find(|main| main.pid == pid) else { return Ok(()) };
+        main.exit_code = Some(exit_code(status));
+        if self.exit_code.is_none() {
+            self.asked |= is_terminated(status) && terminate_soon(signals)?;
+            self.exit_code = verdict(self.end, &self.mains);
+        }
+        Ok(())
     }
 
     /// Reaps the processes that have ended. False when there are no children left: as orphans become children
@@ -250,11 +329,7 @@ impl Tree<'_> {
     fn reap(&mut self, signals: &mut Signals) -> io::Result<bool> {
         loop {
             match rustix::process::wait(WaitOptions::NOHANG) {
-                Ok(Some((pid, status))) if pid == self.main => {
-                    self.asked |= is_terminated(status) && terminate_soon(signals)?;
-                    self.exit_code = Some(exit_code(status));
-                }
-                Ok(Some(_)) => {}
+                Ok(Some((pid, status))) => self.ended(pid, status, signals)?,
                 Ok(None) => return Ok(true),
                 Err(rustix::io::Errno::CHILD) => return Ok(false),
                 Err(rustix::io::Errno::INTR) => {}
@@ -262,6 +337,16 @@ impl Tree<'_> {
             }
         }
     }
+}
+
+/// The exit code of a command with these programs; `None` while it runs.
+fn verdict(end: EndRule, mains: &[Main]) -> Option<i32> {
+    let failed = mains.iter().find_map(|main| main.exit_code.filter(|code| *code != 0));
+    let succeeded = match end {
+        EndRule::WithFirst => mains.first().is_some_and(|main| main.exit_code.is_some()),
+        EndRule::WithAll => mains.iter().all(|main| main.exit_code.is_some()),
+    };
+    failed.or(succeeded.then_some(0))
 }
 
 /// The exit code that a shell would show.
@@ -276,10 +361,14 @@ fn is_terminated(status: WaitStatus) -> bool {
     status.terminating_signal() == Some(Signal::TERM.as_raw())
 }
 
-/// Whether a child has ended. Does not reap it.
-fn has_ended(child: Pid) -> io::Result<bool> {
+/// The exit code of a child that has ended. Does not reap it.
+fn peek(child: Pid) -> io::Result<Option<i32>> {
     let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
-    Ok(rustix::process::waitid(WaitId::Pid(child), options)?.is_some())
+    let status = rustix::process::waitid(WaitId::Pid(child), options)?;
+    Ok(status.map(|status| match status.terminating_signal() {
+        Some(signal) => 128 + signal,
+        None => status.exit_status().unwrap_or(-1),
+    }))
 }
 
 fn own_descendants() -> impl Iterator<Item = processes::Process> {
@@ -303,18 +392,38 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_command_ends_with_the_first_failure_or_by_its_rule() {
+        let verdict = |end, codes: &[Option<i32>]| {
+            let main = |exit_code: &Option<i32>| Main { pid: Pid::INIT, exit_code: *exit_code };
+            verdict(end, &codes.iter().map(main).collect::<Vec<_>>())
+        };
+        let (first, all) = (EndRule::WithFirst, EndRule::WithAll);
+        let table = [
+            (&[None, None][..], None, None),
+            (&[Some(0), None], Some(0), None),
+            (&[None, Some(0)], None, None),
+            (&[Some(0), Some(0)], Some(0), Some(0)),
+            (&[None, Some(3)], Some(3), Some(3)),
+            (&[Some(4), None], Some(4), Some(4)),
+        ];
+        for (codes, with_first, with_all) in table {
+            assert_eq!((verdict(first, codes), verdict(all, codes)), (with_first, with_all));
+        }
+    }
+
+    #[test]
     fn a_child_that_has_ended_is_known_before_it_is_reaped() {
         let spawn = |program: &str, argument: &str| {
             Command::new(program).arg(argument).stdout(Stdio::null()).spawn().unwrap()
         };
         let pid = |child: &std::process::Child| Pid::from_raw(child.id().cast_signed()).unwrap();
         let mut running = spawn("sleep", "1000");
-        assert!(!has_ended(pid(&running)).unwrap());
+        assert_eq!(peek(pid(&running)).unwrap(), None);
         let mut over = spawn("false", "");
-        while !has_ended(pid(&over)).unwrap() {
+        while peek(pid(&over)).unwrap().is_none() {
             std::thread::sleep(Duration::from_millis(1));
         }
-        assert!(has_ended(pid(&over)).unwrap(), "the call does not reap it");
+        assert_eq!(peek(pid(&over)).unwrap(), Some(1), "the call does not reap it");
         assert_eq!(over.wait().unwrap().code(), Some(1));
         running.kill().unwrap();
         running.wait().unwrap();

@@ -1,11 +1,12 @@
 //! Assignments of nodes: converts records to messages of the protocol and opens their secrets.
 
 use crate::secrets::{Provided, opened};
+use crate::toolkits::toolkit;
 use crate::{Context, Error, file_servers};
 use lifecycle::report::attempt_key;
 use model::{
     EnvironmentVariable, FileServerMount, FileShare, InvalidTransition, Job, MountVolumes, Node,
-    Toolkit, limits,
+    limits,
 };
 use protocol::{
     Assignment, InputDirectory, Mount, MountSource, NodeSetup, OutputDirectory, SetupTask, Variable,
@@ -46,17 +47,7 @@ pub(crate) async fn assignment(
     let rank = attempt.members.iter().position(|member| member.node == node.id).ok_or(GONE)? as u32;
     let hosts = attempt.members.iter().map(|member| member.address.clone()).collect();
     let spec = &job.spec;
-    let command_line = match &spec.toolkit {
-        Toolkit::Custom(settings) => &settings.command_line,
-        Toolkit::Cntk(_)
-        | Toolkit::PyTorch(_)
-        | Toolkit::TensorFlow(_)
-        | Toolkit::Caffe(_)
-        | Toolkit::Caffe2(_)
-        | Toolkit::Chainer(_)
-        | Toolkit::CustomMpi(_)
-        | Toolkit::Horovod(_) => return Err(Error::NotProvided("a toolkit")),
-    };
+    let (command_line, toolkit) = toolkit(&spec.toolkit);
     let secrets = match opened(context, spec.secrets.as_deref().unwrap_or_default()).await? {
         Ok(secrets) => secrets,
         Err(problem) => return Ok(Err(problem)),
@@ -71,7 +62,9 @@ pub(crate) async fn assignment(
         rank,
         output_path_segment: wire::job_output_path_segment(job),
         std_out_err_path_prefix: spec.std_out_err_path_prefix.clone(),
-        command_line: command_line.to_owned(),
+        command_line,
+        toolkit,
+        ends_with_every_node: spec.toolkit.ends_with_every_node(),
         preparation_command_line: spec.preparation.clone(),
         mounts: mounts(context, spec.mounts.as_ref())?,
         input_directories: input_directories(job),

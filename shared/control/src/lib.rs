@@ -37,6 +37,7 @@ pub mod subscriptions;
 pub mod system;
 mod terminations;
 pub mod tokens;
+mod toolkits;
 pub mod uptime;
 pub mod usages;
 pub mod workspaces;

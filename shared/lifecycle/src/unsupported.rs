@@ -1,8 +1,7 @@
-//! Requests that the API accepts but this version cannot carry out. Such a job fails immediately
-//! with
-//! a reason; such a cluster shows the reason and gets no nodes.
+//! Requests that the API accepts but this version cannot carry out. Such a job fails immediately with a reason; such a
+//! cluster shows the reason and gets no nodes.
 
-use model::{ClusterSpec, JobSpec, MountVolumes, ResourceError, SecretVariable, Toolkit};
+use model::{ClusterSpec, JobSpec, MountVolumes, ResourceError, SecretVariable};
 
 /// Why a job with this specification can never run; `None` if it can.
 pub fn job_problem(spec: &JobSpec) -> Option<ResourceError> {
@@ -12,8 +11,7 @@ pub fn job_problem(spec: &JobSpec) -> Option<ResourceError> {
             "This version runs jobs directly on the node: leave out containerSettings, and install what the job needs with jobPreparation or the cluster's setupTask",
         )
     });
-    toolkit_problem(&spec.toolkit)
-        .or(container)
+    container
         .or_else(|| mount_problem(spec.mounts.as_ref()))
         .or_else(|| secret_problem(spec.secrets.as_deref().unwrap_or_default()))
 }
@@ -23,28 +21,6 @@ pub fn job_problem(spec: &JobSpec) -> Option<ResourceError> {
 pub fn cluster_problem(spec: &ClusterSpec) -> Option<ResourceError> {
     let secrets = spec.setup_task.as_ref().map(|task| task.secrets.as_slice());
     mount_problem(spec.mounts.as_ref()).or_else(|| secret_problem(secrets.unwrap_or_default()))
-}
-
-fn toolkit_problem(toolkit: &Toolkit) -> Option<ResourceError> {
-    let instead = match toolkit {
-        Toolkit::Custom(_) => return None,
-        Toolkit::Cntk(_) | Toolkit::PyTorch(_) | Toolkit::Caffe2(_) => {
-            "python {pythonScriptFilePath} {commandLineArgs}"
-        }
-        Toolkit::TensorFlow(_) => "python {pythonScriptFilePath} {masterCommandLineArgs}",
-        Toolkit::Caffe(_) => "caffe train --solver={configFilePath} {commandLineArgs}",
-        Toolkit::Chainer(_) | Toolkit::Horovod(_) => {
-            "mpirun -n {processCount} python {pythonScriptFilePath} {commandLineArgs}"
-        }
-        Toolkit::CustomMpi(_) => "mpirun -n {processCount} {commandLine}",
-    };
-    Some(ResourceError::new(
-        "ToolkitNotProvided",
-        format!(
-            "This version does not run jobs of the toolkit {}: use customToolkitSettings with a commandLine such as `{instead}`",
-            toolkit.name()
-        ),
-    ))
 }
 
 fn mount_problem(mounts: Option<&MountVolumes>) -> Option<ResourceError> {
@@ -73,24 +49,12 @@ fn secret_problem(secrets: &[SecretVariable]) -> Option<ResourceError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use model::toolkit::{Caffe, CustomMpi};
     use model::{
         AzureBlobFileSystem, KeyVaultSecretReference, ResourceId, SecretValue, SecretVariable,
     };
 
     fn code(problem: Option<ResourceError>) -> String {
         problem.map_or_else(|| "none".to_owned(), |error| error.code)
-    }
-
-    #[test]
-    fn only_the_custom_toolkit_is_supported() {
-        assert_eq!(toolkit_problem(&Toolkit::custom("true")), None);
-        let caffe = toolkit_problem(&Toolkit::Caffe(Caffe::default())).expect("a problem");
-        assert_eq!(caffe.code, "ToolkitNotProvided");
-        let mpi = CustomMpi { command_line: "a".to_owned(), process_count: None };
-        let mpi = toolkit_problem(&Toolkit::CustomMpi(mpi)).expect("a problem");
-        assert!(mpi.message.contains("toolkit custommpi"), "{}", mpi.message);
-        assert!(mpi.message.contains("`mpirun -n {processCount} {commandLine}`"));
     }
 
     #[test]

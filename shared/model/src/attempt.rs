@@ -42,6 +42,18 @@ pub enum MemberProgress {
     Prepared,
     /// No process of the attempt runs on this node, or ever will.
     Ended,
+    /// The same; the processes of this node ended by themselves, successfully, in a job that ends with every node.
+    Succeeded,
+}
+
+impl MemberProgress {
+    /// Whether no process of the attempt runs on the node, or ever will.
+    pub fn is_over(self) -> bool {
+        match self {
+            Self::Assigned | Self::Prepared => false,
+            Self::Ended | Self::Succeeded => true,
+        }
+    }
 }
 
 /// How far an attempt is as a whole.
@@ -268,7 +280,13 @@ impl Attempt {
 
     /// Whether it has ended on every node.
     pub fn has_ended_everywhere(&self) -> bool {
-        self.members.iter().all(|member| member.progress == MemberProgress::Ended)
+        self.members.iter().all(|member| member.progress.is_over())
+    }
+
+    /// Whether the processes of every node ended successfully. Only recorded for a toolkit whose jobs end with every
+    /// node.
+    pub fn has_succeeded_everywhere(&self) -> bool {
+        self.members.iter().all(|member| member.progress == MemberProgress::Succeeded)
     }
 
     /// The member on this node.
@@ -321,8 +339,19 @@ impl Attempt {
 
     /// No process of the attempt runs on this node any more.
     pub fn member_ended(&mut self, node: &NodeId) {
-        for member in self.members.iter_mut().filter(|member| member.node == *node) {
-            member.progress = MemberProgress::Ended;
+        self.member_is_over(node, MemberProgress::Ended);
+    }
+
+    /// The same, and those that ran succeeded. The attempt succeeds with the last such node.
+    pub fn member_succeeded(&mut self, node: &NodeId) {
+        self.member_is_over(node, MemberProgress::Succeeded);
+    }
+
+    fn member_is_over(&mut self, node: &NodeId, progress: MemberProgress) {
+        let members = self.members.iter_mut();
+        // A repeated or late report changes nothing.
+        for member in members.filter(|it| it.node == *node && !it.progress.is_over()) {
+            member.progress = progress;
         }
     }
 }

@@ -284,11 +284,19 @@ impl Job {
         if self.attempt(id).is_none() {
             return Err(self.refuse("end an attempt that is not live"));
         }
+        let every_node = self.spec.toolkit.ends_with_every_node();
         let Some(attempt) = self.state.attempt_mut() else {
             return Err(self.refuse("end an attempt"));
         };
-        attempt.end(end_reason, limits::STOP_GRACE_SECONDS, now);
-        attempt.member_ended(node);
+        let is_part = every_node && end_reason == EndReason::Exited { exit_code: 0 };
+        if is_part {
+            attempt.member_succeeded(node);
+        } else {
+            attempt.member_ended(node);
+        }
+        if !is_part || attempt.has_succeeded_everywhere() {
+            attempt.end(end_reason, limits::STOP_GRACE_SECONDS, now);
+        }
         if let Some(end_reason) =
             attempt.end_reason().filter(|_| attempt.has_ended_everywhere()).cloned()
         {

@@ -58,6 +58,24 @@ impl Toolkit {
             Self::Horovod(_) => "horovod",
         }
     }
+
+    /// Whether the job ends when every process of every node has ended: the processes are alike, and none starts the
+    /// others. Otherwise it ends with the command of the first node.
+    pub fn ends_with_every_node(&self) -> bool {
+        match self {
+            Self::Caffe2(_) => true,
+            Self::PyTorch(settings) => {
+                settings.communication_backend != Some(CommunicationBackend::Mpi)
+            }
+            Self::Custom(_)
+            | Self::Cntk(_)
+            | Self::TensorFlow(_)
+            | Self::Caffe(_)
+            | Self::Chainer(_)
+            | Self::CustomMpi(_)
+            | Self::Horovod(_) => false,
+        }
+    }
 }
 
 /// The command line runs once, on the first node of the job.

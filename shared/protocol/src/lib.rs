@@ -13,6 +13,10 @@
 
 #![warn(missing_docs)]
 
+mod toolkit;
+
+pub use toolkit::{Processes, Program, Python, TensorFlow, Toolkit};
+
 use serde::{Deserialize, Serialize};
 
 /// Environment variable from which the agent reads the node's token. The agent sends the token as
@@ -142,7 +146,7 @@ pub enum Progress {
     Preparing,
     /// Prepared and waiting for `start` (a gang waits for all its members).
     Prepared,
-    /// The command runs (on the master), or runs elsewhere (on the other members).
+    /// The processes of the job run, on this node or on other members.
     Running,
     /// No process of the attempt is left here, and all output is written.
     Ended {
@@ -155,7 +159,9 @@ pub enum Progress {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "camelCase")]
 pub enum End {
-    /// The command ended before it was asked to stop. Killed by a signal: 128 + signal.
+    /// The processes of this node ended before they were asked to stop. Killed by a signal: 128 + signal. A node of a
+    /// gang reports it if its end is one of the job: the command of the master, a process that failed, or the last
+    /// process of a node whose job ends with the last process of every node.
     Exited {
         /// 0 to 255.
         exit_code: i32,
@@ -339,8 +345,15 @@ pub struct Assignment {
     pub output_path_segment: String,
     /// May refer to variables.
     pub std_out_err_path_prefix: String,
-    /// Runs on the master only.
+    /// The command of the custom toolkit. An agent of an earlier release that does not know `toolkit` runs it, too.
     pub command_line: String,
+    /// What starts on this node. Absent: the custom toolkit.
+    #[serde(default, skip_serializing_if = "Toolkit::is_custom")]
+    pub toolkit: Toolkit,
+    /// The job ends when the processes of every node have ended, not with those of the master: each node reports its
+    /// own end.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub ends_with_every_node: bool,
     /// Runs on every node, before the command.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub preparation_command_line: Option<String>,

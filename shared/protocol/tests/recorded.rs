@@ -8,7 +8,7 @@
 use protocol::{
     Assignment, AttemptKey, AttemptReport, Desired, End, InputDirectory, Mount, MountSource,
     NodePhase, NodeSetup, OutputDirectory, Problem, Progress, SetupTask, SignInRequest,
-    SignInResponse, SyncRequest, SyncResponse, Variable,
+    SignInResponse, SyncRequest, SyncResponse, Toolkit, Variable,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -185,6 +185,8 @@ fn assignment() -> Assignment {
         output_path_segment: "sub/rg/workspaces/ws/experiments/exp/jobs/train/uuid".into(),
         std_out_err_path_prefix: "$AZ_BATCHAI_MOUNT_ROOT/nfs".into(),
         command_line: "python train.py".into(),
+        toolkit: Toolkit::Custom,
+        ends_with_every_node: false,
         preparation_command_line: Some("true".into()),
         mounts: mounts(),
         input_directories: vec![InputDirectory { id: "DATA".into(), path: "/data".into() }],

@@ -6,8 +6,8 @@
 
 use crate::Action;
 use model::{
-    Attempt, Cluster, EndReason, Job, Launch, LaunchId, LaunchedInstance, LeaveReason,
-    MemberProgress, Node, NodeId, NodeState, ResourceError, Timestamp, limits,
+    Attempt, Cluster, EndReason, Job, Launch, LaunchId, LaunchedInstance, LeaveReason, Node,
+    NodeId, NodeState, ResourceError, Timestamp, limits,
 };
 
 /// The input of recovery.
@@ -303,7 +303,7 @@ fn overdue_endings(snapshot: &RecoverySnapshot, now: Timestamp) -> Vec<Action> {
         .attempts()
         .filter(|(_, attempt)| overdue(attempt))
         .flat_map(|(_, attempt)| &attempt.members)
-        .filter(|member| member.progress != MemberProgress::Ended && kept(&member.node))
+        .filter(|member| !member.progress.is_over() && kept(&member.node))
         .map(|member| Action::Leave {
             node: member.node.clone(),
             reason: LeaveReason::Lost,

@@ -2,11 +2,16 @@
 
 use crate::agent::{NEVER, problem};
 use crate::oracle::Oracle;
-use protocol::{Assignment, AttemptKey, AttemptReport, End, Progress};
+use protocol::{Assignment, AttemptKey, AttemptReport, End, Progress, Toolkit};
+
+/// Between the ends of two ranks of a job that ends with every node.
+const RANK_MILLIS: i64 = 700;
 
 #[derive(Clone, Debug)]
 pub struct SimAttempt {
     pub key: AttemptKey,
+    /// Processes start here. On other members they are started by the master, or by nobody.
+    starts: bool,
     master: bool,
     pub phase: Phase,
     pub start: bool,
@@ -51,15 +56,27 @@ pub enum Phase {
 
 impl SimAttempt {
     pub fn new(assignment: &Assignment, start: bool, now: i64, until: i64) -> Self {
-        let mut numbers = assignment.command_line.split(' ').skip(1);
+        let text = match &assignment.toolkit {
+            Toolkit::PyTorch { processes, .. } => &processes.arguments,
+            _ => &assignment.command_line,
+        };
+        let mut numbers = text.split(' ').skip(1);
         let mut next = || numbers.next().and_then(|it| it.parse().ok()).unwrap_or(0);
-        let (exit_code, millis, stop_millis) = (next() as i32, next(), next());
+        let (mut exit_code, mut millis, stop_millis) = (next() as i32, next(), next());
+        let master = assignment.rank == 0;
+        if assignment.ends_with_every_node {
+            // The last rank is the slowest, and the one that fails.
+            millis += i64::from(assignment.rank) * RANK_MILLIS;
+            let is_last = assignment.rank as usize + 1 == assignment.hosts.len();
+            exit_code = if is_last { exit_code } else { 0 };
+        }
         let preparation = assignment.preparation_command_line.as_deref();
         let preparation = preparation.and_then(|line| line.split(' ').nth(1)?.parse().ok());
         let preparation = preparation.unwrap_or(0);
         Self {
             key: assignment.key.clone(),
-            master: assignment.rank == 0,
+            starts: master || assignment.ends_with_every_node,
+            master,
             phase: Phase::Preparing { until },
             start,
             needs_assignment: false,
@@ -72,6 +89,7 @@ impl SimAttempt {
     pub fn never_ran(key: AttemptKey) -> Self {
         Self {
             key,
+            starts: false,
             master: false,
             phase: Phase::Ended { end: End::Stopped },
             start: false,
@@ -120,7 +138,7 @@ impl SimAttempt {
                 Some(true)
             }
             Phase::Prepared if self.start => {
-                let until = if self.master { now + self.plan.millis } else { NEVER };
+                let until = if self.starts { now + self.plan.millis } else { NEVER };
                 if self.master {
                     oracle.started(&self.key, instance, now);
                 }

@@ -23,8 +23,8 @@ pub struct Oracle {
 pub struct ActualAttempt {
     /// When the command started, on the master.
     pub started_at: Option<i64>,
-    /// The exit code of a process that ended by itself.
-    pub exit_code: Option<i32>,
+    /// The exit codes of processes that ended by themselves.
+    pub exit_codes: Vec<i32>,
     /// Whether it was asked to stop before it ended by itself.
     pub stopped: bool,
     /// Whether it exceeded its wall clock time.
@@ -73,7 +73,7 @@ impl Oracle {
 
     pub fn exited(&mut self, key: &AttemptKey, _instance: usize, exit_code: i32) {
         let actual = self.attempts.entry(attempt_id(key)).or_default();
-        actual.exit_code.get_or_insert(exit_code);
+        actual.exit_codes.push(exit_code);
     }
 
     pub fn asked_to_stop(&mut self, key: &AttemptKey) {

@@ -167,6 +167,7 @@ pub fn cluster(scale: Value) -> Value {
     }})
 }
 
+/// `more`: further properties; null takes one away.
 pub fn job(command: &str, more: Value) -> Value {
     let mut properties = json!({
         "cluster": { "id": format!("{WORKSPACE}/clusters/c") },
@@ -174,8 +175,12 @@ pub fn job(command: &str, more: Value) -> Value {
         "stdOutErrPathPrefix": "$AZ_BATCHAI_MOUNT_ROOT/nfs",
         "customToolkitSettings": { "commandLine": command },
     });
+    let properties_of_job = properties.as_object_mut().unwrap();
     for (name, value) in more.as_object().unwrap() {
-        properties[name] = value.clone();
+        match value {
+            Value::Null => properties_of_job.remove(name),
+            value => properties_of_job.insert(name.clone(), value.clone()),
+        };
     }
     json!({ "properties": properties })
 }

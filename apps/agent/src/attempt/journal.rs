@@ -38,9 +38,9 @@ pub struct State {
 pub enum AttemptStep {
     /// The job preparation may run or have ended.
     Preparation,
-    /// The command may run or have ended (on the master).
+    /// The processes of this node may run or have ended.
     Command,
-    /// The command runs elsewhere (on the other members).
+    /// The processes of this node have ended, if there were any; the job goes on elsewhere.
     Member,
 }
 
@@ -60,7 +60,9 @@ impl State {
 
     /// Whether a restarted agent needs the assignment to continue.
     pub fn needs_assignment(&self) -> bool {
-        let command_to_come = self.stage == AttemptStep::Preparation && self.assignment.rank == 0;
+        let Assignment { rank, toolkit, .. } = &self.assignment;
+        let starts_something = *rank == 0 || !toolkit.is_custom();
+        let command_to_come = self.stage == AttemptStep::Preparation && starts_something;
         command_to_come && self.has_secrets
     }
 }

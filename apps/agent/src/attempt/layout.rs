@@ -13,6 +13,7 @@ use crate::environment::{JobEnvironment, host_file};
 use crate::execution_log::ExecutionLog;
 use crate::fault::Owner;
 use crate::host::{Host, JobPaths, MARKER};
+use crate::launch::{self, LaunchPlan};
 use crate::mounts::MountRoot;
 use crate::paths::plain;
 use crate::problem::NotProvided;
@@ -22,6 +23,7 @@ use crate::system::mount_table::{self, MountWatch};
 pub struct AttemptLayout {
     pub paths: JobPaths,
     pub environment: JobEnvironment,
+    pub launch: LaunchPlan,
 }
 
 impl AttemptLayout {
@@ -29,8 +31,10 @@ impl AttemptLayout {
     pub fn plan(host: &Host, assignment: &Assignment) -> Result<Self, NotProvided> {
         plain(&assignment.node_id)?;
         let paths = host.job_paths(assignment)?;
-        let environment = JobEnvironment::new(host, &paths, assignment, gpus(host))?;
-        Ok(Self { paths, environment })
+        let gpus = gpus(host);
+        let launch = launch::plan(assignment, gpus);
+        let environment = JobEnvironment::new(host, &paths, assignment, gpus, &launch)?;
+        Ok(Self { paths, environment, launch })
     }
 
     /// Makes everything that the preparation and the command may rely on.
@@ -103,7 +107,7 @@ impl AttemptLayout {
     }
 
     fn make_temp(&self, host: &Host, assignment: &Assignment) -> Result<(), NotProvided> {
-        let hosts = host_file(&assignment.hosts);
+        let hosts = host_file(&assignment.hosts, self.launch.slots);
         let (mounts, frame) = {
             // Taken out for as long as it is not certain again.
             let mut known = host.known();

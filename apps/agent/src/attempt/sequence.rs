@@ -4,7 +4,7 @@
 //! journal. Requests to stop are checked between the steps, and while a process runs.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::Path;
 use std::time::Duration;
 
 use protocol::{Assignment, End, Progress};
@@ -18,8 +18,9 @@ use crate::clock::{Countdown, Uptime};
 use crate::execution_log::{ExecutionLog, heading};
 use crate::fault::{Fault, Owner};
 use crate::host::Host;
+use crate::launch::Process;
 use crate::problem::NotProvided;
-use crate::supervisor::{Leftovers, Request};
+use crate::supervisor::{EndRule, Leftovers, Program, Request};
 use crate::system::leftovers;
 use crate::system::run_control::{RunControl, StopCause, StopRequest};
 use crate::system::slot::{Record, unique_id};
@@ -97,11 +98,18 @@ impl<'a> Sequence<'a> {
                 self.wait_for_assignment()?;
             }
         }
-        if self.state.assignment.rank == 0 {
-            self.retry_while_disk_fails(entry == Some(AttemptStep::Command), Self::command)
-        } else {
-            Err(self.wait_as_member().into())
+        let Assignment { rank, ends_with_every_node, .. } = self.state.assignment;
+        let starts_something = !self.layout.launch.processes.is_empty();
+        if starts_something && entry != Some(AttemptStep::Member) {
+            let begun = entry == Some(AttemptStep::Command);
+            let exit_code = self.retry_while_disk_fails(begun, Self::command)?;
+            if rank == 0 || ends_with_every_node || exit_code != 0 {
+                return Ok(exit_code);
+            }
+        } else if ends_with_every_node {
+            return Ok(0);
         }
+        Err(self.wait_as_member().into())
     }
 
     /// Runs a step, and repeats it for some time while a disk fails: it may be full on every node, and a job does
@@ -157,7 +165,8 @@ impl<'a> Sequence<'a> {
             self.log.line("Job preparation started");
             let output = ["stdout-job_prep", "stderr-job_prep"]
                 .map(|name| self.layout.file(&self.state.assignment, name, ".txt"));
-            self.begin(AttemptStep::Preparation, PREPARATION, &command_line, output)?
+            let program = Program::shell(&command_line, output);
+            self.begin(AttemptStep::Preparation, PREPARATION, vec![program])?
         };
         let exit_code = self.wait_for_end(supervised, "job preparation")?;
         self.log.line(format_args!("Job preparation ended with exit code {exit_code}"));
@@ -215,10 +224,14 @@ impl<'a> Sequence<'a> {
                 self.layout.paths.owner(stdouterr),
                 stdouterr,
             ))?;
-            let output = ["stdout.txt", "stderr.txt"].map(|name| stdouterr.join(name));
-            let command_line = self.state.assignment.command_line.clone();
-            self.log.line("Command started");
-            self.begin(AttemptStep::Command, COMMAND, &command_line, output)?
+            let processes = &self.layout.launch.processes;
+            let programs: Vec<Program> =
+                processes.iter().map(|process| program(process, stdouterr)).collect();
+            match programs.len() {
+                1 => self.log.line("Command started"),
+                count => self.log.line(format_args!("{count} processes started")),
+            }
+            self.begin(AttemptStep::Command, COMMAND, programs)?
         };
         // Not reported when it ends at once.
         let is_over = matches!(&supervised, Found::Running(it) if it.is_over_within(AT_ONCE));
@@ -230,13 +243,13 @@ impl<'a> Sequence<'a> {
         Ok(exit_code)
     }
 
-    /// The command runs on the master; this node waits until it is asked to stop.
+    /// The command runs on the master, or goes on there; this node waits until it is asked to stop.
     fn wait_as_member(&mut self) -> Outcome {
         self.state.stage = AttemptStep::Member;
         if let Err(error) = self.journal.save(&self.state).map_err(cannot_store) {
             return error.into();
         }
-        self.log.line("The command runs on the first node of the job");
+        self.log.line("The job goes on until its first node has ended");
         (self.report)(Progress::Running);
         loop {
             if let Err(outcome) = self.unless_ended() {
@@ -251,21 +264,20 @@ impl<'a> Sequence<'a> {
         &mut self,
         stage: AttemptStep,
         slot: &str,
-        command_line: &str,
-        output: [PathBuf; 2],
+        programs: Vec<Program>,
     ) -> Result<Found, NotProvided> {
         self.state.stage = stage;
         self.state.slot_id = unique_id();
         self.state.first_process_at.get_or_insert_with(Uptime::now);
         self.journal.save(&self.state).map_err(cannot_store)?;
-        let [stdout, stderr] = output;
+        let Assignment { rank, ends_with_every_node, .. } = self.state.assignment;
+        let is_decided_by_first = rank == 0 && !ends_with_every_node;
         let request = Request {
             slot: self.journal.slot(slot, &self.state.slot_id),
-            command_line: command_line.to_owned(),
+            programs,
+            end: if is_decided_by_first { EndRule::WithFirst } else { EndRule::WithAll },
             environment: self.layout.environment.variables.clone(),
             directory: self.layout.paths.temp.clone(),
-            stdout,
-            stderr,
             output_owner: self.layout.paths.owner(&self.layout.environment.stdouterr),
             leftovers: Leftovers::Kill,
         };
@@ -370,4 +382,10 @@ impl<'a> Sequence<'a> {
             leftovers::reap_all();
         }
     }
+}
+
+fn program(process: &Process, stdouterr: &Path) -> Program {
+    let Process { command_line, variables, label } = process;
+    let output = ["stdout", "stderr"].map(|name| stdouterr.join(format!("{name}{label}.txt")));
+    Program { variables: variables.clone(), ..Program::shell(command_line, output) }
 }

@@ -17,3 +17,4 @@ mod restarts;
 mod setups;
 mod sign_ins;
 mod support;
+mod toolkits;

@@ -3,7 +3,8 @@
 use super::*;
 use crate::testing::*;
 use insta::assert_snapshot;
-use model::{FileServerState, MountPoint, Toolkit, WorkspaceNames, toolkit};
+use model::container::{ContainerSettings, ImageSourceRegistry};
+use model::{FileServerState, MountPoint, WorkspaceNames};
 
 fn new_job(spec: JobSpec) -> NewJob {
     NewJob { name: Name::new("A"), uid: uid("a"), spec }
@@ -19,6 +20,12 @@ fn fixture() -> (Fixture, FileServer) {
         draft.writes().create(&server);
     });
     (fixture, server)
+}
+
+fn container() -> ContainerSettings {
+    let image_source_registry =
+        ImageSourceRegistry { server_url: None, image: "ubuntu".to_owned(), credentials: None };
+    ContainerSettings { image_source_registry, shm_size: None }
 }
 
 fn submitted(spec: JobSpec, idle: Vec<Node>) -> String {
@@ -51,10 +58,10 @@ fn a_job_starts_or_is_queued_or_fails() {
     create queue 1 a
     hint Dispatcher c
     "#);
-    let toolkit = Toolkit::Caffe(toolkit::Caffe::default());
-    assert_snapshot!(submitted(JobSpec { toolkit, ..spec() }, vec![]), @r#"
+    let container = Some(container());
+    assert_snapshot!(submitted(JobSpec { container, ..spec() }, vec![]), @r#"
     check exp x active { uid: "x" }
-    create job a: failed ToolkitNotProvided @60-@60
+    create job a: failed ContainersNotProvided @60-@60
     "#);
 }
 

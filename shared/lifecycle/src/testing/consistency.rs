@@ -2,7 +2,7 @@
 
 use super::Fixture;
 use crate::Draft;
-use model::{MemberProgress, Quota, Uid};
+use model::{Quota, Uid};
 use std::collections::BTreeMap;
 use table::{Body, Key, WriteKind};
 
@@ -57,7 +57,7 @@ fn occupation(fixture: &Fixture) {
         let Some(attempt) = job.state.attempt() else { continue };
         assert!(!attempt.has_ended_everywhere(), "a live attempt that has ended: {attempt:?}");
         let reference = attempt.reference(&job.reference());
-        let unended = attempt.members.iter().filter(|it| it.progress != MemberProgress::Ended);
+        let unended = attempt.members.iter().filter(|it| !it.progress.is_over());
         of_jobs.extend(unended.map(|member| (member.node.clone(), reference.clone())));
     }
     let occupied = |node: &model::Node| Some((node.id.clone(), node.attempt()?.clone()));

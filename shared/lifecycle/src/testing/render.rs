@@ -156,6 +156,7 @@ fn attempt(attempt: &Attempt) -> String {
         MemberProgress::Assigned => member.node.to_string(),
         MemberProgress::Prepared => format!("{}+", member.node),
         MemberProgress::Ended => format!("{}-", member.node),
+        MemberProgress::Succeeded => format!("{}=", member.node),
     };
     let members: Vec<String> = attempt.members.iter().map(member).collect();
     let phase = match &attempt.phase {

@@ -267,3 +267,55 @@ fn calls_reach_the_live_attempt() {
     assert_eq!(waiting, queued(), "nothing runs");
     assert!(!waiting.member_prepared(&node()));
 }
+
+/// A running job on nodes "a" and "b", each of which has processes of its own.
+fn running_on_every_node() -> (Job, AttemptRef, [NodeId; 2]) {
+    let nodes = ["a", "b"].map(|id| NodeId::parse(id).unwrap());
+    let mut job = queued();
+    job.spec.node_count = 2;
+    job.spec.toolkit = Toolkit::Caffe2(crate::toolkit::Caffe2 {
+        python_script_file_path: "a.py".into(),
+        python_interpreter_path: None,
+        command_line_args: None,
+    });
+    job.start(nodes.clone().map(|node| (node, String::new())).to_vec(), NOW).unwrap();
+    for node in &nodes {
+        job.member_prepared(node);
+    }
+    let attempt = job.state.attempt().unwrap().reference(&job.reference());
+    (job, attempt, nodes)
+}
+
+#[test]
+fn a_job_of_every_node_succeeds_with_the_last() {
+    let (mut job, attempt, [a, b]) = running_on_every_node();
+    let exited = |exit_code| EndReason::Exited { exit_code };
+    job.member_ended(&attempt, &a, exited(0), LATER).unwrap();
+    job.member_ended(&attempt, &a, exited(0), LATER).unwrap();
+    assert!(!job.state.attempt().unwrap().is_ending(), "the other still runs");
+    let mut failed = job.clone();
+    failed.member_ended(&attempt, &b, exited(5), LATER).unwrap();
+    assert!(matches!(failed.state, JobState::Failed { exit_code: Some(5), .. }));
+    let mut lost = job.clone();
+    let reason = EndReason::NodeLost { node: b.clone(), reason: String::new() };
+    lost.member_ended(&attempt, &b, reason, LATER).unwrap();
+    assert!(matches!(lost.state, JobState::Queued { .. }), "the whole job runs again");
+    job.member_ended(&attempt, &b, exited(0), LATER).unwrap();
+    assert!(matches!(job.state, JobState::Succeeded { .. }));
+}
+
+#[test]
+fn a_job_of_every_node_that_is_asked_to_end_has_succeeded_if_all_nodes_have() {
+    let interrupted = |successes: usize| {
+        let (mut job, attempt, nodes) = running_on_every_node();
+        let reason = EndReason::Interrupted { node: nodes[1].clone() };
+        job.end_attempt(reason.clone(), 10, NOW);
+        for (number, node) in nodes.iter().enumerate() {
+            let success = EndReason::Exited { exit_code: 0 };
+            let own = if number < successes { success } else { reason.clone() };
+            job.member_ended(&attempt, node, own, LATER).unwrap();
+        }
+        job.state.name()
+    };
+    assert_eq!([0, 1, 2].map(interrupted), ["queued", "queued", "succeeded"]);
+}

@@ -2,9 +2,7 @@
 //! end of an attempt is the actual one.
 
 use super::{Change, Checked, ClusterView, CommitContext, Queued, Record, Watch, ensure, replace};
-use model::{
-    AttemptRecord, EndReason, Job, JobState, MemberProgress, OperationState, Outcome, limits,
-};
+use model::{AttemptRecord, EndReason, Job, JobState, OperationState, Outcome, limits};
 use protocol::End;
 use std::collections::BTreeSet;
 use table::{Write, WriteKind};
@@ -111,7 +109,7 @@ impl Watch {
         for member in &attempt.members {
             let node = self.nodes.get(member.node.as_str());
             let occupied = node.is_some_and(|it| it.attempt() == Some(&reference));
-            let ended = member.progress == MemberProgress::Ended;
+            let ended = member.progress.is_over();
             ensure(occupied != ended, || {
                 format!("member {} of {name} #{number}: ended {ended}, {node:?}", member.node)
             })?;
@@ -218,10 +216,13 @@ impl Watch {
         let actual = context.oracle.actual(job.uid.as_str(), number);
         match &end.end_reason {
             EndReason::Exited { exit_code } | EndReason::PreparationFailed { exit_code } => {
-                let actual_code = actual.and_then(|it| it.exit_code);
-                ensure(actual_code == Some(*exit_code), || {
+                let codes = actual.map_or(&[][..], |it| &it.exit_codes);
+                let such = codes.iter().filter(|code| *code == exit_code).count();
+                let every_node = *exit_code == 0 && job.spec.toolkit.ends_with_every_node();
+                let expected = if every_node { record.nodes.len() } else { 1 };
+                ensure(such >= expected, || {
                     format!(
-                        "{name} #{number} is recorded as {:?}, but its exit code is {actual_code:?}",
+                        "{name} #{number} is recorded as {:?}, but its exit codes are {codes:?}",
                         end.end_reason
                     )
                 })?;
@@ -265,11 +266,21 @@ impl Watch {
         let Some(actual) = context.oracle.actual(job.uid.as_str(), record.number) else {
             return Ok(());
         };
-        let alone = record.nodes.len() == 1;
-        let own = actual.acknowledged.iter().find_map(|end| {
-            let End::Exited { exit_code } = end else { return None };
-            (alone || *exit_code == 0).then_some(*exit_code)
-        });
+        let nodes = record.nodes.len();
+        let exits: Vec<i32> = actual
+            .acknowledged
+            .iter()
+            .filter_map(|end| match end {
+                End::Exited { exit_code } => Some(*exit_code),
+                _ => None,
+            })
+            .collect();
+        let successes = exits.iter().filter(|code| **code == 0).count();
+        let needed = if job.spec.toolkit.ends_with_every_node() { nodes } else { 1 };
+        let own = match nodes {
+            1 => exits.first().copied(),
+            _ => (successes >= needed).then_some(0),
+        };
         ensure(own.is_none(), || {
             format!(
                 "{} #{} exited by itself with {own:?}, but is recorded as {end_reason:?}",

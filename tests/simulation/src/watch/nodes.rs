@@ -2,7 +2,7 @@
 //! allowed, and no node is removed while its instance runs.
 
 use super::{Change, Checked, CommitContext, Record, Watch, ensure, replace};
-use model::{Charge, LeaveReason, MemberProgress, Node, NodeState, VmPriority, limits};
+use model::{Charge, LeaveReason, Node, NodeState, VmPriority, limits};
 use table::WriteKind;
 
 /// The record of the last report may be older than the report: by the time within which reports are not
@@ -102,7 +102,7 @@ impl Watch {
         if let Some(attempt) = node.attempt() {
             let job = self.jobs.get(attempt.job.uid.as_str());
             let member = job.and_then(|job| job.attempt(attempt)?.member(&node.id));
-            let runs = member.is_some_and(|it| it.progress != MemberProgress::Ended);
+            let runs = member.is_some_and(|it| !it.progress.is_over());
             ensure(runs, || {
                 format!("node {id} has the attempt {attempt:?}, which is not live there")
             })?;
@@ -183,7 +183,7 @@ impl Watch {
         if let Some(attempt) = old.attempt() {
             let job = self.jobs.get(attempt.job.uid.as_str());
             let member = job.and_then(|job| job.attempt(attempt)?.member(&old.id));
-            ensure(member.is_none_or(|it| it.progress == MemberProgress::Ended), || {
+            ensure(member.is_none_or(|it| it.progress.is_over()), || {
                 format!("node {id} was removed, but {attempt:?} is live on it")
             })?;
         }

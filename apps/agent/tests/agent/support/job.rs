@@ -33,6 +33,8 @@ impl Job {
             output_path_segment: format!("sub/rg/workspaces/ws/jobs/job/{number}"),
             std_out_err_path_prefix: "$AZ_BATCHAI_MOUNT_ROOT/nfs".into(),
             command_line: command_line.into(),
+            toolkit: protocol::Toolkit::Custom,
+            ends_with_every_node: false,
             preparation_command_line: None,
             mounts: Vec::new(),
             input_directories: Vec::new(),

@@ -2,12 +2,14 @@
 
 pub mod control_plane;
 pub mod ec2;
+pub mod gang;
 pub mod job;
 pub mod node;
 
 use std::time::{Duration, Instant};
 
 pub use control_plane::ControlPlane;
+pub use gang::Gang;
 pub use job::Job;
 pub use node::Node;
 
