@@ -86,7 +86,6 @@ fn config(host_key: KeyPair) -> Config {
         inactivity_timeout: Some(limits::INACTIVITY),
         keepalive_interval: Some(limits::KEEPALIVE),
         keepalive_max: limits::KEEPALIVES,
-        nodelay: true,
         ..Config::default()
     }
 }
@@ -153,6 +152,8 @@ async fn accept(listener: TcpListener, clients: Arc<Clients>) {
 impl Clients {
     async fn serve(&self, stream: TcpStream, peer: SocketAddr) -> Result<(), ConnectionError> {
         let own = stream.local_addr()?;
+        // Keystrokes and answers are small.
+        stream.set_nodelay(true)?;
         let stream = stream.into_std()?;
         let socket = stream.try_clone()?;
         let gate = Gate::default();
@@ -162,7 +163,7 @@ impl Clients {
         let policy = Arc::clone(&self.policy);
         let connection = Connection::new(policy, (peer, own), sender, gate, closed.clone());
         let (number, evicted) = self.entrance.enter();
-        let outcome = self.log_in(stream, connection, admitted, &evicted).await;
+        let outcome = self.log_in(stream, peer, connection, admitted, &evicted).await;
         self.entrance.leave(number);
         let (mut running, reason) = match outcome? {
             LoginOutcome::Gone => return Ok(()),
@@ -190,6 +191,7 @@ impl Clients {
     async fn log_in(
         &self,
         stream: Gated<TcpStream>,
+        peer: SocketAddr,
         connection: Connection,
         admitted: oneshot::Receiver<Login>,
         evicted: &CancellationToken,
@@ -206,7 +208,7 @@ impl Clients {
         let mut running = tokio::select! {
             running = russh::server::run_stream(config, stream, connection) => running?,
             reason = &mut over => {
-                tracing::info!(reason, "a connection was closed before it began");
+                tracing::info!(%peer, reason, "a connection was closed before it began");
                 return Ok(LoginOutcome::Gone);
             }
         };
