@@ -1,5 +1,6 @@
 //! Accepts connections and limits them: in number, and in the time that they may take to log in.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::io;
 use std::net::{Shutdown, SocketAddr};
@@ -9,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use russh::server::{Config, RunningSession};
-use russh::{Disconnect, MethodKind, MethodSet, Preferred, SshId};
+use russh::{Disconnect, MethodKind, MethodSet, Preferred, SshId, kex};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, oneshot};
 use tokio_util::sync::CancellationToken;
@@ -19,6 +20,16 @@ use crate::gate::{Gate, Gated};
 use crate::keys::KeyPair;
 use crate::limits;
 use crate::policy::{Login, Policy};
+
+/// Key exchanges. Those with large numbers would let a stranger keep the processor busy, and every client of the last
+/// ten years knows one of these.
+const KEY_EXCHANGES: &[kex::Name] = &[
+    kex::MLKEM768X25519_SHA256,
+    kex::CURVE25519,
+    kex::CURVE25519_PRE_RFC_8731,
+    kex::EXTENSION_SUPPORT_AS_SERVER,
+    kex::EXTENSION_OPENSSH_STRICT_KEX_AS_SERVER,
+];
 
 /// How long to wait after an error that would otherwise return at once, such as too many open files.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -81,7 +92,7 @@ fn config(host_key: KeyPair) -> Config {
         // Nothing is queued there, see `Connection`.
         channel_buffer_size: 1,
         event_buffer_size: limits::OUTPUT_PACKETS,
-        preferred: Preferred::default(),
+        preferred: Preferred { kex: Cow::Borrowed(KEY_EXCHANGES), ..Preferred::default() },
         max_auth_attempts: limits::AUTHENTICATION_ATTEMPTS,
         inactivity_timeout: Some(limits::INACTIVITY),
         keepalive_interval: Some(limits::KEEPALIVE),
