@@ -1,12 +1,16 @@
 //! Many clients, and clients that do not log in.
 
+use std::net::Ipv4Addr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::AsyncReadExt;
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use crate::fixture::{Node, text};
+use crate::fixture::{Node, eventually, is_alive, pid_in, text};
+use crate::signals::connect_to;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_hundred_clients_connect_at_once() {
@@ -58,4 +62,35 @@ async fn clients_that_do_not_log_in_keep_nobody_out() {
     let closed = oldest.read_to_end(&mut received);
     let closed = tokio::time::timeout(Duration::from_secs(5), closed).await;
     assert!(closed.is_ok(), "the oldest connection was not closed");
+}
+
+/// A connection through which nothing passes any more, as when a node has lost its network.
+#[tokio::test]
+async fn a_client_that_vanishes_is_noticed() {
+    let node = Node::start().await;
+    node.admit("one");
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let (address, server) = (listener.local_addr().unwrap(), node.server.address());
+    let cut = Arc::new(Notify::new());
+    let waiting = Arc::clone(&cut);
+    tokio::spawn(async move {
+        let (mut near, _) = listener.accept().await.unwrap();
+        let mut far = TcpStream::connect(server).await.unwrap();
+        tokio::select! {
+            _ = tokio::io::copy_bidirectional(&mut near, &mut far) => {}
+            () = waiting.notified() => std::future::pending().await,
+        }
+    });
+    let session = connect_to(address, "one").await;
+    let channel = session.channel_open_session().await.unwrap();
+    channel.exec(true, "echo $$ > pid; sleep 1000; :").await.unwrap();
+    let pid = pid_in(&node.path("one").join("pid")).await;
+    cut.notify_one();
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    // From here on the clock leaps.
+    tokio::time::pause();
+    let begun = Instant::now();
+    eventually("the program has ended", || !is_alive(pid)).await;
+    let minutes = begun.elapsed().as_secs() / 60;
+    assert!((10..13).contains(&minutes), "{minutes}");
 }

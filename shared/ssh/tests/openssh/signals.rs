@@ -1,5 +1,6 @@
 //! Signals in both directions. The OpenSSH client sends none, so another one does.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use russh::{Channel, ChannelMsg, Sig};
 
 use crate::fixture::{Node, eventually, is_alive, key_of, pid_in, text};
 
-struct Anybody;
+pub struct Anybody;
 
 impl client::Handler for Anybody {
     type Error = russh::Error;
@@ -20,8 +21,12 @@ impl client::Handler for Anybody {
 }
 
 async fn connect(node: &Node, name: &str) -> Handle<Anybody> {
+    connect_to(node.server.address(), name).await
+}
+
+pub async fn connect_to(address: SocketAddr, name: &str) -> Handle<Anybody> {
     let config = Arc::new(client::Config::default());
-    let mut session = client::connect(config, node.server.address(), Anybody).await.unwrap();
+    let mut session = client::connect(config, address, Anybody).await.unwrap();
     let key = PrivateKey::from_openssh(key_of(name).private_key().unwrap()).unwrap();
     let key = PrivateKeyWithHashAlg::new(Arc::new(key), None);
     assert!(session.authenticate_publickey("any", key).await.unwrap().success());
