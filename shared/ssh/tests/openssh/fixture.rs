@@ -29,6 +29,10 @@ pub struct Client {
 
 impl Node {
     pub async fn start() -> Self {
+        let client = Command::new("ssh").arg("-V").stderr(Stdio::null()).status().await;
+        let need =
+            "these tests need the OpenSSH client (Debian and Ubuntu: apt install openssh-client)";
+        assert!(client.is_ok_and(|status| status.success()), "{need}");
         let policy = Arc::new(Policy::default());
         let address = (Ipv4Addr::LOCALHOST, 0).into();
         let key = KeyPair::from_seed(&[1; 32], "host");

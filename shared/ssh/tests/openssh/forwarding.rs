@@ -8,7 +8,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use crate::fixture::{Node, text};
 
-/// Answers every request with its own first line.
+/// Answers every request with its own first line, and slow ones later.
 async fn http_server() -> u16 {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -19,6 +19,9 @@ async fn http_server() -> u16 {
                 let mut request = vec![0; 1024];
                 let length = stream.read(&mut request).await.unwrap();
                 let request = text(&request[..length]);
+                if request.contains("/slow") {
+                    tokio::time::sleep(Duration::from_millis(500)).await;
+                }
                 let body = request.lines().next().unwrap_or_default();
                 let answer = format!("HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n{body}");
                 stream.write_all(answer.as_bytes()).await.unwrap();
@@ -86,12 +89,13 @@ async fn each_direction_ends_by_itself() {
     let node = Node::start().await;
     let client = node.admit("one");
     let server = http_server().await;
-    let line = format!("printf 'GET /x HTTP/1.1\\r\\n\\r\\n' | exec \"$@\" -W 127.0.0.1:{server}");
+    let line =
+        format!("printf 'GET /slow HTTP/1.1\\r\\n\\r\\n' | exec \"$@\" -W 127.0.0.1:{server}");
     let ssh = client.ssh(&[]);
     let mut command = client.program("sh");
     command.args(["-c", &line, "sh"]);
     command.args(ssh.as_std().get_args());
     let output = tokio::time::timeout(Duration::from_secs(20), command.output()).await;
     let answer = text(&output.unwrap().unwrap().stdout);
-    assert!(answer.ends_with("GET /x HTTP/1.1"), "{answer}");
+    assert!(answer.ends_with("GET /slow HTTP/1.1"), "{answer}");
 }

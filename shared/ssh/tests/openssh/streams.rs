@@ -1,9 +1,11 @@
 //! Large inputs and outputs, and processes and clients that do not read them.
 
 use std::fs::{self, File};
+use std::io::{BufWriter, Write};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use tokio::process::Child;
+use tokio::process::{Child, Command};
 
 use crate::fixture::{Client, Node, eventually, is_alive, pid_in, text};
 
@@ -18,8 +20,12 @@ fn resident_bytes() -> usize {
 /// Numbers, so that what is missing or twice changes the sum.
 fn numbers(node: &Node, bytes: usize) -> File {
     let path = node.path("input").join("numbers");
-    let text: String = (0..bytes / 10).map(|number| format!("{number:09}\n")).collect();
-    fs::write(&path, text).unwrap();
+    // The memory of this process is measured.
+    let mut file = BufWriter::new(File::create(&path).unwrap());
+    for number in 0..bytes / 10 {
+        writeln!(file, "{number:09}").unwrap();
+    }
+    file.flush().unwrap();
     File::open(path).unwrap()
 }
 
@@ -39,12 +45,7 @@ async fn a_hundred_megabytes_pass_through_in_little_memory() {
     let before = resident_bytes();
     let begun = Instant::now();
     let mut child = client.ssh(&[]).arg("cat").stdin(input).spawn().unwrap();
-    let output: std::process::Stdio = child.stdout.take().unwrap().try_into().unwrap();
-    let sum = tokio::process::Command::new("sha256sum")
-        .stdin(output)
-        .stdout(std::process::Stdio::piped())
-        .spawn()
-        .unwrap();
+    let sum = piped(&mut child, "sha256sum");
     let mut most = 0;
     while child.try_wait().unwrap().is_none() {
         most = most.max(resident_bytes());
@@ -58,18 +59,26 @@ async fn a_hundred_megabytes_pass_through_in_little_memory() {
     assert!(grown < 50, "{grown} MiB");
 }
 
+/// A program that reads what a client writes.
+fn piped(client: &mut Child, program: &str) -> Child {
+    let output: Stdio = client.stdout.take().unwrap().try_into().unwrap();
+    let mut command = Command::new(program);
+    command.stdin(output).stdout(Stdio::piped()).kill_on_drop(true).spawn().unwrap()
+}
+
 /// The output is what the program waits for, while its input is more than it reads.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_program_may_write_more_than_it_reads() {
     let node = Node::start().await;
     let client = node.admit("one");
     let input = numbers(&node, 16 * MEGABYTE);
-    let mut command = client.ssh(&[]);
-    command.arg("od -v -An -tx1").stdin(input);
-    let output = tokio::time::timeout(Duration::from_secs(120), command.output()).await;
-    let output = output.expect("neither side waits for the other").unwrap();
+    let mut child = client.ssh(&[]).arg("od -v -An -tx1").stdin(input).spawn().unwrap();
+    let counted = piped(&mut child, "wc").wait_with_output();
+    let counted = tokio::time::timeout(Duration::from_secs(120), counted).await;
+    let counted = text(&counted.expect("neither side waits for the other").unwrap().stdout);
     // Three characters for each byte, and a line break for sixteen of them.
-    assert_eq!(output.stdout.len(), (16 * MEGABYTE / 10 * 10) * 49 / 16 + 1);
+    let expected = (16 * MEGABYTE / 10 * 10) * 49 / 16 + 1;
+    assert_eq!(counted.split_whitespace().last(), Some(&*expected.to_string()));
 }
 
 #[tokio::test]
