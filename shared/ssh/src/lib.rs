@@ -25,9 +25,10 @@ mod server;
 mod signals;
 mod spawn;
 
+pub mod client;
 pub mod sftp;
 
-pub use client_files::{ClientFile, ClientHost, client_files, client_programs};
+pub use client_files::{ClientFile, ClientHost, STAND_IN, client_files, client_programs};
 pub use environment::is_accepted as is_variable_accepted;
 pub use host::HostSpawn;
 pub use keys::{KeyError, KeyPair, PublicKey};

@@ -14,6 +14,9 @@ use ssh::{Access, ClientHost, HostSpawn, KeyPair, Policy, Server, client_files, 
 use tempfile::TempDir;
 use tokio::process::Command;
 
+/// The SFTP server and the stand-in for `ssh`.
+pub const PROGRAMS: &str = env!("CARGO_BIN_EXE_ssh-test-programs");
+
 /// A node with its server.
 pub struct Node {
     pub directory: TempDir,
@@ -24,6 +27,7 @@ pub struct Node {
 /// The clients of one attempt, or of a stranger.
 pub struct Client {
     pub host: String,
+    pub files: PathBuf,
     path: OsString,
 }
 
@@ -62,7 +66,7 @@ impl Node {
             user: None,
             shell: "/bin/bash".into(),
             is_login: false,
-            sftp_server: vec![env!("CARGO_BIN_EXE_ssh-test-sftp-server").into()],
+            sftp_server: vec![PROGRAMS.into(), "sftp-server".into()],
         }
     }
 
@@ -90,7 +94,7 @@ impl Node {
         let mut path = OsString::from(client_programs(&files));
         path.push(":");
         path.push(std::env::var_os("PATH").unwrap());
-        Client { host: "10.0.0.5".into(), path }
+        Client { host: "10.0.0.5".into(), files, path }
     }
 }
 

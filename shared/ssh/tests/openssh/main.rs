@@ -10,5 +10,6 @@ mod keys;
 mod load;
 mod programs;
 mod signals;
+mod stand_in;
 mod streams;
 mod terminals;

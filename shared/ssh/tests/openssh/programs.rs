@@ -6,7 +6,7 @@ use std::sync::Arc;
 use processes::User;
 use ssh::{Access, HostSpawn};
 
-use crate::fixture::{Node, key_of, text};
+use crate::fixture::{Node, PROGRAMS, key_of, text};
 
 #[tokio::test]
 async fn a_command_runs_in_the_directory_and_environment_of_its_attempt() {
@@ -79,7 +79,7 @@ async fn processes_run_as_the_user_of_the_attempt() {
         User { uid: 65534, gid: 65534, name: "somebody".into(), home: "/nonexistent".into() };
     // The directory of the build may be closed to others.
     let server = node.directory.path().join("sftp-server");
-    std::fs::copy(env!("CARGO_BIN_EXE_ssh-test-sftp-server"), &server).unwrap();
+    std::fs::copy(PROGRAMS, &server).unwrap();
     let sftp_server = vec![server.into()];
     let spawn = HostSpawn { user: Some(user), sftp_server, ..node.spawn("one") };
     let access = Access { spawn: Arc::new(spawn), forward_to: Vec::new() };
