@@ -2,7 +2,7 @@
 //! "Directories on nodes" and "Environment variables"). Pure: nothing here reads the file system.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use protocol::{Assignment, Variable};
 
@@ -70,6 +70,14 @@ impl JobEnvironment {
         // Last, as the agent depends on it.
         variables.insert(MARKER.into(), host.attempt_marker(&assignment.key));
         Ok(Self { variables, stdouterr, outputs })
+    }
+}
+
+impl JobEnvironment {
+    /// Puts a directory first in the `PATH`, also before what the user gave.
+    pub fn put_first(&mut self, programs: &Path) {
+        let path = self.variables.entry("PATH".to_owned()).or_default();
+        *path = format!("{}:{path}", programs.display());
     }
 }
 
@@ -157,6 +165,7 @@ mod tests {
             output_directories: vec![],
             environment: vec![],
             secrets: vec![],
+            ssh_seed: None,
             max_wall_clock_seconds: 60,
             stop_grace_seconds: 1,
         }

@@ -30,6 +30,8 @@ mod plan;
 mod problem;
 mod setup;
 mod sign_in;
+mod ssh_access;
+mod ssh_server;
 mod supervisor;
 mod system;
 
@@ -42,6 +44,9 @@ pub use options::{
 
 /// First argument with which this executable becomes a supervisor ([`supervisor_main`]).
 pub const SUPERVISE: &str = "supervise";
+
+/// First argument with which this executable becomes the SSH server of an attempt ([`ssh_server_main`]).
+pub const SSH_SERVER: &str = "ssh-server";
 
 /// Runs the agent until the control plane asks it to leave, the machine is interrupted (SIGTERM, SIGUSR2), or the
 /// control plane has not known the node for [`AgentOptions::unwanted_after`].
@@ -95,6 +100,11 @@ fn end_with_keeper(options: &AgentOptions) -> std::io::Result<()> {
         Some(parent) if parent.as_raw_nonzero().get() == keeper => Ok(()),
         Some(_) | None => Err(std::io::Error::other("the keeper of this agent has ended")),
     }
+}
+
+/// `batchai ssh-server`: what the other nodes of an attempt connect to. Only started by a supervisor.
+pub fn ssh_server_main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    ssh_server::main(arguments)
 }
 
 /// `batchai supervise`: the process between the agent and a user's command. Only started by an agent.

@@ -69,6 +69,9 @@ pub struct Program {
     /// Appended to, and created if need be.
     pub stdout: PathBuf,
     pub stderr: PathBuf,
+    /// It serves the others: how it ends does not matter, and it is killed when the command has ended.
+    #[serde(default)]
+    pub serves: bool,
 }
 
 impl Program {
@@ -76,7 +79,7 @@ impl Program {
     pub fn shell(command_line: &str, [stdout, stderr]: [PathBuf; 2]) -> Self {
         let text = format!("{PROLOGUE}{command_line}");
         let arguments = vec![SHELL.to_owned(), "-c".to_owned(), text];
-        Self { arguments, variables: Vec::new(), stdout, stderr }
+        Self { arguments, variables: Vec::new(), stdout, stderr, serves: false }
     }
 }
 
@@ -186,7 +189,7 @@ fn start_all(request: &Request) -> (Vec<Main>, Option<Record>) {
     let mut mains = Vec::new();
     for program in &request.programs {
         match start(request, program) {
-            Ok(pid) => mains.push(Main { pid, exit_code: None }),
+            Ok(pid) => mains.push(Main { pid, serves: program.serves, exit_code: None }),
             Err((reason, fault)) => return (mains, Some(Record::NotStarted { reason, fault })),
         }
     }
@@ -228,6 +231,7 @@ pub fn append(path: &Path) -> io::Result<File> {
 #[derive(Clone)]
 struct Main {
     pid: Pid,
+    serves: bool,
     exit_code: Option<i32>,
 }
 
@@ -286,8 +290,17 @@ impl Tree<'_> {
     }
 
     fn record(&self) -> Record {
-        let exited = Record::Exited { exit_code: self.exit_code.unwrap_or(-1), asked: self.asked };
-        self.failure.clone().unwrap_or(exited)
+        let asked = self.asked;
+        match (&self.failure, self.exit_code) {
+            (Some(failure), _) => failure.clone(),
+            (None, Some(exit_code)) => Record::Exited { exit_code, asked },
+            // There was a server alone.
+            (None, None) if asked => Record::Exited { exit_code: 0, asked },
+            (None, None) => Record::NotStarted {
+                reason: "the SSH server of the node has ended".into(),
+                fault: Fault::Node,
+            },
+        }
     }
 
     /// Sends `signal` to the processes of the tree, SIGTERM once to each. True when there was a process to signal.
@@ -305,6 +318,14 @@ impl Tree<'_> {
         Ok(!targets.is_empty())
     }
 
+    /// They serve nobody any more. What they had started is killed after the usual grace.
+    fn kill_servers(&self) {
+        for server in self.mains.iter().filter(|main| main.serves && main.exit_code.is_none()) {
+            // An error means that it has ended.
+            let _ = rustix::process::kill_process(server.pid, Signal::KILL);
+        }
+    }
+
     /// Whether the command has ended, also by processes that were not reaped yet.
     fn has_ended(&self) -> io::Result<bool> {
         let mut mains = self.mains.clone();
@@ -320,6 +341,9 @@ impl Tree<'_> {
         if self.exit_code.is_none() {
             self.asked |= is_terminated(status) && terminate_soon(signals)?;
             self.exit_code = verdict(self.end, &self.mains);
+            if self.exit_code.is_some() {
+                self.kill_servers();
+            }
         }
         Ok(())
     }
@@ -341,10 +365,12 @@ impl Tree<'_> {
 
 /// The exit code of a command with these programs; `None` while it runs.
 fn verdict(end: EndRule, mains: &[Main]) -> Option<i32> {
-    let failed = mains.iter().find_map(|main| main.exit_code.filter(|code| *code != 0));
+    let mut counting = mains.iter().filter(|main| !main.serves).peekable();
+    counting.peek()?;
+    let failed = counting.clone().find_map(|main| main.exit_code.filter(|code| *code != 0));
     let succeeded = match end {
-        EndRule::WithFirst => mains.first().is_some_and(|main| main.exit_code.is_some()),
-        EndRule::WithAll => mains.iter().all(|main| main.exit_code.is_some()),
+        EndRule::WithFirst => counting.next().is_some_and(|main| main.exit_code.is_some()),
+        EndRule::WithAll => counting.all(|main| main.exit_code.is_some()),
     };
     failed.or(succeeded.then_some(0))
 }
@@ -394,12 +420,15 @@ mod tests {
     #[test]
     fn a_command_ends_with_the_first_failure_or_by_its_rule() {
         let verdict = |end, codes: &[Option<i32>]| {
-            let main = |exit_code: &Option<i32>| Main { pid: Pid::INIT, exit_code: *exit_code };
-            verdict(end, &codes.iter().map(main).collect::<Vec<_>>())
+            let main = |serves, exit_code| Main { pid: Pid::INIT, serves, exit_code };
+            let mut mains = vec![main(true, None), main(true, Some(1))];
+            mains.extend(codes.iter().map(|code| main(false, *code)));
+            verdict(end, &mains)
         };
         let (first, all) = (EndRule::WithFirst, EndRule::WithAll);
         let table = [
-            (&[None, None][..], None, None),
+            (&[][..], None, None),
+            (&[None, None], None, None),
             (&[Some(0), None], Some(0), None),
             (&[None, Some(0)], None, None),
             (&[Some(0), Some(0)], Some(0), Some(0)),

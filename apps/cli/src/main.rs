@@ -33,6 +33,7 @@ fn main() -> ExitCode {
     match arguments.get(1).and_then(|argument| argument.to_str()) {
         Some("agent") => wiring::agent(arguments.split_off(2)),
         Some("supervise") => wiring::supervisor(arguments.split_off(2)),
+        Some("ssh-server") => wiring::ssh_server(arguments.split_off(2)),
         Some("keep") => wiring::keeper(),
         _ => cli::main(arguments, environment::Environment::read()),
     }

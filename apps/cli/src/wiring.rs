@@ -16,6 +16,11 @@ pub fn supervisor(arguments: Vec<OsString>) -> ExitCode {
     agent::supervisor_main(arguments)
 }
 
+/// Runs the SSH server of an attempt on one of its nodes.
+pub fn ssh_server(arguments: Vec<OsString>) -> ExitCode {
+    agent::ssh_server_main(arguments)
+}
+
 /// The first process of a machine of `batchai local`.
 pub fn keeper() -> ExitCode {
     processes::keeper::main()

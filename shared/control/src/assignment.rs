@@ -52,6 +52,8 @@ pub(crate) async fn assignment(
         Ok(secrets) => secrets,
         Err(problem) => return Ok(Err(problem)),
     };
+    let is_gang = attempt.members.len() > 1;
+    let ssh_seed = is_gang.then(|| hex::encode(context.keys.ssh_seed(&job.uid, attempt.number)));
     Ok(Ok(Assignment {
         key: attempt_key(&attempt.reference(&job.reference())),
         node_id: node.id.to_string(),
@@ -71,6 +73,7 @@ pub(crate) async fn assignment(
         output_directories: output_directories(job),
         environment: variables(spec.environment.as_deref().unwrap_or_default()),
         secrets,
+        ssh_seed,
         max_wall_clock_seconds: spec.max_wall_clock_seconds,
         stop_grace_seconds: limits::STOP_GRACE_SECONDS,
     }))

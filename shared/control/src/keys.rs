@@ -170,6 +170,15 @@ impl Keys {
         constant_time_eq(&self.launch_token(cluster, launch), token)
     }
 
+    /// The seed of the key pair with which the nodes of an attempt reach each other over SSH. Not stored: it is gone with
+    /// the attempt, as no assignment names it any more.
+    pub fn ssh_seed(&self, job: &Uid, attempt: u32) -> [u8; 32] {
+        let parts = ["ssh", job.as_str(), &attempt.to_string()];
+        let mut seed = [0; 32];
+        seed.copy_from_slice(&mac(&self.derived().nodes, &parts)[..32]);
+        seed
+    }
+
     /// The token of a node, with which its agent can report for this node only.
     pub fn node_token(&self, cluster: &ClusterRef, node: &NodeId) -> String {
         URL_SAFE_NO_PAD.encode(mac(&self.derived().nodes, &[cluster.uid.as_str(), node.as_str()]))

@@ -367,6 +367,10 @@ pub struct Assignment {
     pub environment: Vec<Variable>,
     /// Decrypted secrets; never logged.
     pub secrets: Vec<Variable>,
+    /// The seed of the ed25519 key pair with which the nodes of this attempt reach each other over SSH: 32 bytes in
+    /// hexadecimal digits; never logged. Absent for a job of one node.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ssh_seed: Option<String>,
     /// Counted from the first process of this attempt on this node.
     pub max_wall_clock_seconds: u64,
     /// Between SIGTERM and SIGKILL when the wall clock is exceeded.

@@ -197,6 +197,7 @@ fn assignment() -> Assignment {
         }],
         environment: vec![variable("A", "1")],
         secrets: vec![variable("S", "secret")],
+        ssh_seed: None,
         max_wall_clock_seconds: 604_800,
         stop_grace_seconds: 10,
     }

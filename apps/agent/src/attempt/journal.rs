@@ -23,7 +23,7 @@ use crate::system::slot::{Slot, read_line, write_line};
 pub struct State {
     /// Without the secrets, which are never written to a disk.
     pub assignment: Assignment,
-    /// The job has secrets, which a restarted agent must request again.
+    /// The job has secrets or a key, which a restarted agent must request again.
     pub has_secrets: bool,
     pub stage: AttemptStep,
     /// Id of that step's command in its slot.
@@ -47,8 +47,9 @@ pub enum AttemptStep {
 impl State {
     /// The state of a new attempt. The secrets are only given to its processes.
     pub fn fresh(mut assignment: Assignment) -> Self {
-        let has_secrets = !assignment.secrets.is_empty();
+        let has_secrets = !assignment.secrets.is_empty() || assignment.ssh_seed.is_some();
         assignment.secrets.clear();
+        assignment.ssh_seed = None;
         Self {
             assignment,
             has_secrets,
@@ -60,10 +61,7 @@ impl State {
 
     /// Whether a restarted agent needs the assignment to continue.
     pub fn needs_assignment(&self) -> bool {
-        let Assignment { rank, toolkit, .. } = &self.assignment;
-        let starts_something = *rank == 0 || !toolkit.is_custom();
-        let command_to_come = self.stage == AttemptStep::Preparation && starts_something;
-        command_to_come && self.has_secrets
+        self.stage == AttemptStep::Preparation && self.has_secrets
     }
 }
 

@@ -17,6 +17,7 @@ use crate::launch::{self, LaunchPlan};
 use crate::mounts::MountRoot;
 use crate::paths::plain;
 use crate::problem::NotProvided;
+use crate::ssh_access::SshAccess;
 use crate::system::mount_table::{self, MountWatch};
 
 /// The place of an attempt on this node.
@@ -24,6 +25,8 @@ pub struct AttemptLayout {
     pub paths: JobPaths,
     pub environment: JobEnvironment,
     pub launch: LaunchPlan,
+    /// Of a job of several nodes.
+    pub ssh: Option<SshAccess>,
 }
 
 impl AttemptLayout {
@@ -33,8 +36,12 @@ impl AttemptLayout {
         let paths = host.job_paths(assignment)?;
         let gpus = gpus(host);
         let launch = launch::plan(assignment, gpus);
-        let environment = JobEnvironment::new(host, &paths, assignment, gpus, &launch)?;
-        Ok(Self { paths, environment, launch })
+        let mut environment = JobEnvironment::new(host, &paths, assignment, gpus, &launch)?;
+        let ssh = SshAccess::of(assignment, &paths.temp);
+        if let Some(ssh) = &ssh {
+            environment.put_first(&ssh.programs());
+        }
+        Ok(Self { paths, environment, launch, ssh })
     }
 
     /// Makes everything that the preparation and the command may rely on.
@@ -46,6 +53,10 @@ impl AttemptLayout {
         is_cancelled: &dyn Fn() -> bool,
     ) -> Result<(), NotProvided> {
         self.make_temp(host, assignment)?;
+        if let Some(ssh) = &self.ssh {
+            let owner = Owner::Agent;
+            ssh.write().map_err(NotProvided::storage("write the key", owner, &self.paths.temp))?;
+        }
         // Before the mounts where that is possible, so that a mount that fails is in the log.
         if !self.logs_are_on_a_mount_of_the_job() {
             self.open_log(assignment, log)?;
@@ -65,6 +76,16 @@ impl AttemptLayout {
             make(path, self.paths.owner(path))?;
         }
         Ok(())
+    }
+
+    /// Removes the key of the attempt.
+    pub fn forget_key(&self, assignment: &Assignment) {
+        if assignment.hosts.len() < 2 {
+            return;
+        }
+        if let Err(error) = SshAccess::forget(&self.paths.temp) {
+            tracing::warn!(%error, "the key of an attempt stays until the next one");
+        }
     }
 
     /// Unmounts the job's mounts. The log must be closed if it is on one of them.

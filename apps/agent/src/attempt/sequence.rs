@@ -3,8 +3,9 @@
 //! Every step may end the attempt, hence `Result<_, Outcome>`. A restarted agent resumes at the step in its
 //! journal. Requests to stop are checked between the steps, and while a process runs.
 
+use std::fs::File;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use protocol::{Assignment, End, Progress};
@@ -99,8 +100,10 @@ impl<'a> Sequence<'a> {
             }
         }
         let Assignment { rank, ends_with_every_node, .. } = self.state.assignment;
-        let starts_something = !self.layout.launch.processes.is_empty();
-        if starts_something && entry != Some(AttemptStep::Member) {
+        let starts_something =
+            !self.layout.launch.processes.is_empty() || self.layout.ssh.is_some();
+        let runs_something = starts_something || entry == Some(AttemptStep::Command);
+        if runs_something && entry != Some(AttemptStep::Member) {
             let begun = entry == Some(AttemptStep::Command);
             let exit_code = self.retry_while_disk_fails(begun, Self::command)?;
             if rank == 0 || ends_with_every_node || exit_code != 0 {
@@ -225,11 +228,15 @@ impl<'a> Sequence<'a> {
                 stdouterr,
             ))?;
             let processes = &self.layout.launch.processes;
-            let programs: Vec<Program> =
+            let mut programs: Vec<Program> =
                 processes.iter().map(|process| program(process, stdouterr)).collect();
             match programs.len() {
+                0 => self.log.line("The command runs on the first node of the job"),
                 1 => self.log.line("Command started"),
                 count => self.log.line(format_args!("{count} processes started")),
+            }
+            if let Some(ssh) = &self.layout.ssh {
+                programs.push(ssh.server(&self.ssh_log()?));
             }
             self.begin(AttemptStep::Command, COMMAND, programs)?
         };
@@ -369,9 +376,17 @@ impl<'a> Sequence<'a> {
         }
     }
 
+    /// The log of the attempt's SSH server, emptied.
+    fn ssh_log(&self) -> Result<PathBuf, NotProvided> {
+        let path = self.host.private().join("ssh-server.log");
+        let made = File::create(&path);
+        made.map_err(NotProvided::storage("write a log", Owner::Agent, &path)).map(|_| path)
+    }
+
     /// Every process has ended: unmounts, and closes the log last.
     fn clean_up(&mut self, outcome: &Outcome) {
         self.log.line(format_args!("Attempt ended: {}", summary(outcome)));
+        self.layout.forget_key(&self.state.assignment);
         if self.layout.logs_are_on_a_mount_of_the_job() {
             self.log.close();
         }

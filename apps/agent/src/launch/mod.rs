@@ -14,6 +14,8 @@ mod program;
 mod pytorch;
 mod tensorflow;
 
+pub use ports::ssh as ssh_port;
+
 use protocol::{Assignment, Toolkit};
 
 /// What one node starts for a job.

@@ -2,6 +2,8 @@
 
 use std::net::Ipv4Addr;
 
+use protocol::AttemptKey;
+
 /// The first port of TensorFlow on each node.
 const FIRST: u16 = 2222;
 
@@ -10,6 +12,12 @@ const PER_NODE: u16 = 17;
 
 /// So many nodes of one machine have ports of their own, all below those that Linux gives to clients (32768).
 const NODES: u16 = 1790;
+
+/// Of the SSH servers of nodes.
+const SSH: u16 = 2200;
+
+/// The same where nodes share a machine; above those that Linux gives to clients.
+const LOCAL_SSH: std::ops::Range<u16> = 61_000..65_535;
 
 /// Where PyTorch's processes meet.
 const RENDEZVOUS: u16 = 29500;
@@ -32,6 +40,17 @@ pub fn rendezvous(master: &str) -> u16 {
         Some(_) => first(master) + PER_NODE - 1,
         None => RENDEZVOUS,
     }
+}
+
+/// Where the SSH servers of the nodes of an attempt listen. The server of the machine has port 22.
+pub fn ssh(hosts: &[String], attempt: &AttemptKey) -> u16 {
+    if !on_one_machine(hosts) {
+        return SSH;
+    }
+    // Services that share a machine may give their nodes the same addresses.
+    let text = attempt.job_uid.bytes();
+    let hash = text.fold(attempt.number, |hash, byte| hash.wrapping_mul(31) ^ u32::from(byte));
+    LOCAL_SSH.start + (hash % u32::from(LOCAL_SSH.end - LOCAL_SSH.start)) as u16
 }
 
 /// Whether these nodes are processes of one machine, as those of `batchai local` are.

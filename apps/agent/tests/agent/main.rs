@@ -16,5 +16,6 @@ mod pauses;
 mod restarts;
 mod setups;
 mod sign_ins;
+mod ssh;
 mod support;
 mod toolkits;

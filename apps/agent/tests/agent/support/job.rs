@@ -41,6 +41,7 @@ impl Job {
             output_directories: Vec::new(),
             environment: Vec::new(),
             secrets: Vec::new(),
+            ssh_seed: None,
             max_wall_clock_seconds: 3600,
             stop_grace_seconds: 1,
         };

@@ -1,0 +1,80 @@
+//! The SSH server of an attempt on one node: a program of the attempt like its command, below the same supervisor. So it
+//! outlives the agent, everything that other nodes start through it is a process of the attempt, and it ends with it.
+
+use std::ffi::OsString;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use ssh::{Access, HostSpawn, KeyPair, Policy, Server};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::system::processes;
+
+/// After SIGTERM, how often it is checked whether the commands of other nodes have ended.
+const CHECK: Duration = Duration::from_millis(20);
+
+/// Before another try to listen: the server of an earlier attempt may still have the address.
+const RETRY: Duration = Duration::from_millis(200);
+
+/// Arguments: where to listen, and the file of the private key of the attempt.
+pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    tracing_subscriber::fmt().with_ansi(false).with_writer(std::io::stderr).init();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let served = runtime
+        .map_err(anyhow::Error::from)
+        .and_then(|runtime| runtime.block_on(serve(arguments.into_iter().collect())));
+    match served {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!(error = format!("{error:#}"), "the SSH server has failed");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn serve(arguments: Vec<OsString>) -> anyhow::Result<()> {
+    let [address, key_file] = &arguments[..] else {
+        anyhow::bail!("usage: batchai ssh-server ADDRESS:PORT KEY_FILE");
+    };
+    // Before anything else: until then SIGTERM would end it before the commands of other nodes.
+    let mut terminated = signal(SignalKind::terminate())?;
+    let address: SocketAddr = address.to_str().context("no address")?.parse()?;
+    let key_file = PathBuf::from(key_file);
+    let text = std::fs::read_to_string(&key_file)
+        .with_context(|| format!("cannot read {}", key_file.display()))?;
+    let key = KeyPair::from_openssh(&text)?;
+    let policy = Arc::new(Policy::default());
+    let spawn = HostSpawn {
+        directory: std::env::current_dir()?,
+        environment: std::env::vars_os().collect(),
+        user: None,
+        shell: "/bin/bash".into(),
+        is_login: false,
+        sftp_server: Vec::new(),
+    };
+    let access = Access { spawn: Arc::new(spawn), forward_to: Vec::new() };
+    policy.admit("attempt", key.public_key(), access);
+    let server = async {
+        loop {
+            match Server::bind(address, KeyPair::from_openssh(&text)?, Arc::clone(&policy)).await {
+                Ok(server) => return anyhow::Ok(server),
+                Err(error) => tracing::warn!(%address, %error, "cannot listen; trying again"),
+            }
+            tokio::time::sleep(RETRY).await;
+        }
+    };
+    let _server = tokio::select! {
+        server = server => server?,
+        _ = terminated.recv() => return Ok(()),
+    };
+    terminated.recv().await;
+    let own = std::process::id().cast_signed();
+    while processes::descendants(own).iter().any(processes::Process::is_alive) {
+        tokio::time::sleep(CHECK).await;
+    }
+    Ok(())
+}
