@@ -51,6 +51,8 @@ impl Spawn for HostSpawn {
             user.apply_to(command_environment);
         }
         command_environment.envs(&request.session_environment);
+        // A session is nobody's nested shell: bash would not read `~/.bashrc` there.
+        command_environment.env_remove("SHLVL");
         match &request.terminal {
             Some(terminal) => self.with_terminal(command, terminal),
             None => with_pipes(command),

@@ -48,7 +48,11 @@ async fn a_client_may_set_a_language_but_not_what_is_executed() {
 #[tokio::test]
 async fn bash_reads_bashrc_as_below_any_ssh_server() {
     let node = Node::start().await;
-    let client = node.admit("one");
+    let client = node.client("one");
+    let mut spawn = node.spawn("one");
+    spawn.environment.insert("SHLVL".into(), "3".into());
+    let access = Access { spawn: Arc::new(spawn), forward_to: Vec::new() };
+    node.policy.admit("one", key_of("one").public_key(), access);
     std::fs::write(node.path("home").join(".bashrc"), "export MPI=here\n").unwrap();
     assert_eq!(client.run("echo $MPI").await, (0, "here\n".into()));
 }
