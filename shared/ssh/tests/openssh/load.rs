@@ -18,15 +18,15 @@ async fn a_hundred_clients_connect_at_once() {
     let client = node.admit("one");
     let clients: Vec<_> = (0..100)
         .map(|number| {
-            // All of them before the first one has ended.
-            let line =
-                format!("touch {number}; until [ -e 99 ]; do sleep 0.2; done; echo {number}");
+            // Waits for all of them, for a minute.
+            let wait = "for _ in {1..300}; do set -- *; [ $# = 100 ] && break; sleep 0.2; done";
+            let line = format!("touch {number}; {wait}; echo {number} $#");
             client.ssh(&[]).arg(line).spawn().unwrap()
         })
         .collect();
     for (number, child) in clients.into_iter().enumerate() {
         let output = child.wait_with_output().await.unwrap();
-        assert_eq!(text(&output.stdout), format!("{number}\n"), "{}", text(&output.stderr));
+        assert_eq!(text(&output.stdout), format!("{number} 100\n"), "{}", text(&output.stderr));
     }
 }
 

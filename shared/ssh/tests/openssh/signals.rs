@@ -33,8 +33,13 @@ pub async fn connect_to(address: SocketAddr, name: &str) -> Handle<Anybody> {
     session
 }
 
-/// What a program has written, and the messages about its end.
+/// What a program has written, and the messages about its end, within half a minute.
 async fn follow(channel: &mut Channel<Msg>, until: &str) -> (String, Vec<ChannelMsg>) {
+    let followed = tokio::time::timeout(Duration::from_secs(30), follow_to(channel, until)).await;
+    followed.unwrap_or_else(|_| panic!("{until:?} does not come"))
+}
+
+async fn follow_to(channel: &mut Channel<Msg>, until: &str) -> (String, Vec<ChannelMsg>) {
     let (mut output, mut others) = (String::new(), Vec::new());
     while until.is_empty() || !output.contains(until) {
         match channel.wait().await {
@@ -59,8 +64,7 @@ async fn a_signal_of_the_client_reaches_the_program_and_ends_it() {
     channel.signal(Sig::USR1).await.unwrap();
     follow(&mut channel, "got it").await;
     channel.signal(Sig::TERM).await.unwrap();
-    let end = tokio::time::timeout(Duration::from_secs(30), follow(&mut channel, "")).await;
-    let (_, messages) = end.unwrap();
+    let (_, messages) = follow(&mut channel, "").await;
     let signalled = messages.iter().any(|message| {
         matches!(message, ChannelMsg::ExitSignal { signal_name: Sig::TERM, core_dumped: false, .. })
     });
