@@ -4,6 +4,8 @@
 //! Nothing in the home directory is changed, and the user's own configuration still applies to everything that this
 //! one does not set. A job finds the programs since their directory is the first of its `PATH`; so does
 //! `mpirun`, which starts the `ssh` of the `PATH` unless it is told another one (`plm_rsh_agent`).
+//!
+//! An image may have no OpenSSH client. Then `ssh` runs the program [`STAND_IN`], where the caller has put one.
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;
@@ -13,6 +15,10 @@ use crate::keys::{KeyError, KeyPair};
 
 /// The clients that get a program of their name. All of them take the option `-F`.
 const CLIENTS: &[&str] = &["ssh", "scp", "sftp"];
+
+/// The name of a program beside the configuration that takes the place of a missing OpenSSH client, with the same
+/// arguments: one that calls [`crate::client::run`].
+pub const STAND_IN: &str = "stand-in";
 
 /// A node that the job connects to.
 #[derive(Clone, Debug)]
@@ -100,16 +106,22 @@ Match all
 /// Finds the client behind this program in the `PATH`, as that may differ between host and container.
 fn program(client: &str, directory: &Path, programs: &Path) -> String {
     let (own, configuration) = (quoted(programs), quoted(&directory.join("config")));
+    let stand_in = quoted(&directory.join(STAND_IN));
+    let otherwise = if client == "ssh" {
+        format!("[ ! -x {stand_in} ] || exec {stand_in} -F {configuration} \"$@\"\n")
+    } else {
+        String::new()
+    };
     format!(
         "#!/bin/sh
 # {client}, with the key of this attempt.
 IFS=:
-for directory in $PATH /usr/local/bin /usr/bin /bin; do
+for directory in $PATH; do
     if [ \"$directory\" != {own} ] && [ -x \"$directory/{client}\" ]; then
         exec \"$directory/{client}\" -F {configuration} \"$@\"
     fi
 done
-echo '{client}: the OpenSSH client is not installed' >&2
+{otherwise}echo '{client}: the OpenSSH client is not installed' >&2
 exit 127
 "
     )

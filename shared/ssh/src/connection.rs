@@ -1,6 +1,6 @@
 //! One connection: the login of its client, and what it asks for on its channels.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::net::SocketAddr;
 use std::os::unix::ffi::OsStrExt;
@@ -10,22 +10,19 @@ use russh::keys::ssh_key;
 use russh::server::{
     Auth, ChannelOpenHandle, Handler, Msg, PublicKeyOffer, Session, VerifiedPublicKey,
 };
-use russh::{
-    Channel, ChannelId, ChannelOpenFailure, ChannelWriteHalf, MethodKind, MethodSet, Pty, Sig,
-};
-use tokio::sync::{mpsc, oneshot};
+use russh::{Channel, ChannelId, ChannelOpenFailure, MethodKind, MethodSet, Pty, Sig};
+use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
-use crate::environment::Variables;
-use crate::input::{Input, Overflow, Pauses};
+use crate::channels::{Channels, Preparing};
+use crate::forward::{Target, forward};
+use crate::gate::Gate;
+use crate::input::Overflow;
 use crate::limits;
 use crate::policy::{Login, Policy, Refusal};
 use crate::program::{self, Order};
 use crate::signals::Signal;
 use crate::spawn::{Program, Request, Size, Terminal};
-
-/// Orders that wait for a program to take them.
-const ORDERS: usize = 16;
 
 /// Why a connection ends.
 #[derive(Debug, thiserror::Error)]
@@ -49,38 +46,19 @@ pub struct Connection {
     /// Is told the login.
     admitted: Option<oneshot::Sender<Login>>,
     login: Option<Login>,
-    channels: HashMap<ChannelId, Open>,
-    pauses: Pauses,
-    ended: CancellationToken,
-}
-
-/// A channel.
-enum Open {
-    /// Before a program is asked for.
-    Preparing(Box<Preparing>),
-    Running(Running),
-}
-
-struct Preparing {
-    client: ChannelWriteHalf<Msg>,
-    variables: Variables,
-    terminal: Option<Terminal>,
-}
-
-/// A channel whose data goes to a program or to another connection.
-struct Running {
-    input: Input,
-    orders: mpsc::Sender<Order>,
-    closed: CancellationToken,
+    channels: Channels,
+    gate: Gate,
 }
 
 impl Connection {
-    /// Of the client at `peer`, connected to `own`. The login is sent to `admitted`. `ended` is cancelled when the
+    /// Of the client at `peer`, connected to `own`. The login is sent to `admitted`, its
+    /// input comes through `gate`. `ended` is cancelled when the
     /// connection ends; cancelling it ends the sessions.
     pub fn new(
         policy: Arc<Policy>,
         (peer, own): (SocketAddr, SocketAddr),
         admitted: oneshot::Sender<Login>,
+        gate: Gate,
         ended: CancellationToken,
     ) -> Self {
         Self {
@@ -88,9 +66,8 @@ impl Connection {
             addresses: (peer, own),
             admitted: Some(admitted),
             login: None,
-            channels: HashMap::new(),
-            pauses: Pauses::default(),
-            ended,
+            channels: Channels::new(ended),
+            gate,
         }
     }
 
@@ -119,68 +96,30 @@ impl Connection {
         Auth::Reject { proceed_with_methods, partial_success: false }
     }
 
+    /// Starts a program for a channel that was opened.
     fn start(
         &mut self,
-        id: ChannelId,
+        channel: ChannelId,
         program: Program,
         session: &mut Session,
     ) -> Result<(), ConnectionError> {
-        // Dropped channels, such as those that were closed, are no longer in use.
-        let prepared = self.channels.remove(&id);
-        let (Some(Open::Preparing(prepared)), Some(login)) = (prepared, &self.login) else {
-            return Ok(session.channel_failure(id)?);
+        let prepared = self.channels.take_prepared(channel);
+        let (Some(prepared), Some(login)) = (prepared, &self.login) else {
+            return answer(session, channel, false);
         };
-        let Preparing { client, variables, terminal } = *prepared;
+        let Preparing { client, variables, terminal } = prepared;
         let request = Request {
             program,
             client_environment: variables.into_map(),
             session_environment: session_environment(self.addresses, terminal.as_ref()),
             terminal,
         };
-        let (orders, receiver) = mpsc::channel(ORDERS);
-        let closed = self.ended.child_token();
-        let input = Input::default();
-        let running = program::Session {
-            client,
-            handle: session.handle(),
-            input: input.clone(),
-            orders: receiver,
-            closed: closed.clone(),
-        };
+        let streams = self.channels.run(channel);
+        let handle = session.handle();
+        let running = program::Session { client, handle, streams };
         let spawn = Arc::clone(&login.access.spawn);
         tokio::spawn(async move { running.run(spawn.as_ref(), request).await });
-        self.channels.insert(id, Open::Running(Running { input, orders, closed }));
-        Ok(session.channel_success(id)?)
-    }
-
-    fn order(&self, id: ChannelId, order: Order) -> bool {
-        match self.channels.get(&id) {
-            // Of a program that does not take its orders, the client may not fill the memory.
-            Some(Open::Running(running)) => running.orders.try_send(order).is_ok(),
-            Some(Open::Preparing(_)) | None => false,
-        }
-    }
-
-    fn preparing(&mut self, id: ChannelId) -> Option<&mut Preparing> {
-        match self.channels.get_mut(&id) {
-            Some(Open::Preparing(preparing)) => Some(preparing),
-            Some(Open::Running(_)) | None => None,
-        }
-    }
-
-    /// Whether another channel may be opened. Forgets those whose program has ended.
-    fn has_room(&mut self) -> bool {
-        self.channels.retain(|_, channel| match channel {
-            Open::Preparing(_) => true,
-            Open::Running(running) => !running.orders.is_closed(),
-        });
-        self.channels.len() < limits::CHANNELS
-    }
-}
-
-impl Drop for Connection {
-    fn drop(&mut self) {
-        self.ended.cancel();
+        answer(session, channel, true)
     }
 }
 
@@ -236,16 +175,40 @@ impl Handler for Connection {
         reply: ChannelOpenHandle,
         _session: &mut Session,
     ) -> Result<(), ConnectionError> {
-        if !self.has_room() {
+        if self.channels.has_room() {
+            self.channels.prepare(channel);
+            reply.accept().await;
+        } else {
+            reply.reject(ChannelOpenFailure::ResourceShortage).await;
+        }
+        Ok(())
+    }
+
+    async fn channel_open_direct_tcpip(
+        &mut self,
+        channel: Channel<Msg>,
+        host: &str,
+        port: u32,
+        _originator: &str,
+        _originator_port: u32,
+        reply: ChannelOpenHandle,
+        _session: &mut Session,
+    ) -> Result<(), ConnectionError> {
+        let Some(login) = &self.login else { return Ok(()) };
+        if !self.channels.has_room() {
             reply.reject(ChannelOpenFailure::ResourceShortage).await;
             return Ok(());
         }
-        let id = channel.id();
-        // Without the other half the library queues nothing; `data` does.
+        let streams = self.channels.run(channel.id());
         let (_, client) = channel.split();
-        let preparing = Preparing { client, variables: Variables::default(), terminal: None };
-        self.channels.insert(id, Open::Preparing(Box::new(preparing)));
-        reply.accept().await;
+        let target = Target {
+            host: host.to_owned(),
+            port,
+            allowed: login.access.forward_to.clone(),
+            peer: self.addresses.0,
+        };
+        // Connecting may take long, and others use this connection meanwhile.
+        tokio::spawn(forward(target, reply, client, streams));
         Ok(())
     }
 
@@ -256,7 +219,8 @@ impl Handler for Connection {
         value: &str,
         session: &mut Session,
     ) -> Result<(), ConnectionError> {
-        let is_set = self.preparing(channel).is_some_and(|it| it.variables.set(name, value));
+        let is_set =
+            self.channels.preparing(channel).is_some_and(|it| it.variables.set(name, value));
         answer(session, channel, is_set)
     }
 
@@ -272,7 +236,7 @@ impl Handler for Connection {
         session: &mut Session,
     ) -> Result<(), ConnectionError> {
         let is_plain = term.len() <= limits::TERMINAL_KIND && !term.contains('\0');
-        let preparing = self.preparing(channel).filter(|_| is_plain);
+        let preparing = self.channels.preparing(channel).filter(|_| is_plain);
         let is_set = preparing.is_some();
         if let Some(preparing) = preparing {
             let size = size_of(columns, rows, width, height);
@@ -321,7 +285,7 @@ impl Handler for Connection {
         session: &mut Session,
     ) -> Result<(), ConnectionError> {
         let order = Order::Resize(size_of(columns, rows, width, height));
-        let is_taken = self.order(channel, order);
+        let is_taken = self.channels.order(channel, order);
         answer(session, channel, is_taken)
     }
 
@@ -332,7 +296,7 @@ impl Handler for Connection {
         session: &mut Session,
     ) -> Result<(), ConnectionError> {
         let signal = Signal::of(&signal);
-        let is_taken = signal.is_some_and(|it| self.order(channel, Order::Signal(it)));
+        let is_taken = signal.is_some_and(|it| self.channels.order(channel, Order::Signal(it)));
         answer(session, channel, is_taken)
     }
 
@@ -342,25 +306,17 @@ impl Handler for Connection {
         data: &[u8],
         _session: &mut Session,
     ) -> Result<(), ConnectionError> {
-        if let Some(Open::Running(running)) = self.channels.get(&channel) {
-            running.input.push(data).map_err(|Overflow| ConnectionError::Overflow)?;
-            if running.input.is_full() {
-                self.pauses.pause(&running.input).await;
+        if let Some(input) = self.channels.input(channel) {
+            input.push(data).map_err(|Overflow| ConnectionError::Overflow)?;
+            if input.is_full() {
+                self.gate.note_full(input);
             }
         }
         Ok(())
     }
 
     fn adjust_window(&mut self, _channel: ChannelId, _current: u32) -> u32 {
-        let is_full = |channel: &Open| match channel {
-            Open::Running(running) => running.input.is_full(),
-            Open::Preparing(_) => false,
-        };
-        if self.channels.values().any(is_full) {
-            limits::SLOW_WINDOW_BYTES
-        } else {
-            limits::WINDOW_BYTES
-        }
+        self.channels.window()
     }
 
     async fn channel_eof(
@@ -368,8 +324,8 @@ impl Handler for Connection {
         channel: ChannelId,
         _session: &mut Session,
     ) -> Result<(), ConnectionError> {
-        if let Some(Open::Running(running)) = self.channels.get(&channel) {
-            running.input.end();
+        if let Some(input) = self.channels.input(channel) {
+            input.end();
         }
         Ok(())
     }
@@ -379,9 +335,7 @@ impl Handler for Connection {
         channel: ChannelId,
         _session: &mut Session,
     ) -> Result<(), ConnectionError> {
-        if let Some(Open::Running(running)) = self.channels.remove(&channel) {
-            running.closed.cancel();
-        }
+        self.channels.close(channel);
         Ok(())
     }
 }

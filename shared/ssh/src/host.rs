@@ -35,7 +35,7 @@ pub struct HostSpawn {
     pub shell: PathBuf,
     /// Whether a session without a command is a login, which reads `/etc/profile`.
     pub is_login: bool,
-    /// Program and arguments that run the SFTP server.
+    /// Program and arguments that run [`crate::sftp::serve`].
     pub sftp_server: Vec<OsString>,
 }
 
@@ -51,6 +51,8 @@ impl Spawn for HostSpawn {
             user.apply_to(command_environment);
         }
         command_environment.envs(&request.session_environment);
+        // A session is nobody's nested shell: bash would not read `~/.bashrc` there.
+        command_environment.env_remove("SHLVL");
         match &request.terminal {
             Some(terminal) => self.with_terminal(command, terminal),
             None => with_pipes(command),

@@ -1,15 +1,17 @@
 //! What a client has sent on a channel and a process has not read yet.
 //!
 //! The library that speaks the protocol opens the window of a channel again as soon as data arrives, whether it is
-//! read or not, and offers no way to leave it closed. Waiting for the process instead would stop the whole connection:
-//! its other channels, and the output that the process may have to write before it reads on. So while a process
-//! does not read, the window is opened by a few bytes only, and the connection pauses a little whenever
-//! these have arrived. That costs some bytes of memory per second, which have a limit, too.
+//! read or not. All that can be chosen is how far. Waiting for the process instead would stop the whole connection:
+//! its other channels, and the output that the process may have to write before it reads on. So the window is
+//! opened as far as there is room. Without any room, that is by two bytes, the least that opens it again, and the
+//! connection reads nothing for a while whenever these have arrived (see [`crate::gate`]). That costs some bytes of
+//! memory per second, which have a limit, too.
 
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use tokio::io::{AsyncWrite, AsyncWriteExt};
 use tokio::sync::Notify;
 
 use crate::limits;
@@ -29,8 +31,10 @@ struct Shared {
 
 #[derive(Debug, Default)]
 struct State {
-    bytes: BytesMut,
+    bytes: VecDeque<u8>,
     has_ended: bool,
+    /// Whether it was read since [`Input::has_moved`].
+    has_moved: bool,
     is_discarded: bool,
 }
 
@@ -48,7 +52,7 @@ impl Input {
         if state.bytes.len() + data.len() > limits::LARGEST_QUEUE_BYTES {
             return Err(Overflow);
         }
-        state.bytes.extend_from_slice(data);
+        state.bytes.extend(data);
         self.0.readable.notify_one();
         Ok(())
     }
@@ -63,13 +67,23 @@ impl Input {
     pub fn discard(&self) {
         let mut state = self.lock();
         state.is_discarded = true;
-        state.bytes = BytesMut::new();
+        state.bytes = VecDeque::new();
         self.0.writable.notify_one();
+    }
+
+    /// Bytes that the client may send.
+    pub fn room(&self) -> usize {
+        limits::QUEUE_BYTES.saturating_sub(self.lock().bytes.len())
     }
 
     /// True when the client has to be slowed down.
     pub fn is_full(&self) -> bool {
-        self.lock().bytes.len() > limits::QUEUE_BYTES
+        self.room() == 0
+    }
+
+    /// Whether it was read since this was last asked.
+    pub fn has_moved(&self) -> bool {
+        std::mem::take(&mut self.lock().has_moved)
     }
 
     /// Waits until the queue is not full, for at most `limit`.
@@ -84,13 +98,19 @@ impl Input {
     }
 
     /// The next bytes, or `None` at the end.
-    pub async fn next(&self) -> Option<Bytes> {
+    pub async fn next(&self) -> Option<Vec<u8>> {
         loop {
             {
                 let mut state = self.lock();
                 if !state.bytes.is_empty() {
-                    let bytes = state.bytes.split().freeze();
+                    let length = state.bytes.len().min(limits::INPUT_BYTES);
+                    let bytes = state.bytes.drain(..length).collect();
+                    if state.bytes.is_empty() {
+                        // Gives the memory of a large queue back.
+                        state.bytes = VecDeque::new();
+                    }
                     self.0.writable.notify_one();
+                    state.has_moved = true;
                     return Some(bytes);
                 }
                 if state.has_ended || state.is_discarded {
@@ -106,26 +126,15 @@ impl Input {
     }
 }
 
-/// The pauses of a connection whose processes do not read: longer and longer.
-#[derive(Debug)]
-pub struct Pauses(Duration);
-
-impl Default for Pauses {
-    fn default() -> Self {
-        Self(limits::SLOW_PAUSES.0)
-    }
-}
-
-impl Pauses {
-    /// Waits for room in a full queue, for one pause.
-    pub async fn pause(&mut self, input: &Input) {
-        input.wait_for_room(self.0).await;
-        if input.is_full() {
-            self.0 = (self.0 * 2).min(limits::SLOW_PAUSES.1);
-        } else {
-            *self = Self::default();
+/// Passes on what arrives until its end, or until it is read no more. `to` is dropped then, which a process sees as the
+/// end of its input.
+pub async fn write_input(input: Input, mut to: impl AsyncWrite + Unpin) {
+    while let Some(bytes) = input.next().await {
+        if to.write_all(&bytes).await.is_err() {
+            break;
         }
     }
+    input.discard();
 }
 
 #[cfg(test)]
@@ -135,18 +144,24 @@ mod tests {
     #[tokio::test]
     async fn a_full_queue_has_room_again_when_it_is_read() {
         let input = Input::default();
-        input.push(&[1; limits::QUEUE_BYTES + 1]).unwrap();
+        input.push(&vec![1; limits::QUEUE_BYTES - 1]).unwrap();
+        assert_eq!(input.room(), 1);
+        input.push(&[2]).unwrap();
         assert!(input.is_full());
-        let mut pauses = Pauses::default();
-        pauses.pause(&input).await;
-        assert_eq!(pauses.0, limits::SLOW_PAUSES.0 * 2);
+        input.wait_for_room(Duration::from_millis(1)).await;
+        assert!(!input.has_moved());
         let reader = input.clone();
         let read = tokio::spawn(async move { reader.next().await });
         input.wait_for_room(Duration::from_secs(60)).await;
         assert!(!input.is_full());
-        assert_eq!(read.await.unwrap().unwrap().len(), limits::QUEUE_BYTES + 1);
+        assert_eq!(read.await.unwrap().unwrap(), [1; limits::INPUT_BYTES]);
+        assert!(input.has_moved() && !input.has_moved());
         input.end();
-        assert_eq!(input.next().await, None);
+        let mut last = Vec::new();
+        while let Some(bytes) = input.next().await {
+            last = bytes;
+        }
+        assert_eq!(last.last(), Some(&2));
     }
 
     #[tokio::test]

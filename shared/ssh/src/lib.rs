@@ -8,9 +8,12 @@
 
 #![warn(missing_docs)]
 
+mod channels;
 mod client_files;
 mod connection;
 mod environment;
+mod forward;
+mod gate;
 mod host;
 mod input;
 mod keys;
@@ -22,7 +25,10 @@ mod server;
 mod signals;
 mod spawn;
 
-pub use client_files::{ClientFile, ClientHost, client_files, client_programs};
+pub mod client;
+pub mod sftp;
+
+pub use client_files::{ClientFile, ClientHost, STAND_IN, client_files, client_programs};
 pub use environment::is_accepted as is_variable_accepted;
 pub use host::HostSpawn;
 pub use keys::{KeyError, KeyPair, PublicKey};

@@ -23,26 +23,34 @@ pub const UNAUTHENTICATED_CONNECTIONS: usize = 128;
 /// dozens.
 pub const CHANNELS: usize = 64;
 
-/// Bytes that a client may send on a channel before more are asked for. At 50 ms of latency this carries
+/// Bytes that a client may send on a channel before more are asked for, at most. At 50 ms of latency this carries
 /// 20 MB/s.
 pub const WINDOW_BYTES: u32 = 1 << 20;
 
-/// Bytes that a client may send at a time while a process does not read. The window cannot be closed, see
-/// [`crate::input`]; this is the smallest that still opens it again.
-pub const SLOW_WINDOW_BYTES: u32 = 4;
+/// Bytes that a client may send while there is no room, see [`crate::input`].
+pub const SLOW_WINDOW_BYTES: u32 = 2;
 
-/// Bytes of input that wait for a process before its client is slowed down.
-pub const QUEUE_BYTES: usize = 256 << 10;
+/// Bytes of input that wait for a process. Twice the window, so that it is open while a process reads steadily.
+pub const QUEUE_BYTES: usize = 2 * WINDOW_BYTES as usize;
 
 /// Bytes of input that wait for a process before its connection is closed. Between the two limits are what the
 /// client had been allowed to send, and days of [`SLOW_WINDOW_BYTES`].
-pub const LARGEST_QUEUE_BYTES: usize = 4 << 20;
+pub const LARGEST_QUEUE_BYTES: usize = 8 << 20;
 
 const _: () = assert!(LARGEST_QUEUE_BYTES > QUEUE_BYTES + 2 * WINDOW_BYTES as usize);
 
-/// The first and the longest pause after input that a process does not read.
-pub const SLOW_PAUSES: (Duration, Duration) =
-    (Duration::from_millis(5), Duration::from_millis(250));
+/// Bytes of input that are written at once. A pipe holds as much.
+pub const INPUT_BYTES: usize = 64 << 10;
+
+/// How often input may arrive for a process that reads nothing before the connection pauses.
+pub const STUCK: u32 = 100;
+
+/// The shortest and the longest of these pauses, in which the connection reads nothing. The second is a delay that a
+/// person at another session of the connection accepts.
+pub const PAUSES: (Duration, Duration) = (Duration::from_millis(10), Duration::from_millis(100));
+
+/// Packets of output of one connection that wait to be encrypted.
+pub const OUTPUT_PACKETS: usize = 32;
 
 /// Bytes of output that are read at once. One packet of OpenSSH takes as much.
 pub const OUTPUT_BYTES: usize = 32 << 10;

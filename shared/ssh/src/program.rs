@@ -3,17 +3,14 @@
 use std::io;
 use std::pin::pin;
 
-use russh::server::{Handle, Msg};
-use russh::{ChannelWriteHalf, Error};
-use tokio::io::{AsyncWrite, AsyncWriteExt};
-use tokio::sync::mpsc;
-use tokio_util::sync::CancellationToken;
-
-use crate::input::Input;
+use crate::channels::Streams;
+use crate::input::write_input;
 use crate::limits;
 use crate::output::{Output, send_message};
 use crate::signals::{Signal, name_of};
 use crate::spawn::{Exit, Process, Request, Running, Size, Spawn};
+use russh::server::{Handle, Msg};
+use russh::{ChannelWriteHalf, Error};
 
 /// Exit code of a program that could not be started, as in a shell.
 const NOT_STARTED: u32 = 126;
@@ -34,11 +31,7 @@ pub struct Session {
     /// Of the connection; for what the other does not send.
     pub handle: Handle,
     /// From the client.
-    pub input: Input,
-    /// From the client.
-    pub orders: mpsc::Receiver<Order>,
-    /// Cancelled when the client has closed the session, or has gone.
-    pub closed: CancellationToken,
+    pub streams: Streams,
 }
 
 impl Session {
@@ -54,15 +47,15 @@ impl Session {
             }
         };
         let Process { input, output, errors, mut running } = process;
-        let writing = tokio::spawn(write_input(self.input.clone(), input));
+        let writing = tokio::spawn(write_input(self.streams.input.clone(), input));
         let output = Output::new(output, errors);
-        let closed = self.closed.clone();
+        let closed = self.streams.closed.clone();
         let ended = tokio::select! {
             biased;
             () = closed.cancelled() => None,
             exit = self.follow(output, running.as_mut(), has_terminal) => exit.ok(),
         };
-        self.input.discard();
+        self.streams.input.discard();
         // What was not written by now is not read by anybody.
         writing.abort();
         let _ = writing.await;
@@ -98,7 +91,7 @@ impl Session {
                     is_sent = true;
                 }
                 end = running.wait(), if exit.is_none() => exit = Some(end.map_err(Error::IO)?),
-                order = self.orders.recv() => match order {
+                order = self.streams.orders.recv() => match order {
                     Some(Order::Signal(signal)) => running.signal(signal),
                     Some(Order::Resize(size)) => running.resize(size),
                     None => return Err(Error::Disconnect),
@@ -137,14 +130,4 @@ impl Session {
         }
         self.client.close().await
     }
-}
-
-/// Passes on what the client sends until its end, or until the program reads no more.
-async fn write_input(input: Input, mut to: Box<dyn AsyncWrite + Send + Unpin>) {
-    while let Some(bytes) = input.next().await {
-        if to.write_all(&bytes).await.is_err() {
-            break;
-        }
-    }
-    input.discard();
 }

@@ -1,5 +1,6 @@
 //! Accepts connections and limits them: in number, and in the time that they may take to log in.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::io;
 use std::net::{Shutdown, SocketAddr};
@@ -9,15 +10,26 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use russh::server::{Config, RunningSession};
-use russh::{Disconnect, MethodKind, MethodSet, Preferred, SshId};
+use russh::{Disconnect, MethodKind, MethodSet, Preferred, SshId, kex};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use crate::connection::{Connection, ConnectionError};
+use crate::gate::{Gate, Gated};
 use crate::keys::KeyPair;
 use crate::limits;
 use crate::policy::{Login, Policy};
+
+/// Key exchanges. Those with large numbers would let a stranger keep the processor busy, and every client of the last
+/// ten years knows one of these.
+const KEY_EXCHANGES: &[kex::Name] = &[
+    kex::MLKEM768X25519_SHA256,
+    kex::CURVE25519,
+    kex::CURVE25519_PRE_RFC_8731,
+    kex::EXTENSION_SUPPORT_AS_SERVER,
+    kex::EXTENSION_OPENSSH_STRICT_KEX_AS_SERVER,
+];
 
 /// How long to wait after an error that would otherwise return at once, such as too many open files.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -79,12 +91,12 @@ fn config(host_key: KeyPair) -> Config {
         window_size: limits::WINDOW_BYTES,
         // Nothing is queued there, see `Connection`.
         channel_buffer_size: 1,
-        preferred: Preferred::default(),
+        event_buffer_size: limits::OUTPUT_PACKETS,
+        preferred: Preferred { kex: Cow::Borrowed(KEY_EXCHANGES), ..Preferred::default() },
         max_auth_attempts: limits::AUTHENTICATION_ATTEMPTS,
         inactivity_timeout: Some(limits::INACTIVITY),
         keepalive_interval: Some(limits::KEEPALIVE),
         keepalive_max: limits::KEEPALIVES,
-        nodelay: true,
         ..Config::default()
     }
 }
@@ -151,15 +163,18 @@ async fn accept(listener: TcpListener, clients: Arc<Clients>) {
 impl Clients {
     async fn serve(&self, stream: TcpStream, peer: SocketAddr) -> Result<(), ConnectionError> {
         let own = stream.local_addr()?;
+        // Keystrokes and answers are small.
+        stream.set_nodelay(true)?;
         let stream = stream.into_std()?;
         let socket = stream.try_clone()?;
-        let stream = TcpStream::from_std(stream)?;
+        let gate = Gate::default();
+        let stream = Gated::new(TcpStream::from_std(stream)?, gate.clone());
         let closed = CancellationToken::new();
         let (sender, admitted) = oneshot::channel();
         let policy = Arc::clone(&self.policy);
-        let connection = Connection::new(policy, (peer, own), sender, closed.clone());
+        let connection = Connection::new(policy, (peer, own), sender, gate, closed.clone());
         let (number, evicted) = self.entrance.enter();
-        let outcome = self.log_in(stream, connection, admitted, &evicted).await;
+        let outcome = self.log_in(stream, peer, connection, admitted, &evicted).await;
         self.entrance.leave(number);
         let (mut running, reason) = match outcome? {
             LoginOutcome::Gone => return Ok(()),
@@ -186,7 +201,8 @@ impl Clients {
 
     async fn log_in(
         &self,
-        stream: TcpStream,
+        stream: Gated<TcpStream>,
+        peer: SocketAddr,
         connection: Connection,
         admitted: oneshot::Receiver<Login>,
         evicted: &CancellationToken,
@@ -203,7 +219,7 @@ impl Clients {
         let mut running = tokio::select! {
             running = russh::server::run_stream(config, stream, connection) => running?,
             reason = &mut over => {
-                tracing::info!(reason, "a connection was closed before it began");
+                tracing::info!(%peer, reason, "a connection was closed before it began");
                 return Ok(LoginOutcome::Gone);
             }
         };

@@ -42,7 +42,7 @@ pub enum Program {
     Command(OsString),
     /// The shell itself.
     Shell,
-    /// The server of the SFTP subsystem: a process that serves files on its standard input and output.
+    /// The server of the SFTP subsystem: a process that runs [`crate::sftp::serve`].
     Sftp,
 }
 

@@ -14,6 +14,9 @@ use ssh::{Access, ClientHost, HostSpawn, KeyPair, Policy, Server, client_files, 
 use tempfile::TempDir;
 use tokio::process::Command;
 
+/// The SFTP server and the stand-in for `ssh`.
+pub const PROGRAMS: &str = env!("CARGO_BIN_EXE_ssh-test-programs");
+
 /// A node with its server.
 pub struct Node {
     pub directory: TempDir,
@@ -24,11 +27,16 @@ pub struct Node {
 /// The clients of one attempt, or of a stranger.
 pub struct Client {
     pub host: String,
+    pub files: PathBuf,
     path: OsString,
 }
 
 impl Node {
     pub async fn start() -> Self {
+        let client = Command::new("ssh").arg("-V").stderr(Stdio::null()).status().await;
+        let need =
+            "these tests need the OpenSSH client (Debian and Ubuntu: apt install openssh-client)";
+        assert!(client.is_ok_and(|status| status.success()), "{need}");
         let policy = Arc::new(Policy::default());
         let address = (Ipv4Addr::LOCALHOST, 0).into();
         let key = KeyPair::from_seed(&[1; 32], "host");
@@ -58,7 +66,7 @@ impl Node {
             user: None,
             shell: "/bin/bash".into(),
             is_login: false,
-            sftp_server: Vec::new(),
+            sftp_server: vec![PROGRAMS.into(), "sftp-server".into()],
         }
     }
 
@@ -86,7 +94,7 @@ impl Node {
         let mut path = OsString::from(client_programs(&files));
         path.push(":");
         path.push(std::env::var_os("PATH").unwrap());
-        Client { host: "10.0.0.5".into(), path }
+        Client { host: "10.0.0.5".into(), files, path }
     }
 }
 
