@@ -101,7 +101,7 @@ def subnets(subject):
         if subnet_zones != set(range(zones)):
             yield f"with {zones} zones, subnets are in {sorted(subnet_zones)}"
         parts = functions(template)["autoscaler"][1]["Properties"]["Environment"]["Variables"]
-        if len(parts["SUBNET_IDS"]["Fn::Join"][1]) != zones:
+        if len(parts["SUBNETS"]["Fn::Join"][1]) != zones:
             yield f"with {zones} zones, the autoscaler has other subnets"
     blocks = [it["CidrBlock"] for it in subject.stack()["subnets"]]
     if len(set(blocks)) != 3:

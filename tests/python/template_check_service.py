@@ -243,8 +243,9 @@ def environments(subject):
         "FILES_URL": outputs["FilesUrl"],
         "NODE_ROLE_ARN": outputs["NodeRoleArn"],
         "LOCATIONS": template_load.REGION,
-        "SUBNET_IDS": ",".join(
-            it["SubnetId"] for it in sorted(stack["subnets"], key=lambda it: it["CidrBlock"])
+        "SUBNETS": ",".join(
+            f"{it['AvailabilityZone']}={it['SubnetId']}"
+            for it in sorted(stack["subnets"], key=lambda it: it["CidrBlock"])
         ),
         **{f"{it.upper()}_QUEUE_URL": outputs[f"{it.capitalize()}QueueUrl"] for it in RECONCILERS},
     }

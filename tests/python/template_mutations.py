@@ -149,7 +149,7 @@ def lost_failures(template):
 
 @mutation("environments")
 def a_variable_is_missing(template):
-    del properties(template, "AutoscalerFunction")["Environment"]["Variables"]["SUBNET_IDS"]
+    del properties(template, "AutoscalerFunction")["Environment"]["Variables"]["SUBNETS"]
 
 
 @mutation("environments")
@@ -245,7 +245,7 @@ def two_subnets_in_one_zone(template):
 
 @mutation("subnets")
 def a_zone_without_launches(template):
-    join = properties(template, "AutoscalerFunction")["Environment"]["Variables"]["SUBNET_IDS"]
+    join = properties(template, "AutoscalerFunction")["Environment"]["Variables"]["SUBNETS"]
     join["Fn::Join"][1].pop()
 
 

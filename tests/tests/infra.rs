@@ -156,8 +156,7 @@ fn dashboard_and_alarms_name_the_metrics_of_the_service() {
 const OF_THE_SDK: &[&str] = &["AWS_USE_DUALSTACK_ENDPOINT"];
 
 /// Read by every function for its log, and by the provider of instances.
-const OF_OTHERS: &[&str] =
-    &["STACK_NAME", "LAUNCH_TEMPLATE_ID", "SUBNET_IDS", "ON_DEMAND_FALLBACK"];
+const OF_OTHERS: &[&str] = &["STACK_NAME", "LAUNCH_TEMPLATE_ID", "SUBNETS", "ON_DEMAND_FALLBACK"];
 
 #[test]
 fn every_function_reads_the_variables_that_the_template_sets() {

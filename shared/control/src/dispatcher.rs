@@ -57,7 +57,7 @@ async fn snapshot(context: &Context, cluster: Cluster) -> Result<Option<Dispatch
     let shallow = if cluster.is_deleting() { limits::BACKFILL_DEPTH } else { idle.len() + 1 };
     let mut queue = context.table.queue_head(&reference, ceiling, shallow).await?;
     let mut running = Vec::new();
-    if dispatch::depends_on_running(&cluster, &queue, idle.len()) {
+    if dispatch::depends_on_running(&cluster, &queue, &idle) {
         queue = context.table.queue_head(&reference, ceiling, limits::BACKFILL_DEPTH).await?;
         running = dispatch::busy_until(&context.table.nodes(&reference).await?);
     }

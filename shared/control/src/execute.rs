@@ -185,8 +185,8 @@ fn new_launch(
     cluster: &Cluster,
     action: &Action,
 ) -> Result<Option<NewLaunch>, ResourceError> {
-    let Action::Launch { count, .. } = action else { return Ok(None) };
-    let placement = context.machines.placement(cluster)?;
+    let Action::Launch { count, zone, .. } = action else { return Ok(None) };
+    let placement = context.machines.placement(cluster, zone.as_deref())?;
     let low_priority = capacity::is_low_priority(cluster);
     let node = |_| NodeId::new(&context.new_uid(), low_priority);
     let nodes = (0..*count).map(node).collect();
@@ -263,6 +263,7 @@ pub(crate) async fn record(
             | Action::FailQueued { .. }
             | Action::EndAttempt { .. }
             | Action::Bind { .. }
+            | Action::Describe { .. }
             | Action::Leave { .. }
             | Action::TerminateStray { .. }
             | Action::RecordFailure { .. }

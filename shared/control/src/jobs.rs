@@ -9,8 +9,10 @@ use lifecycle::jobs::{self, Completion};
 use lifecycle::submission::{self, NewJob, require_possible};
 use lifecycle::unsupported;
 use model::{
-    Cluster, Experiment, Job, JobState, Name, Node, NodeId, Uid, Waiting, Workspace, WorkspaceNames,
+    Cluster, Experiment, Job, JobState, Name, Node, NodeId, Uid, Waiting, Workspace,
+    WorkspaceNames, limits,
 };
+use scheduler::dispatch;
 use table::Page;
 use wire::{ClusterId, JobRequest, ResourceKind};
 
@@ -79,7 +81,15 @@ impl Jobs {
         let Some(cluster) = cluster else { return Ok(None) };
         let blocked = unsupported::cluster_problem(&cluster.spec);
         let (entry, now) = (job.queue_entry(), self.context.now());
-        Ok(Some(scheduler::waiting::explain(&cluster, blocked.as_ref(), &entry, since, now)))
+        let idle = match entry.node_count {
+            1 => Vec::new(),
+            _ => {
+                let most = limits::MAX_NODES_PER_CLUSTER as usize;
+                self.context.table.idle_nodes(&job.cluster, most).await?
+            }
+        };
+        let blocked = blocked.as_ref();
+        Ok(Some(scheduler::waiting::explain(&cluster, blocked, &idle, &entry, since, now)))
     }
 
     /// Those of these nodes that still exist.
@@ -177,16 +187,15 @@ impl Jobs {
         Ok(())
     }
 
-    /// As many idle nodes as the job needs, if no other job is queued; otherwise none.
+    /// As many idle nodes of one zone as the job needs, if no other job is queued; otherwise none.
     async fn free_nodes(&self, cluster: &Cluster, needed: usize) -> Result<Vec<Node>, Error> {
         let reference = cluster.reference();
         if cluster.planned_nodes == 0 || !cluster.scheduled {
             return Ok(Vec::new());
         }
-        let idle = self.context.table.idle_nodes(&reference, needed).await?;
-        if idle.len() < needed {
-            return Ok(Vec::new());
-        }
+        let limit = if needed == 1 { 1 } else { limits::MAX_NODES_PER_CLUSTER as usize };
+        let idle = self.context.table.idle_nodes(&reference, limit).await?;
+        let Some(idle) = dispatch::nodes_for(&idle, needed) else { return Ok(Vec::new()) };
         let ceiling = cluster.scale.ceiling();
         if !self.context.table.queue_head(&reference, ceiling, 1).await?.is_empty() {
             return Ok(Vec::new());

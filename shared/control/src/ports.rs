@@ -135,12 +135,13 @@ pub enum Copied {
 #[async_trait]
 pub trait Machines: Send + Sync {
     /// Where the next launch of this cluster goes. It is recorded with the launch, so that a repetition is
-    /// the same request even if the settings of the provider change in between.
+    /// the same request even if the settings of the provider change in between. With a zone, all of its
+    /// instances are launched there.
     ///
     /// # Errors
     /// Why no instance can be launched for this specification; what the user can do about it.
-    fn placement(&self, cluster: &Cluster) -> Result<Placement, ResourceError> {
-        let _ = cluster;
+    fn placement(&self, cluster: &Cluster, zone: Option<&str>) -> Result<Placement, ResourceError> {
+        let _ = (cluster, zone);
         Ok(Placement::default())
     }
 

@@ -2,9 +2,9 @@
 
 use crate::errors::port;
 use crate::{Ec2Machines, tags};
-use aws_sdk_ec2::types::{Filter, Instance, InstanceStateName};
+use aws_sdk_ec2::types::{Filter, Instance, InstanceLifecycleType, InstanceStateName};
 use control::ports::PortError;
-use model::{ClusterRef, Uid};
+use model::{ClusterRef, Offering, Uid, VmPriority};
 use scheduler::recovery::{FoundInstance, InstanceState};
 use std::collections::BTreeSet;
 
@@ -66,7 +66,22 @@ fn found(instance: &Instance) -> Option<FoundInstance> {
         state: state(instance.state().and_then(|it| it.name())),
         address: instance.private_ip_address().map(str::to_owned),
         node: None,
+        offering: offering(instance),
     })
+}
+
+/// What an instance is, and where.
+pub(crate) fn offering(instance: &Instance) -> Offering {
+    let zone = instance.placement().and_then(|it| it.availability_zone());
+    let (Some(zone), Some(vm_size)) = (zone, instance.instance_type()) else {
+        return Offering::Unknown;
+    };
+    let priority = match instance.instance_lifecycle() {
+        Some(InstanceLifecycleType::Spot) => VmPriority::LowPriority,
+        _ => VmPriority::Dedicated,
+    };
+    let (zone, vm_size) = (zone.to_owned(), vm_size.as_str().to_owned());
+    Offering::Described { zone, vm_size, priority }
 }
 
 /// The state of an instance. In a state that is not known its processes may run.

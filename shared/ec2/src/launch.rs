@@ -1,11 +1,13 @@
 //! Launches instances: one fleet, and where that is allowed a second one of on-demand instances.
 
+use crate::describe::offering;
 use crate::errors::{CallError, answer, is_refusal, port};
 use crate::fleet::{self, Fleet};
 use crate::{Ec2Machines, LaunchSettings, tags};
 use aws_sdk_ec2::operation::create_fleet::{CreateFleetError, CreateFleetOutput};
+use aws_sdk_ec2::types::Instance;
 use control::ports::{LaunchOutcome, LaunchRequest, PortError};
-use model::{LaunchedInstance, VmPriority};
+use model::{LaunchedInstance, Offering, VmPriority};
 use std::collections::BTreeMap;
 
 impl Ec2Machines {
@@ -64,7 +66,7 @@ impl Ec2Machines {
         Ok(LaunchOutcome { launched, refused, pools: Vec::new() })
     }
 
-    /// Adds the addresses that EC2 knows already. The others are found later.
+    /// Adds the addresses and zones that EC2 knows already. The others are found later.
     async fn describe_launched(&self, launched: &mut [LaunchedInstance]) {
         if launched.is_empty() {
             return;
@@ -77,12 +79,13 @@ impl Ec2Machines {
                 return;
             }
         };
-        let addresses: BTreeMap<&str, &str> = found
-            .iter()
-            .filter_map(|it| Some((it.instance_id()?, it.private_ip_address()?)))
-            .collect();
+        let found: BTreeMap<&str, &Instance> =
+            found.iter().filter_map(|it| Some((it.instance_id()?, it))).collect();
         for it in launched {
-            it.address = addresses.get(it.id.as_str()).map(|address| (*address).to_owned());
+            if let Some(instance) = found.get(it.id.as_str()) {
+                it.address = instance.private_ip_address().map(str::to_owned);
+                it.offering = offering(instance);
+            }
         }
     }
 }
@@ -102,5 +105,5 @@ fn read(
 }
 
 fn undescribed(id: &str) -> LaunchedInstance {
-    LaunchedInstance { id: id.to_owned(), address: None, node: None }
+    LaunchedInstance { id: id.to_owned(), address: None, node: None, offering: Offering::Unknown }
 }

@@ -16,4 +16,4 @@ mod tags;
 mod terminate;
 
 pub use machines::Ec2Machines;
-pub use settings::{LaunchSettings, launching, terminating};
+pub use settings::{LaunchSettings, Subnet, launching, terminating};

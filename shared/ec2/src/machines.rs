@@ -1,6 +1,6 @@
 //! The port for instances, on EC2.
 
-use crate::LaunchSettings;
+use crate::{LaunchSettings, Subnet};
 use async_trait::async_trait;
 use aws_sdk_ec2::Client;
 use control::ports::{LaunchOutcome, LaunchRequest, Machines, PortError, Termination};
@@ -20,16 +20,34 @@ impl Ec2Machines {
     pub fn new(client: Client, stack: String, launches: Option<LaunchSettings>) -> Self {
         Self { client, stack, launches }
     }
+
+    /// The subnets of the stack; with a zone, those in it.
+    fn subnets(&self, zone: Option<&str>) -> Result<Vec<String>, ResourceError> {
+        let own = self.launches.iter().flat_map(|it| &it.subnets);
+        let is_in = |subnet: &&Subnet| zone.is_none_or(|zone| subnet.zone == zone);
+        let ids: Vec<String> = own.filter(is_in).map(|subnet| subnet.id.clone()).collect();
+        match zone {
+            Some(zone) if ids.is_empty() && self.launches.is_some() => {
+                let message =
+                    format!("The stack has no subnet in {zone}, where the nodes of a job are");
+                Err(ResourceError::new("ZoneNotServed", message))
+            }
+            Some(_) | None => Ok(ids),
+        }
+    }
 }
 
 #[async_trait]
 impl Machines for Ec2Machines {
-    fn placement(&self, cluster: &Cluster) -> Result<Placement, ResourceError> {
+    fn placement(&self, cluster: &Cluster, zone: Option<&str>) -> Result<Placement, ResourceError> {
         ec2::check(&cluster.spec)?;
-        let own = self.launches.as_ref().map(|it| it.subnets.clone()).unwrap_or_default();
-        let subnets = ec2::subnet(&cluster.spec)?.map_or(own, |subnet| vec![subnet]);
+        let subnets = match ec2::subnet(&cluster.spec)? {
+            Some(subnet) => vec![subnet],
+            None => self.subnets(zone)?,
+        };
+        let zones = zone.map(str::to_owned).into_iter().collect();
         let image = ec2::image(&cluster.spec)?;
-        Ok(Placement { subnets, image, ..Placement::default() })
+        Ok(Placement { zones, subnets, image, ..Placement::default() })
     }
 
     async fn launch(&self, request: &LaunchRequest) -> Result<LaunchOutcome, PortError> {

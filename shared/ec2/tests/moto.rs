@@ -21,13 +21,13 @@ use aws_sdk_ec2::types::LaunchTemplateTagSpecificationRequest;
 use aws_sdk_ec2::types::{RequestLaunchTemplateData, ResourceType, Tag};
 use contract::Cloud;
 use control::ports::Machines;
-use ec2::{Ec2Machines, LaunchSettings};
+use ec2::{Ec2Machines, LaunchSettings, Subnet};
 use model::Placement;
 
 struct Emulated {
     client: Client,
     machines: Ec2Machines,
-    subnets: Vec<String>,
+    subnets: Vec<Subnet>,
 }
 
 #[async_trait]
@@ -58,7 +58,19 @@ impl Cloud for Emulated {
     }
 
     fn placement(&self) -> Placement {
-        Placement { subnets: self.subnets.clone(), ..Placement::default() }
+        self.placement_in(&self.subnets)
+    }
+
+    fn zones(&self) -> Vec<(String, Placement)> {
+        let placement = |it: &Subnet| self.placement_in(std::slice::from_ref(it));
+        self.subnets.iter().map(|it| (it.zone.clone(), placement(it))).collect()
+    }
+}
+
+impl Emulated {
+    fn placement_in(&self, subnets: &[Subnet]) -> Placement {
+        let subnets = subnets.iter().map(|it| it.id.clone()).collect();
+        Placement { subnets, ..Placement::default() }
     }
 }
 
@@ -69,7 +81,8 @@ async fn stack(client: Client) -> Emulated {
     let mut subnets = Vec::new();
     for (zone, cidr) in [("eu-west-1a", "10.0.0.0/24"), ("eu-west-1b", "10.0.1.0/24")] {
         let subnet = client.create_subnet().vpc_id(&vpc).availability_zone(zone).cidr_block(cidr);
-        subnets.push(subnet.send().await.unwrap().subnet.unwrap().subnet_id.unwrap());
+        let id = subnet.send().await.unwrap().subnet.unwrap().subnet_id.unwrap();
+        subnets.push(Subnet { zone: zone.to_owned(), id });
     }
     let name = Tag::builder().key("Name").value("stack node").build();
     let tags = LaunchTemplateTagSpecificationRequest::builder()

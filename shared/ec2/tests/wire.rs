@@ -6,7 +6,7 @@
 mod support;
 
 use control::ports::{Machines, PortError, Termination};
-use model::{LaunchRequest, Placement, Pool, PoolProblem, VmPriority};
+use model::{LaunchRequest, Offering, Placement, Pool, PoolProblem, VmPriority};
 use scheduler::recovery::InstanceState;
 use support::*;
 
@@ -34,6 +34,12 @@ async fn a_launch_of_spot_instances() {
     let launched: Vec<_> =
         outcome.launched.iter().map(|it| (it.id.as_str(), it.address.as_deref())).collect();
     assert_eq!(launched, [("i-1", Some("10.0.0.1")), ("i-2", None)]);
+    let offering = Offering::Described {
+        zone: "eu-west-1b".to_owned(),
+        vm_size: "g5.xlarge".to_owned(),
+        priority: VmPriority::Dedicated,
+    };
+    assert!(outcome.launched.iter().all(|it| it.offering == offering), "{:?}", outcome.launched);
     assert!(outcome.refused.is_none() && outcome.pools.is_empty());
 
     let requests = stub.requests();
@@ -299,6 +305,11 @@ async fn instances_are_found_page_by_page() {
     stub.answer(described(&page[..3], Some("more")));
     stub.answer(described(&page[3..], None));
     let found = stub.machines(false).find(&cluster()).await.unwrap();
+    let is_spot = |offering: &Offering| {
+        matches!(offering, Offering::Described { priority: VmPriority::LowPriority, .. })
+    };
+    let spot: Vec<bool> = found.iter().map(|it| is_spot(&it.offering)).collect();
+    assert_eq!(spot, [false, true, false, false, false, false], "what its description says");
     let found: Vec<_> = found.iter().map(|it| (it.id.as_str(), it.state)).collect();
     use InstanceState::{Ended, Running, Stopped};
     let expected = [Running, Running, Running, Running, Stopped, Ended];

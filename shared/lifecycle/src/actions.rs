@@ -1,6 +1,7 @@
 //! Actions of a plan as changes: one match over [`Action`].
 
 use crate::capacity::NewLaunch;
+use crate::change::Function;
 use crate::draft::Draft;
 use crate::{capacity, jobs, launches, members, nodes};
 use model::{InvalidTransition, JobRef, LaunchId, NodeId};
@@ -49,6 +50,7 @@ pub fn affected_records(action: &Action) -> AffectedRecords {
         Action::Leave { node, end_reason, .. } => {
             AffectedRecords { nodes: vec![node.clone()], running_job: end_reason.is_some(), ..none }
         }
+        Action::Describe { node, .. } => AffectedRecords { nodes: vec![node.clone()], ..none },
         Action::Remove { node } => {
             AffectedRecords { nodes: vec![node.clone()], running_job: true, ..none }
         }
@@ -96,8 +98,15 @@ pub fn apply(
         }
         Action::Bind { launch, instances } => {
             launches::bind(draft, launch, instances);
+            // A gang may have waited to learn where they are.
+            let is_described = instances.iter().any(|it| it.offering.is_described());
+            let cluster = draft.launch(launch).map(|it| it.request.cluster.clone());
+            if let Some(cluster) = cluster.filter(|_| is_described) {
+                draft.hint_cluster(Function::Autoscaler, &cluster);
+            }
             Ok(())
         }
+        Action::Describe { node, offering } => nodes::describe(draft, node, offering),
         Action::Leave { node, reason, end_reason } => {
             nodes::leave(draft, node, *reason, end_reason.as_ref())
         }

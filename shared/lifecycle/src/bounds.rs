@@ -97,7 +97,7 @@ fn the_largest_launch_and_any_answer_to_it() {
     cluster.spec.vm_size = "STANDARD_NC6".into();
     let mut launch = draft(Some(cluster.clone()), vec![], vec![]);
     let (count_u32, is_gang) = (count as u32, false);
-    let action = Action::Launch { count: count_u32, planned_nodes: count_u32, is_gang };
+    let action = Action::Launch { count: count_u32, planned_nodes: count_u32, is_gang, zone: None };
     actions::apply(&mut launch, &action, Some(new_launch("l", ids.clone()))).unwrap();
     check(&launch.finish(), count + 5);
 

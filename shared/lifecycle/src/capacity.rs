@@ -55,7 +55,8 @@ pub fn launch(
     let count = u32::try_from(nodes.len()).expect("bounded by limits::MAX_NODES_PER_LAUNCH");
     for id in nodes {
         let (launch, charge) = (launch.clone(), charge.clone());
-        draft.create_node(Node::launching(id, reference.clone(), launch, charge, now));
+        let node = Node::launching(id, reference.clone(), launch, charge, now);
+        draft.create_node(Node { offering: request.placement.offering(), ..node });
     }
     // Always written: another plan on the same version must not add nodes too.
     draft.fence_cluster();

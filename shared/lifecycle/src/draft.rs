@@ -366,8 +366,11 @@ fn write_node(writes: &mut Writes, usage: &mut Usage, it: &Tracked<Node>) {
     let Some(node) = it.any() else { return };
     let (cluster, id) = (&node.cluster, &node.id);
     let idle = |node: &Node| matches!(node.state, NodeState::Idle { .. });
+    let zone = node.zone();
+    let moved = it.before.as_ref().is_some_and(|before| before.zone() != zone);
     match (it.before.as_ref().is_some_and(idle), it.after.as_ref().is_some_and(idle)) {
-        (false, true) => writes.mark_idle(cluster, id),
+        (false, true) => writes.mark_idle(cluster, id, &zone),
+        (true, true) if moved => writes.mark_idle(cluster, id, &zone),
         (true, false) => writes.unmark_idle(cluster, id),
         (true, true) | (false, false) => {}
     }

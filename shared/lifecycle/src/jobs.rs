@@ -3,7 +3,8 @@
 use crate::change::{Event, Function};
 use crate::draft::Draft;
 use model::{
-    Cluster, Deletion, InvalidTransition, Job, JobRef, JobState, NodeId, Operation, QueueEntry, Uid,
+    Cluster, Deletion, InvalidTransition, Job, JobRef, JobState, NodeId, Operation, QueueEntry,
+    Uid, Zone,
 };
 
 /// How a client learns that its request is complete.
@@ -61,6 +62,15 @@ pub fn start(
 ) -> Result<(), InvalidTransition> {
     let now = draft.now;
     let mut gang = Vec::with_capacity(nodes.len());
+    let zones: Vec<Zone> = nodes.iter().filter_map(|id| Some(draft.node(id)?.zone())).collect();
+    if !Zone::is_shared(&zones) {
+        // The zone of a node was recorded after the idle nodes were listed.
+        return Err(InvalidTransition {
+            what: "gang",
+            state: "in several zones",
+            transition: "start",
+        });
+    }
     for id in nodes {
         let address = draft.node(id).and_then(|node| node.instance()).map(|it| it.address.clone());
         gang.push((id.clone(), address.unwrap_or_default()));

@@ -6,11 +6,12 @@
 //! node, the launch and the owner of the instance, each under the version that was read.
 
 use crate::capacity;
+use crate::change::Function;
 use crate::draft::Draft;
 use crate::nodes;
 use model::{
-    Instance, LaunchId, LaunchOutcome, LaunchedInstance, NodeId, NodeState, ResourceError,
-    limits::MAX_ERROR_BYTES,
+    Instance, LaunchId, LaunchOutcome, LaunchedInstance, NodeId, NodeState, Offering,
+    ResourceError, limits::MAX_ERROR_BYTES,
 };
 
 /// Binds instances of a launch to its nodes that wait, in the order of both. Skipped are instances
@@ -25,6 +26,13 @@ pub fn bind(draft: &mut Draft, launch: &LaunchId, instances: &[LaunchedInstance]
         if let Some(node) = waiting_node(draft, launch, it.node.as_ref()) {
             // Cannot fail: the node is launching.
             let _ = nodes::register(draft, &node, instance);
+            if it.offering.is_described() {
+                let _ = nodes::set_offering(draft, &node, &it.offering);
+            }
+            if draft.node(&node).is_some_and(|it| it.offering == Offering::Unknown) {
+                // It asks the provider.
+                draft.hint_cluster_of(Function::Recovery, &node);
+            }
         }
     }
 }
@@ -113,7 +121,8 @@ pub fn signed_in(draft: &mut Draft, launch: &LaunchId, instance: Instance) -> Si
     }
     let Some(node) = waiting_node(draft, launch, None) else { return SignIn::Stale };
     let Instance { id, address } = instance;
-    bind(draft, launch, &[LaunchedInstance { id, address: Some(address), node: None }]);
+    let (address, offering) = (Some(address), Offering::Unknown);
+    bind(draft, launch, &[LaunchedInstance { id, address, node: None, offering }]);
     match draft.node(&node).map(|node| &node.state) {
         Some(NodeState::Preparing { .. }) => SignIn::Bound(node),
         Some(

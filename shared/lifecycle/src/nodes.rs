@@ -6,7 +6,7 @@ use crate::draft::Draft;
 use crate::members::{self, NodeDisposition};
 use model::{
     Backoff, EndReason, Instance, InvalidTransition, LeaveReason, Node, NodeId, NodeState,
-    ResourceError, Timestamp, limits,
+    Offering, ResourceError, Timestamp, limits,
 };
 
 /// A launching node gets its instance, from the answer to the launch or from the agent's first
@@ -21,6 +21,34 @@ pub fn register(
 ) -> Result<(), InvalidTransition> {
     let now = draft.now;
     draft.change_node(id, |node| node.launched(instance, now))
+}
+
+/// Records what the provider says about the instance of the node.
+///
+/// # Errors
+/// When the node was not read.
+pub(crate) fn set_offering(
+    draft: &mut Draft,
+    id: &NodeId,
+    offering: &Offering,
+) -> Result<(), InvalidTransition> {
+    draft.change_node(id, |node| Ok(Node { offering: offering.clone(), ..node }))
+}
+
+/// The provider describes the instance of a node that was bound before.
+///
+/// # Errors
+/// When the node was not read.
+pub fn describe(
+    draft: &mut Draft,
+    id: &NodeId,
+    offering: &Offering,
+) -> Result<(), InvalidTransition> {
+    set_offering(draft, id, offering)?;
+    // A gang may have waited to learn the zone.
+    draft.hint_cluster_of(Function::Dispatcher, id);
+    draft.hint_cluster_of(Function::Autoscaler, id);
+    Ok(())
 }
 
 /// Mounts and set-up task are done: the node takes jobs, and the backoff of launches is cleared.

@@ -84,7 +84,12 @@ impl Harness {
             }
             Step::Launch(count) => {
                 let planned_nodes = self.nodes as u32 + count;
-                self.action(&Action::Launch { count: *count, planned_nodes, is_gang: false });
+                self.action(&Action::Launch {
+                    count: *count,
+                    planned_nodes,
+                    is_gang: false,
+                    zone: None,
+                });
             }
             Step::Answer(up) => self.answer(*up),
             Step::SignIn(index) => self.sign_in(*index),
@@ -148,7 +153,8 @@ impl Harness {
         new.submitted_at = self.fixture.now;
         self.jobs += 1;
         let idle = if at_once { self.fixture.idle_nodes() } else { Vec::new() };
-        let idle: Vec<NodeId> = idle.into_iter().take(width as usize).collect();
+        let idle = idle.into_iter().map(|node| node.id).take(width as usize);
+        let idle: Vec<NodeId> = idle.collect();
         let mut draft = Draft::new(self.fixture.now, self.fixture.quota);
         let read = self.fixture.nodes().into_iter().filter(|node| idle.contains(&node.id));
         read.for_each(|node| draft.read_node(node));
@@ -291,7 +297,8 @@ impl Harness {
                 false => recovery::InstanceState::Running,
             };
             let (launch, address) = (node.launch.clone(), Some("10.0.0.1".to_owned()));
-            Some(recovery::FoundInstance { id, launch, state, address, node: None })
+            let offering = Offering::Single;
+            Some(recovery::FoundInstance { id, launch, state, address, node: None, offering })
         };
         let instances = Some(nodes.iter().filter_map(found).collect());
         let jobs = self.fixture.jobs();

@@ -14,8 +14,8 @@ use crate::capacity::NewLaunch;
 use crate::{Change, Draft, Refusal, report};
 use futures::executor::block_on;
 use model::{
-    AttemptRef, Cluster, ClusterRef, EndReason, Instance, InvalidTransition, Job, Launch, Node,
-    NodeId, Placement, QueueEntry, Quota, Target, Timestamp,
+    AttemptRef, Cluster, ClusterRef, EndReason, IdleNode, Instance, InvalidTransition, Job, Launch,
+    Node, NodeId, Placement, QueueEntry, Quota, Target, Timestamp,
 };
 use protocol::{AttemptReport, End, NodePhase, Problem, Progress, SyncRequest};
 pub use samples::*;
@@ -109,7 +109,7 @@ impl Fixture {
         block_on(self.table.queue_head(&Self::cluster_ref(), u32::MAX, 1000)).expect("memory")
     }
 
-    pub fn idle_nodes(&self) -> Vec<NodeId> {
+    pub fn idle_nodes(&self) -> Vec<IdleNode> {
         block_on(self.table.idle_nodes(&Self::cluster_ref(), 1000)).expect("memory")
     }
 

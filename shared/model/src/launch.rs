@@ -6,7 +6,7 @@
 //! twice.
 
 use crate::{
-    ClusterRef, Instance, LaunchId, NodeId, Pool, PoolRefusal, ResourceError, Timestamp,
+    ClusterRef, Instance, LaunchId, NodeId, Offering, Pool, PoolRefusal, ResourceError, Timestamp,
     VmPriority, limits,
 };
 use serde::{Deserialize, Serialize};
@@ -40,7 +40,7 @@ pub struct LaunchRequest {
     pub alternate_vm_sizes: Vec<String>,
     /// On-demand or spot.
     pub priority: VmPriority,
-    /// The nodes complete one gang: all of them are in one zone, and all of one size, or there are none.
+    /// The nodes are for one gang: all of them are in one zone, and all of one size, or there are none.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_gang: bool,
     /// Where, and from which image.
@@ -51,7 +51,7 @@ pub struct LaunchRequest {
 /// What was chosen when the launch was planned. What is empty is left to the provider.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Placement {
-    /// Names of the zones.
+    /// Names of the zones, where the launch is limited to some.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub zones: Vec<String>,
     /// Ids of the subnets.
@@ -69,6 +69,14 @@ impl Placement {
     /// Whether everything is left to the provider.
     pub fn is_open(&self) -> bool {
         *self == Self::default()
+    }
+
+    /// What is known of the instances before the provider has described them.
+    pub fn offering(&self) -> Offering {
+        match self.zones.is_empty() && self.subnets.is_empty() {
+            true => Offering::Single,
+            false => Offering::Unknown,
+        }
     }
 }
 
@@ -97,6 +105,8 @@ pub struct LaunchedInstance {
     /// Its node, where the provider launches each instance for one node. `None` where all instances of a
     /// launch are alike.
     pub node: Option<NodeId>,
+    /// What it is, and where.
+    pub offering: Offering,
 }
 
 /// The outcome of a launch, which may succeed in part.
@@ -219,13 +229,20 @@ mod tests {
         let zones = vec!["z".to_owned()];
         stored.request.placement = Placement { zones, ..Placement::default() };
         assert!(!stored.request.placement.is_open());
+        assert_eq!(stored.request.placement.offering(), Offering::Unknown);
+        assert_eq!(Placement::default().offering(), Offering::Single);
         let text = serde_json::to_string(&stored).unwrap();
         assert_eq!(serde_json::from_str::<Launch>(&text).unwrap(), stored);
     }
 
     #[test]
     fn an_instance_without_an_address_is_not_described() {
-        let mut it = LaunchedInstance { id: "i".into(), address: None, node: None };
+        let mut it = LaunchedInstance {
+            id: "i".into(),
+            address: None,
+            node: None,
+            offering: Offering::Single,
+        };
         assert_eq!(it.described(), None);
         it.address = Some("10.0.0.1".into());
         assert_eq!(it.described(), Some(instance("i")));

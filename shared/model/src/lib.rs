@@ -20,6 +20,7 @@ pub mod limits;
 mod location;
 pub mod mount;
 pub mod node;
+pub mod offering;
 pub mod operation;
 pub mod pool;
 pub mod secret;
@@ -50,7 +51,8 @@ pub use mount::{
     AzureBlobFileSystem, AzureFileShare, FileServerMount, FileShare, MountPoint, MountVolumes,
     UnmanagedMount,
 };
-pub use node::{Instance, LeaveReason, Node, NodeState};
+pub use node::{IdleNode, Instance, LeaveReason, Node, NodeState};
+pub use offering::{Offering, Zone};
 pub use operation::{Operation, OperationState};
 pub use pool::{AvoidedPool, LaunchRate, Pool, PoolProblem, PoolRefusal};
 pub use secret::{KeyVaultSecretReference, ResourceId, SecretValue, SecretVariable};

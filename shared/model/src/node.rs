@@ -5,8 +5,8 @@
 //! requested. A removed node has no record.
 
 use crate::{
-    AttemptRef, Backoff, Charge, ClusterRef, InvalidTransition, LaunchId, NodeId, ResourceError,
-    Timestamp, id::is_plain_id, limits,
+    AttemptRef, Backoff, Charge, ClusterRef, InvalidTransition, LaunchId, NodeId, Offering,
+    ResourceError, Timestamp, Zone, id::is_plain_id, limits,
 };
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
@@ -31,9 +31,21 @@ pub struct Node {
     pub state: NodeState,
     /// The usage that it counts for while the record exists.
     pub charge: Charge,
+    /// What the provider gave for it.
+    #[serde(default, skip_serializing_if = "Offering::is_single")]
+    pub offering: Offering,
     /// Consecutive failures to terminate its instance.
     #[serde(default, skip_serializing_if = "Backoff::is_clear")]
     pub removal: Backoff,
+}
+
+/// An idle node, as far as dispatch needs it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IdleNode {
+    /// Its id.
+    pub id: NodeId,
+    /// The zone of its instance.
+    pub zone: Zone,
 }
 
 /// The instance behind a node: an EC2 instance, or an agent process on this machine.
@@ -169,8 +181,14 @@ impl Node {
             seen_at: now,
             state,
             charge,
+            offering: Offering::Single,
             removal: Backoff::CLEAR,
         }
+    }
+
+    /// The zone of its instance.
+    pub fn zone(&self) -> Zone {
+        self.offering.zone()
     }
 
     /// Its instance, if it has one.

@@ -1,7 +1,7 @@
 //! Actions of a plan, as values. `lifecycle` turns each into a change of the affected records.
 
 use model::{
-    AttemptRef, EndReason, LaunchId, LaunchedInstance, LeaveReason, NodeId, QueueEntry,
+    AttemptRef, EndReason, LaunchId, LaunchedInstance, LeaveReason, NodeId, Offering, QueueEntry,
     ResourceError,
 };
 
@@ -36,8 +36,10 @@ pub enum Action {
         count: u32,
         /// Number of nodes of the cluster, the new ones included.
         planned_nodes: u32,
-        /// The nodes complete one gang: they are launched in one zone, all or none.
+        /// The nodes are for one gang: they are launched in one zone, all or none.
         is_gang: bool,
+        /// The zone of the nodes that the gang has already.
+        zone: Option<String>,
     },
     /// Repeats the request of a launch whose answer was never recorded, all of it.
     Relaunch {
@@ -50,6 +52,13 @@ pub enum Action {
         launch: LaunchId,
         /// The instances.
         instances: Vec<LaunchedInstance>,
+    },
+    /// Records what the provider says about the instance of a node.
+    Describe {
+        /// The node.
+        node: NodeId,
+        /// What it says.
+        offering: Offering,
     },
     /// The node takes no new jobs and is removed.
     Leave {
@@ -107,6 +116,7 @@ impl Action {
             | Self::Launch { .. }
             | Self::Relaunch { .. }
             | Self::Bind { .. }
+            | Self::Describe { .. }
             | Self::Leave { .. }
             | Self::Remove { .. }
             | Self::TerminateStray { .. }

@@ -187,7 +187,7 @@ pub fn launch_of(name: &str, numbers: &[usize]) -> Launch {
 /// The instance `i-{number}` of a launch that does not name its nodes.
 pub fn launched(number: usize) -> LaunchedInstance {
     let Instance { id, address } = instance(number);
-    LaunchedInstance { id, address: Some(address), node: None }
+    LaunchedInstance { id, address: Some(address), node: None, offering: Offering::Single }
 }
 
 /// A node in this state.
@@ -201,8 +201,20 @@ pub fn node(number: usize, state: NodeState) -> Node {
         seen_at: NOW,
         state,
         charge: manual_cluster(0).charge(),
+        offering: Offering::Single,
         removal: Backoff::CLEAR,
     }
+}
+
+/// What the provider says of an instance in this zone.
+pub fn in_zone(zone: &str) -> Offering {
+    let (zone, vm_size) = (zone.to_owned(), "t3.micro".to_owned());
+    Offering::Described { zone, vm_size, priority: VmPriority::Dedicated }
+}
+
+/// The node, with this offering.
+pub fn offered(node: Node, offering: Offering) -> Node {
+    Node { offering, ..node }
 }
 
 /// A node that is idle since this time.

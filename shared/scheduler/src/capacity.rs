@@ -7,13 +7,15 @@
 //!
 //! Each launch serves one gang, or any number of jobs of one node: see [`next_launch`].
 
+mod needs;
 mod shrink;
 
 use crate::Action;
 use model::{
-    Cluster, EndReason, Launch, LeaveReason, Node, NodeState, ResourceError, ScaleSettings,
+    Cluster, EndReason, Launch, LeaveReason, Node, NodeId, NodeState, ResourceError, ScaleSettings,
     Timestamp, limits,
 };
+use needs::{GangNeed, Needs};
 
 /// The input of capacity. The cluster is read before the queue: a job that is submitted later
 /// changes the version of a cluster that becomes dormant.
@@ -56,8 +58,12 @@ pub fn plan(
     let desired = desired_nodes(snapshot, settings, now);
     let mut actions = removals(&snapshot.nodes, now);
     actions.extend(unanswered_launches(&snapshot.launches, now));
-    actions.extend(grow(snapshot, desired, now));
-    actions.extend(shrink::plan(snapshot, desired, settings, now));
+    let needs = needs::of(snapshot, now);
+    let growth = grow(snapshot, desired, &needs, now);
+    actions.extend(growth.replaced.iter().map(replace));
+    actions.extend(growth.launch);
+    let used = shrink::Used { kept: &needs.kept, replaced: &growth.replaced };
+    actions.extend(shrink::plan(snapshot, used, desired, settings, now));
     actions.extend(settle_allocation(snapshot, &actions));
     actions.extend(strays(snapshot));
     if actions.is_empty() {
@@ -112,69 +118,111 @@ fn usable(node: &Node) -> bool {
     }
 }
 
+/// What changes because nodes are missing.
+#[derive(Debug, Default)]
+struct Growth {
+    /// Idle nodes that leave, since a gang needs their place in another zone.
+    replaced: Vec<NodeId>,
+    /// The launch, or why there is none.
+    launch: Option<Action>,
+}
+
 /// Launches missing nodes, never above the ceiling. All existing and launching nodes count, leaving
 /// ones included, as their instances still run.
-fn grow(snapshot: &CapacitySnapshot, desired: u32, now: Timestamp) -> Option<Action> {
+fn grow(snapshot: &CapacitySnapshot, desired: u32, needs: &Needs, now: Timestamp) -> Growth {
     let cluster = &snapshot.cluster;
-    if now < cluster.health.not_before || !cluster.launch_rate.allows_one(now) {
-        return None;
+    if snapshot.blocked || now < cluster.health.not_before || !cluster.launch_rate.allows_one(now) {
+        return Growth::default();
     }
     let existing = snapshot.nodes.len() as u32;
     let serving = snapshot.nodes.iter().filter(|node| usable(node)).count() as u32;
     let room = cluster.scale.ceiling().saturating_sub(existing);
-    let missing =
-        desired.saturating_sub(serving).min(room).min(limits::MAX_NODES_PER_LAUNCH as u32);
-    let allowed = missing.min(snapshot.quota_left);
-    match (missing, allowed) {
-        (0, _) => None,
+    // The nodes of a gang that lie in several zones serve it only when others join them.
+    let missing = desired.saturating_sub(serving).max(needs.lacking);
+    let possible = missing.min(room).min(limits::MAX_NODES_PER_LAUNCH as u32);
+    let allowed = possible.min(snapshot.quota_left);
+    let next = next_launch(cluster, needs, allowed, room.min(snapshot.quota_left));
+    let replaced = next.replaced;
+    let launch = match (possible, allowed, next.count) {
+        (0, _, _) => None,
+        (_, 0, _) if !replaced.is_empty() => None,
         // Waits for cores that other clusters release; tried again after the backoff.
-        (_, 0) => Some(Action::RecordFailure { error: core_quota_reached() }),
-        _ => {
-            let NextLaunch { count, is_gang } = next_launch(snapshot, allowed);
-            Some(Action::Launch { count, planned_nodes: existing + count, is_gang })
+        (_, 0, _) => Some(Action::RecordFailure { error: core_quota_reached() }),
+        (_, _, 0) => None,
+        (_, _, count) => {
+            let (is_gang, zone) = (next.is_gang, next.zone);
+            Some(Action::Launch { count, planned_nodes: existing + count, is_gang, zone })
         }
-    }
+    };
+    Growth { replaced, launch }
 }
 
 /// What is launched next. The next pass plans the launch after it.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Default, PartialEq, Eq)]
 struct NextLaunch {
     count: u32,
     is_gang: bool,
+    /// The zone of the nodes that the gang has already.
+    zone: Option<String>,
+    /// Idle nodes that make room for it.
+    replaced: Vec<NodeId>,
 }
 
 /// The first queued job that lacks nodes determines the launch. A gang gets one of its own, so that its
 /// nodes are in one zone; jobs of one node share one, and go first after every second failure: a gang
 /// without capacity does not keep them waiting. What the scale settings keep beyond the demand is launched
-/// last. The target of a manual cluster is a number of nodes, so they are launched as they can be had.
-/// `allowed` is positive.
-fn next_launch(snapshot: &CapacitySnapshot, allowed: u32) -> NextLaunch {
-    let cluster = &snapshot.cluster;
-    let any = |count: u32| NextLaunch { count: allowed.min(count), is_gang: false };
-    if let ScaleSettings::Manual { .. } = cluster.scale {
-        return any(allowed);
+/// last. `allowed` is what may be launched of what is missing, and `room` what the settings and the quota
+/// leave.
+fn next_launch(cluster: &Cluster, needs: &Needs, allowed: u32, room: u32) -> NextLaunch {
+    let any = |count: u32| NextLaunch { count: allowed.min(count), ..NextLaunch::default() };
+    let failures = cluster.health.failures;
+    match &needs.gang {
+        None => any(allowed),
+        Some(_) if needs.singles_before > 0 => any(needs.singles_before),
+        Some(_) if failures % 2 == 1 && needs.singles > 0 => any(needs.singles),
+        Some(gang) if gang.is_undecided => NextLaunch::default(),
+        // In time the zone of its nodes has no capacity, but another has.
+        Some(gang) if failures % 4 >= 2 && gang.can_move(room) => gang.moved(room),
+        Some(gang) => gang.completed(allowed, room),
     }
-    let is_free = |node: &&Node| usable(node) && !matches!(node.state, NodeState::Running { .. });
-    let mut free = snapshot.nodes.iter().filter(is_free).count() as u32;
-    let (mut singles, mut singles_before, mut gang) = (0, 0, None);
-    for width in snapshot.queued.iter().filter(|width| **width <= cluster.scale.ceiling()) {
-        let lacking = width.saturating_sub(free);
-        free = free.saturating_sub(*width);
-        match (lacking, width) {
-            (0, _) => {}
-            (_, 1) => singles += 1,
-            _ if gang.is_none() => (gang, singles_before) = (Some(lacking), singles),
-            _ => {}
+}
+
+impl GangNeed {
+    /// Whether there is room for the whole gang in another zone, if its idle nodes leave.
+    fn can_move(&self, room: u32) -> bool {
+        let most = room as usize + self.idle.len() + self.elsewhere.len();
+        (self.zone.is_some() || !self.elsewhere.is_empty()) && self.width as usize <= most
+    }
+
+    /// The whole gang, in any zone. Before that idle nodes of other zones leave: launches may fail for a
+    /// limit of the account, which these use up.
+    fn moved(&self, room: u32) -> NextLaunch {
+        let replaced: Vec<NodeId> = match self.elsewhere.as_slice() {
+            [] => {
+                let lacking = self.width.saturating_sub(room) as usize;
+                self.idle.iter().take(lacking).cloned().collect()
+            }
+            elsewhere => elsewhere.iter().take(self.width as usize).cloned().collect(),
+        };
+        let count = if replaced.is_empty() { self.width } else { 0 };
+        NextLaunch { count, is_gang: true, zone: None, replaced }
+    }
+
+    /// The missing nodes, in the zone of the others. Limits may leave a part of them for later.
+    fn completed(&self, allowed: u32, room: u32) -> NextLaunch {
+        let replaced = self.elsewhere.iter().take(self.lacking.saturating_sub(room) as usize);
+        NextLaunch {
+            count: allowed.min(self.lacking),
+            is_gang: true,
+            zone: self.zone.clone(),
+            replaced: replaced.cloned().collect(),
         }
     }
-    let failed_last = cluster.health.failures % 2 == 1;
-    match gang {
-        None => any(allowed),
-        Some(_) if singles_before > 0 => any(singles_before),
-        Some(_) if failed_last && singles > 0 => any(singles),
-        // Limits may leave a part of the gang for later.
-        Some(lacking) => NextLaunch { count: allowed.min(lacking), is_gang: lacking <= allowed },
-    }
+}
+
+fn replace(node: &NodeId) -> Action {
+    let (node, reason) = (node.clone(), LeaveReason::Shrink);
+    Action::Leave { node, reason, end_reason: None }
 }
 
 /// A launch without an answer is requested again after this time. Its id makes that harmless.

@@ -1,13 +1,15 @@
 //! Which queued jobs start now, and on which nodes.
 //!
-//! The order is priority, then age. The first job that waits for nodes makes a reservation: later
-//! jobs
-//! start only where they cannot delay it (EASY backfill on `maxWallClockTime`). A job that could
-//! never
+//! The order is priority, then age. The first job that waits for nodes makes a reservation: later jobs
+//! start only where they cannot delay it (EASY backfill on `maxWallClockTime`). A job that could never
 //! start with the current settings of its cluster reserves nothing.
+//!
+//! A gang starts on nodes of one zone. A reservation counts the nodes of all zones: those that lie in the
+//! wrong one are replaced ([`crate::capacity`]).
 
 use crate::Action;
-use model::{Cluster, Node, NodeId, NodeState, QueueEntry, Timestamp, limits};
+use crate::free_nodes::FreeNodes;
+use model::{Cluster, IdleNode, Node, NodeId, NodeState, QueueEntry, Timestamp, Zone, limits};
 
 /// The input of dispatch: the head of the queue and the idle markers, not every node.
 #[derive(Clone, Debug)]
@@ -17,7 +19,7 @@ pub struct DispatchSnapshot {
     /// The head of the queue, in order, at most [`limits::BACKFILL_DEPTH`] entries.
     pub queue: Vec<QueueEntry>,
     /// Idle nodes.
-    pub idle: Vec<NodeId>,
+    pub idle: Vec<IdleNode>,
     /// The latest end of each busy node's attempt; read only if [`depends_on_running`].
     pub running: Vec<Timestamp>,
 }
@@ -37,26 +39,52 @@ pub fn busy_until(nodes: &[Node]) -> Vec<Timestamp> {
 
 /// Whether the plan depends on when running attempts end: a job has to wait, others are queued
 /// behind it, and there are idle nodes for them.
-pub fn depends_on_running(cluster: &Cluster, queue: &[QueueEntry], idle: usize) -> bool {
-    let mut left = idle;
+pub fn depends_on_running(cluster: &Cluster, queue: &[QueueEntry], idle: &[IdleNode]) -> bool {
+    let mut left = by_zone(idle);
     for (position, entry) in queue.iter().enumerate() {
         let needed = entry.node_count as usize;
         if entry.node_count > cluster.scale.ceiling() {
             continue;
         }
-        if needed > left {
-            return left > 0 && position + 1 < queue.len();
+        if left.take(needed, None).is_none() {
+            return !left.is_empty() && position + 1 < queue.len();
         }
-        left -= needed;
     }
     false
 }
 
 /// Whether to hint the autoscaler: jobs stay queued after `started` of them left the queue, and the
-/// cluster may have more nodes than planned.
+/// cluster may have more nodes than planned, or others in place of those it has.
 pub fn needs_capacity(snapshot: &DispatchSnapshot, started: u32) -> bool {
     let waiting = snapshot.queue.len() > started as usize;
-    waiting && snapshot.cluster.planned_nodes < snapshot.cluster.scale.ceiling()
+    let ceiling = snapshot.cluster.scale.ceiling();
+    waiting && (snapshot.cluster.planned_nodes < ceiling || (started == 0 && is_spread(snapshot)))
+}
+
+/// Whether a gang waits although enough nodes are idle, since they lie in several zones.
+fn is_spread(snapshot: &DispatchSnapshot) -> bool {
+    let idle = by_zone(&snapshot.idle);
+    let is_spread = |width: usize| width <= idle.len() && !idle.suffice(width);
+    snapshot.queue.iter().any(|entry| is_spread(entry.node_count as usize))
+}
+
+/// The idle nodes that a job of this width gets, if there are enough in one zone.
+pub fn nodes_for(idle: &[IdleNode], width: usize) -> Option<Vec<NodeId>> {
+    by_zone(idle).take(width, None)
+}
+
+/// The most idle nodes in one zone.
+pub fn most_in_one_zone(idle: &[IdleNode]) -> usize {
+    let mut idle = by_zone(idle);
+    let largest = idle.largest().cloned();
+    largest.map_or(0, |zone| idle.take_from(&zone, usize::MAX).len())
+}
+
+fn by_zone(idle: &[IdleNode]) -> FreeNodes<Zone, NodeId> {
+    FreeNodes::new(idle.iter().map(|IdleNode { id, zone }| {
+        let zone = Some(zone.clone()).filter(|zone| *zone != Zone::Unknown);
+        (zone, id.clone())
+    }))
 }
 
 /// The jobs to start now, each with its nodes. If the cluster is being deleted, all queued jobs
@@ -66,8 +94,8 @@ pub fn plan(snapshot: &DispatchSnapshot, now: Timestamp) -> Vec<Action> {
         let fail_queued = |entry: &QueueEntry| Action::FailQueued { entry: entry.clone() };
         return snapshot.queue.iter().map(fail_queued).collect();
     }
-    let mut idle = snapshot.idle.clone();
-    let mut starts = Vec::new();
+    let mut idle = by_zone(&snapshot.idle);
+    let mut starts: Vec<Start> = Vec::new();
     let mut reservation: Option<Reservation> = None;
     let startable = |entry: &&QueueEntry| entry.node_count <= snapshot.cluster.scale.ceiling();
     for entry in snapshot.queue.iter().filter(startable) {
@@ -75,25 +103,25 @@ pub fn plan(snapshot: &DispatchSnapshot, now: Timestamp) -> Vec<Action> {
             break;
         }
         let needed = entry.node_count as usize;
-        let fits = needed <= idle.len();
-        match &mut reservation {
-            None if fits => start(entry, &mut idle, &mut starts),
-            None => {
-                reservation = Some(Reservation::make(snapshot, &starts, entry, idle.len(), now))
-            }
+        let nodes = match &mut reservation {
+            None => idle.take(needed, None),
             Some(reservation) => {
-                if fits && reservation.admits(entry, now) {
-                    start(entry, &mut idle, &mut starts);
+                if !idle.suffice(needed) || !reservation.admits(entry, now) {
+                    continue;
                 }
+                idle.take(needed, reservation.zone.as_ref())
+            }
+        };
+        match nodes {
+            Some(nodes) => starts.push(Start { entry: entry.clone(), nodes }),
+            None => {
+                let mut made = Reservation::make(snapshot, &starts, entry, idle.len(), now);
+                made.zone = idle.largest().cloned();
+                reservation = Some(made);
             }
         }
     }
     starts.into_iter().map(Action::from).collect()
-}
-
-fn start(entry: &QueueEntry, idle: &mut Vec<NodeId>, starts: &mut Vec<Start>) {
-    let nodes = idle.drain(..entry.node_count as usize).collect();
-    starts.push(Start { entry: entry.clone(), nodes });
 }
 
 /// A job that starts now.
@@ -120,6 +148,8 @@ impl From<Start> for Action {
 struct Reservation {
     at: Timestamp,
     spare: usize,
+    /// The zone where it has the most nodes: other jobs get those last.
+    zone: Option<Zone>,
 }
 
 impl Reservation {
@@ -150,11 +180,11 @@ impl Reservation {
         };
         for (at, _) in &free {
             if let Some(spare) = available(*at).checked_sub(needed) {
-                return Self { at: *at, spare };
+                return Self { at: *at, spare, zone: None };
             }
         }
         // All nodes together are too few for the head. No job may pass it: none ends by `now`.
-        Self { at: now, spare: 0 }
+        Self { at: now, spare: 0, zone: None }
     }
 
     /// Whether a later job may use idle nodes now. Subtracts from the spare nodes what it uses
@@ -196,11 +226,21 @@ mod tests {
         assert_eq!(started, expected);
     }
 
+    /// Idle nodes, in turn in each of these zones.
+    fn idle_in(count: usize, zones: &[Zone]) -> Vec<IdleNode> {
+        let zone = |number: usize| zones[number % zones.len()].clone();
+        (0..count).map(|number| IdleNode { id: node_id(number), zone: zone(number) }).collect()
+    }
+
+    fn zone(name: &str) -> Zone {
+        Zone::Named(name.to_owned())
+    }
+
     /// `running`: seconds after which each busy node is idle at the latest.
     fn snapshot(queue: Vec<QueueEntry>, idle: usize, running: &[u64]) -> DispatchSnapshot {
         let cluster = manual_cluster((idle + running.len()) as u32);
         let running = running.iter().map(|seconds| NOW.plus_seconds(*seconds)).collect();
-        DispatchSnapshot { cluster, queue, idle: (0..idle).map(node_id).collect(), running }
+        DispatchSnapshot { cluster, queue, idle: idle_in(idle, &[Zone::Only]), running }
     }
 
     #[test]
@@ -246,24 +286,79 @@ mod tests {
 
     #[test]
     fn busy_nodes_are_read_only_when_they_matter() {
+        let only = [Zone::Only];
         let cluster = manual_cluster(4);
         let queue = [queued("gang", 3), queued("a", 1)];
-        assert!(depends_on_running(&cluster, &queue, 2));
-        assert!(!depends_on_running(&cluster, &queue, 0), "nothing to start on");
-        assert!(!depends_on_running(&cluster, &queue[..1], 2), "no other job is queued");
-        assert!(!depends_on_running(&cluster, &queue, 4), "everything fits");
+        assert!(depends_on_running(&cluster, &queue, &idle_in(2, &only)));
+        assert!(!depends_on_running(&cluster, &queue, &idle_in(0, &only)), "nothing to start on");
+        assert!(
+            !depends_on_running(&cluster, &queue[..1], &idle_in(2, &only)),
+            "no other job is queued"
+        );
+        assert!(!depends_on_running(&cluster, &queue, &idle_in(4, &only)), "everything fits");
     }
 
     #[test]
     fn nodes_of_a_job_are_not_counted_for_the_next_one() {
+        let only = [Zone::Only];
         let cluster = manual_cluster(4);
         let queue = [queued("a", 2), queued("b", 2), queued("c", 1)];
-        assert!(depends_on_running(&cluster, &queue, 3), "b waits, c could pass");
-        assert!(!depends_on_running(&cluster, &queue, 2), "a takes all");
-        assert!(!depends_on_running(&cluster, &queue, 5), "everything fits");
+        assert!(depends_on_running(&cluster, &queue, &idle_in(3, &only)), "b waits, c could pass");
+        assert!(!depends_on_running(&cluster, &queue, &idle_in(2, &only)), "a takes all");
+        assert!(!depends_on_running(&cluster, &queue, &idle_in(5, &only)), "everything fits");
         let widest = [queued("all", 4), queued("b", 1)];
-        assert!(depends_on_running(&cluster, &widest, 3), "as wide as the maximum");
-        assert!(!depends_on_running(&manual_cluster(3), &widest, 3), "too wide to wait for nodes");
+        assert!(
+            depends_on_running(&cluster, &widest, &idle_in(3, &only)),
+            "as wide as the maximum"
+        );
+        assert!(
+            !depends_on_running(&manual_cluster(3), &widest, &idle_in(3, &only)),
+            "too wide to wait for nodes"
+        );
+    }
+
+    #[test]
+    fn a_gang_starts_in_one_zone() {
+        let mut it = snapshot(vec![queued("gang", 2), queued("b", 1)], 0, &[]);
+        it.cluster = manual_cluster(2);
+        it.idle = idle_in(2, &[zone("a"), zone("b")]);
+        check(&it, &[]);
+        assert_eq!(most_in_one_zone(&it.idle), 1);
+        it.cluster.planned_nodes = 2;
+        assert!(needs_capacity(&it, 0), "the autoscaler replaces one");
+        it.idle = idle_in(3, &[zone("a"), zone("b")]);
+        it.queue[1] = queued("short", 1).wall_clock(1);
+        let nodes = |plan: Vec<Action>| -> Vec<Vec<NodeId>> {
+            let nodes = |action| match action {
+                Action::Start { nodes, .. } => nodes,
+                other => panic!("unexpected {other:?}"),
+            };
+            plan.into_iter().map(nodes).collect()
+        };
+        let gang = vec![node_id(0), node_id(2)];
+        assert_eq!(nodes(plan(&it, NOW)), [gang, vec![node_id(1)]]);
+        assert!(!needs_capacity(&it, 2));
+    }
+
+    #[test]
+    fn nodes_of_unknown_zone_run_single_jobs() {
+        let mut it = snapshot(vec![queued("gang", 2)], 0, &[]);
+        it.cluster = manual_cluster(4);
+        it.idle = idle_in(2, &[Zone::Unknown]);
+        check(&it, &[]);
+        it.queue = vec![queued("a", 1), queued("b", 1)];
+        check(&it, &["a", "b"]);
+    }
+
+    /// What may pass a gang gets nodes of other zones first.
+    #[test]
+    fn the_zone_of_a_waiting_gang_is_left_to_it() {
+        let mut it = snapshot(vec![queued("gang", 3), queued("b", 1)], 0, &[]);
+        it.cluster = auto_cluster(0, 10);
+        it.idle = idle_in(3, &[zone("a"), zone("b"), zone("a")]);
+        let plan = plan(&it, NOW);
+        let Action::Start { entry, nodes } = &plan[0] else { panic!("unexpected {plan:?}") };
+        assert_eq!((entry.job.name.as_str(), nodes.as_slice()), ("b", &[node_id(1)][..]));
     }
 
     #[test]

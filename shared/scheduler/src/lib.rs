@@ -15,6 +15,7 @@
 pub mod action;
 pub mod capacity;
 pub mod dispatch;
+mod free_nodes;
 pub mod recovery;
 pub mod waiting;
 

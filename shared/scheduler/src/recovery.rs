@@ -7,7 +7,7 @@
 use crate::Action;
 use model::{
     Attempt, Cluster, EndReason, Job, Launch, LaunchId, LaunchedInstance, LeaveReason, Node,
-    NodeId, NodeState, ResourceError, Timestamp, limits,
+    NodeId, NodeState, Offering, ResourceError, Timestamp, limits,
 };
 
 /// The input of recovery.
@@ -68,6 +68,8 @@ pub struct FoundInstance {
     pub address: Option<String>,
     /// Its node, where the provider launches each instance for one node.
     pub node: Option<NodeId>,
+    /// What it is, and where.
+    pub offering: Offering,
 }
 
 /// The state of an instance.
@@ -103,6 +105,7 @@ impl FoundInstance {
             id: self.id.clone(),
             address: self.address.clone(),
             node: self.node.clone(),
+            offering: self.offering.clone(),
         }
     }
 }
@@ -114,6 +117,7 @@ pub fn plan(snapshot: &RecoverySnapshot, now: Timestamp) -> Vec<Action> {
     actions.extend(lost_nodes(snapshot, now));
     actions.extend(slow_nodes(snapshot, now));
     actions.extend(unbound_instances(snapshot, now));
+    actions.extend(undescribed_nodes(snapshot));
     actions.extend(overdue_attempts(snapshot, now));
     actions.extend(overdue_endings(snapshot, now));
     actions.extend(stray_instances(snapshot));
@@ -260,6 +264,18 @@ fn unbound_instances(snapshot: &RecoverySnapshot, now: Timestamp) -> Vec<Action>
         (!instances.is_empty()).then_some(Action::Bind { launch, instances })
     };
     snapshot.launches.iter().filter(|launch| now < launch.deadline()).filter_map(bind).collect()
+}
+
+/// Nodes whose instance the provider describes otherwise than recorded: it signed in before it was
+/// described, or an earlier release bound it.
+fn undescribed_nodes(snapshot: &RecoverySnapshot) -> Vec<Action> {
+    let describe = |node: &Node| {
+        let offering = &snapshot.described(node)?.offering;
+        let is_new = offering.is_described() && *offering != node.offering;
+        let (node, offering) = (node.id.clone(), offering.clone());
+        is_new.then_some(Action::Describe { node, offering })
+    };
+    snapshot.nodes.iter().filter_map(describe).collect()
 }
 
 /// The agent enforces the wall clock limit; this is for an agent that reports but does not. One that

@@ -1,13 +1,17 @@
 //! What a queued job waits for, as text for the user.
 
-use model::{Cluster, QueueEntry, ResourceError, ScaleSettings, Timestamp, Waiting, WaitingReason};
+use crate::dispatch;
+use model::{
+    Cluster, IdleNode, QueueEntry, ResourceError, ScaleSettings, Timestamp, Waiting, WaitingReason,
+};
 
 /// The first obstacle: an unsupported cluster (`blocked` has the error), then settings that the
-/// user can change, then failed launches, then a lack of idle nodes. `queued_at` is the time since
-/// when the job is queued.
+/// user can change, then failed launches, then a lack of idle nodes. `idle` are the idle nodes, for a
+/// job of several nodes. `queued_at` is the time since when the job is queued.
 pub fn explain(
     cluster: &Cluster,
     blocked: Option<&ResourceError>,
+    idle: &[IdleNode],
     entry: &QueueEntry,
     queued_at: Timestamp,
     now: Timestamp,
@@ -53,6 +57,14 @@ pub fn explain(
         );
         return waits(WaitingReason::Capacity, cluster.health.since, message);
     }
+    if idle.len() >= needs as usize && dispatch::nodes_for(idle, needs as usize).is_none() {
+        let message = format!(
+            "Waits for {needs} idle nodes in one zone of cluster {name}: {} nodes are idle, at most {} of them in one zone. Others are launched there, in place of idle nodes of other zones where necessary.",
+            idle.len(),
+            dispatch::most_in_one_zone(idle)
+        );
+        return waits(WaitingReason::Nodes, queued_at, message);
+    }
     let message = format!(
         "Waits for {needs} idle node(s) of cluster {name}, which has {} of at most {} nodes.",
         cluster.planned_nodes,
@@ -76,7 +88,7 @@ mod tests {
         width: u32,
         expected: (WaitingReason, Timestamp, &str),
     ) {
-        let waiting = explain(cluster, blocked, &queued("a", width), QUEUED_AT, NOW);
+        let waiting = explain(cluster, blocked, &[], &queued("a", width), QUEUED_AT, NOW);
         let (reason, since, text) = expected;
         assert_eq!((waiting.reason, waiting.since), (reason, since), "{waiting:?}");
         assert!(waiting.message.starts_with(text), "{waiting:?}");
@@ -108,6 +120,23 @@ mod tests {
         let mut tried = auto_cluster(0, 2);
         tried.health = Backoff { failures: 1, since: NOW, not_before: NOW };
         check(&tried, None, 2, nodes(text));
+    }
+
+    #[test]
+    fn nodes_in_several_zones_are_named() {
+        let idle = |number, zone: &str| model::IdleNode {
+            id: node_id(number),
+            zone: model::Zone::Named(zone.to_owned()),
+        };
+        let mut idle = vec![idle(0, "a"), idle(1, "b")];
+        let explain = |idle: &[model::IdleNode]| {
+            let entry = queued("a", 2);
+            explain(&manual_cluster(2), None, idle, &entry, QUEUED_AT, NOW).message
+        };
+        let text = "Waits for 2 idle nodes in one zone of cluster c: 2 nodes are idle, at most 1";
+        assert!(explain(&idle).starts_with(text), "{}", explain(&idle));
+        idle.pop();
+        assert!(explain(&idle).starts_with("Waits for 2 idle node(s) of cluster c"));
     }
 
     #[test]

@@ -23,6 +23,7 @@
 use crate::item::Key;
 use model::{
     Account, LaunchId, Meter, Name, NodeId, QueueEntry, RoleAssignment, Scope, Uid, VmPriority,
+    Zone,
 };
 use serde::{Deserialize, Serialize};
 
@@ -31,6 +32,9 @@ use serde::{Deserialize, Serialize};
 pub struct IdleMarker {
     /// The node.
     pub node: NodeId,
+    /// The zone of its instance.
+    #[serde(default, skip_serializing_if = "Zone::is_only")]
+    pub zone: Zone,
 }
 
 pub(crate) fn subscription_partition(subscription: &Name) -> String {

@@ -7,8 +7,8 @@ use crate::key::{self, IdleMarker};
 use crate::record::{InstanceOwner, ServiceKey, Stored};
 use crate::{Error, Range, Table};
 use model::{
-    AccessToken, Account, Cluster, ClusterRef, Experiment, FileServer, FileServerUser, Job, JobRef,
-    Launch, LaunchId, Meter, Name, Node, NodeId, Operation, QueueEntry, ResourceGroup,
+    AccessToken, Account, Cluster, ClusterRef, Experiment, FileServer, FileServerUser, IdleNode,
+    Job, JobRef, Launch, LaunchId, Meter, Name, Node, NodeId, Operation, QueueEntry, ResourceGroup,
     RoleAssignment, Scope, Subscription, Target, Uid, Workspace,
 };
 
@@ -282,10 +282,11 @@ impl Table {
         &self,
         cluster: &ClusterRef,
         limit: usize,
-    ) -> Result<Vec<NodeId>, Error> {
+    ) -> Result<Vec<IdleNode>, Error> {
         let pk = key::cluster_partition(&cluster.uid);
         let markers: Vec<IdleMarker> = self.all(pk, "idle#", Some(limit)).await?;
-        Ok(markers.into_iter().map(|marker| marker.node).collect())
+        let idle = markers.into_iter();
+        Ok(idle.map(|IdleMarker { node, zone }| IdleNode { id: node, zone }).collect())
     }
 
     /// A node by id.

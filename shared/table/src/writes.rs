@@ -7,7 +7,7 @@ use crate::write::{Condition, Write, WriteKind};
 use model::{
     Account, Cluster, ClusterRef, Experiment, FileServer, FileServerUser, Meter, Node, NodeId,
     Operation, QueueEntry, ResourceGroup, RoleAssignment, Subscription, Target, Timestamp, Uid,
-    Workspace,
+    Workspace, Zone,
 };
 
 /// Writes of one commit; [`crate::Table::commit`] carries them out. At most
@@ -73,8 +73,8 @@ impl Writes {
     }
 
     /// Marks a node as idle. A repetition does no harm: the node's own record decides.
-    pub fn mark_idle(&mut self, cluster: &ClusterRef, node: &NodeId) {
-        let marker = IdleMarker { node: node.clone() };
+    pub fn mark_idle(&mut self, cluster: &ClusterRef, node: &NodeId, zone: &Zone) {
+        let marker = IdleMarker { node: node.clone(), zone: zone.clone() };
         self.put(key::idle(&cluster.uid, node), marker, Condition::Always);
     }
 

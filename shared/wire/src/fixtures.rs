@@ -98,6 +98,7 @@ pub fn node(number: u8, state: NodeState) -> Node {
         seen_at: at(0),
         state,
         charge: cluster().charge(),
+        offering: model::Offering::Single,
         removal: Backoff::CLEAR,
     }
 }

@@ -9,13 +9,14 @@
 
 use crate::agent::Agent;
 use crate::event_queue::SimEvent;
-use crate::pools::{DryPools, no_capacity, subnets};
+use crate::pools::{DryPools, no_capacity, offering, subnets, zone_of};
 use crate::sim::{Call, Fault, Sim, State};
 use async_trait::async_trait;
 use control::nodes::AgentIdentity;
 use control::ports::{LaunchOutcome, LaunchRequest, Machines, PortError, Termination};
 use model::{
-    Cluster, ClusterRef, LaunchId, LaunchedInstance, NodeId, Placement, ResourceError, VmPriority,
+    Cluster, ClusterRef, LaunchId, LaunchedInstance, NodeId, Offering, Placement, ResourceError,
+    VmPriority,
 };
 use protocol::SyncRequest;
 use scheduler::recovery::{FoundInstance, InstanceState};
@@ -45,6 +46,8 @@ struct Launched {
     pools: Vec<model::PoolRefusal>,
     /// Whether the answer has addresses.
     described: bool,
+    /// Whether the answer has zones.
+    located: bool,
 }
 
 #[derive(Debug)]
@@ -59,6 +62,8 @@ pub struct Instance {
     pub launch: LaunchId,
     pub name: String,
     pub address: String,
+    /// What it is, and where.
+    pub offering: Offering,
     pub running: bool,
     /// It switched itself off, and has to be terminated.
     pub stopped: bool,
@@ -156,20 +161,24 @@ impl State {
         let number = match self.cloud.by_node.get(node) {
             Some(number) => *number,
             None => {
-                let number = self.new_instance(request, Some(node));
+                let number = self.new_instance(request, Some(node), Offering::Single);
                 self.cloud.by_node.insert(node.clone(), number);
                 number
             }
         };
-        self.launched(number, true)
+        self.launched(number, true, true)
     }
 
-    fn launched(&self, number: usize, described: bool) -> LaunchedInstance {
+    fn launched(&self, number: usize, described: bool, located: bool) -> LaunchedInstance {
         let instance = &self.cloud.instances[number];
         LaunchedInstance {
             id: instance.name.clone(),
             address: described.then(|| instance.address.clone()),
             node: instance.node.clone().filter(|_| !self.cloud.is_fleet),
+            offering: match located {
+                true => instance.offering.clone(),
+                false => Offering::Unknown,
+            },
         }
     }
 
@@ -204,7 +213,8 @@ impl State {
         }
         let (request, instances) = (request.clone(), Vec::new());
         let pools = Vec::new();
-        let known = Launched { request, instances, refused: None, pools, described: true };
+        let known =
+            Launched { request, instances, refused: None, pools, described: true, located: true };
         self.cloud.launches.entry(known.request.launch.clone()).or_insert(known);
         outcome
     }
@@ -216,7 +226,7 @@ impl State {
             self.cloud.launches.insert(request.launch.clone(), launched);
         }
         let known = &self.cloud.launches[&request.launch];
-        let launched = |number: &usize| self.launched(*number, known.described);
+        let launched = |number: &usize| self.launched(*number, known.described, known.located);
         LaunchOutcome {
             launched: known.instances.iter().map(launched).collect(),
             refused: known.refused.clone(),
@@ -226,25 +236,37 @@ impl State {
 
     fn first_launch(&mut self, request: &LaunchRequest) -> Launched {
         let described = self.choices.below(2) == 0;
+        let located = described && self.choices.below(4) > 0;
         let (open, pools) = self.pools_of(request);
         let count = request.nodes.len();
         let room = self.cloud.limit.saturating_sub(self.cloud.running().count());
         let mut numbers = Vec::new();
         if !open.is_empty() && (!request.is_gang || count <= room) {
-            for _ in 0..count {
+            let first = self.choices.below(open.len() as u32) as usize;
+            for number in 0..count {
                 if request.is_gang || !self.refuses() {
-                    numbers.push(self.new_instance(request, None));
+                    let number = if request.is_gang { first } else { first + number };
+                    let offering = offering(&open[number % open.len()]);
+                    numbers.push(self.new_instance(request, None, offering));
                 }
             }
             let surplus = self.rates.refused / 3;
             if self.choices.chance(surplus) {
-                numbers.push(self.new_instance(request, None));
+                let offering = offering(&open[first]);
+                numbers.push(self.new_instance(request, None, offering));
             }
         }
         // A fleet may say nothing about an instance that it did not launch.
         let is_silent = self.choices.chance(300);
         let refused = (numbers.len() < count && !is_silent).then(no_capacity);
-        Launched { request: request.clone(), instances: numbers, refused, pools, described }
+        Launched {
+            request: request.clone(),
+            instances: numbers,
+            refused,
+            pools,
+            described,
+            located,
+        }
     }
 
     fn terminate(&mut self, name: &str) -> Result<Termination, PortError> {
@@ -271,7 +293,12 @@ impl State {
         Ok(Termination::Ended)
     }
 
-    fn new_instance(&mut self, request: &LaunchRequest, node: Option<&NodeId>) -> usize {
+    fn new_instance(
+        &mut self,
+        request: &LaunchRequest,
+        node: Option<&NodeId>,
+        offering: Offering,
+    ) -> usize {
         let number = self.cloud.instances.len();
         let now = self.now;
         let boot = 500 + i64::from(self.choices.below(20)) * 1000;
@@ -287,6 +314,7 @@ impl State {
             launch: request.launch.clone(),
             name: format!("i-{number}"),
             address: format!("10.0.{}.{}", number / 250, number % 250),
+            offering,
             running: true,
             stopped: false,
             is_on_demand: node.is_none() && request.priority == VmPriority::Dedicated,
@@ -319,9 +347,15 @@ fn failed(message: &'static str) -> PortError {
 
 #[async_trait]
 impl Machines for SimMachines {
-    fn placement(&self, _cluster: &Cluster) -> Result<Placement, ResourceError> {
-        let subnets = if self.0.state().cloud.is_fleet { subnets() } else { Vec::new() };
-        Ok(Placement { subnets, ..Placement::default() })
+    fn placement(
+        &self,
+        _cluster: &Cluster,
+        zone: Option<&str>,
+    ) -> Result<Placement, ResourceError> {
+        let mut subnets = if self.0.state().cloud.is_fleet { subnets() } else { Vec::new() };
+        subnets.retain(|subnet| zone.is_none_or(|zone| zone_of(subnet) == zone));
+        let zones = zone.map(str::to_owned).into_iter().collect();
+        Ok(Placement { zones, subnets, ..Placement::default() })
     }
 
     async fn launch(&self, request: &LaunchRequest) -> Result<LaunchOutcome, PortError> {
@@ -369,6 +403,7 @@ impl Machines for SimMachines {
                 state: instance.listed_state(now),
                 address: Some(instance.address.clone()),
                 node: instance.node.clone().filter(|_| !state.cloud.is_fleet),
+                offering: instance.offering.clone(),
             };
             if state.choices.chance(rate) {
                 // Listed twice, or not at all.

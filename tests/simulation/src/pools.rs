@@ -3,7 +3,7 @@
 
 use crate::sim::State;
 use control::ports::LaunchRequest;
-use model::{Pool, PoolProblem, PoolRefusal, ResourceError};
+use model::{Offering, Pool, PoolProblem, PoolRefusal, ResourceError};
 use std::collections::BTreeMap;
 
 /// Until when each pool is dry.
@@ -12,6 +12,17 @@ pub type DryPools = BTreeMap<Pool, i64>;
 /// The subnets of the fleet, each in a zone of its own.
 pub fn subnets() -> Vec<String> {
     vec!["subnet-a".to_owned(), "subnet-b".to_owned()]
+}
+
+/// The zone of a subnet.
+pub fn zone_of(subnet: &str) -> String {
+    subnet.replace("subnet", "zone")
+}
+
+/// An instance of a pool.
+pub fn offering(pool: &Pool) -> Offering {
+    let (zone, vm_size) = (zone_of(&pool.subnet), pool.vm_size.clone());
+    Offering::Described { zone, vm_size, priority: pool.priority }
 }
 
 /// The pools that a request may use: those that it avoids only where no others are left.

@@ -4,7 +4,7 @@
 use async_trait::async_trait;
 use control::ports::{Ids, LaunchOutcome, LaunchRequest, Machines, Termination};
 use control::system::RandomIds;
-use model::{ClusterRef, NodeId, Placement, VmPriority};
+use model::{ClusterRef, NodeId, Offering, Placement, VmPriority, Zone};
 use scheduler::recovery::{FoundInstance, InstanceState};
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -48,12 +48,18 @@ pub trait Cloud: Sync {
     fn placement(&self) -> Placement {
         Placement::default()
     }
+
+    /// Its zones, each with the placement of a launch there; none where it has a single one.
+    fn zones(&self) -> Vec<(String, Placement)> {
+        Vec::new()
+    }
 }
 
 /// Each check terminates its instances.
 pub async fn check(cloud: &dyn Cloud) {
     a_repeated_launch_returns_the_same_instances(cloud).await;
     instances_are_listed_by_cluster(cloud).await;
+    the_zone_of_an_instance_is_described(cloud).await;
     launches_beyond_the_limit_are_refused(cloud).await;
     an_ended_instance_is_listed_as_ended(cloud).await;
     termination_may_be_repeated(cloud).await;
@@ -177,6 +183,31 @@ async fn instances_are_listed_by_cluster(cloud: &dyn Cloud) {
     let clusters = cloud.machines().clusters().await.expect("there are no faults");
     assert!(!clusters.contains(&one) && clusters.contains(&other), "{clusters:?}");
     terminate(cloud, &other, &instances(&in_other)).await;
+}
+
+/// A launch goes to the zones of its placement, and its answer and the list say which one that is.
+async fn the_zone_of_an_instance_is_described(cloud: &dyn Cloud) {
+    let zones = cloud.zones();
+    if zones.is_empty() {
+        let cluster = cluster();
+        let launched = launch(cloud, &request(cloud, &cluster, 1)).await.launched;
+        assert!(launched.iter().all(|it| it.offering == Offering::Single), "{launched:?}");
+        let ids: Vec<String> = launched.into_iter().map(|it| it.id).collect();
+        terminate(cloud, &cluster, &ids).await;
+    }
+    for (zone, placement) in zones {
+        let cluster = cluster();
+        let request = LaunchRequest { is_gang: true, placement, ..request(cloud, &cluster, 2) };
+        let outcome = launch(cloud, &request).await;
+        let zones = |offerings: Vec<&Offering>| -> Vec<Zone> {
+            offerings.into_iter().map(Offering::zone).collect()
+        };
+        let expected = vec![Zone::Named(zone); 2];
+        assert_eq!(zones(outcome.launched.iter().map(|it| &it.offering).collect()), expected);
+        let found = cloud.machines().find(&cluster).await.expect("there are no faults");
+        assert_eq!(zones(found.iter().map(|it| &it.offering).collect()), expected);
+        terminate(cloud, &cluster, &instances(&outcome)).await;
+    }
 }
 
 async fn launches_beyond_the_limit_are_refused(cloud: &dyn Cloud) {

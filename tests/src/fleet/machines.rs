@@ -6,7 +6,10 @@ use super::agent::FakeAgent;
 use super::oracle::Oracle;
 use async_trait::async_trait;
 use control::ports::{LaunchOutcome, LaunchRequest, Machines, PoolRefusal, PortError, Termination};
-use model::{ClusterRef, LaunchId, LaunchedInstance, NodeId, Pool, PoolProblem, ResourceError};
+use model::{
+    Cluster, ClusterRef, LaunchId, LaunchedInstance, NodeId, Offering, Placement, Pool,
+    PoolProblem, ResourceError,
+};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use scheduler::recovery::{FoundInstance, InstanceState};
@@ -34,6 +37,8 @@ pub struct State {
     pub loses_answers: bool,
     /// The pools of a fleet that have no capacity.
     pub dry_pools: BTreeSet<Pool>,
+    /// The subnets of a fleet, each in a zone of its own.
+    pub subnets: Vec<String>,
     /// Instances of a fleet are neither described nor terminated.
     pub hides_new_instances: bool,
     launches: BTreeMap<LaunchId, (LaunchRequest, LaunchOutcome)>,
@@ -45,6 +50,7 @@ pub struct FakeMachine {
     pub node: Option<NodeId>,
     pub launch: LaunchId,
     pub address: String,
+    pub offering: Offering,
     pub running: bool,
     pub agent: FakeAgent,
 }
@@ -61,6 +67,7 @@ impl FakeMachines {
             surplus: 0,
             loses_answers: false,
             dry_pools: BTreeSet::new(),
+            subnets: Vec::new(),
             hides_new_instances: false,
             launches: BTreeMap::new(),
         };
@@ -91,7 +98,12 @@ impl State {
         self.oracle.machine_ended(instance);
     }
 
-    fn launch_one(&mut self, request: &LaunchRequest, node: Option<&NodeId>) -> LaunchedInstance {
+    fn launch_one(
+        &mut self,
+        request: &LaunchRequest,
+        node: Option<&NodeId>,
+        offering: Offering,
+    ) -> LaunchedInstance {
         let number = self.machines.len() + 1;
         let instance = node.map_or(format!("i-{number:017}"), |node| format!("i-{node}"));
         let machine = self.machines.entry(instance.clone()).or_insert_with(|| FakeMachine {
@@ -99,11 +111,13 @@ impl State {
             node: node.cloned(),
             launch: request.launch.clone(),
             address: format!("10.0.{}.{}", number / 250, number % 250),
+            offering,
             running: true,
             agent: FakeAgent::default(),
         });
         let address = Some(machine.address.clone());
-        LaunchedInstance { id: instance, address, node: node.cloned() }
+        let offering = machine.offering.clone();
+        LaunchedInstance { id: instance, address, node: node.cloned(), offering }
     }
 
     /// Whether one more instance is refused.
@@ -148,7 +162,7 @@ impl State {
                 outcome.refused = Some(no_capacity());
                 continue;
             }
-            outcome.launched.push(self.launch_one(request, Some(node)));
+            outcome.launched.push(self.launch_one(request, Some(node), Offering::Single));
         }
         outcome
     }
@@ -161,14 +175,19 @@ impl State {
         let mut outcome = LaunchOutcome { pools, ..LaunchOutcome::default() };
         let room = (max_nodes as usize).saturating_sub(self.count_running());
         let is_whole = !request.is_gang || request.nodes.len() <= room;
-        for _ in request.nodes.iter().filter(|_| is_whole && !open.is_empty()) {
-            if !self.refuses(max_nodes) {
-                outcome.launched.push(self.launch_one(request, None));
+        // The nodes of a gang are in one zone, others in any.
+        let offering = |number: usize| {
+            let pool = open.get(if request.is_gang { 0 } else { number % open.len().max(1) });
+            pool.map_or(Offering::Unknown, offering)
+        };
+        for number in 0..request.nodes.len() {
+            if is_whole && !open.is_empty() && !self.refuses(max_nodes) {
+                outcome.launched.push(self.launch_one(request, None, offering(number)));
             }
         }
         outcome.refused = (outcome.launched.len() < request.nodes.len()).then(no_capacity);
         for _ in 0..self.surplus {
-            outcome.launched.push(self.launch_one(request, None));
+            outcome.launched.push(self.launch_one(request, None, offering(0)));
         }
         outcome
     }
@@ -190,12 +209,33 @@ fn pools(request: &LaunchRequest) -> Vec<Pool> {
     subnets.into_iter().map(pool).filter(|pool| !avoided(pool)).collect()
 }
 
+/// The zone of a subnet.
+pub fn zone_of(subnet: &str) -> String {
+    format!("zone-of-{subnet}")
+}
+
+fn offering(pool: &Pool) -> Offering {
+    let (zone, vm_size) = (zone_of(&pool.subnet), pool.vm_size.clone());
+    Offering::Described { zone, vm_size, priority: pool.priority }
+}
+
 fn no_capacity() -> ResourceError {
     ResourceError::new("NoCapacity", "there are no machines")
 }
 
 #[async_trait]
 impl Machines for FakeMachines {
+    fn placement(
+        &self,
+        _cluster: &Cluster,
+        zone: Option<&str>,
+    ) -> Result<Placement, ResourceError> {
+        let is_in = |subnet: &&String| zone.is_none_or(|zone| zone_of(subnet) == zone);
+        let subnets = self.state().subnets.iter().filter(is_in).cloned().collect();
+        let zones = zone.map(str::to_owned).into_iter().collect();
+        Ok(Placement { zones, subnets, ..Placement::default() })
+    }
+
     async fn launch(&self, request: &LaunchRequest) -> Result<LaunchOutcome, PortError> {
         let mut state = self.state();
         let outcome = state.launch(request, self.max_nodes)?;
@@ -220,6 +260,7 @@ impl Machines for FakeMachines {
             },
             address: Some(machine.address.clone()),
             node: machine.node.clone().filter(|_| !state.is_fleet),
+            offering: machine.offering.clone(),
         });
         Ok(found.collect())
     }

@@ -52,6 +52,13 @@ impl Cloud for Simulated {
         let subnets = if self.is_fleet { subnets() } else { vec![] };
         Placement { subnets, ..Placement::default() }
     }
+
+    fn zones(&self) -> Vec<(String, Placement)> {
+        let placement = |subnet| Placement { subnets: vec![subnet], ..Placement::default() };
+        let subnets = if self.is_fleet { subnets() } else { vec![] };
+        let zone = |subnet: &str| tests::fleet::machines::zone_of(subnet);
+        subnets.into_iter().map(|subnet| (zone(&subnet), placement(subnet))).collect()
+    }
 }
 
 struct Processes {

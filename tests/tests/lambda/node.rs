@@ -50,7 +50,7 @@ impl TestNode {
             node: id.clone(),
         });
         if matches!(node.state, NodeState::Idle { .. }) {
-            writes.mark_idle(&reference, &id);
+            writes.mark_idle(&reference, &id, &node.zone());
         }
         stack.table.commit(writes).await.expect("there is no other writer");
         let ClusterRef { workspace, name, uid } = &reference;

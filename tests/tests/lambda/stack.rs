@@ -91,7 +91,7 @@ impl Stack {
             ("OWNER_PRINCIPAL", OWNER.to_owned()),
             ("NODE_ROLE_ARN", "arn:aws:iam::123456789012:role/stack-NodeRole".to_owned()),
             ("LAUNCH_TEMPLATE_ID", "lt-0123456789abcdef0".to_owned()),
-            ("SUBNET_IDS", "subnet-0123456789abcdef0".to_owned()),
+            ("SUBNETS", "us-east-1a=subnet-0123456789abcdef0".to_owned()),
             ("ON_DEMAND_FALLBACK", "false".to_owned()),
             ("AWS_ENDPOINT_URL_EC2", self.moto.endpoint().to_owned()),
             ("AWS_ENDPOINT_URL_DYNAMODB", self.server.endpoint().to_owned()),

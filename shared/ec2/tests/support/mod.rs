@@ -6,7 +6,7 @@ use aws_sdk_ec2::config::{BehaviorVersion, Credentials, Region};
 use axum::Router;
 use axum::http::StatusCode;
 use axum::routing::post;
-use ec2::{Ec2Machines, LaunchSettings};
+use ec2::{Ec2Machines, LaunchSettings, Subnet};
 use model::{ClusterRef, LaunchRequest, NodeId, Placement, Uid, VmPriority};
 use percent_encoding::percent_decode_str;
 use std::collections::{BTreeMap, VecDeque};
@@ -67,7 +67,7 @@ impl Stub {
     pub fn machines(&self, on_demand_fallback: bool) -> Ec2Machines {
         let launches = LaunchSettings {
             launch_template: "lt-1".to_owned(),
-            subnets: subnets(),
+            subnets: [("a", "subnet-a"), ("b", "subnet-b")].map(subnet).to_vec(),
             on_demand_fallback,
         };
         Ec2Machines::new(client(&self.endpoint), "stack".to_owned(), Some(launches))
@@ -83,6 +83,10 @@ pub fn client(endpoint: &str) -> Client {
         .credentials_provider(Credentials::new("test", "test", None, None, "test"))
         .build();
     Client::from_conf(config)
+}
+
+fn subnet((zone, id): (&str, &str)) -> Subnet {
+    Subnet { zone: zone.to_owned(), id: id.to_owned() }
 }
 
 pub fn subnets() -> Vec<String> {
@@ -153,8 +157,12 @@ pub fn described(instances: &[(&str, &str, &str)], next: Option<&str>) -> String
             "" => String::new(),
             address => format!("<privateIpAddress>{address}</privateIpAddress>"),
         };
+        let lifecycle = match *state {
+            "running" => "<instanceLifecycle>spot</instanceLifecycle>",
+            _ => "",
+        };
         format!(
-            "<item><instanceId>{id}</instanceId><instanceState><code>0</code><name>{state}</name></instanceState>{address}<tagSet><item><key>batchai:cluster</key><value>{}/c/{}</value></item><item><key>batchai:launch</key><value>{launch}</value></item></tagSet></item>",
+            "<item><instanceId>{id}</instanceId><instanceState><code>0</code><name>{state}</name></instanceState>{address}<instanceType>g5.xlarge</instanceType>{lifecycle}<placement><availabilityZone>eu-west-1b</availabilityZone></placement><tagSet><item><key>batchai:cluster</key><value>{}/c/{}</value></item><item><key>batchai:launch</key><value>{launch}</value></item></tagSet></item>",
             cluster.workspace, cluster.uid
         )
     };

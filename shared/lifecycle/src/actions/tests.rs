@@ -39,7 +39,7 @@ fn each_action_names_its_affected_records() {
         (leave(None), node()),
         (leave(Some(EndReason::Terminated)), AffectedRecords { running_job: true, ..node() }),
         (Action::Remove { node: node_id(0) }, AffectedRecords { running_job: true, ..node() }),
-        (Action::Launch { count: 1, planned_nodes: 1, is_gang: false }, planned()),
+        (Action::Launch { count: 1, planned_nodes: 1, is_gang: false, zone: None }, planned()),
         (Action::MarkDormant, planned()),
         (Action::MarkScheduled, planned()),
         (Action::Unschedule, planned()),
@@ -130,7 +130,7 @@ fn actions_on_a_node() {
 #[test]
 fn actions_on_launches() {
     let fixture = Fixture::of(manual_cluster(2), vec![], vec![]);
-    let action = Action::Launch { count: 2, planned_nodes: 2, is_gang: false };
+    let action = Action::Launch { count: 2, planned_nodes: 2, is_gang: false, zone: None };
     let new = new_launch("l", node_ids([0, 1]));
     let change = fixture.apply(&action, Some(new)).unwrap();
     assert_eq!(change.launches.len(), 1);

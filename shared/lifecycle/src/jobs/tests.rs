@@ -339,3 +339,15 @@ fn a_job_that_was_not_read_is_refused() {
     assert_snapshot!(terminated(&fixture, "first"), @"refused: a job that is removed cannot change");
     assert_snapshot!(deleted(&fixture, "first"), @"refused: a job that is removed cannot change");
 }
+
+/// The zone of a node was recorded after the idle nodes were listed.
+#[test]
+fn a_gang_does_not_start_in_two_zones() {
+    let at = |number, zone: &str| offered(idle(number, NOW), in_zone(zone));
+    let unknown = |number| offered(idle(number, NOW), model::Offering::Unknown);
+    let started = |nodes: Vec<Node>| submitted(&on_nodes(nodes), job("a", 2), &[0, 1]);
+    let refused = "refused: a gang that is in several zones cannot start";
+    assert_eq!(started(vec![at(0, "a"), at(1, "b")]), refused);
+    assert_eq!(started(vec![unknown(0), unknown(1)]), refused);
+    assert!(started(vec![at(0, "a"), at(1, "a")]).contains("running #1 on n0"));
+}

@@ -221,3 +221,35 @@ fn a_node_that_leaves_gets_no_instance() {
     replace launch l: n0- n1=i-5 n2
     "#);
 }
+
+/// A cluster that launches the nodes 0, 1 and 2 in two zones.
+fn launching_in_zones() -> Fixture {
+    let fixture = Fixture::of(manual_cluster(3), vec![], vec![]);
+    let subnets = vec!["subnet-a".to_owned(), "subnet-b".to_owned()];
+    let placement = model::Placement { subnets, ..Default::default() };
+    let new = capacity::NewLaunch { placement, ..new_launch("l", node_ids([0, 1, 2])) };
+    fixture.react(|draft| capacity::launch(draft, new, 3, false));
+    fixture
+}
+
+/// The zone of a node is what the provider says. An instance that signs in before that has none, and
+/// recovery asks.
+#[test]
+fn the_zone_of_a_node_is_recorded_with_its_instance() {
+    let fixture = launching_in_zones();
+    assert_eq!(fixture.node(0).offering, Offering::Unknown);
+    let first = LaunchedInstance { offering: in_zone("a"), ..launched(5) };
+    let second = LaunchedInstance { offering: Offering::Unknown, ..launched(6) };
+    assert_snapshot!(bound(&fixture, &[first, second]), @r"
+    replace node n0: preparing i-5 by @3660
+    create inst i-5
+    replace node n1: preparing i-6 by @3660
+    create inst i-6
+    replace launch l: n0=i-5 n1=i-6 n2
+    hint Recovery c
+    ");
+    let offerings = [0, 1, 2].map(|number| fixture.node(number).offering);
+    assert_eq!(offerings, [in_zone("a"), Offering::Unknown, Offering::Unknown]);
+    assert!(sign_in(&fixture, 7).contains("hint Recovery c"));
+    assert_eq!(fixture.node(2).offering, Offering::Unknown);
+}

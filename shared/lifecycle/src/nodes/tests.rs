@@ -310,3 +310,20 @@ fn a_node_interrupted_while_preparing_counts_as_one_failed_launch() {
     ");
     assert_snapshot!(left(), @"hint Autoscaler c");
 }
+
+/// The idle marker has the zone, by which dispatch forms gangs.
+#[test]
+fn a_description_changes_the_idle_marker() {
+    let fixture = with(model::Node { offering: Offering::Unknown, ..idle(0, NOW) });
+    let describe = || {
+        fixture.applied(&scheduler::Action::Describe { node: node_id(0), offering: in_zone("a") })
+    };
+    assert_snapshot!(describe(), @r"
+    replace node n0: idle @0
+    put idle n0
+    hint Dispatcher c
+    hint Autoscaler c
+    ");
+    let zone = model::Zone::Named("a".into());
+    assert_eq!(fixture.idle_nodes(), [model::IdleNode { id: node_id(0), zone }]);
+}

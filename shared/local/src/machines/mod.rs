@@ -15,7 +15,7 @@ use async_trait::async_trait;
 use control::Control;
 use control::ports::{LaunchOutcome, LaunchRequest, Machines, PortError, Termination};
 use launch::quota_reached;
-use model::{ClusterRef, LaunchedInstance, NodeId};
+use model::{ClusterRef, LaunchedInstance, NodeId, Offering};
 use processes::{Keeper, KeeperFile, User};
 use record::{Record, State};
 use scheduler::recovery::{FoundInstance, InstanceState};
@@ -205,6 +205,7 @@ impl Machines for ProcessMachines {
                     id: machine.id,
                     address: Some(machine.address),
                     node: Some(node.clone()),
+                    offering: Offering::Single,
                 }),
                 None => {
                     refused = Some(quota_reached(self.options.max_nodes));
@@ -227,6 +228,7 @@ impl Machines for ProcessMachines {
             },
             address: Some(record.address.clone()),
             node: Some(record.node.clone()),
+            offering: Offering::Single,
         };
         Ok(of_cluster.map(found).collect())
     }

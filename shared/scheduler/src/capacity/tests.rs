@@ -1,5 +1,7 @@
 //! How many nodes a cluster should have, and which ones leave: each case with the resulting plan.
 
+mod zones;
+
 use super::*;
 use crate::builders::*;
 use model::{Backoff, NodeDeallocation};
@@ -63,11 +65,11 @@ fn leave_and_end(number: usize, reason: LeaveReason, end_reason: EndReason) -> A
 }
 
 fn launch(count: u32, planned_nodes: u32) -> Action {
-    Action::Launch { count, planned_nodes, is_gang: false }
+    Action::Launch { count, planned_nodes, is_gang: false, zone: None }
 }
 
 fn launch_gang(count: u32, planned_nodes: u32) -> Action {
-    Action::Launch { count, planned_nodes, is_gang: true }
+    Action::Launch { count, planned_nodes, is_gang: true, zone: None }
 }
 
 /// The nodes of a gang are launched together, in a launch of its own; jobs of one node share one.
@@ -85,7 +87,8 @@ fn each_gang_gets_a_launch_of_its_own() {
     plan(&[idle(0, NOW), running(1, "b")], &[3, 1], launch_gang(2, 4));
     // The last launch has the jobs behind it.
     plan(&three, &[3, 1, 1], launch(2, 5));
-    check(manual_cluster(4), vec![], &[4], &[launch(4, 4)]);
+    check(manual_cluster(4), vec![], &[4], &[launch_gang(4, 4)]);
+    check(manual_cluster(4), vec![], &[1], &[launch(4, 4)]);
 }
 
 /// A gang may wait for capacity for long; then the jobs of one node behind it go on.
@@ -100,9 +103,9 @@ fn a_gang_without_capacity_does_not_keep_single_jobs_waiting() {
     check_at(later, cluster, vec![], &[3, 1, 1], &[launch_gang(3, 3)]);
 }
 
-/// A limit leaves a part of the gang for later, as for other jobs.
+/// A limit leaves a part of the gang for later. The part is in one zone too.
 #[test]
-fn a_part_of_a_gang_is_no_gang() {
+fn a_part_of_a_gang_is_launched_together() {
     let snapshot = |quota_left| CapacitySnapshot {
         cluster: auto_cluster(0, 8),
         blocked: false,
@@ -112,7 +115,7 @@ fn a_part_of_a_gang_is_no_gang() {
         launches: vec![],
         strays: vec![],
     };
-    assert_eq!(plan_without_allocation(&snapshot(3), NOW), [launch(3, 3)]);
+    assert_eq!(plan_without_allocation(&snapshot(3), NOW), [launch_gang(3, 3)]);
     assert_eq!(plan_without_allocation(&snapshot(4), NOW), [launch_gang(4, 4)]);
 }
 
@@ -258,7 +261,7 @@ fn the_quota_limits_launches() {
         launches: vec![],
         strays: vec![],
     };
-    assert_eq!(plan_without_allocation(&snapshot(3), NOW), [launch(3, 3)]);
+    assert_eq!(plan_without_allocation(&snapshot(3), NOW), [launch_gang(3, 3)]);
     let refused = Action::RecordFailure { error: core_quota_reached() };
     assert_eq!(plan_without_allocation(&snapshot(0), NOW), [refused]);
 }
@@ -391,7 +394,7 @@ fn unusable_nodes_leave_after_the_idle_time() {
 fn nodes_above_the_maximum_leave_in_one_pass() {
     let late = NOW.plus_seconds(IDLE);
     let nodes = vec![idle(0, NOW), idle(1, NOW), idle(2, late), idle(3, late), idle(4, late)];
-    let expected = [0, 1, 2, 3].map(|number| leave(number, LeaveReason::Shrink));
+    let expected = [1, 2, 3, 4].map(|number| leave(number, LeaveReason::Shrink));
     check_at(late, auto_cluster(0, 1), nodes, &[1], &expected);
 }
 

@@ -11,6 +11,7 @@ fn snapshot(nodes: Vec<Node>, jobs: Vec<Job>) -> RecoverySnapshot {
             state: InstanceState::Running,
             address: Some(instance.address.clone()),
             node: None,
+            offering: Offering::Single,
         })
     };
     let instances = Some(nodes.iter().filter_map(found).collect());
@@ -23,7 +24,8 @@ fn snapshot(nodes: Vec<Node>, jobs: Vec<Job>) -> RecoverySnapshot {
 fn found(id: &str, launch: &str, running: bool) -> FoundInstance {
     let address = Some("10.0.0.1".to_owned());
     let state = if running { InstanceState::Running } else { InstanceState::Ended };
-    FoundInstance { id: id.into(), launch: uid(launch), state, address, node: None }
+    let (id, launch, offering) = (id.into(), uid(launch), Offering::Single);
+    FoundInstance { id, launch, state, address, node: None, offering }
 }
 
 fn lost(number: usize, end_reason: Option<EndReason>) -> Action {
@@ -301,4 +303,25 @@ fn a_node_that_is_lost_while_preparing_counts_as_a_failed_launch_once() {
     check(&snapshot, silent, &failure("it was silent for 901 s"));
     snapshot.nodes[0] = preparing.leave(LeaveReason::Lost, NOW).unwrap();
     check(&snapshot, silent, &[]);
+}
+
+/// It signed in before the provider described it, or an earlier release bound it.
+#[test]
+fn a_node_is_described_as_the_provider_says() {
+    let nodes = vec![
+        offered(idle(0, NOW), Offering::Unknown),
+        offered(idle(1, NOW), in_zone("a")),
+        idle(2, NOW),
+        idle(3, NOW),
+    ];
+    let mut snapshot = snapshot(nodes, vec![]);
+    let zones = [in_zone("b"), in_zone("a"), in_zone("a"), Offering::Single];
+    for (found, offering) in snapshot.instances.iter_mut().flatten().zip(zones) {
+        found.offering = offering;
+    }
+    let describe =
+        |number, zone| Action::Describe { node: node_id(number), offering: in_zone(zone) };
+    assert_eq!(plan(&snapshot, NOW), [describe(0, "b"), describe(2, "a")]);
+    snapshot.instances = None;
+    assert_eq!(plan(&snapshot, NOW), []);
 }

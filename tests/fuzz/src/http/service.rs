@@ -74,6 +74,7 @@ impl Machines for Cloud {
             id: format!("i-{id}"),
             address: Some("10.0.0.1".to_owned()),
             node: Some(id.clone()),
+            offering: model::Offering::Single,
         };
         let launched = request.nodes.iter().map(machine).collect();
         Ok(LaunchOutcome { launched, ..LaunchOutcome::default() })

@@ -2,7 +2,7 @@
 //! end of an attempt is the actual one.
 
 use super::{Change, Checked, ClusterView, CommitContext, Queued, Record, Watch, ensure, replace};
-use model::{AttemptRecord, EndReason, Job, JobState, OperationState, Outcome, limits};
+use model::{AttemptRecord, EndReason, Job, JobState, OperationState, Outcome, Zone, limits};
 use protocol::End;
 use std::collections::BTreeSet;
 use table::{Write, WriteKind};
@@ -105,6 +105,13 @@ impl Watch {
         ensure(distinct.len() == attempt.members.len(), || {
             format!("{name} has two members on one node")
         })?;
+        let place = |node: &str| {
+            let instance = self.bound.get(node)?;
+            Some(context.cloud.get(instance)?.offering.zone())
+        };
+        let zones: BTreeSet<Zone> =
+            attempt.members.iter().filter_map(|it| place(it.node.as_str())).collect();
+        ensure(zones.len() <= 1, || format!("the gang of {name} is in {zones:?}"))?;
         let reference = attempt.reference(&job.reference());
         for member in &attempt.members {
             let node = self.nodes.get(member.node.as_str());

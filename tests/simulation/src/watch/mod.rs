@@ -19,7 +19,7 @@ use crate::sim::State;
 use crate::user_requests::UserRequests;
 use model::{
     Cluster, Experiment, FileServer, Job, Launch, LaunchId, Node, NodeId, Operation,
-    OperationState, QueueEntry, ResourceGroup, RoleAssignment, Target, Uid, Workspace,
+    OperationState, QueueEntry, ResourceGroup, RoleAssignment, Target, Uid, Workspace, Zone,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use table::{InstanceOwner, Write, WriteKind};
@@ -56,6 +56,8 @@ pub struct Watch {
     finals: BTreeMap<String, Record<Job>>,
     /// The step at which each node last became idle.
     freed: BTreeMap<String, u64>,
+    /// The zone in the idle marker of each node.
+    marked_zones: BTreeMap<String, Zone>,
     /// The task of the current commit.
     task: u64,
     /// When each attempt was recorded as started, by job uid and number.

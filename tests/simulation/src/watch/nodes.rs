@@ -2,8 +2,8 @@
 //! allowed, and no node is removed while its instance runs.
 
 use super::{Change, Checked, CommitContext, Record, Watch, ensure, replace};
-use model::{Charge, LeaveReason, Node, NodeState, VmPriority, limits};
-use table::WriteKind;
+use model::{Charge, LeaveReason, Node, NodeState, Offering, VmPriority, limits};
+use table::{IdleMarker, WriteKind};
 
 /// The record of the last report may be older than the report: by the time within which reports are not
 /// recorded, in whole seconds, and by two calls.
@@ -62,9 +62,11 @@ impl Watch {
         step: u64,
         changes: &mut Vec<Change>,
     ) {
-        let is_removed = matches!(kind, WriteKind::Delete);
-        if !is_removed {
+        let marker: Option<Record<IdleMarker>> = Record::put(kind);
+        let is_removed = marker.is_none();
+        if let Some(marker) = marker {
             self.freed.insert(id.to_owned(), step);
+            self.marked_zones.insert(id.to_owned(), marker.zone.clone());
         }
         if let Some(view) = self.clusters.get_mut(cluster) {
             if is_removed {
@@ -93,7 +95,15 @@ impl Watch {
         ensure(idle == marked, || {
             format!("node {id} is {}, but its idle marker exists: {marked}", node.state.name())
         })?;
+        ensure(!idle || self.marked_zones.get(id) == Some(&node.zone()), || {
+            format!("node {id} is in {:?}, but its idle marker says otherwise", node.zone())
+        })?;
         if let Some(launched) = node.instance() {
+            let actual = context.cloud.get(&launched.id).map(|it| &it.offering);
+            let known = node.offering != Offering::Unknown;
+            ensure(!known || actual.is_none_or(|it| *it == node.offering), || {
+                format!("node {id} is recorded as {:?}, and is {actual:?}", node.offering)
+            })?;
             let owner = self.owners.get(&launched.id);
             ensure(owner.is_some_and(|it| it.node == node.id), || {
                 format!("instance {} of node {id} has the owner {owner:?}", launched.id)

@@ -2,7 +2,8 @@
 //! could not start on the free nodes.
 
 use super::{Checked, CommitContext, Watch, ensure};
-use model::Job;
+use model::{IdleNode, Job};
+use scheduler::dispatch;
 
 impl Watch {
     /// `job` has just started. It must not have passed a job that was ahead of it in the queue and fit
@@ -15,30 +16,40 @@ impl Watch {
         }
         let entry = old.queue_entry();
         let position = (entry.rank, entry.submitted_at, entry.job.uid.as_str());
-        let taken = self.free_before(job, context);
-        let free = view.idle.values().filter(|since| **since < context.started).count() + taken;
+        let idle = view.idle.iter().filter(|(_, since)| **since < context.started);
+        let idle = idle.map(|(id, _)| id.as_str()).chain(self.free_before(job, context));
+        let free: Vec<IdleNode> = idle.filter_map(|id| self.idle_node(id)).collect();
         let ceiling = view.record.scale.ceiling();
         let startable = |it: &&super::Queued| it.entry.node_count <= ceiling;
         let Some(head) = view.queue.values().find(startable) else { return Ok(()) };
         let it = &head.entry;
         let earlier = (it.rank, it.submitted_at, it.job.uid.as_str()) < position;
-        let fits = it.node_count as usize <= free;
+        let fits = dispatch::nodes_for(&free, it.node_count as usize).is_some();
         ensure(!(earlier && head.since < context.started && fits), || {
             format!(
-                "job {} started before {}, although {free} nodes were free for it",
-                job.names.job, it.job.name
+                "job {} started before {}, although {} nodes were free for it",
+                job.names.job,
+                it.job.name,
+                free.len()
             )
         })
     }
 
-    /// How many nodes of the job were free since before the start of the handler. A node that was freed
+    /// A node, as dispatch saw it.
+    fn idle_node(&self, id: &str) -> Option<IdleNode> {
+        let node = self.nodes.get(id)?;
+        Some(IdleNode { id: node.id.clone(), zone: node.zone() })
+    }
+
+    /// The nodes of the job that were free since before the start of the handler. A node that was freed
     /// in the same commit does not count.
-    fn free_before(&self, job: &Job, context: &CommitContext<'_>) -> usize {
-        let Some(attempt) = job.state.attempt() else { return 0 };
-        let members = attempt.members.iter();
-        let free = |it: &&model::Member| {
-            self.freed.get(it.node.as_str()).is_some_and(|since| *since < context.started)
-        };
-        members.filter(free).count()
+    fn free_before<'a>(
+        &'a self,
+        job: &'a Job,
+        context: &'a CommitContext<'_>,
+    ) -> impl Iterator<Item = &'a str> {
+        let members = job.state.attempt().into_iter().flat_map(|attempt| &attempt.members);
+        let free = |id: &&str| self.freed.get(*id).is_some_and(|since| *since < context.started);
+        members.map(|member| member.node.as_str()).filter(free)
     }
 }

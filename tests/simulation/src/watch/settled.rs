@@ -6,7 +6,8 @@ use crate::cloud::Cloud;
 use crate::requests::Answer;
 use crate::scenario::{Layout, Scenario};
 use crate::script::UserRequest;
-use model::{FileServerState, JobState, NodeState, OperationState, ScaleSettings};
+use model::{FileServerState, JobState, NodeState, OperationState, ScaleSettings, Zone};
+use std::collections::BTreeMap;
 use table::Item;
 
 impl Watch {
@@ -98,6 +99,8 @@ impl Watch {
         let has_no_capacity = self.cores(view) >= i64::from(scenario.quota_nodes)
             || cloud.running().count() >= scenario.instances;
         let mut behind = false;
+        // What a gang lacks is launched first, all or nothing.
+        let mut gang_waits = false;
         for queued in view.queue.values() {
             let needed = queued.entry.node_count;
             if needed > cluster.scale.ceiling() {
@@ -111,14 +114,16 @@ impl Watch {
             }
             let manual = matches!(cluster.scale, ScaleSettings::Manual { .. });
             let lacks_usable = manual && unusable > 0 && node_count - unusable < needed;
-            // A gang is launched whole.
-            let lacking = needed.saturating_sub(node_count - unusable) as usize;
+            // A gang is launched whole, and is in one zone.
+            let lacking = needed.saturating_sub(self.most_in_one_zone(view, needed)) as usize;
             let no_room = cloud.running().count() + lacking > scenario.instances;
             if !(behind || lacks_usable || (has_no_capacity || no_room) && lacking > 0) {
                 return Some(format!("job {} waits in {name}", queued.entry.job.name));
             }
             behind = true;
+            gang_waits |= needed > 1 && lacking > 0;
         }
+        let has_no_capacity = has_no_capacity || gang_waits;
         let enough = match cluster.scale {
             ScaleSettings::Manual { target_node_count, .. } => {
                 node_count <= target_node_count
@@ -137,10 +142,21 @@ impl Watch {
             .then(|| format!("{name} could be dormant"))
     }
 
+    /// The nodes that a job of this width can have: any one, or those of one zone.
+    fn most_in_one_zone(&self, view: &ClusterView, width: u32) -> u32 {
+        let nodes = view.nodes.iter().filter_map(|id| self.nodes.get(id));
+        let mut counts: BTreeMap<Zone, u32> = BTreeMap::new();
+        for node in nodes.filter(|it| !matches!(it.state, NodeState::Unusable { .. })) {
+            let zone = if width == 1 { Zone::Only } else { node.zone() };
+            *counts.entry(zone).or_default() += 1;
+        }
+        counts.values().copied().max().unwrap_or(0)
+    }
+
     /// Whether the stated reason is a setting, which is the actual reason.
     fn states_setting(&self, view: &ClusterView, entry: &model::QueueEntry) -> bool {
         let now = view.record.modified_at;
-        let waiting = scheduler::waiting::explain(&view.record, None, entry, now, now);
+        let waiting = scheduler::waiting::explain(&view.record, None, &[], entry, now, now);
         waiting.reason == model::WaitingReason::Setting
     }
 

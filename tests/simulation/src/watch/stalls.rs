@@ -3,7 +3,8 @@
 
 use super::{ClusterView, Watch};
 use crate::scenario::Scenario;
-use model::{Node, NodeState, ScaleSettings, Timestamp};
+use model::{IdleNode, Node, NodeState, ScaleSettings, Timestamp, Zone};
+use scheduler::dispatch;
 
 impl Watch {
     /// Work that could be done now.
@@ -33,7 +34,7 @@ impl Watch {
         let ceiling = cluster.scale.ceiling();
         let mut startable = view.queue.values().filter(|it| it.entry.node_count <= ceiling);
         if let Some(head) = startable.next()
-            && head.entry.node_count as usize <= view.idle.len()
+            && dispatch::nodes_for(&self.idle(view), head.entry.node_count as usize).is_some()
         {
             let (job, since) = (&head.entry.job.name, head.since);
             return Some(format!("job {job} could start in {name}, queued at step {since}"));
@@ -48,11 +49,22 @@ impl Watch {
         if !cluster.health.is_clear() || now < cluster.health.not_before || paced {
             return None;
         }
+        // A gang waits to learn the zone of a new node.
+        let is_unknown = |it: &Node| it.zone() == Zone::Unknown && it.instance().is_none();
+        if nodes().any(is_unknown) {
+            return None;
+        }
         let missing =
             self.desired_nodes(view) > usable(nodes()) && (view.nodes.len() as u32) < ceiling;
         // With scarce capacity, clusters wait for each other.
         let has_capacity = scenario.quota_nodes > 10 && scenario.instances > 10;
         (missing && has_capacity).then(|| format!("{name} could grow: it has {staying} nodes"))
+    }
+
+    /// The idle nodes.
+    fn idle(&self, view: &ClusterView) -> Vec<IdleNode> {
+        let nodes = view.idle.keys().filter_map(|id| self.nodes.get(id));
+        nodes.map(|node| IdleNode { id: node.id.clone(), zone: node.zone() }).collect()
     }
 
     fn desired_nodes(&self, view: &ClusterView) -> u32 {
