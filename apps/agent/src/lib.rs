@@ -48,6 +48,9 @@ pub const SUPERVISE: &str = "supervise";
 /// First argument with which this executable becomes the SSH server of an attempt ([`ssh_server_main`]).
 pub const SSH_SERVER: &str = "ssh-server";
 
+/// First argument with which this executable serves files to a client of that server ([`sftp_server_main`]).
+pub const SFTP_SERVER: &str = "sftp-server";
+
 /// Runs the agent until the control plane asks it to leave, the machine is interrupted (SIGTERM, SIGUSR2), or the
 /// control plane has not known the node for [`AgentOptions::unwanted_after`].
 ///
@@ -105,6 +108,17 @@ fn end_with_keeper(options: &AgentOptions) -> std::io::Result<()> {
 /// `batchai ssh-server`: what the other nodes of an attempt connect to. Only started by a supervisor.
 pub fn ssh_server_main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     ssh_server::main(arguments)
+}
+
+/// `batchai sftp-server`: the files of a node, for `scp` and `sftp`. Only started by an SSH server.
+pub fn sftp_server_main() -> ExitCode {
+    match ssh::sftp::serve() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("batchai sftp-server: {error}");
+            ExitCode::FAILURE
+        }
+    }
 }
 
 /// `batchai supervise`: the process between the agent and a user's command. Only started by an agent.

@@ -55,6 +55,24 @@ fn a_command_runs_on_another_node_as_part_of_the_job() {
 }
 
 #[test]
+fn files_are_copied_between_nodes() {
+    if !is_installed("ssh") {
+        return;
+    }
+    let mut gang = Gang::new();
+    let job = with_key(Job::new(
+        "echo text > f && scp -q f 127.0.1.2:copied && scp -q 127.0.1.2:copied back && cat back && ssh 127.0.1.2 cat copied",
+    ));
+    assert_eq!(
+        run(&mut gang, &job),
+        End::Exited { exit_code: 0 },
+        "{}",
+        gang.master.read(&job, "stderr.txt")
+    );
+    assert_eq!(gang.master.read(&job, "stdout.txt"), "text\ntext\n");
+}
+
+#[test]
 fn what_was_started_over_ssh_is_terminated_with_the_job() {
     if !is_installed("ssh") {
         return;
