@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
+use std::time::{Duration, SystemTime};
 
 use tokio::process::Command;
 
@@ -38,6 +39,8 @@ async fn scp_copies_in_both_directions_with_modes_and_times() {
     fill(&here.join("tree/below/large"), 5 << 20);
     fs::write(here.join("tree/tool"), "#!/bin/sh\n").unwrap();
     fs::set_permissions(here.join("tree/tool"), fs::Permissions::from_mode(0o750)).unwrap();
+    let long_ago = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000);
+    fs::File::open(here.join("tree/tool")).unwrap().set_modified(long_ago).unwrap();
     // With the subsystem, and with the program of that name on the node.
     for (option, target) in [("-s", "new"), ("-O", "old")] {
         let from = format!("{}/tree", here.display());
