@@ -10,7 +10,7 @@ use crate::{Context, Error, metrics, terminations};
 use lifecycle::actions::{self, ClusterRead};
 use lifecycle::capacity::{self, NewLaunch};
 use lifecycle::{Draft, launches, nodes};
-use model::{Cluster, Launch, LaunchRequest, Node, NodeId, ResourceError};
+use model::{Cluster, Launch, LaunchRequest, Node, NodeId, Offering, Price, ResourceError};
 use scheduler::Action;
 
 /// The result of executing a plan.
@@ -103,6 +103,9 @@ async fn execute_action(
     nodes: &[Node],
     action: &Action,
 ) -> Result<(), Error> {
+    if let Action::Price { nodes } = action {
+        return Box::pin(price(context, cluster, nodes)).await;
+    }
     let mut draft = read_for(context, cluster, nodes, action).await?;
     match new_launch(context, cluster, action) {
         Ok(new) => actions::apply(&mut draft, action, new)?,
@@ -193,6 +196,22 @@ fn new_launch(
     Ok(Some(NewLaunch { launch: context.new_uid(), nodes, placement }))
 }
 
+/// Records what nodes cost. A node without a price is asked for again in a later pass; nothing waits for it.
+async fn price(context: &Context, cluster: &Cluster, ids: &[NodeId]) -> Result<(), Error> {
+    let mut draft = context.draft();
+    let nodes = context.table.nodes_named(&cluster.reference(), ids).await?;
+    let offerings: Vec<Offering> = nodes.iter().map(|node| node.offering.clone()).collect();
+    let prices = context.machines.prices(&offerings, context.now()).await;
+    let known = |(_, price): &(Node, Price)| !price.is_not_asked();
+    for (node, price) in nodes.into_iter().zip(prices).filter(known) {
+        let id = node.id.clone();
+        draft.read_node(node);
+        nodes::priced(&mut draft, &id, price)?;
+    }
+    context.commit(draft).await?;
+    Ok(())
+}
+
 /// Requests the instances of a recorded launch and binds those that were launched to its nodes.
 /// Nodes without an instance are withdrawn. After an error it is unknown which instances exist:
 /// their nodes stay recorded, and the request is repeated.
@@ -264,6 +283,7 @@ pub(crate) async fn record(
             | Action::EndAttempt { .. }
             | Action::Bind { .. }
             | Action::Describe { .. }
+            | Action::Price { .. }
             | Action::Leave { .. }
             | Action::TerminateStray { .. }
             | Action::RecordFailure { .. }

@@ -3,7 +3,8 @@
 use crate::files::{ListedFile, ListingPage};
 use async_trait::async_trait;
 use model::{
-    Cluster, ClusterRef, FileShare, NodeId, Placement, ResourceError, Target, Timestamp, Uid,
+    Cluster, ClusterRef, FileShare, NodeId, Offering, Placement, Price, ResourceError, Target,
+    Timestamp, Uid,
 };
 use scheduler::recovery::FoundInstance;
 use std::sync::Arc;
@@ -166,6 +167,13 @@ pub trait Machines: Send + Sync {
     /// # Errors
     /// What the cloud reports.
     async fn clusters(&self) -> Result<Vec<ClusterRef>, PortError>;
+
+    /// What an hour of each of these instances costs at this time. [`Price::NotAsked`] where the cloud did
+    /// not answer: the caller goes on, and asks again later.
+    async fn prices(&self, offerings: &[Offering], now: Timestamp) -> Vec<Price> {
+        let _ = now;
+        vec![Price::Unknown; offerings.len()]
+    }
 
     /// Terminates instances; idempotent. Returns what became of each, in their order: one that fails does
     /// not keep the others.

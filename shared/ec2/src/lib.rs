@@ -11,6 +11,7 @@ mod errors;
 mod fleet;
 mod launch;
 mod machines;
+mod prices;
 mod settings;
 mod tags;
 mod terminate;

@@ -1,10 +1,11 @@
 //! The port for instances, on EC2.
 
+use crate::prices::Cache;
 use crate::{LaunchSettings, Subnet};
 use async_trait::async_trait;
 use aws_sdk_ec2::Client;
 use control::ports::{LaunchOutcome, LaunchRequest, Machines, PortError, Termination};
-use model::{Cluster, ClusterRef, Placement, ResourceError, ec2};
+use model::{Cluster, ClusterRef, Offering, Placement, Price, ResourceError, Timestamp, ec2};
 use scheduler::recovery::FoundInstance;
 
 /// The instances of a stack.
@@ -13,12 +14,13 @@ pub struct Ec2Machines {
     pub(crate) client: Client,
     pub(crate) stack: String,
     launches: Option<LaunchSettings>,
+    pub(crate) prices: Cache,
 }
 
 impl Ec2Machines {
     /// The instances of this stack. Without settings for launches it launches none.
     pub fn new(client: Client, stack: String, launches: Option<LaunchSettings>) -> Self {
-        Self { client, stack, launches }
+        Self { client, stack, launches, prices: Cache::default() }
     }
 
     /// The subnets of the stack; with a zone, those in it.
@@ -63,6 +65,10 @@ impl Machines for Ec2Machines {
 
     async fn clusters(&self) -> Result<Vec<ClusterRef>, PortError> {
         self.clusters_of_stack().await
+    }
+
+    async fn prices(&self, offerings: &[Offering], now: Timestamp) -> Vec<Price> {
+        self.prices_of(offerings, now).await
     }
 
     async fn terminate(

@@ -6,7 +6,7 @@
 mod support;
 
 use control::ports::{Machines, PortError, Termination};
-use model::{LaunchRequest, Offering, Placement, Pool, PoolProblem, VmPriority};
+use model::{LaunchRequest, Offering, Placement, Pool, PoolProblem, Price, Timestamp, VmPriority};
 use scheduler::recovery::InstanceState;
 use support::*;
 
@@ -398,4 +398,62 @@ async fn a_call_that_is_throttled_is_not_split() {
     let outcomes = stub.machines(false).terminate(&cluster(), &ids(&["i-1", "i-2"])).await.unwrap();
     assert!(outcomes[0].as_ref().is_err_and(|it| it.to_string().contains("protected")));
     assert!(matches!(outcomes[1], Ok(Termination::Ended)));
+}
+
+fn described_as(vm_size: &str, zone: &str, priority: VmPriority) -> Offering {
+    Offering::Described { zone: zone.to_owned(), vm_size: vm_size.to_owned(), priority }
+}
+
+fn spot_prices(prices: &[(&str, &str)]) -> String {
+    let item = |(price, at): &(&str, &str)| {
+        format!(
+            "<item><instanceType>g5.xlarge</instanceType><productDescription>Linux/UNIX</productDescription><spotPrice>{price}</spotPrice><timestamp>{at}</timestamp><availabilityZone>eu-west-1b</availabilityZone></item>"
+        )
+    };
+    let items: String = prices.iter().map(item).collect();
+    format!(
+        "<DescribeSpotPriceHistoryResponse><requestId>r</requestId><spotPriceHistorySet>{items}</spotPriceHistorySet></DescribeSpotPriceHistoryResponse>"
+    )
+}
+
+/// EC2 is asked once in ten minutes for a type in a zone, also if it did not answer; list prices come from
+/// the table.
+#[tokio::test]
+async fn the_price_of_a_spot_instance_is_asked_for_once() {
+    let stub = Stub::start().await;
+    let machines = stub.machines(false);
+    let spot = described_as("g5.xlarge", "eu-west-1b", VmPriority::LowPriority);
+    let listed = described_as("g4dn.xlarge", "eu-west-1b", VmPriority::Dedicated);
+    let unlisted = described_as("x9.huge", "eu-west-1b", VmPriority::Dedicated);
+    let offerings = [spot.clone(), listed, spot.clone(), unlisted, Offering::Unknown];
+    let now = Timestamp(1_792_000_000_000);
+    let known = Price::MicroUsdPerHour;
+    stub.answer(spot_prices(&[
+        ("0.401200", "2026-10-14T17:00:00.000Z"),
+        ("0.412300", "2026-10-14T18:00:00.000Z"),
+    ]));
+    let prices = machines.prices(&offerings, now).await;
+    let expected = [known(412_300), known(587_000), known(412_300), Price::Unknown, Price::Unknown];
+    assert_eq!(prices, expected);
+    let requests = stub.requests();
+    assert_eq!(requests.len(), 1);
+    let form = &requests[0];
+    assert_eq!(form["Action"], "DescribeSpotPriceHistory");
+    assert_eq!(form["InstanceType.1"], "g5.xlarge");
+    assert_eq!(form["ProductDescription.1"], "Linux/UNIX");
+    assert_eq!(form["Filter.1.Name"], "availability-zone");
+    assert_eq!(form["Filter.1.Value.1"], "eu-west-1b");
+    assert_eq!(form["StartTime"], form["EndTime"], "the price at one time");
+
+    let spot = [spot];
+    assert_eq!(machines.prices(&spot, now.plus_seconds(599)).await, [known(412_300)]);
+    assert!(stub.requests().is_empty());
+    stub.fail(503, "RequestLimitExceeded", "too many");
+    let later = now.plus_seconds(600);
+    for _ in 0..2 {
+        assert_eq!(machines.prices(&spot, later).await, [Price::NotAsked], "to be asked again");
+    }
+    assert_eq!(stub.requests().len(), 1);
+    stub.answer(spot_prices(&[]));
+    assert_eq!(machines.prices(&spot, later.plus_seconds(600)).await, [Price::Unknown]);
 }

@@ -50,6 +50,7 @@ pub fn affected_records(action: &Action) -> AffectedRecords {
         Action::Leave { node, end_reason, .. } => {
             AffectedRecords { nodes: vec![node.clone()], running_job: end_reason.is_some(), ..none }
         }
+        Action::Price { nodes } => AffectedRecords { nodes: nodes.clone(), ..none },
         Action::Describe { node, .. } => AffectedRecords { nodes: vec![node.clone()], ..none },
         Action::Remove { node } => {
             AffectedRecords { nodes: vec![node.clone()], running_job: true, ..none }
@@ -106,6 +107,8 @@ pub fn apply(
             }
             Ok(())
         }
+        // The prices are recorded when the provider has answered.
+        Action::Price { .. } => Ok(()),
         Action::Describe { node, offering } => nodes::describe(draft, node, offering),
         Action::Leave { node, reason, end_reason } => {
             nodes::leave(draft, node, *reason, end_reason.as_ref())

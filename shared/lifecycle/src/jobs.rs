@@ -3,8 +3,8 @@
 use crate::change::{Event, Function};
 use crate::draft::Draft;
 use model::{
-    Cluster, Deletion, InvalidTransition, Job, JobRef, JobState, NodeId, Operation, QueueEntry,
-    Uid, Zone,
+    Cluster, Deletion, InvalidTransition, Job, JobRef, JobState, NodeId, Operation, Price,
+    QueueEntry, Uid, Zone,
 };
 
 /// How a client learns that its request is complete.
@@ -63,6 +63,8 @@ pub fn start(
     let now = draft.now;
     let mut gang = Vec::with_capacity(nodes.len());
     let zones: Vec<Zone> = nodes.iter().filter_map(|id| Some(draft.node(id)?.zone())).collect();
+    let price =
+        Price::sum(nodes.iter().map(|id| draft.node(id).map_or(Price::Unknown, |it| it.price)));
     if !Zone::is_shared(&zones) {
         // The zone of a node was recorded after the idle nodes were listed.
         return Err(InvalidTransition {
@@ -78,6 +80,7 @@ pub fn start(
     let job = draft.job_mut(&entry.job)?;
     let waited = now.millis_since(job.queued_since());
     job.start(gang, now)?;
+    job.set_price(price);
     let attempt = job.live_attempt().ok_or(InvalidTransition {
         what: "job",
         state: "started",

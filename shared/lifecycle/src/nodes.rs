@@ -6,7 +6,7 @@ use crate::draft::Draft;
 use crate::members::{self, NodeDisposition};
 use model::{
     Backoff, EndReason, Instance, InvalidTransition, LeaveReason, Node, NodeId, NodeState,
-    Offering, ResourceError, Timestamp, limits,
+    Offering, Price, ResourceError, Timestamp, limits,
 };
 
 /// A launching node gets its instance, from the answer to the launch or from the agent's first
@@ -33,6 +33,14 @@ pub(crate) fn set_offering(
     offering: &Offering,
 ) -> Result<(), InvalidTransition> {
     draft.change_node(id, |node| Ok(Node { offering: offering.clone(), ..node }))
+}
+
+/// The provider says what an hour of the node costs.
+///
+/// # Errors
+/// When the node was not read.
+pub fn priced(draft: &mut Draft, id: &NodeId, price: Price) -> Result<(), InvalidTransition> {
+    draft.change_node(id, |node| Ok(Node { price, ..node }))
 }
 
 /// The provider describes the instance of a node that was bound before.

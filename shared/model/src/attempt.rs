@@ -5,7 +5,7 @@
 //! The first end reason counts, with one exception: what the command did by itself before it was
 //! asked to stop outranks every planned end.
 
-use crate::{AttemptRef, JobRef, NodeId, ResourceError, Timestamp, limits};
+use crate::{AttemptRef, JobRef, NodeId, ResourceError, Timestamp, limits, price};
 use serde::{Deserialize, Serialize};
 
 /// A live attempt.
@@ -19,6 +19,9 @@ pub struct Attempt {
     pub started_at: Timestamp,
     /// How far it is.
     pub phase: AttemptPhase,
+    /// What an hour of its nodes costs, if that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub micro_usd_per_hour: Option<u64>,
 }
 
 /// A node of the gang.
@@ -252,7 +255,13 @@ impl Attempt {
         let assigned =
             |(node, address)| Member { node, address, progress: MemberProgress::Assigned };
         let members = nodes.into_iter().map(assigned).collect();
-        Self { number, members, started_at: now, phase }
+        Self { number, members, started_at: now, phase, micro_usd_per_hour: None }
+    }
+
+    /// What its nodes have cost until this time, if that is known.
+    pub fn cost_micro_usd(&self, until: Timestamp) -> Option<u64> {
+        let price = self.micro_usd_per_hour?;
+        Some(price::cost_micro_usd(price, self.started_at, until))
     }
 
     /// A reference to this attempt of `job`.

@@ -9,7 +9,7 @@
 use crate::{Cluster, Job, limits};
 
 /// One entry of a job's `attempts`, without node ids and loss reasons.
-const RUN_BYTES: usize = 200;
+const RUN_BYTES: usize = 240;
 /// One node id in an entry of `attempts`.
 const RUN_NODE_BYTES: usize = 25;
 
@@ -17,7 +17,7 @@ const RUN_NODE_BYTES: usize = 25;
 const MEMBER_BYTES: usize = 75;
 
 /// The state of an ending job without members and reason, and its deletion.
-const JOB_STATE_BYTES: usize = 480;
+const JOB_STATE_BYTES: usize = 525;
 
 /// Errors in the record of a job: one per node that could not run it, and the job's own.
 const JOB_ERRORS: usize = limits::MAX_NODE_FAILURES + 1;

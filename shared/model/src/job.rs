@@ -92,6 +92,9 @@ pub struct AttemptRecord {
     /// Its end; `None` while it is live.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended: Option<AttemptEnd>,
+    /// What its nodes cost, if that is known; `None` while it is live.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cost_micro_usd: Option<u64>,
 }
 
 /// The end of an attempt.
@@ -183,6 +186,22 @@ impl Job {
         };
         let deleted = self.deletion.iter().map(|it| done(&it.operation, it.since));
         terminated.into_iter().chain(deleted).collect()
+    }
+
+    /// What the nodes of all its attempts have cost until now, in micro-dollars. `None` if the price of one
+    /// is not known, or if it never ran.
+    pub fn cost_micro_usd(&self, now: Timestamp) -> Option<u64> {
+        let live = self.state.attempt().map(|attempt| attempt.cost_micro_usd(now));
+        let costs = self.attempts.iter().map(|record| record.cost_micro_usd).chain(live);
+        let sum = |sum: Option<u64>, cost: Option<u64>| Some(sum?.saturating_add(cost?));
+        costs.reduce(sum).flatten()
+    }
+
+    /// What an hour of the nodes of the live attempt costs, if that is known.
+    pub fn set_price(&mut self, micro_usd_per_hour: Option<u64>) {
+        if let Some(attempt) = self.state.attempt_mut() {
+            attempt.micro_usd_per_hour = micro_usd_per_hour;
+        }
     }
 
     /// How often the job lost nodes.
@@ -369,6 +388,7 @@ impl AttemptRecord {
             number: attempt.number,
             nodes: attempt.members.iter().map(|member| member.node.clone()).collect(),
             started_at: attempt.started_at,
+            cost_micro_usd: ended.as_ref().and_then(|end| attempt.cost_micro_usd(end.at)),
             ended,
         }
     }

@@ -23,6 +23,7 @@ pub mod node;
 pub mod offering;
 pub mod operation;
 pub mod pool;
+pub mod price;
 pub mod secret;
 pub mod spec;
 pub mod target;
@@ -55,6 +56,7 @@ pub use node::{IdleNode, Instance, LeaveReason, Node, NodeState};
 pub use offering::{Offering, Zone};
 pub use operation::{Operation, OperationState};
 pub use pool::{AvoidedPool, LaunchRate, Pool, PoolProblem, PoolRefusal};
+pub use price::Price;
 pub use secret::{KeyVaultSecretReference, ResourceId, SecretValue, SecretVariable};
 pub use spec::{
     ClusterExtensions, ClusterSpec, EnvironmentVariable, FileServerSpec, InputDirectory, JobSpec,

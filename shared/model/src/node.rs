@@ -5,7 +5,7 @@
 //! requested. A removed node has no record.
 
 use crate::{
-    AttemptRef, Backoff, Charge, ClusterRef, InvalidTransition, LaunchId, NodeId, Offering,
+    AttemptRef, Backoff, Charge, ClusterRef, InvalidTransition, LaunchId, NodeId, Offering, Price,
     ResourceError, Timestamp, Zone, id::is_plain_id, limits,
 };
 use serde::{Deserialize, Serialize};
@@ -34,6 +34,9 @@ pub struct Node {
     /// What the provider gave for it.
     #[serde(default, skip_serializing_if = "Offering::is_single")]
     pub offering: Offering,
+    /// What an hour of it costs.
+    #[serde(default, skip_serializing_if = "Price::is_not_asked")]
+    pub price: Price,
     /// Consecutive failures to terminate its instance.
     #[serde(default, skip_serializing_if = "Backoff::is_clear")]
     pub removal: Backoff,
@@ -182,6 +185,7 @@ impl Node {
             state,
             charge,
             offering: Offering::Single,
+            price: Price::NotAsked,
             removal: Backoff::CLEAR,
         }
     }

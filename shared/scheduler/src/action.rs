@@ -60,6 +60,11 @@ pub enum Action {
         /// What it says.
         offering: Offering,
     },
+    /// Asks the provider what these nodes cost, and records it.
+    Price {
+        /// The nodes.
+        nodes: Vec<NodeId>,
+    },
     /// The node takes no new jobs and is removed.
     Leave {
         /// The node.
@@ -117,6 +122,7 @@ impl Action {
             | Self::Relaunch { .. }
             | Self::Bind { .. }
             | Self::Describe { .. }
+            | Self::Price { .. }
             | Self::Leave { .. }
             | Self::Remove { .. }
             | Self::TerminateStray { .. }

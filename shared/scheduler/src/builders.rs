@@ -202,6 +202,7 @@ pub fn node(number: usize, state: NodeState) -> Node {
         state,
         charge: manual_cluster(0).charge(),
         offering: Offering::Single,
+        price: Price::NotAsked,
         removal: Backoff::CLEAR,
     }
 }

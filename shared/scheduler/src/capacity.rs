@@ -66,6 +66,7 @@ pub fn plan(
     actions.extend(shrink::plan(snapshot, used, desired, settings, now));
     actions.extend(settle_allocation(snapshot, &actions));
     actions.extend(strays(snapshot));
+    actions.extend(unpriced_nodes(&snapshot.nodes));
     if actions.is_empty() {
         actions.extend(become_dormant(snapshot, desired));
     }
@@ -76,6 +77,16 @@ pub fn plan(
 fn strays(snapshot: &CapacitySnapshot) -> Vec<Action> {
     let end = |instance: &String| Action::TerminateStray { instance: instance.clone() };
     snapshot.strays.iter().map(end).collect()
+}
+
+/// Nodes of which the provider was not asked what they cost. Their jobs start later, with that price.
+fn unpriced_nodes(nodes: &[Node]) -> Option<Action> {
+    let is_unpriced = |node: &&Node| {
+        !node.is_leaving() && node.price.is_not_asked() && node.offering.is_described()
+    };
+    let nodes = nodes.iter().filter(is_unpriced).take(limits::MAX_NODES_PER_LAUNCH);
+    let nodes: Vec<NodeId> = nodes.map(|node| node.id.clone()).collect();
+    (!nodes.is_empty()).then_some(Action::Price { nodes })
 }
 
 /// The desired number of nodes.

@@ -99,6 +99,7 @@ pub fn node(number: u8, state: NodeState) -> Node {
         state,
         charge: cluster().charge(),
         offering: model::Offering::Single,
+        price: model::Price::NotAsked,
         removal: Backoff::CLEAR,
     }
 }

@@ -271,7 +271,7 @@ proptest! {
                 let made = request.into_spec(|_| "sealed".to_owned(), |_| Some(uid()));
                 let spec = made.expect("all file servers are there");
                 let job = kept::job(spec, again.cluster.clone());
-                check_answer(&wire::job(&job, Some(&waits())))?;
+                check_answer(&wire::job(&job, Some(&waits()), model::Timestamp(0)))?;
                 prop_assert!(again.is_same_as(&job));
             }
         }

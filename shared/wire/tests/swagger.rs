@@ -269,7 +269,7 @@ fn a_job_answers_everything() {
         let spec = made.expect("all file servers are there");
         let job = kept::job(spec, again.cluster.clone());
         assert!(again.is_same_as(&job));
-        check_answer(body, wire::job(&job, None));
+        check_answer(body, wire::job(&job, None, model::Timestamp(0)));
     });
 }
 

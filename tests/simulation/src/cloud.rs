@@ -9,14 +9,14 @@
 
 use crate::agent::Agent;
 use crate::event_queue::SimEvent;
-use crate::pools::{DryPools, no_capacity, offering, subnets, zone_of};
+use crate::pools::{DryPools, no_capacity, offering, price, subnets, zone_of};
 use crate::sim::{Call, Fault, Sim, State};
 use async_trait::async_trait;
 use control::nodes::AgentIdentity;
 use control::ports::{LaunchOutcome, LaunchRequest, Machines, PortError, Termination};
 use model::{
-    Cluster, ClusterRef, LaunchId, LaunchedInstance, NodeId, Offering, Placement, ResourceError,
-    VmPriority,
+    Cluster, ClusterRef, LaunchId, LaunchedInstance, NodeId, Offering, Placement, Price,
+    ResourceError, Timestamp, VmPriority,
 };
 use protocol::SyncRequest;
 use scheduler::recovery::{FoundInstance, InstanceState};
@@ -381,6 +381,15 @@ impl Machines for SimMachines {
         match fault {
             Fault::AnswerLost => Err(failed("the answer was lost")),
             Fault::None | Fault::Throttled | Fault::Conflict | Fault::Down => Ok(outcome),
+        }
+    }
+
+    async fn prices(&self, offerings: &[Offering], _now: Timestamp) -> Vec<Price> {
+        match self.0.call(Call::Cloud).await {
+            Fault::None => offerings.iter().map(price).collect(),
+            Fault::AnswerLost | Fault::Throttled | Fault::Conflict | Fault::Down => {
+                vec![Price::NotAsked; offerings.len()]
+            }
         }
     }
 

@@ -3,7 +3,7 @@
 
 use crate::sim::State;
 use control::ports::LaunchRequest;
-use model::{Offering, Pool, PoolProblem, PoolRefusal, ResourceError};
+use model::{Offering, Pool, PoolProblem, PoolRefusal, Price, ResourceError};
 use std::collections::BTreeMap;
 
 /// Until when each pool is dry.
@@ -73,6 +73,15 @@ impl State {
             self.cloud.dry_pools.insert(pool.clone(), until);
         }
         dries_up
+    }
+}
+
+/// The price of an instance: that of its zone.
+pub fn price(offering: &Offering) -> Price {
+    match offering {
+        Offering::Described { zone, .. } if zone == "zone-a" => Price::MicroUsdPerHour(160_000),
+        Offering::Described { .. } => Price::MicroUsdPerHour(526_000),
+        Offering::Single | Offering::Unknown => Price::Unknown,
     }
 }
 

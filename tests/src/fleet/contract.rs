@@ -206,6 +206,11 @@ async fn the_zone_of_an_instance_is_described(cloud: &dyn Cloud) {
         assert_eq!(zones(outcome.launched.iter().map(|it| &it.offering).collect()), expected);
         let found = cloud.machines().find(&cluster).await.expect("there are no faults");
         assert_eq!(zones(found.iter().map(|it| &it.offering).collect()), expected);
+        let offerings: Vec<Offering> = found.into_iter().map(|it| it.offering).collect();
+        let now = model::Timestamp(1_792_000_000_000);
+        let prices = cloud.machines().prices(&offerings, now).await;
+        assert_eq!(prices.len(), 2, "one for each");
+        assert!(prices.iter().all(|it| it.micro_usd_per_hour() > Some(0)), "{prices:?}");
         terminate(cloud, &cluster, &instances(&outcome)).await;
     }
 }

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use control::ports::{LaunchOutcome, LaunchRequest, Machines, PoolRefusal, PortError, Termination};
 use model::{
     Cluster, ClusterRef, LaunchId, LaunchedInstance, NodeId, Offering, Placement, Pool,
-    PoolProblem, ResourceError,
+    PoolProblem, Price, ResourceError, Timestamp, VmPriority,
 };
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -243,6 +243,14 @@ impl Machines for FakeMachines {
             true => Err(PortError::other("the answer was lost")),
             false => Ok(outcome),
         }
+    }
+
+    async fn prices(&self, offerings: &[Offering], _now: Timestamp) -> Vec<Price> {
+        let price = |offering: &Offering| match offering {
+            Offering::Described { priority: VmPriority::LowPriority, .. } => 160_000,
+            Offering::Described { .. } | Offering::Single | Offering::Unknown => 526_000,
+        };
+        offerings.iter().map(|it| Price::MicroUsdPerHour(price(it))).collect()
     }
 
     async fn find(&self, cluster: &ClusterRef) -> Result<Vec<FoundInstance>, PortError> {

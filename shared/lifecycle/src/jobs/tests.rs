@@ -351,3 +351,18 @@ fn a_gang_does_not_start_in_two_zones() {
     assert_eq!(started(vec![unknown(0), unknown(1)]), refused);
     assert!(started(vec![at(0, "a"), at(1, "a")]).contains("running #1 on n0"));
 }
+
+/// The price of an attempt is that of its nodes when it starts.
+#[test]
+fn an_attempt_has_the_price_of_its_nodes() {
+    let priced = |number, price| Node { price, ..idle(number, NOW) };
+    let price_of = |second: model::Price| {
+        let first = model::Price::MicroUsdPerHour(160_000);
+        let fixture = on_nodes(vec![priced(0, first), priced(1, second)]);
+        submitted(&fixture, job("a", 2), &[0, 1]);
+        fixture.job("a").state.attempt().unwrap().micro_usd_per_hour
+    };
+    assert_eq!(price_of(model::Price::MicroUsdPerHour(526_000)), Some(686_000));
+    assert_eq!(price_of(model::Price::Unknown), None);
+    assert_eq!(price_of(model::Price::NotAsked), None);
+}

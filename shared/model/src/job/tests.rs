@@ -319,3 +319,27 @@ fn a_job_of_every_node_that_is_asked_to_end_has_succeeded_if_all_nodes_have() {
     };
     assert_eq!([0, 1, 2].map(interrupted), ["queued", "queued", "succeeded"]);
 }
+
+/// What a job has cost: ended attempts, and the live one until now. An unknown price makes it unknown.
+#[test]
+fn the_cost_of_a_job_is_the_sum_of_its_attempts() {
+    let hour = |hours: u64| NOW.plus_seconds(3600 * hours);
+    let mut job = queued();
+    assert_eq!(job.cost_micro_usd(hour(1)), None, "it never ran");
+    job.start(vec![(node(), String::new())], NOW).unwrap();
+    assert_eq!(job.cost_micro_usd(hour(1)), None, "the price is not known");
+    job.set_price(Some(160_000));
+    assert_eq!(job.cost_micro_usd(hour(2)), Some(320_000));
+    let attempt = job.live_attempt().unwrap();
+    let interrupted = EndReason::Interrupted { node: node() };
+    job.member_ended(&attempt, &node(), interrupted, hour(3)).unwrap();
+    assert_eq!(job.attempts[0].cost_micro_usd, Some(480_000));
+    assert_eq!(job.cost_micro_usd(hour(9)), Some(480_000), "it waits");
+    job.start(vec![(node(), String::new())], hour(9)).unwrap();
+    job.set_price(Some(526_000));
+    assert_eq!(job.cost_micro_usd(hour(10)), Some(1_006_000));
+    let text = serde_json::to_string(&job).unwrap();
+    assert_eq!(serde_json::from_str::<Job>(&text).unwrap(), job);
+    job.set_price(None);
+    assert_eq!(job.cost_micro_usd(hour(10)), None);
+}

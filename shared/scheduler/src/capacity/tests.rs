@@ -32,11 +32,27 @@ fn check_at(
     assert_eq!(plan_without_allocation(&snapshot, now), expected);
 }
 
-/// The plan without its `SetAllocation`.
+/// The plan without its `SetAllocation` and `Price`.
 fn plan_without_allocation(snapshot: &CapacitySnapshot, now: Timestamp) -> Vec<Action> {
     let mut plan = plan(snapshot, CapacitySettings { idle_seconds: IDLE }, now);
-    plan.retain(|action| !matches!(action, Action::SetAllocation { .. }));
+    plan.retain(|it| !matches!(it, Action::SetAllocation { .. } | Action::Price { .. }));
     plan
+}
+
+/// As [`check`], with the prices.
+fn check_priced(cluster: Cluster, nodes: Vec<Node>, queued: &[u32], expected: &[Action]) {
+    let snapshot = CapacitySnapshot {
+        cluster,
+        blocked: false,
+        nodes,
+        queued: queued.to_vec(),
+        quota_left: 100,
+        launches: vec![],
+        strays: vec![],
+    };
+    let mut plan = plan(&snapshot, CapacitySettings { idle_seconds: IDLE }, NOW);
+    plan.retain(|action| !matches!(action, Action::SetAllocation { .. }));
+    assert_eq!(plan, expected);
 }
 
 #[test]

@@ -14,7 +14,8 @@ impl Call<'_> {
         let path = self.route.experiment()?;
         let (after, size) = (self.page_start()?, self.page_size()?);
         let page = self.web.control.jobs.list(&path, after, size).await?;
-        self.page(page.items.iter().map(|job| wire::job(job, None)).collect(), page.next)
+        let now = self.web.control.context.now();
+        self.page(page.items.iter().map(|job| wire::job(job, None, now)).collect(), page.next)
     }
 
     fn job_name(&self) -> Result<Name, Error> {
@@ -47,7 +48,8 @@ impl Call<'_> {
 
     async fn job_body(&self, job: &Job) -> Result<Response, Error> {
         let waiting = self.web.control.jobs.waiting_reason(job).await?;
-        self.resource(&wire::job(job, waiting.as_ref()), &job.uid, job.submitted_at)
+        let body = wire::job(job, waiting.as_ref(), self.web.control.context.now());
+        self.resource(&body, &job.uid, job.submitted_at)
     }
 
     /// 200 with an empty body, and no operation, when the job has already ended.

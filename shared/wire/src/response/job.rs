@@ -102,7 +102,8 @@ pub struct ExecutionInfo {
     pub errors: Vec<BatchAiError>,
 }
 
-/// Fields beyond the contract: every attempt of the job, why it waits, and how often it is retried.
+/// Fields beyond the contract: every attempt of the job, why it waits, how often it is retried, and what
+/// it has cost.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct JobExtensions {
@@ -112,6 +113,8 @@ pub struct JobExtensions {
     pub waiting_reason: Option<WaitingReasonBody>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_retries: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cost_micro_usd: Option<u64>,
 }
 
 /// Why a queued job does not run yet.
@@ -146,11 +149,13 @@ pub struct AttemptView {
     pub end_time: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub result: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cost_micro_usd: Option<u64>,
 }
 
 /// The body of a job. `waiting` is why a queued job does not run yet; it appears only while the job is
-/// queued.
-pub fn job(job: &Job, waiting: Option<&Waiting>) -> Resource<JobProperties> {
+/// queued. A job that runs has its cost until now.
+pub fn job(job: &Job, waiting: Option<&Waiting>, now: Timestamp) -> Resource<JobProperties> {
     let spec = &job.spec;
     let command = |line: &String| CommandLine { command_line: line.clone() };
     let (provisioning_state, provisioning_since) = provisioning(job);
@@ -185,7 +190,7 @@ pub fn job(job: &Job, waiting: Option<&Waiting>) -> Resource<JobProperties> {
         execution_state: job.state.name(),
         execution_state_transition_time: job.state.since(),
         execution_info: execution_info(&job.state),
-        extensions: extensions(job, waiting),
+        extensions: extensions(job, waiting, now),
     };
     Resource::child(ids::job_id(&job.names), &job.names.job, ids::JOB_TYPE, properties)
 }
@@ -225,13 +230,19 @@ fn execution_info(state: &JobState) -> Option<ExecutionInfo> {
 }
 
 /// A waiting reason appears only while the job is queued.
-fn extensions(job: &Job, waiting: Option<&Waiting>) -> Option<JobExtensions> {
+fn extensions(job: &Job, waiting: Option<&Waiting>, now: Timestamp) -> Option<JobExtensions> {
     let is_queued = matches!(job.state, JobState::Queued { .. });
     let waiting_reason = waiting.filter(|_| is_queued).map(WaitingReasonBody::from);
     let attempts: Vec<AttemptView> = job.attempt_records().iter().map(attempt).collect();
     let max_retries = job.spec.max_retries;
-    (waiting_reason.is_some() || !attempts.is_empty() || max_retries.is_some())
-        .then_some(JobExtensions { attempts, waiting_reason, max_retries })
+    (waiting_reason.is_some() || !attempts.is_empty() || max_retries.is_some()).then(|| {
+        JobExtensions {
+            attempts,
+            waiting_reason,
+            max_retries,
+            cost_micro_usd: job.cost_micro_usd(now),
+        }
+    })
 }
 
 fn attempt(record: &AttemptRecord) -> AttemptView {
@@ -241,6 +252,7 @@ fn attempt(record: &AttemptRecord) -> AttemptView {
         start_time: record.started_at,
         end_time: record.ended.as_ref().map(|end| end.at),
         result: record.ended.as_ref().map(|end| result(&end.end_reason)),
+        cost_micro_usd: record.cost_micro_usd,
     }
 }
 

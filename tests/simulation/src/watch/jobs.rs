@@ -2,7 +2,9 @@
 //! end of an attempt is the actual one.
 
 use super::{Change, Checked, ClusterView, CommitContext, Queued, Record, Watch, ensure, replace};
-use model::{AttemptRecord, EndReason, Job, JobState, OperationState, Outcome, Zone, limits};
+use model::{
+    AttemptRecord, EndReason, Job, JobState, OperationState, Outcome, Price, Zone, limits,
+};
 use protocol::End;
 use std::collections::BTreeSet;
 use table::{Write, WriteKind};
@@ -112,6 +114,15 @@ impl Watch {
         let zones: BTreeSet<Zone> =
             attempt.members.iter().filter_map(|it| place(it.node.as_str())).collect();
         ensure(zones.len() <= 1, || format!("the gang of {name} is in {zones:?}"))?;
+        let price = |node: &str| {
+            let offering = self.bound.get(node).and_then(|it| context.cloud.get(it));
+            offering.map_or(Price::Unknown, |it| crate::pools::price(&it.offering))
+        };
+        let actual = Price::sum(attempt.members.iter().map(|it| price(it.node.as_str())));
+        let known = attempt.micro_usd_per_hour;
+        ensure(known.is_none() || known == actual, || {
+            format!("an hour of {name} costs {actual:?}, but {known:?} is recorded")
+        })?;
         let reference = attempt.reference(&job.reference());
         for member in &attempt.members {
             let node = self.nodes.get(member.node.as_str());

@@ -2,6 +2,7 @@
 //! allowed, and no node is removed while its instance runs.
 
 use super::{Change, Checked, CommitContext, Record, Watch, ensure, replace};
+use crate::pools::price;
 use model::{Charge, LeaveReason, Node, NodeState, Offering, VmPriority, limits};
 use table::{IdleMarker, WriteKind};
 
@@ -103,6 +104,9 @@ impl Watch {
             let known = node.offering != Offering::Unknown;
             ensure(!known || actual.is_none_or(|it| *it == node.offering), || {
                 format!("node {id} is recorded as {:?}, and is {actual:?}", node.offering)
+            })?;
+            ensure(node.price.is_not_asked() || node.price == price(&node.offering), || {
+                format!("node {id} is {:?} and costs {:?}", node.offering, node.price)
             })?;
             let owner = self.owners.get(&launched.id);
             ensure(owner.is_some_and(|it| it.node == node.id), || {

@@ -155,6 +155,16 @@ fn nodes_of_one_launch_are_together() {
     assert_eq!(plan(idle_at(0, "b"), 4), [launch_at("b", 1, 4)]);
 }
 
+/// The provider is asked once for what its nodes cost; nothing waits for the answer.
+#[test]
+fn nodes_are_priced_when_they_are_described() {
+    let priced = |price| Node { price, ..idle_at(1, "a") };
+    let all = vec![idle_at(0, "a"), priced(model::Price::Unknown), idle(2, NOW)];
+    let price = Action::Price { nodes: vec![node_id(0)] };
+    check_priced(auto_cluster(3, 3), all.clone(), &[], &[price.clone()]);
+    check_priced(auto_cluster(0, 4), all, &[1, 1, 1, 1], &[launch(1, 4), price]);
+}
+
 proptest::proptest! {
     /// Whatever the zones of the nodes are: a gang within the limits gets its nodes in one zone when the
     /// plans are carried out and the provider has capacity, and no plan exceeds the limits.

@@ -18,6 +18,7 @@ fn record(number: u32, node: u8, end_reason: Option<EndReason>) -> AttemptRecord
         nodes: vec![node_id(node)],
         started_at: at(start),
         ended: end_reason.map(|end_reason| AttemptEnd { at: at(start + 50), end_reason }),
+        cost_micro_usd: Some(8000),
     }
 }
 
@@ -28,7 +29,7 @@ fn waiting() -> Waiting {
 
 #[test]
 fn a_new_job() {
-    insta::assert_snapshot!(pretty(&job(&fixtures::job(), Some(&waiting()))), @r#"
+    insta::assert_snapshot!(pretty(&job(&fixtures::job(), Some(&waiting()), at(1000))), @r#"
     {
       "id": "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/demo_group/providers/Microsoft.BatchAI/workspaces/demo/experiments/first/jobs/train",
       "name": "train",
@@ -118,7 +119,7 @@ fn a_failed_job_that_has_everything() {
         exit_code: Some(1),
         error: model::ResourceError::new("JobFailed", "Job failed with non-zero exit code"),
     };
-    insta::assert_snapshot!(pretty(&job(&full, Some(&waiting()))), @r#"
+    insta::assert_snapshot!(pretty(&job(&full, Some(&waiting()), at(1000))), @r#"
     {
       "id": "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/demo_group/providers/Microsoft.BatchAI/workspaces/demo/experiments/first/jobs/train",
       "name": "train",
@@ -214,7 +215,8 @@ fn a_failed_job_that_has_everything() {
               ],
               "startTime": "2018-06-06T20:48:33.03Z",
               "endTime": "2018-06-06T20:49:23.03Z",
-              "result": "node tvm-0101010101014101-p was interrupted"
+              "result": "node tvm-0101010101014101-p was interrupted",
+              "costMicroUsd": 8000
             },
             {
               "number": 2,
@@ -223,10 +225,12 @@ fn a_failed_job_that_has_everything() {
               ],
               "startTime": "2018-06-06T20:50:13.03Z",
               "endTime": "2018-06-06T20:51:03.03Z",
-              "result": "exited with code 1"
+              "result": "exited with code 1",
+              "costMicroUsd": 8000
             }
           ],
-          "maxRetries": 0
+          "maxRetries": 0,
+          "costMicroUsd": 16000
         }
       }
     }
@@ -255,7 +259,7 @@ fn execution_info_in_every_state() {
         failed(EndReason::Terminated),
     ];
     let info = |state| {
-        let properties = job(&Job { state, ..fixtures::job() }, None).properties;
+        let properties = job(&Job { state, ..fixtures::job() }, None, at(1000)).properties;
         let info = properties.execution_info.map(|info| serde_json::to_string(&info).unwrap());
         format!("{}: {}", properties.execution_state, info.as_deref().unwrap_or("nothing"))
     };
@@ -276,7 +280,7 @@ fn a_job_that_is_being_deleted() {
     deleted.state =
         JobState::Terminating { since: at(30), attempt: attempt(at(10)), operation: None };
     deleted.deletion = Some(model::Deletion { operation: uid(3), since: at(30) });
-    let properties = job(&deleted, None).properties;
+    let properties = job(&deleted, None, at(1000)).properties;
     assert_eq!(properties.provisioning_state, "deleting");
     assert_eq!(properties.provisioning_state_transition_time, at(30));
     assert_eq!(properties.execution_state, "terminating");
