@@ -36,6 +36,12 @@ ATTRIBUTES = {
     "FunctionAccessPoint.Arn": {"Fn::Sub": ARN + "access-point/${FunctionAccessPoint}"},
 }
 
+# `SubnetN.AvailabilityZone`, which moto does not know either: the zones are taken in order.
+ZONES = {
+    f"${{Subnet{number}.AvailabilityZone}}": template_load.REGION + letter
+    for number, letter in enumerate("abcdef", start=1)
+}
+
 # Moto checks that the gateway exists, which it cannot create.
 REMOVED = ["Ipv6Route"]
 
@@ -102,6 +108,8 @@ def substitute(value, absent, blocks):
             for name in absent:
                 for full in (name, *(it for it in PLACEHOLDERS if it.startswith(name + "."))):
                     argument = argument.replace("${" + full + "}", PLACEHOLDERS.get(full, full))
+            for reference, zone in ZONES.items():
+                argument = argument.replace(reference, zone)
             return {function: argument}
     return {key: again(inner) for key, inner in value.items()}
 
@@ -142,7 +150,9 @@ def described(client=boto3.client):
     return {
         "environment": {
             it["FunctionName"].removeprefix(prefix): {
-                name: str(value) for name, value in it["Environment"]["Variables"].items()
+                # Moto joins `AWS::NoValue` as None; CloudFormation leaves it out.
+                name: str(value).replace(",None", "")
+                for name, value in it["Environment"]["Variables"].items()
             }
             for it in functions
         },
