@@ -36,9 +36,9 @@ ATTRIBUTES = {
     "FunctionAccessPoint.Arn": {"Fn::Sub": ARN + "access-point/${FunctionAccessPoint}"},
 }
 
-# `SubnetN.AvailabilityZone`, which moto does not know either: the zones are taken in order.
+# `SubnetN.AvailabilityZone`, which moto does not know either: those that its `Fn::GetAZs` gives, in whichever region.
 ZONES = {
-    f"${{Subnet{number}.AvailabilityZone}}": template_load.REGION + letter
+    f"${{Subnet{number}.AvailabilityZone}}": "us-east-1" + letter
     for number, letter in enumerate("abcdef", start=1)
 }
 
