@@ -68,23 +68,20 @@ fn with(mut settings: Value, more: Value) -> Value {
     settings
 }
 
-#[tokio::test]
-async fn every_toolkit_starts_its_processes() {
-    let service = Service::start_with(&["--max-nodes", "2"]);
-    install(&service.root().join("programs"));
-    service.prepare(2).await;
-    let mount = service.get("/clusters/c").await;
-    assert!(mount["properties"].is_object(), "{mount:#}");
-    let cases: &[(&str, Value, &[(&str, &str)])] = &[
+/// Name of the job, settings, and its outputs by label.
+type Case = (&'static str, Value, Vec<(&'static str, &'static str)>);
+
+fn started_on_the_master() -> Vec<Case> {
+    vec![
         (
             "custom",
             json!({"customToolkitSettings": {"commandLine": "python a b"}}),
-            &[("", "N0: python a b | / ")],
+            vec![("", "N0: python a b | / ")],
         ),
         (
             "custommpi",
             json!({"customMpiSettings": {"commandLine": "python 'a  b'", "processCount": 3}}),
-            &[(
+            vec![(
                 "",
                 "mpirun -n 3 --hostfile slots=2 max-slots=2,slots=2 max-slots=2\nN0: python a  b | / ",
             )],
@@ -92,7 +89,7 @@ async fn every_toolkit_starts_its_processes() {
         (
             "horovod",
             json!({"horovodSettings": script()}),
-            &[(
+            vec![(
                 "",
                 "mpirun -n 2 --hostfile slots=1 max-slots=1,slots=1 max-slots=1\nN0: python MOUNT/a b/t.py --index $X | / ",
             )],
@@ -100,7 +97,7 @@ async fn every_toolkit_starts_its_processes() {
         (
             "chainer",
             json!({"chainerSettings": with(script(), json!({"processCount": 2}))}),
-            &[(
+            vec![(
                 "",
                 "mpirun -n 2 --hostfile slots=1 max-slots=1,slots=1 max-slots=1\nN0: python MOUNT/a b/t.py --index $X | / ",
             )],
@@ -108,7 +105,7 @@ async fn every_toolkit_starts_its_processes() {
         (
             "cntk",
             json!({"cntkSettings": {"configFilePath": "net.cntk", "commandLineArgs": "rootDir=."}}),
-            &[(
+            vec![(
                 "",
                 "mpirun -n 2 --hostfile slots=1 max-slots=1,slots=1 max-slots=1\nN0: cntk configFile=net.cntk rootDir=. | / ",
             )],
@@ -116,12 +113,17 @@ async fn every_toolkit_starts_its_processes() {
         (
             "caffe",
             json!({"caffeSettings": {"configFilePath": "s.prototxt", "processCount": 1}}),
-            &[("", "N0: caffe train --solver=s.prototxt | / ")],
+            vec![("", "N0: caffe train --solver=s.prototxt | / ")],
         ),
+    ]
+}
+
+fn started_on_every_node() -> Vec<Case> {
+    vec![
         (
             "caffe2",
             json!({"caffe2Settings": script()}),
-            &[
+            vec![
                 ("-0", "N0: python MOUNT/a b/t.py --index $X 0 |0 / "),
                 ("-1", "N1: python MOUNT/a b/t.py --index $X 1 |1 / "),
             ],
@@ -129,7 +131,7 @@ async fn every_toolkit_starts_its_processes() {
         (
             "pytorch",
             json!({"pyTorchSettings": with(script(), json!({"processCount": 3, "communicationBackend": "Gloo"}))}),
-            &[
+            vec![
                 ("-0", "N0: python MOUNT/a b/t.py --index $X 0 |0 0/3 "),
                 ("-1", "N0: python MOUNT/a b/t.py --index $X 1 |1 1/3 "),
                 ("-2", "N1: python MOUNT/a b/t.py --index $X 2 |2 2/3 "),
@@ -145,7 +147,7 @@ async fn every_toolkit_starts_its_processes() {
                 "workerCount": 2,
                 "parameterServerCount": 1,
             }}),
-            &[
+            vec![
                 ("-ps-0", "N0: python t.py --job_name=ps |0 / \"type\":\"ps\""),
                 (
                     "-wk-0",
@@ -157,8 +159,18 @@ async fn every_toolkit_starts_its_processes() {
                 ),
             ],
         ),
-    ];
-    for (name, toolkit, expected) in cases {
+    ]
+}
+
+#[tokio::test]
+async fn every_toolkit_starts_its_processes() {
+    let service = Service::start_with(&["--max-nodes", "2"]);
+    install(&service.root().join("programs"));
+    service.prepare(2).await;
+    let mount = service.get("/clusters/c").await;
+    assert!(mount["properties"].is_object(), "{mount:#}");
+    for (name, toolkit, expected) in started_on_the_master().iter().chain(&started_on_every_node())
+    {
         let outputs = outputs(&service, name, toolkit.clone()).await;
         let found: Vec<(&str, String)> =
             outputs.iter().map(|(label, text)| (label.as_str(), without_root(text))).collect();

@@ -161,7 +161,7 @@ fn nodes_are_priced_when_they_are_described() {
     let priced = |price| Node { price, ..idle_at(1, "a") };
     let all = vec![idle_at(0, "a"), priced(model::Price::Unknown), idle(2, NOW)];
     let price = Action::Price { nodes: vec![node_id(0)] };
-    check_priced(auto_cluster(3, 3), all.clone(), &[], &[price.clone()]);
+    check_priced(auto_cluster(3, 3), all.clone(), &[], std::slice::from_ref(&price));
     check_priced(auto_cluster(0, 4), all, &[1, 1, 1, 1], &[launch(1, 4), price]);
 }
 
