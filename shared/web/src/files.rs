@@ -12,7 +12,7 @@ pub use listing::ListingQuery;
 use crate::response;
 use axum::Router;
 use axum::body::Body;
-use axum::extract::rejection::QueryRejection;
+use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -99,18 +99,18 @@ pub(crate) fn routes(web: FilesWeb) -> Router {
 
 async fn download(
     State(web): State<FilesWeb>,
-    Path((file_server, path)): Path<(String, String)>,
+    path: Result<Path<(String, String)>, PathRejection>,
     signature: Result<Query<Signature>, QueryRejection>,
     copy: Result<Query<CopyQuery>, QueryRejection>,
     method: Method,
     headers: HeaderMap,
 ) -> Response {
-    let outcome = match (signature, copy) {
-        (Ok(Query(signature)), Ok(Query(copy))) => {
+    let outcome = match (path, signature, copy) {
+        (Ok(Path((file_server, path))), Ok(Query(signature)), Ok(Query(copy))) => {
             let request = Download { web: &web, signature, copy, method, headers };
             request.answer(&file_server, &path).await
         }
-        (Err(_), _) | (_, Err(_)) => Err(links::not_signed()),
+        (Err(_), _, _) | (_, Err(_), _) | (_, _, Err(_)) => Err(links::not_signed()),
     };
     response::respond(outcome)
 }

@@ -2,6 +2,7 @@
 
 use crate::agent_access::{self, AgentAccess};
 use crate::{Failure, Web, response};
+use axum::extract::rejection::PathRejection;
 use axum::extract::{FromRequest, Json, Path, Request, State};
 use axum::response::Response;
 use control::Error;
@@ -11,11 +12,20 @@ use protocol::{SignInRequest, SignInResponse};
 
 pub(crate) async fn sign_in(
     State(web): State<Web>,
-    Path((workspace, name, uid, launch, instance)): Path<(String, String, String, String, String)>,
+    path: Result<Path<(String, String, String, String, String)>, PathRejection>,
     request: Request,
 ) -> Response {
-    let path = [&workspace, &name, &uid, &launch, &instance].map(String::as_str);
-    response::respond(sign_in_or_fail(&web, path, request).await)
+    response::respond(match path {
+        Ok(Path((workspace, name, uid, launch, instance))) => {
+            let path = [&workspace, &name, &uid, &launch, &instance].map(String::as_str);
+            sign_in_or_fail(&web, path, request).await
+        }
+        Err(_) => Err(malformed().into()),
+    })
+}
+
+fn malformed() -> Error {
+    Error::invalid("InvalidInstance", "The path is not that of an instance")
 }
 
 async fn sign_in_or_fail(
@@ -23,7 +33,6 @@ async fn sign_in_or_fail(
     [workspace, name, uid, launch, instance]: [&str; 5],
     request: Request,
 ) -> Result<Response, Failure> {
-    let malformed = || Error::invalid("InvalidInstance", "The path is not that of an instance");
     let cluster = ClusterRef {
         workspace: Uid::parse(workspace).ok_or_else(malformed)?,
         name: name.to_ascii_lowercase(),

@@ -1,6 +1,7 @@
 //! The endpoint of agents (see the `protocol` crate). Requests are held where the server can hold them.
 
 use crate::{Failure, Web, agent_access, response};
+use axum::extract::rejection::PathRejection;
 use axum::extract::{FromRequest, Json, Path, Request, State};
 use axum::response::Response;
 use control::Error;
@@ -15,10 +16,19 @@ const UPDATE_ASK_MILLIS: u64 = 1000;
 
 pub(crate) async fn sync(
     State(web): State<Web>,
-    Path((workspace, name, uid, node)): Path<(String, String, String, String)>,
+    path: Result<Path<(String, String, String, String)>, PathRejection>,
     request: Request,
 ) -> Response {
-    response::respond(sync_or_fail(&web, [&workspace, &name, &uid, &node], request).await)
+    response::respond(match path {
+        Ok(Path((workspace, name, uid, node))) => {
+            sync_or_fail(&web, [&workspace, &name, &uid, &node], request).await
+        }
+        Err(_) => Err(malformed().into()),
+    })
+}
+
+fn malformed() -> Error {
+    Error::invalid("InvalidNode", "The path is not that of a node")
 }
 
 async fn sync_or_fail(
@@ -26,7 +36,6 @@ async fn sync_or_fail(
     [workspace, name, uid, node]: [&str; 4],
     request: Request,
 ) -> Result<Response, Failure> {
-    let malformed = || Error::invalid("InvalidNode", "The path is not that of a node");
     let cluster = ClusterRef {
         workspace: Uid::parse(workspace).ok_or_else(malformed)?,
         name: name.to_ascii_lowercase(),

@@ -130,6 +130,7 @@ async fn links_are_valid_for_one_file_and_a_limited_time() {
         link.replace("stdout.txt", "stderr.txt"),
         link.replace("stdout.txt", "execution.log"),
         link.replace("stdout.txt", "./stdout.txt"),
+        link.replace("stdout.txt", "%96"), // not UTF-8
     ] {
         let is_same = tampered.contains("/./"); // the client normalizes the path
         assert_eq!(

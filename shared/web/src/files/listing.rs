@@ -3,7 +3,7 @@
 
 use super::{FilesWeb, links};
 use crate::response;
-use axum::extract::rejection::QueryRejection;
+use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use axum::response::Response;
 use control::Error;
@@ -31,12 +31,12 @@ pub struct ListingQuery {
 
 pub(super) async fn list(
     State(web): State<FilesWeb>,
-    Path(file_server): Path<String>,
+    file_server: Result<Path<String>, PathRejection>,
     query: Result<Query<ListingQuery>, QueryRejection>,
 ) -> Response {
-    let outcome = match query {
-        Ok(Query(query)) => list_or_fail(&web, &file_server, query).await,
-        Err(_) => Err(links::not_signed()),
+    let outcome = match (file_server, query) {
+        (Ok(Path(file_server)), Ok(Query(query))) => list_or_fail(&web, &file_server, query).await,
+        (Err(_), _) | (_, Err(_)) => Err(links::not_signed()),
     };
     response::respond(outcome)
 }
