@@ -10,9 +10,12 @@ use http::{HeaderMap, StatusCode};
 use model::{ClusterRef, Instance, LaunchId, Uid};
 use protocol::{SignInRequest, SignInResponse};
 
+/// Workspace, name and uid of the cluster; launch; instance.
+type Segments = (String, String, String, String, String);
+
 pub(crate) async fn sign_in(
     State(web): State<Web>,
-    path: Result<Path<(String, String, String, String, String)>, PathRejection>,
+    path: Result<Path<Segments>, PathRejection>,
     request: Request,
 ) -> Response {
     response::respond(match path {
