@@ -20,6 +20,9 @@ const CLIENTS: &[&str] = &["ssh", "scp", "sftp"];
 /// arguments: one that calls [`crate::client::run`].
 pub const STAND_IN: &str = "stand-in";
 
+/// How often a node is tried, once a second: the server of another node may start later than the job on this one.
+const ATTEMPTS: u32 = 30;
+
 /// A node that the job connects to.
 #[derive(Clone, Debug)]
 pub struct ClientHost {
@@ -85,6 +88,7 @@ fn configuration(directory: &Path, hosts: &[ClientHost]) -> String {
         text,
         "Host {names}
   BatchMode yes
+  ConnectionAttempts {ATTEMPTS}
   GlobalKnownHostsFile /dev/null
   IdentitiesOnly yes
   IdentityAgent none

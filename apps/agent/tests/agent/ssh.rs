@@ -181,7 +181,8 @@ fn a_rank_on_another_node_that_fails_ends_the_job_with_its_exit_code() {
         return;
     }
     let mut gang = Gang::new();
-    let command_line = "test $OMPI_COMM_WORLD_RANK = 0 && exec sleep 1000; exit 6".to_owned();
+    let command_line =
+        "test $OMPI_COMM_WORLD_RANK = 0 && exec sleep 1000; sleep 1; exit 6".to_owned();
     let job = with_key(Job::new("exit 99")).with(|job| {
         job.toolkit = Toolkit::CustomMpi { command_line, process_count: None };
     });

@@ -180,7 +180,8 @@ fn all_processes_of_a_node_are_terminated_and_may_end_properly() {
     let (on_master, on_member) = start(&mut gang, &job);
     for (node, ranks) in [(&gang.master, [0, 1]), (&gang.member, [2, 3])] {
         for rank in ranks {
-            node.wait_for_output(&job, &format!("stdout-{rank}.txt"), "up");
+            // On a line of its own: the recorder has printed the command before.
+            node.wait_for_output(&job, &format!("stdout-{rank}.txt"), "\nup\n");
         }
     }
     assert_eq!(gang.master.stop(&gang.control, &on_master, 10), End::Stopped);
