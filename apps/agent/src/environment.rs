@@ -71,9 +71,7 @@ impl JobEnvironment {
         variables.insert(MARKER.into(), host.attempt_marker(&assignment.key));
         Ok(Self { variables, stdouterr, outputs })
     }
-}
 
-impl JobEnvironment {
     /// Puts a directory first in the `PATH`, also before what the user gave.
     pub fn put_first(&mut self, programs: &Path) {
         let path = self.variables.entry("PATH".to_owned()).or_default();

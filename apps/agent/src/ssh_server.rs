@@ -1,5 +1,5 @@
-//! The SSH server of an attempt on one node: a program of the attempt like its command, below the same supervisor. So it
-//! outlives the agent, everything that other nodes start through it is a process of the attempt, and it ends with it.
+//! The SSH server of an attempt on one node. The supervisor starts it beside the command of the job, so it survives a
+//! restart of the agent. The processes that other nodes start through it belong to the attempt and end with it.
 
 use std::ffi::OsString;
 use std::net::SocketAddr;

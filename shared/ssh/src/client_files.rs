@@ -3,7 +3,7 @@
 //!
 //! Nothing in the home directory is changed, and the user's own configuration still applies to everything that this
 //! one does not set. A job finds the programs since their directory is the first of its `PATH`; so does
-//! `mpirun`, which starts the `ssh` of the `PATH` unless it is told another one (`plm_rsh_agent`).
+//! `mpirun`, which starts the `ssh` of the `PATH` unless `plm_rsh_agent` names another program.
 //!
 //! An image may have no OpenSSH client. Then `ssh` runs the program [`STAND_IN`], where the caller has put one.
 

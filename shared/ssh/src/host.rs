@@ -196,7 +196,7 @@ fn exit_of(status: ExitStatus) -> Exit {
     }
 }
 
-/// A login shell is told so by its name.
+/// A shell is a login shell if its name begins with a hyphen.
 fn login_name(shell: &Path) -> OsString {
     let mut name = OsString::from("-");
     name.push(shell.file_name().unwrap_or(OsStr::new("sh")));

@@ -19,7 +19,7 @@ pub struct KeyPair {
 }
 
 impl KeyPair {
-    /// The key pair of `seed`, which is 32 random bytes. The same seed gives the same keys. `comment` is the last word
+    /// The key pair of `seed`, which is 32 random bytes. The same seed gives the same keys. `comment` is the last field
     /// of both texts.
     pub fn from_seed(seed: &[u8; 32], comment: &str) -> Self {
         let mut private = ssh_key::PrivateKey::from(Ed25519Keypair::from_seed(seed));

@@ -11,7 +11,7 @@ use tracing_subscriber::fmt::MakeWriter;
 
 use crate::fixture::{Node, assert_refused, text};
 
-/// `ssh` as the administrator calls it, with a password for whoever asks.
+/// `ssh` as the administrator calls it. The client gets the password from `SSH_ASKPASS`.
 fn ssh(node: &Node, user: &str, options: &[&str], password: &str) -> Command {
     let directory = node.path("administrator");
     let ask = directory.join(format!("ask-{password}"));
