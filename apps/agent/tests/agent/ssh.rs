@@ -79,7 +79,7 @@ fn what_was_started_over_ssh_is_terminated_with_the_job() {
     }
     let mut gang = Gang::new();
     let remote =
-        "trap \"sleep 0.3; echo saved > $HOME/saved; exit\" TERM; echo up; sleep 1000 & wait";
+        "trap \"sleep 0.3; echo saved | tee $HOME/saved; exit\" TERM; echo up; sleep 1000 & wait";
     let job = with_key(Job::new(&format!("ssh 127.0.1.2 '{remote}'")));
     let (on_master, on_member) = gang.begin(&job);
     gang.control.desire("b", on_member.run());
@@ -90,6 +90,8 @@ fn what_was_started_over_ssh_is_terminated_with_the_job() {
     let saved = fs::read_to_string(gang.member.home().join("saved"));
     assert_eq!(saved.unwrap_or_default(), "saved\n", "it had its time");
     gang.master.stop(&gang.control, &on_master, 10);
+    let output = gang.master.read(&job, "stdout.txt");
+    assert_eq!(output, "up\nsaved\n", "the server waits for what it has started");
     assert_eq!(gang.master.processes(&job), Vec::<i32>::new(), "of both nodes");
 }
 
