@@ -20,6 +20,7 @@ mod acceptance {
     mod login;
     mod processes;
     mod quota;
+    mod remote_login;
     mod sdk;
     mod secrets;
     mod service;

@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 
 use processes::keeper::KEEPER_VARIABLE;
@@ -13,7 +14,8 @@ use crate::host::PASSED_ON;
 /// the node or of the launch is in `BATCHAI_NODE_TOKEN`.
 pub const USAGE: &str = "(--endpoint URL | --endpoint-file FILE) --instance ID --address IP --root DIRECTORY \
     (--region REGION | --workspace UID --cluster-name NAME --cluster-uid UID (--node ID | --launch ID)) \
-    [--unwanted-after SECONDS] [--disk-patience SECONDS] [--driver-patience SECONDS] [--devices DIRECTORY]";
+    [--unwanted-after SECONDS] [--disk-patience SECONDS] [--driver-patience SECONDS] [--devices DIRECTORY] \
+    [--login-port PORT]";
 
 /// Default of [`AgentOptions::unwanted_after`]. Longer than a control plane takes to restart or to fail over. An
 /// eighth of it is longer than the agent waits between two tries, so that only pauses of the agent do not count.
@@ -101,6 +103,8 @@ pub struct AgentOptions {
     pub unwanted_after: Duration,
     /// How long a disk that is full or fails is tried again before the node has failed.
     pub disk_patience: Duration,
+    /// Where administrators log in with SSH; 0 for any free port.
+    pub login_port: u16,
     /// What jobs inherit from the agent's own environment: `PATH`, `HOME` and the like.
     pub inherited: Vec<(String, String)>,
 }
@@ -151,6 +155,7 @@ impl AgentOptions {
             keeper: variable(KEEPER_VARIABLE).and_then(|pid| pid.parse().ok()),
             unwanted_after,
             disk_patience,
+            login_port: given.number("--login-port")?.unwrap_or_default(),
             inherited: PASSED_ON
                 .iter()
                 .filter_map(|name| Some(((*name).to_owned(), variable(name)?)))
@@ -228,9 +233,13 @@ impl Given {
     }
 
     fn seconds(&mut self, name: &'static str) -> Result<Option<Duration>, OptionsError> {
+        Ok(self.number(name)?.map(Duration::from_secs))
+    }
+
+    fn number<T: FromStr>(&mut self, name: &'static str) -> Result<Option<T>, OptionsError> {
         let Some(value) = self.take(name) else { return Ok(None) };
         match value.parse() {
-            Ok(seconds) => Ok(Some(Duration::from_secs(seconds))),
+            Ok(number) => Ok(Some(number)),
             Err(_) => Err(OptionsError::Invalid { name, value }),
         }
     }

@@ -79,13 +79,15 @@ fn record_heartbeat(
     let Some(node) = draft.node(id) else { return Ok(()) };
     if nodes::is_launching(&node.state) {
         let instance = Instance { id: request.instance.clone(), address: request.address.clone() };
-        return nodes::register(draft, id, instance);
-    }
-    if now.seconds_since(node.seen_at) < limits::LONG_POLL_SECONDS {
+        nodes::register(draft, id, instance)?;
+    } else if now.seconds_since(node.seen_at) < limits::LONG_POLL_SECONDS
+        && node.login_port == request.login_port
+    {
         return Ok(());
     }
     draft.change_node(id, |mut node| {
         node.seen_at = now;
+        node.login_port = request.login_port;
         Ok(node)
     })
 }

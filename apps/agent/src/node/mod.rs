@@ -24,6 +24,7 @@ use crate::clock::{Countdown, Uptime};
 use crate::ec2::Metadata;
 use crate::host::Host;
 use crate::link::{Backoff, Link, LinkError, Patience};
+use crate::login;
 use crate::options::{AgentOptions, Identity};
 use crate::setup;
 use crate::sign_in::{SignedIn, sign_in};
@@ -60,6 +61,7 @@ struct Node {
     instance: String,
     address: String,
     unwanted_after: Duration,
+    login_port: Option<u16>,
     link: Link,
     inbox: Inbox,
     pace: Pace,
@@ -110,6 +112,7 @@ impl Node {
         if let Identity::Instance { metadata, .. } = &options.identity {
             inbox.watch_for_interruption(Metadata::new(metadata)?);
         }
+        let login_port = login::listen(&host, &options.address, options.login_port).await;
         rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
         let setup = if setup::is_complete(&host) { Setup::Done } else { Setup::NotBegun };
         let mut node = Self {
@@ -117,6 +120,7 @@ impl Node {
             instance: options.instance.clone(),
             address: options.address.clone(),
             unwanted_after: options.unwanted_after,
+            login_port,
             link,
             inbox,
             pace: Pace::new(),
@@ -208,6 +212,7 @@ impl Node {
             phase,
             attempt: self.attempt.as_ref().map(CurrentAttempt::report),
             interruption_notice_seconds: self.departure.and_then(|it| it.notice_seconds()),
+            login_port: self.login_port,
         }
     }
 

@@ -11,6 +11,7 @@ mod instances;
 mod interruptions;
 mod jobs;
 mod lines;
+mod logins;
 mod pace;
 mod pauses;
 mod restarts;
