@@ -49,6 +49,8 @@ pub struct Host {
     pub cluster_uid: String,
     /// The check of GPU drivers that belongs to the setup of this node.
     pub drivers: Option<DriverCheck>,
+    /// The GPUs that this node has, where it shares its machine with others.
+    pub gpu_share: Option<Vec<String>>,
     /// Process id of the keeper, where this agent has one.
     pub keeper: Option<i32>,
     /// How long a failing disk is tried again before the node has failed.

@@ -13,12 +13,12 @@
 
 mod attempt;
 mod clock;
-mod drivers;
 mod ec2;
 mod environment;
 mod execution_log;
 mod expand;
 mod fault;
+mod gpus;
 mod host;
 mod launch;
 mod link;

@@ -12,11 +12,11 @@ use std::sync::Arc;
 use protocol::{NodeSetup, Problem, SetupTask};
 use serde::{Deserialize, Serialize};
 
-use crate::drivers;
 use crate::environment::user_variables;
 use crate::execution_log::ExecutionLog;
 use crate::expand;
 use crate::fault::{Fault, Owner};
+use crate::gpus::drivers;
 use crate::host::{Host, MARKER};
 use crate::login;
 use crate::mounts::MountRoot;

@@ -92,7 +92,7 @@ pub enum NodePhase {
     Preparing,
     /// Mounts and setup task are done.
     Ready,
-    /// Mounts or setup task failed; the node takes no jobs.
+    /// Mounts or setup task failed, or a GPU did later; the node takes no further jobs.
     Failed {
         /// Why.
         problem: Problem,

@@ -18,6 +18,7 @@ use super::{Origin, Outcome};
 use crate::clock::{Countdown, Uptime};
 use crate::execution_log::{ExecutionLog, heading};
 use crate::fault::{Fault, Owner};
+use crate::gpus::health;
 use crate::host::Host;
 use crate::launch::Process;
 use crate::problem::NotProvided;
@@ -247,7 +248,19 @@ impl<'a> Sequence<'a> {
         }
         let exit_code = self.wait_for_end(supervised, "command")?;
         self.log.line_to_come(format_args!("Command ended with exit code {exit_code}"));
+        if exit_code != 0 {
+            self.unless_gpu_has_failed()?;
+        }
         Ok(exit_code)
+    }
+
+    /// A command that failed on a GPU that has failed is not to blame: the job runs on another node.
+    fn unless_gpu_has_failed(&mut self) -> Result<(), Outcome> {
+        let control = self.control;
+        let is_cancelled = || control.requested().stop.is_some();
+        let Some(problem) = health::problem(self.host, &is_cancelled) else { return Ok(()) };
+        self.log.line(format_args!("{}: the job runs on another node", problem.message));
+        Err(Outcome::Ended(End::NodeFailed { problem }))
     }
 
     /// The command runs on the master, or goes on there; this node waits until it is asked to stop.

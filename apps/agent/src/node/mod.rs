@@ -66,6 +66,8 @@ struct Node {
     inbox: Inbox,
     pace: Pace,
     setup: Setup,
+    /// A GPU has failed: no further job is taken.
+    gpu_failure: Option<Problem>,
     attempt: Option<CurrentAttempt>,
     departure: Option<Departure>,
     /// Runs while every response of the control plane is that there is no such node.
@@ -94,6 +96,7 @@ impl Node {
             node_id: node,
             cluster_uid: cluster.uid,
             drivers: options.identity.driver_check().cloned(),
+            gpu_share: options.gpu_share.clone(),
             keeper: options.keeper,
             disk_patience: options.disk_patience,
             inherited: options.inherited.clone(),
@@ -125,6 +128,7 @@ impl Node {
             inbox,
             pace: Pace::new(),
             setup,
+            gpu_failure: None,
             attempt: None,
             departure: None,
             unwanted: None,
@@ -132,6 +136,7 @@ impl Node {
             _lock: lock,
         };
         node.resume().with_context(show)?;
+        node.inbox.watch_gpus(Arc::clone(&node.host), options.gpu_check);
         Ok(node)
     }
 
@@ -203,7 +208,10 @@ impl Node {
         let phase = match &self.setup {
             _ if left => NodePhase::Left,
             Setup::NotBegun | Setup::Busy(_) => NodePhase::Preparing,
-            Setup::Done => NodePhase::Ready,
+            Setup::Done => match self.gpu_failure.clone() {
+                Some(problem) => NodePhase::Failed { problem },
+                None => NodePhase::Ready,
+            },
             Setup::Failed(problem) => NodePhase::Failed { problem: problem.clone() },
         };
         SyncRequest {
@@ -237,6 +245,10 @@ impl Node {
                 };
             }
             Event::SetupUndone => self.undone(),
+            Event::GpuFailed(problem) => {
+                tracing::warn!(code = problem.code, details = ?problem.details, "a GPU has failed");
+                self.gpu_failure = Some(problem);
+            }
             Event::Interrupted { notice_seconds } => {
                 tracing::warn!(notice_seconds, "this machine is being interrupted");
                 self.depart(Departure::interrupted(notice_seconds));

@@ -7,6 +7,7 @@ mod ends;
 mod exits;
 mod failures;
 mod gangs;
+mod gpus;
 mod instances;
 mod interruptions;
 mod jobs;
