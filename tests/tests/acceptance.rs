@@ -14,6 +14,7 @@ mod acceptance {
     mod doctor;
     mod files;
     mod fuzz;
+    mod gpus;
     mod interruption;
     mod issuer;
     mod job_user;
