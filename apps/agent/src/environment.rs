@@ -113,7 +113,8 @@ fn service_variables(
         ("AZ_BATCH_HOST_LIST", assignment.hosts.join(",")),
         ("AZ_BATCHAI_MPI_MASTER_NODE", master.to_owned()),
         ("AZ_BATCH_MASTER_NODE", format!("{first}:{MASTER_PORT}")),
-        // These two are ours.
+        // These three are ours.
+        ("BATCHAI_STOP_FILE", paths.stop_file.display().to_string()),
         ("AZ_BATCHAI_ATTEMPT", assignment.key.number.to_string()),
         ("AZ_BATCHAI_NODE_ID", host.node_id.clone()),
     ];
@@ -219,6 +220,7 @@ mod tests {
                 "AZ_BATCH_HOST_LIST=10.0.0.5,10.0.0.4",
                 "AZ_BATCH_MASTER_NODE=10.0.0.5:6000",
                 "BATCHAI_ATTEMPT=u/2/n1",
+                "BATCHAI_STOP_FILE=/r/jobs/ws/exp/job/stop-2",
                 "FROM_PLAN=p",
                 "LANG=C.UTF-8",
                 "PATH=/bin",

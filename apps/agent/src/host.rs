@@ -135,13 +135,14 @@ impl Host {
             mounts: temp.join("mounts"),
             shared: temp.join("shared"),
             host_file: temp.join("hostfile"),
+            stop_file: temp.join(format!("stop-{}", assignment.key.number)),
             temp,
         })
     }
 }
 
 /// The paths of one job on the node.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct JobPaths {
     /// Of all jobs.
     pub jobs: PathBuf,
@@ -153,6 +154,8 @@ pub struct JobPaths {
     pub shared: PathBuf,
     /// `$AZ_BATCHAI_MPI_HOST_FILE`.
     pub host_file: PathBuf,
+    /// `$BATCHAI_STOP_FILE`, written before the SIGTERM of this attempt.
+    pub stop_file: PathBuf,
 }
 
 impl JobPaths {
@@ -177,8 +180,8 @@ mod tests {
             jobs: "/r/jobs".into(),
             mounts: temp.join("mounts"),
             shared: temp.join("shared"),
-            host_file: temp.join("hostfile"),
             temp: temp.clone(),
+            ..JobPaths::default()
         };
         let owner = |path: &str| paths.owner(Path::new(path));
         assert_eq!(owner("/r/jobs/w/e/j/shared/out"), Owner::JobDirectory);
