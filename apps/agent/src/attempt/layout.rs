@@ -9,6 +9,7 @@ use protocol::Assignment;
 use super::cleanup::remove_earlier_jobs;
 use super::directory_cache::DirectoryCache;
 use super::earlier_logs::EarlierLogs;
+use super::shared_temp::SharedTemp;
 use crate::environment::{JobEnvironment, host_file};
 use crate::execution_log::ExecutionLog;
 use crate::fault::Owner;
@@ -28,6 +29,7 @@ pub struct AttemptLayout {
     pub launch: LaunchPlan,
     /// Of a job of several nodes.
     pub ssh: Option<SshAccess>,
+    shared: Option<SharedTemp>,
 }
 
 impl AttemptLayout {
@@ -42,7 +44,8 @@ impl AttemptLayout {
         if let Some(ssh) = &ssh {
             environment.put_first(&ssh.programs());
         }
-        Ok(Self { paths, environment, launch, ssh })
+        let shared = SharedTemp::of(&paths, &environment.stdouterr, assignment);
+        Ok(Self { paths, environment, launch, ssh, shared })
     }
 
     /// Makes everything that the preparation and the command may rely on.
@@ -76,11 +79,14 @@ impl AttemptLayout {
         for path in &self.environment.outputs {
             make(path, self.paths.owner(path))?;
         }
-        Ok(())
+        self.shared.as_ref().map_or(Ok(()), SharedTemp::provide)
     }
 
-    /// Removes the key of the attempt.
-    pub fn forget_key(&self, assignment: &Assignment) {
+    /// Removes the key of the attempt, and what its nodes have shared.
+    pub fn forget_gang(&self, assignment: &Assignment) {
+        if let Some(shared) = &self.shared {
+            shared.release();
+        }
         if assignment.hosts.len() < 2 {
             return;
         }

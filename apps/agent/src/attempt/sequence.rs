@@ -405,7 +405,7 @@ impl<'a> Sequence<'a> {
     /// Every process has ended: unmounts, and closes the log last.
     fn clean_up(&mut self, outcome: &Outcome) {
         self.log.line(format_args!("Attempt ended: {}", summary(outcome)));
-        self.layout.forget_key(&self.state.assignment);
+        self.layout.forget_gang(&self.state.assignment);
         if self.layout.logs_are_on_a_mount_of_the_job() {
             self.log.close();
         }
