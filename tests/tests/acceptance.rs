@@ -25,5 +25,6 @@ mod acceptance {
     mod sdk;
     mod secrets;
     mod service;
+    mod tensorflow;
     mod toolkits;
 }
