@@ -70,6 +70,8 @@ pub enum Measurement {
     Acceptance,
     /// GETs of a job and of a list
     Reads,
+    /// Processes of idle nodes, time from acceptance to first instruction, output of a job
+    Agent,
     /// Jobs per second with a long queue, and memory
     Backlog,
 }
@@ -97,6 +99,8 @@ pub struct Sizes {
     pub latency_jobs: usize,
     /// PUTs and GETs of one round.
     pub requests: usize,
+    /// Output of one job.
+    pub output_mebibytes: usize,
     /// Jobs in the short and in the long queue of `backlog`.
     pub short_queue: usize,
     pub long_queue: usize,
@@ -108,6 +112,7 @@ impl Sizes {
         jobs: 2000,
         latency_jobs: 200,
         requests: 3000,
+        output_mebibytes: 2048,
         short_queue: 2000,
         long_queue: 20_000,
     };
@@ -116,6 +121,7 @@ impl Sizes {
         jobs: 400,
         latency_jobs: 50,
         requests: 500,
+        output_mebibytes: 256,
         short_queue: 400,
         long_queue: 2000,
     };

@@ -149,6 +149,12 @@ impl Cpu {
     }
 }
 
+/// The descendants of a service that are `batchai` processes of this kind.
+pub fn with_subcommand(service: i32, kind: &str) -> Vec<i32> {
+    let is_kind = |process: &Process| process.subcommand().as_deref() == Some(kind);
+    descendants(service).into_iter().filter(is_kind).map(|process| process.pid).collect()
+}
+
 fn seconds(ticks: u64) -> f64 {
     ticks as f64 / TICKS_PER_SECOND
 }

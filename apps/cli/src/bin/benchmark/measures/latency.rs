@@ -52,22 +52,36 @@ async fn run(service: &Service, jobs: usize) -> Result<Vec<f64>> {
     one(&mut connection, service.directory(), "first").await?;
     let mut millis = Vec::with_capacity(jobs);
     for number in 0..jobs {
-        millis.push(one(&mut connection, service.directory(), &number.to_string()).await?);
+        let times = one(&mut connection, service.directory(), &number.to_string()).await?;
+        millis.push(times.since_submission);
     }
     millis.sort_by(f64::total_cmp);
     Ok(millis)
 }
 
-async fn one(connection: &mut Connection, directory: &Path, name: &str) -> Result<f64> {
+/// When the process of a job began, in milliseconds.
+pub struct Times {
+    /// Since just before the PUT.
+    pub since_submission: f64,
+    /// Since its answer. The agent gets the job at the same time.
+    pub since_acceptance: f64,
+}
+
+/// Runs one job.
+pub async fn one(connection: &mut Connection, directory: &Path, name: &str) -> Result<Times> {
     let clock = directory.join(format!("clock-{name}"));
     let body = bodies::job(&format!("echo $EPOCHREALTIME > {}", clock.display()));
     let call = Call::put(bodies::path(&format!("/experiments/e/jobs/l{name}")), body);
     let before = epoch_seconds()?;
     connection.send(call).await?;
+    let accepted = epoch_seconds()?;
     let started = read_clock(&clock).await?;
     connection.wait_for_job(&format!("l{name}")).await?;
     tokio::time::sleep(PAUSE).await;
-    Ok((started - before) * 1000.0)
+    Ok(Times {
+        since_submission: (started - before) * 1000.0,
+        since_acceptance: (started - accepted) * 1000.0,
+    })
 }
 
 async fn read_clock(path: &Path) -> Result<f64> {

@@ -1,6 +1,7 @@
 //! The measurements, one file each, in the order in which they run.
 
 mod acceptance;
+mod agent;
 mod backlog;
 mod latency;
 mod reads;
@@ -22,6 +23,7 @@ pub async fn all(setup: &Setup, report: &mut Report) -> Result<()> {
             Measurement::Latency => latency::measure(setup, report).await?,
             Measurement::Acceptance => acceptance::measure(setup, report).await?,
             Measurement::Reads => reads::measure(setup, report).await?,
+            Measurement::Agent => agent::measure(setup, report).await?,
             Measurement::Backlog => backlog::measure(setup, report).await?,
         }
     }
