@@ -278,7 +278,7 @@ impl<'a> Task<'a> {
 }
 
 fn mount_root(host: &Host, environment: BTreeMap<String, String>) -> MountRoot {
-    MountRoot { path: host.mounts(), environment, scratch: host.scratch() }
+    MountRoot { path: host.mounts(), environment, private: host.private() }
 }
 
 fn slot(host: &Host, id: &str) -> Slot {

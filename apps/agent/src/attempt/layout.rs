@@ -65,7 +65,7 @@ impl AttemptLayout {
             let outcome = self.mount_root(host).mount(mount, is_cancelled);
             match &outcome {
                 Ok(line) => log.line(line),
-                Err(error) => log.line(format_args!("{error}: {}", error.path_and_reason().1)),
+                Err(error) => log.line(error.line()),
             }
             outcome?;
         }
@@ -206,7 +206,7 @@ impl AttemptLayout {
         // Without the marker: a mount's daemon is no process of the attempt, and runs until the unmount.
         let mut environment = self.environment.variables.clone();
         environment.remove(MARKER);
-        MountRoot { path: self.paths.mounts.clone(), environment, scratch: host.scratch() }
+        MountRoot { path: self.paths.mounts.clone(), environment, private: host.private() }
     }
 }
 

@@ -16,6 +16,7 @@ fn efs(relative_mount_path: &str, sub_directory: &str) -> Mount {
             file_system: "fs-0123456789abcdef0".into(),
             access_point: "fsap-0123456789abcdef0".into(),
             sub_directory: sub_directory.into(),
+            options: Some("ro,noatime".into()),
         },
     }
 }
@@ -69,7 +70,8 @@ fn an_access_point_is_mounted_once_and_unmounted_at_the_end() {
             .with(|assignment| assignment.mounts = vec![job_mount]);
     assert_eq!(host.node.run(&host.control, &job), End::Exited { exit_code: 0 });
     assert_eq!(host.node.read(&job, "stdout.txt"), "file\nfile\n");
-    let options = "-t efs -o tls,iam,accesspoint=fsap-0123456789abcdef0 fs-0123456789abcdef0";
+    let options =
+        "-t efs -o tls,iam,accesspoint=fsap-0123456789abcdef0,ro,noatime fs-0123456789abcdef0";
     let calls = fs::read_to_string(data.path().join("calls")).unwrap();
     let expected = [":/data/deep ", ":/ "].map(|directory| format!("{options}{directory}"));
     assert_eq!(calls.lines().count(), 2, "{calls}");
