@@ -24,4 +24,5 @@ mod acceptance {
     mod secrets;
     mod service;
     mod toolkits;
+    mod volumes;
 }

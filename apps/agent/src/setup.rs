@@ -18,7 +18,7 @@ use crate::execution_log::ExecutionLog;
 use crate::expand;
 use crate::fault::{Fault, Owner};
 use crate::host::{Host, MARKER};
-use crate::mounts::MountRoot;
+use crate::mounts::{self, MountRoot};
 use crate::paths::{absolute, plain, relative};
 use crate::problem::{NotProvided, detail};
 use crate::supervisor::{EndRule, Leftovers, Program, Request, append};
@@ -75,6 +75,10 @@ pub fn spawn_undo(host: Arc<Host>, notify: impl FnOnce() + Send + 'static) -> io
             if let Err(error) = mount_root(&host, BTreeMap::new()).unmount(path) {
                 tracing::warn!(path, %error, "a mount of the cluster stays");
             }
+        }
+        // Of a job whose unmount has failed, and what the setup task has mounted.
+        for directory in [host.jobs(), host.mounts()] {
+            mounts::clear_all(&host, &directory);
         }
         let _ = fs::remove_file(state_file(&host));
         leftovers::reap_all();

@@ -33,7 +33,7 @@ pub(super) fn mount(
     let cache = cache(root, &at.path);
     trees::remove(&cache)?;
     fs::create_dir_all(&cache)?;
-    let file = SecretFile::write(root, "mount-credentials.yaml", &configuration(blobs, &cache))?;
+    let file = SecretFile::write(root, "yaml", &configuration(blobs, &cache))?;
     let program = MountProgram {
         name: "blobfuse2",
         is_missing: |_| false,

@@ -37,7 +37,7 @@ pub(super) fn mount(
         return Err("the account key has characters that no key has".to_owned().into());
     }
     let credentials = format!("username={account}\npassword={key}\n");
-    let file = SecretFile::write(root, "mount-credentials", &credentials)?;
+    let file = SecretFile::write(root, "conf", &credentials)?;
     let options = format!(
         "credentials={},vers=3.0,file_mode={file_mode},dir_mode={directory_mode},serverino",
         file.path().display()

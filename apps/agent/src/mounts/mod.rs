@@ -18,10 +18,11 @@ mod secret_file;
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use protocol::{Mount, MountSource};
 
+use crate::host::Host;
 use crate::paths::{PathError, relative};
 use crate::system::helper::HelperError;
 use crate::system::mount_table::{self, Health};
@@ -29,6 +30,21 @@ use crate::system::mount_table::{self, Health};
 use error::Failure;
 pub use error::MountError;
 use program::Cancelled;
+use secret_file::SecretFile;
+
+/// Unmounts what an earlier agent process left for a job that does not run any more, and removes its credentials. To be
+/// called before anything is mounted.
+pub fn clear_left_over(host: &Host) {
+    SecretFile::remove_all(&host.private());
+    clear_all(host, &host.jobs());
+}
+
+/// Unmounts everything at or below a directory of the node.
+pub fn clear_all(host: &Host, directory: &Path) {
+    if let Err(error) = mount_table::clear(directory, &host.scratch()) {
+        tracing::warn!(%error, directory = %directory.display(), "a mount stays");
+    }
+}
 
 /// One mount root: the cluster's or a job's.
 pub struct MountRoot {
@@ -185,7 +201,6 @@ mod tests {
     use super::*;
     use protocol::StorageKind;
     use std::os::unix::fs::symlink;
-    use std::path::Path;
 
     fn directory(root: &Path, sub: &str, at: &str) -> Mount {
         Mount {

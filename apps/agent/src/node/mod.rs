@@ -24,6 +24,7 @@ use crate::clock::{Countdown, Uptime};
 use crate::ec2::Metadata;
 use crate::host::Host;
 use crate::link::{Backoff, Link, LinkError, Patience};
+use crate::mounts;
 use crate::options::{AgentOptions, Identity};
 use crate::setup;
 use crate::sign_in::{SignedIn, sign_in};
@@ -127,13 +128,17 @@ impl Node {
             settling: false,
             _lock: lock,
         };
-        node.resume().with_context(show)?;
+        node.resume().await.with_context(show)?;
         Ok(node)
     }
 
     /// Resumes the attempt that an earlier agent process had started.
-    fn resume(&mut self) -> std::io::Result<()> {
-        let Some(state) = Journal::new(&self.host).load()? else { return Ok(()) };
+    async fn resume(&mut self) -> std::io::Result<()> {
+        let Some(state) = Journal::new(&self.host).load()? else {
+            let host = Arc::clone(&self.host);
+            tokio::task::spawn_blocking(move || mounts::clear_left_over(&host)).await?;
+            return Ok(());
+        };
         let key = state.assignment.key.clone();
         tracing::info!(job = key.job_name, attempt = key.number, "resuming an attempt");
         let progress = match state.stage {
