@@ -49,6 +49,8 @@ pub struct Host {
     pub cluster_uid: String,
     /// The check of GPU drivers that belongs to the setup of this node.
     pub drivers: Option<DriverCheck>,
+    /// The GPUs that this node has, where it shares its machine with others.
+    pub gpu_share: Option<Vec<String>>,
     /// Process id of the keeper, where this agent has one.
     pub keeper: Option<i32>,
     /// How long a failing disk is tried again before the node has failed.
@@ -65,6 +67,8 @@ pub struct Host {
 pub struct Known {
     /// Tells whether anything was mounted since the job directory was found without mounts.
     pub mounts: Option<MountWatch>,
+    /// What is mounted for the cluster.
+    pub cluster_mounts: Option<Vec<PathBuf>>,
     /// The job directory as it was prepared for the previous job.
     pub frame: Option<DirectoryCache>,
     /// The number of GPUs, and `/dev` as it was when they were counted.
@@ -133,13 +137,14 @@ impl Host {
             mounts: temp.join("mounts"),
             shared: temp.join("shared"),
             host_file: temp.join("hostfile"),
+            stop_file: temp.join(format!("stop-{}", assignment.key.number)),
             temp,
         })
     }
 }
 
 /// The paths of one job on the node.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct JobPaths {
     /// Of all jobs.
     pub jobs: PathBuf,
@@ -151,6 +156,8 @@ pub struct JobPaths {
     pub shared: PathBuf,
     /// `$AZ_BATCHAI_MPI_HOST_FILE`.
     pub host_file: PathBuf,
+    /// `$BATCHAI_STOP_FILE`, written before the SIGTERM of this attempt.
+    pub stop_file: PathBuf,
 }
 
 impl JobPaths {
@@ -175,8 +182,8 @@ mod tests {
             jobs: "/r/jobs".into(),
             mounts: temp.join("mounts"),
             shared: temp.join("shared"),
-            host_file: temp.join("hostfile"),
             temp: temp.clone(),
+            ..JobPaths::default()
         };
         let owner = |path: &str| paths.owner(Path::new(path));
         assert_eq!(owner("/r/jobs/w/e/j/shared/out"), Owner::JobDirectory);

@@ -1,4 +1,4 @@
-//! The agent as a program of its own: `batchai agent`, `supervise`, `ssh-server`, `sftp-server` and `keep`, for nodes that
+//! The agent as a program of its own: `batchai agent`, `supervise`, `ssh-server`, `ssh-login`, `sftp-server` and `keep`, for nodes that
 //! have nothing else installed and for the agent's tests.
 
 use std::process::ExitCode;
@@ -9,6 +9,7 @@ fn main() -> ExitCode {
         Some("agent") => agent::main(arguments),
         Some(agent::SUPERVISE) => agent::supervisor_main(arguments),
         Some(agent::SSH_SERVER) => agent::ssh_server_main(arguments),
+        Some(agent::SSH_LOGIN) => agent::ssh_login_main(arguments),
         Some(agent::SFTP_SERVER) => agent::sftp_server_main(),
         Some("keep") => processes::keeper::main(),
         _ => {

@@ -6,7 +6,9 @@ use crate::toolkits::toolkit;
 use crate::{Context, Error};
 use lifecycle::report::attempt_key;
 use model::{EnvironmentVariable, InvalidTransition, Job, Node, limits};
-use protocol::{Assignment, InputDirectory, NodeSetup, OutputDirectory, SetupTask, Variable};
+use protocol::{
+    Administrator, Assignment, InputDirectory, NodeSetup, OutputDirectory, SetupTask, Variable,
+};
 
 pub(crate) async fn node_setup(
     context: &Context,
@@ -33,7 +35,14 @@ pub(crate) async fn node_setup(
         Ok(mounts) => mounts,
         Err(problem) => return Ok(Err(problem)),
     };
-    Ok(Ok(NodeSetup { node_id: node.id.to_string(), mounts, setup_task }))
+    let account = &cluster.spec.user_account;
+    let administrator = Administrator {
+        user: account.admin_user_name.clone(),
+        public_key: account.admin_user_ssh_public_key.clone(),
+        password_hash: cluster.spec.administrator_password_hash.clone(),
+    };
+    let administrator = Some(administrator);
+    Ok(Ok(NodeSetup { node_id: node.id.to_string(), mounts, setup_task, administrator }))
 }
 
 /// The part of this node in the running attempt of the job.

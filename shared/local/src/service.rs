@@ -6,7 +6,7 @@ use crate::hints::{self, LocalHints};
 use crate::job_user::{self, OwnedDirectories};
 use crate::machines::{MachineOptions, ProcessMachines};
 use crate::volumes::{LocalShares, MappedVolume, VolumeDirectories};
-use crate::{interrupt, schedule};
+use crate::{gpus, interrupt, schedule};
 use control::directories::DiskDirectories;
 use control::files::MountedFiles;
 use control::keys::Keys;
@@ -53,6 +53,9 @@ pub struct Options {
     /// Directories of this machine in place of volumes of a cloud. Any other volume is a directory below the data
     /// directory.
     pub mapped_volumes: Vec<MappedVolume>,
+    /// Ids of the GPUs that nodes share, as `CUDA_VISIBLE_DEVICES` takes them. Without this option, those that
+    /// `nvidia-smi` lists.
+    pub gpus: Option<Vec<String>>,
     /// Program and arguments of a machine's keeper ([`processes::keeper::main`]).
     pub keeper_command: Vec<OsString>,
     /// The command of an agent: program and first arguments.
@@ -95,12 +98,17 @@ impl Service {
             options.mapped_volumes,
             job_user.clone(),
         )?;
+        let gpus = match options.gpus {
+            Some(gpus) => gpus,
+            None => gpus::detect().await,
+        };
         let machines = ProcessMachines::adopt(MachineOptions {
             directory: data_dir.machines(),
             keeper_command: options.keeper_command.clone(),
             agent_command: options.agent_command.clone(),
             endpoint_file: data_dir.endpoint(),
             max_nodes: options.max_nodes,
+            gpus,
             user: job_user,
         })
         .map_err(unusable(data_dir.machines()))?;

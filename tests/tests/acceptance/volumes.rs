@@ -1,6 +1,6 @@
 //! Azure file shares, blob containers and buckets, which `batchai local` keeps as directories.
 
-use super::api::{self, WORKSPACE, exit_code};
+use super::api::{self, exit_code};
 use super::service::{Service, program};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -148,7 +148,8 @@ async fn a_directory_that_a_share_does_not_have_is_a_mount_error() {
     assert_eq!(exit_code(&job), Some(-1));
     let details = error["details"].to_string();
     assert!(details.contains("Create the directory in the file share first"), "{details}");
-    for url in ["https://lab.file.core.windows.net/../x", "https://../x", "https://lab.file/%2e%2e"] {
+    for url in ["https://lab.file.core.windows.net/../x", "https://../x", "https://lab.file/%2e%2e"]
+    {
         let mut body = job_body_of(url);
         body["properties"]["stdOutErrPathPrefix"] = json!("$AZ_BATCHAI_MOUNT_ROOT/logs");
         service.put("/experiments/e/jobs/bad", &body).await.error(400);
@@ -183,7 +184,10 @@ async fn a_volume_can_be_mapped_to_a_directory() {
     .await;
     let cluster = service.get("/clusters/c").await;
     let shown = &cluster["properties"]["nodeSetup"]["mountVolumes"]["extensions"]["s3Buckets"];
-    assert_eq!(shown[1], json!({ "bucket": "lab-bucket", "relativeMountPath": "all", "readOnly": true }));
+    assert_eq!(
+        shown[1],
+        json!({ "bucket": "lab-bucket", "relativeMountPath": "all", "readOnly": true })
+    );
     let command = "cat $AZ_BATCHAI_MOUNT_ROOT/data/input.txt $AZ_BATCHAI_MOUNT_ROOT/all/input.txt";
     let more = json!({ "stdOutErrPathPrefix": "$AZ_BATCHAI_MOUNT_ROOT/s3" });
     service.submit("j", command, more).await;
@@ -191,7 +195,11 @@ async fn a_volume_can_be_mapped_to_a_directory() {
     assert_eq!(service.output("j", ".", "stdout.txt").await, "mapped\nmapped\n");
     let path = "/experiments/e/jobs/j/listOutputFiles?outputdirectoryid=none";
     service.ask(Method::POST, path, None).await.error(400);
-    assert!(tree(&bucket).iter().any(|file| file.starts_with("runs/of j/") && file.ends_with("/stdout.txt")));
+    assert!(
+        tree(&bucket)
+            .iter()
+            .any(|file| file.starts_with("runs/of j/") && file.ends_with("/stdout.txt"))
+    );
     assert!(!service.data_dir().join("azure").exists());
     // Removing what was mounted removes no data.
     let deleted = service.ask(Method::DELETE, "/clusters/c", None).await;
@@ -199,7 +207,6 @@ async fn a_volume_can_be_mapped_to_a_directory() {
     let deleted = service.ask(Method::DELETE, "", None).await;
     service.finish("deletion", &deleted).await;
     assert_eq!(fs::read_to_string(data.join("input.txt")).unwrap(), "mapped\n");
-    let _ = WORKSPACE;
 }
 
 #[test]
@@ -209,7 +216,9 @@ fn a_wrong_mapping_is_refused_at_the_start() {
     let start = |maps: &[&str]| {
         let mut command = program(&root.path().join("data"));
         command.args(["local", "--listen", "127.0.0.1:0"]);
-        maps.iter().for_each(|map| drop(command.args(["--map", map])));
+        for map in maps {
+            command.args(["--map", map]);
+        }
         let output = command.output().unwrap();
         assert!(!output.status.success());
         String::from_utf8(output.stderr).unwrap()

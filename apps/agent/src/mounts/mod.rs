@@ -22,8 +22,10 @@ use std::path::{Path, PathBuf};
 
 use protocol::{Mount, MountSource};
 
+use crate::fault::Owner;
 use crate::host::Host;
 use crate::paths::{PathError, relative};
+use crate::problem::NotProvided;
 use crate::system::helper::HelperError;
 use crate::system::mount_table::{self, Health};
 
@@ -37,6 +39,34 @@ use secret_file::SecretFile;
 pub fn clear_left_over(host: &Host) {
     SecretFile::remove_all(&host.private());
     clear_all(host, &host.jobs());
+}
+
+/// Checks that the mounts of the cluster still work: whatever touches one that does not answer would wait for ever. Links to
+/// directories of this machine are not mounts.
+pub fn check_cluster(host: &Host) -> Result<(), NotProvided> {
+    let failed = |path: PathBuf| {
+        move |source| {
+            let action = "use a mount of its cluster";
+            NotProvided::Storage { action, path, owner: Owner::Node, source }
+        }
+    };
+    let root = host.mounts();
+    // Listed once: they are made before the first job.
+    let listed = host.known().cluster_mounts.clone();
+    let points = match listed {
+        Some(points) => points,
+        None => mount_table::at_or_below(&root).map_err(failed(root))?,
+    };
+    host.known().cluster_mounts = Some(points.clone());
+    for point in points {
+        let problem = match mount_table::health(&point) {
+            Health::Alive => continue,
+            Health::Dead => "its daemon or its server has gone",
+            Health::Silent => "it does not answer",
+        };
+        return Err(failed(point)(io::Error::other(problem)));
+    }
+    Ok(())
 }
 
 /// Unmounts everything at or below a directory of the node.

@@ -1,10 +1,8 @@
 //! What the kernel has mounted, whether it still works, and unmounting it.
 
-use std::ffi::OsString;
 use std::fs::File;
-use std::io::{self, Read};
-use std::os::unix::ffi::OsStringExt;
-use std::path::{Path, PathBuf};
+use std::io;
+use std::path::Path;
 use std::process::Command;
 use std::sync::mpsc;
 use std::time::Duration;
@@ -14,25 +12,14 @@ use rustix::io::Errno;
 
 use super::helper::{self, HelperError};
 
+pub use trees::mounted_at_or_below as at_or_below;
+
 /// A file server that does not answer can block `umount` for ever.
 const UMOUNT_LIMIT: Duration = Duration::from_secs(30);
 
 /// A file server that is slower than this is not usable either. Caches and retries of network file systems hide shorter
 /// outages.
 const ANSWER_LIMIT: Duration = Duration::from_secs(10);
-
-/// The kernel writes the table anew for each read: one should do.
-const USUAL_SIZE: usize = 64 * 1024;
-
-/// The mount points at or below `path`, the deepest first.
-pub fn at_or_below(path: &Path) -> io::Result<Vec<PathBuf>> {
-    let mut table = Vec::with_capacity(USUAL_SIZE);
-    File::open("/proc/self/mountinfo")?.read_to_end(&mut table)?;
-    let mut points = points(&table);
-    points.retain(|point| point.starts_with(path));
-    points.sort_by_key(|point| std::cmp::Reverse(point.components().count()));
-    Ok(points)
-}
 
 /// Notices mounts without reading the table.
 #[derive(Debug)]
@@ -50,29 +37,6 @@ impl MountWatch {
         // The kernel marks a changed table once for each open descriptor.
         poll(&mut table, Some(&Timespec::default())).is_ok_and(|changed| changed == 0)
     }
-}
-
-/// The fifth field of each line, with its octal escapes undone.
-fn points(table: &[u8]) -> Vec<PathBuf> {
-    table
-        .split(|byte| *byte == b'\n')
-        .filter_map(|line| line.split(|byte| *byte == b' ').nth(4))
-        .map(|field| PathBuf::from(OsString::from_vec(unescape(field))))
-        .collect()
-}
-
-fn unescape(field: &[u8]) -> Vec<u8> {
-    let mut plain = Vec::with_capacity(field.len());
-    let mut rest = field;
-    while let Some((first, after)) = rest.split_first() {
-        let escape = (*first == b'\\').then(|| after.get(..3)).flatten();
-        let value = escape
-            .and_then(|digits| std::str::from_utf8(digits).ok())
-            .and_then(|digits| u8::from_str_radix(digits, 8).ok());
-        plain.push(value.unwrap_or(*first));
-        rest = if value.is_some() { &after[3..] } else { after };
-    }
-    plain
 }
 
 /// Whether what is mounted at a path can be used.
@@ -149,13 +113,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn mount_points_are_read_with_their_odd_characters() {
-        let table = b"22 1 0:21 / /proc rw - proc proc rw\n\
-            30 1 8:1 /x /a\\040b\\134c rw shared:1 - ext4 /dev/sda rw\n";
-        assert_eq!(points(table), [PathBuf::from("/proc"), PathBuf::from("/a b\\c")]);
-    }
-
-    #[test]
     fn a_mount_is_noticed_once() {
         let watch = MountWatch::begin().unwrap();
         while !watch.is_quiet() {}
@@ -169,11 +126,5 @@ mod tests {
             assert!(at_or_below(place.path()).unwrap().len() == 1);
             assert!(mount("umount", &[]) && !watch.is_quiet());
         }
-    }
-
-    #[test]
-    fn the_table_of_this_machine_can_be_read() {
-        assert!(at_or_below(Path::new("/")).unwrap().contains(&PathBuf::from("/proc")));
-        assert_eq!(at_or_below(Path::new("/no/such/place")).unwrap(), Vec::<PathBuf>::new());
     }
 }

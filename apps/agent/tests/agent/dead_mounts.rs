@@ -101,8 +101,7 @@ fn a_mount_that_was_being_made_when_the_agent_was_killed_is_gone() {
     // The control plane does not ask for the job again.
     host.control.desire("node", protocol::Desired::Idle);
     host.start();
-    host.control.wait_until_idle("node");
-    assert!(!host.mounted("jobs"));
+    wait_until("the unmount", || !host.mounted("jobs"));
     assert!(data.path().join("file").exists());
     assert!(!host.node.root().join("agent/mount-credentials.conf").exists());
 }
@@ -180,4 +179,29 @@ fn a_mount_of_the_cluster_that_has_died_is_made_again_by_the_next_agent() {
     let job = Job::new("ls $AZ_BATCHAI_MOUNT_ROOT/x");
     assert_eq!(host.node.run(&host.control, &job), End::Exited { exit_code: 0 });
     assert_eq!(host.node.read(&job, "stdout.txt"), "file\n");
+}
+
+#[test]
+fn a_mount_of_the_cluster_that_does_not_answer_is_the_failure_of_its_node() {
+    if !can_use_fuse() {
+        return;
+    }
+    let place = tempfile::tempdir().unwrap();
+    let mut host = MountingNode::new(&[silent(place.path(), "silent")]);
+    host.start();
+    host.control.wait_until_idle("node");
+    for (state, expected) in
+        [("silent", "it does not answer"), ("dead", "its daemon or its server has gone")]
+    {
+        if state == "dead" {
+            signal(daemon(place.path()), Signal::KILL);
+        }
+        let job = Job::new("true");
+        let End::NodeFailed { problem } = host.node.run(&host.control, &job) else { panic!() };
+        assert_eq!(problem.message, "The node could not use a mount of its cluster");
+        assert_eq!(problem.details[1].1, expected, "{problem:?}");
+    }
+    host.node.leave(&host.control, 5);
+    assert!(host.node.agent_exit().success());
+    assert!(!host.mounted(""));
 }

@@ -78,8 +78,92 @@ fn node(place: &Path, at_cluster: &[Mount]) -> MountingNode {
 /// What was recorded, with `ROOT` in place of the root of the node, and without the names of caches.
 fn recorded(host: &MountingNode, place: &Path, file: &str) -> String {
     let text = fs::read_to_string(place.join(file)).unwrap();
-    insta::assert_snapshot!(recorded(&host, place.path(), "calls"), @"");
-    insta::assert_snapshot!(recorded(&host, place.path(), "files"), @"");
+    let root = host.node.root().display().to_string();
+    let lines = text.lines().map(|line| match line.split_once("/blob-caches/") {
+        Some((before, _)) => format!("{before}/blob-caches/NAME"),
+        None => line.to_owned(),
+    });
+    lines.collect::<Vec<_>>().join("\n").replace(&root, "ROOT")
+}
+
+/// The files below a directory that contain a text.
+fn holders(directory: &Path, text: &str) -> Vec<String> {
+    let found = std::process::Command::new("grep")
+        .args(["-rlF", "--exclude-dir=programs", "--", text])
+        .arg(directory)
+        .output()
+        .unwrap();
+    String::from_utf8(found.stdout).unwrap().lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn azure_storage_is_mounted_with_its_key_in_a_file() {
+    if !can_mount() {
+        return;
+    }
+    let place = tempfile::tempdir().unwrap();
+    let mut host = node(place.path(), &[share("logs"), container("data")]);
+    host.start();
+    host.control.wait_until_idle("node");
+    let job = Job::new(
+        "cd $AZ_BATCHAI_JOB_MOUNT_ROOT; ls own/logs own/data $AZ_BATCHAI_MOUNT_ROOT/{logs,data} | grep file",
+    )
+    .with(|assignment| assignment.mounts = vec![share("own/logs"), container("own/data")]);
+    assert_eq!(host.node.run(&host.control, &job), End::Exited { exit_code: 0 });
+    assert_eq!(host.node.read(&job, "stdout.txt"), "file\nfile\nfile\nfile\n");
+    assert!(host.mounted("mounts/logs") && !host.mounted("jobs"));
+    insta::assert_snapshot!(recorded(&host, place.path(), "calls"), @r"
+    mount -t cifs //lab.file.core.windows.net/logs/of jobs/2018 ROOT/mounts/logs -o credentials=ROOT/agent/mount-credentials.conf,vers=3.0,file_mode=0640,dir_mode=0750,serverino
+    blobfuse2 mount ROOT/mounts/data --config-file=ROOT/agent/mount-credentials.yaml -o attr_timeout=240 --read-only=true
+    mount -t cifs //lab.file.core.windows.net/logs/of jobs/2018 ROOT/jobs/workspace/experiment/job/mounts/own/logs -o credentials=ROOT/agent/mount-credentials.conf,vers=3.0,file_mode=0640,dir_mode=0750,serverino
+    blobfuse2 mount ROOT/jobs/workspace/experiment/job/mounts/own/data --config-file=ROOT/agent/mount-credentials.yaml -o attr_timeout=240 --read-only=true
+    ");
+    insta::assert_snapshot!(recorded(&host, place.path(), "files"), @r#"
+    mode 600
+    username=lab
+    password=c2VjcmV0+key/of==
+    mode 600
+    allow-other: true
+    logging:
+      type: syslog
+      level: log_warning
+    components:
+      - libfuse
+      - file_cache
+      - attr_cache
+      - azstorage
+    file_cache:
+      path: "ROOT/agent/blob-caches/NAME
+    azstorage:
+      type: block
+      endpoint: "https://lab.blob.core.windows.net"
+      account-name: "lab"
+      container: "data"
+      mode: key
+      account-key: "c2VjcmV0+key/of=="
+    mode 600
+    username=lab
+    password=c2VjcmV0+key/of==
+    mode 600
+    allow-other: true
+    logging:
+      type: syslog
+      level: log_warning
+    components:
+      - libfuse
+      - file_cache
+      - attr_cache
+      - azstorage
+    file_cache:
+      path: "ROOT/agent/blob-caches/NAME
+    azstorage:
+      type: block
+      endpoint: "https://lab.blob.core.windows.net"
+      account-name: "lab"
+      container: "data"
+      mode: key
+      account-key: "c2VjcmV0+key/of=="
+    "#);
     // The key is in no file of the node: no log, no journal, no configuration.
     assert_eq!(holders(host.node.place(), KEY), Vec::<String>::new());
     let log = host.node.read(&job, "execution.log");

@@ -1,9 +1,11 @@
 //! One file per command, or per kind of resource where its commands are short.
 
 mod account;
+mod azure_storage;
 pub mod cluster;
 pub mod demo;
 pub mod doctor;
+mod exec;
 pub mod experiment;
 pub mod file_server;
 pub mod group;

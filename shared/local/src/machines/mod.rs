@@ -7,6 +7,7 @@
 
 mod end;
 mod launch;
+mod mounts;
 mod record;
 mod run;
 mod start;
@@ -14,7 +15,6 @@ mod start;
 use async_trait::async_trait;
 use control::Control;
 use control::ports::{LaunchOutcome, LaunchRequest, Machines, PortError, Termination};
-use launch::quota_reached;
 use model::{ClusterRef, LaunchedInstance, NodeId, Offering};
 use processes::{Keeper, KeeperFile, User};
 use record::{Record, State};
@@ -39,6 +39,8 @@ pub struct MachineOptions {
     pub endpoint_file: PathBuf,
     /// The most machines, of all clusters together.
     pub max_nodes: u32,
+    /// Ids of the GPUs of this machine, as `CUDA_VISIBLE_DEVICES` takes them.
+    pub gpus: Vec<String>,
     /// The user that agents and jobs run as; the user of the service when there is none.
     pub user: Option<User>,
 }
@@ -201,14 +203,14 @@ impl Machines for ProcessMachines {
         let mut refused = None;
         for node in &request.nodes {
             match self.bring_up(request, node)? {
-                Some(machine) => launched.push(LaunchedInstance {
+                Ok(machine) => launched.push(LaunchedInstance {
                     id: machine.id,
                     address: Some(machine.address),
                     node: Some(node.clone()),
                     offering: Offering::Single,
                 }),
-                None => {
-                    refused = Some(quota_reached(self.options.max_nodes));
+                Err(refusal) => {
+                    refused = Some(refusal);
                     break;
                 }
             }

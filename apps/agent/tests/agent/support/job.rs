@@ -109,6 +109,7 @@ pub fn setup(file_server: &Path) -> NodeSetup {
         node_id: "node".into(),
         mounts: vec![directory(file_server, "", "nfs")],
         setup_task: None,
+        administrator: None,
     }
 }
 
