@@ -27,4 +27,5 @@ mod acceptance {
     mod service;
     mod tensorflow;
     mod toolkits;
+    mod volumes;
 }

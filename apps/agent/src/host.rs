@@ -67,6 +67,8 @@ pub struct Host {
 pub struct Known {
     /// Tells whether anything was mounted since the job directory was found without mounts.
     pub mounts: Option<MountWatch>,
+    /// What is mounted for the cluster.
+    pub cluster_mounts: Option<Vec<PathBuf>>,
     /// The job directory as it was prepared for the previous job.
     pub frame: Option<DirectoryCache>,
     /// The number of GPUs, and `/dev` as it was when they were counted.

@@ -19,7 +19,7 @@ use crate::fault::{Fault, Owner};
 use crate::gpus::drivers;
 use crate::host::{Host, MARKER};
 use crate::login;
-use crate::mounts::MountRoot;
+use crate::mounts::{self, MountRoot};
 use crate::paths::{absolute, plain, relative};
 use crate::problem::{NotProvided, detail};
 use crate::supervisor::{EndRule, Leftovers, Program, Request, append};
@@ -76,6 +76,10 @@ pub fn spawn_undo(host: Arc<Host>, notify: impl FnOnce() + Send + 'static) -> io
             if let Err(error) = mount_root(&host, BTreeMap::new()).unmount(path) {
                 tracing::warn!(path, %error, "a mount of the cluster stays");
             }
+        }
+        // Of a job whose unmount has failed, and what the setup task has mounted.
+        for directory in [host.jobs(), host.mounts()] {
+            mounts::clear_all(&host, &directory);
         }
         let _ = fs::remove_file(state_file(&host));
         leftovers::reap_all();
@@ -284,7 +288,7 @@ impl<'a> Task<'a> {
 }
 
 fn mount_root(host: &Host, environment: BTreeMap<String, String>) -> MountRoot {
-    MountRoot { path: host.mounts(), environment, scratch: host.scratch() }
+    MountRoot { path: host.mounts(), environment, private: host.private() }
 }
 
 fn slot(host: &Host, id: &str) -> Slot {

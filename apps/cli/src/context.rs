@@ -19,6 +19,8 @@ pub struct Context {
     pub output: Output,
     /// The profile of this command; None for the local service, or with an endpoint of another service.
     pub profile: Option<Selected>,
+    /// Key of an Azure storage account, for files that leave it out.
+    pub storage_key: Option<String>,
 }
 
 impl Context {
@@ -50,7 +52,8 @@ impl Context {
             workspace: global.workspace.or(defaults.workspace),
             experiment: global.experiment.or(defaults.experiment),
         };
-        Ok(Self { client, scope, output, profile })
+        let storage_key = environment.storage_key.clone();
+        Ok(Self { client, scope, output, profile, storage_key })
     }
 }
 

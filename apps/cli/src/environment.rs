@@ -7,6 +7,8 @@ pub struct Environment {
     pub token: Option<String>,
     /// `BATCHAI_CLIENT_SECRET`, for the few issuers that want one. Not an option: see `token`.
     pub client_secret: Option<String>,
+    /// `AZURE_BATCHAI_STORAGE_KEY`, as for the Azure CLI. Not an option: see `token`.
+    pub storage_key: Option<String>,
     /// `BATCHAI_LOG`: a filter in the syntax of the `tracing` crate.
     pub log: Option<String>,
     /// `$XDG_DATA_HOME/batchai` or `~/.local/share/batchai`.
@@ -22,6 +24,7 @@ impl Environment {
         Self {
             token: text("BATCHAI_TOKEN"),
             client_secret: text("BATCHAI_CLIENT_SECRET"),
+            storage_key: text("AZURE_BATCHAI_STORAGE_KEY"),
             log: text("BATCHAI_LOG"),
             data_dir: home("XDG_DATA_HOME", ".local/share").map(|home| home.join("batchai")),
             config_dir: home("XDG_CONFIG_HOME", ".config").map(|home| home.join("batchai")),

@@ -1,7 +1,7 @@
 //! The only file that uses the crates `agent`, `local` and `processes`: the parts of this binary that
 //! are not a client.
 
-pub use local::{Locations, Options as LocalOptions, Quota, Service as LocalService};
+pub use local::{Locations, MappedVolume, Options as LocalOptions, Quota, Service as LocalService};
 
 use std::ffi::OsString;
 use std::process::ExitCode;

@@ -1,16 +1,13 @@
 //! Assignments of nodes: converts records to messages of the protocol and opens their secrets.
 
+use crate::mounts::mounts;
 use crate::secrets::{Provided, opened};
 use crate::toolkits::toolkit;
-use crate::{Context, Error, file_servers};
+use crate::{Context, Error};
 use lifecycle::report::attempt_key;
-use model::{
-    EnvironmentVariable, FileServerMount, FileShare, InvalidTransition, Job, MountVolumes, Node,
-    limits,
-};
+use model::{EnvironmentVariable, InvalidTransition, Job, Node, limits};
 use protocol::{
-    Administrator, Assignment, InputDirectory, Mount, MountSource, NodeSetup, OutputDirectory,
-    SetupTask, Variable,
+    Administrator, Assignment, InputDirectory, NodeSetup, OutputDirectory, SetupTask, Variable,
 };
 
 pub(crate) async fn node_setup(
@@ -34,7 +31,10 @@ pub(crate) async fn node_setup(
         }
         None => None,
     };
-    let mounts = mounts(context, cluster.spec.mounts.as_ref())?;
+    let mounts = match mounts(context, cluster.spec.mounts.as_ref()).await? {
+        Ok(mounts) => mounts,
+        Err(problem) => return Ok(Err(problem)),
+    };
     let account = &cluster.spec.user_account;
     let administrator = Administrator {
         user: account.admin_user_name.clone(),
@@ -60,6 +60,10 @@ pub(crate) async fn assignment(
         Ok(secrets) => secrets,
         Err(problem) => return Ok(Err(problem)),
     };
+    let mounts = match mounts(context, spec.mounts.as_ref()).await? {
+        Ok(mounts) => mounts,
+        Err(problem) => return Ok(Err(problem)),
+    };
     let is_gang = attempt.members.len() > 1;
     let ssh_seed = is_gang.then(|| hex::encode(context.keys.ssh_seed(&job.uid, attempt.number)));
     Ok(Ok(Assignment {
@@ -76,7 +80,7 @@ pub(crate) async fn assignment(
         toolkit,
         ends_with_every_node: spec.toolkit.ends_with_every_node(),
         preparation_command_line: spec.preparation.clone(),
-        mounts: mounts(context, spec.mounts.as_ref())?,
+        mounts,
         input_directories: input_directories(job),
         output_directories: output_directories(job),
         environment: variables(spec.environment.as_deref().unwrap_or_default()),
@@ -89,39 +93,6 @@ pub(crate) async fn assignment(
 
 const GONE: InvalidTransition =
     InvalidTransition { what: "job", state: "gone", transition: "be assigned" };
-
-fn mounts(context: &Context, volumes: Option<&MountVolumes>) -> Result<Vec<Mount>, Error> {
-    let Some(volumes) = volumes else { return Ok(Vec::new()) };
-    let servers = volumes.file_servers.iter().map(|mount| {
-        let relative_mount_path = mount.relative_mount_path.clone();
-        Ok(Mount { relative_mount_path, source: source(context, mount)? })
-    });
-    let unmanaged = volumes.unmanaged_file_systems.iter().map(|mount| {
-        Ok(Mount {
-            relative_mount_path: mount.relative_mount_path.clone(),
-            source: MountSource::Command { command: mount.mount_command.clone() },
-        })
-    });
-    servers.chain(unmanaged).collect()
-}
-
-/// What the node mounts of a file server. A path of the service is sent only to nodes on its machine.
-fn source(context: &Context, mount: &FileServerMount) -> Result<MountSource, Error> {
-    let sub_directory = mount.source_directory.clone().unwrap_or_default();
-    match &mount.share {
-        FileShare::Directory => {
-            let root = file_servers::directory(context, &mount.uid)
-                .ok_or(Error::NotProvided("a directory of another machine"))?;
-            let root = root.to_string_lossy().into_owned();
-            Ok(MountSource::Directory { root, sub_directory })
-        }
-        FileShare::Efs { file_system, access_point } => Ok(MountSource::Efs {
-            file_system: file_system.clone(),
-            access_point: access_point.clone(),
-            sub_directory,
-        }),
-    }
-}
 
 fn variables(environment: &[EnvironmentVariable]) -> Vec<Variable> {
     let copy =

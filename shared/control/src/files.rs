@@ -8,19 +8,19 @@ use crate::{Context, Error};
 use async_trait::async_trait;
 use cap_std::ambient_authority;
 use cap_std::fs::{Dir, File, Metadata};
-use model::{Job, MountPoint, MountVolumes, Timestamp, Uid};
+use model::{Job, MountPoint, MountVolumes, StorageKind, Timestamp, Uid};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 use std::io::{self, ErrorKind};
 use std::path::PathBuf;
 use wire::{FileEntry, OutputFilesQuery};
 
-/// A file or directory on a file server.
+/// A file or directory on a file server, or on a volume that is a directory of this machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FileLocation {
-    /// The uid of the file server.
+    /// The uid of the file server or the volume.
     pub file_server: Uid,
-    /// The path below the root of the file server, without leading or trailing slash.
+    /// The path below its root, without leading or trailing slash.
     pub path: String,
 }
 
@@ -87,7 +87,11 @@ impl Files {
         (after, limit): (Option<String>, usize),
         link: impl Fn(&FileLocation) -> String,
     ) -> Result<Vec<FileEntry>, Error> {
-        let page = ListingPage { directory: output_place(job, query)?, after, limit };
+        let (directory, kind) = output_place(job, query)?;
+        if !kind.is_file_server() && self.context.settings.file_server_root.is_none() {
+            return Err(not_readable(&query.output_directory_id, kind));
+        }
+        let page = ListingPage { directory, after, limit };
         let listed = self.context.listings.list(&page).await?;
         Ok(listed.into_iter().map(|it| file_entry(&page.directory, it, &link)).collect())
     }
@@ -209,7 +213,7 @@ pub fn modified(metadata: &Metadata) -> Timestamp {
 ///
 /// # Errors
 /// When the id is unknown, or its prefix is not under a mounted file server.
-fn output_place(job: &Job, query: &OutputFilesQuery) -> Result<FileLocation, Error> {
+fn output_place(job: &Job, query: &OutputFilesQuery) -> Result<(FileLocation, StorageKind), Error> {
     let segment = wire::job_output_path_segment(job);
     let (prefix, below) = if query.is_standard_output() {
         (job.spec.std_out_err_path_prefix.as_str(), format!("{segment}/stdouterr"))
@@ -223,11 +227,28 @@ fn output_place(job: &Job, query: &OutputFilesQuery) -> Result<FileLocation, Err
     let own_mounts = job.spec.mounts.as_ref().map(MountVolumes::points).unwrap_or_default();
     let mounted = under_mount(prefix, "AZ_BATCHAI_JOB_MOUNT_ROOT", &own_mounts)
         .or_else(|| under_mount(prefix, "AZ_BATCHAI_MOUNT_ROOT", &job.cluster_mounts));
-    let Some(mut place) = mounted else {
+    let Some((mut place, kind)) = mounted else {
         return Err(not_on_a_mount(&query.output_directory_id));
     };
     place.path = join([place.path.as_str(), &below, &query.directory]);
-    Ok(place)
+    Ok((place, kind))
+}
+
+/// The service has only the file system of its file servers mounted.
+fn not_readable(id: &str, kind: StorageKind) -> Error {
+    let what = match kind {
+        StorageKind::FileServer => "a file server",
+        StorageKind::AzureFileShare => "an Azure file share",
+        StorageKind::AzureBlobContainer => "an Azure blob container",
+        StorageKind::S3Bucket => "an S3 bucket",
+        StorageKind::LustreFileSystem => "a file system of FSx for Lustre",
+    };
+    Error::invalid(
+        "OutputDirectoryNotReadable",
+        format!(
+            "The specified outputDirectoryId {id} is on {what}, which this service cannot read; use the tools of that storage, or put the directory on a file server"
+        ),
+    )
 }
 
 /// The message is that of the Batch AI service; the code is ours (docs/contract.md, "Errors").
@@ -238,8 +259,12 @@ fn not_on_a_mount(id: &str) -> Error {
     )
 }
 
-/// Resolves `$ROOT/{relative mount path}/{path}` to the file server that is mounted there.
-fn under_mount(prefix: &str, root: &str, mounts: &[MountPoint]) -> Option<FileLocation> {
+/// Resolves `$ROOT/{relative mount path}/{path}` to the file server or volume that is mounted there.
+fn under_mount(
+    prefix: &str,
+    root: &str,
+    mounts: &[MountPoint],
+) -> Option<(FileLocation, StorageKind)> {
     let relative = [format!("${root}"), format!("${{{root}}}")]
         .iter()
         .find_map(|variable| prefix.strip_prefix(variable.as_str()))?;
@@ -254,7 +279,8 @@ fn under_mount(prefix: &str, root: &str, mounts: &[MountPoint]) -> Option<FileLo
             return None;
         }
         let source = mount.source_directory.as_deref().unwrap_or_default();
-        Some(FileLocation { file_server: mount.file_server.clone(), path: join([source, below]) })
+        let path = join([source, below]);
+        Some((FileLocation { file_server: mount.file_server.clone(), path }, mount.kind))
     })
 }
 
@@ -273,12 +299,13 @@ mod tests {
             relative_mount_path: path.to_owned(),
             file_server: Uid::from_bytes([1; 16]),
             source_directory: source.map(str::to_owned),
+            kind: StorageKind::FileServer,
         }]
     }
 
     fn check(prefix: &str, mounts: &[MountPoint], expected: Option<&str>) {
         let place = under_mount(prefix, "AZ_BATCHAI_MOUNT_ROOT", mounts);
-        assert_eq!(place.map(|place| place.path).as_deref(), expected, "{prefix}");
+        assert_eq!(place.map(|(place, _)| place.path).as_deref(), expected, "{prefix}");
     }
 
     #[test]

@@ -23,6 +23,7 @@ pub mod jobs;
 pub mod keys;
 mod locations;
 pub mod metrics;
+mod mounts;
 pub mod nodes;
 pub mod operations;
 pub mod ports;

@@ -4,9 +4,10 @@ use crate::files::{ListedFile, ListingPage};
 use async_trait::async_trait;
 use model::{
     Cluster, ClusterRef, FileShare, NodeId, Offering, Placement, Price, ResourceError, Target,
-    Timestamp, Uid,
+    Timestamp, Uid, Volume,
 };
 use scheduler::recovery::FoundInstance;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 pub use lifecycle::Function;
@@ -65,6 +66,16 @@ pub trait FileShares: Send + Sync {
     /// # Errors
     /// What the file system reports; a part may be removed.
     async fn remove(&self, file_server: &Uid) -> Result<(), PortError>;
+
+    /// The directory of this machine in place of a volume of a cloud, made if it is missing. `None` where nodes
+    /// mount the volume itself.
+    ///
+    /// # Errors
+    /// What the file system reports. The mount fails with it.
+    async fn volume_directory(&self, volume: &Volume) -> Result<Option<PathBuf>, PortError> {
+        let _ = volume;
+        Ok(None)
+    }
 }
 
 /// Lists directories of file servers: those of this machine, or through the function that has them

@@ -21,21 +21,42 @@ pub(crate) async fn opened(
 ) -> Result<Provided<Vec<Variable>>, Error> {
     let mut variables = Vec::with_capacity(secrets.len());
     for secret in secrets {
-        let value = match &secret.value {
-            SecretValue::Sealed(sealed) => context.keys.open(sealed)?,
-            SecretValue::Reference(reference) => {
-                match context.secret_store.read(&reference.secret_url).await {
-                    Ok(value) => value,
-                    Err(SecretError::Unreadable(error)) => {
-                        return Ok(Err(problem(&secret.name, error)));
-                    }
-                    Err(SecretError::Port(error)) => return Err(error.into()),
-                }
-            }
-        };
-        variables.push(Variable { name: secret.name.clone(), value });
+        match value(context, &secret.value).await? {
+            Ok(value) => variables.push(Variable { name: secret.name.clone(), value }),
+            Err(error) => return Ok(Err(problem("Variable", &secret.name, error))),
+        }
     }
     Ok(Ok(variables))
+}
+
+/// The key of a storage account.
+///
+/// # Errors
+/// As [`opened`].
+pub(crate) async fn open(
+    context: &Context,
+    account: &str,
+    key: &SecretValue,
+) -> Result<Provided<String>, Error> {
+    let value = value(context, key).await?;
+    Ok(value.map_err(|error| problem("Account", account, error)))
+}
+
+/// The value of a secret, or why it can never be read.
+async fn value(
+    context: &Context,
+    secret: &SecretValue,
+) -> Result<Result<String, ResourceError>, Error> {
+    match secret {
+        SecretValue::Sealed(sealed) => Ok(Ok(context.keys.open(sealed)?)),
+        SecretValue::Reference(reference) => {
+            match context.secret_store.read(&reference.secret_url).await {
+                Ok(value) => Ok(Ok(value)),
+                Err(SecretError::Unreadable(error)) => Ok(Err(error)),
+                Err(SecretError::Port(error)) => Err(error.into()),
+            }
+        }
+    }
 }
 
 /// Iterations of the hash of a password: what OWASP recommends for PBKDF2 with SHA-256, a tenth of a second.
@@ -60,8 +81,8 @@ pub(crate) fn hash_of_password(password: &str, salt: &Uid) -> String {
         .expect("a salt of 32 digits and these parameters are valid")
 }
 
-fn problem(variable: &str, error: ResourceError) -> Problem {
-    let details = vec![("Variable".to_owned(), variable.to_owned())];
+fn problem(what: &str, name: &str, error: ResourceError) -> Problem {
+    let details = vec![(what.to_owned(), name.to_owned())];
     Problem { code: error.code, message: error.message, details }
 }
 

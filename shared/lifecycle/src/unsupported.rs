@@ -1,7 +1,7 @@
 //! Requests that the API accepts but this version cannot carry out. Such a job fails immediately with a reason; such a
 //! cluster shows the reason and gets no nodes.
 
-use model::{ClusterSpec, JobSpec, MountVolumes, ResourceError, SecretVariable};
+use model::{ClusterSpec, JobSpec, ResourceError, SecretVariable};
 
 /// Why a job with this specification can never run; `None` if it can.
 pub fn job_problem(spec: &JobSpec) -> Option<ResourceError> {
@@ -11,27 +11,14 @@ pub fn job_problem(spec: &JobSpec) -> Option<ResourceError> {
             "This version runs jobs directly on the node: leave out containerSettings, and install what the job needs with jobPreparation or the cluster's setupTask",
         )
     });
-    container
-        .or_else(|| mount_problem(spec.mounts.as_ref()))
-        .or_else(|| secret_problem(spec.secrets.as_deref().unwrap_or_default()))
+    container.or_else(|| secret_problem(spec.secrets.as_deref().unwrap_or_default()))
 }
 
 /// Why a cluster with this specification can never have nodes; `None` if it can. Performance
 /// counters are stored without effect.
 pub fn cluster_problem(spec: &ClusterSpec) -> Option<ResourceError> {
     let secrets = spec.setup_task.as_ref().map(|task| task.secrets.as_slice());
-    mount_problem(spec.mounts.as_ref()).or_else(|| secret_problem(secrets.unwrap_or_default()))
-}
-
-fn mount_problem(mounts: Option<&MountVolumes>) -> Option<ResourceError> {
-    let mounts = mounts?;
-    let azure = !mounts.azure_file_shares.is_empty() || !mounts.azure_blob_file_systems.is_empty();
-    azure.then(|| {
-        ResourceError::new(
-            "MountNotProvided",
-            "This version cannot mount Azure file shares and blob containers: create a file server and mount it with fileServers",
-        )
-    })
+    secret_problem(secrets.unwrap_or_default())
 }
 
 fn secret_problem(secrets: &[SecretVariable]) -> Option<ResourceError> {
@@ -49,29 +36,10 @@ fn secret_problem(secrets: &[SecretVariable]) -> Option<ResourceError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use model::{
-        AzureBlobFileSystem, KeyVaultSecretReference, ResourceId, SecretValue, SecretVariable,
-    };
-
-    fn code(problem: Option<ResourceError>) -> String {
-        problem.map_or_else(|| "none".to_owned(), |error| error.code)
-    }
+    use model::{KeyVaultSecretReference, ResourceId, SecretValue};
 
     #[test]
-    fn azure_mounts_and_key_vaults_are_not_supported() {
-        assert_eq!(code(mount_problem(None)), "none");
-        assert_eq!(code(mount_problem(Some(&MountVolumes::default()))), "none");
-        let container = AzureBlobFileSystem {
-            account_name: "a".to_owned(),
-            container_name: "c".to_owned(),
-            credentials: SecretValue::Sealed("s".to_owned()),
-            relative_mount_path: "c".to_owned(),
-            mount_options: None,
-        };
-        let azure =
-            MountVolumes { azure_blob_file_systems: vec![container], ..MountVolumes::default() };
-        assert_eq!(code(mount_problem(Some(&azure))), "MountNotProvided");
-
+    fn key_vaults_are_not_supported() {
         let secret = |value| SecretVariable { name: "TOKEN".to_owned(), value };
         assert_eq!(secret_problem(&[secret(SecretValue::Sealed("s".to_owned()))]), None);
         let vault = ResourceId { id: "/v".to_owned() };

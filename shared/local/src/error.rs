@@ -29,6 +29,10 @@ pub enum StartError {
         "the user {user}, who runs the jobs, cannot reach {path}; use a --data-dir that the user can reach, for example /var/lib/batchai"
     )]
     Unreachable { path: String, user: String },
+    #[error("cannot map {volume} to {path} (--map): {source}")]
+    MappedDirectory { volume: String, path: String, source: std::io::Error },
+    #[error("{volume} is mapped twice (--map)")]
+    MappedTwice { volume: String },
     #[error(transparent)]
     Database(#[from] OpenError),
     #[error("cannot listen on {address}: {source}; choose another address with --listen")]

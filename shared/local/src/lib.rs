@@ -21,6 +21,7 @@ mod queue;
 mod schedule;
 mod service;
 mod sync;
+mod volumes;
 
 pub use error::StartError;
 pub use hints::LocalHints;
@@ -28,3 +29,4 @@ pub use machines::{MachineOptions, ProcessMachines};
 pub use model::{Locations, Quota};
 pub use queue::Message;
 pub use service::{Options, Service};
+pub use volumes::MappedVolume;

@@ -5,6 +5,7 @@ use crate::error::StartError;
 use crate::hints::{self, LocalHints};
 use crate::job_user::{self, OwnedDirectories};
 use crate::machines::{MachineOptions, ProcessMachines};
+use crate::volumes::{LocalShares, MappedVolume, VolumeDirectories};
 use crate::{gpus, interrupt, schedule};
 use control::directories::DiskDirectories;
 use control::files::MountedFiles;
@@ -49,6 +50,9 @@ pub struct Options {
     /// Name or id of the user that agents and jobs run as. Needs root. Without it they run as the user
     /// of the service and can read all its files.
     pub job_user: Option<String>,
+    /// Directories of this machine in place of volumes of a cloud. Any other volume is a directory below the data
+    /// directory.
+    pub mapped_volumes: Vec<MappedVolume>,
     /// Ids of the GPUs that nodes share, as `CUDA_VISIBLE_DEVICES` takes them. Without this option, those that
     /// `nvidia-smi` lists.
     pub gpus: Option<Vec<String>>,
@@ -87,7 +91,13 @@ impl Service {
         let unusable = |path: PathBuf| {
             move |source| StartError::DataDir { path: path.display().to_string(), source }
         };
-        let directories = prepare_directories(&data_dir, job_user.as_ref())?;
+        let file_servers = prepare_directories(&data_dir, job_user.as_ref())?;
+        let volumes = VolumeDirectories::open(
+            data_dir.root(),
+            &data_dir.file_servers(),
+            options.mapped_volumes,
+            job_user.clone(),
+        )?;
         let gpus = match options.gpus {
             Some(gpus) => gpus,
             None => gpus::detect().await,
@@ -111,7 +121,7 @@ impl Service {
         let control = Control::new(Context::new(Parts {
             table: Table::new(Arc::clone(&storage) as _),
             machines: Arc::clone(&machines) as _,
-            file_shares: directories,
+            file_shares: Arc::new(LocalShares { file_servers, volumes }),
             listings: Arc::new(files.clone()),
             secret_store: Arc::new(NoSecretStore),
             hints: Arc::clone(&hints) as _,

@@ -208,7 +208,9 @@ impl EndReason {
                 "Job preparation task failed with non-zero exit code",
             ),
             Self::NotProvided { error } => {
-                Outcome::Failed { exit_code: Some(-1), error: error.clone() }
+                // As the service reported them (docs/contract.md, "Errors of jobs").
+                let exit_code = if error.code == "BFSMountError" { 1 } else { -1 };
+                Outcome::Failed { exit_code: Some(exit_code), error: error.clone() }
             }
             Self::NodeFailed { node, error } => {
                 Outcome::Requeue { reason: format!("node {node} failed: {}", error.message) }

@@ -31,6 +31,7 @@ pub mod time;
 pub mod toolkit;
 pub mod usage;
 pub mod vm_size;
+pub mod volume;
 pub mod workspace;
 
 pub use access::{AccessToken, Principal, Role, RoleAssignment, Scope};
@@ -49,8 +50,8 @@ pub use job::{
 pub use launch::{Claim, Launch, LaunchOutcome, LaunchRequest, LaunchedInstance, Placement};
 pub use location::{InvalidLocations, Locations};
 pub use mount::{
-    AzureBlobFileSystem, AzureFileShare, FileServerMount, FileShare, MountPoint, MountVolumes,
-    UnmanagedMount,
+    AzureBlobFileSystem, AzureFileShare, FileServerMount, FileShare, LustreFileSystem, MountPoint,
+    MountVolumes, S3Bucket, UnmanagedMount,
 };
 pub use node::{IdleNode, Instance, LeaveReason, Node, NodeState};
 pub use offering::{Offering, Zone};
@@ -67,6 +68,7 @@ pub use time::Timestamp;
 pub use toolkit::Toolkit;
 pub use usage::{Account, Charge, Meter, Quota};
 pub use vm_size::{VmFamily, VmSize};
+pub use volume::{AzureFileUrl, InvalidVolumeUrl, StorageKind, Volume};
 pub use workspace::{
     Experiment, FileServer, FileServerState, FileServerUser, Lifecycle, ResourceGroup,
     Subscription, Workspace,

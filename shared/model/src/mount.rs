@@ -1,9 +1,9 @@
-//! `mountVolumes` of clusters and jobs, of all four kinds.
+//! `mountVolumes` of clusters and jobs, of all kinds.
 //!
 //! Mounts with credentials are generic over them: plain text in a request, a [`SecretValue`] in the
 //! table, absent in a response.
 
-use crate::{SecretValue, Uid};
+use crate::{AzureFileUrl, InvalidVolumeUrl, SecretValue, StorageKind, Uid, Volume};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -23,6 +23,12 @@ pub struct MountVolumes {
     /// Other file systems.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unmanaged_file_systems: Vec<UnmanagedMount>,
+    /// Buckets of Amazon S3.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub s3_buckets: Vec<S3Bucket>,
+    /// File systems of Amazon FSx for Lustre.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lustre_file_systems: Vec<LustreFileSystem>,
 }
 
 /// An Azure file share.
@@ -32,7 +38,7 @@ pub struct MountVolumes {
 pub struct AzureFileShare<C = SecretValue> {
     /// Name of the storage account.
     pub account_name: String,
-    /// URL of the file share.
+    /// URL of the file share, or of a directory of it.
     pub azure_file_url: String,
     /// Credentials of the storage account.
     pub credentials: C,
@@ -62,6 +68,82 @@ pub struct AzureBlobFileSystem<C = SecretValue> {
     pub mount_options: Option<String>,
 }
 
+/// A bucket of Amazon S3, which nodes mount with their own role.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(rename = "S3BucketReference")]
+pub struct S3Bucket {
+    /// Name of the bucket.
+    pub bucket: String,
+    /// The part of the bucket to mount, as a directory; all of it without one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prefix: Option<String>,
+    /// Mount path, relative to the mount root.
+    pub relative_mount_path: String,
+    /// Whether nothing can be written.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub read_only: bool,
+    /// Additional options of `mount-s3`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mount_options: Option<String>,
+}
+
+/// A file system of Amazon FSx for Lustre.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(rename = "LustreFileSystemReference")]
+pub struct LustreFileSystem {
+    /// DNS name of the file system.
+    pub dns_name: String,
+    /// Mount name of the file system.
+    pub mount_name: String,
+    /// Mount path, relative to the mount root.
+    pub relative_mount_path: String,
+    /// Additional mount options.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mount_options: Option<String>,
+}
+
+impl<C> AzureFileShare<C> {
+    /// The parts of its URL.
+    ///
+    /// # Errors
+    /// When it is not one of a file share. Requests are checked; a record of an earlier release may have one.
+    pub fn url(&self) -> Result<AzureFileUrl, InvalidVolumeUrl> {
+        self.azure_file_url.parse()
+    }
+}
+
+impl<C> AzureBlobFileSystem<C> {
+    /// The container.
+    ///
+    /// # Errors
+    /// When a name cannot be one of Azure, in a record of an earlier release.
+    pub fn volume(&self) -> Result<Volume, InvalidVolumeUrl> {
+        Volume::azure_blob_container(&self.account_name, &self.container_name)
+    }
+}
+
+impl S3Bucket {
+    /// The bucket.
+    ///
+    /// # Errors
+    /// When its name cannot be one of a bucket.
+    pub fn volume(&self) -> Result<Volume, InvalidVolumeUrl> {
+        Volume::s3_bucket(&self.bucket)
+    }
+}
+
+impl LustreFileSystem {
+    /// The file system.
+    ///
+    /// # Errors
+    /// When a name cannot be one of a file system.
+    pub fn volume(&self) -> Result<Volume, InvalidVolumeUrl> {
+        Volume::lustre(&self.dns_name, &self.mount_name)
+    }
+}
+
 /// What nodes mount of a file server.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "camelCase")]
@@ -89,29 +171,56 @@ impl FileShare {
     }
 }
 
-/// The mount point of a file server: enough to find the files that a job wrote there.
+/// The mount point of a file server or a volume: enough to find the files that a job wrote there.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MountPoint {
     /// Mount path, relative to the mount root.
     #[serde(rename = "path")]
     pub relative_mount_path: String,
-    /// Uid of the file server.
+    /// Uid of the file server or the volume.
     #[serde(rename = "server")]
     pub file_server: Uid,
-    /// The mounted directory of the file server; `None` for all of it.
+    /// The mounted directory of it; `None` for all of it.
     #[serde(default, rename = "source", skip_serializing_if = "Option::is_none")]
     pub source_directory: Option<String>,
+    /// What is mounted. Absent: a file server.
+    #[serde(default, skip_serializing_if = "StorageKind::is_file_server")]
+    pub kind: StorageKind,
 }
 
 impl MountVolumes {
-    /// The mount points of the file servers.
+    /// The mount points of file servers and volumes. Unmanaged file systems are unknown to the service.
     pub fn points(&self) -> Vec<MountPoint> {
-        let point = |mount: &FileServerMount| MountPoint {
+        let servers = self.file_servers.iter().map(|mount| MountPoint {
             relative_mount_path: mount.relative_mount_path.clone(),
             file_server: mount.uid.clone(),
             source_directory: mount.source_directory.clone(),
-        };
-        self.file_servers.iter().map(point).collect()
+            kind: StorageKind::FileServer,
+        });
+        let shares = self.azure_file_shares.iter().filter_map(|mount| {
+            let url = mount.url().ok()?;
+            Some(point(&mount.relative_mount_path, &url.volume(), url.sub_directory))
+        });
+        let containers = self.azure_blob_file_systems.iter().filter_map(|mount| {
+            Some(point(&mount.relative_mount_path, &mount.volume().ok()?, None))
+        });
+        let buckets = self.s3_buckets.iter().filter_map(|mount| {
+            let volume = mount.volume().ok()?;
+            Some(point(&mount.relative_mount_path, &volume, mount.prefix.clone()))
+        });
+        let lustre = self.lustre_file_systems.iter().filter_map(|mount| {
+            Some(point(&mount.relative_mount_path, &mount.volume().ok()?, None))
+        });
+        servers.chain(shares).chain(containers).chain(buckets).chain(lustre).collect()
+    }
+}
+
+fn point(path: &str, volume: &Volume, source_directory: Option<String>) -> MountPoint {
+    MountPoint {
+        relative_mount_path: path.to_owned(),
+        file_server: volume.uid(),
+        source_directory,
+        kind: volume.kind(),
     }
 }
 
@@ -204,8 +313,31 @@ mod tests {
             relative_mount_path: "nfs".into(),
             file_server: Uid::from_bytes([1; 16]),
             source_directory: Some("data".into()),
+            kind: StorageKind::FileServer,
         };
         assert_eq!(mounts().points(), [expected]);
         assert!(MountVolumes::default().is_empty() && !mounts().is_empty());
+    }
+
+    #[test]
+    fn mount_points_locate_volumes() {
+        let share = AzureFileShare {
+            account_name: "lab".into(),
+            azure_file_url: "https://lab.file.core.windows.net/logs/a".into(),
+            credentials: SecretValue::Sealed(String::new()),
+            relative_mount_path: "logs".into(),
+            file_mode: "0777".into(),
+            directory_mode: "0777".into(),
+        };
+        // As an earlier release accepted it.
+        let unknown = AzureFileShare { azure_file_url: "https://lab/logs".into(), ..share.clone() };
+        let mounts = MountVolumes { azure_file_shares: vec![unknown, share], ..Default::default() };
+        let expected = MountPoint {
+            relative_mount_path: "logs".into(),
+            file_server: "https://lab.file.core.windows.net/logs".parse::<Volume>().unwrap().uid(),
+            source_directory: Some("a".into()),
+            kind: StorageKind::AzureFileShare,
+        };
+        assert_eq!(mounts.points(), [expected]);
     }
 }

@@ -13,8 +13,10 @@
 
 #![warn(missing_docs)]
 
+mod mount;
 mod toolkit;
 
+pub use mount::{Mount, MountSource, SecretText, StorageKind};
 pub use toolkit::{Processes, Program, Python, TensorFlow, Toolkit};
 
 use serde::{Deserialize, Serialize};
@@ -303,44 +305,6 @@ pub struct Variable {
     pub name: String,
     /// May refer to variables of the service.
     pub value: String,
-}
-
-/// A mount of a cluster or a job.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Mount {
-    /// Below the mount root of the cluster or of the job.
-    pub relative_mount_path: String,
-    /// What is mounted.
-    pub source: MountSource,
-}
-
-/// What is mounted.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "camelCase")]
-pub enum MountSource {
-    /// A file server whose tree is a directory of this machine.
-    Directory {
-        /// The directory of the file server.
-        root: String,
-        /// Below `root`, which it must not leave; empty for `root` itself.
-        sub_directory: String,
-    },
-    /// A file server whose tree is a directory of an EFS file system. Mounted with TLS and the role of the instance.
-    #[serde(rename_all = "camelCase")]
-    Efs {
-        /// Such as `fs-0123456789abcdef0`.
-        file_system: String,
-        /// The access point whose root is the file server, such as `fsap-0123456789abcdef0`.
-        access_point: String,
-        /// Below the root of the file server; empty for the root itself.
-        sub_directory: String,
-    },
-    /// The user's own command.
-    Command {
-        /// For `bash -c`, after the mount path is appended.
-        command: String,
-    },
 }
 
 /// What a node needs to run its part of an attempt.

@@ -8,7 +8,7 @@
 use protocol::{
     Assignment, AttemptKey, AttemptReport, Desired, End, InputDirectory, Mount, MountSource,
     NodePhase, NodeSetup, OutputDirectory, Problem, Progress, SetupTask, SignInRequest,
-    SignInResponse, SyncRequest, SyncResponse, Toolkit, Variable,
+    SignInResponse, StorageKind, SyncRequest, SyncResponse, Toolkit, Variable,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -150,7 +150,11 @@ fn mounts() -> Vec<Mount> {
     vec![
         mount(
             "nfs",
-            MountSource::Directory { root: "/srv/nfs".into(), sub_directory: "data".into() },
+            MountSource::Directory {
+                root: "/srv/nfs".into(),
+                sub_directory: "data".into(),
+                of: StorageKind::FileServer,
+            },
         ),
         mount("custom", MountSource::Command { command: "mount -t x".into() }),
     ]

@@ -1,9 +1,14 @@
 //! Removing directory trees as jobs leave them: of any depth, with any permissions.
 //!
 //! Everything goes through directory handles, of which few are open at a time. So paths may be longer than the kernel
-//! accepts, and a directory that is replaced by a symbolic link meanwhile does not lead out of the tree.
+//! accepts, and a directory that is replaced by a symbolic link meanwhile does not lead out of the tree. A file system that is
+//! mounted in the tree is not entered: its files are not part of the tree.
 
 #![warn(missing_docs)]
+
+mod mounts;
+
+pub use mounts::mounted_at_or_below;
 
 use std::ffi::{CStr, CString};
 use std::io;
@@ -11,7 +16,10 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, fchmod, fstat, openat, statat, unlinkat};
+use rustix::fs::{
+    AtFlags, Dir, FileType, Mode, OFlags, StatxFlags, fchmod, fstat, openat, statat, statx,
+    unlinkat,
+};
 use rustix::io::Errno;
 
 /// How often a directory may be found filled again by a process that still writes into the tree.
@@ -21,7 +29,7 @@ const REFILLS: u32 = 100;
 /// Directories without write permission are unlocked first, if they belong to this user.
 ///
 /// # Errors
-/// The first entry that cannot be removed; what was removed before is not restored.
+/// When something is mounted in the tree, and the first entry that cannot be removed; what was removed before is not restored.
 pub fn remove(path: &Path) -> io::Result<()> {
     let invalid = || io::Error::from(io::ErrorKind::InvalidInput);
     let name = path.file_name().ok_or_else(invalid)?;
@@ -51,7 +59,15 @@ fn remove_at(parent: OwnedFd, name: CString) -> io::Result<()> {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
                 below => below?,
             };
-            let level = Level { id: id(below.as_fd())?, name, pending: empty(below.as_fd())? };
+            let id = id(below.as_fd())?;
+            if id.mount != here.id.mount {
+                let name = name.to_string_lossy();
+                return Err(io::Error::new(
+                    io::ErrorKind::ResourceBusy,
+                    format!("a file system is mounted at {name} in the tree"),
+                ));
+            }
+            let level = Level { id, name, pending: empty(below.as_fd())? };
             above.push(std::mem::replace(&mut here, level));
             handle = below;
             continue;
@@ -75,17 +91,30 @@ fn remove_at(parent: OwnedFd, name: CString) -> io::Result<()> {
 
 /// A directory on the way down.
 struct Level {
-    /// Device and inode: the way up has to lead here again.
-    id: (u64, u64),
+    /// The way up has to lead here again.
+    id: Id,
     /// In the directory above it.
     name: CString,
     /// Directories in it that are still to be removed.
     pending: Vec<CString>,
 }
 
-fn id(directory: BorrowedFd<'_>) -> io::Result<(u64, u64)> {
-    let data = fstat(directory)?;
-    Ok((data.st_dev, data.st_ino))
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Id {
+    device: (u32, u32),
+    inode: u64,
+    /// Differs below a mount point, also of a bind mount. The same everywhere before Linux 5.8.
+    mount: u64,
+}
+
+fn id(directory: BorrowedFd<'_>) -> io::Result<Id> {
+    let flags = StatxFlags::BASIC_STATS | StatxFlags::MNT_ID;
+    let data = statx(directory, c"", AtFlags::EMPTY_PATH, flags)?;
+    Ok(Id {
+        device: (data.stx_dev_major, data.stx_dev_minor),
+        inode: data.stx_ino,
+        mount: data.stx_mnt_id,
+    })
 }
 
 fn is_directory(parent: BorrowedFd<'_>, name: &CStr) -> io::Result<bool> {

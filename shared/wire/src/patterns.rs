@@ -69,9 +69,18 @@ patterns! {
         "must be the name of a blob container, 1 to 63 letters, digits, dashes or underscores",
         and_shows;
     /// The message shows no URLs: they may contain a signature or a password.
-    FILE_SHARE_URL = r"^https?://[^/?#\s]+/[^/?#\s]+/?$",
-        "must be the URL of a file share, https://{account}.file.core.windows.net/{share}",
+    FILE_SHARE_URL =
+        r"^[hH][tT][tT][pP][sS]?://[A-Za-z0-9_-]+[.][fF][iI][lL][eE]([.][A-Za-z0-9_-]+)+/[$]?[A-Za-z0-9_-]{1,63}(/[^?#\s]*)?$",
+        "must be the URL of a file share, https://{account}.file.core.windows.net/{share}, or of a directory of it",
         silent;
+    S3_BUCKET = r"^[A-Za-z0-9_-]+([.][A-Za-z0-9_-]+)*$", "must be the name of an S3 bucket", and_shows;
+    LUSTRE_MOUNT_NAME = r"^[A-Za-z0-9_-]{1,63}$",
+        "must be the mount name of a file system of FSx for Lustre, letters and digits", and_shows;
+    DNS_NAME = r"^[A-Za-z0-9_-]{1,63}([.][A-Za-z0-9_-]{1,63})+$", "must be a DNS name", and_shows;
+    /// Of file servers, which nodes mount with NFS.
+    MOUNT_OPTIONS =
+        r"^([A-Za-z0-9_]+(=[A-Za-z0-9_.:/-]+)?(,[A-Za-z0-9_]+(=[A-Za-z0-9_.:/-]+)?)*)?$",
+        "must be mount options separated by commas, such as rw,noatime", and_shows;
     SECRET_URL = r"^(https?://[^/?#\s]+/[^?#\s]+|arn:[a-z-]+:secretsmanager:[a-z0-9-]+:[0-9]{12}:secret:[^?#\s]+|arn:[a-z-]+:ssm:[a-z0-9-]+:[0-9]{12}:parameter/[^?#\s]+)$",
         "must be the ARN of a secret of AWS Secrets Manager or of a parameter of SSM, or a URL such as https://{vault}.vault.azure.net/secrets/{name}",
         silent;
@@ -127,8 +136,23 @@ mod tests {
 
     #[test]
     fn addresses() {
-        let good = ["https://a.file.core.windows.net/share", "http://127.0.0.1:1/share/"];
-        let bad = ["", "https://a.file.core.windows.net", "//a/b", "ftp://a/b", "https://a/b c"];
+        let good = [
+            "https://a.file.core.windows.net/share",
+            "HTTP://A.FILE.CORE.WINDOWS.NET/SHARE/",
+            "https://a.file.core.windows.net/share/a/b%20c",
+        ];
+        let bad = [
+            "",
+            "https://a.file.core.windows.net",
+            "https://a.file.core.windows.net/",
+            "https://a.file.core.windows.net/share/a b",
+            "https://a.file.core.windows.net/share?sig=1",
+            "https://a.blob.core.windows.net/share",
+            "https://<account>.file.core.windows.net/share",
+            "//a/b",
+            "ftp://a.file.core.windows.net/b",
+            "https://a/b",
+        ];
         check(&FILE_SHARE_URL, &good, &bad);
         let good = [
             "https://v.vault.azure.net/secrets/s/1",
@@ -147,6 +171,17 @@ mod tests {
         let good = ["*", "10.0.0.4", "10.0.0.0/8", "255.255.255.255/32", "0.0.0.0/0"];
         let bad = ["", "10.0.0", "256.0.0.1", "10.0.0.0/33", "10.0.0.01", "::1", "a", "10.0.0.0/"];
         check(&IP_RANGE, &good, &bad);
+    }
+
+    #[test]
+    fn mounts() {
+        check(
+            &MOUNT_OPTIONS,
+            &["", "rw", "rw,noatime", "nfsvers=4.1,rsize=1048576"],
+            &["-o rw", "rw, ro", "rw,", ",rw", "a=b=c", "a b", "rw;id", "a=$(id)", "a='b'"],
+        );
+        check(&S3_BUCKET, &["a.b-c", "data"], &["", "..", "a/b", ".a", "a..b", "-o a"]);
+        check(&DNS_NAME, &["fs-0.fsx.eu-west-1.amazonaws.com"], &["", "fs-0", "a.b/c", "a..b"]);
     }
 
     #[test]

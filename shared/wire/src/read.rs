@@ -177,6 +177,15 @@ impl<'a> Place<'a> {
         found
     }
 
+    /// True or false.
+    pub fn boolean(&self) -> Option<bool> {
+        self.describe(|| json!({ "type": "boolean" }));
+        match self.value? {
+            Value::Bool(value) => Some(*value),
+            found => self.wrong_type("true or false", found),
+        }
+    }
+
     fn wrong_type<T>(&self, expected: &str, found: &Value) -> Option<T> {
         let found = match found {
             Value::Null => "null",

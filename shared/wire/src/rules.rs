@@ -110,6 +110,14 @@ pub(crate) fn one_of<T: Copy>(place: &Place<'_>, choices: &[(&str, T)]) -> Optio
     found.map(|(_, value)| *value)
 }
 
+/// What the parts of a volume's name make, or a violation of the field that has them.
+pub(crate) fn of_volume<T>(
+    place: &Place<'_>,
+    parsed: Result<T, model::InvalidVolumeUrl>,
+) -> Option<T> {
+    parsed.inspect_err(|_| place.invalid("must not contain `..` or a name that is too long")).ok()
+}
+
 /// `{"id": ...}` of a resource of Azure, which is stored and returned but never resolved.
 pub(crate) fn resource_id(place: &Place<'_>) -> Option<ResourceId> {
     let id = non_empty(&place.object()?.required("id")?)?;

@@ -203,6 +203,8 @@ mod tests {
         JobListResult
         JobPreparation
         KeyVaultSecretReference
+        LustreFileSystemReference
+        MountExtensions
         MountSettings
         MountVolumes
         NameValuePair
@@ -236,6 +238,7 @@ mod tests {
         RoleDefinition
         RoleDefinitionListResult
         RoleDefinitionProperties
+        S3BucketReference
         ScaleSettings
         SetupTask
         SshConfiguration

@@ -62,6 +62,12 @@ fn cluster_body() -> Value {
                 "unmanagedFileSystems": [{ "mountCommand": "mount", "relativeMountPath": "a" }],
                 "azureFileShares": [azure_share()],
                 "azureBlobFileSystems": [azure_container()],
+                "extensions": {
+                    "s3Buckets": [{ "bucket": "lab", "prefix": "a", "readOnly": true,
+                        "relativeMountPath": "s3", "mountOptions": "--allow-delete" }],
+                    "lustreFileSystems": [{ "dnsName": "fs-0.fsx.eu-west-1.amazonaws.com",
+                        "mountName": "abc", "relativeMountPath": "fast", "mountOptions": "flock" }],
+                },
             },
             "performanceCountersSettings": { "appInsightsReference": {
                 "component": { "id": "/component" }, "instrumentationKey": SECRET } },

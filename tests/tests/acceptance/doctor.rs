@@ -59,14 +59,14 @@ async fn a_sound_service_has_no_problem_and_a_broken_cluster_is_one() {
     assert!(String::from_utf8_lossy(&table.stdout).contains("encryption"));
 
     service.prepare(1).await;
-    let mounts = json!({ "azureFileShares": [{ "accountName": "account", "relativeMountPath": "x",
-        "azureFileUrl": "https://account.file.core.windows.net/s",
-        "credentials": { "accountKey": "a2V5" } }] });
+    let secret = json!({ "name": "S", "valueSecretReference": {
+        "sourceVault": { "id": "/vault" }, "secretUrl": "https://vault/secrets/s" } });
     let mut broken = super::api::cluster(json!({ "manual": { "targetNodeCount": 1 } }));
-    broken["properties"]["nodeSetup"] = json!({ "mountVolumes": mounts });
+    broken["properties"]["nodeSetup"]["setupTask"] = json!({ "commandLine": "true",
+        "stdOutErrPathPrefix": "$AZ_BATCHAI_MOUNT_ROOT/nfs", "secrets": [secret] });
     service.create("/clusters/broken", &broken).await;
     let report = Report::of(&service.batchai(&["doctor", "-o", "json"]));
-    report.expect("cluster w/broken", "problem", "MountNotProvided");
+    report.expect("cluster w/broken", "problem", "SecretReferenceNotProvided");
     assert_eq!(report.code, Some(1));
     let quiet = service.batchai(&["doctor", "-o", "quiet"]);
     assert_eq!(String::from_utf8_lossy(&quiet.stdout), "cluster w/broken\n");

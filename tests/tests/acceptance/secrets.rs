@@ -105,7 +105,7 @@ async fn secrets_are_not_in_files_logs_or_answers() {
     assert!(!hash.starts_with(none), "{hash}");
     check(&service, "after the job");
 
-    // Credentials that the service stores but does not use yet.
+    // Credentials that nodes on this machine do not need.
     let share = json!({ "azureFileShares": [{
         "accountName": "account",
         "azureFileUrl": "https://account.file.core.windows.net/share",

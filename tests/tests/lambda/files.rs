@@ -119,6 +119,7 @@ async fn a_file_server_is_an_access_point_that_nodes_mount() {
         file_system: files.stack.file_system.clone(),
         access_point: id,
         sub_directory: String::new(),
+        options: None,
     };
     assert_eq!(setup.mounts[0].source, expected);
     let text = serde_json::to_string(&desired).unwrap();

@@ -21,7 +21,7 @@ use crate::system::slot::{Slot, read_line, write_line};
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct State {
-    /// Without the secrets, which are never written to a disk.
+    /// Without secrets and keys, which are never written to a disk.
     pub assignment: Assignment,
     /// The job has secrets or a key, which a restarted agent must request again.
     pub has_secrets: bool,
@@ -50,6 +50,10 @@ impl State {
         let has_secrets = !assignment.secrets.is_empty() || assignment.ssh_seed.is_some();
         assignment.secrets.clear();
         assignment.ssh_seed = None;
+        for mount in &mut assignment.mounts {
+            // The mounts are made before the first command is started.
+            mount.source.forget_key();
+        }
         Self {
             assignment,
             has_secrets,

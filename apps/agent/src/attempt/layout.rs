@@ -16,7 +16,7 @@ use crate::fault::Owner;
 use crate::gpus;
 use crate::host::{Host, JobPaths, MARKER};
 use crate::launch::{self, LaunchPlan};
-use crate::mounts::MountRoot;
+use crate::mounts::{self, MountRoot};
 use crate::paths::plain;
 use crate::problem::NotProvided;
 use crate::ssh_access::SshAccess;
@@ -56,6 +56,7 @@ impl AttemptLayout {
         log: &mut ExecutionLog,
         is_cancelled: &dyn Fn() -> bool,
     ) -> Result<(), NotProvided> {
+        mounts::check_cluster(host)?;
         self.make_temp(host, assignment)?;
         if let Some(ssh) = &self.ssh {
             let owner = Owner::Agent;
@@ -69,7 +70,7 @@ impl AttemptLayout {
             let outcome = self.mount_root(host).mount(mount, is_cancelled);
             match &outcome {
                 Ok(line) => log.line(line),
-                Err(error) => log.line(format_args!("{error}: {}", error.path_and_reason().1)),
+                Err(error) => log.line(error.line()),
             }
             outcome?;
         }
@@ -213,7 +214,7 @@ impl AttemptLayout {
         // Without the marker: a mount's daemon is no process of the attempt, and runs until the unmount.
         let mut environment = self.environment.variables.clone();
         environment.remove(MARKER);
-        MountRoot { path: self.paths.mounts.clone(), environment, scratch: host.scratch() }
+        MountRoot { path: self.paths.mounts.clone(), environment, private: host.private() }
     }
 }
 

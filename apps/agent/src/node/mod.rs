@@ -25,6 +25,7 @@ use crate::ec2::Metadata;
 use crate::host::Host;
 use crate::link::{Backoff, Link, LinkError, Patience};
 use crate::login;
+use crate::mounts;
 use crate::options::{AgentOptions, Identity};
 use crate::setup;
 use crate::sign_in::{SignedIn, sign_in};
@@ -135,14 +136,18 @@ impl Node {
             settling: false,
             _lock: lock,
         };
-        node.resume().with_context(show)?;
+        node.resume().await.with_context(show)?;
         node.inbox.watch_gpus(Arc::clone(&node.host), options.gpu_check);
         Ok(node)
     }
 
     /// Resumes the attempt that an earlier agent process had started.
-    fn resume(&mut self) -> std::io::Result<()> {
-        let Some(state) = Journal::new(&self.host).load()? else { return Ok(()) };
+    async fn resume(&mut self) -> std::io::Result<()> {
+        let Some(state) = Journal::new(&self.host).load()? else {
+            let host = Arc::clone(&self.host);
+            tokio::task::spawn_blocking(move || mounts::clear_left_over(&host)).await?;
+            return Ok(());
+        };
         let key = state.assignment.key.clone();
         tracing::info!(job = key.job_name, attempt = key.number, "resuming an attempt");
         let progress = match state.stage {

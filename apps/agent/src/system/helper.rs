@@ -15,6 +15,9 @@ use rustix::process::{Pid, Signal, kill_process_group};
 /// As much of a command's output as fits into an error message.
 const OUTPUT_SHOWN: usize = 1000;
 
+/// For the end of a command that was killed.
+const KILL_LIMIT: Duration = Duration::from_secs(5);
+
 #[derive(Debug, thiserror::Error)]
 pub enum HelperError {
     #[error("{0}")]
@@ -65,11 +68,16 @@ pub fn run(
     Err(HelperError::Failed(format!("{status}: {}", last.trim())))
 }
 
+/// Kills the command, and waits for its end for a moment: a process that waits for a dead file server may stay.
 fn end(child: &mut Child) -> io::Result<()> {
     if let Some(group) = Pid::from_raw(child.id().cast_signed()) {
         let _ = kill_process_group(group, Signal::KILL);
     }
-    child.wait().map(drop)
+    let mut countdown = Countdown::new(KILL_LIMIT);
+    while child.try_wait()?.is_none() && !countdown.is_over() {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -1,32 +1,25 @@
-//! What the kernel has mounted, and taking it away again.
+//! What the kernel has mounted, whether it still works, and unmounting it.
 
-use std::ffi::OsString;
 use std::fs::File;
-use std::io::{self, Read};
-use std::os::unix::ffi::OsStringExt;
-use std::path::{Path, PathBuf};
+use std::io;
+use std::path::Path;
 use std::process::Command;
+use std::sync::mpsc;
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
 
 use super::helper::{self, HelperError};
+
+pub use trees::mounted_at_or_below as at_or_below;
 
 /// A file server that does not answer can block `umount` for ever.
 const UMOUNT_LIMIT: Duration = Duration::from_secs(30);
 
-/// The kernel writes the table anew for each read: one should do.
-const USUAL_SIZE: usize = 64 * 1024;
-
-/// The mount points at or below `path`, the deepest first.
-pub fn at_or_below(path: &Path) -> io::Result<Vec<PathBuf>> {
-    let mut table = Vec::with_capacity(USUAL_SIZE);
-    File::open("/proc/self/mountinfo")?.read_to_end(&mut table)?;
-    let mut points = points(&table);
-    points.retain(|point| point.starts_with(path));
-    points.sort_by_key(|point| std::cmp::Reverse(point.components().count()));
-    Ok(points)
-}
+/// A file server that is slower than this is not usable either. Caches and retries of network file systems hide shorter
+/// outages.
+const ANSWER_LIMIT: Duration = Duration::from_secs(10);
 
 /// Notices mounts without reading the table.
 #[derive(Debug)]
@@ -46,27 +39,36 @@ impl MountWatch {
     }
 }
 
-/// The fifth field of each line, with its octal escapes undone.
-fn points(table: &[u8]) -> Vec<PathBuf> {
-    table
-        .split(|byte| *byte == b'\n')
-        .filter_map(|line| line.split(|byte| *byte == b' ').nth(4))
-        .map(|field| PathBuf::from(OsString::from_vec(unescape(field))))
-        .collect()
+/// Whether what is mounted at a path can be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Health {
+    Alive,
+    /// Its daemon, or its server, has gone.
+    Dead,
+    /// It did not answer within [`ANSWER_LIMIT`].
+    Silent,
 }
 
-fn unescape(field: &[u8]) -> Vec<u8> {
-    let mut plain = Vec::with_capacity(field.len());
-    let mut rest = field;
-    while let Some((first, after)) = rest.split_first() {
-        let escape = (*first == b'\\').then(|| after.get(..3)).flatten();
-        let value = escape
-            .and_then(|digits| std::str::from_utf8(digits).ok())
-            .and_then(|digits| u8::from_str_radix(digits, 8).ok());
-        plain.push(value.unwrap_or(*first));
-        rest = if value.is_some() { &after[3..] } else { after };
+/// Asks the file system that is mounted at `path` whether it still works. The thread that waits for one that does not
+/// answer stays until it does, or is unmounted.
+pub fn health(path: &Path) -> Health {
+    let (sender, receiver) = mpsc::channel();
+    let asked = path.to_owned();
+    let ask = move || {
+        // The receiver has gone if this was late.
+        let _ = sender.send(rustix::fs::statvfs(&asked).map(drop));
+    };
+    if std::thread::Builder::new().name("mount-health".into()).spawn(ask).is_err() {
+        // As good as any other answer: whoever uses the mount sees what is wrong with it.
+        return Health::Alive;
     }
-    plain
+    match receiver.recv_timeout(ANSWER_LIMIT) {
+        Ok(Err(Errno::NOTCONN | Errno::CONNABORTED | Errno::STALE | Errno::HOSTDOWN)) => {
+            Health::Dead
+        }
+        Ok(Ok(()) | Err(_)) => Health::Alive,
+        Err(_) => Health::Silent,
+    }
 }
 
 /// Unmounts everything at or below `path`: properly if it can be done, else lazily, so that nothing is
@@ -77,16 +79,7 @@ fn unescape(field: &[u8]) -> Vec<u8> {
 pub fn clear(path: &Path, scratch: &Path) -> Result<bool, HelperError> {
     let points = at_or_below(path)?;
     for point in &points {
-        let run = |program: &str, flags: &[&str]| {
-            let mut command = Command::new(program);
-            command.args(flags).arg(point);
-            helper::run(&mut command, scratch, UMOUNT_LIMIT, &|| false)
-        };
-        run("umount", &[])
-            .or_else(|_| run("umount", &["-l"]))
-            // Without privileges only this one may end what the user mounted. If it fails too, the
-            // reason that `umount` gave is the better one.
-            .or_else(|error| run("fusermount", &["-uz"]).map_err(|_| error))?;
+        unmount(point, scratch)?;
     }
     if points.is_empty() {
         return Ok(false);
@@ -97,16 +90,27 @@ pub fn clear(path: &Path, scratch: &Path) -> Result<bool, HelperError> {
     }
 }
 
+fn unmount(point: &Path, scratch: &Path) -> Result<(), HelperError> {
+    let run = |program: &str, flags: &[&str]| {
+        let mut command = Command::new(program);
+        command.args(flags).arg(point);
+        helper::run(&mut command, scratch, UMOUNT_LIMIT, &|| false)
+    };
+    // By force what does not answer: requests that wait for it fail, so that their processes can end. The path is
+    // not looked up, which might wait as well.
+    let by_force = || run("umount", &["--no-canonicalize", "-f", "-l"]);
+    let unmounted = match health(point) {
+        Health::Alive => run("umount", &[]).or_else(|_| run("umount", &["-l"])),
+        Health::Dead | Health::Silent => by_force(),
+    };
+    // Without privileges only this one may end what the user mounted. If it fails too, the
+    // reason that `umount` gave is the better one.
+    unmounted.or_else(|error| run("fusermount", &["-uz"]).map_err(|_| error))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn mount_points_are_read_with_their_odd_characters() {
-        let table = b"22 1 0:21 / /proc rw - proc proc rw\n\
-            30 1 8:1 /x /a\\040b\\134c rw shared:1 - ext4 /dev/sda rw\n";
-        assert_eq!(points(table), [PathBuf::from("/proc"), PathBuf::from("/a b\\c")]);
-    }
 
     #[test]
     fn a_mount_is_noticed_once() {
@@ -122,11 +126,5 @@ mod tests {
             assert!(at_or_below(place.path()).unwrap().len() == 1);
             assert!(mount("umount", &[]) && !watch.is_quiet());
         }
-    }
-
-    #[test]
-    fn the_table_of_this_machine_can_be_read() {
-        assert!(at_or_below(Path::new("/")).unwrap().contains(&PathBuf::from("/proc")));
-        assert_eq!(at_or_below(Path::new("/no/such/place")).unwrap(), Vec::<PathBuf>::new());
     }
 }

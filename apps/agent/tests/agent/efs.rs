@@ -1,13 +1,11 @@
 //! File servers on EFS. A program in place of `mount` records its arguments and binds a directory.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
-use std::process::Command;
 
 use protocol::{End, Mount, MountSource, NodePhase};
 
-use crate::support::{ControlPlane, Job, Node};
+use crate::support::Job;
+use crate::support::mounting::{MountingNode, can_mount};
 
 fn efs(relative_mount_path: &str, sub_directory: &str) -> Mount {
     Mount {
@@ -16,42 +14,15 @@ fn efs(relative_mount_path: &str, sub_directory: &str) -> Mount {
             file_system: "fs-0123456789abcdef0".into(),
             access_point: "fsap-0123456789abcdef0".into(),
             sub_directory: sub_directory.into(),
+            options: Some("ro,noatime".into()),
         },
-    }
-}
-
-struct Host {
-    control: ControlPlane,
-    node: Node,
-    programs: PathBuf,
-}
-
-impl Host {
-    /// A node that mounts this, with a script in place of `mount`.
-    fn new(mount: &Mount, script: &str) -> Self {
-        let control = ControlPlane::start();
-        let node = Node::new(&control, "node", |setup| setup.mounts.push(mount.clone()));
-        let programs = node.place().join("programs");
-        fs::create_dir(&programs).unwrap();
-        let program = programs.join("mount");
-        fs::write(&program, format!("#!/bin/bash\n{script}\n")).unwrap();
-        fs::set_permissions(&program, PermissionsExt::from_mode(0o755)).unwrap();
-        Self { control, node, programs }
-    }
-
-    fn start(&mut self) {
-        let path = format!("{}:/usr/bin:/bin", self.programs.display());
-        self.node.start_agent_as(&self.control, |agent| {
-            agent.env("PATH", path);
-        });
     }
 }
 
 #[test]
 fn an_access_point_is_mounted_once_and_unmounted_at_the_end() {
-    let can_mount = Command::new("unshare").args(["-m", "true"]).status();
-    if !can_mount.is_ok_and(|status| status.success()) {
-        return; // Only root may mount.
+    if !can_mount() {
+        return;
     }
     let data = tempfile::tempdir().unwrap();
     fs::write(data.path().join("file"), "").unwrap();
@@ -60,7 +31,7 @@ fn an_access_point_is_mounted_once_and_unmounted_at_the_end() {
         data.path().display(),
         data.path().display()
     );
-    let mut host = Host::new(&efs("share", "data/deep"), &script);
+    let mut host = MountingNode::new(&[efs("share", "data/deep")]).with("mount", &script);
     host.start();
     host.control.wait_until_idle("node");
     let job_mount = efs("own", "");
@@ -69,7 +40,8 @@ fn an_access_point_is_mounted_once_and_unmounted_at_the_end() {
             .with(|assignment| assignment.mounts = vec![job_mount]);
     assert_eq!(host.node.run(&host.control, &job), End::Exited { exit_code: 0 });
     assert_eq!(host.node.read(&job, "stdout.txt"), "file\nfile\n");
-    let options = "-t efs -o tls,iam,accesspoint=fsap-0123456789abcdef0 fs-0123456789abcdef0";
+    let options =
+        "-t efs -o tls,iam,accesspoint=fsap-0123456789abcdef0,ro,noatime fs-0123456789abcdef0";
     let calls = fs::read_to_string(data.path().join("calls")).unwrap();
     let expected = [":/data/deep ", ":/ "].map(|directory| format!("{options}{directory}"));
     assert_eq!(calls.lines().count(), 2, "{calls}");
@@ -78,15 +50,14 @@ fn an_access_point_is_mounted_once_and_unmounted_at_the_end() {
     }
     host.node.leave(&host.control, 5);
     assert!(host.node.agent_exit().success());
-    let table = fs::read_to_string("/proc/self/mountinfo").unwrap();
-    assert!(!table.contains(&host.node.root().display().to_string()), "{table}");
+    assert!(!host.mounted(""));
     assert!(data.path().join("file").exists());
 }
 
 #[test]
 fn an_image_without_the_mount_helper_is_named() {
     let script = "echo \"mount: $5: unknown filesystem type 'efs'.\" >&2; exit 32";
-    let mut host = Host::new(&efs("share", ""), script);
+    let mut host = MountingNode::new(&[efs("share", "")]).with("mount", script);
     host.start();
     let NodePhase::Failed { problem } = host.control.wait_for_phase("node") else { panic!() };
     assert_eq!(problem.code, "NFSMountError");

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests are outside of test functions")]
 
+mod dead_mounts;
 mod efs;
 mod ends;
 mod exits;
@@ -21,3 +22,4 @@ mod sign_ins;
 mod ssh;
 mod support;
 mod toolkits;
+mod volumes;

@@ -60,6 +60,11 @@ impl Client {
         })
     }
 
+    /// Whether the service is on this machine.
+    pub fn is_local(&self) -> bool {
+        is_loopback(&self.endpoint)
+    }
+
     pub fn endpoint(&self) -> &str {
         self.endpoint.as_str().trim_end_matches('/')
     }

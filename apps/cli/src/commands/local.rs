@@ -3,7 +3,7 @@
 use crate::environment::Environment;
 use crate::exit::Exit;
 use crate::output::{Format, Output};
-use crate::wiring::{LocalOptions, LocalService, Locations, Quota};
+use crate::wiring::{LocalOptions, LocalService, Locations, MappedVolume, Quota};
 use anyhow::{Context as _, Result};
 use clap::Args;
 use serde_json::json;
@@ -59,6 +59,15 @@ pub struct Arguments {
     /// the service, including its token.
     #[arg(long, value_name = "USER")]
     job_user: Option<String>,
+    /// Use a directory of this machine in place of a volume of a cloud; can be given several times
+    ///
+    /// URL is https://ACCOUNT.file.core.windows.net/SHARE (an Azure file share),
+    /// https://ACCOUNT.blob.core.windows.net/CONTAINER (a blob container), s3://BUCKET, or
+    /// lustre://DNS_NAME/MOUNT_NAME. DIR must exist. Any other volume is a directory below the data
+    /// directory, made when it is first mounted: azure/files/ACCOUNT/SHARE,
+    /// azure/blobs/ACCOUNT/CONTAINER, s3/BUCKET or lustre/DNS_NAME/MOUNT_NAME.
+    #[arg(long = "map", value_name = "URL=DIR")]
+    mapped_volumes: Vec<MappedVolume>,
     /// GPUs that nodes share, as CUDA_VISIBLE_DEVICES names them, separated by commas; `none` for none
     ///
     /// A node of a VM size with GPUs gets as many of them, and no other node gets the same. Default: those
@@ -105,6 +114,7 @@ pub async fn run(
         idle_seconds: arguments.idle_seconds,
         tick_millis: TICK_MILLIS,
         job_user: arguments.job_user,
+        mapped_volumes: arguments.mapped_volumes,
         gpus: arguments.gpus.map(|Gpus(ids)| ids),
         keeper_command: vec![OWN_PROGRAM.into(), "keep".into()],
         agent_command: vec![OWN_PROGRAM.into(), "agent".into()],

@@ -278,6 +278,7 @@ mod tests {
 
     fn environment() -> Environment {
         Environment {
+            storage_key: None,
             token: None,
             client_secret: None,
             log: None,

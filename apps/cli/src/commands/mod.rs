@@ -1,6 +1,7 @@
 //! One file per command, or per kind of resource where its commands are short.
 
 mod account;
+mod azure_storage;
 pub mod cluster;
 pub mod demo;
 pub mod doctor;

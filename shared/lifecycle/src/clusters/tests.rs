@@ -3,7 +3,10 @@
 use super::*;
 use crate::testing::*;
 use insta::assert_snapshot;
-use model::{FileServerMount, FileServerState, MountVolumes, SecretValue};
+use model::{
+    FileServerMount, FileServerState, KeyVaultSecretReference, MountVolumes, ResourceId,
+    SecretValue, SecretVariable, SetupTask,
+};
 
 fn server(name: &str, subnet: &str) -> FileServer {
     let mut server = file_server(FileServerState::Ready { since: NOW });
@@ -78,18 +81,22 @@ fn a_cluster_keeps_its_own_subnet() {
 
 #[test]
 fn an_unsupported_cluster_shows_the_reason() {
-    let mounts = model::AzureBlobFileSystem {
-        account_name: "a".into(),
-        container_name: "c".into(),
-        credentials: SecretValue::Sealed("s".into()),
-        relative_mount_path: "p".into(),
-        mount_options: None,
+    let reference = KeyVaultSecretReference {
+        source_vault: ResourceId { id: "/v".into() },
+        secret_url: "https://v/secrets/s".into(),
     };
-    let mounts = MountVolumes { azure_blob_file_systems: vec![mounts], ..Default::default() };
-    let spec = ClusterSpec { mounts: Some(mounts), ..manual_cluster(0).spec };
+    let secret = SecretVariable { name: "S".into(), value: SecretValue::Reference(reference) };
+    let task = SetupTask {
+        command_line: "true".into(),
+        environment: Vec::new(),
+        secrets: vec![secret],
+        std_out_err_path_prefix: "/p".into(),
+        std_out_err_path_suffix: "s".into(),
+    };
+    let spec = ClusterSpec { setup_task: Some(task), ..manual_cluster(0).spec };
     assert_snapshot!(created(spec, &[]).0, @r#"
     check ws g w active { uid: "w" }
-    create cluster c: planned 0, resizing @60, errors MountNotProvided[]
+    create cluster c: planned 0, resizing @60, errors SecretReferenceNotProvided[]
     put target c
     count meter clusters +1 if CountAtMost(199)
     hint Autoscaler c

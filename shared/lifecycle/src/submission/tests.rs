@@ -99,6 +99,7 @@ fn a_job_records_its_cluster_and_its_mounts() {
         relative_mount_path: "p".into(),
         file_server: uid("d"),
         source_directory: Some("data".into()),
+        kind: model::StorageKind::FileServer,
     };
     assert_eq!(far.cluster_mounts, [point]);
 }

@@ -7,6 +7,7 @@
 
 mod end;
 mod launch;
+mod mounts;
 mod record;
 mod run;
 mod start;

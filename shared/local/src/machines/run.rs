@@ -1,6 +1,7 @@
 //! One machine from its start to its end.
 
 use super::end::MachineEnd;
+use super::mounts;
 use super::record::{self, Record, State};
 use super::{ProcessMachines, TERMINATION_LIMIT, blocking, node_of, start};
 use control::Function;
@@ -157,6 +158,7 @@ impl ProcessMachines {
 
     async fn remove(&self, node: &NodeId) -> std::io::Result<()> {
         let home = record::home(&self.options.directory, node);
-        blocking(move || trees::remove(&home)).await
+        let remove = move || mounts::unmount_below(&home).and_then(|()| trees::remove(&home));
+        blocking(remove).await
     }
 }

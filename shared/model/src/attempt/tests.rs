@@ -68,9 +68,11 @@ fn user_failures_are_failures_of_the_command() {
     assert!(EndReason::PreparationFailed { exit_code: 1 }.is_user_failure());
     assert!(!EndReason::Exited { exit_code: 0 }.is_user_failure());
     assert!(!EndReason::WallClockExceeded.is_user_failure());
-    let error = ResourceError::new("C", "m");
-    let outcome = EndReason::NotProvided { error: error.clone() }.outcome();
-    assert_eq!(outcome, Outcome::Failed { exit_code: Some(-1), error });
+    for (code, exit_code) in [("C", -1), ("AZFMountError", -1), ("BFSMountError", 1)] {
+        let error = ResourceError::new(code, "m");
+        let outcome = EndReason::NotProvided { error: error.clone() }.outcome();
+        assert_eq!(outcome, Outcome::Failed { exit_code: Some(exit_code), error });
+    }
 }
 
 #[test]

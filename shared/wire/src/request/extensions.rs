@@ -1,8 +1,9 @@
-//! `properties.extensions`: fields of requests beyond the contract.
+//! `extensions` of properties and of mounts: fields of requests beyond the contract.
 
+use super::mounts::{list, mount_path};
 use crate::read::{Fields, Place};
-use crate::rules;
-use model::{ClusterExtensions, limits};
+use crate::{patterns, rules};
+use model::{ClusterExtensions, LustreFileSystem, S3Bucket, limits};
 use serde_json::json;
 use std::collections::HashSet;
 
@@ -33,4 +34,57 @@ fn vm_sizes(place: &Place<'_>) -> Option<Vec<String>> {
 pub(super) fn max_retries(job: &Fields<'_>) -> Option<u32> {
     let extensions = job.optional("extensions")?.object()?;
     extensions.optional("maxRetries")?.whole_number(0..=limits::MAX_RETRIES)
+}
+
+/// The mounts of `mountVolumes.extensions`, each with its place.
+#[derive(Default)]
+pub(super) struct MountExtensions<'a> {
+    pub s3_buckets: Vec<(Place<'a>, S3Bucket)>,
+    pub lustre_file_systems: Vec<(Place<'a>, LustreFileSystem)>,
+}
+
+/// `extensions` of `mountVolumes`.
+pub(super) fn of_mounts<'a>(volumes: &Fields<'a>) -> MountExtensions<'a> {
+    let Some(extensions) = volumes.optional("extensions").and_then(|place| place.object()) else {
+        return MountExtensions::default();
+    };
+    MountExtensions {
+        s3_buckets: list(&extensions, "s3Buckets", s3_bucket),
+        lustre_file_systems: list(&extensions, "lustreFileSystems", lustre_file_system),
+    }
+}
+
+fn s3_bucket(mount: &Fields<'_>) -> Option<S3Bucket> {
+    let bucket = mount.required("bucket").and_then(|place| {
+        let bucket = rules::matching(&place, &[&patterns::S3_BUCKET])?;
+        rules::of_volume(&place, model::Volume::s3_bucket(&bucket))?;
+        Some(bucket)
+    });
+    let prefix = mount.optional("prefix").and_then(|place| rules::relative_path(&place));
+    let relative_mount_path = mount_path(mount);
+    let read_only = mount.optional("readOnly").and_then(|place| place.boolean());
+    let mount_options = mount.optional("mountOptions").and_then(|place| rules::text(&place));
+    Some(S3Bucket {
+        bucket: bucket?,
+        prefix,
+        relative_mount_path: relative_mount_path?,
+        read_only: read_only.unwrap_or_default(),
+        mount_options,
+    })
+}
+
+fn lustre_file_system(mount: &Fields<'_>) -> Option<LustreFileSystem> {
+    let matching = |name, pattern| rules::matching(&mount.required(name)?, &[pattern]);
+    let dns_name = matching("dnsName", &patterns::DNS_NAME);
+    let mount_name = matching("mountName", &patterns::LUSTRE_MOUNT_NAME);
+    let relative_mount_path = mount_path(mount);
+    let mount_options = mount
+        .optional("mountOptions")
+        .and_then(|place| rules::matching(&place, &[&patterns::MOUNT_OPTIONS]));
+    Some(LustreFileSystem {
+        dns_name: dns_name?,
+        mount_name: mount_name?,
+        relative_mount_path: relative_mount_path?,
+        mount_options,
+    })
 }

@@ -1,13 +1,14 @@
 //! `mountVolumes` of clusters and jobs (docs/contract.md, "Mounts").
 
+use super::extensions;
 use super::secret::{self, SecretInput};
 use crate::error::quoted;
 use crate::patterns::{self, Pattern};
 use crate::read::{Fields, Place};
 use crate::{FileServerId, Violation, Violations, codes, paths, rules};
 use model::{
-    AzureBlobFileSystem, AzureFileShare, FileServerMount, FileShare, MountVolumes, Uid,
-    UnmanagedMount,
+    AzureBlobFileSystem, AzureFileShare, AzureFileUrl, FileServerMount, FileShare,
+    LustreFileSystem, MountVolumes, S3Bucket, Uid, UnmanagedMount,
 };
 use std::collections::HashSet;
 
@@ -22,6 +23,10 @@ pub struct MountsRequest {
     pub file_servers: Vec<FileServerMountRequest>,
     /// File systems that a command mounts.
     pub unmanaged_file_systems: Vec<UnmanagedMount>,
+    /// Buckets of Amazon S3.
+    pub s3_buckets: Vec<S3Bucket>,
+    /// File systems of Amazon FSx for Lustre.
+    pub lustre_file_systems: Vec<LustreFileSystem>,
     /// Path of the mounts in the body, for violations that are found later.
     path: String,
 }
@@ -37,7 +42,7 @@ pub struct FileServerMountRequest {
     pub source_directory: Option<String>,
     /// Where nodes mount it, below the root of mounts.
     pub relative_mount_path: String,
-    /// Stored and returned.
+    /// Options of NFS, for nodes that mount it.
     pub mount_options: Option<String>,
 }
 
@@ -57,11 +62,16 @@ pub(super) fn mount_volumes(owner: &Fields<'_>) -> Option<MountsRequest> {
     distinct(&file_servers, &mut taken, |mount| &mount.relative_mount_path);
     let unmanaged_file_systems = list(&volumes, "unmanagedFileSystems", unmanaged);
     distinct(&unmanaged_file_systems, &mut taken, |mount| &mount.relative_mount_path);
+    let more = extensions::of_mounts(&volumes);
+    distinct(&more.s3_buckets, &mut taken, |mount| &mount.relative_mount_path);
+    distinct(&more.lustre_file_systems, &mut taken, |mount| &mount.relative_mount_path);
     Some(MountsRequest {
         azure_file_shares: without_places(azure_file_shares),
         azure_blob_file_systems: without_places(azure_blob_file_systems),
         file_servers: without_places(file_servers),
         unmanaged_file_systems: without_places(unmanaged_file_systems),
+        s3_buckets: without_places(more.s3_buckets),
+        lustre_file_systems: without_places(more.lustre_file_systems),
         path: volumes.path,
     })
 }
@@ -82,7 +92,7 @@ fn without_places<T>(mounts: Vec<(Place<'_>, T)>) -> Vec<T> {
     mounts.into_iter().map(|(_, mount)| mount).collect()
 }
 
-fn list<'a, T>(
+pub(super) fn list<'a, T>(
     volumes: &Fields<'a>,
     kind: &str,
     read: impl Fn(&Fields<'a>) -> Option<T>,
@@ -92,7 +102,11 @@ fn list<'a, T>(
 
 fn azure_file_share(mount: &Fields<'_>) -> Option<AzureFileShare<SecretInput>> {
     let account_name = required(mount, "accountName", &patterns::STORAGE_ACCOUNT);
-    let azure_file_url = required(mount, "azureFileUrl", &patterns::FILE_SHARE_URL);
+    let azure_file_url = mount.required("azureFileUrl").and_then(|place| {
+        let url = rules::matching(&place, &[&patterns::FILE_SHARE_URL])?;
+        rules::of_volume(&place, url.parse::<AzureFileUrl>())?;
+        Some(url)
+    });
     let credentials = credentials(mount);
     let relative_mount_path = mount_path(mount);
     let file_mode = mode(mount, "fileMode");
@@ -143,7 +157,9 @@ fn file_server(mount: &Fields<'_>) -> Option<FileServerMountRequest> {
     let source_directory =
         mount.optional("sourceDirectory").and_then(|place| rules::relative_path(&place));
     let relative_mount_path = mount_path(mount);
-    let mount_options = mount.optional("mountOptions").and_then(|place| rules::text(&place));
+    let mount_options = mount
+        .optional("mountOptions")
+        .and_then(|place| rules::matching(&place, &[&patterns::MOUNT_OPTIONS]));
     let (server, id) = server?;
     Some(FileServerMountRequest {
         server,
@@ -178,7 +194,7 @@ fn unmanaged(mount: &Fields<'_>) -> Option<UnmanagedMount> {
 }
 
 /// `relativeMountPath`: a directory of its own, so not the root of all mounts itself.
-fn mount_path(mount: &Fields<'_>) -> Option<String> {
+pub(super) fn mount_path(mount: &Fields<'_>) -> Option<String> {
     rules::directory(&mount.required("relativeMountPath")?)
 }
 
@@ -222,6 +238,8 @@ impl MountsRequest {
                 .collect(),
             file_servers,
             unmanaged_file_systems: self.unmanaged_file_systems,
+            s3_buckets: self.s3_buckets,
+            lustre_file_systems: self.lustre_file_systems,
         })
     }
 
@@ -233,6 +251,8 @@ impl MountsRequest {
             azure_blob_file_systems,
             file_servers,
             unmanaged_file_systems,
+            s3_buckets,
+            lustre_file_systems,
             path: _,
         } = self;
         all_same(azure_file_shares, &stored.azure_file_shares, |requested, stored| {
@@ -249,6 +269,8 @@ impl MountsRequest {
             },
         ) && all_same(file_servers, &stored.file_servers, same_file_server)
             && *unmanaged_file_systems == stored.unmanaged_file_systems
+            && *s3_buckets == stored.s3_buckets
+            && *lustre_file_systems == stored.lustre_file_systems
     }
 }
 

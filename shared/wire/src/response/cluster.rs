@@ -257,6 +257,8 @@ mod tests {
             ),
         });
         full.spec.mounts = Some(MountVolumes {
+            s3_buckets: Vec::new(),
+            lustre_file_systems: Vec::new(),
             file_servers: vec![fixtures::file_server_mount()],
             unmanaged_file_systems: vec![UnmanagedMount {
                 mount_command: "mount -t tmpfs none".to_owned(),

@@ -24,7 +24,7 @@ pub use cluster::{ClusterProperties, NodeCounts, NodeStateCounts, cluster};
 pub use file_entry::{FileEntry, FileProperties, RemoteLogin};
 pub use file_server::{FileServerProperties, FileServerView, file_server};
 pub use job::{AttemptView, ExecutionInfo, JobExtensions, JobProperties, job};
-pub use mounts::{MountVolumesBody, NoCredentials};
+pub use mounts::{MountExtensions, MountVolumesBody, NoCredentials};
 pub use operation::{OperationBody, operation};
 pub use parts::{BatchAiError, ListBody, NameValuePair, Resource, SecretName, list};
 pub use provider_operations::{OperationEntry, provider_operations};

@@ -3,7 +3,8 @@
 #![expect(missing_docs, reason = "fields of bodies are those of the contract's definitions")]
 
 use model::{
-    AzureBlobFileSystem, AzureFileShare, FileServerMount, MountVolumes, ResourceId, UnmanagedMount,
+    AzureBlobFileSystem, AzureFileShare, FileServerMount, LustreFileSystem, MountVolumes,
+    ResourceId, S3Bucket, UnmanagedMount,
 };
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -21,6 +22,29 @@ pub struct MountVolumesBody {
     pub file_servers: Vec<FileServerMountBody>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub unmanaged_file_systems: Vec<UnmanagedMount>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub extensions: Option<MountExtensions>,
+}
+
+/// Mounts beyond the contract.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct MountExtensions {
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub s3_buckets: Vec<S3Bucket>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub lustre_file_systems: Vec<LustreFileSystem>,
+}
+
+impl MountExtensions {
+    fn of(mounts: &MountVolumes) -> Option<Self> {
+        let MountVolumes { s3_buckets, lustre_file_systems, .. } = mounts;
+        let has_any = !s3_buckets.is_empty() || !lustre_file_systems.is_empty();
+        has_any.then(|| Self {
+            s3_buckets: s3_buckets.clone(),
+            lustre_file_systems: lustre_file_systems.clone(),
+        })
+    }
 }
 
 /// `FileServerReference` of the contract.
@@ -52,6 +76,7 @@ impl From<&MountVolumes> for MountVolumesBody {
                 .collect(),
             file_servers: mounts.file_servers.iter().map(FileServerMountBody::from).collect(),
             unmanaged_file_systems: mounts.unmanaged_file_systems.clone(),
+            extensions: MountExtensions::of(mounts),
         }
     }
 }

@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use protocol::{
-    Assignment, AttemptKey, Desired, Mount, MountSource, NodeSetup, SetupTask, Variable,
+    Assignment, AttemptKey, Desired, Mount, MountSource, NodeSetup, SetupTask, StorageKind,
+    Variable,
 };
 
 #[derive(Clone)]
@@ -97,6 +98,7 @@ pub fn directory(root: &Path, sub_directory: &str, at: &str) -> Mount {
     let source = MountSource::Directory {
         root: root.display().to_string(),
         sub_directory: sub_directory.into(),
+        of: StorageKind::FileServer,
     };
     Mount { relative_mount_path: at.into(), source }
 }

@@ -4,6 +4,7 @@ pub mod control_plane;
 pub mod ec2;
 pub mod gang;
 pub mod job;
+pub mod mounting;
 pub mod node;
 
 use std::time::{Duration, Instant};

@@ -2,6 +2,7 @@
 
 use crate::client::Address;
 use crate::commands::account::AccountArguments;
+use crate::commands::azure_storage::AzureStorage;
 use crate::commands::{print_changed, read_description};
 use crate::context::Context;
 use crate::exit::Exit;
@@ -51,6 +52,10 @@ pub struct CreateArguments {
     /// Mount path, relative to $AZ_BATCHAI_MOUNT_ROOT
     #[arg(long, value_name = "PATH", default_value = "nfs", requires = "nfs")]
     nfs_mount_path: String,
+    /// Azure storage account of a configuration file that does not name it; its key is in
+    /// AZURE_BATCHAI_STORAGE_KEY
+    #[arg(long, value_name = "NAME", env = "AZURE_BATCHAI_STORAGE_ACCOUNT")]
+    storage_account_name: Option<String>,
     /// Set-up task: a command that every node runs before its first job
     #[arg(long, value_name = "COMMAND", requires = "setup_task_output")]
     setup_task: Option<String>,
@@ -77,7 +82,10 @@ pub async fn run(context: &Context, arguments: CreateArguments) -> Result<Exit> 
         Some(file) => read_description(file)?,
         None => json!({ "properties": {} }),
     };
-    let body = body(description, &arguments, &context.scope.file_servers()?)?;
+    let mut body = body(description, &arguments, &context.scope.file_servers()?)?;
+    if let Some(setup) = body["properties"].get_mut("nodeSetup") {
+        AzureStorage::of(context, arguments.storage_account_name.as_deref()).fill(setup)?;
+    }
     print_changed::<Cluster>(context, context.client.put(&address, &body).await?)
 }
 

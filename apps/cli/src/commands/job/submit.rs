@@ -2,6 +2,7 @@
 
 use super::wait;
 use crate::client::{Address, is_not_found};
+use crate::commands::azure_storage::AzureStorage;
 use crate::commands::{print_changed, read_description};
 use crate::context::Context;
 use crate::exit::Exit;
@@ -39,6 +40,12 @@ pub struct SubmitArguments {
     /// Cluster: a name in this workspace, or a resource id
     #[arg(short, long)]
     cluster: Option<String>,
+    /// Azure storage account of a file that does not name it, as the published recipes; its key is in
+    /// AZURE_BATCHAI_STORAGE_KEY
+    ///
+    /// A service on this machine needs neither.
+    #[arg(long, value_name = "NAME", env = "AZURE_BATCHAI_STORAGE_ACCOUNT")]
+    storage_account_name: Option<String>,
     /// Wait until the job has ended
     #[arg(long)]
     wait: bool,
@@ -60,6 +67,8 @@ pub async fn run(context: &Context, arguments: SubmitArguments) -> Result<Exit> 
     if body["properties"]["nodeCount"].is_null() {
         body["properties"]["nodeCount"] = Value::from(1);
     }
+    let storage = AzureStorage::of(context, arguments.storage_account_name.as_deref());
+    storage.fill(&mut body["properties"])?;
     let suffix: u32 = rand::random();
     let name = arguments.name.unwrap_or_else(|| generated_name(&arguments.config_file, suffix));
     let address = context.scope.jobs()?.join(&[&name]);

@@ -355,7 +355,7 @@ fn azure_mounts() {
     properties.nodeSetup.mountVolumes.azureFileShares[2].credentials is required
     properties.nodeSetup.mountVolumes.azureFileShares[2].relativeMountPath is required
     properties.nodeSetup.mountVolumes.azureFileShares[3].accountName must be the name of a storage account, 3 to 24 letters, digits, dashes or underscores, but is "a.b"
-    properties.nodeSetup.mountVolumes.azureFileShares[3].azureFileUrl must be the URL of a file share, https://{account}.file.core.windows.net/{share}
+    properties.nodeSetup.mountVolumes.azureFileShares[3].azureFileUrl must be the URL of a file share, https://{account}.file.core.windows.net/{share}, or of a directory of it
     properties.nodeSetup.mountVolumes.azureFileShares[3].credentials must have either accountKey or accountKeySecretReference, not both
     properties.nodeSetup.mountVolumes.azureFileShares[3].fileMode must be an octal file mode, such as 0777, but is "rwx"
     properties.nodeSetup.mountVolumes.azureFileShares[3].directoryMode must be an octal file mode, such as 0777, but is "0999"
@@ -364,6 +364,53 @@ fn azure_mounts() {
     properties.nodeSetup.mountVolumes.azureBlobFileSystems[1].credentials must have accountKey or accountKeySecretReference
     properties.nodeSetup.mountVolumes.azureBlobFileSystems[0] must not use the relativeMountPath "./a/" of another mount
     "#);
+}
+
+#[test]
+fn mounts_beyond_the_contract() {
+    let mounts = |buckets: Value, lustre: Value| {
+        check(json!({ "nodeSetup.mountVolumes": {
+            "fileServers": [mount_body("nfs")],
+            "extensions": { "s3Buckets": buckets, "lustreFileSystems": lustre },
+        } }))
+    };
+    let bucket = json!({ "bucket": "lab", "relativeMountPath": "s3", "prefix": "a/b",
+        "readOnly": true, "mountOptions": "--allow-delete" });
+    let lustre = json!({ "dnsName": "fs-0.fsx.eu-west-1.amazonaws.com", "mountName": "abc",
+        "relativeMountPath": "fast", "mountOptions": "flock" });
+    assert_eq!(mounts(json!([bucket]), json!([lustre])), "ok");
+    insta::assert_snapshot!(mounts(
+        json!([
+            { "bucket": "..", "relativeMountPath": "nfs", "prefix": "../a", "readOnly": "yes" },
+            { "bucket": "lab", "relativeMountPath": "./nfs" },
+            { "bucket": "b".repeat(64), "relativeMountPath": "long" },
+        ]),
+        json!([{ "dnsName": "fs-0", "mountName": "a/b", "mountOptions": "-o flock" }]),
+    ), @r#"
+    properties.nodeSetup.mountVolumes.extensions.s3Buckets[0].bucket must be the name of an S3 bucket, but is ".."
+    properties.nodeSetup.mountVolumes.extensions.s3Buckets[0].prefix must not contain `..`
+    properties.nodeSetup.mountVolumes.extensions.s3Buckets[0].readOnly must be true or false, but is a string
+    properties.nodeSetup.mountVolumes.extensions.s3Buckets[2].bucket must not contain `..` or a name that is too long
+    properties.nodeSetup.mountVolumes.extensions.lustreFileSystems[0].dnsName must be a DNS name, but is "fs-0"
+    properties.nodeSetup.mountVolumes.extensions.lustreFileSystems[0].mountName must be the mount name of a file system of FSx for Lustre, letters and digits, but is "a/b"
+    properties.nodeSetup.mountVolumes.extensions.lustreFileSystems[0].relativeMountPath is required
+    properties.nodeSetup.mountVolumes.extensions.lustreFileSystems[0].mountOptions must be mount options separated by commas, such as rw,noatime, but is "-o flock"
+    properties.nodeSetup.mountVolumes.extensions.s3Buckets[1] must not use the relativeMountPath "./nfs" of another mount
+    "#);
+}
+
+#[test]
+fn options_of_a_file_server_are_options() {
+    let mount = |options: &str| {
+        let mut mount = mount_body("nfs");
+        mount["mountOptions"] = json!(options);
+        check(json!({ "nodeSetup.mountVolumes.fileServers": [mount] }))
+    };
+    assert_eq!(mount("rw,noatime"), "ok");
+    assert_eq!(
+        mount("rw -o accesspoint=x"),
+        "properties.nodeSetup.mountVolumes.fileServers[0].mountOptions must be mount options separated by commas, such as rw,noatime, but is \"rw -o accesspoint=x\""
+    );
 }
 
 #[test]
