@@ -34,7 +34,9 @@ fn main() -> ExitCode {
         Some("agent") => wiring::agent(arguments.split_off(2)),
         Some("supervise") => wiring::supervisor(arguments.split_off(2)),
         Some("ssh-server") => wiring::ssh_server(arguments.split_off(2)),
-        Some("sftp-server") => wiring::sftp_server(),
+        Some("sftp-server") => wiring::sftp_server(arguments.split_off(2)),
+        Some("enter") => wiring::enter(arguments.split_off(2)),
+        Some("ssh-client") => wiring::ssh_client(arguments.split_off(2)),
         Some("keep") => wiring::keeper(),
         _ => cli::main(arguments, environment::Environment::read()),
     }

@@ -19,21 +19,34 @@ pub(crate) async fn opened(
 ) -> Result<Provided<Vec<Variable>>, Error> {
     let mut variables = Vec::with_capacity(secrets.len());
     for secret in secrets {
-        let value = match &secret.value {
-            SecretValue::Sealed(sealed) => context.keys.open(sealed)?,
-            SecretValue::Reference(reference) => {
-                match context.secret_store.read(&reference.secret_url).await {
-                    Ok(value) => value,
-                    Err(SecretError::Unreadable(error)) => {
-                        return Ok(Err(problem(&secret.name, error)));
-                    }
-                    Err(SecretError::Port(error)) => return Err(error.into()),
-                }
-            }
+        let value = match opened_value(context, &secret.name, &secret.value).await? {
+            Ok(value) => value,
+            Err(problem) => return Ok(Err(problem)),
         };
         variables.push(Variable { name: secret.name.clone(), value });
     }
     Ok(Ok(variables))
+}
+
+/// The value of the secret `name`.
+///
+/// # Errors
+/// As [`opened`].
+pub(crate) async fn opened_value(
+    context: &Context,
+    name: &str,
+    value: &SecretValue,
+) -> Result<Provided<String>, Error> {
+    match value {
+        SecretValue::Sealed(sealed) => Ok(Ok(context.keys.open(sealed)?)),
+        SecretValue::Reference(reference) => {
+            match context.secret_store.read(&reference.secret_url).await {
+                Ok(value) => Ok(Ok(value)),
+                Err(SecretError::Unreadable(error)) => Ok(Err(problem(name, error))),
+                Err(SecretError::Port(error)) => Err(error.into()),
+            }
+        }
+    }
 }
 
 fn problem(variable: &str, error: ResourceError) -> Problem {

@@ -25,6 +25,7 @@ pub struct AttemptLayout {
     pub paths: JobPaths,
     pub environment: JobEnvironment,
     pub launch: LaunchPlan,
+    pub gpus: usize,
     /// Of a job of several nodes.
     pub ssh: Option<SshAccess>,
 }
@@ -36,12 +37,9 @@ impl AttemptLayout {
         let paths = host.job_paths(assignment)?;
         let gpus = gpus(host);
         let launch = launch::plan(assignment, gpus);
-        let mut environment = JobEnvironment::new(host, &paths, assignment, gpus, &launch)?;
+        let environment = JobEnvironment::new(host, &paths, assignment, gpus, &launch)?;
         let ssh = SshAccess::of(assignment, &paths.temp);
-        if let Some(ssh) = &ssh {
-            environment.put_first(&ssh.programs());
-        }
-        Ok(Self { paths, environment, launch, ssh })
+        Ok(Self { paths, environment, launch, gpus, ssh })
     }
 
     /// Makes everything that the preparation and the command may rely on.
@@ -204,7 +202,7 @@ impl AttemptLayout {
 
     fn mount_root(&self, host: &Host) -> MountRoot {
         // Without the marker: a mount's daemon is no process of the attempt, and runs until the unmount.
-        let mut environment = self.environment.variables.clone();
+        let mut environment = self.environment.on_host();
         environment.remove(MARKER);
         MountRoot { path: self.paths.mounts.clone(), environment, scratch: host.scratch() }
     }

@@ -25,6 +25,7 @@ use crate::ec2::Metadata;
 use crate::host::Host;
 use crate::link::{Backoff, Link, LinkError, Patience};
 use crate::options::{AgentOptions, Identity};
+use crate::runtime;
 use crate::setup;
 use crate::sign_in::{SignedIn, sign_in};
 use crate::system::run_control::RunControl;
@@ -94,6 +95,7 @@ impl Node {
             drivers: options.identity.driver_check().cloned(),
             keeper: options.keeper,
             disk_patience: options.disk_patience,
+            containers: options.containers.clone(),
             inherited: options.inherited.clone(),
             supervisors: Supervisors::default(),
             workers: Arc::default(),
@@ -133,7 +135,10 @@ impl Node {
 
     /// Resumes the attempt that an earlier agent process had started.
     fn resume(&mut self) -> std::io::Result<()> {
-        let Some(state) = Journal::new(&self.host).load()? else { return Ok(()) };
+        let state = Journal::new(&self.host).load()?;
+        let marker = state.as_ref().map(|it| self.host.attempt_marker(&it.assignment.key));
+        runtime::remove_abandoned(&self.host, marker.as_deref());
+        let Some(state) = state else { return Ok(()) };
         let key = state.assignment.key.clone();
         tracing::info!(job = key.job_name, attempt = key.number, "resuming an attempt");
         let progress = match state.stage {

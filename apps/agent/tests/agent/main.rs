@@ -2,8 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests are outside of test functions")]
 
+mod containers;
 mod efs;
 mod ends;
+mod engines;
 mod exits;
 mod failures;
 mod gangs;
