@@ -13,13 +13,14 @@
             sys.exit(checkpoint.INTERRUPTED)
 
 Before a node is taken away, every process of the job gets SIGTERM and some time: two minutes on a spot instance, ten
-seconds when the job is terminated. The next attempt has the same output directories, so it finds the checkpoint.
+seconds when the job is terminated; `seconds_left()` tells how much. The next attempt has the same output directories, so it finds the checkpoint.
 For PyTorch pass `write=torch.save` and `read=torch.load`.
 """
 
 import os
 import pickle
 import signal
+import time
 
 # Exit code of a script that was asked to stop: 128 + SIGTERM, as a shell shows it.
 INTERRUPTED = 143
@@ -38,6 +39,16 @@ signal.signal(signal.SIGTERM, _request)
 def is_requested():
     """Whether the script has been asked to save its work and to exit."""
     return _requested
+
+
+def seconds_left():
+    """How long until the process is killed; None before it has been asked to stop."""
+    try:
+        with open(os.environ["BATCHAI_STOP_FILE"], encoding="utf-8") as file:
+            notice = dict(line.rstrip("\n").split("=", 1) for line in file)
+        return max(0.0, float(notice["BATCHAI_STOP_AT"]) - time.time())
+    except (KeyError, FileNotFoundError):
+        return None
 
 
 def save(path, state, write=pickle.dump):

@@ -145,6 +145,8 @@ install_agent() {
 #                       and its launch are in its tags, which node it is says the answer
 #   --address IP        where the other nodes of a job reach this one
 #   --root DIRECTORY    the directory of mounts and jobs
+#   --login-port PORT   where the administrator of the cluster logs in with SSH; not port 22, which the
+#                       image may use
 # The words of the command are byte strings, in the form that Rust's serde gives to an `OsString`.
 keeper_request() {
     local instance address
@@ -157,7 +159,8 @@ file, *command = sys.argv[1:]
 words = [{"Unix": list(word.encode())} for word in command]
 print(json.dumps({"file": file, "group": None, "command": words, "user": None}))
 ' "$state/keeper" "$program" agent --endpoint "$BATCHAI_ENDPOINT" --region "$BATCHAI_REGION" \
-        --instance "$instance" --address "$address" --root "$root"
+        --instance "$instance" --address "$address" --root "$root" \
+        --login-port 2222
 }
 
 # The unit. `KillMode=process` and `Restart`: when the keeper is killed, the jobs stay and a new

@@ -14,12 +14,14 @@ mod acceptance {
     mod doctor;
     mod files;
     mod fuzz;
+    mod gpus;
     mod interruption;
     mod issuer;
     mod job_user;
     mod login;
     mod processes;
     mod quota;
+    mod remote_login;
     mod sdk;
     mod secrets;
     mod service;

@@ -35,6 +35,7 @@ fn request(node: &Node, attempt: Option<AttemptReport>) -> SyncRequest {
         phase: NodePhase::Ready,
         attempt,
         interruption_notice_seconds: None,
+        login_port: None,
     }
 }
 

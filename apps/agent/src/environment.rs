@@ -31,7 +31,7 @@ impl JobEnvironment {
         host: &Host,
         paths: &JobPaths,
         assignment: &Assignment,
-        gpus: usize,
+        gpus: &[String],
         launch: &LaunchPlan,
     ) -> Result<Self, PathError> {
         let mut service = service_variables(host, paths, assignment, gpus);
@@ -105,7 +105,7 @@ fn service_variables(
     host: &Host,
     paths: &JobPaths,
     assignment: &Assignment,
-    gpus: usize,
+    gpus: &[String],
 ) -> BTreeMap<String, String> {
     let first = assignment.hosts.first().map_or("", String::as_str);
     let master = if assignment.hosts.len() > 1 { first } else { "localhost" };
@@ -117,16 +117,23 @@ fn service_variables(
         ("AZ_BATCHAI_JOB_TEMP_DIR", format!("{}/", host.jobs().display())),
         ("AZ_BATCHAI_SHARED_JOB_TEMP", paths.shared.display().to_string()),
         ("AZ_BATCHAI_MPI_HOST_FILE", paths.host_file.display().to_string()),
-        ("AZ_BATCHAI_NUM_GPUS", gpus.to_string()),
-        ("AZ_BATCHAI_NUM_GPUS_PER_NODE", gpus.to_string()),
+        ("AZ_BATCHAI_NUM_GPUS", gpus.len().to_string()),
+        ("AZ_BATCHAI_NUM_GPUS_PER_NODE", gpus.len().to_string()),
         ("AZ_BATCH_HOST_LIST", assignment.hosts.join(",")),
         ("AZ_BATCHAI_MPI_MASTER_NODE", master.to_owned()),
         ("AZ_BATCH_MASTER_NODE", format!("{first}:{MASTER_PORT}")),
-        // These two are ours.
+        // These three are ours.
+        ("BATCHAI_STOP_FILE", paths.stop_file.display().to_string()),
         ("AZ_BATCHAI_ATTEMPT", assignment.key.number.to_string()),
         ("AZ_BATCHAI_NODE_ID", host.node_id.clone()),
     ];
-    pairs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+    let mut variables: BTreeMap<_, _> =
+        pairs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+    if host.gpu_share.is_some() {
+        // The other GPUs of the machine belong to other nodes.
+        variables.insert("CUDA_VISIBLE_DEVICES".to_owned(), gpus.join(","));
+    }
+    variables
 }
 
 /// One line per node, with the number of its processes. With one slot a plain `mpirun` starts one process per node,
@@ -186,6 +193,7 @@ mod tests {
             root: "/r".into(),
             node_id: "n1".into(),
             drivers: None,
+            gpu_share: None,
             cluster_uid: "c".into(),
             keeper: None,
             inherited: vec![("PATH".into(), "/bin".into())],
@@ -193,11 +201,12 @@ mod tests {
             workers: Arc::default(),
             known: Mutex::default(),
         };
+        let gpus = ["0", "1", "2", "3"].map(str::to_owned);
         let launch = LaunchPlan {
             variables: vec![("FROM_PLAN".into(), "p".into())],
             ..LaunchPlan::default()
         };
-        JobEnvironment::new(&host, &host.job_paths(assignment)?, assignment, 4, &launch)
+        JobEnvironment::new(&host, &host.job_paths(assignment)?, assignment, &gpus, &launch)
     }
 
     #[test]
@@ -222,6 +231,7 @@ mod tests {
                 "AZ_BATCH_HOST_LIST=10.0.0.5,10.0.0.4",
                 "AZ_BATCH_MASTER_NODE=10.0.0.5:6000",
                 "BATCHAI_ATTEMPT=u/2/n1",
+                "BATCHAI_STOP_FILE=/r/jobs/ws/exp/job/stop-2",
                 "FROM_PLAN=p",
                 "LANG=C.UTF-8",
                 "PATH=/bin",

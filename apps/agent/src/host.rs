@@ -53,6 +53,8 @@ pub struct Host {
     pub cluster_uid: String,
     /// The check of GPU drivers that belongs to the setup of this node.
     pub drivers: Option<DriverCheck>,
+    /// The GPUs that this node has, where it shares its machine with others.
+    pub gpu_share: Option<Vec<String>>,
     /// Process id of the keeper, where this agent has one.
     pub keeper: Option<i32>,
     /// How long a failing disk is tried again before the node has failed.
@@ -146,13 +148,14 @@ impl Host {
             mounts: temp.join("mounts"),
             shared: temp.join("shared"),
             host_file: temp.join("hostfile"),
+            stop_file: temp.join(format!("stop-{}", assignment.key.number)),
             temp,
         })
     }
 }
 
 /// The paths of one job on the node.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct JobPaths {
     /// Of all jobs.
     pub jobs: PathBuf,
@@ -164,6 +167,8 @@ pub struct JobPaths {
     pub shared: PathBuf,
     /// `$AZ_BATCHAI_MPI_HOST_FILE`.
     pub host_file: PathBuf,
+    /// `$BATCHAI_STOP_FILE`, written before the SIGTERM of this attempt.
+    pub stop_file: PathBuf,
 }
 
 impl JobPaths {
@@ -188,8 +193,8 @@ mod tests {
             jobs: "/r/jobs".into(),
             mounts: temp.join("mounts"),
             shared: temp.join("shared"),
-            host_file: temp.join("hostfile"),
             temp: temp.clone(),
+            ..JobPaths::default()
         };
         let owner = |path: &str| paths.owner(Path::new(path));
         assert_eq!(owner("/r/jobs/w/e/j/shared/out"), Owner::JobDirectory);

@@ -13,15 +13,16 @@
 
 mod attempt;
 mod clock;
-mod drivers;
 mod ec2;
 mod environment;
 mod execution_log;
 mod expand;
 mod fault;
+mod gpus;
 mod host;
 mod launch;
 mod link;
+mod login;
 mod mounts;
 mod node;
 mod options;
@@ -48,6 +49,9 @@ pub const SUPERVISE: &str = "supervise";
 
 /// First argument with which this executable becomes the SSH server of an attempt ([`ssh_server_main`]).
 pub const SSH_SERVER: &str = "ssh-server";
+
+/// First argument with which this executable serves a connection of the administrator ([`ssh_login_main`]).
+pub const SSH_LOGIN: &str = "ssh-login";
 
 /// First argument with which this executable serves files to a client of that server ([`sftp_server_main`]).
 pub const SFTP_SERVER: &str = "sftp-server";
@@ -115,6 +119,11 @@ fn end_with_keeper(options: &AgentOptions) -> std::io::Result<()> {
 /// `batchai ssh-server`: what the other nodes of an attempt connect to. Only started by a supervisor.
 pub fn ssh_server_main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     ssh_server::main(arguments)
+}
+
+/// `batchai ssh-login`: a connection of the administrator. Only started by an agent.
+pub fn ssh_login_main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    login::main(arguments)
 }
 
 /// `batchai sftp-server`: the files of a node, for `scp` and `sftp`. Only started by an SSH server.

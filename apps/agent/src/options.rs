@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 
 use processes::keeper::KEEPER_VARIABLE;
@@ -14,7 +15,9 @@ use crate::runtime::ContainerOptions;
 /// the node or of the launch is in `BATCHAI_NODE_TOKEN`.
 pub const USAGE: &str = "(--endpoint URL | --endpoint-file FILE) --instance ID --address IP --root DIRECTORY \
     (--region REGION | --workspace UID --cluster-name NAME --cluster-uid UID (--node ID | --launch ID)) \
-    [--container-engine COMMAND] [--container-options OPTIONS] [--unwanted-after SECONDS] [--disk-patience SECONDS] [--driver-patience SECONDS] [--devices DIRECTORY]";
+    [--unwanted-after SECONDS] [--disk-patience SECONDS] [--driver-patience SECONDS] [--devices DIRECTORY] \
+    [--container-engine COMMAND] [--container-options OPTIONS] \
+    [--login-port PORT] [--gpus IDS] [--gpu-check SECONDS] [--kernel-log FILE]";
 
 /// Default of [`AgentOptions::unwanted_after`]. Longer than a control plane takes to restart or to fail over. An
 /// eighth of it is longer than the agent waits between two tries, so that only pauses of the agent do not count.
@@ -28,6 +31,12 @@ const DRIVER_PATIENCE: Duration = Duration::from_secs(60);
 
 /// Default of [`DriverCheck::devices`].
 const DEVICES: &str = "/sys/bus/pci/devices";
+
+/// Default of [`DriverCheck::kernel_log`].
+const KERNEL_LOG: &str = "/dev/kmsg";
+
+/// Default of [`AgentOptions::gpu_check`]. A check takes the driver some tenths of a second.
+const GPU_CHECK: Duration = Duration::from_secs(60);
 
 /// The variable that the AWS SDKs have for another metadata service.
 const METADATA_VARIABLE: &str = "AWS_EC2_METADATA_SERVICE_ENDPOINT";
@@ -83,6 +92,8 @@ pub struct DriverCheck {
     pub devices: PathBuf,
     /// How long drivers may take to load.
     pub patience: Duration,
+    /// Where the kernel reports errors of GPUs.
+    pub kernel_log: PathBuf,
 }
 
 /// Everything that an agent needs to start.
@@ -104,6 +115,12 @@ pub struct AgentOptions {
     pub disk_patience: Duration,
     /// How jobs get containers.
     pub containers: ContainerOptions,
+    /// The GPUs of this node, as `CUDA_VISIBLE_DEVICES` names them; all of the machine without this option.
+    pub gpu_share: Option<Vec<String>>,
+    /// How often the GPUs are checked.
+    pub gpu_check: Duration,
+    /// Where administrators log in with SSH; 0 for any free port.
+    pub login_port: u16,
     /// What jobs inherit from the agent's own environment: `PATH`, `HOME` and the like.
     pub inherited: Vec<(String, String)>,
 }
@@ -155,6 +172,9 @@ impl AgentOptions {
             unwanted_after,
             disk_patience,
             containers: containers(&mut given),
+            gpu_share: given.take("--gpus").map(|ids| gpu_ids(&ids)),
+            gpu_check: given.seconds("--gpu-check")?.unwrap_or(GPU_CHECK),
+            login_port: given.number("--login-port")?.unwrap_or_default(),
             inherited: PASSED_ON
                 .iter()
                 .filter_map(|name| Some(((*name).to_owned(), variable(name)?)))
@@ -179,6 +199,11 @@ fn containers(given: &mut Given) -> ContainerOptions {
     containers
 }
 
+/// Separated by commas; an empty text for none.
+fn gpu_ids(text: &str) -> Vec<String> {
+    text.split(',').filter(|id| !id.is_empty()).map(str::to_owned).collect()
+}
+
 fn instance_identity(
     region: String,
     given: &mut Given,
@@ -186,10 +211,11 @@ fn instance_identity(
 ) -> Result<Identity, OptionsError> {
     let devices = given.take("--devices").unwrap_or_else(|| DEVICES.to_owned()).into();
     let patience = given.seconds("--driver-patience")?.unwrap_or(DRIVER_PATIENCE);
+    let kernel_log = given.take("--kernel-log").unwrap_or_else(|| KERNEL_LOG.to_owned()).into();
     Ok(Identity::Instance {
         region,
         metadata: variable(METADATA_VARIABLE).unwrap_or_else(|| METADATA.to_owned()),
-        drivers: DriverCheck { devices, patience },
+        drivers: DriverCheck { devices, patience, kernel_log },
     })
 }
 
@@ -244,9 +270,13 @@ impl Given {
     }
 
     fn seconds(&mut self, name: &'static str) -> Result<Option<Duration>, OptionsError> {
+        Ok(self.number(name)?.map(Duration::from_secs))
+    }
+
+    fn number<T: FromStr>(&mut self, name: &'static str) -> Result<Option<T>, OptionsError> {
         let Some(value) = self.take(name) else { return Ok(None) };
         match value.parse() {
-            Ok(seconds) => Ok(Some(Duration::from_secs(seconds))),
+            Ok(number) => Ok(Some(number)),
             Err(_) => Err(OptionsError::Invalid { name, value }),
         }
     }

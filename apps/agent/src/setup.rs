@@ -12,12 +12,13 @@ use std::sync::Arc;
 use protocol::{NodeSetup, Problem, SetupTask};
 use serde::{Deserialize, Serialize};
 
-use crate::drivers;
 use crate::environment::user_variables;
 use crate::execution_log::ExecutionLog;
 use crate::expand;
 use crate::fault::{Fault, Owner};
+use crate::gpus::drivers;
 use crate::host::{Host, MARKER};
+use crate::login;
 use crate::mounts::MountRoot;
 use crate::paths::{absolute, plain, relative};
 use crate::problem::{NotProvided, detail};
@@ -90,6 +91,11 @@ fn run(host: &Host, setup: &NodeSetup, control: &RunControl) -> Result<(), Probl
     state.mount_paths =
         setup.mounts.iter().map(|mount| mount.relative_mount_path.clone()).collect();
     store(host, &state)?;
+    login::store(host, setup.administrator.as_ref()).map_err(NotProvided::storage(
+        "store who may log in",
+        Owner::Agent,
+        host.private(),
+    ))?;
     let is_stopping = || control.requested().stop.is_some();
     if let Some(check) = &host.drivers {
         drivers::check(check, &is_stopping)?;

@@ -37,6 +37,7 @@ fn main() -> ExitCode {
         Some("sftp-server") => wiring::sftp_server(arguments.split_off(2)),
         Some("enter") => wiring::enter(arguments.split_off(2)),
         Some("ssh-client") => wiring::ssh_client(arguments.split_off(2)),
+        Some("ssh-login") => wiring::ssh_login(arguments.split_off(2)),
         Some("keep") => wiring::keeper(),
         _ => cli::main(arguments, environment::Environment::read()),
     }

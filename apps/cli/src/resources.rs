@@ -111,7 +111,14 @@ pub struct ClusterProperties {
     pub current_node_count: u32,
     pub node_state_counts: NodeStateCounts,
     pub scale_settings: ScaleSettings,
+    pub user_account_settings: Option<UserAccount>,
     pub errors: Vec<Problem>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct UserAccount {
+    pub admin_user_name: String,
 }
 
 #[derive(Debug, Default, Deserialize)]

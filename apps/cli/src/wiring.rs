@@ -21,6 +21,11 @@ pub fn ssh_server(arguments: Vec<OsString>) -> ExitCode {
     agent::ssh_server_main(arguments)
 }
 
+/// Serves a connection of the administrator to a node.
+pub fn ssh_login(arguments: Vec<OsString>) -> ExitCode {
+    agent::ssh_login_main(arguments)
+}
+
 /// Serves files to a client of the SSH server.
 pub fn sftp_server(arguments: Vec<OsString>) -> ExitCode {
     agent::sftp_server_main(arguments)

@@ -10,7 +10,8 @@ use model::{
     limits,
 };
 use protocol::{
-    Assignment, InputDirectory, Mount, MountSource, NodeSetup, OutputDirectory, SetupTask, Variable,
+    Administrator, Assignment, InputDirectory, Mount, MountSource, NodeSetup, OutputDirectory,
+    SetupTask, Variable,
 };
 
 pub(crate) async fn node_setup(
@@ -35,7 +36,14 @@ pub(crate) async fn node_setup(
         None => None,
     };
     let mounts = mounts(context, cluster.spec.mounts.as_ref())?;
-    Ok(Ok(NodeSetup { node_id: node.id.to_string(), mounts, setup_task }))
+    let account = &cluster.spec.user_account;
+    let administrator = Administrator {
+        user: account.admin_user_name.clone(),
+        public_key: account.admin_user_ssh_public_key.clone(),
+        password_hash: cluster.spec.administrator_password_hash.clone(),
+    };
+    let administrator = Some(administrator);
+    Ok(Ok(NodeSetup { node_id: node.id.to_string(), mounts, setup_task, administrator }))
 }
 
 /// The part of this node in the running attempt of the job.

@@ -3,7 +3,7 @@
 use crate::context::replan;
 use crate::operations::{PutOutcome, StartedOperation, done, stored};
 use crate::usages::count;
-use crate::{Context, Error, file_servers, workspaces};
+use crate::{Context, Error, file_servers, secrets, workspaces};
 use lifecycle::clusters::{self, NewCluster, Update};
 use lifecycle::creation::{Existing, check_name, require_not_deleting};
 use lifecycle::resources;
@@ -108,6 +108,7 @@ impl Clusters {
             let suffix = wire::ids::setup_output_path_suffix(&workspace.names, name, &fresh.uid);
             let (mut spec, scale) = request.clone().into_spec(
                 |secret| self.context.keys.seal(secret, &self.context.new_uid()),
+                |password| secrets::hash_of_password(password, &self.context.new_uid()),
                 |id| uid_of(&servers, id),
                 suffix,
             )?;

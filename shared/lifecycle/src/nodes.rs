@@ -74,10 +74,10 @@ pub fn ready(draft: &mut Draft, id: &NodeId) -> Result<(), InvalidTransition> {
     Ok(())
 }
 
-/// Mounts or set-up task failed: the node takes no jobs, and its cluster shows the error.
+/// Mounts or set-up task failed, or a GPU of an idle node: the node takes no jobs, and its cluster shows the error.
 ///
 /// # Errors
-/// When the node is not preparing.
+/// When the node is neither preparing nor idle.
 pub fn failed(
     draft: &mut Draft,
     id: &NodeId,

@@ -24,16 +24,15 @@ pub fn affected_records(node: &Node, request: &SyncRequest) -> AffectedRecords {
     let failed = |report: &AttemptReport| {
         matches!(&report.progress, Progress::Ended { end: End::NodeFailed { .. } })
     };
-    let preparing = match &node.state {
-        NodeState::Launching { .. } | NodeState::Preparing { .. } => true,
-        NodeState::Idle { .. }
-        | NodeState::Running { .. }
-        | NodeState::Leaving { .. }
-        | NodeState::Unusable { .. } => false,
+    let (preparing, may_fail) = match &node.state {
+        NodeState::Launching { .. } | NodeState::Preparing { .. } => (true, true),
+        NodeState::Idle { .. } | NodeState::Running { .. } => (false, true),
+        NodeState::Leaving { .. } | NodeState::Unusable { .. } => (false, false),
     };
     let noticed = request.interruption_notice_seconds.is_some();
     let outcome = match request.phase {
-        NodePhase::Ready | NodePhase::Failed { .. } | NodePhase::Left => preparing,
+        NodePhase::Failed { .. } => may_fail,
+        NodePhase::Ready | NodePhase::Left => preparing,
         NodePhase::Preparing => preparing && noticed,
     };
     // The desired state of a node with an attempt depends on the job.
@@ -79,13 +78,15 @@ fn record_heartbeat(
     let Some(node) = draft.node(id) else { return Ok(()) };
     if nodes::is_launching(&node.state) {
         let instance = Instance { id: request.instance.clone(), address: request.address.clone() };
-        return nodes::register(draft, id, instance);
-    }
-    if now.seconds_since(node.seen_at) < limits::LONG_POLL_SECONDS {
+        nodes::register(draft, id, instance)?;
+    } else if now.seconds_since(node.seen_at) < limits::LONG_POLL_SECONDS
+        && node.login_port == request.login_port
+    {
         return Ok(());
     }
     draft.change_node(id, |mut node| {
         node.seen_at = now;
+        node.login_port = request.login_port;
         Ok(node)
     })
 }
@@ -113,9 +114,11 @@ fn apply_report(
 fn apply_phase(draft: &mut Draft, id: &NodeId, phase: &NodePhase) -> Result<(), InvalidTransition> {
     let Some(node) = draft.node(id) else { return Ok(()) };
     let preparing = matches!(node.state, NodeState::Preparing { .. });
+    // A node that runs a job fails when that has ended.
+    let idle = matches!(node.state, NodeState::Idle { .. });
     match phase {
         NodePhase::Ready if preparing => nodes::ready(draft, id),
-        NodePhase::Failed { problem } if preparing => {
+        NodePhase::Failed { problem } if preparing || idle => {
             nodes::failed(draft, id, &resource_error(problem))
         }
         NodePhase::Left => {

@@ -296,7 +296,14 @@ pub fn gang(name: &str, numbers: &[usize]) -> (Job, Vec<Node>) {
 /// A request of the node with this number that reports no change.
 pub fn request(number: usize, phase: NodePhase) -> SyncRequest {
     let Instance { id: instance, address } = instance(number);
-    SyncRequest { instance, address, phase, attempt: None, interruption_notice_seconds: None }
+    SyncRequest {
+        instance,
+        address,
+        phase,
+        attempt: None,
+        interruption_notice_seconds: None,
+        login_port: None,
+    }
 }
 
 /// A request of a ready node with a report about the first attempt of a job.

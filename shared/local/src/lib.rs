@@ -12,6 +12,7 @@
 
 mod data_dir;
 mod error;
+mod gpus;
 mod hints;
 mod interrupt;
 mod job_user;

@@ -5,7 +5,7 @@ use crate::error::StartError;
 use crate::hints::{self, LocalHints};
 use crate::job_user::{self, OwnedDirectories};
 use crate::machines::{MachineOptions, ProcessMachines};
-use crate::{interrupt, schedule};
+use crate::{gpus, interrupt, schedule};
 use control::directories::DiskDirectories;
 use control::files::MountedFiles;
 use control::keys::Keys;
@@ -49,6 +49,9 @@ pub struct Options {
     /// Name or id of the user that agents and jobs run as. Needs root. Without it they run as the user
     /// of the service and can read all its files.
     pub job_user: Option<String>,
+    /// Ids of the GPUs that nodes share, as `CUDA_VISIBLE_DEVICES` takes them. Without this option, those that
+    /// `nvidia-smi` lists.
+    pub gpus: Option<Vec<String>>,
     /// Program and arguments of a machine's keeper ([`processes::keeper::main`]).
     pub keeper_command: Vec<OsString>,
     /// The command of an agent: program and first arguments.
@@ -85,12 +88,17 @@ impl Service {
             move |source| StartError::DataDir { path: path.display().to_string(), source }
         };
         let directories = prepare_directories(&data_dir, job_user.as_ref())?;
+        let gpus = match options.gpus {
+            Some(gpus) => gpus,
+            None => gpus::detect().await,
+        };
         let machines = ProcessMachines::adopt(MachineOptions {
             directory: data_dir.machines(),
             keeper_command: options.keeper_command.clone(),
             agent_command: options.agent_command.clone(),
             endpoint_file: data_dir.endpoint(),
             max_nodes: options.max_nodes,
+            gpus,
             user: job_user,
         })
         .map_err(unusable(data_dir.machines()))?;

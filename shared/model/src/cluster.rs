@@ -136,6 +136,7 @@ mod tests {
             vm_priority: VmPriority::Dedicated,
             image: serde_json::Value::Null,
             user_account: account,
+            administrator_password_hash: None,
             setup_task: None,
             mounts: None,
             performance_counters: None,

@@ -37,6 +37,9 @@ pub struct Node {
     /// What an hour of it costs.
     #[serde(default, skip_serializing_if = "Price::is_not_asked")]
     pub price: Price,
+    /// The port at its address where the administrator logs in with SSH.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub login_port: Option<u16>,
     /// Consecutive failures to terminate its instance.
     #[serde(default, skip_serializing_if = "Backoff::is_clear")]
     pub removal: Backoff,
@@ -186,6 +189,7 @@ impl Node {
             charge,
             offering: Offering::Single,
             price: Price::NotAsked,
+            login_port: None,
             removal: Backoff::CLEAR,
         }
     }

@@ -131,7 +131,7 @@ impl ScaleSettings {
     }
 }
 
-/// `userAccountSettings`. The password is only checked for presence and not stored.
+/// `userAccountSettings` without the password.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 #[schemars(rename = "UserAccountSettings")]
@@ -202,14 +202,20 @@ pub struct ClusterSpec {
     pub image: serde_json::Value,
     /// Administrator account.
     pub user_account: UserAccount,
+    /// Hash of the administrator's password (PBKDF2, as a PHC string).
+    #[serde(default, rename = "password", skip_serializing_if = "Option::is_none")]
+    pub administrator_password_hash: Option<String>,
     /// Set-up task of each node.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub setup_task: Option<SetupTask>,
     /// Volumes that each node mounts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mounts: Option<MountVolumes>,
     /// Where nodes report performance counters. Stored without effect.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub performance_counters: Option<PerformanceCounters>,
     /// ARM id of the subnet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subnet_id: Option<String>,
     /// Settings that the API of 2018 does not have.
     #[serde(default, skip_serializing_if = "ClusterExtensions::is_empty")]

@@ -81,6 +81,9 @@ pub struct SyncRequest {
     /// The instance is about to be interrupted, in so many seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub interruption_notice_seconds: Option<u64>,
+    /// The port at `address` where the administrator logs in with SSH; absent while there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub login_port: Option<u16>,
 }
 
 /// How far the setup of the node is.
@@ -91,7 +94,7 @@ pub enum NodePhase {
     Preparing,
     /// Mounts and setup task are done.
     Ready,
-    /// Mounts or setup task failed; the node takes no jobs.
+    /// Mounts or setup task failed, or a GPU did later; the node takes no further jobs.
     Failed {
         /// Why.
         problem: Problem,
@@ -260,6 +263,23 @@ pub struct NodeSetup {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     /// Runs after the mounts.
     pub setup_task: Option<SetupTask>,
+    /// Who logs in with SSH.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub administrator: Option<Administrator>,
+}
+
+/// The administrator of a cluster, who logs in with the key or the password.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Administrator {
+    /// The name to log in with.
+    pub user: String,
+    /// A line of `authorized_keys`, as the user gave it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub public_key: Option<String>,
+    /// Hash of the password (PBKDF2, as a PHC string).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password_hash: Option<String>,
 }
 
 /// The setup task of a cluster.
@@ -445,6 +465,7 @@ mod tests {
             phase: NodePhase::Ready,
             attempt: None,
             interruption_notice_seconds: None,
+            login_port: None,
         };
         let text = serde_json::to_string(&request).unwrap();
         assert_eq!(

@@ -110,6 +110,7 @@ fn report(phase: NodePhase, attempt: Option<AttemptReport>) -> SyncRequest {
         phase,
         attempt,
         interruption_notice_seconds: None,
+        login_port: None,
     }
 }
 
@@ -170,6 +171,7 @@ fn setup() -> NodeSetup {
             std_out_err_path_prefix: "$AZ_BATCHAI_MOUNT_ROOT/nfs".into(),
             std_out_err_path_suffix: "sub/rg/cluster/uuid".into(),
         }),
+        administrator: None,
     }
 }
 

@@ -46,6 +46,7 @@ pub fn cluster(scale: ScaleSettings) -> Cluster {
                 admin_user_name: "u".into(),
                 admin_user_ssh_public_key: None,
             },
+            administrator_password_hash: None,
             setup_task: None,
             mounts: None,
             performance_counters: None,
@@ -203,6 +204,7 @@ pub fn node(number: usize, state: NodeState) -> Node {
         charge: manual_cluster(0).charge(),
         offering: Offering::Single,
         price: Price::NotAsked,
+        login_port: None,
         removal: Backoff::CLEAR,
     }
 }

@@ -32,7 +32,7 @@ pub use client_files::{ClientFile, ClientHost, STAND_IN, client_files, client_pr
 pub use environment::is_accepted as is_variable_accepted;
 pub use host::HostSpawn;
 pub use keys::{KeyError, KeyPair, PublicKey};
-pub use policy::{Access, Administrator, Password, Policy};
-pub use server::Server;
+pub use policy::{Access, Administrator, Password, PasswordError, Policy};
+pub use server::{Server, serve_connection};
 pub use signals::Signal;
 pub use spawn::{Exit, Process, Program, Request, Running, Size, Spawn, Terminal};

@@ -6,9 +6,9 @@ use std::fmt;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use pbkdf2::Pbkdf2;
+use pbkdf2::password_hash::{self, PasswordHash, PasswordVerifier};
 use russh::keys::ssh_key;
-use sha2::{Digest, Sha256};
-use subtle::ConstantTimeEq;
 use tokio_util::sync::CancellationToken;
 
 use crate::keys::PublicKey;
@@ -39,18 +39,29 @@ pub struct Administrator {
     pub access: Access,
 }
 
-/// A password, of which only a hash is kept. It is compared in constant time.
+/// A password, of which only a slow hash is known. It is compared in constant time.
 #[derive(Clone)]
-pub struct Password([u8; 32]);
+pub struct Password(String);
+
+/// A text that is no hash of a password.
+#[derive(Debug, thiserror::Error)]
+#[error("it is not a PHC string: {0}")]
+pub struct PasswordError(password_hash::Error);
 
 impl Password {
-    /// Of the password itself.
-    pub fn new(text: &str) -> Self {
-        Self(Sha256::digest(text).into())
+    /// Of its hash: PBKDF2, as a PHC string (`$pbkdf2-sha256$i=...`).
+    ///
+    /// # Errors
+    /// When the text is no such string.
+    pub fn from_hash(text: &str) -> Result<Self, PasswordError> {
+        PasswordHash::new(text).map_err(PasswordError)?;
+        Ok(Self(text.to_owned()))
     }
 
     fn matches(&self, text: &str) -> bool {
-        self.0.ct_eq(&Self::new(text).0).into()
+        PasswordHash::new(&self.0)
+            .and_then(|hash| Pbkdf2.verify_password(text.as_bytes(), &hash))
+            .is_ok()
     }
 }
 

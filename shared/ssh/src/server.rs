@@ -57,13 +57,7 @@ impl Server {
         let listener = TcpListener::bind(address).await?;
         let address = listener.local_addr()?;
         let stopped = CancellationToken::new();
-        let clients = Arc::new(Clients {
-            config: Arc::new(config(host_key)),
-            policy,
-            places: Arc::new(Semaphore::new(limits::CONNECTIONS)),
-            entrance: Entrance::default(),
-            stopped: stopped.clone(),
-        });
+        let clients = Arc::new(Clients::new(host_key, policy, stopped.clone()));
         tokio::spawn(stopped.clone().run_until_cancelled_owned(accept(listener, clients)));
         Ok(Self { address, stopped })
     }
@@ -78,6 +72,21 @@ impl Drop for Server {
     fn drop(&mut self) {
         self.stopped.cancel();
     }
+}
+
+/// Serves one connection that the caller has accepted, until it has ended.
+///
+/// # Errors
+/// When the connection fails.
+pub async fn serve_connection(
+    stream: std::net::TcpStream,
+    host_key: KeyPair,
+    policy: Arc<Policy>,
+) -> io::Result<()> {
+    stream.set_nonblocking(true)?;
+    let peer = stream.peer_addr()?;
+    let clients = Clients::new(host_key, policy, CancellationToken::new());
+    clients.serve(TcpStream::from_std(stream)?, peer).await.map_err(io::Error::other)
 }
 
 fn config(host_key: KeyPair) -> Config {
@@ -161,6 +170,16 @@ async fn accept(listener: TcpListener, clients: Arc<Clients>) {
 }
 
 impl Clients {
+    fn new(host_key: KeyPair, policy: Arc<Policy>, stopped: CancellationToken) -> Self {
+        Self {
+            config: Arc::new(config(host_key)),
+            policy,
+            places: Arc::new(Semaphore::new(limits::CONNECTIONS)),
+            entrance: Entrance::default(),
+            stopped,
+        }
+    }
+
     async fn serve(&self, stream: TcpStream, peer: SocketAddr) -> Result<(), ConnectionError> {
         let own = stream.local_addr()?;
         // Keystrokes and answers are small.

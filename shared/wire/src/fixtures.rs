@@ -63,6 +63,7 @@ pub fn cluster() -> Cluster {
             vm_priority: VmPriority::Dedicated,
             image: crate::ImageReference::default().to_stored(),
             user_account: user_account(),
+            administrator_password_hash: None,
             setup_task: None,
             mounts: None,
             performance_counters: None,
@@ -100,6 +101,7 @@ pub fn node(number: u8, state: NodeState) -> Node {
         charge: cluster().charge(),
         offering: model::Offering::Single,
         price: model::Price::NotAsked,
+        login_port: None,
         removal: Backoff::CLEAR,
     }
 }

@@ -33,7 +33,7 @@ pub use image::ImageReference;
 pub use names::{resource_group_name, resource_name, subscription_id};
 pub use request::{
     ClusterRequest, ClusterUpdate, FileServerMountRequest, JobRequest, MountsRequest,
-    OutputFilesQuery, ResourceGroupRequest, RoleAssignmentRequest, SecretInput,
+    OutputFilesQuery, PasswordInput, ResourceGroupRequest, RoleAssignmentRequest, SecretInput,
     SecretVariableInput, SetupTaskRequest, TokenRequest, WorkspaceCreate, is_same_file_server,
     parse_cluster_create, parse_cluster_update, parse_file_server_create, parse_job_create,
     parse_max_results, parse_output_files_query, parse_resource_group, parse_resource_group_update,

@@ -251,7 +251,8 @@ proptest! {
                 let shown = format!("{again:?}");
                 prop_assert!(!shown.contains(SECRET), "{}", shown);
                 let suffix = "suffix".to_owned();
-                let made = request.into_spec(|_| "sealed".to_owned(), |_| Some(uid()), suffix);
+                let seal = |_: &str| "sealed".to_owned();
+                let made = request.into_spec(seal, seal, |_| Some(uid()), suffix);
                 let (spec, scale) = made.expect("all file servers are there");
                 let cluster = kept::cluster(spec, scale);
                 check_answer(&wire::cluster(&cluster, &NodeCounts::default()))?;

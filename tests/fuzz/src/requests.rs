@@ -99,7 +99,12 @@ fn change_text(value: &mut Value) {
 fn cluster_spec(
     request: ClusterRequest,
 ) -> Result<(model::ClusterSpec, model::ScaleSettings), Violations> {
-    request.into_spec(|_| "sealed".to_owned(), |_| Some(uid()), "suffix".to_owned())
+    request.into_spec(
+        |_| "sealed".to_owned(),
+        |_| "hashed".to_owned(),
+        |_| Some(uid()),
+        "suffix".to_owned(),
+    )
 }
 
 fn cluster(body: &[u8]) {

@@ -126,6 +126,7 @@ impl Agent {
             phase,
             attempt: self.attempt.as_ref().map(SimAttempt::report),
             interruption_notice_seconds: self.departure.and_then(|it| it.interrupted).map(left),
+            login_port: None,
         }
     }
 

@@ -266,6 +266,7 @@ fn cluster_request(layout: &Layout, cluster: usize, scale: ScaleSettings) -> Clu
         scale,
         image: ImageReference::default(),
         user_account: account(),
+        administrator_password: None,
         setup_task,
         mounts: mounts(layout, &slot.mounts),
         performance_counters: None,

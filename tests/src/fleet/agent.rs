@@ -91,6 +91,7 @@ impl FakeAgent {
             phase,
             attempt: self.attempt.as_ref().map(FakeAttempt::report),
             interruption_notice_seconds: self.notice,
+            login_port: Some(2222),
         }
     }
 

@@ -263,10 +263,12 @@ import checkpoint
 path = os.path.join(os.environ["AZ_BATCHAI_OUTPUT_MODEL"], "state-" + os.environ["RANK"])
 step = checkpoint.load(path, default=0)
 print("from step", step, flush=True)
+assert checkpoint.seconds_left() is None
 while step < 60:
     time.sleep(0.05)
     step += 1
     if checkpoint.is_requested():
+        assert 0 < checkpoint.seconds_left() <= 10, checkpoint.seconds_left()
         checkpoint.save(path, step)
         print("saved step", step, flush=True)
         sys.exit(checkpoint.INTERRUPTED)

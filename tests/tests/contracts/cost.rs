@@ -157,6 +157,7 @@ impl Meter {
             phase,
             attempt,
             interruption_notice_seconds: None,
+            login_port: Some(2222),
         };
         self.reports += 1.0;
         let nodes = &self.environment.control.nodes;

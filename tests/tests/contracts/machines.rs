@@ -107,6 +107,7 @@ fn options(directory: &Path) -> MachineOptions {
         agent_command: vec!["/bin/sh".into(), agent.into()],
         endpoint_file: directory.join("endpoint"),
         max_nodes: MAX_NODES,
+        gpus: Vec::new(),
         user: None,
     }
 }

@@ -275,6 +275,7 @@ async fn sync(
         phase,
         attempt,
         interruption_notice_seconds: None,
+        login_port: Some(2222),
     };
     let answer = environment
         .control

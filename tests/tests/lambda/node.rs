@@ -73,6 +73,7 @@ impl TestNode {
                 needs_assignment: false,
             }),
             interruption_notice_seconds: None,
+            login_port: None,
         };
         serde_json::to_value(&request).expect("a request is JSON")
     }

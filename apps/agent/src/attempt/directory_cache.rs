@@ -134,6 +134,7 @@ mod tests {
             mounts: temp.join("mounts"),
             shared: temp.join("shared"),
             host_file: temp.join("hostfile"),
+            stop_file: temp.join("stop-1"),
             temp,
         };
         fs::create_dir_all(&job.mounts).unwrap();

@@ -7,11 +7,13 @@ use std::path::{Path, PathBuf};
 use protocol::Assignment;
 
 use super::cleanup::remove_earlier_jobs;
-use super::directory_cache::{DirectoryCache, FileStamp};
+use super::directory_cache::DirectoryCache;
 use super::earlier_logs::EarlierLogs;
+use super::shared_temp::SharedTemp;
 use crate::environment::{JobEnvironment, host_file};
 use crate::execution_log::ExecutionLog;
 use crate::fault::Owner;
+use crate::gpus;
 use crate::host::{Host, JobPaths, MARKER};
 use crate::launch::{self, LaunchPlan};
 use crate::mounts::MountRoot;
@@ -25,9 +27,10 @@ pub struct AttemptLayout {
     pub paths: JobPaths,
     pub environment: JobEnvironment,
     pub launch: LaunchPlan,
-    pub gpus: usize,
+    pub has_gpus: bool,
     /// Of a job of several nodes.
     pub ssh: Option<SshAccess>,
+    shared: Option<SharedTemp>,
 }
 
 impl AttemptLayout {
@@ -35,11 +38,13 @@ impl AttemptLayout {
     pub fn plan(host: &Host, assignment: &Assignment) -> Result<Self, NotProvided> {
         plain(&assignment.node_id)?;
         let paths = host.job_paths(assignment)?;
-        let gpus = gpus(host);
-        let launch = launch::plan(assignment, gpus);
-        let environment = JobEnvironment::new(host, &paths, assignment, gpus, &launch)?;
+        let gpus = gpus::of(host);
+        let launch = launch::plan(assignment, &gpus);
+        let environment = JobEnvironment::new(host, &paths, assignment, &gpus, &launch)?;
         let ssh = SshAccess::of(assignment, &paths.temp);
-        Ok(Self { paths, environment, launch, gpus, ssh })
+        let shared = SharedTemp::of(&paths, &environment.stdouterr, assignment);
+        let has_gpus = !gpus.is_empty();
+        Ok(Self { paths, environment, launch, has_gpus, ssh, shared })
     }
 
     /// Makes everything that the preparation and the command may rely on.
@@ -73,11 +78,14 @@ impl AttemptLayout {
         for path in &self.environment.outputs {
             make(path, self.paths.owner(path))?;
         }
-        Ok(())
+        self.shared.as_ref().map_or(Ok(()), SharedTemp::provide)
     }
 
-    /// Removes the key of the attempt.
-    pub fn forget_key(&self, assignment: &Assignment) {
+    /// Removes the key of the attempt, and what its nodes have shared.
+    pub fn forget_gang(&self, assignment: &Assignment) {
+        if let Some(shared) = &self.shared {
+            shared.release();
+        }
         if assignment.hosts.len() < 2 {
             return;
         }
@@ -217,28 +225,4 @@ fn make(path: &Path, owner: Owner) -> Result<(), NotProvided> {
         return Ok(());
     }
     fs::create_dir_all(path).map_err(NotProvided::storage("create a directory", owner, path))
-}
-
-/// Counted again when `/dev` has changed: the setup task may install drivers.
-fn gpus(host: &Host) -> usize {
-    let mut known = host.known();
-    let devices = fs::metadata("/dev").ok();
-    if let (Some((mark, count)), Some(devices)) = (known.gpus, &devices)
-        && mark.still_holds(devices)
-    {
-        return count;
-    }
-    let count = count_gpus();
-    known.gpus = devices.as_ref().and_then(FileStamp::of).map(|mark| (mark, count));
-    count
-}
-
-fn count_gpus() -> usize {
-    let Ok(devices) = fs::read_dir("/dev") else { return 0 };
-    let is_gpu = |name: &str| {
-        name.strip_prefix("nvidia").is_some_and(|number| {
-            !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit())
-        })
-    };
-    devices.flatten().filter(|device| device.file_name().to_str().is_some_and(is_gpu)).count()
 }

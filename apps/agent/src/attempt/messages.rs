@@ -3,7 +3,8 @@
 use protocol::End;
 
 use super::Outcome;
-use crate::system::run_control::StopCause;
+use crate::clock::now_since_epoch;
+use crate::system::run_control::{StopCause, StopRequest};
 use crate::system::watchdog::Signal;
 
 pub fn describe(signal: Signal, cause: StopCause, what: &str) -> String {
@@ -18,6 +19,23 @@ pub fn describe(signal: Signal, cause: StopCause, what: &str) -> String {
         StopCause::Fenced => "the job no longer has this node",
     };
     format!("Sending {signal} to every process of the {what}: {reason}")
+}
+
+/// What a job finds in `$BATCHAI_STOP_FILE` when SIGTERM arrives, as variables for a shell: how long it has left, until
+/// when (seconds since 1970), and why.
+pub fn stop_notice(stop: StopRequest) -> String {
+    let left = stop.kill_at.remaining();
+    let until = now_since_epoch() + left;
+    let cause = match stop.cause {
+        StopCause::Stopped | StopCause::Fenced => "stopped",
+        StopCause::Interrupted => "interrupted",
+        StopCause::WallClockExceeded => "time-limit",
+    };
+    format!(
+        "BATCHAI_SECONDS_LEFT={}\nBATCHAI_STOP_AT={}\nBATCHAI_STOP_CAUSE={cause}\n",
+        left.as_secs(),
+        until.as_secs()
+    )
 }
 
 pub fn summary(outcome: &Outcome) -> String {

@@ -8,6 +8,7 @@ mod journal;
 mod layout;
 mod messages;
 mod sequence;
+mod shared_temp;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;

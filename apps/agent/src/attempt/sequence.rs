@@ -3,7 +3,7 @@
 //! Every step may end the attempt, hence `Result<_, Outcome>`. A restarted agent resumes at the step in its
 //! journal. Requests to stop are checked between the steps, and while a process runs.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -13,11 +13,12 @@ use protocol::{Assignment, End, Progress};
 use super::early_end::{EarlyEnd, cannot_store, lost, not_started};
 use super::journal::{AttemptStep, Journal, State};
 use super::layout::AttemptLayout;
-use super::messages::{describe, summary};
+use super::messages::{describe, stop_notice, summary};
 use super::{Origin, Outcome};
 use crate::clock::{Countdown, Uptime};
 use crate::execution_log::{ExecutionLog, heading};
 use crate::fault::{Fault, Owner};
+use crate::gpus::health;
 use crate::host::Host;
 use crate::launch::Process;
 use crate::problem::NotProvided;
@@ -27,7 +28,7 @@ use crate::system::leftovers;
 use crate::system::run_control::{RunControl, StopCause, StopRequest};
 use crate::system::slot::{Record, unique_id};
 use crate::system::supervised::{CommandOutcome, Found, Supervised};
-use crate::system::watchdog::{Limit, Watchdog};
+use crate::system::watchdog::{Limit, Signal, Watchdog};
 
 /// Within this time a shutdown has signalled all processes, in any order.
 const SHUTDOWN_SPREAD: Duration = Duration::from_millis(100);
@@ -261,7 +262,19 @@ impl<'a> Sequence<'a> {
         }
         let exit_code = self.wait_for_end(supervised, "command")?;
         self.log.line_to_come(format_args!("Command ended with exit code {exit_code}"));
+        if exit_code != 0 {
+            self.unless_gpu_has_failed()?;
+        }
         Ok(exit_code)
+    }
+
+    /// A command that failed on a GPU that has failed is not to blame: the job runs on another node.
+    fn unless_gpu_has_failed(&mut self) -> Result<(), Outcome> {
+        let control = self.control;
+        let is_cancelled = || control.requested().stop.is_some();
+        let Some(problem) = health::problem(self.host, &is_cancelled) else { return Ok(()) };
+        self.log.line(format_args!("{}: the job runs on another node", problem.message));
+        Err(Outcome::Ended(End::NodeFailed { problem }))
     }
 
     /// The command runs on the master, or goes on there; this node waits until it is asked to stop.
@@ -326,6 +339,7 @@ impl<'a> Sequence<'a> {
     fn wait_for_end(&mut self, found: Found, what: &str) -> Result<i32, EarlyEnd> {
         let mut watchdog = Watchdog::new(self.control, self.limit(), self.stop);
         let (key, journal, log) = (&self.state.assignment.key, &self.journal, &mut self.log);
+        let stop_file = &self.layout.paths.stop_file;
         let ended = match found {
             // It was never started, so there is nothing to report.
             Found::Over(CommandOutcome::NeverStarted) => return Err(Outcome::Dropped.into()),
@@ -334,6 +348,11 @@ impl<'a> Sequence<'a> {
                 watchdog.wait_for_end(&self.host.supervisors, supervised, |signal, stop| {
                     if let Err(error) = journal.save_stop(key, stop) {
                         tracing::warn!(%error, "the reason for stopping an attempt was not written");
+                    }
+                    if signal == Signal::Terminate
+                        && let Err(error) = fs::write(stop_file, stop_notice(stop))
+                    {
+                        tracing::warn!(%error, "the time that a job has left was not written");
                     }
                     log.line(describe(signal, stop.cause, what));
                 })
@@ -411,7 +430,7 @@ impl<'a> Sequence<'a> {
     /// Every process has ended: unmounts, and closes the log last.
     fn clean_up(&mut self, outcome: &Outcome) {
         self.log.line(format_args!("Attempt ended: {}", summary(outcome)));
-        self.layout.forget_key(&self.state.assignment);
+        self.layout.forget_gang(&self.state.assignment);
         if self.layout.logs_are_on_a_mount_of_the_job() {
             self.log.close();
         }

@@ -47,13 +47,13 @@ pub struct Gang<'a> {
     pub hosts: &'a [String],
     /// Position of this node in `hosts`.
     pub rank: usize,
-    /// GPUs of this node. The others have as many.
-    pub gpus: usize,
+    /// GPUs of this node, as `CUDA_VISIBLE_DEVICES` names them. The others have as many.
+    pub gpus: &'a [String],
 }
 
 impl<'a> Gang<'a> {
     /// The gang of an assignment.
-    pub fn of(assignment: &'a Assignment, gpus: usize) -> Self {
+    pub fn of(assignment: &'a Assignment, gpus: &'a [String]) -> Self {
         Self { hosts: &assignment.hosts, rank: assignment.rank as usize, gpus }
     }
 
@@ -71,7 +71,7 @@ impl<'a> Gang<'a> {
 }
 
 /// The processes of this node.
-pub fn plan(assignment: &Assignment, gpus: usize) -> LaunchPlan {
+pub fn plan(assignment: &Assignment, gpus: &[String]) -> LaunchPlan {
     let gang = Gang::of(assignment, gpus);
     let mut plan = match &assignment.toolkit {
         Toolkit::Custom => custom::plan(gang, &assignment.command_line),

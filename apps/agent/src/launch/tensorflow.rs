@@ -103,17 +103,15 @@ fn config(cluster: &Cluster, role: Role, index: usize) -> String {
 
 /// TensorFlow takes all of the memory of every GPU it sees: workers of one node share them out, and parameter servers
 /// see none.
-fn devices(role: Role, local: &[usize], index: usize, gpus: usize) -> Option<(String, String)> {
+fn devices(role: Role, local: &[usize], index: usize, gpus: &[String]) -> Option<(String, String)> {
     if role == Role::ParameterServer {
         return Some(variable("CUDA_VISIBLE_DEVICES", ""));
     }
     let position = local.iter().position(|it| *it == index)?;
-    if local.len() < 2 || gpus < local.len() {
+    if local.len() < 2 || gpus.len() < local.len() {
         return None;
     }
-    let each = gpus / local.len();
-    let own: Vec<String> =
-        (position * each..(position + 1) * each).map(|it| it.to_string()).collect();
+    let own = gpus.chunks(gpus.len() / local.len()).nth(position)?;
     Some(variable("CUDA_VISIBLE_DEVICES", own.join(",")))
 }
 

@@ -8,9 +8,10 @@ pub const HOSTS: [&str; 3] = ["10.0.0.5", "10.0.0.4", "10.0.0.6"];
 /// The plans of the first `nodes` hosts, a line per process: node, output label, variables, command line.
 pub fn table(nodes: usize, gpus: usize, plan: impl Fn(Gang<'_>) -> LaunchPlan) -> String {
     let hosts: Vec<String> = HOSTS[..nodes].iter().map(|it| (*it).to_owned()).collect();
+    let gpus: Vec<String> = (0..gpus).map(|index| index.to_string()).collect();
     let mut lines = Vec::new();
     for rank in 0..nodes {
-        let plan = plan(Gang { hosts: &hosts, rank, gpus });
+        let plan = plan(Gang { hosts: &hosts, rank, gpus: &gpus });
         for process in &plan.processes {
             let variables: Vec<String> =
                 process.variables.iter().map(|(name, value)| format!(" {name}={value}")).collect();

@@ -2,6 +2,8 @@
 
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
 
 use protocol::{AttemptKey, Problem};
 use serde::Deserialize;
@@ -11,6 +13,8 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use crate::attempt::AttemptEvent;
 use crate::clock::Countdown;
 use crate::ec2::{self, Metadata};
+use crate::gpus::health;
+use crate::host::Host;
 
 /// The notice that SIGTERM stands for: a machine that shuts down gives its services about this time.
 pub const SHUTDOWN_NOTICE_SECONDS: u64 = 5;
@@ -28,6 +32,8 @@ pub enum Event {
     Interrupted {
         notice_seconds: u64,
     },
+    /// A GPU has failed.
+    GpuFailed(Problem),
     DeadlineReached,
 }
 
@@ -66,6 +72,23 @@ impl Inbox {
             let notice_seconds = ec2::watch(metadata).await;
             // An error means that the agent ends.
             drop(sender.send(Event::Interrupted { notice_seconds }));
+        });
+    }
+
+    /// Checks the GPUs of the node until one has failed, which is reported.
+    pub fn watch_gpus(&self, host: Arc<Host>, period: Duration) {
+        let sender = self.sender();
+        tokio::spawn(async move {
+            let problem = loop {
+                tokio::time::sleep(period).await;
+                let host = Arc::clone(&host);
+                let check = move || health::problem(&host, &|| false);
+                // An error means that the agent ends.
+                if let Some(problem) = tokio::task::spawn_blocking(check).await.ok().flatten() {
+                    break problem;
+                }
+            };
+            drop(sender.send(Event::GpuFailed(problem)));
         });
     }
 

@@ -24,6 +24,7 @@ use crate::clock::{Countdown, Uptime};
 use crate::ec2::Metadata;
 use crate::host::Host;
 use crate::link::{Backoff, Link, LinkError, Patience};
+use crate::login;
 use crate::options::{AgentOptions, Identity};
 use crate::runtime;
 use crate::setup;
@@ -61,10 +62,13 @@ struct Node {
     instance: String,
     address: String,
     unwanted_after: Duration,
+    login_port: Option<u16>,
     link: Link,
     inbox: Inbox,
     pace: Pace,
     setup: Setup,
+    /// A GPU has failed: no further job is taken.
+    gpu_failure: Option<Problem>,
     attempt: Option<CurrentAttempt>,
     departure: Option<Departure>,
     /// Runs while every response of the control plane is that there is no such node.
@@ -93,6 +97,7 @@ impl Node {
             node_id: node,
             cluster_uid: cluster.uid,
             drivers: options.identity.driver_check().cloned(),
+            gpu_share: options.gpu_share.clone(),
             keeper: options.keeper,
             disk_patience: options.disk_patience,
             containers: options.containers.clone(),
@@ -112,6 +117,7 @@ impl Node {
         if let Identity::Instance { metadata, .. } = &options.identity {
             inbox.watch_for_interruption(Metadata::new(metadata)?);
         }
+        let login_port = login::listen(&host, &options.address, options.login_port).await;
         rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
         let setup = if setup::is_complete(&host) { Setup::Done } else { Setup::NotBegun };
         let mut node = Self {
@@ -119,10 +125,12 @@ impl Node {
             instance: options.instance.clone(),
             address: options.address.clone(),
             unwanted_after: options.unwanted_after,
+            login_port,
             link,
             inbox,
             pace: Pace::new(),
             setup,
+            gpu_failure: None,
             attempt: None,
             departure: None,
             unwanted: None,
@@ -130,6 +138,7 @@ impl Node {
             _lock: lock,
         };
         node.resume().with_context(show)?;
+        node.inbox.watch_gpus(Arc::clone(&node.host), options.gpu_check);
         Ok(node)
     }
 
@@ -204,7 +213,10 @@ impl Node {
         let phase = match &self.setup {
             _ if left => NodePhase::Left,
             Setup::NotBegun | Setup::Busy(_) => NodePhase::Preparing,
-            Setup::Done => NodePhase::Ready,
+            Setup::Done => match self.gpu_failure.clone() {
+                Some(problem) => NodePhase::Failed { problem },
+                None => NodePhase::Ready,
+            },
             Setup::Failed(problem) => NodePhase::Failed { problem: problem.clone() },
         };
         SyncRequest {
@@ -213,6 +225,7 @@ impl Node {
             phase,
             attempt: self.attempt.as_ref().map(CurrentAttempt::report),
             interruption_notice_seconds: self.departure.and_then(|it| it.notice_seconds()),
+            login_port: self.login_port,
         }
     }
 
@@ -237,6 +250,10 @@ impl Node {
                 };
             }
             Event::SetupUndone => self.undone(),
+            Event::GpuFailed(problem) => {
+                tracing::warn!(code = problem.code, details = ?problem.details, "a GPU has failed");
+                self.gpu_failure = Some(problem);
+            }
             Event::Interrupted { notice_seconds } => {
                 tracing::warn!(notice_seconds, "this machine is being interrupted");
                 self.depart(Departure::interrupted(notice_seconds));

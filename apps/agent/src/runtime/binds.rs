@@ -45,7 +45,9 @@ pub fn binds(host: &Host, layout: &AttemptLayout) -> Vec<Bind> {
         paths.extend(link_targets(&root));
     }
     let environment = &layout.environment;
-    paths.extend(environment.outputs.iter().chain([&environment.stdouterr]).cloned());
+    paths.extend(environment.outputs.iter().cloned());
+    // What the nodes of the job share is beside the output.
+    paths.extend(environment.stdouterr.parent().map(Path::to_owned));
     let devices = PathBuf::from(DEVICES);
     paths.extend(devices.exists().then_some(devices));
     // A directory that another one contains is there with it.

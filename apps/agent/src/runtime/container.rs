@@ -90,7 +90,7 @@ impl Container {
             node_id: &self.node_id,
             binds: &binds,
             shm_size: self.settings.shm_size.as_deref(),
-            has_gpus: layout.gpus > 0,
+            has_gpus: layout.has_gpus,
             options: &host.containers.run,
         };
         record.process = Some(engine.run(&container).map_err(not_started(&image))?);

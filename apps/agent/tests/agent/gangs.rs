@@ -43,6 +43,26 @@ fn the_command_runs_on_the_master_when_all_are_prepared() {
 }
 
 #[test]
+fn the_nodes_of_a_job_share_a_directory_until_the_last_has_ended() {
+    let mut gang = Gang::new();
+    let job = Job::new("cat $AZ_BATCHAI_JOB_TEMP/shared/*; rm $AZ_BATCHAI_SHARED_JOB_TEMP/b");
+    let job = job.with(|it| {
+        let line =
+            "echo from $AZ_BATCHAI_NODE_ID > $AZ_BATCHAI_SHARED_JOB_TEMP/$AZ_BATCHAI_NODE_ID";
+        it.preparation_command_line = Some(line.into());
+    });
+    let (on_master, on_member) = gang.begin(&job);
+    gang.control.desire("a", on_master.run());
+    assert_eq!(gang.control.end_of("a", &job.key()), End::Exited { exit_code: 0 });
+    assert_eq!(gang.master.read(&job, "stdout.txt"), "from a\nfrom b\n");
+    let shared = job.stdouterr(&gang.master.file_server).with_file_name("shared-1");
+    let left = |path: &std::path::Path| fs::read_dir(path).unwrap().count();
+    assert_eq!(left(&shared), 2, "the member uses it still");
+    assert_eq!(gang.member.stop(&gang.control, &on_member, 10), End::Stopped);
+    assert!(!shared.exists());
+}
+
+#[test]
 fn a_member_of_a_running_gang_waits_and_survives_its_agent() {
     let mut gang = Gang::new();
     let job = job();

@@ -38,6 +38,24 @@ fn assert_left(node: &mut Node, control: &ControlPlane) {
 }
 
 #[test]
+fn a_job_knows_how_much_time_it_has_left() {
+    let control = ControlPlane::start();
+    let mut node = Node::ready(&control);
+    let line = "trap 'source $BATCHAI_STOP_FILE; \
+        echo $BATCHAI_STOP_CAUSE $BATCHAI_SECONDS_LEFT $((BATCHAI_STOP_AT - $(date +%s))); exit' TERM; \
+        [ -e $BATCHAI_STOP_FILE ] || echo ready; while :; do sleep 0.02; done";
+    let job = begin(&mut node, &control, line);
+    interrupt(&node, 120);
+    assert_eq!(control.end_of(&node.id, &job.key()), End::Interrupted);
+    let output = node.read(&job, "stdout.txt");
+    let words: Vec<&str> = output.split_whitespace().collect();
+    let ["ready", "interrupted", left, computed] = words[..] else { panic!("{output}") };
+    for seconds in [left, computed] {
+        assert!((110..=118).contains(&seconds.parse::<i32>().unwrap()), "{output}");
+    }
+}
+
+#[test]
 fn a_job_writes_its_checkpoint_and_the_node_leaves() {
     let control = ControlPlane::start();
     let mut node = Node::ready(&control);

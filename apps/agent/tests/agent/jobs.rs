@@ -126,6 +126,7 @@ fn a_job_sees_its_own_environment_and_nothing_else() {
             "AZ_BATCH_HOST_LIST=127.0.1.1",
             "AZ_BATCH_MASTER_NODE=127.0.1.1:6000",
             "BATCHAI_ATTEMPT=UID/1/node",
+            "BATCHAI_STOP_FILE=ROOT/jobs/workspace/experiment/job/stop-1",
             "OMPI_ALLOW_RUN_AS_ROOT=1",
             "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1",
             "OMPI_MCA_btl=tcp,self",

@@ -85,6 +85,11 @@ impl Scope {
 }
 
 impl Address {
+    /// Of the id of a resource, as the service spells it.
+    pub fn of_id(id: &str) -> Self {
+        Self(id.split('/').filter(|part| !part.is_empty()).map(str::to_owned).collect())
+    }
+
     /// The subscriptions that the caller sees.
     pub fn subscriptions() -> Self {
         Self(vec!["subscriptions".to_owned()])

@@ -59,6 +59,12 @@ pub struct Arguments {
     /// the service, including its token.
     #[arg(long, value_name = "USER")]
     job_user: Option<String>,
+    /// GPUs that nodes share, as CUDA_VISIBLE_DEVICES names them, separated by commas; `none` for none
+    ///
+    /// A node of a VM size with GPUs gets as many of them, and no other node gets the same. Default: those
+    /// that nvidia-smi lists. On a machine without GPUs, nodes of every size run without.
+    #[arg(long, value_name = "IDS", value_parser = gpu_ids)]
+    gpus: Option<Gpus>,
     /// Seconds until an idle node that no job needs is removed
     #[arg(long, value_name = "N", default_value_t = 30)]
     idle_seconds: u64,
@@ -99,6 +105,7 @@ pub async fn run(
         idle_seconds: arguments.idle_seconds,
         tick_millis: TICK_MILLIS,
         job_user: arguments.job_user,
+        gpus: arguments.gpus.map(|Gpus(ids)| ids),
         keeper_command: vec![OWN_PROGRAM.into(), "keep".into()],
         agent_command: vec![OWN_PROGRAM.into(), "agent".into()],
     })
@@ -183,6 +190,27 @@ async fn end_of_input() {
     let _ = tokio::task::spawn_blocking(read).await;
 }
 
+/// Ids of GPUs. A type of its own, as clap takes an option with a list as one that is repeated.
+#[derive(Clone)]
+struct Gpus(Vec<String>);
+
+fn gpu_ids(text: &str) -> Result<Gpus, String> {
+    let ids: Vec<String> = match text {
+        "none" => Vec::new(),
+        list => list.split(',').map(str::to_owned).collect(),
+    };
+    let is_id = |id: &String| {
+        !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+    };
+    let is_once = |(position, id): (usize, &String)| !ids[..position].contains(id);
+    if ids.iter().all(is_id) && ids.iter().enumerate().all(is_once) {
+        Ok(Gpus(ids))
+    } else {
+        Err("ids have the form 0,1 or GPU-1b2c…,GPU-3d4e…, each once; `nvidia-smi -L` lists them"
+            .to_owned())
+    }
+}
+
 fn loopback(text: &str) -> Result<SocketAddr, String> {
     let address: SocketAddr =
         text.parse().map_err(|_| "an address has the form 127.0.0.1:8470".to_owned())?;
@@ -198,6 +226,15 @@ fn loopback(text: &str) -> Result<SocketAddr, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn gpus_are_named_once() {
+        assert_eq!(gpu_ids("GPU-1,2").ok().unwrap().0, ["GPU-1", "2"]);
+        assert!(gpu_ids("none").ok().unwrap().0.is_empty());
+        for wrong in ["", "0,", "0,0", "a b"] {
+            assert!(gpu_ids(wrong).is_err(), "{wrong}");
+        }
+    }
 
     #[test]
     fn only_loopback_addresses_are_allowed() {

@@ -4,6 +4,7 @@ mod account;
 pub mod cluster;
 pub mod demo;
 pub mod doctor;
+mod exec;
 pub mod experiment;
 pub mod file_server;
 pub mod group;

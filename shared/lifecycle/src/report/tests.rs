@@ -47,7 +47,25 @@ fn the_first_request_of_a_launching_node_registers_it() {
     hint Autoscaler c
     log failed n0 DiskFull[]
     ");
-    assert_snapshot!(fixture.observed(0, &request(0, failed)), @"nothing");
+    // A GPU of an idle node has failed. That of a busy node: its job ends first, and no other one starts there.
+    assert_snapshot!(fixture.observed(0, &request(0, failed.clone())), @r"
+    replace cluster c: planned 0, steady @0, launch failed 1x, not before @65, errors DiskFull[n0]
+    replace node n0: unusable DiskFull[] @60
+    delete idle n0
+    hint Autoscaler c
+    log failed n0 DiskFull[]
+    ");
+    assert_snapshot!(busy(&[0]).observed(0, &request(0, failed.clone())), @"nothing");
+    let ended = reports(0, "a", has_ended(End::Exited { exit_code: 0 }));
+    assert_snapshot!(busy(&[0]).observed(0, &SyncRequest { phase: failed, ..ended }), @r"
+    replace cluster c: planned 0, steady @0, launch failed 1x, not before @65, errors DiskFull[n0]
+    replace job a: succeeded @0-@60; #1 n0 Exited 0 @60
+    replace node n0: unusable DiskFull[] @60
+    hint Autoscaler c
+    log member ended a#1 n0
+    log attempt ended a#1 succeeded
+    log failed n0 DiskFull[]
+    ");
 }
 
 #[test]
@@ -251,8 +269,10 @@ fn records_affected_by_a_request() {
         (idle(0, NOW), request(0, NodePhase::Left), (false, false)),
         (idle(0, NOW), with_notice(ready(), 120), (false, false)),
         (idle(0, NOW), ready(), (false, false)),
-        (idle(0, NOW), request(0, failed_phase), (false, false)),
-        (unusable, ready(), (false, false)),
+        (idle(0, NOW), request(0, failed_phase.clone()), (false, true)),
+        (running(0, "a"), request(0, failed_phase.clone()), (true, true)),
+        (unusable.clone(), ready(), (false, false)),
+        (unusable, request(0, failed_phase), (false, false)),
         (leaving, ready(), (false, false)),
         (running(0, "a"), ready(), (true, false)),
         (running(0, "a"), failed(), (true, true)),

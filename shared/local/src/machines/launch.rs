@@ -2,32 +2,39 @@
 
 use super::record::{self, Record};
 use super::{ProcessMachines, end, instance_of};
+use crate::gpus;
 use control::ports::{LaunchRequest, PortError};
 use model::{Instance, NodeId, ResourceError};
 use processes::ControlGroup;
 use std::collections::BTreeMap;
 
 impl ProcessMachines {
-    /// Records the machine, then starts it. A repetition finds the record. `None` when there are as many
-    /// machines as allowed: counted and recorded under one lock.
+    /// Records the machine, then starts it. A repetition finds the record. Refused when there are as many
+    /// machines as allowed, or too few GPUs: counted and recorded under one lock.
     pub(super) fn bring_up(
         &self,
         request: &LaunchRequest,
         node: &NodeId,
-    ) -> Result<Option<Instance>, PortError> {
+    ) -> Result<Result<Instance, ResourceError>, PortError> {
         let instance = instance_of(node);
         let record = {
             let mut known = self.known();
             if let Some(record) = known.get(&instance) {
-                return Ok(Some(record.machine()));
+                return Ok(Ok(record.machine()));
             }
-            let running = known.values().filter(|record| !record.has_ended()).count();
-            if running >= self.options.max_nodes as usize {
-                return Ok(None);
+            let running = || known.values().filter(|record| !record.has_ended());
+            if running().count() >= self.options.max_nodes as usize {
+                return Ok(Err(quota_reached(self.options.max_nodes)));
             }
+            let taken = running().flat_map(|record| record.gpus.iter().flatten());
+            let gpus = match gpus::share(&self.options.gpus, taken, &request.vm_size) {
+                Ok(gpus) => gpus,
+                Err(refusal) => return Ok(Err(refusal)),
+            };
             let group = ControlGroup::create(&end::group_name(node));
             let address = free_address(&known);
-            let record = Record::new(instance.clone(), address, group, request, node);
+            let mut record = Record::new(instance.clone(), address, group, request, node);
+            record.gpus = gpus;
             if let Err(error) = record.write(&self.options.directory) {
                 self.discard(&record);
                 return Err(PortError::other(error));
@@ -39,7 +46,7 @@ impl ProcessMachines {
         if let Some(machines) = self.myself.upgrade() {
             tokio::spawn(async move { machines.run(record).await });
         }
-        Ok(Some(machine))
+        Ok(Ok(machine))
     }
 
     /// Removes what a launch has made that failed.
@@ -55,7 +62,7 @@ impl ProcessMachines {
 }
 
 /// Code and message of the Batch AI service (docs/contract.md, "Clusters").
-pub(super) fn quota_reached(max_nodes: u32) -> ResourceError {
+fn quota_reached(max_nodes: u32) -> ResourceError {
     ResourceError::new("AccountCoreQuotaReached", "The specified account has reached core quota")
         .with_detail("MaxNodes", max_nodes.to_string())
 }

@@ -14,7 +14,6 @@ mod start;
 use async_trait::async_trait;
 use control::Control;
 use control::ports::{LaunchOutcome, LaunchRequest, Machines, PortError, Termination};
-use launch::quota_reached;
 use model::{ClusterRef, LaunchedInstance, NodeId, Offering};
 use processes::{Keeper, KeeperFile, User};
 use record::{Record, State};
@@ -39,6 +38,8 @@ pub struct MachineOptions {
     pub endpoint_file: PathBuf,
     /// The most machines, of all clusters together.
     pub max_nodes: u32,
+    /// Ids of the GPUs of this machine, as `CUDA_VISIBLE_DEVICES` takes them.
+    pub gpus: Vec<String>,
     /// The user that agents and jobs run as; the user of the service when there is none.
     pub user: Option<User>,
 }
@@ -201,14 +202,14 @@ impl Machines for ProcessMachines {
         let mut refused = None;
         for node in &request.nodes {
             match self.bring_up(request, node)? {
-                Some(machine) => launched.push(LaunchedInstance {
+                Ok(machine) => launched.push(LaunchedInstance {
                     id: machine.id,
                     address: Some(machine.address),
                     node: Some(node.clone()),
                     offering: Offering::Single,
                 }),
-                None => {
-                    refused = Some(quota_reached(self.options.max_nodes));
+                Err(refusal) => {
+                    refused = Some(refusal);
                     break;
                 }
             }

@@ -18,6 +18,9 @@ pub struct Record {
     /// All processes of the machine are in it, where this system has control groups.
     #[serde(default)]
     pub group: Option<ControlGroup>,
+    /// Its GPUs; `None` on a machine without.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gpus: Option<Vec<String>>,
     #[serde(default)]
     pub state: State,
 }
@@ -52,6 +55,7 @@ impl Record {
             launch: request.launch.clone(),
             address,
             group,
+            gpus: None,
             state: State::Running,
         }
     }

@@ -65,6 +65,9 @@ fn agent_command(options: &MachineOptions, record: &Record) -> Vec<OsString> {
     add("--node", record.node.as_str().as_ref());
     add("--instance", record.instance.as_ref());
     add("--address", record.address.as_ref());
+    if let Some(gpus) = &record.gpus {
+        add("--gpus", gpus.join(",").as_ref());
+    }
     add(ROOT_OPTION, record::root(&options.directory, &record.node).as_os_str());
     command
 }

@@ -76,6 +76,7 @@ impl Fixture {
             agent_command: vec!["/bin/sh".into(), self.directory.path().join("agent.sh").into()],
             endpoint_file: self.directory.path().join("endpoint"),
             max_nodes: 16,
+            gpus: Vec::new(),
             user: None,
         })
         .unwrap();

@@ -10,6 +10,7 @@ fn spec(vm_size: &str, image: Value, subnet_id: Option<&str>) -> ClusterSpec {
         vm_priority: VmPriority::Dedicated,
         image,
         user_account: UserAccount { admin_user_name: "u".into(), admin_user_ssh_public_key: None },
+        administrator_password_hash: None,
         setup_task: None,
         mounts: None,
         performance_counters: None,

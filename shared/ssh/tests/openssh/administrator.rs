@@ -5,6 +5,8 @@ use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::sync::{Arc, Mutex};
 
+use pbkdf2::password_hash::{PasswordHasher, SaltString};
+use pbkdf2::{Params, Pbkdf2};
 use ssh::{Administrator, Password, PublicKey};
 use tokio::process::Command;
 use tracing_subscriber::fmt::MakeWriter;
@@ -38,11 +40,19 @@ async fn key(node: &Node, kind: &str) -> (String, PublicKey) {
     (path, PublicKey::from_openssh(&line).unwrap())
 }
 
+/// With few rounds: tests try it often.
+fn hashed(password: &str) -> Password {
+    let salt = SaltString::encode_b64(b"of this test").unwrap();
+    let few = Params { rounds: 1000, output_length: 32 };
+    let hash = Pbkdf2.hash_password_customized(password.as_bytes(), None, None, few, &salt);
+    Password::from_hash(&hash.unwrap().to_string()).unwrap()
+}
+
 fn admit(node: &Node, keys: Vec<PublicKey>, password: Option<&str>) {
     let mut spawn = node.spawn("administrator");
     spawn.is_login = true;
     let access = ssh::Access { spawn: Arc::new(spawn), forward_to: Vec::new() };
-    let password = password.map(Password::new);
+    let password = password.map(hashed);
     let administrator = Administrator { user: "alice".into(), keys, password, access };
     node.policy.set_administrator(Some(administrator));
 }

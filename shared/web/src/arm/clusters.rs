@@ -7,9 +7,6 @@ use control::operations::PutOutcome;
 use model::{Cluster, Name, Node};
 use wire::{NodeCounts, RemoteLogin};
 
-/// The port of the SSH server of nodes.
-const SSH_PORT: u16 = 22;
-
 impl Call<'_> {
     pub(crate) async fn clusters(&self) -> Result<Response, Error> {
         let control = &self.web.control;
@@ -71,9 +68,8 @@ impl Call<'_> {
     }
 }
 
-/// The login of a node; none as long as it has no instance.
+/// The login of a node; none until its agent accepts logins.
 pub(crate) fn login(node: &Node) -> Option<RemoteLogin> {
-    let instance = node.instance()?;
-    let ip_address = instance.address.clone();
-    Some(RemoteLogin { node_id: node.id.clone(), ip_address, port: SSH_PORT })
+    let ip_address = node.instance()?.address.clone();
+    Some(RemoteLogin { node_id: node.id.clone(), ip_address, port: node.login_port? })
 }

@@ -4,10 +4,21 @@ use crate::read::Fields;
 use crate::rules;
 use model::UserAccount;
 use serde_json::json;
+use std::fmt;
 
-/// Reads the required field `userAccountSettings`. The password is validated and discarded: responses
-/// never contain it (docs/contract.md, "Clusters"), and nodes accept no password logins.
-pub(super) fn user_account(fields: &Fields<'_>) -> Option<UserAccount> {
+/// A password as it was sent. Its `Debug` shows nothing of it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct PasswordInput(pub String);
+
+impl fmt::Debug for PasswordInput {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("PasswordInput")
+    }
+}
+
+/// Reads the required field `userAccountSettings`: the account, and the password, which responses never
+/// contain (docs/contract.md, "Clusters").
+pub(super) fn user_account(fields: &Fields<'_>) -> Option<(UserAccount, Option<PasswordInput>)> {
     let account = fields.required("userAccountSettings")?.object()?;
     let name = account.required("adminUserName").and_then(|place| rules::non_empty(&place));
     let given = account.some_of(&["adminUserSshPublicKey", "adminUserPassword"]);
@@ -16,10 +27,10 @@ pub(super) fn user_account(fields: &Fields<'_>) -> Option<UserAccount> {
     if given.is_empty() {
         account.invalid("must have adminUserSshPublicKey or adminUserPassword");
     }
-    if let Some(place) = password {
+    let password = password.and_then(|place| {
         place.describe(|| json!({ "writeOnly": true }));
-        rules::non_empty(&place);
-    }
+        rules::non_empty(&place).map(PasswordInput)
+    });
     let key = key.and_then(|place| rules::non_empty(&place));
-    Some(UserAccount { admin_user_name: name?, admin_user_ssh_public_key: key })
+    Some((UserAccount { admin_user_name: name?, admin_user_ssh_public_key: key }, password))
 }

@@ -1,5 +1,6 @@
 //! Creating and scaling clusters (docs/contract.md, "Clusters").
 
+use super::account::PasswordInput;
 use super::environment::{self, SecretVariableInput};
 use super::mounts::{self, MountsRequest};
 use super::secret::SecretInput;
@@ -23,6 +24,7 @@ pub struct ClusterRequest {
     pub scale: ScaleSettings,
     pub image: ImageReference,
     pub user_account: UserAccount,
+    pub administrator_password: Option<PasswordInput>,
     pub setup_task: Option<SetupTaskRequest>,
     pub mounts: Option<MountsRequest>,
     pub performance_counters: Option<PerformanceCounters<SecretInput>>,
@@ -91,12 +93,14 @@ pub(crate) fn cluster(body: &Fields<'_>) -> Option<ClusterRequest> {
     let subnet = properties.optional("subnet").and_then(|place| rules::resource_id(&place));
     let extensions =
         properties.optional("extensions").and_then(|place| extensions::of_cluster(&place));
+    let (user_account, administrator_password) = user_account?;
     Some(ClusterRequest {
         vm_size: vm_size?,
         vm_priority: vm_priority?,
         scale: scale?,
         image: image?,
-        user_account: user_account?,
+        user_account,
+        administrator_password,
         setup_task: setup.task,
         mounts: setup.mounts,
         performance_counters: setup.performance_counters,
@@ -161,14 +165,15 @@ impl ClusterRequest {
 
     /// The stored form: secrets encrypted, file servers resolved.
     ///
-    /// `seal` encrypts a secret, `resolve` returns the uid of a file server. The suffix is
-    /// [`crate::ids::setup_output_path_suffix`]; it is used only with a set-up task.
+    /// `seal` encrypts a secret, `hash` hashes a password, `resolve` returns the uid of a file server. The
+    /// suffix is [`crate::ids::setup_output_path_suffix`]; it is used only with a set-up task.
     ///
     /// # Errors
     /// `FileServerNotFound` for each file server that `resolve` does not find.
     pub fn into_spec(
         self,
         mut seal: impl FnMut(&str) -> String,
+        hash: impl FnOnce(&str) -> String,
         resolve: impl Fn(&FileServerId) -> Option<Uid>,
         std_out_err_path_suffix: String,
     ) -> Result<(ClusterSpec, ScaleSettings), Violations> {
@@ -188,6 +193,9 @@ impl ClusterRequest {
             vm_priority: self.vm_priority,
             image: self.image.to_stored(),
             user_account: self.user_account,
+            administrator_password_hash: self
+                .administrator_password
+                .map(|PasswordInput(password)| hash(&password)),
             setup_task,
             mounts,
             performance_counters,
@@ -208,6 +216,7 @@ impl ClusterRequest {
             scale,
             image,
             user_account,
+            administrator_password: _,
             setup_task,
             mounts,
             performance_counters,

@@ -35,10 +35,12 @@ pub(crate) fn file_server(body: &Fields<'_>) -> Option<FileServerSpec> {
     let disks = properties.required("dataDisks").and_then(|place| data_disks(&place.object()?));
     let subnet = properties.optional("subnet").and_then(|place| rules::resource_id(&place));
     let disks = disks?;
+    // The password is only checked: nobody logs in to a file server.
+    let (user_account, _) = user_account?;
     Some(FileServerSpec {
         vm_size: vm_size?,
         public_ips_to_allow,
-        user_account: user_account?,
+        user_account,
         disk_size_in_gb: disks.size_in_gb,
         disk_count: disks.count,
         caching_type: disks.caching_type,

@@ -133,7 +133,8 @@ fn time_span_seconds(text: &str) -> Option<u64> {
     let mut parts = clock.split(':').map(str::parse::<u64>);
     let (hours, minutes, seconds) = (parts.next()?.ok()?, parts.next()?.ok()?, parts.next()?.ok()?);
     let is_clock = parts.next().is_none() && hours < 24 && minutes < 60 && seconds < 60;
-    let of_day = is_clock.then_some(hours * 3600 + minutes * 60 + seconds)?;
+    // Computed only then: it may overflow otherwise.
+    let of_day = is_clock.then(|| hours * 3600 + minutes * 60 + seconds)?;
     days.checked_mul(86_400)?.checked_add(of_day)
 }
 

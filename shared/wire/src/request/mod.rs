@@ -28,6 +28,7 @@ pub(crate) use file_server::file_server;
 pub(crate) use job::job;
 pub(crate) use workspace::{workspace, workspace_update};
 
+pub use account::PasswordInput;
 pub use arm::{
     ResourceGroupRequest, RoleAssignmentRequest, TokenRequest, parse_resource_group,
     parse_resource_group_update, parse_role_assignment, parse_token,

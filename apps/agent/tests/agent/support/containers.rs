@@ -102,8 +102,8 @@ fn make_image() -> Result<(), String> {
         copy(&path, &root.join("bin").join(program));
         let libraries = Command::new("ldd").arg(&path).output().unwrap().stdout;
         for word in String::from_utf8_lossy(&libraries).split_whitespace() {
-            if word.starts_with('/') {
-                copy(Path::new(word), &root.join(&word[1..]));
+            if let Some(below) = word.strip_prefix('/') {
+                copy(Path::new(word), &root.join(below));
             }
         }
     }

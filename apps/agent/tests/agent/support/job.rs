@@ -108,6 +108,7 @@ pub fn setup(file_server: &Path) -> NodeSetup {
         node_id: "node".into(),
         mounts: vec![directory(file_server, "", "nfs")],
         setup_task: None,
+        administrator: None,
     }
 }
 

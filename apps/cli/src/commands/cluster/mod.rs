@@ -6,6 +6,7 @@ mod scale;
 pub use create::CreateArguments;
 pub use scale::{AutoScaleArguments, ResizeArguments};
 
+use super::exec::{self, ExecArguments};
 use super::{DeleteArguments, Name};
 use crate::context::Context;
 use crate::exit::Exit;
@@ -32,7 +33,20 @@ pub enum Command {
     AutoScale(AutoScaleArguments),
     /// List the nodes of a cluster, with addresses and SSH ports
     Nodes(Name),
+    /// Log in to a node, run a command there, or forward ports to it
+    #[command(after_help = EXEC_HELP)]
+    Exec(ExecArguments),
 }
+
+const EXEC_HELP: &str = "\
+The administrator of the cluster logs in, with the key that `batchai cluster create --ssh-key` was
+given, or the password in its JSON file. Needs the OpenSSH client, and a way to the address of the
+node.
+
+Examples:
+  batchai cluster create spot --max 4 --ssh-key ~/.ssh/id_ed25519.pub
+  batchai cluster exec spot                            # a shell on the first node
+  batchai cluster exec spot --node ID -- nvidia-smi    # a command on a certain node";
 
 pub async fn run(context: Context, command: Command) -> Result<Exit> {
     let clusters = context.scope.clusters()?;
@@ -51,6 +65,10 @@ pub async fn run(context: Context, command: Command) -> Result<Exit> {
         }
         Command::Resize(arguments) => scale::resize(&context, arguments).await,
         Command::AutoScale(arguments) => scale::auto_scale(&context, arguments).await,
+        Command::Exec(arguments) => {
+            let cluster = clusters.join(&[&arguments.name]);
+            exec::run(&context, &cluster, &cluster, &arguments).await
+        }
         Command::Nodes(Name { name }) => {
             let address = clusters.join(&[&name, "listRemoteLoginInformation"]);
             let nodes = context.client.list_by_post(&address, &[]).await?;

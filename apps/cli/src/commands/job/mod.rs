@@ -11,11 +11,13 @@ pub use logs::LogsArguments;
 pub use submit::SubmitArguments;
 pub use wait::WaitArguments;
 
+use super::exec::{self, ExecArguments};
 use super::{DeleteArguments, Name};
+use crate::client::Address;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::resources::Job;
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use clap::Subcommand;
 
 #[derive(Subcommand)]
@@ -41,7 +43,18 @@ pub enum Command {
     Files(FilesArguments),
     /// Terminate a job; its state becomes failed
     Terminate(Name),
+    /// Log in to a node of a job, run a command there, or forward ports to it
+    #[command(after_help = EXEC_HELP)]
+    Exec(ExecArguments),
 }
+
+const EXEC_HELP: &str = "\
+The administrator of the job's cluster logs in. Needs the OpenSSH client, and a way to the address
+of the node. A container of the job is not entered.
+
+Examples:
+  batchai job exec train                                    # a shell on the master
+  batchai job exec train -N -L 6006:localhost:6006          # TensorBoard at localhost:6006";
 
 pub async fn run(context: Context, command: Command) -> Result<Exit> {
     let jobs = context.scope.jobs()?;
@@ -59,6 +72,12 @@ pub async fn run(context: Context, command: Command) -> Result<Exit> {
         Command::Wait(arguments) => wait::run(&context, arguments).await,
         Command::Logs(arguments) => logs::run(&context, arguments).await,
         Command::Files(arguments) => files::run(&context, arguments).await,
+        Command::Exec(arguments) => {
+            let address = jobs.join(&[&arguments.name]);
+            let job: Job = context.client.get(&address).await?.read()?;
+            let cluster = job.properties.cluster.context("the job has no cluster")?;
+            exec::run(&context, &address, &Address::of_id(&cluster.id), &arguments).await
+        }
         Command::Terminate(Name { name }) => {
             let address = jobs.join(&[&name]);
             context.client.post(&address.join(&["terminate"])).await?;

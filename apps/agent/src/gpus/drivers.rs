@@ -2,26 +2,19 @@
 //! them: on an image without drivers every job would fail, and the GPUs would be paid for meanwhile.
 
 use std::fs;
-use std::io::Read;
 use std::path::Path;
-use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use protocol::Problem;
 
+use super::nvidia_smi;
 use crate::clock::Countdown;
 use crate::options::DriverCheck;
 use crate::problem::detail;
 
 /// The PCI vendor id of NVIDIA.
 const NVIDIA: &str = "0x10de";
-const PROGRAM: &str = "nvidia-smi";
-/// A run of `nvidia-smi` takes seconds; one that takes longer hangs in the driver.
-const RUN_LIMIT: Duration = Duration::from_secs(60);
 const PAUSE: Duration = Duration::from_secs(1);
-const STEP: Duration = Duration::from_millis(20);
-/// Of the output of a failed run, in bytes.
-const MAX_OUTPUT: usize = 1000;
 
 /// Returns when the drivers work, or none are needed. `stop` is asked often; true ends the check.
 ///
@@ -33,12 +26,12 @@ pub fn check(check: &DriverCheck, stop: &dyn Fn() -> bool) -> Result<(), Problem
     }
     let mut patience = Countdown::new(check.patience);
     loop {
-        let failure = match run(stop) {
-            Ok(()) => return Ok(()),
+        let failure = match nvidia_smi::run(&[], stop) {
+            Ok(_) => return Ok(()),
             Err(failure) => failure,
         };
         if patience.is_over() || stop() {
-            return Err(problem(&failure));
+            return Err(problem(&failure.to_string()));
         }
         std::thread::sleep(PAUSE.min(patience.next_step()));
     }
@@ -57,47 +50,7 @@ fn problem(failure: &str) -> Problem {
         code: "GpuDriverError".to_owned(),
         message: "The node has NVIDIA GPUs, but their driver does not work; use an image with it"
             .to_owned(),
-        details: vec![detail("Command", PROGRAM), detail("Reason", failure)],
-    }
-}
-
-/// Runs `nvidia-smi` once. An error says why it failed.
-fn run(stop: &dyn Fn() -> bool) -> Result<(), String> {
-    let mut command = Command::new(PROGRAM);
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
-    let mut child = command.spawn().map_err(|error| format!("it cannot be started: {error}"))?;
-    let output = child.stdout.take();
-    // The output is read while it runs: a full pipe would stop it.
-    let reader = std::thread::spawn(move || {
-        let mut text = Vec::new();
-        // What cannot be read is not shown.
-        let _ = output.map(|mut output| output.read_to_end(&mut text));
-        text
-    });
-    let Some(status) = wait(&mut child, stop) else {
-        // Not waited for: a process that hangs in its driver may not even end when it is killed.
-        let _ = child.kill();
-        return Err("it did not end in time".to_owned());
-    };
-    if status.success() {
-        return Ok(());
-    }
-    let output = reader.join().unwrap_or_default();
-    let output = String::from_utf8_lossy(&output[..output.len().min(MAX_OUTPUT)]);
-    Err(format!("{status} {}", output.trim()).trim().to_owned())
-}
-
-/// `None` when it has not ended in time.
-fn wait(child: &mut Child, stop: &dyn Fn() -> bool) -> Option<ExitStatus> {
-    let mut limit = Countdown::new(RUN_LIMIT);
-    loop {
-        if let Ok(Some(status)) = child.try_wait() {
-            return Some(status);
-        }
-        if limit.is_over() || stop() {
-            return None;
-        }
-        std::thread::sleep(STEP);
+        details: vec![detail("Command", nvidia_smi::PROGRAM), detail("Reason", failure)],
     }
 }
 

@@ -1,0 +1,141 @@
+//! Whether the GPUs of a node have failed. A job that fails on a node with such a GPU is not to blame, and the node takes
+//! no further job.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+
+use protocol::Problem;
+
+use super::nvidia_smi::{self, RunError};
+use crate::host::Host;
+use crate::problem::detail;
+
+/// Errors of the kernel log after which a GPU needs a reset or a repair (NVIDIA, "XID Errors"): memory that cannot be
+/// corrected or remapped, a processor that hangs, NVLink, a GPU that has fallen off the bus.
+const FATAL_XIDS: [u32; 9] = [48, 61, 62, 64, 74, 79, 95, 119, 120];
+
+/// Of the kernel log that is searched, in bytes. Its buffer is smaller.
+const MAX_LOG: u64 = 16 << 20;
+
+/// What has failed; `None` when the node has no GPUs, they work, or nothing tells. `stop` is asked often.
+pub fn problem(host: &Host, stop: &dyn Fn() -> bool) -> Option<Problem> {
+    let gpus = super::of(host);
+    if gpus.is_empty() {
+        return None;
+    }
+    let mut arguments =
+        vec!["--query-gpu=uuid,ecc.errors.uncorrected.volatile.total", "--format=csv,noheader"];
+    let chosen = format!("--id={}", gpus.join(","));
+    if host.gpu_share.is_some() {
+        arguments.push(&chosen);
+    }
+    let failure = match nvidia_smi::run(&arguments, stop) {
+        Ok(output) => failure(&output, gpus.len()),
+        // Drivers without it exist; on EC2 the setup of the node has required it.
+        Err(RunError::NotStarted(_)) => None,
+        Err(RunError::NotInTime) if stop() => None,
+        Err(error) => Some(("GpuLost", error.to_string())),
+    };
+    let failure = failure.or_else(|| {
+        let log = host.drivers.as_ref().map(|check| fatal_error(&check.kernel_log));
+        // A log that cannot be read tells nothing.
+        log.and_then(Result::ok).flatten().map(|line| ("GpuFatalError", line))
+    });
+    failure.map(|(code, reason)| Problem {
+        code: code.to_owned(),
+        message: "A GPU of the node has failed".to_owned(),
+        details: vec![detail("Reason", reason)],
+    })
+}
+
+/// One line per GPU is expected: its id, and its errors of memory, a number where it counts them.
+fn failure(output: &str, expected: usize) -> Option<(&'static str, String)> {
+    let gpus: Vec<&str> = output.lines().filter(|line| line.starts_with("GPU-")).collect();
+    if gpus.len() < expected {
+        let reason = format!("{} of {expected} GPUs are left: {}", gpus.len(), output.trim());
+        return Some(("GpuLost", reason));
+    }
+    let has_errors = |line: &&&str| {
+        let count = line.split(',').nth(1).map(str::trim).unwrap_or_default();
+        count.parse::<u64>().is_ok_and(|count| count > 0)
+    };
+    let broken = gpus.iter().find(has_errors)?;
+    Some(("GpuMemoryError", format!("memory errors that cannot be corrected: {broken}")))
+}
+
+/// The last fatal error since the machine started.
+fn fatal_error(log: &Path) -> io::Result<Option<String>> {
+    let text = read_log(log)?;
+    let is_fatal = |line: &&str| xid(line).is_some_and(|xid| FATAL_XIDS.contains(&xid));
+    Ok(text.lines().rfind(is_fatal).map(|line| {
+        // Without priority, number and time of the record.
+        line.split_once(';').map_or(line, |(_, message)| message).to_owned()
+    }))
+}
+
+/// `NVRM: Xid (PCI:0000:00:1e): 79, pid=…`
+fn xid(line: &str) -> Option<u32> {
+    let (_, rest) = line.split_once("NVRM: Xid (")?;
+    let (_, rest) = rest.split_once("): ")?;
+    let end = rest.find(|it: char| !it.is_ascii_digit()).unwrap_or(rest.len());
+    rest[..end].parse().ok()
+}
+
+/// All records that are in the log now. The device gives one for each read, and blocks after the last one otherwise.
+fn read_log(path: &Path) -> io::Result<String> {
+    use rustix::fs::{Mode, OFlags};
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let mut log = File::from(rustix::fs::open(path, flags, Mode::empty())?);
+    let mut text = Vec::new();
+    let mut record = vec![0; 8192];
+    while (text.len() as u64) < MAX_LOG {
+        match log.read(&mut record) {
+            Ok(0) => break,
+            Ok(count) => text.extend_from_slice(&record[..count]),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+            // Records were overwritten meanwhile: the next read gives the oldest one that is left.
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(String::from_utf8_lossy(&text).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gpu_that_is_gone_or_has_lost_memory_has_failed() {
+        let check = |output: &str| failure(output, 2).map(|(code, _)| code);
+        assert_eq!(check("GPU-1, 0\nGPU-2, 0\n"), None);
+        assert_eq!(check("GPU-1, [N/A]\nGPU-2, [Not Supported]\n"), None);
+        assert_eq!(check("GPU-1, 0\nGPU-2, 3\n"), Some("GpuMemoryError"));
+        assert_eq!(check("GPU-1, 0\n"), Some("GpuLost"));
+        let lost = "Unable to determine the device handle for GPU 0000:00:1E.0: GPU is lost.";
+        let (code, reason) = failure(&format!("GPU-1, 0\n{lost}\n"), 2).unwrap();
+        assert_eq!(code, "GpuLost");
+        assert!(reason.contains("1 of 2 GPUs are left") && reason.contains(lost), "{reason}");
+    }
+
+    #[test]
+    fn only_errors_of_the_device_count() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("kmsg");
+        let check = |text: &str| {
+            std::fs::write(&path, text).unwrap();
+            fatal_error(&path).unwrap()
+        };
+        let of_a_job = "4,1,2,-;NVRM: Xid (PCI:0000:00:1e): 13, pid=7, name=python\n";
+        assert_eq!(check(of_a_job), None);
+        let fatal = "4,3,9,-;NVRM: Xid (PCI:0000:00:1e): 79, pid='<unknown>', GPU has fallen off\n";
+        assert_eq!(
+            check(&format!("{of_a_job}{fatal}6,4,9,-;eth0: up\n")).as_deref(),
+            Some("NVRM: Xid (PCI:0000:00:1e): 79, pid='<unknown>', GPU has fallen off")
+        );
+        assert_eq!(check("4,3,9,-;NVRM: Xid (broken\n"), None);
+        assert!(fatal_error(&directory.path().join("none")).is_err());
+    }
+}
