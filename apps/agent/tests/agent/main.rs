@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests are outside of test functions")]
 
+mod container_gangs;
 mod containers;
 mod efs;
 mod ends;

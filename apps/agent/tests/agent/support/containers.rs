@@ -59,11 +59,17 @@ pub fn has_podman() -> bool {
 
 /// Arguments of an agent that uses Podman.
 pub fn use_podman(agent: &mut Command) {
-    use_engine(agent, ENGINE);
+    use_podman_with(agent, "");
+}
+
+/// The same, with further options of containers.
+pub fn use_podman_with(agent: &mut Command, options: &str) {
+    agent.args(["--container-engine", ENGINE, "--container-options"]);
+    agent.arg(format!("{OPTIONS}{options}"));
 }
 
 pub fn use_engine(agent: &mut Command, engine: &str) {
-    agent.args(["--container-engine", engine, "--container-options", OPTIONS]);
+    agent.args(["--container-engine", engine]);
 }
 
 /// A node whose agent uses Podman.
