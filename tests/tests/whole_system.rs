@@ -253,7 +253,10 @@ async fn an_unsupported_job_is_accepted_then_fails_immediately() {
         "nodeCount": 1,
         "stdOutErrPathPrefix": "$AZ_BATCHAI_MOUNT_ROOT/nfs",
         "customToolkitSettings": {"commandLine": "true"},
-        "containerSettings": {"imageSourceRegistry": {"image": "ubuntu"}},
+        "secrets": [{"name": "S", "valueSecretReference": {
+            "sourceVault": {"id": "/v"},
+            "secretUrl": "https://v.vault.azure.net/secrets/s",
+        }}],
     }});
     harness.put_job("j", &body).await.unwrap();
     let job = harness.job("j").await;
@@ -261,7 +264,7 @@ async fn an_unsupported_job_is_accepted_then_fails_immediately() {
         panic!("{:?}", job.state);
     };
     assert_eq!((*started_at, *ended_at), (job.submitted_at, job.submitted_at));
-    assert_eq!(error.code, "ContainersNotProvided");
+    assert_eq!(error.code, "SecretReferenceNotProvided");
     assert!(
         harness.environment.table().scheduled_targets().await.unwrap().is_empty(),
         "the cluster must stay dormant"

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use protocol::{Assignment, Variable};
 
 use crate::expand;
-use crate::host::{Host, JobPaths, MARKER};
+use crate::host::{DEFAULT_PATH, Host, JobPaths, MARKER};
 use crate::launch::LaunchPlan;
 use crate::paths::{PathError, absolute, relative};
 
@@ -16,7 +16,10 @@ const MASTER_PORT: u16 = 6000;
 
 /// Holds secrets: never printed, hence no `Debug`.
 pub struct JobEnvironment {
-    pub variables: BTreeMap<String, String>,
+    /// The variables of the job itself.
+    pub own: BTreeMap<String, String>,
+    /// What processes of users have on this node, where the job does not set it.
+    base: BTreeMap<String, String>,
     /// `$AZ_BATCHAI_STDOUTERR_DIR`.
     pub stdouterr: PathBuf,
     /// The output directories, to be created. Input directories are the user's to create.
@@ -62,19 +65,25 @@ impl JobEnvironment {
             service.insert(format!("AZ_BATCHAI_INPUT_{}", input.id), path);
         }
 
-        let mut variables = host.base_environment();
-        variables.extend(service.clone());
+        let mut own = service.clone();
         for given in [&assignment.environment, &assignment.secrets] {
-            variables.extend(user_variables(given, &service));
+            own.extend(user_variables(given, &service));
         }
         // Last, as the agent depends on it.
-        variables.insert(MARKER.into(), host.attempt_marker(&assignment.key));
-        Ok(Self { variables, stdouterr, outputs })
+        own.insert(MARKER.into(), host.attempt_marker(&assignment.key));
+        Ok(Self { own, base: host.base_environment(), stdouterr, outputs })
+    }
+
+    /// The environment of processes that run directly on the node.
+    pub fn on_host(&self) -> BTreeMap<String, String> {
+        let mut variables = self.base.clone();
+        variables.extend(self.own.clone());
+        variables
     }
 
     /// Puts a directory first in the `PATH`, also before what the user gave.
-    pub fn put_first(&mut self, programs: &Path) {
-        let path = self.variables.entry("PATH".to_owned()).or_default();
+    pub fn put_first(variables: &mut BTreeMap<String, String>, programs: &Path) {
+        let path = variables.entry("PATH".to_owned()).or_insert_with(|| DEFAULT_PATH.to_owned());
         *path = format!("{}:{path}", programs.display());
     }
 }
@@ -165,6 +174,7 @@ mod tests {
             toolkit: protocol::Toolkit::Custom,
             ends_with_every_node: false,
             preparation_command_line: None,
+            container: None,
             mounts: vec![],
             input_directories: vec![],
             output_directories: vec![],
@@ -179,6 +189,7 @@ mod tests {
     fn environment(assignment: &Assignment) -> Result<JobEnvironment, PathError> {
         let host = Host {
             disk_patience: std::time::Duration::ZERO,
+            containers: crate::runtime::ContainerOptions::default(),
             root: "/r".into(),
             node_id: "n1".into(),
             drivers: None,
@@ -200,7 +211,7 @@ mod tests {
 
     #[test]
     fn the_service_s_variables_are_those_of_batch_ai() {
-        let all = environment(&assignment()).unwrap().variables;
+        let all = environment(&assignment()).unwrap().on_host();
         let text: Vec<String> = all.iter().map(|(name, value)| format!("{name}={value}")).collect();
         assert_eq!(
             text,
@@ -257,7 +268,7 @@ mod tests {
         assert_eq!(environment.stdouterr, PathBuf::from(format!("{base}/stdouterr")));
         let paths = [format!("{base}/outputs"), format!("{base}/outputs/logs/tb")];
         assert_eq!(environment.outputs, paths.clone().map(PathBuf::from));
-        let variables = environment.variables;
+        let variables = environment.on_host();
         assert_eq!(variables["AZ_BATCHAI_OUTPUT_MODEL"], paths[0]);
         assert_eq!(variables["AZ_BATCHAI_OUTPUT_LOGS"], paths[1]);
         assert_eq!(variables["AZ_BATCHAI_INPUT_DATA"], "/r/jobs/ws/exp/job/mounts/in");

@@ -11,6 +11,7 @@ use crate::attempt::{DirectoryCache, FileStamp};
 use crate::fault::Owner;
 use crate::options::DriverCheck;
 use crate::paths::{PathError, plain};
+use crate::runtime::ContainerOptions;
 use crate::system::mount_table::MountWatch;
 use crate::system::supervised::Supervisors;
 use crate::system::workers::Workers;
@@ -35,10 +36,13 @@ pub const PASSED_ON: &[&str] = &[
     "no_proxy",
 ];
 
+/// Those of [`PASSED_ON`] that name users and files of the node, which an image does not have.
+const OF_THE_HOST: &[&str] = &["HOME", "LOGNAME", "PATH", "SHELL", "TMPDIR", "USER"];
+
 /// In the environment of every process of an attempt (or of the setup). Finds them when their supervisor was killed.
 pub const MARKER: &str = "BATCHAI_ATTEMPT";
 
-const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+pub const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// The node as its agent knows it.
 #[derive(Debug)]
@@ -55,6 +59,8 @@ pub struct Host {
     pub keeper: Option<i32>,
     /// How long a failing disk is tried again before the node has failed.
     pub disk_patience: Duration,
+    /// The container engines of this node.
+    pub containers: ContainerOptions,
     /// Variables of user processes.
     pub inherited: Vec<(String, String)>,
     pub supervisors: Supervisors,
@@ -110,6 +116,13 @@ impl Host {
         variables.insert("AZ_BATCHAI_MOUNT_ROOT".into(), mount_root);
         variables.insert("AZ_BATCHAI_NODE_ID".into(), self.node_id.clone());
         variables
+    }
+
+    /// What processes in containers have where neither their image nor their job sets it.
+    pub fn environment_behind_images(&self) -> BTreeMap<String, String> {
+        let is_of_the_host = |name: &str| OF_THE_HOST.contains(&name);
+        let inherited = self.inherited.iter().filter(|(name, _)| !is_of_the_host(name)).cloned();
+        [("LANG".to_owned(), "C.UTF-8".to_owned())].into_iter().chain(inherited).collect()
     }
 
     /// Value of [`MARKER`] for the processes of an attempt.

@@ -29,6 +29,7 @@ mod options;
 mod paths;
 mod plan;
 mod problem;
+mod runtime;
 mod setup;
 mod sign_in;
 mod ssh_access;
@@ -54,6 +55,12 @@ pub const SSH_LOGIN: &str = "ssh-login";
 
 /// First argument with which this executable serves files to a client of that server ([`sftp_server_main`]).
 pub const SFTP_SERVER: &str = "sftp-server";
+
+/// First argument with which this executable enters the container of an attempt ([`enter_main`]).
+pub const ENTER: &str = "enter";
+
+/// First argument with which this executable takes the place of `ssh` in a container ([`ssh_client_main`]).
+pub const SSH_CLIENT: &str = "ssh-client";
 
 /// Runs the agent until the control plane asks it to leave, the machine is interrupted (SIGTERM, SIGUSR2), or the
 /// control plane has not known the node for [`AgentOptions::unwanted_after`].
@@ -120,14 +127,30 @@ pub fn ssh_login_main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode
 }
 
 /// `batchai sftp-server`: the files of a node, for `scp` and `sftp`. Only started by an SSH server.
-pub fn sftp_server_main() -> ExitCode {
-    match ssh::sftp::serve() {
+/// `arguments`: the container whose files are served, where there is one.
+pub fn sftp_server_main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let entered = match runtime::Entry::parse(&arguments) {
+        Some(entry) => entry.enter(),
+        None => Ok(()),
+    };
+    match entered.and_then(|()| ssh::sftp::serve()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("batchai sftp-server: {error}");
             ExitCode::FAILURE
         }
     }
+}
+
+/// `batchai enter`: becomes a program in the container of an attempt. Only started by a supervisor or an SSH server.
+pub fn enter_main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    runtime::enter_main(arguments)
+}
+
+/// `batchai ssh-client`: the `ssh` of containers whose image has none.
+pub fn ssh_client_main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    ssh::client::run(arguments)
 }
 
 /// `batchai supervise`: the process between the agent and a user's command. Only started by an agent.

@@ -195,6 +195,7 @@ fn admitted(administrator: Administrator, address: IpAddr) -> ssh::Administrator
     let environment: std::collections::BTreeMap<_, _> = std::env::vars_os().collect();
     let home = environment.get(std::ffi::OsStr::new("HOME")).map(PathBuf::from);
     let spawn = HostSpawn {
+        enter: Vec::new(),
         directory: home.filter(|home| home.is_dir()).unwrap_or_else(|| "/".into()),
         environment,
         user: None,

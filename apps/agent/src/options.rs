@@ -9,12 +9,14 @@ use processes::keeper::KEEPER_VARIABLE;
 
 use crate::ec2::METADATA;
 use crate::host::PASSED_ON;
+use crate::runtime::ContainerOptions;
 
 /// The arguments of `batchai agent`. With `--region` the agent is that of an EC2 instance; without, the token of
 /// the node or of the launch is in `BATCHAI_NODE_TOKEN`.
 pub const USAGE: &str = "(--endpoint URL | --endpoint-file FILE) --instance ID --address IP --root DIRECTORY \
     (--region REGION | --workspace UID --cluster-name NAME --cluster-uid UID (--node ID | --launch ID)) \
     [--unwanted-after SECONDS] [--disk-patience SECONDS] [--driver-patience SECONDS] [--devices DIRECTORY] \
+    [--container-engine COMMAND] [--container-options OPTIONS] \
     [--login-port PORT] [--gpus IDS] [--gpu-check SECONDS] [--kernel-log FILE]";
 
 /// Default of [`AgentOptions::unwanted_after`]. Longer than a control plane takes to restart or to fail over. An
@@ -111,6 +113,8 @@ pub struct AgentOptions {
     pub unwanted_after: Duration,
     /// How long a disk that is full or fails is tried again before the node has failed.
     pub disk_patience: Duration,
+    /// How jobs get containers.
+    pub containers: ContainerOptions,
     /// The GPUs of this node, as `CUDA_VISIBLE_DEVICES` names them; all of the machine without this option.
     pub gpu_share: Option<Vec<String>>,
     /// How often the GPUs are checked.
@@ -167,6 +171,7 @@ impl AgentOptions {
             keeper: variable(KEEPER_VARIABLE).and_then(|pid| pid.parse().ok()),
             unwanted_after,
             disk_patience,
+            containers: containers(&mut given),
             gpu_share: given.take("--gpus").map(|ids| gpu_ids(&ids)),
             gpu_check: given.seconds("--gpu-check")?.unwrap_or(GPU_CHECK),
             login_port: given.number("--login-port")?.unwrap_or_default(),
@@ -180,6 +185,18 @@ impl AgentOptions {
             None => Ok(options),
         }
     }
+}
+
+/// Words are separated by blanks.
+fn containers(given: &mut Given) -> ContainerOptions {
+    let words = |text: String| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+    let mut containers = ContainerOptions::default();
+    let engine = given.take("--container-engine").map(words);
+    if let Some(engine) = engine.filter(|engine| !engine.is_empty()) {
+        containers.engines = vec![engine];
+    }
+    containers.run = given.take("--container-options").map(words).unwrap_or_default();
+    containers
 }
 
 /// Separated by commas; an empty text for none.
@@ -299,6 +316,23 @@ mod tests {
         assert!(matches!(identity, Identity::Launch { launch, .. } if launch == "l"));
         assert_eq!(options.unwanted_after, UNWANTED_AFTER);
         assert_eq!(options.inherited, [("PATH".to_owned(), "/bin".to_owned())]);
+    }
+
+    #[test]
+    fn a_container_engine_may_have_options() {
+        let line = ["--endpoint", "u", "--node", "n", "--instance", "i", "--address", "a"];
+        let rest = ["--workspace", "w", "--cluster-name", "c", "--cluster-uid", "u", "--root", "/"];
+        let parse = |more: &[&str]| {
+            let words = [&line[..], &rest, more].concat();
+            let words = words.into_iter().map(OsString::from);
+            AgentOptions::parse(words, &|_| Some("v".to_owned())).unwrap().containers
+        };
+        assert_eq!(parse(&[]), ContainerOptions::default());
+        assert_eq!(parse(&["--container-engine", ""]), ContainerOptions::default());
+        let own =
+            parse(&["--container-engine", "podman --runtime x", "--container-options", "-a  b"]);
+        assert_eq!(own.engines, [["podman", "--runtime", "x"]]);
+        assert_eq!(own.run, ["-a", "b"]);
     }
 
     /// The arguments in `infra/user-data.sh`.

@@ -8,6 +8,7 @@ use protocol::Problem;
 use crate::fault::{Fault, Owner};
 use crate::mounts::MountError;
 use crate::paths::PathError;
+use crate::runtime::ContainerError;
 
 /// Why an attempt, or the setup of the node, could not start.
 #[derive(Debug, thiserror::Error)]
@@ -18,6 +19,8 @@ pub enum NotProvided {
     Path(#[from] PathError),
     #[error(transparent)]
     Mount(#[from] MountError),
+    #[error(transparent)]
+    Container(#[from] ContainerError),
     #[error("The {what} could not be started")]
     Start { what: &'static str, reason: String, fault: Fault },
 }
@@ -38,6 +41,7 @@ impl NotProvided {
             NotProvided::Storage { owner, source, .. } => owner.fault(source),
             NotProvided::Path(_) => Fault::Job,
             NotProvided::Mount(error) => error.fault(),
+            NotProvided::Container(error) => error.fault(),
             NotProvided::Start { fault, .. } => *fault,
         }
     }
@@ -57,6 +61,7 @@ impl From<NotProvided> for Problem {
                 let (at, reason) = error.path_and_reason();
                 (error.code(), vec![detail("MountPath", at), detail("Reason", reason)])
             }
+            NotProvided::Container(error) => (error.code(), error.details()),
             NotProvided::Start { reason, .. } => {
                 ("NodeProcessError", vec![detail("Reason", reason)])
             }

@@ -213,9 +213,9 @@ impl<'a> Task<'a> {
             CommandOutcome::Exited { exit_code, asked: false } => {
                 (Some(*exit_code), "it ended with a non-zero exit code")
             }
-            CommandOutcome::Exited { .. } | CommandOutcome::NeverStarted => {
-                (None, "it was stopped")
-            }
+            CommandOutcome::Exited { .. }
+            | CommandOutcome::ContainerEnded
+            | CommandOutcome::NeverStarted => (None, "it was stopped"),
             CommandOutcome::NotStarted { reason, .. } => (None, reason.as_str()),
             CommandOutcome::SupervisorLost { .. } => {
                 (None, "the process that supervised it was killed")
@@ -225,6 +225,7 @@ impl<'a> Task<'a> {
             CommandOutcome::SupervisorLost { claim, .. } => Some(claim),
             CommandOutcome::Exited { .. }
             | CommandOutcome::NotStarted { .. }
+            | CommandOutcome::ContainerEnded
             | CommandOutcome::NeverStarted => None,
         };
         leftovers::kill(host, &host.setup_marker(), claim);
@@ -260,6 +261,7 @@ impl<'a> Task<'a> {
             directory: host.root.clone(),
             output_owner: Owner::User,
             leftovers: Leftovers::Keep,
+            container: None,
         };
         host.supervisors.start(&request).map_err(|error| NotProvided::Start {
             what: "setup task",

@@ -10,6 +10,7 @@ use protocol::Assignment;
 use ssh::{ClientHost, KeyPair};
 
 use crate::launch::ssh_port;
+use crate::runtime::Entry;
 use crate::supervisor::Program;
 
 /// Below the directory of the job.
@@ -40,6 +41,11 @@ impl SshAccess {
     /// Comes first in the `PATH` of the job.
     pub fn programs(&self) -> PathBuf {
         ssh::client_programs(&self.directory)
+    }
+
+    /// Where the program is that takes the place of `ssh` in an image that has none.
+    pub fn stand_in(&self) -> PathBuf {
+        self.directory.join(ssh::STAND_IN)
     }
 
     /// Makes the files of the clients, in place of those of an earlier attempt.
@@ -74,16 +80,18 @@ impl SshAccess {
         }
     }
 
-    /// The server of this node. It has the environment of the job, and so have the commands that other nodes start.
-    pub fn server(&self, log: &Path) -> Program {
+    /// The server of this node, which runs on the host. It has the environment of the job, and so have the commands that
+    /// other nodes start; these enter the container of the job, where there is one.
+    pub fn server(&self, log: &Path, entry: Option<&Entry>) -> Program {
         let arguments = [
             "/proc/self/exe",
             crate::SSH_SERVER,
             &self.own.to_string(),
             &self.directory.join("id_ed25519").display().to_string(),
         ];
+        let entry = entry.map(Entry::words).into_iter().flatten();
         Program {
-            arguments: arguments.map(str::to_owned).to_vec(),
+            arguments: arguments.into_iter().map(str::to_owned).chain(entry).collect(),
             variables: Vec::new(),
             stdout: log.to_owned(),
             stderr: log.to_owned(),

@@ -20,7 +20,7 @@ const CHECK: Duration = Duration::from_millis(20);
 /// Before another try to listen: the server of an earlier attempt may still have the address.
 const RETRY: Duration = Duration::from_millis(200);
 
-/// Arguments: where to listen, and the file of the private key of the attempt.
+/// Arguments: where to listen, the file of the private key of the attempt, and the container of its sessions.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     tracing_subscriber::fmt().with_ansi(false).with_writer(std::io::stderr).init();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
@@ -36,9 +36,14 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     }
 }
 
+/// The command line of this program with another task.
+fn own(task: &str, arguments: &[OsString]) -> Vec<OsString> {
+    ["/proc/self/exe".into(), task.into()].into_iter().chain(arguments.iter().cloned()).collect()
+}
+
 async fn serve(arguments: Vec<OsString>) -> anyhow::Result<()> {
-    let [address, key_file] = &arguments[..] else {
-        anyhow::bail!("usage: batchai ssh-server ADDRESS:PORT KEY_FILE");
+    let [address, key_file, container @ ..] = &arguments[..] else {
+        anyhow::bail!("usage: batchai ssh-server ADDRESS:PORT KEY_FILE [PID STARTED DIRECTORY]");
     };
     // Before anything else: until then SIGTERM would end it before the commands of other nodes.
     let mut terminated = signal(SignalKind::terminate())?;
@@ -54,7 +59,8 @@ async fn serve(arguments: Vec<OsString>) -> anyhow::Result<()> {
         user: None,
         shell: "/bin/bash".into(),
         is_login: false,
-        sftp_server: vec!["/proc/self/exe".into(), crate::SFTP_SERVER.into()],
+        enter: if container.is_empty() { Vec::new() } else { own(crate::ENTER, container) },
+        sftp_server: own(crate::SFTP_SERVER, container),
     };
     let access = Access { spawn: Arc::new(spawn), forward_to: Vec::new() };
     policy.admit("attempt", key.public_key(), access);

@@ -35,6 +35,9 @@ const LEFTOVER_GRACE: Duration = Duration::from_millis(200);
 /// Within this time a shutdown has signalled all processes.
 const SHUTDOWN_SPREAD: Duration = Duration::from_millis(20);
 
+/// How often a container is checked.
+const CONTAINER_CHECK: Duration = Duration::from_millis(500);
+
 const SHELL: &str = "/bin/bash";
 
 /// Read before the command, although the shell is not interactive: preparations put their
@@ -57,6 +60,9 @@ pub struct Request {
     /// To whom the output files belong.
     pub output_owner: Owner,
     pub leftovers: Leftovers,
+    /// The first process of the container that the programs run in. When it ends, so does the command.
+    #[serde(default)]
+    pub container: Option<Identity>,
 }
 
 /// A program of a command.
@@ -172,6 +178,7 @@ fn supervise(
         exit_code: None,
         asked: false,
         leftovers: request.leftovers,
+        container: request.container,
         claimed: &claimed,
         terminated: HashSet::new(),
     };
@@ -239,13 +246,14 @@ struct Main {
 struct Tree<'a> {
     mains: Vec<Main>,
     end: EndRule,
-    /// A program could not be started: the others are killed.
+    /// A program could not be started, or the container has ended: the others are killed.
     failure: Option<Record>,
     /// Of the command, once it has ended.
     exit_code: Option<i32>,
     /// A signal went out while the command still ran.
     asked: bool,
     leftovers: Leftovers,
+    container: Option<Identity>,
     claimed: &'a Claimed<'a>,
     /// Processes that were sent SIGTERM, by id and start time.
     terminated: HashSet<(i32, u64)>,
@@ -258,6 +266,9 @@ impl Tree<'_> {
         let mut leftover_grace: Option<Countdown> = None;
         let mut pace = KillPace::start();
         while self.reap(signals)? {
+            if self.exit_code.is_none() && self.has_lost_container() {
+                self.failure = Some(Record::ContainerEnded);
+            }
             if self.failure.is_some() {
                 self.signal_all(Signal::KILL)?;
                 signals.wait(Some(pace.next_pause()))?;
@@ -283,10 +294,15 @@ impl Tree<'_> {
                 // processes that others start as a reaction to the signal.
                 while self.signal_all(Signal::TERM)? {}
             } else {
-                signals.wait(leftover_grace.as_ref().map(Countdown::next_step))?;
+                let check = self.container.map(|_| CONTAINER_CHECK);
+                signals.wait(leftover_grace.as_ref().map(Countdown::next_step).or(check))?;
             }
         }
         Ok(())
+    }
+
+    fn has_lost_container(&self) -> bool {
+        self.container.is_some_and(|process| !process.is_alive())
     }
 
     fn record(&self) -> Record {
@@ -341,6 +357,10 @@ impl Tree<'_> {
         if self.exit_code.is_none() {
             self.asked |= is_terminated(status) && terminate_soon(signals)?;
             self.exit_code = verdict(self.end, &self.mains);
+            // A program fails when its files have gone.
+            if self.exit_code.is_some_and(|code| code != 0) && self.has_lost_container() {
+                self.failure.get_or_insert(Record::ContainerEnded);
+            }
             if self.exit_code.is_some() {
                 self.kill_servers();
             }

@@ -34,8 +34,10 @@ fn main() -> ExitCode {
         Some("agent") => wiring::agent(arguments.split_off(2)),
         Some("supervise") => wiring::supervisor(arguments.split_off(2)),
         Some("ssh-server") => wiring::ssh_server(arguments.split_off(2)),
+        Some("sftp-server") => wiring::sftp_server(arguments.split_off(2)),
+        Some("enter") => wiring::enter(arguments.split_off(2)),
+        Some("ssh-client") => wiring::ssh_client(arguments.split_off(2)),
         Some("ssh-login") => wiring::ssh_login(arguments.split_off(2)),
-        Some("sftp-server") => wiring::sftp_server(),
         Some("keep") => wiring::keeper(),
         _ => cli::main(arguments, environment::Environment::read()),
     }

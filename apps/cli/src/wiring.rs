@@ -27,8 +27,18 @@ pub fn ssh_login(arguments: Vec<OsString>) -> ExitCode {
 }
 
 /// Serves files to a client of the SSH server.
-pub fn sftp_server() -> ExitCode {
-    agent::sftp_server_main()
+pub fn sftp_server(arguments: Vec<OsString>) -> ExitCode {
+    agent::sftp_server_main(arguments)
+}
+
+/// Becomes a program in the container of an attempt.
+pub fn enter(arguments: Vec<OsString>) -> ExitCode {
+    agent::enter_main(arguments)
+}
+
+/// Takes the place of `ssh` in a container.
+pub fn ssh_client(arguments: Vec<OsString>) -> ExitCode {
+    agent::ssh_client_main(arguments)
 }
 
 /// The first process of a machine of `batchai local`.

@@ -1,5 +1,6 @@
 //! Assignments of nodes: converts records to messages of the protocol and opens their secrets.
 
+use crate::containers::{Prepared, container};
 use crate::mounts::mounts;
 use crate::secrets::{Provided, opened};
 use crate::toolkits::toolkit;
@@ -64,6 +65,11 @@ pub(crate) async fn assignment(
         Ok(mounts) => mounts,
         Err(problem) => return Ok(Err(problem)),
     };
+    let prepared = container(context, spec.container.as_ref(), spec.preparation.as_ref()).await?;
+    let Prepared { on_host, container } = match prepared {
+        Ok(prepared) => prepared,
+        Err(problem) => return Ok(Err(problem)),
+    };
     let is_gang = attempt.members.len() > 1;
     let ssh_seed = is_gang.then(|| hex::encode(context.keys.ssh_seed(&job.uid, attempt.number)));
     Ok(Ok(Assignment {
@@ -79,7 +85,8 @@ pub(crate) async fn assignment(
         command_line,
         toolkit,
         ends_with_every_node: spec.toolkit.ends_with_every_node(),
-        preparation_command_line: spec.preparation.clone(),
+        preparation_command_line: on_host,
+        container,
         mounts,
         input_directories: input_directories(job),
         output_directories: output_directories(job),

@@ -10,6 +10,7 @@
 mod assignment;
 pub mod autoscaler;
 pub mod clusters;
+mod containers;
 mod context;
 pub mod deletion;
 pub mod directories;

@@ -137,7 +137,7 @@ async fn azure_file_share(
         Ok(None) => {}
         Err(problem) => return Ok(Err(problem)),
     }
-    Ok(open(context, &mount.account_name, &mount.credentials).await?.map(|key| {
+    Ok(open(context, "Account", &mount.account_name, &mount.credentials).await?.map(|key| {
         MountSource::AzureFileShare {
             host: url.host,
             share: url.share,
@@ -164,7 +164,7 @@ async fn azure_blob_container(
         Ok(None) => {}
         Err(problem) => return Ok(Err(problem)),
     }
-    Ok(open(context, &mount.account_name, &mount.credentials).await?.map(|key| {
+    Ok(open(context, "Account", &mount.account_name, &mount.credentials).await?.map(|key| {
         MountSource::AzureBlobContainer {
             account: mount.account_name.clone(),
             container: mount.container_name.clone(),

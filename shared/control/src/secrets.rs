@@ -29,17 +29,18 @@ pub(crate) async fn opened(
     Ok(Ok(variables))
 }
 
-/// The key of a storage account.
+/// A secret that is no variable: `what` it is, and of which `name`, for the error.
 ///
 /// # Errors
 /// As [`opened`].
 pub(crate) async fn open(
     context: &Context,
-    account: &str,
-    key: &SecretValue,
+    what: &str,
+    name: &str,
+    secret: &SecretValue,
 ) -> Result<Provided<String>, Error> {
-    let value = value(context, key).await?;
-    Ok(value.map_err(|error| problem("Account", account, error)))
+    let value = value(context, secret).await?;
+    Ok(value.map_err(|error| problem(what, name, error)))
 }
 
 /// The value of a secret, or why it can never be read.

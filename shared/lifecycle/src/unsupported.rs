@@ -1,17 +1,14 @@
 //! Requests that the API accepts but this version cannot carry out. Such a job fails immediately with a reason; such a
 //! cluster shows the reason and gets no nodes.
 
-use model::{ClusterSpec, JobSpec, ResourceError, SecretVariable};
+use model::{ClusterSpec, JobSpec, ResourceError, SecretValue, SecretVariable};
 
 /// Why a job with this specification can never run; `None` if it can.
 pub fn job_problem(spec: &JobSpec) -> Option<ResourceError> {
-    let container = spec.container.as_ref().map(|_| {
-        ResourceError::new(
-            "ContainersNotProvided",
-            "This version runs jobs directly on the node: leave out containerSettings, and install what the job needs with jobPreparation or the cluster's setupTask",
-        )
-    });
-    container.or_else(|| secret_problem(spec.secrets.as_deref().unwrap_or_default()))
+    let credentials =
+        spec.container.as_ref().and_then(|it| it.image_source_registry.credentials.as_ref());
+    secret_problem(spec.secrets.as_deref().unwrap_or_default())
+        .or_else(|| value_problem("of the registry", &credentials?.password))
 }
 
 /// Why a cluster with this specification can never have nodes; `None` if it can. Performance
@@ -22,13 +19,16 @@ pub fn cluster_problem(spec: &ClusterSpec) -> Option<ResourceError> {
 }
 
 fn secret_problem(secrets: &[SecretVariable]) -> Option<ResourceError> {
-    let is_readable = |secret: &SecretVariable| {
-        secret.value.reference().is_none_or(|reference| reference.secret_url.starts_with("arn:"))
-    };
-    let referring = secrets.iter().find(|secret| !is_readable(secret))?;
+    secrets.iter().find_map(|secret| value_problem(&secret.name, &secret.value))
+}
+
+fn value_problem(name: &str, value: &SecretValue) -> Option<ResourceError> {
+    let reference = value.reference()?;
+    if reference.secret_url.starts_with("arn:") {
+        return None;
+    }
     let message = format!(
-        "This version cannot read Azure Key Vault: give the secret {} itself as its value, which is kept encrypted and never shown, or the ARN of a secret of AWS Secrets Manager or of a parameter of SSM as its secretUrl",
-        referring.name
+        "This version cannot read Azure Key Vault: give the secret {name} itself as its value, which is kept encrypted and never shown, or the ARN of a secret of AWS Secrets Manager or of a parameter of SSM as its secretUrl"
     );
     Some(ResourceError::new("SecretReferenceNotProvided", message))
 }

@@ -4,6 +4,7 @@
 
 #![warn(missing_docs)]
 
+mod container;
 mod control_group;
 pub mod keeper;
 mod keeper_file;
@@ -12,6 +13,7 @@ mod restarts;
 mod signals;
 mod user;
 
+pub use container::ContainerRecord;
 pub use control_group::ControlGroup;
 pub use keeper_file::{Keeper, KeeperFile, boot_id};
 pub use kill_pace::KillPace;

@@ -13,9 +13,11 @@
 
 #![warn(missing_docs)]
 
+mod container;
 mod mount;
 mod toolkit;
 
+pub use container::{Container, RegistryCredentials};
 pub use mount::{Mount, MountSource, SecretText, StorageKind};
 pub use toolkit::{Processes, Program, Python, TensorFlow, Toolkit};
 
@@ -338,9 +340,12 @@ pub struct Assignment {
     /// own end.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub ends_with_every_node: bool,
-    /// Runs on every node, before the command.
+    /// Runs on every node, before the command. Of a job with a container see [`Assignment::preparation`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub preparation_command_line: Option<String>,
+    /// The container of the job. Absent: the job runs directly on the node.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub container: Option<Container>,
     /// Mounted below `$AZ_BATCHAI_JOB_MOUNT_ROOT` for the time of the job.
     pub mounts: Vec<Mount>,
     /// Directories that the job reads.
@@ -359,6 +364,16 @@ pub struct Assignment {
     pub max_wall_clock_seconds: u64,
     /// Between SIGTERM and SIGKILL when the wall clock is exceeded.
     pub stop_grace_seconds: u64,
+}
+
+impl Assignment {
+    /// The command line of the job preparation.
+    pub fn preparation(&self) -> Option<&str> {
+        match &self.container {
+            Some(container) => container.preparation_command_line.as_deref(),
+            None => self.preparation_command_line.as_deref(),
+        }
+    }
 }
 
 /// A directory that a job reads.

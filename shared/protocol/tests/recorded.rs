@@ -194,6 +194,7 @@ fn assignment() -> Assignment {
         toolkit: Toolkit::Custom,
         ends_with_every_node: false,
         preparation_command_line: Some("true".into()),
+        container: None,
         mounts: mounts(),
         input_directories: vec![InputDirectory { id: "DATA".into(), path: "/data".into() }],
         output_directories: vec![OutputDirectory {

@@ -72,7 +72,8 @@ pub fn client_files(
     Ok(files)
 }
 
-/// The first value of an option counts, so the user's configuration comes last.
+/// The first value of an option counts, so the user's configuration comes last. Images of 2018 have clients that do not
+/// know `Include`.
 fn configuration(directory: &Path, hosts: &[ClientHost]) -> String {
     let mut text =
         String::from("# The nodes of this attempt, and then what is configured otherwise.\n");
@@ -97,6 +98,7 @@ fn configuration(directory: &Path, hosts: &[ClientHost]) -> String {
   StrictHostKeyChecking no
   UserKnownHostsFile \"{known}\"
 Match all
+  IgnoreUnknown Include,UseKeychain
   Include ~/.ssh/config
   Include /etc/ssh/ssh_config
 ",

@@ -1,4 +1,4 @@
-//! Processes on this host: each in a process group of its own, with a terminal in a session of its own.
+//! Processes of this host, or of a container on it: each in a process group of its own, with a terminal in a session of its own.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -33,8 +33,11 @@ pub struct HostSpawn {
     pub user: Option<User>,
     /// The shell, which runs command lines with `-c`.
     pub shell: PathBuf,
-    /// Whether a session without a command is a login, which reads `/etc/profile`.
+    /// Whether a session without a command is a login, which reads `/etc/profile`. Not together with `enter`.
     pub is_login: bool,
+    /// Program and arguments that run the shell whose command line follows them, such as in a container. Empty: the
+    /// shell is started itself.
+    pub enter: Vec<OsString>,
     /// Program and arguments that run [`crate::sftp::serve`].
     pub sftp_server: Vec<OsString>,
 }
@@ -65,12 +68,12 @@ impl HostSpawn {
         let mut command;
         match program {
             Program::Command(line) => {
-                command = Command::new(&self.shell);
+                command = self.shell();
                 command.arg("-c").arg(line);
             }
             Program::Shell => {
-                command = Command::new(&self.shell);
-                if self.is_login {
+                command = self.shell();
+                if self.is_login && self.enter.is_empty() {
                     command.arg0(login_name(&self.shell));
                 }
             }
@@ -83,6 +86,17 @@ impl HostSpawn {
             }
         }
         Ok(command)
+    }
+
+    fn shell(&self) -> Command {
+        match self.enter.split_first() {
+            Some((program, arguments)) => {
+                let mut command = Command::new(program);
+                command.args(arguments).arg(&self.shell);
+                command
+            }
+            None => Command::new(&self.shell),
+        }
     }
 
     fn with_terminal(&self, command: Command, terminal: &Terminal) -> io::Result<Process> {

@@ -47,6 +47,10 @@ pub enum AttemptStep {
 impl State {
     /// The state of a new attempt. The secrets are only given to its processes.
     pub fn fresh(mut assignment: Assignment) -> Self {
+        if let Some(container) = &mut assignment.container {
+            // The image is there when the first process is started.
+            container.credentials = None;
+        }
         let has_secrets = !assignment.secrets.is_empty() || assignment.ssh_seed.is_some();
         assignment.secrets.clear();
         assignment.ssh_seed = None;

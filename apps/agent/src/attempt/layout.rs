@@ -27,6 +27,7 @@ pub struct AttemptLayout {
     pub paths: JobPaths,
     pub environment: JobEnvironment,
     pub launch: LaunchPlan,
+    pub has_gpus: bool,
     /// Of a job of several nodes.
     pub ssh: Option<SshAccess>,
     shared: Option<SharedTemp>,
@@ -39,13 +40,11 @@ impl AttemptLayout {
         let paths = host.job_paths(assignment)?;
         let gpus = gpus::of(host);
         let launch = launch::plan(assignment, &gpus);
-        let mut environment = JobEnvironment::new(host, &paths, assignment, &gpus, &launch)?;
+        let environment = JobEnvironment::new(host, &paths, assignment, &gpus, &launch)?;
         let ssh = SshAccess::of(assignment, &paths.temp);
-        if let Some(ssh) = &ssh {
-            environment.put_first(&ssh.programs());
-        }
         let shared = SharedTemp::of(&paths, &environment.stdouterr, assignment);
-        Ok(Self { paths, environment, launch, ssh, shared })
+        let has_gpus = !gpus.is_empty();
+        Ok(Self { paths, environment, launch, has_gpus, ssh, shared })
     }
 
     /// Makes everything that the preparation and the command may rely on.
@@ -212,7 +211,7 @@ impl AttemptLayout {
 
     fn mount_root(&self, host: &Host) -> MountRoot {
         // Without the marker: a mount's daemon is no process of the attempt, and runs until the unmount.
-        let mut environment = self.environment.variables.clone();
+        let mut environment = self.environment.on_host();
         environment.remove(MARKER);
         MountRoot { path: self.paths.mounts.clone(), environment, private: host.private() }
     }

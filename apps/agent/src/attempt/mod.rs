@@ -21,6 +21,7 @@ use crate::system::run_control::{RunControl, StopCause, StopRequest};
 
 pub use directory_cache::{DirectoryCache, FileStamp};
 pub use journal::{AttemptStep, Journal, State};
+pub use layout::AttemptLayout;
 use sequence::Sequence;
 
 /// How an attempt starts on this agent.

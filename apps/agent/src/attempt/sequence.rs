@@ -22,6 +22,7 @@ use crate::gpus::health;
 use crate::host::Host;
 use crate::launch::Process;
 use crate::problem::NotProvided;
+use crate::runtime::{ContainerEnded, Inside, Runtime};
 use crate::supervisor::{EndRule, Leftovers, Program, Request};
 use crate::system::leftovers;
 use crate::system::run_control::{RunControl, StopCause, StopRequest};
@@ -38,6 +39,8 @@ const AT_ONCE: Duration = Duration::from_millis(20);
 const PREPARATION: &str = "preparation";
 const COMMAND: &str = "command";
 
+const CONTAINER_ENDED: &str = "the container of the job ended, perhaps with its engine";
+
 pub struct Sequence<'a> {
     host: &'a Host,
     control: &'a RunControl,
@@ -47,6 +50,7 @@ pub struct Sequence<'a> {
     /// Decided before the first signal is sent, perhaps by an earlier agent process.
     stop: Option<StopRequest>,
     layout: AttemptLayout,
+    runtime: Runtime,
     log: ExecutionLog,
 }
 
@@ -59,22 +63,23 @@ impl<'a> Sequence<'a> {
         report: &'a dyn Fn(Progress),
     ) -> Outcome {
         let journal = Journal::new(host);
-        let (planned, state, entry) = match begin {
+        let (prepared, state, entry) = match begin {
             Origin::New(assignment) => {
-                (AttemptLayout::plan(host, &assignment), State::fresh(*assignment), None)
+                (Prepared::new(host, &assignment), State::fresh(*assignment), None)
             }
             Origin::Resumed(state) => {
                 let stage = state.stage;
-                (AttemptLayout::plan(host, &state.assignment), *state, Some(stage))
+                (Prepared::new(host, &state.assignment), *state, Some(stage))
             }
         };
         let stop = entry.and_then(|_| journal.load_stop(&state.assignment.key));
-        let layout = match planned {
-            Ok(layout) => layout,
+        let Prepared { layout, runtime } = match prepared {
+            Ok(prepared) => prepared,
             Err(error) => return error.into(),
         };
         let log = ExecutionLog::default();
-        let mut sequence = Self { host, control, report, journal, state, stop, layout, log };
+        let mut sequence =
+            Self { host, control, report, journal, state, stop, layout, runtime, log };
         let outcome = match sequence.steps(entry) {
             Ok(exit_code) => Outcome::Ended(End::Exited { exit_code }),
             Err(stop) => stop.into(),
@@ -143,9 +148,13 @@ impl<'a> Sequence<'a> {
     fn provide(&mut self) -> Result<(), EarlyEnd> {
         let control = self.control;
         let is_cancelled = || control.requested().stop.is_some();
-        let provided =
+        let mut provided =
             self.layout.provide(self.host, &self.state.assignment, &mut self.log, &is_cancelled);
-        // A mount that was cancelled by a stop is no failure of the node.
+        if provided.is_ok() {
+            let made = self.runtime.provide(self.host, &self.layout, &mut self.log, &is_cancelled);
+            provided = made.map_err(NotProvided::from);
+        }
+        // A mount or a pull that was cancelled by a stop is no failure of the node.
         self.unless_ended()?;
         Ok(provided?)
     }
@@ -160,7 +169,7 @@ impl<'a> Sequence<'a> {
     }
 
     fn prepare(&mut self, begun: bool) -> Result<(), EarlyEnd> {
-        let Some(command_line) = self.state.assignment.preparation_command_line.clone() else {
+        let Some(command_line) = self.state.assignment.preparation().map(str::to_owned) else {
             return Ok(());
         };
         let supervised = if begun {
@@ -170,7 +179,9 @@ impl<'a> Sequence<'a> {
             let output = ["stdout-job_prep", "stderr-job_prep"]
                 .map(|name| self.layout.file(&self.state.assignment, name, ".txt"));
             let program = Program::shell(&command_line, output);
-            self.begin(AttemptStep::Preparation, PREPARATION, vec![program])?
+            let inside = self.open()?;
+            let programs = vec![inside.program(program)];
+            self.begin(AttemptStep::Preparation, PREPARATION, inside, programs)?
         };
         let exit_code = self.wait_for_end(supervised, "job preparation")?;
         self.log.line(format_args!("Job preparation ended with exit code {exit_code}"));
@@ -229,17 +240,20 @@ impl<'a> Sequence<'a> {
                 stdouterr,
             ))?;
             let processes = &self.layout.launch.processes;
-            let mut programs: Vec<Program> =
-                processes.iter().map(|process| program(process, stdouterr)).collect();
+            let inside = self.open()?;
+            let mut programs: Vec<Program> = processes
+                .iter()
+                .map(|process| inside.program(program(process, stdouterr)))
+                .collect();
             match programs.len() {
                 0 => self.log.line("The command runs on the first node of the job"),
                 1 => self.log.line("Command started"),
                 count => self.log.line(format_args!("{count} processes started")),
             }
             if let Some(ssh) = &self.layout.ssh {
-                programs.push(ssh.server(&self.ssh_log()?));
+                programs.push(ssh.server(&self.ssh_log()?, inside.entry.as_ref()));
             }
-            self.begin(AttemptStep::Command, COMMAND, programs)?
+            self.begin(AttemptStep::Command, COMMAND, inside, programs)?
         };
         // Not reported when it ends at once.
         let is_over = matches!(&supervised, Found::Running(it) if it.is_over_within(AT_ONCE));
@@ -279,11 +293,18 @@ impl<'a> Sequence<'a> {
         }
     }
 
+    /// What programs are started with.
+    fn open(&self) -> Result<Inside, EarlyEnd> {
+        let opened = self.runtime.open(self.host, &self.layout);
+        opened.map_err(|ContainerEnded| lost(CONTAINER_ENDED).into())
+    }
+
     /// Starts a command line under a supervisor. Stores first what is needed to find it again.
     fn begin(
         &mut self,
         stage: AttemptStep,
         slot: &str,
+        inside: Inside,
         programs: Vec<Program>,
     ) -> Result<Found, NotProvided> {
         self.state.stage = stage;
@@ -296,7 +317,8 @@ impl<'a> Sequence<'a> {
             slot: self.journal.slot(slot, &self.state.slot_id),
             programs,
             end: if is_decided_by_first { EndRule::WithFirst } else { EndRule::WithAll },
-            environment: self.layout.environment.variables.clone(),
+            container: inside.process(),
+            environment: inside.variables,
             directory: self.layout.paths.temp.clone(),
             output_owner: self.layout.paths.owner(&self.layout.environment.stdouterr),
             leftovers: Leftovers::Kill,
@@ -350,6 +372,7 @@ impl<'a> Sequence<'a> {
         if self.stop.is_some_and(|stop| stop.cause == StopCause::Fenced) {
             return Err(Outcome::Dropped.into());
         }
+        let is_in_container = matches!(outcome, CommandOutcome::ContainerEnded);
         let asked = match outcome {
             CommandOutcome::Exited { exit_code, asked: false }
             | CommandOutcome::SupervisorLost {
@@ -359,7 +382,8 @@ impl<'a> Sequence<'a> {
             CommandOutcome::NotStarted { reason, fault } => {
                 return Err(not_started(reason, fault).into());
             }
-            CommandOutcome::Exited { .. } => true,
+            // An engine that shuts down ends containers before processes.
+            CommandOutcome::Exited { .. } | CommandOutcome::ContainerEnded => true,
             CommandOutcome::SupervisorLost { .. } | CommandOutcome::NeverStarted => false,
         };
         if asked && self.stop.is_none() {
@@ -369,6 +393,7 @@ impl<'a> Sequence<'a> {
         }
         Err(EarlyEnd::Over(match self.stop {
             Some(stop) => stop.cause.into(),
+            None if is_in_container => lost(CONTAINER_ENDED),
             None if asked => lost("another process asked the job to stop"),
             None => lost("the process that supervised the job was killed"),
         }))
@@ -409,12 +434,27 @@ impl<'a> Sequence<'a> {
         if self.layout.logs_are_on_a_mount_of_the_job() {
             self.log.close();
         }
+        self.runtime.remove(self.host, &mut self.log);
         self.layout.unmount(self.host, &self.state.assignment, &mut self.log);
         self.log.close();
-        if !self.state.assignment.mounts.is_empty() {
-            // The daemons of user-space file systems end when they are unmounted.
+        if !self.state.assignment.mounts.is_empty() || self.runtime.leaves_children() {
+            // The daemons of user-space file systems end when they are unmounted, the monitors of containers
+            // when these are removed.
             leftovers::reap_all();
         }
+    }
+}
+
+/// What follows from an assignment with its secrets.
+struct Prepared {
+    layout: AttemptLayout,
+    runtime: Runtime,
+}
+
+impl Prepared {
+    fn new(host: &Host, assignment: &Assignment) -> Result<Self, NotProvided> {
+        let layout = AttemptLayout::plan(host, assignment)?;
+        Ok(Self { layout, runtime: Runtime::of(host, assignment) })
     }
 }
 

@@ -27,6 +27,7 @@ use crate::link::{Backoff, Link, LinkError, Patience};
 use crate::login;
 use crate::mounts;
 use crate::options::{AgentOptions, Identity};
+use crate::runtime;
 use crate::setup;
 use crate::sign_in::{SignedIn, sign_in};
 use crate::system::run_control::RunControl;
@@ -100,6 +101,7 @@ impl Node {
             gpu_share: options.gpu_share.clone(),
             keeper: options.keeper,
             disk_patience: options.disk_patience,
+            containers: options.containers.clone(),
             inherited: options.inherited.clone(),
             supervisors: Supervisors::default(),
             workers: Arc::default(),
@@ -143,7 +145,10 @@ impl Node {
 
     /// Resumes the attempt that an earlier agent process had started.
     async fn resume(&mut self) -> std::io::Result<()> {
-        let Some(state) = Journal::new(&self.host).load()? else {
+        let state = Journal::new(&self.host).load()?;
+        let marker = state.as_ref().map(|it| self.host.attempt_marker(&it.assignment.key));
+        runtime::remove_abandoned(&self.host, marker.as_deref());
+        let Some(state) = state else {
             let host = Arc::clone(&self.host);
             tokio::task::spawn_blocking(move || mounts::clear_left_over(&host)).await?;
             return Ok(());

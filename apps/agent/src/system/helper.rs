@@ -1,7 +1,7 @@
 //! Commands that the agent itself runs, such as `umount`: with a time limit, and with output to a file instead of a pipe,
 //! which a daemon that a mount command leaves would keep open.
 
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::CommandExt;
@@ -38,14 +38,42 @@ pub fn run(
     limit: Duration,
     is_cancelled: &dyn Fn() -> bool,
 ) -> Result<(), HelperError> {
-    let output =
-        OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(scratch)?;
-    let mut child = command
-        .stdin(Stdio::null())
-        .stdout(output.try_clone()?)
-        .stderr(output)
-        .process_group(0)
-        .spawn()?;
+    let output = create(scratch)?;
+    command.stdout(output.try_clone()?).stderr(output);
+    wait(command, scratch, limit, is_cancelled)
+}
+
+/// The same, and returns what `command` has written to standard output, without what it has written to standard error.
+pub fn output(
+    command: &mut Command,
+    scratch: &Path,
+    limit: Duration,
+    is_cancelled: &dyn Fn() -> bool,
+) -> Result<String, HelperError> {
+    let answer = scratch.with_extension("answer");
+    command.stdout(create(&answer)?).stderr(create(scratch)?);
+    wait(command, scratch, limit, is_cancelled)?;
+    Ok(String::from_utf8_lossy(&std::fs::read(answer)?).into_owned())
+}
+
+/// The last part of what was written to `scratch`.
+pub fn last_words(scratch: &Path) -> String {
+    let words = std::fs::read(scratch).unwrap_or_default();
+    let last = String::from_utf8_lossy(&words[words.len().saturating_sub(OUTPUT_SHOWN)..]);
+    last.trim().to_owned()
+}
+
+fn create(path: &Path) -> io::Result<File> {
+    OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)
+}
+
+fn wait(
+    command: &mut Command,
+    scratch: &Path,
+    limit: Duration,
+    is_cancelled: &dyn Fn() -> bool,
+) -> Result<(), HelperError> {
+    let mut child = command.stdin(Stdio::null()).process_group(0).spawn()?;
     let mut countdown = Countdown::new(limit);
     let mut pause = Duration::from_millis(1);
     let status = loop {
@@ -63,9 +91,7 @@ pub fn run(
     if status.success() {
         return Ok(());
     }
-    let said = std::fs::read(scratch).unwrap_or_default();
-    let last = String::from_utf8_lossy(&said[said.len().saturating_sub(OUTPUT_SHOWN)..]);
-    Err(HelperError::Failed(format!("{status}: {}", last.trim())))
+    Err(HelperError::Failed(format!("{status}: {}", last_words(scratch))))
 }
 
 /// Kills the command, and waits for its end for a moment: a process that waits for a dead file server may stay.
@@ -98,6 +124,17 @@ mod tests {
         assert_eq!(shell("echo fine", long, false), Ok(()));
         let error = shell("echo out; echo err >&2; exit 32", long, false).unwrap_err();
         assert_eq!(error, "exit status: 32: out\nerr");
+    }
+
+    #[test]
+    fn an_answer_is_what_was_written_to_standard_output() {
+        let directory = tempfile::tempdir().unwrap();
+        let scratch = directory.path().join("out");
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", "echo warning >&2; echo answer"]);
+        let limit = Duration::from_secs(60);
+        assert_eq!(output(&mut command, &scratch, limit, &|| false).unwrap(), "answer\n");
+        assert_eq!(last_words(&scratch), "warning");
     }
 
     #[test]

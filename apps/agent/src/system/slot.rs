@@ -71,6 +71,8 @@ pub enum Record {
         #[serde(default)]
         fault: Fault,
     },
+    /// The container of the command ended first; every process was killed.
+    ContainerEnded,
 }
 
 /// The state of a slot, for an agent.

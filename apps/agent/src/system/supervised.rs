@@ -61,6 +61,8 @@ pub enum CommandOutcome {
     Exited { exit_code: i32, asked: bool },
     /// The shell could not be started.
     NotStarted { reason: String, fault: Fault },
+    /// The container of the command ended first.
+    ContainerEnded,
     /// The command was never started, and never will be.
     NeverStarted,
     /// The supervisor was killed; the processes that it left must be found by other means. `ended`: the command itself
@@ -212,6 +214,7 @@ impl From<Record> for CommandOutcome {
         match record {
             Record::Exited { exit_code, asked } => CommandOutcome::Exited { exit_code, asked },
             Record::NotStarted { reason, fault } => CommandOutcome::NotStarted { reason, fault },
+            Record::ContainerEnded => CommandOutcome::ContainerEnded,
         }
     }
 }

@@ -2,9 +2,12 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests are outside of test functions")]
 
+mod container_gangs;
+mod containers;
 mod dead_mounts;
 mod efs;
 mod ends;
+mod engines;
 mod exits;
 mod failures;
 mod gangs;

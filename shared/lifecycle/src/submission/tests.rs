@@ -58,11 +58,22 @@ fn a_job_starts_or_is_queued_or_fails() {
     create queue 1 a
     hint Dispatcher c
     "#);
-    let container = Some(container());
+    let mut container = container();
+    container.image_source_registry.credentials = Some(of_a_key_vault());
+    let container = Some(container);
     assert_snapshot!(submitted(JobSpec { container, ..spec() }, vec![]), @r#"
     check exp x active { uid: "x" }
-    create job a: failed ContainersNotProvided @60-@60
+    create job a: failed SecretReferenceNotProvided @60-@60
     "#);
+}
+
+/// Credentials that this version cannot read.
+fn of_a_key_vault() -> model::RegistryCredentials {
+    let source_vault = model::ResourceId { id: "/v".into() };
+    let secret_url = "https://v/s".into();
+    let password = model::KeyVaultSecretReference { source_vault, secret_url };
+    let password = model::SecretValue::Reference(password);
+    model::RegistryCredentials { username: "u".into(), password }
 }
 
 fn testing_spec() -> JobSpec {

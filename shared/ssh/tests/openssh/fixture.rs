@@ -57,6 +57,7 @@ impl Node {
         let home = self.path("home").into();
         let path = std::env::var_os("PATH").unwrap();
         HostSpawn {
+            enter: Vec::new(),
             environment: BTreeMap::from([
                 ("ATTEMPT".into(), name.into()),
                 ("HOME".into(), home),

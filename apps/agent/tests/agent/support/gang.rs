@@ -1,5 +1,7 @@
 //! Two nodes that run one job.
 
+use std::process::Command;
+
 use protocol::{End, Progress};
 
 use super::job::setup;
@@ -15,6 +17,11 @@ pub struct Gang {
 
 impl Gang {
     pub fn new() -> Self {
+        Self::with(|_| {})
+    }
+
+    /// With a change of the commands that start the agents.
+    pub fn with(change: impl Fn(&mut Command)) -> Self {
         let control = ControlPlane::start();
         let mut master = Node::new(&control, "a", |_| {});
         let mut member = Node::new(&control, "b", |_| {});
@@ -22,7 +29,7 @@ impl Gang {
         member.file_server = master.file_server.clone();
         control.change("b", |script| script.setup = setup(&master.file_server));
         for node in [&mut master, &mut member] {
-            node.start_agent(&control);
+            node.start_agent_as(&control, &change);
             control.wait_until_idle(&node.id);
         }
         Self { control, master, member }

@@ -37,6 +37,7 @@ impl Job {
             toolkit: protocol::Toolkit::Custom,
             ends_with_every_node: false,
             preparation_command_line: None,
+            container: None,
             mounts: Vec::new(),
             input_directories: Vec::new(),
             output_directories: Vec::new(),

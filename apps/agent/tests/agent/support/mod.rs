@@ -1,5 +1,6 @@
 //! The vocabulary of these tests: a control plane, a node with its agent, a job.
 
+pub mod containers;
 pub mod control_plane;
 pub mod ec2;
 pub mod gang;

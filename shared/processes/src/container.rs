@@ -1,0 +1,159 @@
+//! The container of a node, as a file below the root of the node. It is written before the container is made, so that
+//! whoever ends the node finds the container: the agent, the agent that follows it, or the service.
+
+use std::fs::{self, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Identity, User, boot_id};
+
+const STEP: Duration = Duration::from_millis(5);
+
+/// As much of what an engine writes as an error shows.
+const OUTPUT_SHOWN: usize = 1000;
+
+/// A container that was made, or is about to be.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ContainerRecord {
+    /// The command line of the engine, without what it is to do.
+    pub engine: Vec<String>,
+    /// The name of the container.
+    pub name: String,
+    /// The attempt that it belongs to, as the agent marks its processes.
+    pub attempt: String,
+    /// The first process of the container. Absent: it was not started yet.
+    pub process: Option<Identity>,
+    /// The process is valid only within this boot.
+    pub boot: String,
+}
+
+impl ContainerRecord {
+    /// A container that does not run yet.
+    pub fn new(engine: Vec<String>, name: String, attempt: String) -> Self {
+        Self { engine, name, attempt, process: None, boot: boot_id() }
+    }
+
+    /// The record of the node with this root; `None` when it has no container.
+    pub fn read(root: &Path) -> Option<Self> {
+        serde_json::from_slice(&fs::read(file(root)).ok()?).ok()
+    }
+
+    /// Stores it. The directory `agent` below the root exists.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn write(&self, root: &Path) -> io::Result<()> {
+        let file = file(root);
+        let new = file.with_extension("new");
+        let mut options = OpenOptions::new();
+        let options = options.write(true).create(true).truncate(true).mode(0o600);
+        options.open(&new)?.write_all(&serde_json::to_vec(self)?)?;
+        fs::rename(new, file)
+    }
+
+    /// The first process, while it runs.
+    pub fn running(&self) -> Option<Identity> {
+        self.process.filter(|process| self.boot == boot_id() && process.is_alive())
+    }
+
+    /// Removes the container with its processes, and then the record. Without an error when there is no such
+    /// container. `user`: who made it, where that is another one than this process's.
+    ///
+    /// # Errors
+    /// When the engine cannot be started, fails, or takes longer than `limit`.
+    pub fn remove(&self, root: &Path, user: Option<&User>, limit: Duration) -> io::Result<()> {
+        let (program, first) =
+            self.engine.split_first().ok_or_else(|| io::Error::other("no container engine"))?;
+        let mut command = Command::new(program);
+        command.args(first).args(["rm", "--force", "--volumes", &self.name]);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        if let Some(user) = user {
+            user.apply_to(&mut command);
+        }
+        let mut child = command.spawn()?;
+        let status = wait(&mut child, limit)?;
+        let mut text = [0; OUTPUT_SHOWN];
+        let length = match child.stderr.take() {
+            Some(mut errors) if !status.success() => errors.read(&mut text)?,
+            Some(_) | None => 0,
+        };
+        let text = String::from_utf8_lossy(&text[..length]);
+        if !status.success() && !text.to_lowercase().contains("no such container") {
+            return Err(io::Error::other(format!("{status}: {}", text.trim())));
+        }
+        fs::remove_file(file(root))
+    }
+}
+
+fn file(root: &Path) -> PathBuf {
+    root.join("agent").join("container.json")
+}
+
+fn wait(child: &mut Child, limit: Duration) -> io::Result<ExitStatus> {
+    let begun = Instant::now();
+    loop {
+        if let Some(status) = child.try_wait()? {
+            return Ok(status);
+        }
+        if begun.elapsed() > limit {
+            child.kill()?;
+            child.wait()?;
+            return Err(io::Error::other("the container engine does not answer"));
+        }
+        std::thread::sleep(STEP);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    /// An engine that writes its arguments to a file, and then runs `script`.
+    fn removed(script: &str) -> (Result<(), String>, String, bool) {
+        let place = tempfile::tempdir().unwrap();
+        let root = place.path();
+        fs::create_dir(root.join("agent")).unwrap();
+        let engine = root.join("engine");
+        let log = root.join("log");
+        fs::write(&engine, format!("#!/bin/sh\necho \"$@\" > {}\n{script}\n", log.display()))
+            .unwrap();
+        fs::set_permissions(&engine, PermissionsExt::from_mode(0o755)).unwrap();
+        let engine = vec![engine.display().to_string(), "--global".into()];
+        let record = ContainerRecord::new(engine, "c".into(), "j/1/n".into());
+        record.write(root).unwrap();
+        assert_eq!(ContainerRecord::read(root).unwrap(), record);
+        let outcome = record.remove(root, None, Duration::from_secs(1));
+        let log = fs::read_to_string(log).unwrap();
+        (outcome.map_err(|error| error.to_string()), log, ContainerRecord::read(root).is_some())
+    }
+
+    #[test]
+    fn a_record_stays_until_its_container_is_gone() {
+        let arguments = "--global rm --force --volumes c\n".to_owned();
+        assert_eq!(removed(""), (Ok(()), arguments.clone(), false));
+        let absent = "echo 'Error: No such container: c' >&2; exit 1";
+        assert_eq!(removed(absent), (Ok(()), arguments.clone(), false));
+        let words = Err("exit status: 1: no daemon".to_owned());
+        assert_eq!(removed("echo no daemon >&2; exit 1"), (words, arguments.clone(), true));
+        let slow = Err("the container engine does not answer".to_owned());
+        assert_eq!(removed("exec sleep 1000"), (slow, arguments, true));
+    }
+
+    #[test]
+    fn a_container_runs_while_its_first_process_does() {
+        let mut record = ContainerRecord::new(Vec::new(), String::new(), String::new());
+        assert_eq!(record.running(), None);
+        let own = Identity::of(std::process::id().cast_signed());
+        record.process = own;
+        assert_eq!(record.running(), own);
+        record.boot = "an earlier one".into();
+        assert_eq!(record.running(), None);
+    }
+}
