@@ -4,7 +4,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use protocol::Assignment;
+use protocol::{Assignment, Mount};
 
 use super::cleanup::remove_earlier_jobs;
 use super::directory_cache::DirectoryCache;
@@ -31,6 +31,8 @@ pub struct AttemptLayout {
     /// Of a job of several nodes.
     pub ssh: Option<SshAccess>,
     shared: Option<SharedTemp>,
+    /// With their keys, which the stored assignment does not have.
+    mounts: Vec<Mount>,
 }
 
 impl AttemptLayout {
@@ -43,8 +45,8 @@ impl AttemptLayout {
         let environment = JobEnvironment::new(host, &paths, assignment, &gpus, &launch)?;
         let ssh = SshAccess::of(assignment, &paths.temp);
         let shared = SharedTemp::of(&paths, &environment.stdouterr, assignment);
-        let has_gpus = !gpus.is_empty();
-        Ok(Self { paths, environment, launch, has_gpus, ssh, shared })
+        let (has_gpus, mounts) = (!gpus.is_empty(), assignment.mounts.clone());
+        Ok(Self { paths, environment, launch, has_gpus, ssh, shared, mounts })
     }
 
     /// Makes everything that the preparation and the command may rely on.
@@ -65,7 +67,7 @@ impl AttemptLayout {
         if !self.logs_are_on_a_mount_of_the_job() {
             self.open_log(assignment, log)?;
         }
-        for mount in &assignment.mounts {
+        for mount in &self.mounts {
             let outcome = self.mount_root(host).mount(mount, is_cancelled);
             match &outcome {
                 Ok(line) => log.line(line),

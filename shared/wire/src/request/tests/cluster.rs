@@ -172,7 +172,6 @@ fn a_request_becomes_a_cluster_without_its_secrets() {
           "sealed": "sealed 7 bytes"
         }
       },
-      "subnet_id": null,
       "extensions": {
         "idleSecondsBeforeScaleDown": 60,
         "alternateVmSizes": [
