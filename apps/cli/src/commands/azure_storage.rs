@@ -36,10 +36,9 @@ impl<'a> AzureStorage<'a> {
     pub fn fill(&self, owner: &mut Value) -> Result<()> {
         let Some(volumes) = owner.get_mut("mountVolumes") else { return Ok(()) };
         for list in ["azureFileShares", "azureBlobFileSystems"] {
-            for mount in volumes[list].as_array_mut().into_iter().flatten() {
-                if mount.is_object() {
-                    self.fill_mount(mount)?;
-                }
+            let mounts = volumes.get_mut(list).and_then(Value::as_array_mut);
+            for mount in mounts.into_iter().flatten().filter(|mount| mount.is_object()) {
+                self.fill_mount(mount)?;
             }
         }
         Ok(())
@@ -61,10 +60,6 @@ impl<'a> AzureStorage<'a> {
         }
         if mount["credentials"].is_null() {
             mount["credentials"] = json!({ "accountKey": self.key()? });
-        }
-        // Indexing has added nulls, which the service refuses.
-        if let Some(fields) = mount.as_object_mut() {
-            fields.retain(|_, value| !value.is_null());
         }
         Ok(())
     }
@@ -139,6 +134,7 @@ mod tests {
         let mut filled = own.clone();
         AzureStorage { account: None, key: None, is_local: false }.fill(&mut filled).unwrap();
         assert_eq!(filled, own);
+        // The service refuses a null.
         let mut none = json!({ "nodeCount": 1 });
         AzureStorage { account: None, key: None, is_local: false }.fill(&mut none).unwrap();
         assert_eq!(none, json!({ "nodeCount": 1 }));
