@@ -8,6 +8,7 @@ mod acceptance {
     mod api;
     mod clients;
     mod commands;
+    mod containers;
     mod crash;
     mod damage;
     mod disk;
