@@ -8,6 +8,7 @@ mod acceptance {
     mod api;
     mod clients;
     mod commands;
+    mod containers;
     mod crash;
     mod damage;
     mod disk;
@@ -20,6 +21,7 @@ mod acceptance {
     mod job_user;
     mod login;
     mod processes;
+    mod pytorch;
     mod quota;
     mod remote_login;
     mod sdk;

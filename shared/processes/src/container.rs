@@ -73,6 +73,8 @@ impl ContainerRecord {
         let mut command = Command::new(program);
         command.args(first).args(["rm", "--force", "--volumes", &self.name]);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        // Tokens are for the service and its agents.
+        command.env_remove("BATCHAI_TOKEN").env_remove("BATCHAI_NODE_TOKEN");
         if let Some(user) = user {
             user.apply_to(&mut command);
         }

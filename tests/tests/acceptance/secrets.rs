@@ -3,8 +3,10 @@
 
 use super::api::{cluster, file_server};
 use super::service::{Service, until};
+use base64::Engine as _;
 use serde_json::json;
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 const OF_JOB: &str = "planted-job-5f21c0";
@@ -46,6 +48,21 @@ fn check(service: &Service, moment: &str) {
     assert!(leaks.is_empty(), "{moment}: {leaks:#?}");
 }
 
+/// A container engine that keeps the credentials that it is given, and finds no image.
+fn engine_without_images(directory: &Path) -> PathBuf {
+    let program = directory.join("docker");
+    let text = r#"#!/bin/sh
+case "$*" in
+    --version|ps*) ;;
+    *pull*) cp "$2/config.json" "$(dirname "$0")"; echo manifest unknown >&2; exit 1 ;;
+    *) exit 1 ;;
+esac
+"#;
+    fs::write(&program, text).unwrap();
+    fs::set_permissions(&program, PermissionsExt::from_mode(0o755)).unwrap();
+    program
+}
+
 /// A command that waits for `release`, so that the files can be checked while it runs.
 fn held(name: &str) -> String {
     let directory = "$AZ_BATCHAI_MOUNT_ROOT/nfs";
@@ -69,9 +86,40 @@ async fn check_during(service: &Service, name: &str) {
     release(service, name);
 }
 
+/// Sends the credentials of storage, counters and a registry, which nodes on this machine do not need or cannot use.
+async fn use_credentials(service: &Service) {
+    let share = json!({ "azureFileShares": [{
+        "accountName": "account",
+        "azureFileUrl": "https://account.file.core.windows.net/share",
+        "relativeMountPath": "share",
+        "credentials": { "accountKey": OF_SHARE },
+    }] });
+    let mut elsewhere = cluster(json!({ "manual": { "targetNodeCount": 0 } }));
+    elsewhere["properties"]["nodeSetup"] = json!({
+        "mountVolumes": share,
+        "performanceCountersSettings": { "appInsightsReference": {
+            "component": { "id": "/counters" },
+            "instrumentationKey": OF_COUNTERS,
+        } },
+    });
+    service.create("/clusters/elsewhere", &elsewhere).await;
+    let contained = json!({
+        "mountVolumes": share,
+        "containerSettings": { "imageSourceRegistry": {
+            "image": "ubuntu",
+            "credentials": { "username": "me", "password": OF_REGISTRY },
+        } },
+    });
+    service.submit("contained", "true", contained).await;
+    service.job_in("contained", "failed").await;
+}
+
 #[tokio::test]
 async fn secrets_are_not_in_files_logs_or_answers() {
-    let mut service = Service::start_with(&["--verbose"]);
+    let engine = tempfile::tempdir().unwrap();
+    let program = engine_without_images(engine.path());
+    let program = program.to_str().unwrap();
+    let mut service = Service::start_with(&["--verbose", "--container-engine", program]);
     service.create("", &json!({ "location": "local" })).await;
     let mut server = file_server();
     server["properties"]["sshConfiguration"]["userAccountSettings"]["adminUserPassword"] =
@@ -105,31 +153,11 @@ async fn secrets_are_not_in_files_logs_or_answers() {
     assert!(!hash.starts_with(none), "{hash}");
     check(&service, "after the job");
 
-    // Credentials that nodes on this machine do not need.
-    let share = json!({ "azureFileShares": [{
-        "accountName": "account",
-        "azureFileUrl": "https://account.file.core.windows.net/share",
-        "relativeMountPath": "share",
-        "credentials": { "accountKey": OF_SHARE },
-    }] });
-    let mut elsewhere = cluster(json!({ "manual": { "targetNodeCount": 0 } }));
-    elsewhere["properties"]["nodeSetup"] = json!({
-        "mountVolumes": share,
-        "performanceCountersSettings": { "appInsightsReference": {
-            "component": { "id": "/counters" },
-            "instrumentationKey": OF_COUNTERS,
-        } },
-    });
-    service.create("/clusters/elsewhere", &elsewhere).await;
-    let contained = json!({
-        "mountVolumes": share,
-        "containerSettings": { "imageSourceRegistry": {
-            "image": "ubuntu",
-            "credentials": { "username": "me", "password": OF_REGISTRY },
-        } },
-    });
-    service.submit("contained", "true", contained).await;
-    service.job_in("contained", "failed").await;
+    use_credentials(&service).await;
+    // The engine had them, in a file that is gone.
+    let account = base64::engine::general_purpose::STANDARD.encode(format!("me:{OF_REGISTRY}"));
+    let given = fs::read_to_string(engine.path().join("config.json")).unwrap();
+    assert!(given.contains(&account), "{given}");
     check(&service, "with credentials");
 
     for path in ["", "/fileServers", "/fileServers/nfs", "/clusters", "/clusters/elsewhere"] {

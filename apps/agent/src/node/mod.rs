@@ -147,12 +147,15 @@ impl Node {
     async fn resume(&mut self) -> std::io::Result<()> {
         let state = Journal::new(&self.host).load()?;
         let marker = state.as_ref().map(|it| self.host.attempt_marker(&it.assignment.key));
-        runtime::remove_abandoned(&self.host, marker.as_deref());
-        let Some(state) = state else {
-            let host = Arc::clone(&self.host);
-            tokio::task::spawn_blocking(move || mounts::clear_left_over(&host)).await?;
-            return Ok(());
-        };
+        let (host, nothing_resumed) = (Arc::clone(&self.host), state.is_none());
+        tokio::task::spawn_blocking(move || {
+            runtime::remove_abandoned(&host, marker.as_deref());
+            if nothing_resumed {
+                mounts::clear_left_over(&host);
+            }
+        })
+        .await?;
+        let Some(state) = state else { return Ok(()) };
         let key = state.assignment.key.clone();
         tracing::info!(job = key.job_name, attempt = key.number, "resuming an attempt");
         let progress = match state.stage {

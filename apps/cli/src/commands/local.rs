@@ -7,6 +7,7 @@ use crate::wiring::{LocalOptions, LocalService, Locations, MappedVolume, Quota};
 use anyhow::{Context as _, Result};
 use clap::Args;
 use serde_json::json;
+use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -74,6 +75,14 @@ pub struct Arguments {
     /// that nvidia-smi lists. On a machine without GPUs, nodes of every size run without.
     #[arg(long, value_name = "IDS", value_parser = gpu_ids)]
     gpus: Option<Gpus>,
+    /// Container engine of jobs with containerSettings, with its global options
+    ///
+    /// Without this option: docker, or podman where docker does not work.
+    #[arg(long, value_name = "COMMAND")]
+    container_engine: Option<String>,
+    /// Options added to the command that starts a container, separated by blanks
+    #[arg(long, value_name = "OPTIONS", allow_hyphen_values = true)]
+    container_options: Option<String>,
     /// Seconds until an idle node that no job needs is removed
     #[arg(long, value_name = "N", default_value_t = 30)]
     idle_seconds: u64,
@@ -117,7 +126,7 @@ pub async fn run(
         mapped_volumes: arguments.mapped_volumes,
         gpus: arguments.gpus.map(|Gpus(ids)| ids),
         keeper_command: vec![OWN_PROGRAM.into(), "keep".into()],
-        agent_command: vec![OWN_PROGRAM.into(), "agent".into()],
+        agent_command: agent_command(arguments.container_engine, arguments.container_options),
     })
     .await
     .with_context(|| format!("cannot start the service in {}", data_dir.display()))?;
@@ -149,6 +158,14 @@ pub async fn run(
     }
     output.message("Stopped.");
     Ok(Exit::SUCCESS)
+}
+
+fn agent_command(engine: Option<String>, options: Option<String>) -> Vec<OsString> {
+    let mut command: Vec<OsString> = vec![OWN_PROGRAM.into(), "agent".into()];
+    for (name, value) in [("--container-engine", engine), ("--container-options", options)] {
+        command.extend(value.into_iter().flat_map(|value| [name.into(), value.into()]));
+    }
+    command
 }
 
 /// What a user needs to connect to the service.

@@ -6,13 +6,16 @@ use super::record::{self, Record, State};
 use super::{ProcessMachines, TERMINATION_LIMIT, blocking, node_of, start};
 use control::Function;
 use model::{NodeId, Target};
-use processes::Keeper;
 use processes::keeper::ANOTHER_KEEPER;
+use processes::{ContainerRecord, Keeper};
 use std::process::ExitStatus;
 use std::time::Duration;
 
 /// How often the service checks for the end of a keeper that is not its child, as an earlier service started it.
 const WATCH_EVERY: Duration = Duration::from_millis(250);
+
+/// How long a container engine may take to remove a container.
+const CONTAINER_LIMIT: Duration = Duration::from_secs(20);
 
 impl ProcessMachines {
     /// Starts the machine, unless an earlier service has, and returns after its end.
@@ -109,6 +112,7 @@ impl ProcessMachines {
             let Ok((continued, is_over)) = passed else { return false };
             end = continued;
             if is_over {
+                self.remove_container(node).await;
                 self.advance(instance, State::Ended);
                 return true;
             }
@@ -119,6 +123,20 @@ impl ProcessMachines {
                 tracing::error!(%node, "processes of a machine cannot be killed; trying again");
             }
             tokio::time::sleep(end.pace().next_pause()).await;
+        }
+    }
+
+    /// Removes what the container of an attempt has left, whose processes have ended. Another container has another
+    /// name, so one that stays takes nothing but some space.
+    async fn remove_container(&self, node: &NodeId) {
+        let root = record::root(&self.options.directory, node);
+        let user = self.options.user.clone();
+        let removed = blocking(move || {
+            let Some(container) = ContainerRecord::read(&root) else { return Ok(()) };
+            container.remove(&root, user.as_ref(), CONTAINER_LIMIT)
+        });
+        if let Err(error) = removed.await {
+            tracing::warn!(%node, %error, "a container was not removed");
         }
     }
 

@@ -11,12 +11,7 @@ use protocol::Container;
 
 use super::{ControlPlane, Job, Node};
 
-/// What the image of the tests contains. No `ssh`.
-const PROGRAMS: &[&str] = &[
-    "bash", "basename", "cat", "chmod", "df", "env", "id", "ls", "mkdir", "readlink", "rm",
-    "setsid", "sleep", "tail", "test", "touch",
-];
-
+/// Made by a script from programs of this machine. It has no `ssh`.
 const IMAGE: &str = "localhost/batchai-agent-test:latest";
 
 /// Options with which Podman works in the virtual machines of CI, too.
@@ -97,45 +92,11 @@ pub fn podman(arguments: &[&str]) -> Result<String, String> {
 }
 
 fn make_image() -> Result<(), String> {
-    podman(&["--version"])?;
-    let place = tempfile::tempdir().unwrap();
-    let root = place.path().join("root");
-    for directory in ["tmp", "etc", "proc", "sys", "dev", "root", "bin", "run"] {
-        fs::create_dir_all(root.join(directory)).unwrap();
-    }
-    for program in PROGRAMS {
-        let path = find(program);
-        copy(&path, &root.join("bin").join(program));
-        let libraries = Command::new("ldd").arg(&path).output().unwrap().stdout;
-        for word in String::from_utf8_lossy(&libraries).split_whitespace() {
-            if let Some(below) = word.strip_prefix('/') {
-                copy(Path::new(word), &root.join(below));
-            }
-        }
-    }
-    copy(&find("bash"), &root.join("bin/sh"));
-    fs::write(root.join("etc/passwd"), "root:x:0:0:root:/root:/bin/bash\n").unwrap();
-    fs::write(root.join("root/.bashrc"), "export FROM_BASHRC=read\n").unwrap();
-    let archive = place.path().join("image.tar");
-    let mut tar = Command::new("tar");
-    tar.arg("-C").arg(&root).arg("-cf").arg(&archive).arg(".");
-    assert!(tar.status().unwrap().success());
-    let archive = archive.display().to_string();
-    let environment = ["-c", "ENV FROM_IMAGE=yes", "-c", "ENV PATH=/bin:/image/bin"];
-    podman(&[&["import"], &environment[..], &[&archive, IMAGE]].concat())?;
-    let options: Vec<&str> = OPTIONS.split(' ').collect();
-    podman(&[&["run", "--rm"], &options[..], &[IMAGE, "/bin/bash", "-c", "true"]].concat())
-        .map(drop)
-}
-
-fn find(program: &str) -> PathBuf {
-    let places = ["/usr/bin", "/bin"].map(|place| Path::new(place).join(program));
-    fs::canonicalize(places.iter().find(|path| path.exists()).unwrap()).unwrap()
-}
-
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to.parent().unwrap()).unwrap();
-    fs::copy(from, to).unwrap();
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/container-image");
+    let mut command = Command::new(script);
+    let made = command.args([IMAGE, ENGINE]).args(OPTIONS.split(' ')).output().unwrap();
+    let errors = String::from_utf8_lossy(&made.stderr).into_owned();
+    if made.status.success() { Ok(()) } else { Err(errors) }
 }
 
 /// An engine that records its arguments. Its containers are processes of this machine.
