@@ -21,6 +21,7 @@ mod acceptance {
     mod job_user;
     mod login;
     mod processes;
+    mod pytorch;
     mod quota;
     mod remote_login;
     mod sdk;

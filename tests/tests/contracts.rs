@@ -13,6 +13,8 @@ mod http;
 mod lists;
 #[path = "contracts/machines.rs"]
 mod machines;
+#[path = "contracts/mounts.rs"]
+mod mounts;
 #[path = "contracts/quotas.rs"]
 mod quotas;
 #[path = "contracts/references.rs"]

@@ -129,8 +129,10 @@ impl MountedFiles {
         Dir::open_ambient_dir(self.root.join(file_server.as_str()), ambient_authority())
     }
 
-    /// The entries of a directory, in byte order of names.
-    fn read(&self, place: &FileLocation) -> io::Result<Vec<ListedFile>> {
+    /// A page of a directory. Names are read every time, but only the entries of the page are looked at: a job may
+    /// leave a hundred thousand files.
+    fn read(&self, page: &ListingPage) -> io::Result<Vec<ListedFile>> {
+        let place = &page.directory;
         let root = match self.open_root(&place.file_server) {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
             root => root?,
@@ -139,36 +141,35 @@ impl MountedFiles {
             Err(error) if is_absent(&error) => return Ok(Vec::new()),
             directory => directory?,
         };
-        let mut entries = Vec::new();
+        let mut names = Vec::new();
         for entry in directory.entries()? {
-            let entry = entry?;
-            let Ok(name) = entry.file_name().into_string() else { continue };
-            // A symbolic link that leads out, or nowhere, is not an output file.
-            let Ok(metadata) = directory.metadata(&name) else { continue };
-            // Neither is a pipe or a socket.
-            if metadata.is_dir() {
-                entries.push(ListedFile::Directory { name });
-            } else if metadata.is_file() {
-                let (modified, length) = (modified(&metadata), metadata.len());
-                entries.push(ListedFile::File { name, modified, length });
+            let Ok(name) = entry?.file_name().into_string() else { continue };
+            if page.after.as_ref().is_none_or(|after| name > *after) {
+                names.push(name);
             }
         }
-        entries.sort_by(|a, b| a.name().as_bytes().cmp(b.name().as_bytes()));
-        Ok(entries)
+        // In the order of bytes.
+        names.sort_unstable();
+        let listed = |name: String| {
+            // A symbolic link that leads out, or nowhere, is not an output file.
+            let metadata = directory.metadata(&name).ok()?;
+            if metadata.is_dir() {
+                return Some(ListedFile::Directory { name });
+            }
+            let (modified, length) = (modified(&metadata), metadata.len());
+            // Neither is a pipe or a socket.
+            metadata.is_file().then_some(ListedFile::File { name, modified, length })
+        };
+        Ok(names.into_iter().filter_map(listed).take(page.limit).collect())
     }
 }
 
 #[async_trait]
 impl Listings for MountedFiles {
     async fn list(&self, page: &ListingPage) -> Result<Vec<ListedFile>, PortError> {
-        let (files, place) = (self.clone(), page.directory.clone());
-        let read = tokio::task::spawn_blocking(move || files.read(&place)).await;
-        let mut entries = read.map_err(io::Error::from).flatten().map_err(PortError::other)?;
-        if let Some(after) = &page.after {
-            entries.retain(|entry| entry.name() > after.as_str());
-        }
-        entries.truncate(page.limit);
-        Ok(entries)
+        let (files, page) = (self.clone(), page.clone());
+        let read = tokio::task::spawn_blocking(move || files.read(&page)).await;
+        read.map_err(io::Error::from).flatten().map_err(PortError::other)
     }
 }
 

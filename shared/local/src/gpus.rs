@@ -7,8 +7,17 @@ use tokio::process::Command;
 /// `nvidia-smi` answers in a second or two; one that takes longer hangs in the driver.
 const LIMIT: Duration = Duration::from_secs(15);
 
-/// The ids of the GPUs, as `CUDA_VISIBLE_DEVICES` takes them. None where `nvidia-smi` is not installed or fails.
-pub async fn detect() -> Vec<String> {
+/// The ids of the GPUs to share out, as `CUDA_VISIBLE_DEVICES` takes them: those that the operator names, or those that
+/// `nvidia-smi` lists.
+pub async fn chosen(named: Option<Vec<String>>) -> Vec<String> {
+    match named {
+        Some(ids) => ids,
+        None => detect().await,
+    }
+}
+
+/// None where `nvidia-smi` is not installed or fails.
+async fn detect() -> Vec<String> {
     let mut command = Command::new("nvidia-smi");
     command.args(["--query-gpu=uuid", "--format=csv,noheader"]).kill_on_drop(true);
     match tokio::time::timeout(LIMIT, command.output()).await {

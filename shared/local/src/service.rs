@@ -91,24 +91,14 @@ impl Service {
         let unusable = |path: PathBuf| {
             move |source| StartError::DataDir { path: path.display().to_string(), source }
         };
-        let file_servers = prepare_directories(&data_dir, job_user.as_ref())?;
-        let volumes = VolumeDirectories::open(
-            data_dir.root(),
-            &data_dir.file_servers(),
-            options.mapped_volumes,
-            job_user.clone(),
-        )?;
-        let gpus = match options.gpus {
-            Some(gpus) => gpus,
-            None => gpus::detect().await,
-        };
+        let shares = prepare_shares(&data_dir, job_user.as_ref(), options.mapped_volumes)?;
         let machines = ProcessMachines::adopt(MachineOptions {
             directory: data_dir.machines(),
             keeper_command: options.keeper_command.clone(),
             agent_command: options.agent_command.clone(),
             endpoint_file: data_dir.endpoint(),
             max_nodes: options.max_nodes,
-            gpus,
+            gpus: gpus::chosen(options.gpus).await,
             user: job_user,
         })
         .map_err(unusable(data_dir.machines()))?;
@@ -121,7 +111,7 @@ impl Service {
         let control = Control::new(Context::new(Parts {
             table: Table::new(Arc::clone(&storage) as _),
             machines: Arc::clone(&machines) as _,
-            file_shares: Arc::new(LocalShares { file_servers, volumes }),
+            file_shares: Arc::new(shares),
             listings: Arc::new(files.clone()),
             secret_store: Arc::new(NoSecretStore),
             hints: Arc::clone(&hints) as _,
@@ -190,6 +180,18 @@ impl Service {
         self.machines.stop(grace, hurry).await;
         self.server.abort();
     }
+}
+
+/// The directories of file servers, and those in place of volumes of a cloud.
+fn prepare_shares(
+    data_dir: &DataDir,
+    job_user: Option<&User>,
+    mapped: Vec<MappedVolume>,
+) -> Result<LocalShares, StartError> {
+    let file_servers = prepare_directories(data_dir, job_user)?;
+    let links = data_dir.file_servers();
+    let volumes = VolumeDirectories::open(data_dir.root(), &links, mapped, job_user.cloned())?;
+    Ok(LocalShares { file_servers, volumes })
 }
 
 /// Creates the directories of file servers and machines, and lets the user of the jobs reach them.

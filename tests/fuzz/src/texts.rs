@@ -2,11 +2,12 @@
 //! plane, sealed secrets, ids, times. A text that can be read is written and read back unchanged.
 
 use control::keys::Keys;
-use model::{ClusterRef, NodeId, Subscription, Target, Uid, time};
+use model::{AzureFileUrl, ClusterRef, NodeId, Subscription, Target, Uid, Volume, time};
 use protocol::{SyncRequest, SyncResponse};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use std::path::{Component, Path};
 
 /// The first byte selects the type as which the rest is read.
 pub fn check(data: &[u8]) {
@@ -30,6 +31,7 @@ pub fn check(data: &[u8]) {
         b'd' => duration(text),
         b'i' => ids(text),
         b'x' => sealed(text),
+        b'v' => volume(text),
         _ => {}
     }
 }
@@ -63,6 +65,21 @@ fn ids(text: &[u8]) {
         [wire::ClusterId::parse(text).is_some(), wire::FileServerId::parse(text).is_some()]
     {
         assert!(!parsed || text.starts_with('/'), "{text}");
+    }
+}
+
+/// The directory in place of a volume is below that of all volumes, and one spelling means one volume.
+fn volume(text: &[u8]) {
+    let Ok(text) = std::str::from_utf8(text) else { return };
+    let is_below = |path: &Path| path.components().all(|part| matches!(part, Component::Normal(_)));
+    if let Ok(volume) = text.parse::<Volume>() {
+        assert!(is_below(&volume.directory()), "{text}");
+        assert_eq!(volume.to_string().parse(), Ok(volume.clone()), "{text}");
+        assert!(volume.directory().components().count() <= 4, "{text}");
+    }
+    if let Ok(url) = text.parse::<AzureFileUrl>() {
+        assert!(is_below(&url.volume().directory()), "{text}");
+        assert!(url.sub_directory.is_none_or(|below| is_below(Path::new(&below))), "{text}");
     }
 }
 

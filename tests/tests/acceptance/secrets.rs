@@ -86,6 +86,34 @@ async fn check_during(service: &Service, name: &str) {
     release(service, name);
 }
 
+/// Sends the credentials of storage, counters and a registry, which nodes on this machine do not need or cannot use.
+async fn use_credentials(service: &Service) {
+    let share = json!({ "azureFileShares": [{
+        "accountName": "account",
+        "azureFileUrl": "https://account.file.core.windows.net/share",
+        "relativeMountPath": "share",
+        "credentials": { "accountKey": OF_SHARE },
+    }] });
+    let mut elsewhere = cluster(json!({ "manual": { "targetNodeCount": 0 } }));
+    elsewhere["properties"]["nodeSetup"] = json!({
+        "mountVolumes": share,
+        "performanceCountersSettings": { "appInsightsReference": {
+            "component": { "id": "/counters" },
+            "instrumentationKey": OF_COUNTERS,
+        } },
+    });
+    service.create("/clusters/elsewhere", &elsewhere).await;
+    let contained = json!({
+        "mountVolumes": share,
+        "containerSettings": { "imageSourceRegistry": {
+            "image": "ubuntu",
+            "credentials": { "username": "me", "password": OF_REGISTRY },
+        } },
+    });
+    service.submit("contained", "true", contained).await;
+    service.job_in("contained", "failed").await;
+}
+
 #[tokio::test]
 async fn secrets_are_not_in_files_logs_or_answers() {
     let engine = tempfile::tempdir().unwrap();
@@ -125,31 +153,7 @@ async fn secrets_are_not_in_files_logs_or_answers() {
     assert!(!hash.starts_with(none), "{hash}");
     check(&service, "after the job");
 
-    // Credentials that nodes on this machine do not need.
-    let share = json!({ "azureFileShares": [{
-        "accountName": "account",
-        "azureFileUrl": "https://account.file.core.windows.net/share",
-        "relativeMountPath": "share",
-        "credentials": { "accountKey": OF_SHARE },
-    }] });
-    let mut elsewhere = cluster(json!({ "manual": { "targetNodeCount": 0 } }));
-    elsewhere["properties"]["nodeSetup"] = json!({
-        "mountVolumes": share,
-        "performanceCountersSettings": { "appInsightsReference": {
-            "component": { "id": "/counters" },
-            "instrumentationKey": OF_COUNTERS,
-        } },
-    });
-    service.create("/clusters/elsewhere", &elsewhere).await;
-    let contained = json!({
-        "mountVolumes": share,
-        "containerSettings": { "imageSourceRegistry": {
-            "image": "ubuntu",
-            "credentials": { "username": "me", "password": OF_REGISTRY },
-        } },
-    });
-    service.submit("contained", "true", contained).await;
-    service.job_in("contained", "failed").await;
+    use_credentials(&service).await;
     // The engine had them, in a file that is gone.
     let account = base64::engine::general_purpose::STANDARD.encode(format!("me:{OF_REGISTRY}"));
     let given = fs::read_to_string(engine.path().join("config.json")).unwrap();

@@ -5,6 +5,7 @@ use super::service::{Service, program};
 use reqwest::Method;
 use serde_json::{Value, json};
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 fn share(url: &str, path: &str) -> Value {
@@ -207,6 +208,61 @@ async fn a_volume_can_be_mapped_to_a_directory() {
     let deleted = service.ask(Method::DELETE, "", None).await;
     service.finish("deletion", &deleted).await;
     assert_eq!(fs::read_to_string(data.join("input.txt")).unwrap(), "mapped\n");
+}
+
+/// `recipes/TensorFlow/TensorFlow-GPU` of `Azure/BatchAI`, without its container.
+const RECIPE: &str = r#"{
+    "$schema": "https://raw.githubusercontent.com/Azure/BatchAI/master/schemas/2018-05-01/job.json",
+    "properties": {
+        "nodeCount": 1,
+        "tensorFlowSettings": {
+            "pythonScriptFilePath": "$AZ_BATCHAI_JOB_MOUNT_ROOT/scripts/tensorflow/convolutional.py"
+        },
+        "stdOutErrPathPrefix": "$AZ_BATCHAI_JOB_MOUNT_ROOT/logs",
+        "mountVolumes": {
+            "azureFileShares": [
+                {
+                    "azureFileUrl": "https://<AZURE_BATCHAI_STORAGE_ACCOUNT>.file.core.windows.net/logs",
+                    "relativeMountPath": "logs"
+                },
+                {
+                    "azureFileUrl": "https://<AZURE_BATCHAI_STORAGE_ACCOUNT>.file.core.windows.net/scripts",
+                    "relativeMountPath": "scripts"
+                }
+            ]
+        }
+    }
+}"#;
+
+#[tokio::test]
+async fn a_published_recipe_runs_as_it_is() {
+    let root = tempfile::tempdir().unwrap();
+    let programs = root.path().join("programs");
+    fs::create_dir(&programs).unwrap();
+    let python = programs.join("python");
+    fs::write(&python, "#!/bin/bash\necho \"python ${1##*/}\"; cat \"$1\"\n").unwrap();
+    fs::set_permissions(&python, fs::Permissions::from_mode(0o755)).unwrap();
+    let bashrc = format!("export PATH={}:$PATH\n", programs.display());
+    fs::write(root.path().join(".bashrc"), bashrc).unwrap();
+    let file = root.path().join("job.json");
+    fs::write(&file, RECIPE).unwrap();
+    let data_dir = root.path().join("data");
+    let service = Service::start_in(root, data_dir, &[]);
+    prepare(&service, json!({})).await;
+    let submit = |account: &[&str]| {
+        let mut arguments = vec!["job", "submit", "-n", "r", "--cluster", "c", "-f"];
+        arguments.push(file.to_str().unwrap());
+        arguments.extend(account);
+        let output = service.batchai(&arguments);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    };
+    let scripts = service.data_dir().join("azure/files/lab/scripts/tensorflow");
+    fs::create_dir_all(&scripts).unwrap();
+    fs::write(scripts.join("convolutional.py"), "print('convolutional')\n").unwrap();
+    submit(&["--storage-account-name", "lab"]);
+    service.job_in("r", "succeeded").await;
+    let output = service.output("r", ".", "stdout-wk-0.txt").await;
+    assert_eq!(output, "python convolutional.py\nprint('convolutional')\n");
 }
 
 #[test]

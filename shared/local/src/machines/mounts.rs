@@ -30,7 +30,6 @@ pub fn unmount_below(directory: &Path) -> io::Result<()> {
 fn is_done(command: &mut Command) -> io::Result<bool> {
     let quiet = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     let mut child = quiet.spawn()?;
-    #[expect(clippy::disallowed_methods, reason = "a limit for a process")]
     let begin = Instant::now();
     loop {
         if let Some(status) = child.try_wait()? {

@@ -15,7 +15,6 @@ use anyhow::Result;
 use clap::Subcommand;
 
 #[derive(Subcommand)]
-#[expect(clippy::large_enum_variant, reason = "a process has one value of this type")]
 pub enum Command {
     /// Create a cluster
     #[command(after_help = create::HELP)]
