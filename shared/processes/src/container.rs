@@ -14,6 +14,11 @@ use crate::{Identity, User, boot_id};
 
 const STEP: Duration = Duration::from_millis(5);
 
+/// How often a removal that fails is tried again.
+const TRIES: u32 = 3;
+
+const PAUSE: Duration = Duration::from_millis(200);
+
 /// As much of what an engine writes as an error shows.
 const OUTPUT_SHOWN: usize = 1000;
 
@@ -66,8 +71,20 @@ impl ContainerRecord {
     /// container. `user`: who made it, where that is another one than this process's.
     ///
     /// # Errors
-    /// When the engine cannot be started, fails, or takes longer than `limit`.
+    /// When the engine cannot be started, fails repeatedly, or takes longer than `limit` each time.
     pub fn remove(&self, root: &Path, user: Option<&User>, limit: Duration) -> io::Result<()> {
+        let mut tries = 1..=TRIES;
+        loop {
+            match self.try_to_remove(user, limit) {
+                // An engine refuses while it removes the container by itself, since its process has ended.
+                Err(_) if tries.next().is_some() => std::thread::sleep(PAUSE),
+                Err(error) => return Err(error),
+                Ok(()) => return fs::remove_file(file(root)),
+            }
+        }
+    }
+
+    fn try_to_remove(&self, user: Option<&User>, limit: Duration) -> io::Result<()> {
         let (program, first) =
             self.engine.split_first().ok_or_else(|| io::Error::other("no container engine"))?;
         let mut command = Command::new(program);
@@ -89,7 +106,7 @@ impl ContainerRecord {
         if !status.success() && !text.to_lowercase().contains("no such container") {
             return Err(io::Error::other(format!("{status}: {}", text.trim())));
         }
-        fs::remove_file(file(root))
+        Ok(())
     }
 }
 
@@ -115,6 +132,7 @@ fn wait(child: &mut Child, limit: Duration) -> io::Result<ExitStatus> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::BTreeSet;
     use std::os::unix::fs::PermissionsExt;
 
     /// An engine that writes its arguments to a file, and then runs `script`.
@@ -124,7 +142,7 @@ mod tests {
         fs::create_dir(root.join("agent")).unwrap();
         let engine = root.join("engine");
         let log = root.join("log");
-        fs::write(&engine, format!("#!/bin/sh\necho \"$@\" > {}\n{script}\n", log.display()))
+        fs::write(&engine, format!("#!/bin/sh\necho \"$@\" >> {}\n{script}\n", log.display()))
             .unwrap();
         fs::set_permissions(&engine, PermissionsExt::from_mode(0o755)).unwrap();
         let engine = vec![engine.display().to_string(), "--global".into()];
@@ -133,17 +151,21 @@ mod tests {
         assert_eq!(ContainerRecord::read(root).unwrap(), record);
         let outcome = record.remove(root, None, Duration::from_secs(1));
         let log = fs::read_to_string(log).unwrap();
+        let calls: BTreeSet<&str> = log.lines().collect();
+        let log = calls.into_iter().collect();
         (outcome.map_err(|error| error.to_string()), log, ContainerRecord::read(root).is_some())
     }
 
     #[test]
     fn a_record_stays_until_its_container_is_gone() {
-        let arguments = "--global rm --force --volumes c\n".to_owned();
+        let arguments = "--global rm --force --volumes c".to_owned();
         assert_eq!(removed(""), (Ok(()), arguments.clone(), false));
         let absent = "echo 'Error: No such container: c' >&2; exit 1";
         assert_eq!(removed(absent), (Ok(()), arguments.clone(), false));
         let words = Err("exit status: 1: no daemon".to_owned());
         assert_eq!(removed("echo no daemon >&2; exit 1"), (words, arguments.clone(), true));
+        let busy = "test -e $0.once && exit 0; touch $0.once; echo in progress >&2; exit 1";
+        assert_eq!(removed(busy), (Ok(()), arguments.clone(), false));
         let slow = Err("the container engine does not answer".to_owned());
         assert_eq!(removed("exec sleep 1000"), (slow, arguments, true));
     }
