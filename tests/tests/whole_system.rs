@@ -281,16 +281,17 @@ async fn an_unsupported_job_is_accepted_then_fails_immediately() {
 #[tokio::test(start_paused = true)]
 async fn an_unsupported_cluster_shows_the_reason_and_gets_no_nodes() {
     let harness = Harness::new(10).await;
-    let setup = json!({"mountVolumes": {"azureBlobFileSystems": [{
-        "accountName": "storage",
-        "containerName": "data",
-        "credentials": {"accountKey": "k"},
-        "relativeMountPath": "data",
-    }]}});
+    let vault =
+        json!({"sourceVault": {"id": "/v"}, "secretUrl": "https://v.vault.azure.net/secrets/s"});
+    let setup = json!({"setupTask": {
+        "commandLine": "true",
+        "secrets": [{"name": "S", "valueSecretReference": vault}],
+        "stdOutErrPathPrefix": "/a",
+    }});
     harness.put_cluster_with("c", &manual(2, "requeue"), &setup).await;
     let control = &harness.environment.control;
     let (cluster, _) = control.clusters.get(&names(), &model::Name::new("c")).await.unwrap();
-    assert_eq!(cluster.errors[0].code, "MountNotProvided");
+    assert_eq!(cluster.errors[0].code, "SecretReferenceNotProvided");
     harness.run(5).await;
     assert!(
         harness.environment.table().scheduled_targets().await.unwrap().is_empty(),
@@ -301,7 +302,7 @@ async fn an_unsupported_cluster_shows_the_reason_and_gets_no_nodes() {
     assert!(nodes(&harness, "c").await.is_empty());
     let job = harness.job("j").await;
     let reason = control.jobs.waiting_reason(&job).await.unwrap().expect("it waits");
-    assert!(reason.message.contains("MountNotProvided"), "{reason:?}");
+    assert!(reason.message.contains("SecretReferenceNotProvided"), "{reason:?}");
 }
 
 #[tokio::test(start_paused = true)]

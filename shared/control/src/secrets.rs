@@ -72,14 +72,15 @@ const HASH_BYTES: usize = 16;
 /// Never with these parameters.
 pub(crate) fn hash_of_password(password: &str, salt: &Uid) -> String {
     let parameters = Params { rounds: ROUNDS, output_length: HASH_BYTES };
-    SaltString::from_b64(&salt.as_str().replace('-', ""))
+    let salt = hex::decode(salt.as_str().replace('-', "")).unwrap_or_default();
+    SaltString::encode_b64(&salt)
         .and_then(|salt| {
             let password = password.as_bytes();
             Pbkdf2
                 .hash_password_customized(password, None, None, parameters, &salt)
                 .map(|hash| hash.to_string())
         })
-        .expect("a salt of 32 digits and these parameters are valid")
+        .expect("a salt of 16 bytes and these parameters are valid")
 }
 
 fn problem(what: &str, name: &str, error: ResourceError) -> Problem {

@@ -53,6 +53,7 @@ pub struct Cluster {
     #[serde(default, skip_serializing_if = "LaunchRate::is_zero")]
     pub launch_rate: LaunchRate,
     /// Errors shown on the cluster, newest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<ResourceError>,
 }
 

@@ -89,12 +89,15 @@ impl Recorded {
     }
 }
 
-/// Whether `value` has all of `part`.
+/// Whether `value` has all of `part`, where `null` and an empty list are the same as nothing.
 fn contains(value: &Value, part: &Value) -> bool {
     match (value, part) {
-        (Value::Object(value), Value::Object(part)) => part
-            .iter()
-            .all(|(name, part)| value.get(name).is_some_and(|value| contains(value, part))),
+        (Value::Object(value), Value::Object(part)) => {
+            part.iter().all(|(name, part)| match value.get(name) {
+                Some(value) => contains(value, part),
+                None => part.is_null() || part.as_array().is_some_and(Vec::is_empty),
+            })
+        }
         (Value::Array(value), Value::Array(part)) => {
             value.len() == part.len() && value.iter().zip(part).all(|(a, b)| contains(a, b))
         }

@@ -163,11 +163,12 @@ impl Sweep {
         let record = person.get(&job_path(job)).await;
         let attempts = &record["properties"]["extensions"]["attempts"];
         let node = attempts[0]["nodes"][0].as_str().unwrap_or_else(|| panic!("{record}"));
-        let nodes = person.post(&resource("/clusters/spot/listRemoteLoginInformation")).await;
-        let found = nodes["value"].as_array().unwrap().iter().find(|it| it["nodeId"] == node);
-        let address = found.unwrap()["ipAddress"].as_str().unwrap();
-        let seen = region.machines.seen();
-        seen.iter().find(|it| it.address == address).unwrap().id.clone()
+        // Its agent has logged which node it is.
+        let is_node = |id: &String| {
+            let log = region.machines.root.path().join(id).join("console.log");
+            std::fs::read_to_string(log).unwrap_or_default().contains(node)
+        };
+        region.machines.seen().into_iter().map(|it| it.id).find(is_node).unwrap()
     }
 
     /// The result that the job wrote, downloaded through its link.
