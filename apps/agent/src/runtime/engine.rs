@@ -1,6 +1,7 @@
 //! Docker or Podman, through their command lines, which are the same as far as they are used here. What is left to
 //! the engine: where images are stored, how many are kept, and which mirrors and certificates it uses.
 
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -10,6 +11,7 @@ use processes::Identity;
 
 use super::binds::Bind;
 use super::error::{ContainerError, start_fault};
+use crate::clock::Countdown;
 use crate::fault::Fault;
 use crate::host::MARKER;
 use crate::system::helper::{self, HelperError};
@@ -19,6 +21,9 @@ const LIMIT: Duration = Duration::from_secs(120);
 
 /// A daemon that does not even answer.
 const PROBE_LIMIT: Duration = Duration::from_secs(20);
+
+/// Between two looks at a container that starts.
+const STEP: Duration = Duration::from_millis(2);
 
 /// On each container: the root of the node that made it.
 const LABEL: &str = "batchai.root";
@@ -128,9 +133,17 @@ impl<'a> Engine<'a> {
         let format = ["inspect", "--format", "{{.State.Pid}}", container.name];
         let pid = self.ask(&format, LIMIT)?;
         let process = pid.trim().parse().ok().filter(|pid| *pid > 0).and_then(Identity::of);
-        process.filter(|process| process.is_alive()).ok_or_else(|| {
-            HelperError::Failed("exec: \"/bin/bash\" has ended as soon as it was started".into())
-        })
+        let mut countdown = Countdown::new(LIMIT);
+        while let Some(process) = process.filter(|process| process.is_alive()) {
+            if is_sleeper(process) {
+                return Ok(process);
+            }
+            if countdown.is_over() {
+                return Err(HelperError::TooSlow(LIMIT));
+            }
+            std::thread::sleep(STEP);
+        }
+        Err(HelperError::Failed("exec: \"/bin/bash\" has ended as soon as it was started".into()))
     }
 
     fn run_arguments(&self, container: &NewContainer<'_>) -> Vec<String> {
@@ -186,6 +199,13 @@ impl<'a> Engine<'a> {
         let mut command = self.command(arguments);
         helper::output(&mut command, &self.scratch, limit, self.is_cancelled)
     }
+}
+
+/// Whether the first process of a container runs its program. Before that it is a part of the engine, with the environment of
+/// the engine instead of that of the image.
+fn is_sleeper(process: Identity) -> bool {
+    let line = fs::read(format!("/proc/{}/cmdline", process.pid)).unwrap_or_default();
+    line.split(|byte| *byte == 0).any(|word| word == SLEEPER.as_bytes())
 }
 
 /// What is wrong with an engine.

@@ -119,7 +119,8 @@ case "$*" in
     ps*) ;;
     "image inspect"*) echo sha256:1 ;;
     run*)
-        setsid env BATCHAI_ATTEMPT="$BATCHAI_ATTEMPT" FROM_IMAGE=yes bash -c 'while :; do read -r <> <(:); done' \
+        # As with a real engine, its own program comes first, without the environment of the image.
+        PROGRAM="${{@: -1}}" setsid bash -c 'sleep 0.2; FROM_IMAGE=yes exec bash -c "$PROGRAM"' \
             > /dev/null 2>&1 &
         echo $! > {here}/pid ;;
     inspect*) cat {here}/pid ;;
