@@ -179,6 +179,8 @@ fn a_mount_of_the_cluster_that_has_died_is_made_again_by_the_next_agent() {
     let job = Job::new("ls $AZ_BATCHAI_MOUNT_ROOT/x");
     assert_eq!(host.node.run(&host.control, &job), End::Exited { exit_code: 0 });
     assert_eq!(host.node.read(&job, "stdout.txt"), "file\n");
+    host.node.leave(&host.control, 5);
+    assert!(host.node.agent_exit().success());
 }
 
 #[test]

@@ -42,7 +42,7 @@ fn a_job_knows_how_much_time_it_has_left() {
     let control = ControlPlane::start();
     let mut node = Node::ready(&control);
     let line = "trap 'source $BATCHAI_STOP_FILE; \
-        echo $BATCHAI_STOP_CAUSE $BATCHAI_SECONDS_LEFT $((BATCHAI_STOP_AT - $(date +%s))); exit' TERM; \
+        echo $BATCHAI_STOP_CAUSE $BATCHAI_SECONDS_LEFT $((BATCHAI_STOP_AT - EPOCHSECONDS)); exit' TERM; \
         [ -e $BATCHAI_STOP_FILE ] || echo ready; while :; do sleep 0.02; done";
     let job = begin(&mut node, &control, line);
     interrupt(&node, 120);
@@ -87,9 +87,10 @@ fn a_job_that_does_not_listen_is_killed_before_the_notice_is_over() {
     let mut node = Node::ready(&control);
     let job = begin(&mut node, &control, "trap '' TERM; echo ready; while :; do sleep 0.02; done");
     let noticed = Instant::now();
-    interrupt(&node, 2);
+    // The last fifth is for the report, also on a busy machine.
+    interrupt(&node, 5);
     assert_eq!(control.end_of(&node.id, &job.key()), End::Interrupted);
-    assert!(noticed.elapsed() >= Duration::from_millis(1500), "{:?}", noticed.elapsed());
+    assert!(noticed.elapsed() >= Duration::from_millis(3800), "{:?}", noticed.elapsed());
     assert_left(&mut node, &control);
     assert_eq!(node.processes(&job), Vec::<i32>::new());
 }
