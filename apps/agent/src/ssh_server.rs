@@ -17,6 +17,9 @@ use crate::system::processes;
 /// After SIGTERM, how often it is checked whether the commands of other nodes have ended.
 const CHECK: Duration = Duration::from_millis(20);
 
+/// After the last command of another node has ended, how long its client may take to receive its output.
+const DRAIN: Duration = Duration::from_secs(1);
+
 /// Before another try to listen: the server of an earlier attempt may still have the address.
 const RETRY: Duration = Duration::from_millis(200);
 
@@ -73,7 +76,7 @@ async fn serve(arguments: Vec<OsString>) -> anyhow::Result<()> {
             tokio::time::sleep(RETRY).await;
         }
     };
-    let _server = tokio::select! {
+    let server = tokio::select! {
         server = server => server?,
         _ = terminated.recv() => return Ok(()),
     };
@@ -82,5 +85,13 @@ async fn serve(arguments: Vec<OsString>) -> anyhow::Result<()> {
     while processes::descendants(own).iter().any(processes::Process::is_alive) {
         tokio::time::sleep(CHECK).await;
     }
+    // What they wrote last is still on its way to their clients, which go when they have it.
+    let drained = async {
+        while !server.is_idle() {
+            tokio::time::sleep(CHECK).await;
+        }
+    };
+    // An error means that a client stays: a shared connection of OpenSSH, for example.
+    let _ = tokio::time::timeout(DRAIN, drained).await;
     Ok(())
 }

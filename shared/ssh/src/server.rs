@@ -42,6 +42,7 @@ const FAREWELL: Duration = Duration::from_secs(1);
 pub struct Server {
     address: SocketAddr,
     stopped: CancellationToken,
+    places: Arc<Semaphore>,
 }
 
 impl Server {
@@ -58,8 +59,14 @@ impl Server {
         let address = listener.local_addr()?;
         let stopped = CancellationToken::new();
         let clients = Arc::new(Clients::new(host_key, policy, stopped.clone()));
+        let places = Arc::clone(&clients.places);
         tokio::spawn(stopped.clone().run_until_cancelled_owned(accept(listener, clients)));
-        Ok(Self { address, stopped })
+        Ok(Self { address, stopped, places })
+    }
+
+    /// Whether no client is connected.
+    pub fn is_idle(&self) -> bool {
+        self.places.available_permits() == limits::CONNECTIONS
     }
 
     /// Where it listens.

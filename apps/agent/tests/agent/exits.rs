@@ -143,12 +143,13 @@ fn an_exit_code_is_safe_while_what_the_command_left_behind_is_killed() {
 fn a_node_that_leaves_waits_for_a_service_that_restarts_to_report_an_end() {
     let mut control = ControlPlane::start();
     let mut node = Node::ready(&control);
-    let job = begin(&mut node, &control, WAITING);
+    // It ends when the service is away.
+    let slow = "trap 'sleep 2; exit 0' TERM; echo ready; while :; do sleep 0.02; done";
+    let job = begin(&mut node, &control, slow);
     node.leave(&control, 60);
     node.wait_for_output(&job, "execution.log", "SIGTERM");
     control.go_away();
-    control.change(&node.id, |script| script.ends.clear());
-    std::thread::sleep(Duration::from_secs(6));
+    std::thread::sleep(Duration::from_secs(8));
     control.come_back();
     assert_eq!(control.end_of(&node.id, &job.key()), End::Stopped);
     assert!(node.agent_exit().success());
