@@ -8,7 +8,7 @@ use protocol::{Assignment, Variable};
 
 use crate::expand;
 use crate::host::{DEFAULT_PATH, Host, JobPaths, MARKER};
-use crate::launch::LaunchPlan;
+use crate::launch::{LaunchPlan, on_one_machine};
 use crate::paths::{PathError, absolute, relative};
 
 /// Azure Batch's own port for coordination, part of `AZ_BATCH_MASTER_NODE`.
@@ -129,6 +129,10 @@ fn service_variables(
     ];
     let mut variables: BTreeMap<_, _> =
         pairs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+    if assignment.hosts.len() > 1 && on_one_machine(&assignment.hosts) {
+        // Two nodes of one name and one user would have one session directory of Open MPI.
+        variables.insert("TMPDIR".to_owned(), paths.scratch.display().to_string());
+    }
     if host.gpu_share.is_some() {
         // The other GPUs of the machine belong to other nodes.
         variables.insert("CUDA_VISIBLE_DEVICES".to_owned(), gpus.join(","));

@@ -150,6 +150,7 @@ impl Host {
             mounts: temp.join("mounts"),
             shared: temp.join("shared"),
             host_file: temp.join("hostfile"),
+            scratch: temp.join("tmp"),
             stop_file: temp.join(format!("stop-{}", assignment.key.number)),
             temp,
         })
@@ -169,6 +170,8 @@ pub struct JobPaths {
     pub shared: PathBuf,
     /// `$AZ_BATCHAI_MPI_HOST_FILE`.
     pub host_file: PathBuf,
+    /// `$TMPDIR` of a job of several nodes on one machine.
+    pub scratch: PathBuf,
     /// `$BATCHAI_STOP_FILE`, written before the SIGTERM of this attempt.
     pub stop_file: PathBuf,
 }

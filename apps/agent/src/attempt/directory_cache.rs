@@ -134,6 +134,7 @@ mod tests {
             mounts: temp.join("mounts"),
             shared: temp.join("shared"),
             host_file: temp.join("hostfile"),
+            scratch: temp.join("tmp"),
             stop_file: temp.join("stop-1"),
             temp,
         };

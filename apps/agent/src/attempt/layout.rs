@@ -62,6 +62,7 @@ impl AttemptLayout {
         if let Some(ssh) = &self.ssh {
             let owner = Owner::Agent;
             ssh.write().map_err(NotProvided::storage("write the key", owner, &self.paths.temp))?;
+            make(&self.paths.scratch, owner)?;
         }
         // Before the mounts where that is possible, so that a mount that fails is in the log.
         if !self.logs_are_on_a_mount_of_the_job() {

@@ -14,7 +14,7 @@ mod program;
 mod pytorch;
 mod tensorflow;
 
-pub use ports::ssh as ssh_port;
+pub use ports::{on_one_machine, ssh as ssh_port};
 
 use protocol::{Assignment, Toolkit};
 

@@ -30,7 +30,7 @@ pub fn variables(hosts: &[String]) -> Vec<(String, String)> {
     // Jobs may run as root; without these, `mpirun` needs --allow-run-as-root.
     let mut settings =
         vec![variable("OMPI_ALLOW_RUN_AS_ROOT", 1), variable("OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", 1)];
-    if super::ports::on_one_machine(hosts) {
+    if super::on_one_machine(hosts) {
         // Nodes of one machine: ranks of two nodes must not take each other for neighbours with common memory.
         settings.push(variable("OMPI_MCA_btl", "tcp,self"));
         settings.push(variable("OMPI_MCA_btl_tcp_if_include", "lo"));
