@@ -106,9 +106,15 @@ impl Clusters {
             self.require_room(&workspace, request.scale).await?;
             let servers = file_servers::mountable(&self.context, request.file_servers()).await?;
             let suffix = wire::ids::setup_output_path_suffix(&workspace.names, name, &fresh.uid);
+            let password_hash = match &request.administrator_password {
+                Some(password) => {
+                    Some(secrets::hash_of_password(password, &self.context.new_uid()).await?)
+                }
+                None => None,
+            };
             let (mut spec, scale) = request.clone().into_spec(
                 |secret| self.context.keys.seal(secret, &self.context.new_uid()),
-                |password| secrets::hash_of_password(password, &self.context.new_uid()),
+                password_hash,
                 |id| uid_of(&servers, id),
                 suffix,
             )?;

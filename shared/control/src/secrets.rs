@@ -1,12 +1,14 @@
 //! Secrets of jobs and set-up tasks, opened for the node that needs them, and hashes of passwords.
 
-use crate::ports::{SecretError, SecretStore};
+use crate::ports::{PortError, SecretError, SecretStore};
 use crate::{Context, Error};
 use async_trait::async_trait;
 use model::{ResourceError, SecretValue, SecretVariable, Uid};
-use pbkdf2::password_hash::{PasswordHasher, SaltString};
+use pbkdf2::password_hash::{self, PasswordHasher, SaltString};
 use pbkdf2::{Params, Pbkdf2};
 use protocol::{Problem, Variable};
+use tokio::sync::Semaphore;
+use wire::PasswordInput;
 
 /// What a node gets, or why it cannot get it: the failure of the job, or of the set-up of the node.
 pub(crate) type Provided<T> = Result<T, Problem>;
@@ -66,21 +68,31 @@ const ROUNDS: u32 = 600_000;
 /// Bytes of the hash. The record of a cluster is charged by the kilobyte, and nobody finds a password of 128 bits.
 const HASH_BYTES: usize = 16;
 
+/// One password is hashed at a time, so that requests with passwords do not take every core from the others.
+static HASHING: Semaphore = Semaphore::const_new(1);
+
 /// The hash of the password of a cluster's administrator, as nodes check it: PBKDF2 in a PHC string. `salt` is new.
 ///
 /// # Errors
-/// Never with these parameters.
-pub(crate) fn hash_of_password(password: &str, salt: &Uid) -> String {
+/// When the process is about to end.
+pub(crate) async fn hash_of_password(
+    password: &PasswordInput,
+    salt: &Uid,
+) -> Result<String, Error> {
+    let _turn = HASHING.acquire().await.map_err(PortError::other)?;
+    let (PasswordInput(password), salt) = (password.clone(), salt.clone());
+    // On a thread of its own: the tasks of other requests share the thread of this one.
+    let hashed = tokio::task::spawn_blocking(move || hash(&password, &salt)).await;
+    Ok(hashed.map_err(PortError::other)??)
+}
+
+fn hash(password: &str, salt: &Uid) -> Result<String, PortError> {
+    let failed = |error: password_hash::Error| PortError::other(error.to_string());
     let parameters = Params { rounds: ROUNDS, output_length: HASH_BYTES };
-    let salt = hex::decode(salt.as_str().replace('-', "")).unwrap_or_default();
-    SaltString::encode_b64(&salt)
-        .and_then(|salt| {
-            let password = password.as_bytes();
-            Pbkdf2
-                .hash_password_customized(password, None, None, parameters, &salt)
-                .map(|hash| hash.to_string())
-        })
-        .expect("a salt of 16 bytes and these parameters are valid")
+    let salt = hex::decode(salt.as_str().replace('-', "")).map_err(PortError::other)?;
+    let salt = SaltString::encode_b64(&salt).map_err(failed)?;
+    let hash = Pbkdf2.hash_password_customized(password.as_bytes(), None, None, parameters, &salt);
+    Ok(hash.map_err(failed)?.to_string())
 }
 
 fn problem(what: &str, name: &str, error: ResourceError) -> Problem {

@@ -1,5 +1,5 @@
 //! The container of a node, as a file below the root of the node. It is written before the container is made, so that
-//! whoever ends the node finds the container: the agent, the agent that follows it, or the service.
+//! the agent, the next agent or the service finds the container when it ends the node.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Read, Write};
@@ -8,11 +8,15 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
+use rustix::fs::OFlags;
 use serde::{Deserialize, Serialize};
 
 use crate::{Identity, User, boot_id};
 
 const STEP: Duration = Duration::from_millis(5);
+
+/// Of a record: the command line of an engine and a few names.
+const MAX_BYTES: u64 = 64 << 10;
 
 /// How often a removal that fails is tried again.
 const TRIES: u32 = 3;
@@ -44,9 +48,16 @@ impl ContainerRecord {
         Self { engine, name, attempt, process: None, boot: boot_id() }
     }
 
-    /// The record of the node with this root; `None` when it has no container.
+    /// The record of the node with this root; `None` when it has no container. Jobs may have put anything in its
+    /// place: only a regular file is read, and not more than a record can have.
     pub fn read(root: &Path) -> Option<Self> {
-        serde_json::from_slice(&fs::read(file(root)).ok()?).ok()
+        let mut options = OpenOptions::new();
+        let flags = OFlags::NONBLOCK | OFlags::NOFOLLOW;
+        let opened = options.read(true).custom_flags(flags.bits().cast_signed()).open(file(root));
+        let opened = opened.ok().filter(|it| it.metadata().is_ok_and(|data| data.is_file()))?;
+        let mut text = Vec::new();
+        opened.take(MAX_BYTES).read_to_end(&mut text).ok()?;
+        serde_json::from_slice(&text).ok()
     }
 
     /// Stores it. The directory `agent` below the root exists.
@@ -168,6 +179,28 @@ mod tests {
         assert_eq!(removed(busy), (Ok(()), arguments.clone(), false));
         let slow = Err("the container engine does not answer".to_owned());
         assert_eq!(removed("exec sleep 1000"), (slow, arguments, true));
+    }
+
+    #[test]
+    fn what_a_job_has_put_in_place_of_a_record_is_not_read() {
+        let place = tempfile::tempdir().unwrap();
+        let root = place.path();
+        fs::create_dir(root.join("agent")).unwrap();
+        let record = ContainerRecord::new(vec!["docker".into()], "c".into(), "j/1/n".into());
+        record.write(root).unwrap();
+        let own = file(root);
+        let other = root.join("other");
+        fs::rename(&own, &other).unwrap();
+        std::os::unix::fs::symlink(&other, &own).unwrap();
+        assert_eq!(ContainerRecord::read(root), None, "a link");
+        fs::remove_file(&own).unwrap();
+        // A pipe that nobody writes to would block, and a large file would take all memory.
+        let made = Command::new("mkfifo").arg(&own).status().unwrap();
+        assert!(made.success());
+        assert_eq!(ContainerRecord::read(root), None, "a pipe");
+        fs::remove_file(&own).unwrap();
+        fs::File::create(&own).unwrap().set_len(1 << 40).unwrap();
+        assert_eq!(ContainerRecord::read(root), None, "a terabyte");
     }
 
     #[test]

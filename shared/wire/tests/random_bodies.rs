@@ -258,7 +258,7 @@ proptest! {
                 prop_assert!(!shown.contains(SECRET), "{}", shown);
                 let suffix = "suffix".to_owned();
                 let seal = |_: &str| "sealed".to_owned();
-                let made = request.into_spec(seal, seal, |_| Some(uid()), suffix);
+                let made = request.into_spec(seal, None, |_| Some(uid()), suffix);
                 let (spec, scale) = made.expect("all file servers are there");
                 let cluster = kept::cluster(spec, scale);
                 check_answer(&wire::cluster(&cluster, &NodeCounts::default()))?;

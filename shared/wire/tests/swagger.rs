@@ -252,7 +252,7 @@ fn a_cluster_answers_everything() {
         let request = accepted(wire::parse_cluster_create(body.to_string().as_bytes()), body);
         let again = request.clone();
         let seal = |_: &str| "sealed".to_owned();
-        let made = request.into_spec(seal, seal, |_| Some(uid()), String::new());
+        let made = request.into_spec(seal, None, |_| Some(uid()), String::new());
         let (spec, scale) = made.expect("all file servers are there");
         let cluster = kept::cluster(spec, scale);
         assert!(again.is_same_as(&cluster));

@@ -101,7 +101,7 @@ fn cluster_spec(
 ) -> Result<(model::ClusterSpec, model::ScaleSettings), Violations> {
     request.into_spec(
         |_| "sealed".to_owned(),
-        |_| "hashed".to_owned(),
+        Some("hashed".to_owned()),
         |_| Some(uid()),
         "suffix".to_owned(),
     )

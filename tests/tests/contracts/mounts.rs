@@ -1,4 +1,4 @@
-//! Volumes that nodes mount themselves, as on AWS: what they are told, and what the service can read of them.
+//! Volumes that nodes mount, as on AWS: what an assignment contains, and what the service can read of them.
 
 use control::nodes::AgentIdentity;
 use control::uptime::Uptime;

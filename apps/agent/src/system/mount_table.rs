@@ -59,7 +59,7 @@ pub fn health(path: &Path) -> Health {
         let _ = sender.send(rustix::fs::statvfs(&asked).map(drop));
     };
     if std::thread::Builder::new().name("mount-health".into()).spawn(ask).is_err() {
-        // As good as any other answer: whoever uses the mount sees what is wrong with it.
+        // An answer too: the process that uses the mount gets the same error.
         return Health::Alive;
     }
     match receiver.recv_timeout(ANSWER_LIMIT) {

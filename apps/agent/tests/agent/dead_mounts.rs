@@ -1,4 +1,4 @@
-//! Mounts that outlive what made them, and mounts that do not work any more.
+//! Mounts whose agent was killed, and mounts that have failed.
 //!
 //! A user-space file system that never answers: its daemon opens `/dev/fuse`, mounts, and reads no request.
 

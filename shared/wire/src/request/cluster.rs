@@ -165,15 +165,15 @@ impl ClusterRequest {
 
     /// The stored form: secrets encrypted, file servers resolved.
     ///
-    /// `seal` encrypts a secret, `hash` hashes a password, `resolve` returns the uid of a file server. The
-    /// suffix is [`crate::ids::setup_output_path_suffix`]; it is used only with a set-up task.
+    /// `seal` encrypts a secret, `administrator_password_hash` is that of the password, `resolve` returns the uid
+    /// of a file server. The suffix is [`crate::ids::setup_output_path_suffix`]; it is used only with a set-up task.
     ///
     /// # Errors
     /// `FileServerNotFound` for each file server that `resolve` does not find.
     pub fn into_spec(
         self,
         mut seal: impl FnMut(&str) -> String,
-        hash: impl FnOnce(&str) -> String,
+        administrator_password_hash: Option<String>,
         resolve: impl Fn(&FileServerId) -> Option<Uid>,
         std_out_err_path_suffix: String,
     ) -> Result<(ClusterSpec, ScaleSettings), Violations> {
@@ -193,9 +193,7 @@ impl ClusterRequest {
             vm_priority: self.vm_priority,
             image: self.image.to_stored(),
             user_account: self.user_account,
-            administrator_password_hash: self
-                .administrator_password
-                .map(|PasswordInput(password)| hash(&password)),
+            administrator_password_hash,
             setup_task,
             mounts,
             performance_counters,

@@ -26,7 +26,7 @@ fn made(request: ClusterRequest) -> Cluster {
     );
     let seal = |value: &str| format!("sealed {} bytes", value.len());
     let (spec, scale) = request
-        .into_spec(seal, |_| "hashed".to_owned(), |_| Some(fixtures::uid(7)), suffix)
+        .into_spec(seal, Some("hashed".to_owned()), |_| Some(fixtures::uid(7)), suffix)
         .unwrap();
     Cluster { spec, scale, ..fixtures::cluster() }
 }
@@ -228,7 +228,7 @@ fn the_same_request_again_is_the_same_cluster() {
 fn a_file_server_that_does_not_exist() {
     let request = parse(everything()).unwrap();
     assert_eq!(request.file_servers().count(), 1);
-    let refused = request.into_spec(str::to_owned, str::to_owned, |_| None, String::new());
+    let refused = request.into_spec(str::to_owned, None, |_| None, String::new());
     insta::assert_snapshot!(violations_of(refused), @"FileServerNotFound: properties.nodeSetup.mountVolumes.fileServers[0].fileServer.id names a file server that does not exist: /subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/demo_group/providers/Microsoft.BatchAI/workspaces/demo/fileservers/nfs");
 }
 
