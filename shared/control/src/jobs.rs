@@ -174,6 +174,7 @@ impl Jobs {
             |secret| self.context.keys.seal(secret, &self.context.new_uid()),
             |id| uid_of(&servers, id),
         )?;
+        settings.provider.check_mounts(spec.mounts.as_ref())?;
         file_servers::add_shares(spec.mounts.as_mut(), &servers);
         let mut draft = self.context.draft();
         let new = NewJob { name: name.clone(), uid: uid.clone(), spec };
