@@ -260,7 +260,7 @@ async fn an_unsupported_job_is_accepted_then_fails_immediately() {
     let body = json!({"properties": {
         "cluster": {"id": cluster_id("c")},
         "nodeCount": 1,
-        "stdOutErrPathPrefix": "$AZ_BATCHAI_MOUNT_ROOT/nfs",
+        "stdOutErrPathPrefix": "/var/output/of/all/the/jobs",
         "customToolkitSettings": {"commandLine": "true"},
         "secrets": [{"name": "S", "valueSecretReference": {
             "sourceVault": {"id": "/v"},
@@ -383,7 +383,7 @@ async fn tensorflow_workers_are_limited_by_gpus() {
         json!({"properties": {
             "cluster": {"id": cluster_id("c")},
             "nodeCount": 2,
-            "stdOutErrPathPrefix": "$AZ_BATCHAI_MOUNT_ROOT/nfs",
+            "stdOutErrPathPrefix": "/var/output/of/all/the/jobs",
             "tensorFlowSettings": {"pythonScriptFilePath": "train.py", "workerCount": workers},
         }})
     };

@@ -7,7 +7,7 @@ use crate::{Context, Error, experiments, file_servers, workspaces};
 use lifecycle::creation::{Existing, check_name, require_not_deleting};
 use lifecycle::jobs::{self, Completion};
 use lifecycle::submission::{self, NewJob, require_possible};
-use lifecycle::unsupported;
+use lifecycle::{mounted, unsupported};
 use model::{
     Cluster, ClusterRef, Experiment, Job, JobState, Name, Node, NodeId, Uid, Waiting, Workspace,
     WorkspaceNames, limits,
@@ -199,6 +199,7 @@ impl Jobs {
             |secret| self.context.keys.seal(secret, &self.context.new_uid()),
             |id| uid_of(&servers, id),
         )?;
+        mounted::require_job_output(&cluster.spec, &spec)?;
         settings.provider.check_mounts(spec.mounts.as_ref())?;
         file_servers::add_shares(spec.mounts.as_mut(), &servers);
         let mut draft = self.context.draft();

@@ -50,8 +50,9 @@ pub use job::{
 pub use launch::{Claim, Launch, LaunchOutcome, LaunchRequest, LaunchedInstance, Placement};
 pub use location::{InvalidLocations, Locations};
 pub use mount::{
-    AzureBlobFileSystem, AzureFileShare, FileServerMount, FileShare, LustreFileSystem, MountPoint,
-    MountVolumes, S3Bucket, UnmanagedMount,
+    AzureBlobFileSystem, AzureFileShare, FileServerMount, FileShare, JOB_MOUNT_ROOT,
+    LustreFileSystem, MOUNT_ROOT, MountPoint, MountVolumes, S3Bucket, UnmanagedMount, below_mount,
+    below_root, plain_path,
 };
 pub use node::{IdleNode, Instance, LeaveReason, Node, NodeState};
 pub use offering::{Offering, Zone};

@@ -135,7 +135,7 @@ impl Meter {
         let body = json!({"properties": {
             "cluster": {"id": cluster},
             "nodeCount": 1,
-            "stdOutErrPathPrefix": "$AZ_BATCHAI_MOUNT_ROOT/nfs",
+            "stdOutErrPathPrefix": "/var/output/of/all/the/jobs",
             "customToolkitSettings": {"commandLine": "python train.py"},
         }});
         let request = wire::parse_job_create(body.to_string().as_bytes()).unwrap();
