@@ -94,6 +94,9 @@ pub const MAX_ERROR_BYTES: usize = 2 * 1024;
 /// An error that an agent reports, in bytes of its JSON. The service adds the id of the node.
 pub const MAX_REPORTED_ERROR_BYTES: usize = MAX_ERROR_BYTES - 128;
 
+/// The GPUs of a node whose metrics are stored. No EC2 instance type has more.
+pub const MAX_MEASURED_GPUS: usize = 16;
+
 /// The reason for which an agent lost its processes, in bytes of its JSON. It is stored with every
 /// attempt, so one sentence.
 pub const MAX_REASON_BYTES: usize = 128;

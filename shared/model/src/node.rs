@@ -5,8 +5,8 @@
 //! requested. A removed node has no record.
 
 use crate::{
-    AttemptRef, Backoff, Charge, ClusterRef, InvalidTransition, LaunchId, NodeId, Offering, Price,
-    ResourceError, Timestamp, Zone, id::is_plain_id, limits,
+    AttemptRef, Backoff, Charge, ClusterRef, InvalidTransition, LaunchId, NodeId, NodeMetrics,
+    Offering, Price, ResourceError, Timestamp, Zone, id::is_plain_id, limits,
 };
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
@@ -40,6 +40,9 @@ pub struct Node {
     /// The port at its address where the administrator logs in with SSH.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub login_port: Option<u16>,
+    /// What its agent measured last. Written with the time of the report, as that is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metrics: Option<NodeMetrics>,
     /// Consecutive failures to terminate its instance.
     #[serde(default, skip_serializing_if = "Backoff::is_clear")]
     pub removal: Backoff,
@@ -190,6 +193,7 @@ impl Node {
             offering: Offering::Single,
             price: Price::NotAsked,
             login_port: None,
+            metrics: None,
             removal: Backoff::CLEAR,
         }
     }

@@ -194,6 +194,7 @@ mod tests {
         FileServerExtensions
         FileServerListResult
         FileServerReference
+        GpuMetrics
         HorovodSettings
         ImageReference
         ImageSourceRegistry
@@ -209,6 +210,7 @@ mod tests {
         MountVolumes
         NameValuePair
         NewToken
+        NodeExtensions
         NodeId
         NodeSetup
         NodeStateCounts

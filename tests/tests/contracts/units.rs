@@ -276,6 +276,7 @@ async fn sync(
         attempt,
         interruption_notice_seconds: None,
         login_port: Some(2222),
+        metrics: None,
     };
     let answer = environment
         .control

@@ -1,6 +1,6 @@
 //! Jobs (docs/contract.md, "Jobs", "Output files" and "Remote login").
 
-use super::{Call, clusters};
+use super::Call;
 use crate::OutputFiles;
 use crate::files::Links;
 use axum::response::{IntoResponse, Response};
@@ -93,6 +93,6 @@ impl Call<'_> {
         let last = job.attempt_records().pop();
         let ids = last.map(|attempt| attempt.nodes).unwrap_or_default();
         let nodes = self.web.control.jobs.nodes(&job, &ids).await?;
-        self.ok(&wire::list(nodes.iter().filter_map(clusters::login).collect(), None))
+        self.ok(&wire::list(nodes.iter().filter_map(wire::RemoteLogin::of).collect(), None))
     }
 }
