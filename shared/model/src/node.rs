@@ -40,6 +40,9 @@ pub struct Node {
     /// The port at its address where the administrator logs in with SSH.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub login_port: Option<u16>,
+    /// When EC2 first recommended to replace its instance, as an interruption is more likely than before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rebalance_recommended_at: Option<Timestamp>,
     /// Consecutive failures to terminate its instance.
     #[serde(default, skip_serializing_if = "Backoff::is_clear")]
     pub removal: Backoff,
@@ -145,6 +148,8 @@ pub enum LeaveReason {
     Shrink,
     /// The same, but the job on the node runs to completion first.
     ShrinkWhenDone,
+    /// EC2 recommends to replace its instance. The job on the node runs to completion first.
+    AtRisk,
     /// The instance is being interrupted (spot).
     Interrupted,
     /// The instance has ended, or was silent beyond its lease.
@@ -158,7 +163,7 @@ pub enum LeaveReason {
 impl LeaveReason {
     fn urgency(self) -> u8 {
         match self {
-            Self::ShrinkWhenDone => 0,
+            Self::ShrinkWhenDone | Self::AtRisk => 0,
             Self::Shrink | Self::TooSlow => 1,
             Self::ClusterDeleted => 2,
             Self::Interrupted => 3,
@@ -190,6 +195,7 @@ impl Node {
             offering: Offering::Single,
             price: Price::NotAsked,
             login_port: None,
+            rebalance_recommended_at: None,
             removal: Backoff::CLEAR,
         }
     }

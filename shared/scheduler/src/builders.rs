@@ -205,6 +205,7 @@ pub fn node(number: usize, state: NodeState) -> Node {
         offering: Offering::Single,
         price: Price::NotAsked,
         login_port: None,
+        rebalance_recommended_at: None,
         removal: Backoff::CLEAR,
     }
 }

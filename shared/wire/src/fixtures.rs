@@ -102,6 +102,7 @@ pub fn node(number: u8, state: NodeState) -> Node {
         offering: model::Offering::Single,
         price: model::Price::NotAsked,
         login_port: None,
+        rebalance_recommended_at: None,
         removal: Backoff::CLEAR,
     }
 }
