@@ -7,8 +7,11 @@ use crate::ports::{Clock, FileShares, Hints, Ids, Listings, Machines, SecretStor
 use crate::uptime::Uptime;
 use crate::{Error, Function};
 use lifecycle::creation::NewIds;
-use lifecycle::{Change, Draft, Event};
-use model::{ClusterSpec, LaunchRequest, Locations, Quota, Target, Timestamp, Uid, ec2, limits};
+use lifecycle::{Change, Draft, Event, unsupported};
+use model::{
+    ClusterSpec, LaunchRequest, Locations, MountVolumes, Quota, ResourceError, Target, Timestamp,
+    Uid, ec2, limits,
+};
 use std::ops::Deref;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -71,9 +74,29 @@ impl Provider {
         match self {
             Self::Processes => Ok(()),
             Self::Ec2 => {
-                ec2::check(spec).map_err(|problem| Error::invalid(&problem.code, problem.message))
+                let problem = ec2::check(spec).err();
+                refuse(problem)?;
+                self.check_mounts(spec.mounts.as_ref())
             }
         }
+    }
+
+    /// Checks that nodes can mount these volumes.
+    ///
+    /// # Errors
+    /// 400 with what has to be changed.
+    pub(crate) fn check_mounts(self, volumes: Option<&MountVolumes>) -> Result<(), Error> {
+        match self {
+            Self::Processes => Ok(()),
+            Self::Ec2 => refuse(volumes.and_then(unsupported::mount_problem)),
+        }
+    }
+}
+
+fn refuse(problem: Option<ResourceError>) -> Result<(), Error> {
+    match problem {
+        Some(problem) => Err(Error::invalid(&problem.code, problem.message)),
+        None => Ok(()),
     }
 }
 
@@ -244,6 +267,26 @@ mod tests {
             Poll::Ready(outcome) => outcome,
             Poll::Pending => panic!("the step awaits nothing"),
         }
+    }
+
+    #[test]
+    fn only_nodes_that_mount_a_volume_need_its_key() {
+        let source_vault = model::ResourceId { id: "/v".to_owned() };
+        let secret_url = "https://v.vault.azure.net/secrets/s".to_owned();
+        let reference = model::KeyVaultSecretReference { source_vault, secret_url };
+        let container = model::AzureBlobFileSystem {
+            account_name: "pictures".to_owned(),
+            container_name: "data".to_owned(),
+            credentials: model::SecretValue::Reference(reference),
+            relative_mount_path: "data".to_owned(),
+            mount_options: None,
+        };
+        let volumes =
+            MountVolumes { azure_blob_file_systems: vec![container], ..MountVolumes::default() };
+        assert!(Provider::Processes.check_mounts(Some(&volumes)).is_ok());
+        assert!(Provider::Ec2.check_mounts(None).is_ok());
+        let refused = Provider::Ec2.check_mounts(Some(&volumes)).expect_err("refused");
+        assert!(refused.to_string().contains("storage account pictures"), "{refused}");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Requests that the API accepts but this version cannot carry out. Such a job fails immediately with a reason; such a
 //! cluster shows the reason and gets no nodes.
 
-use model::{ClusterSpec, JobSpec, ResourceError, SecretValue, SecretVariable};
+use model::{ClusterSpec, JobSpec, MountVolumes, ResourceError, SecretValue, SecretVariable};
 
 /// Why a job with this specification can never run; `None` if it can.
 pub fn job_problem(spec: &JobSpec) -> Option<ResourceError> {
@@ -11,11 +11,21 @@ pub fn job_problem(spec: &JobSpec) -> Option<ResourceError> {
         .or_else(|| value_problem("of the registry", &credentials?.password))
 }
 
-/// Why a cluster with this specification can never have nodes; `None` if it can. Performance
-/// counters are stored without effect.
+/// Why a cluster with this specification can never have nodes; `None` if it can.
 pub fn cluster_problem(spec: &ClusterSpec) -> Option<ResourceError> {
     let secrets = spec.setup_task.as_ref().map(|task| task.secrets.as_slice());
     secret_problem(secrets.unwrap_or_default())
+}
+
+/// Why nodes can never mount these volumes themselves; `None` if they can. A directory in place of a volume needs no
+/// key.
+pub fn mount_problem(volumes: &MountVolumes) -> Option<ResourceError> {
+    let shares = volumes.azure_file_shares.iter().map(|it| (&it.account_name, &it.credentials));
+    let containers =
+        volumes.azure_blob_file_systems.iter().map(|it| (&it.account_name, &it.credentials));
+    shares.chain(containers).find_map(|(account, key)| {
+        value_problem(&format!("that is the key of the storage account {account}"), key)
+    })
 }
 
 fn secret_problem(secrets: &[SecretVariable]) -> Option<ResourceError> {
@@ -36,20 +46,41 @@ fn value_problem(name: &str, value: &SecretValue) -> Option<ResourceError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use model::{KeyVaultSecretReference, ResourceId, SecretValue};
+    use model::{AzureBlobFileSystem, KeyVaultSecretReference, ResourceId, SecretValue};
+
+    fn reference(secret_url: &str) -> SecretValue {
+        let source_vault = ResourceId { id: "/v".to_owned() };
+        let secret_url = secret_url.to_owned();
+        SecretValue::Reference(KeyVaultSecretReference { source_vault, secret_url })
+    }
+
+    #[test]
+    fn nodes_cannot_mount_with_a_key_of_a_key_vault() {
+        let container = |credentials| AzureBlobFileSystem {
+            account_name: "pictures".to_owned(),
+            container_name: "data".to_owned(),
+            credentials,
+            relative_mount_path: "data".to_owned(),
+            mount_options: None,
+        };
+        let problem = |last| {
+            let sealed = container(SecretValue::Sealed("s".to_owned()));
+            let azure_blob_file_systems = vec![sealed, container(last)];
+            mount_problem(&MountVolumes { azure_blob_file_systems, ..MountVolumes::default() })
+        };
+        assert_eq!(problem(SecretValue::Sealed("s".to_owned())), None);
+        assert_eq!(problem(reference("arn:aws:ssm:eu-west-1:123456789012:parameter/key")), None);
+        let refused = problem(reference("https://v.vault.azure.net/secrets/s")).expect("refused");
+        assert!(refused.message.contains("storage account pictures"), "{}", refused.message);
+    }
 
     #[test]
     fn key_vaults_are_not_supported() {
         let secret = |value| SecretVariable { name: "TOKEN".to_owned(), value };
         assert_eq!(secret_problem(&[secret(SecretValue::Sealed("s".to_owned()))]), None);
-        let vault = ResourceId { id: "/v".to_owned() };
-        let reference =
-            KeyVaultSecretReference { source_vault: vault, secret_url: "https://v/s".to_owned() };
-        let problem = secret_problem(&[secret(SecretValue::Reference(reference))]).expect("one");
+        let problem = secret_problem(&[secret(reference("https://v/s"))]).expect("one");
         assert!(problem.message.contains("TOKEN"), "{}", problem.message);
-        let secret_url = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:s-AbCdEf".to_owned();
-        let source_vault = ResourceId { id: "/v".to_owned() };
-        let reference = KeyVaultSecretReference { source_vault, secret_url };
-        assert_eq!(secret_problem(&[secret(SecretValue::Reference(reference))]), None);
+        let arn = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:s-AbCdEf";
+        assert_eq!(secret_problem(&[secret(reference(arn))]), None);
     }
 }

@@ -222,6 +222,14 @@ pub const MAX_RETRIES: u32 = 10;
 /// Entries per page of a list (`maxresults` of the API: 1 to 1000, default 1000).
 pub const MAX_PAGE: u32 = 1000;
 
+/// Entries of a queue that are read to explain why a job waits: they are 10 kB, and the place of a job beyond them
+/// says little.
+pub const EXPLAINED_QUEUE: usize = 50;
+
+/// Clusters that are read to explain why the jobs of one page of a list wait. Experiments seldom use more, and a page
+/// must not cost more than some hundred reads.
+pub const MAX_EXPLAINED_CLUSTERS: usize = 8;
+
 /// Minimum, maximum and default of the requested lifetime of download links, in minutes (API).
 pub const LINK_MINUTES: (u32, u32, u32) = (5, 600, 60);
 

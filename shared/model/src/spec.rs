@@ -211,7 +211,7 @@ pub struct ClusterSpec {
     /// Volumes that each node mounts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mounts: Option<MountVolumes>,
-    /// Where nodes report performance counters. Stored without effect.
+    /// Where nodes are to report performance counters. They do not; the cluster shows an error that says so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub performance_counters: Option<PerformanceCounters>,
     /// ARM id of the subnet.

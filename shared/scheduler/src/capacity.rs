@@ -257,9 +257,12 @@ fn unanswered_launches(launches: &[Launch], now: Timestamp) -> Vec<Action> {
     launches.iter().filter(unanswered).map(relaunch).collect()
 }
 
+/// The code of the Batch AI service for a quota that leaves no room (docs/contract.md, "Clusters").
+pub(crate) const CORE_QUOTA_REACHED: &str = "AccountCoreQuotaReached";
+
 /// Code and message of the Batch AI service (docs/contract.md, "Clusters").
 fn core_quota_reached() -> ResourceError {
-    ResourceError::new("AccountCoreQuotaReached", "The specified account has reached core quota")
+    ResourceError::new(CORE_QUOTA_REACHED, "The specified account has reached core quota")
 }
 
 /// Removes leaving nodes without an attempt, and lost ones. A failed removal waits for its backoff.

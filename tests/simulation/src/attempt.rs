@@ -2,16 +2,16 @@
 
 use crate::agent::{NEVER, problem};
 use crate::oracle::Oracle;
-use protocol::{Assignment, AttemptKey, AttemptReport, End, Progress, Toolkit};
+use crate::toolkits::{self, Shape};
+use protocol::{Assignment, AttemptKey, AttemptReport, End, Progress};
 
-/// Between the ends of two ranks of a job that ends with every node.
+/// Between the ends of two ranks, where several have processes.
 const RANK_MILLIS: i64 = 700;
 
 #[derive(Clone, Debug)]
 pub struct SimAttempt {
     pub key: AttemptKey,
-    /// Processes start here. On other members they are started by the master, or by nobody.
-    starts: bool,
+    shape: Shape,
     master: bool,
     pub phase: Phase,
     pub start: bool,
@@ -56,27 +56,31 @@ pub enum Phase {
 
 impl SimAttempt {
     pub fn new(assignment: &Assignment, start: bool, now: i64, until: i64) -> Self {
-        let text = match &assignment.toolkit {
-            Toolkit::PyTorch { processes, .. } => &processes.arguments,
-            _ => &assignment.command_line,
-        };
-        let mut numbers = text.split(' ').skip(1);
+        let mut numbers = toolkits::text(assignment).split(' ').skip(1);
         let mut next = || numbers.next().and_then(|it| it.parse().ok()).unwrap_or(0);
         let (mut exit_code, mut millis, stop_millis) = (next() as i32, next(), next());
-        let master = assignment.rank == 0;
-        if assignment.ends_with_every_node {
-            // The last rank is the slowest, and the one that fails.
-            millis += i64::from(assignment.rank) * RANK_MILLIS;
-            let is_last = assignment.rank as usize + 1 == assignment.hosts.len();
-            exit_code = if is_last { exit_code } else { 0 };
+        let (rank, shape) = (i64::from(assignment.rank), toolkits::shape(assignment));
+        // Where several nodes have processes, the last rank is the one that fails.
+        let is_last = assignment.rank as usize + 1 == assignment.hosts.len();
+        match shape {
+            Shape::First => {}
+            Shape::FirstAndWorkers => {
+                // Some workers end before the first one, others would after it.
+                millis = if rank % 2 == 0 { millis + rank * RANK_MILLIS } else { millis / 2 };
+                exit_code = if is_last { exit_code } else { 0 };
+            }
+            Shape::Every => {
+                millis += rank * RANK_MILLIS;
+                exit_code = if is_last { exit_code } else { 0 };
+            }
         }
         let preparation = assignment.preparation_command_line.as_deref();
         let preparation = preparation.and_then(|line| line.split(' ').nth(1)?.parse().ok());
         let preparation = preparation.unwrap_or(0);
         Self {
             key: assignment.key.clone(),
-            starts: master || assignment.ends_with_every_node,
-            master,
+            shape,
+            master: rank == 0,
             phase: Phase::Preparing { until },
             start,
             needs_assignment: false,
@@ -89,7 +93,7 @@ impl SimAttempt {
     pub fn never_ran(key: AttemptKey) -> Self {
         Self {
             key,
-            starts: false,
+            shape: Shape::First,
             master: false,
             phase: Phase::Ended { end: End::Stopped },
             start: false,
@@ -138,11 +142,16 @@ impl SimAttempt {
                 Some(true)
             }
             Phase::Prepared if self.start => {
-                let until = if self.starts { now + self.plan.millis } else { NEVER };
+                let starts = self.master || self.shape != Shape::First;
+                let until = if starts { now + self.plan.millis } else { NEVER };
                 if self.master {
                     oracle.started(&self.key, instance, now);
                 }
                 self.phase = Phase::Running { until };
+                Some(false)
+            }
+            Phase::Running { until } if now >= until && until <= wall && self.waits_for_first() => {
+                self.phase = Phase::Running { until: NEVER };
                 Some(false)
             }
             Phase::Running { until } if now >= until && until <= wall => {
@@ -171,6 +180,11 @@ impl SimAttempt {
             | Phase::Fenced { .. }
             | Phase::Ended { .. } => None,
         }
+    }
+
+    /// The processes of this node have succeeded, which does not end the job.
+    fn waits_for_first(&self) -> bool {
+        !self.master && self.shape == Shape::FirstAndWorkers && self.plan.exit_code == 0
     }
 
     fn end(&mut self, end: End, instance: usize, oracle: &mut Oracle) {

@@ -29,6 +29,7 @@ mod script;
 pub mod shrink;
 mod sim;
 mod storage;
+mod toolkits;
 mod trace;
 mod user_requests;
 mod watch;

@@ -2,13 +2,13 @@
 
 use crate::scenario::Layout;
 use crate::script::{GrantKey, JobSpec, UserRequest};
+use crate::toolkits;
 use control::clusters::Clusters;
 use control::jobs::ExperimentPath;
 use control::operations::{PutOutcome, StartedOperation};
 use control::{Control, Error};
-use model::toolkit::PyTorch;
 use model::{
-    ClusterExtensions, FileServerSpec, Name, Principal, Role, ScaleSettings, Scope, Toolkit, Uid,
+    ClusterExtensions, FileServerSpec, Name, Principal, Role, ScaleSettings, Scope, Uid,
     UserAccount, WorkspaceNames,
 };
 use std::sync::LazyLock;
@@ -278,20 +278,6 @@ fn cluster_request(layout: &Layout, cluster: usize, scale: ScaleSettings) -> Clu
     }
 }
 
-/// Every third job ends with every node.
-fn toolkit(spec: &JobSpec, command_line: String) -> Toolkit {
-    if !spec.number.is_multiple_of(3) {
-        return Toolkit::custom(command_line);
-    }
-    Toolkit::PyTorch(PyTorch {
-        python_script_file_path: "train.py".to_owned(),
-        python_interpreter_path: None,
-        command_line_args: Some(command_line),
-        process_count: None,
-        communication_backend: None,
-    })
-}
-
 fn job_request(layout: &Layout, spec: &JobSpec) -> JobRequest {
     let slot = &layout.clusters[spec.cluster];
     let names = layout.workspaces[slot.workspace].clone();
@@ -301,7 +287,10 @@ fn job_request(layout: &Layout, spec: &JobSpec) -> JobRequest {
         priority: spec.priority,
         node_count: spec.nodes,
         container: None,
-        toolkit: toolkit(spec, format!("simulate {exit_code} {millis} {stop_millis}")),
+        toolkit: toolkits::of_job(
+            spec.number,
+            format!("simulate {exit_code} {millis} {stop_millis}"),
+        ),
         preparation: spec.preparation.map(|code| format!("prepare {code}")),
         std_out_err_path_prefix: "/out".to_owned(),
         mounts: mounts(layout, spec.mounts.as_slice()),

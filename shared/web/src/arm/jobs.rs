@@ -14,8 +14,10 @@ impl Call<'_> {
         let path = self.route.experiment()?;
         let (after, size) = (self.page_start()?, self.page_size()?);
         let page = self.web.control.jobs.list(&path, after, size).await?;
+        let waiting = self.web.control.jobs.waiting_reasons(&page.items).await?;
         let now = self.web.control.context.now();
-        self.page(page.items.iter().map(|job| wire::job(job, None, now)).collect(), page.next)
+        let body = |(job, waiting): (_, &Option<_>)| wire::job(job, waiting.as_ref(), now);
+        self.page(page.items.iter().zip(&waiting).map(body).collect(), page.next)
     }
 
     fn job_name(&self) -> Result<Name, Error> {
@@ -47,8 +49,9 @@ impl Call<'_> {
     }
 
     async fn job_body(&self, job: &Job) -> Result<Response, Error> {
-        let waiting = self.web.control.jobs.waiting_reason(job).await?;
-        let body = wire::job(job, waiting.as_ref(), self.web.control.context.now());
+        let waiting = self.web.control.jobs.waiting_reasons(std::slice::from_ref(job)).await?;
+        let waiting = waiting.first().and_then(Option::as_ref);
+        let body = wire::job(job, waiting, self.web.control.context.now());
         self.resource(&body, &job.uid, job.submitted_at)
     }
 

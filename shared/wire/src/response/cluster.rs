@@ -153,10 +153,21 @@ pub fn cluster(cluster: &Cluster, nodes: &NodeCounts) -> Resource<ClusterPropert
         user_account_settings: spec.user_account.clone(),
         node_setup: node_setup(spec),
         subnet: spec.subnet_id.clone().map(|id| ResourceId { id }),
-        errors: cluster.errors.iter().chain(of_nodes).map(BatchAiError::from).collect(),
+        errors: (cluster.errors.iter().chain(of_nodes).map(BatchAiError::from))
+            .chain(spec.performance_counters.as_ref().map(|_| counters_not_collected()))
+            .collect(),
         extensions: (!spec.extensions.is_empty()).then(|| spec.extensions.clone()),
     };
     Resource::child(ids::id_of_cluster(cluster), &cluster.name, ids::CLUSTER_TYPE, properties)
+}
+
+/// The cluster works; what it asked for in vain is not passed over in silence.
+fn counters_not_collected() -> BatchAiError {
+    BatchAiError {
+        code: "PerformanceCountersNotCollected".to_owned(),
+        message: "This service does not send performance counters to Application Insights; performanceCountersSettings has no effect. The nodes of the cluster show their load and that of their GPUs instead.".to_owned(),
+        details: Vec::new(),
+    }
 }
 
 fn node_setup(spec: &ClusterSpec) -> Option<NodeSetupBody> {
@@ -417,6 +428,10 @@ mod tests {
                     "value": "1"
                   }
                 ]
+              },
+              {
+                "code": "PerformanceCountersNotCollected",
+                "message": "This service does not send performance counters to Application Insights; performanceCountersSettings has no effect. The nodes of the cluster show their load and that of their GPUs instead."
               }
             ],
             "extensions": {

@@ -3,7 +3,8 @@
 
 use super::{Change, Checked, ClusterView, CommitContext, Queued, Record, Watch, ensure, replace};
 use model::{
-    AttemptRecord, EndReason, Job, JobState, OperationState, Outcome, Price, Zone, limits,
+    AttemptRecord, EndReason, Job, JobState, MemberProgress, OperationState, Outcome, Price, Zone,
+    limits,
 };
 use protocol::End;
 use std::collections::BTreeSet;
@@ -122,6 +123,10 @@ impl Watch {
         let known = attempt.micro_usd_per_hour;
         ensure(known.is_none() || known == actual, || {
             format!("an hour of {name} costs {actual:?}, but {known:?} is recorded")
+        })?;
+        let has_lost = attempt.members.iter().any(|it| it.progress == MemberProgress::Ended);
+        ensure(attempt.is_ending() || !has_lost, || {
+            format!("{name} #{number} goes on, but has ended on a node")
         })?;
         let reference = attempt.reference(&job.reference());
         for member in &attempt.members {

@@ -165,7 +165,13 @@ impl Watch {
     /// Whether the stated reason is a setting, which is the actual reason.
     fn states_setting(&self, view: &ClusterView, entry: &model::QueueEntry) -> bool {
         let now = view.record.modified_at;
-        let waiting = scheduler::waiting::explain(&view.record, None, &[], entry, now, now);
+        let snapshot = scheduler::waiting::WaitingSnapshot {
+            cluster: (*view.record).clone(),
+            blocked: None,
+            nodes: Vec::new(),
+            queue: Vec::new(),
+        };
+        let waiting = scheduler::waiting::explain(&snapshot, entry, now, now);
         waiting.reason == model::WaitingReason::Setting
     }
 
