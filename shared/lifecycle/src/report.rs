@@ -169,6 +169,7 @@ pub fn desired_state(node: &Node, job: Option<&Job>, now: Timestamp) -> DesiredS
             LeaveReason::Lost => DesiredState::Leave,
             LeaveReason::Shrink
             | LeaveReason::ShrinkWhenDone
+            | LeaveReason::AtRisk
             | LeaveReason::Interrupted
             | LeaveReason::TooSlow
             | LeaveReason::ClusterDeleted => desired_of(attempt, job, now),

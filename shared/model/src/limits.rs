@@ -210,6 +210,15 @@ pub const MAX_VM_SIZE_BYTES: usize = 64;
 /// VM sizes that a cluster may use instead of its own.
 pub const MAX_ALTERNATE_VM_SIZES: usize = 10;
 
+/// Security groups of a cluster: EC2 allows five per network interface, and the stack has one.
+pub const MAX_SECURITY_GROUPS: usize = 4;
+
+/// The id of a security group. EC2 ids have 20 characters.
+pub const MAX_SECURITY_GROUP_ID_BYTES: usize = 20;
+
+/// A capacity reservation. The ARN of a resource group has up to 225 characters.
+pub const MAX_CAPACITY_RESERVATION_BYTES: usize = 256;
+
 /// Upper limit of `maxRetries`: how often a job may run again after its own command failed.
 pub const MAX_RETRIES: u32 = 10;
 

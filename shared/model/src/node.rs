@@ -43,6 +43,9 @@ pub struct Node {
     /// What its agent measured last. Written with the time of the report, as that is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metrics: Option<NodeMetrics>,
+    /// When EC2 first recommended to replace its instance, as an interruption is more likely than before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rebalance_recommended_at: Option<Timestamp>,
     /// Consecutive failures to terminate its instance.
     #[serde(default, skip_serializing_if = "Backoff::is_clear")]
     pub removal: Backoff,
@@ -148,6 +151,8 @@ pub enum LeaveReason {
     Shrink,
     /// The same, but the job on the node runs to completion first.
     ShrinkWhenDone,
+    /// EC2 recommends to replace its instance. The job on the node runs to completion first.
+    AtRisk,
     /// The instance is being interrupted (spot).
     Interrupted,
     /// The instance has ended, or was silent beyond its lease.
@@ -161,7 +166,7 @@ pub enum LeaveReason {
 impl LeaveReason {
     fn urgency(self) -> u8 {
         match self {
-            Self::ShrinkWhenDone => 0,
+            Self::ShrinkWhenDone | Self::AtRisk => 0,
             Self::Shrink | Self::TooSlow => 1,
             Self::ClusterDeleted => 2,
             Self::Interrupted => 3,
@@ -194,6 +199,7 @@ impl Node {
             price: Price::NotAsked,
             login_port: None,
             metrics: None,
+            rebalance_recommended_at: None,
             removal: Backoff::CLEAR,
         }
     }

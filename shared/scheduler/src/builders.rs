@@ -206,6 +206,7 @@ pub fn node(number: usize, state: NodeState) -> Node {
         price: Price::NotAsked,
         login_port: None,
         metrics: None,
+        rebalance_recommended_at: None,
         removal: Backoff::CLEAR,
     }
 }

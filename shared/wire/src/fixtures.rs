@@ -103,6 +103,7 @@ pub fn node(number: u8, state: NodeState) -> Node {
         price: model::Price::NotAsked,
         login_port: None,
         metrics: None,
+        rebalance_recommended_at: None,
         removal: Backoff::CLEAR,
     }
 }

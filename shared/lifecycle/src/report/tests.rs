@@ -332,6 +332,7 @@ fn desired_states_of_a_node() {
     for reason in [
         LeaveReason::Shrink,
         LeaveReason::ShrinkWhenDone,
+        LeaveReason::AtRisk,
         LeaveReason::Interrupted,
         LeaveReason::TooSlow,
         LeaveReason::ClusterDeleted,

@@ -87,6 +87,15 @@ impl Watch {
         if let Some(node) = moving {
             return Some(format!("node {} of {name} is {:?}", node.id, node.state));
         }
+        let replaces = cluster.spec.extensions.replace_on_rebalance == Some(true);
+        let is_left = |it: &&super::Record<model::Node>| {
+            replaces
+                && it.rebalance_recommended_at.is_some()
+                && matches!(it.state, NodeState::Idle { .. })
+        };
+        if let Some(node) = nodes().find(is_left) {
+            return Some(format!("node {} of {name} is to be replaced, and stays", node.id));
+        }
         let node_count = view.nodes.len() as u32;
         if cluster.planned_nodes != node_count || cluster.allocation.resizing {
             return Some(format!(
