@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use control::files::{ListedFile, ListingPage};
-use control::ports::{FileShares, Listings, PortError, SecretError, SecretStore};
+use control::ports::{FileShares, PortError, SecretError, SecretStore, SharedFiles};
 use model::{FileShare, Uid};
 
 /// Of a function that does not use this port: a call is a defect, and fails.
@@ -25,7 +25,7 @@ impl FileShares for Absent {
 }
 
 #[async_trait]
-impl Listings for Absent {
+impl SharedFiles for Absent {
     async fn list(&self, _page: &ListingPage) -> Result<Vec<ListedFile>, PortError> {
         Err(absent("file system"))
     }

@@ -3,7 +3,7 @@
 //! Paths come from users and may contain symbolic links. Every access goes through a handle of the
 //! file server's directory (`cap_std`), so no path leads out of it.
 
-use crate::ports::{Listings, PortError};
+use crate::ports::{PortError, SharedFiles};
 use crate::{Context, Error};
 use async_trait::async_trait;
 use cap_std::ambient_authority;
@@ -92,7 +92,7 @@ impl Files {
             return Err(not_readable(&query.output_directory_id, kind));
         }
         let page = ListingPage { directory, after, limit };
-        let listed = self.context.listings.list(&page).await?;
+        let listed = self.context.shared_files.list(&page).await?;
         Ok(listed.into_iter().map(|it| file_entry(&page.directory, it, &link)).collect())
     }
 }
@@ -165,7 +165,7 @@ impl MountedFiles {
 }
 
 #[async_trait]
-impl Listings for MountedFiles {
+impl SharedFiles for MountedFiles {
     async fn list(&self, page: &ListingPage) -> Result<Vec<ListedFile>, PortError> {
         let (files, page) = (self.clone(), page.clone());
         let read = tokio::task::spawn_blocking(move || files.read(&page)).await;

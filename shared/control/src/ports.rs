@@ -78,10 +78,9 @@ pub trait FileShares: Send + Sync {
     }
 }
 
-/// Lists directories of file servers: those of this machine, or through the function that has them
-/// mounted.
+/// The files of file servers: those of this machine, or through the function that has them mounted.
 #[async_trait]
-pub trait Listings: Send + Sync {
+pub trait SharedFiles: Send + Sync {
     /// One page of a directory. A directory that does not exist is empty.
     ///
     /// # Errors

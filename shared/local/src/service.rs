@@ -112,7 +112,7 @@ impl Service {
             table: Table::new(Arc::clone(&storage) as _),
             machines: Arc::clone(&machines) as _,
             file_shares: Arc::new(shares),
-            listings: Arc::new(files.clone()),
+            shared_files: Arc::new(files.clone()),
             secret_store: Arc::new(NoSecretStore),
             hints: Arc::clone(&hints) as _,
             clock: Arc::new(SystemClock),

@@ -1,4 +1,4 @@
-//! Listings through the function `files`, which has the file system mounted.
+//! Files of file servers through the function `files`, which has the file system mounted.
 
 use async_trait::async_trait;
 use aws_smithy_http_client::{Connector, tls};
@@ -7,7 +7,7 @@ use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_types::body::SdkBody;
 use control::files::{ListedFile, ListingPage};
 use control::keys::Keys;
-use control::ports::{Clock, Listings, PortError};
+use control::ports::{Clock, PortError, SharedFiles};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,14 +19,14 @@ const EXPIRY_SECONDS: u64 = 120;
 const TIMEOUT: Duration = Duration::from_secs(25);
 
 /// The function `files`.
-pub struct RemoteListings {
+pub struct RemoteFiles {
     connector: Connector,
     url: String,
     keys: Arc<Keys>,
     clock: Arc<dyn Clock>,
 }
 
-impl RemoteListings {
+impl RemoteFiles {
     /// The function at this URL, which has no slash at the end.
     pub fn new(url: String, keys: Arc<Keys>, clock: Arc<dyn Clock>) -> Self {
         let provider = tls::Provider::Rustls(tls::rustls_provider::CryptoMode::AwsLc);
@@ -50,7 +50,7 @@ impl RemoteListings {
 }
 
 #[async_trait]
-impl Listings for RemoteListings {
+impl SharedFiles for RemoteFiles {
     async fn list(&self, page: &ListingPage) -> Result<Vec<ListedFile>, PortError> {
         let request = http::Request::get(self.address(page)).body(SdkBody::empty());
         let request: HttpRequest =
