@@ -233,6 +233,31 @@ pub const EXPLAINED_QUEUE: usize = 50;
 /// must not cost more than some hundred reads.
 pub const MAX_EXPLAINED_CLUSTERS: usize = 8;
 
+/// The largest file that can be uploaded: as large as can be downloaded at once, since the parts of a larger copy
+/// do not fit into the memory of the function that makes it.
+pub const MAX_FILE_BYTES: u64 = 2 << 40;
+
+/// Most bytes of a file in one request. A Lambda function takes 6 MB, in which a body that is no text is base64, so
+/// a third larger (AWS Lambda Developer Guide, "Lambda quotas").
+pub const UPLOAD_CHUNK_BYTES: usize = 4 << 20;
+
+/// Files of one request for upload links: their paths fit into a body.
+pub const MAX_UPLOADS_PER_REQUEST: usize = 100;
+
+/// The path of a file below the root of its file server. Percent-encoded it fits into a URL, which API Gateway and
+/// Lambda take up to 8 KB long.
+pub const MAX_FILE_PATH_BYTES: usize = 1024;
+
+/// A name in a path (Linux, `NAME_MAX`).
+pub const MAX_FILE_NAME_BYTES: usize = 255;
+
+/// After this time without a new byte, an upload that was not finished is removed: a client resumes it the next morning.
+pub const UPLOAD_SECONDS: u64 = 24 * 3600;
+
+/// The directory at the root of each file server that has uploads until they are whole, and removed trees until
+/// their files are gone.
+pub const TEMPORARY_FILES: &str = ".batchai-temp";
+
 /// Minimum, maximum and default of the requested lifetime of download links, in minutes (API).
 pub const LINK_MINUTES: (u32, u32, u32) = (5, 600, 60);
 
@@ -261,6 +286,9 @@ const _: () = assert!(
     STOP_REPORT_SECONDS > 2 * HEARTBEAT_SECONDS,
     "an agent learns of a stop at a heartbeat"
 );
+const _: () =
+    assert!(UPLOAD_CHUNK_BYTES / 3 * 4 + 64 * 1024 < 6 << 20, "a Lambda function takes a chunk");
+const _: () = assert!(MAX_UPLOADS_PER_REQUEST * (MAX_FILE_PATH_BYTES + 256) <= MAX_BODY_BYTES);
 const _: () = assert!(2 * MAX_NODES_PER_LAUNCH + 3 <= 100, "one transaction holds an answer");
 const _: () = assert!(MAX_GANG_NODES * 2 + 3 <= 100, "one transaction starts a gang");
 const _: () = assert!(2 * MAX_FILE_SERVER_MOUNTS + 10 <= 100, "one transaction creates a cluster");

@@ -56,6 +56,7 @@ patterns! {
     TOKEN_NAME = r"^[A-Za-z0-9_.-]{1,90}$",
         "must be 1 to 90 letters, digits, dashes, underscores or dots", and_shows;
     NOT_ONLY_DOTS = r"[^.]", "must not be only dots", and_shows;
+    SHA256 = r"^[0-9a-f]{64}$", "must be 64 lower-case hexadecimal digits", and_shows;
     DIRECTORY_ID = r"^[A-Za-z0-9_]{1,64}$",
         "must be 1 to 64 letters, digits or underscores", and_shows;
     VARIABLE = r"^[A-Za-z_][A-Za-z0-9_]*$",

@@ -8,10 +8,10 @@
 use crate::read;
 use crate::request;
 use crate::response::{
-    ClusterProperties, ContainerProperties, FileEntry, FileServerProperties, JobProperties,
-    ListBody, NewTokenBody, OperationBody, OperationEntry, ProviderBody, RemoteLogin, Resource,
-    ResourceGroupBody, RoleAssignmentBody, RoleDefinitionBody, SubscriptionBody, TenantBody,
-    TokenBody, UsageBody, WorkspaceBody,
+    ClusterProperties, ContainerProperties, FileEntry, FileServerProperties, FileUpload,
+    JobProperties, ListBody, NewTokenBody, OperationBody, OperationEntry, ProviderBody,
+    RemoteLogin, Resource, ResourceGroupBody, RoleAssignmentBody, RoleDefinitionBody,
+    SubscriptionBody, TenantBody, TokenBody, UsageBody, WorkspaceBody,
 };
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value};
@@ -28,6 +28,7 @@ pub fn requests() -> BTreeMap<&'static str, Value> {
         ("ClusterCreateParameters", read::schema(request::cluster)),
         ("ClusterUpdateParameters", read::schema(request::cluster_update)),
         ("FileServerCreateParameters", read::schema(request::file_server)),
+        ("FileUploadParameters", read::schema(request::file_uploads)),
         ("JobCreateParameters", read::schema(request::job)),
         ("ResourceGroupParameters", read::schema(request::resource_group)),
         ("ResourceGroupPatchable", read::schema(request::resource_group_update)),
@@ -48,6 +49,7 @@ pub fn responses() -> BTreeMap<String, Value> {
     generator.subschema_for::<ListBody<Resource<JobProperties>>>();
     generator.subschema_for::<ListBody<RemoteLogin>>();
     generator.subschema_for::<ListBody<FileEntry>>();
+    generator.subschema_for::<ListBody<FileUpload>>();
     generator.subschema_for::<OperationBody>();
     generator.subschema_for::<ListBody<OperationEntry>>();
     generator.subschema_for::<ListBody<UsageBody>>();
@@ -194,6 +196,8 @@ mod tests {
         FileServerExtensions
         FileServerListResult
         FileServerReference
+        FileUpload
+        FileUploadListResult
         GpuMetrics
         HorovodSettings
         ImageReference

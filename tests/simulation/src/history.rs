@@ -154,7 +154,7 @@ impl History {
             table: Table::new(Arc::new(storage)),
             machines: Arc::new(SimMachines(Arc::clone(&self.sim))),
             file_shares: Arc::new(SimDirectories(Arc::clone(&self.sim))),
-            listings: Arc::new(MountedFiles { root: PathBuf::new() }),
+            shared_files: Arc::new(MountedFiles { root: PathBuf::new() }),
             secret_store: Arc::new(NoSecretStore),
             hints: Arc::new(SimHints(Arc::clone(&self.sim))),
             clock: Arc::new(SimClock { sim: Arc::clone(&self.sim), skew_millis }),

@@ -127,7 +127,7 @@ async fn output_on_a_volume_is_not_listed_by_a_service_elsewhere() {
         table: parts.table.clone(),
         machines: Arc::clone(&parts.machines),
         file_shares: Arc::clone(&parts.file_shares),
-        listings: Arc::clone(&parts.listings),
+        shared_files: Arc::clone(&parts.shared_files),
         secret_store: Arc::clone(&parts.secret_store),
         hints: Arc::clone(&parts.hints),
         clock: Arc::clone(&parts.clock),

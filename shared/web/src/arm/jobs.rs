@@ -1,13 +1,11 @@
 //! Jobs (docs/contract.md, "Jobs", "Output files" and "Remote login").
 
 use super::Call;
-use crate::OutputFiles;
-use crate::files::Links;
 use axum::response::{IntoResponse, Response};
 use control::Error;
 use control::operations::PutOutcome;
 use http::StatusCode;
-use model::{Job, Name, limits};
+use model::{Job, Name};
 
 impl Call<'_> {
     pub(crate) async fn jobs(&self) -> Result<Response, Error> {
@@ -65,26 +63,18 @@ impl Call<'_> {
     }
 
     pub(crate) async fn job_files(&self) -> Result<Response, Error> {
-        let control = &self.web.control;
         let query = wire::parse_output_files_query(&self.query)?;
         let after = self.page_start()?;
         let job = self.named_job().await?;
-        let minutes = query.link_expiry_minutes.min(limits::MAX_LINK_MINUTES);
-        let expires_at = control.context.now().plus_seconds(u64::from(minutes) * 60);
-        let names = self.route.workspace()?;
-        let base = match &self.web.files {
-            OutputFiles::Here(_) => &self.base,
-            OutputFiles::At { url } => url,
-        };
-        let signing = (control.context.keys.as_ref(), self.web.access.people.service());
-        let links = Links::new(signing, base, &self.principal, &names, expires_at);
-        let size = query.max_results as usize;
+        let size = query.page.max_results as usize;
         let page = (after, size + 1);
-        let mut entries = control.files.list(&job, &query, page, |place| links.to(place)).await?;
-        let more = entries.len() > size;
-        entries.truncate(size);
-        let next = entries.last().filter(|_| more).map(|entry| entry.name.clone());
-        self.page(entries, next)
+        let entries = self
+            .with_links(query.page.link_expiry_minutes, async |links| {
+                let link = |place: &_| links.to(place);
+                self.web.control.files.list(&job, &query, page, link).await
+            })
+            .await?;
+        self.page_of_files(entries, size)
     }
 
     /// Lists the nodes of the last attempt of the job that still exist.

@@ -56,6 +56,16 @@ impl FileEntry {
     }
 }
 
+/// Where a file is to be uploaded. An addition to the contract.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct FileUpload {
+    /// As in the request.
+    pub path: String,
+    /// Needs no token.
+    pub upload_url: String,
+}
+
 /// `RemoteLoginInformation` of the contract: where SSH reaches a node.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
