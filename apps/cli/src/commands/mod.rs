@@ -25,6 +25,7 @@ use crate::confirm;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::json::Json;
+use crate::name_argument::ResourceName;
 use crate::output::View;
 use anyhow::{Context as _, Result};
 use clap::Args;
@@ -32,16 +33,14 @@ use std::path::Path;
 
 #[derive(Args)]
 pub struct Name {
-    /// Name of the resource
-    #[arg(value_parser = crate::names::resource_name)]
-    pub name: String,
+    #[command(flatten)]
+    pub name: ResourceName,
 }
 
 #[derive(Args)]
 pub struct DeleteArguments {
-    /// Name of the resource
-    #[arg(value_parser = crate::names::resource_name)]
-    pub name: String,
+    #[command(flatten)]
+    pub name: ResourceName,
     /// Do not ask for confirmation
     #[arg(short, long)]
     pub yes: bool,

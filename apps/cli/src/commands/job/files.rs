@@ -4,6 +4,7 @@ use crate::client::Address;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::log_tail::{STDOUTERR, download_link, list_files};
+use crate::name_argument::ResourceName;
 use crate::resources::File;
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
@@ -23,9 +24,8 @@ With `-o json`, each file has a download URL. It needs no token and is valid for
 
 #[derive(Args)]
 pub struct FilesArguments {
-    /// Name of the job
-    #[arg(value_parser = crate::names::resource_name)]
-    name: String,
+    #[command(flatten)]
+    name: ResourceName,
     /// Id of the output directory
     #[arg(short, long, value_name = "ID", default_value = STDOUTERR)]
     directory_id: String,
