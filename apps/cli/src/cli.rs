@@ -99,9 +99,19 @@ Exit status:
   other  For `job wait` and `job submit --wait`: the exit code of the failed job";
 
 pub fn main(arguments: Vec<OsString>, environment: Environment) -> ExitCode {
-    let matches = command().get_matches_from(arguments);
-    let mut cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
-    cli.global.on_command_line = OnCommandLine::of(&matches);
+    let parsed = command().try_get_matches_from(&arguments).and_then(|matches| {
+        let mut cli = Cli::from_arg_matches(&matches)?;
+        cli.global.on_command_line = OnCommandLine::of(&matches);
+        Ok(cli)
+    });
+    let cli = match parsed {
+        Ok(cli) => cli,
+        Err(error) if error.use_stderr() && asks_for_json(&arguments) => {
+            return failure::report_usage(&error).into();
+        }
+        Err(error) => error.exit(),
+    };
+    let format = cli.global.output;
     log::start(log_filter(&cli), &environment);
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
@@ -110,10 +120,22 @@ pub fn main(arguments: Vec<OsString>, environment: Environment) -> ExitCode {
             return Exit::FAILURE.into();
         }
     };
-    let exit = runtime.block_on(run(cli, environment)).unwrap_or_else(|e| failure::report(&e));
+    let exit =
+        runtime.block_on(run(cli, environment)).unwrap_or_else(|e| failure::report(&e, format));
     // Do not wait for a thread that is blocked on the terminal.
     runtime.shutdown_background();
     exit.into()
+}
+
+/// Whether a command line that cannot be parsed asks for output that programs read.
+fn asks_for_json(arguments: &[OsString]) -> bool {
+    let words: Vec<_> = arguments.iter().filter_map(|word| word.to_str()).collect();
+    let is_format = |text: &str| ["json", "yaml"].contains(&text);
+    let prefixes = ["-o", "--output="];
+    words.windows(2).any(|pair| ["-o", "--output"].contains(&pair[0]) && is_format(pair[1]))
+        || words.iter().any(|word| {
+            prefixes.iter().filter_map(|prefix| word.strip_prefix(prefix)).any(is_format)
+        })
 }
 
 /// The whole command line.
@@ -185,6 +207,18 @@ mod tests {
         let mut command = command();
         command.build();
         check(&command);
+    }
+
+    #[test]
+    fn a_wrong_command_line_may_ask_for_json() {
+        let asks =
+            |line: &str| asks_for_json(&line.split(' ').map(OsString::from).collect::<Vec<_>>());
+        for line in ["b -o json x", "b --output yaml", "b -ojson", "b x --output=json"] {
+            assert!(asks(line), "{line}");
+        }
+        for line in ["b -o table", "b json", "b -o", "b --output=table"] {
+            assert!(!asks(line), "{line}");
+        }
     }
 
     #[test]

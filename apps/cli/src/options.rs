@@ -1,7 +1,7 @@
 //! The options that every command accepts. The help of a command lists those that matter to it.
 
 use crate::names::{group_name, resource_name};
-use crate::output::Format;
+use crate::output::{Format, Query};
 use crate::profiles::{ProfileChoice, profile_name};
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Args, Command};
@@ -93,6 +93,11 @@ pub struct GlobalOptions {
     /// Output format
     #[arg(short, long, global = true, value_name = "FORMAT", default_value = "table")]
     pub output: Format,
+
+    /// Print only what this JMESPath expression selects of the answer; with `-o name`, one plain value per
+    /// line
+    #[arg(long, global = true, value_name = "JMESPATH", value_parser = Query::parse)]
+    pub query: Option<Query>,
 
     /// Log requests to stderr, and debug messages of `batchai local` (BATCHAI_LOG sets a filter)
     #[arg(short, long, global = true)]

@@ -48,7 +48,7 @@ pub struct DeleteArguments {
 
 async fn list<V: View>(context: &Context, address: &Address, none: &str) -> Result<Exit> {
     let answers = context.client.list(address).await?;
-    context.output.list::<V>(answers, none)?;
+    context.output.sorted_list::<V>(answers, none)?;
     Ok(Exit::SUCCESS)
 }
 
@@ -58,8 +58,10 @@ async fn show<V: View>(context: &Context, address: &Address) -> Result<Exit> {
     Ok(Exit::SUCCESS)
 }
 
-/// `what` names what is deleted, for the question.
+/// `what` names what is deleted, for the question. The service accepts the deletion of what does not
+/// exist, so that clients can retry; a user who names it has made a mistake.
 async fn delete(context: &Context, address: &Address, what: &str, yes: bool) -> Result<Exit> {
+    context.client.get(address).await?;
     confirm::deletion(what, yes)?;
     context.client.delete(address).await?;
     context.output.message("Deleted.");
