@@ -13,6 +13,7 @@ mod json;
 mod log;
 mod log_tail;
 mod names;
+mod natural;
 mod oidc;
 mod options;
 mod output;
@@ -21,6 +22,7 @@ mod resources;
 mod secret;
 mod stderr;
 mod time;
+mod transfer;
 mod utf8_tail;
 mod wiring;
 
