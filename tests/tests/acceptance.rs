@@ -30,4 +30,5 @@ mod acceptance {
     mod tensorflow;
     mod toolkits;
     mod volumes;
+    mod waiting;
 }

@@ -36,6 +36,7 @@ fn request(node: &Node, attempt: Option<AttemptReport>) -> SyncRequest {
         attempt,
         interruption_notice_seconds: None,
         login_port: None,
+        metrics: None,
     }
 }
 

@@ -233,6 +233,9 @@ fn log(event: &Event) {
         Event::NodeFailed { node, error } => {
             tracing::warn!(%node, code = error.code, message = error.message, "node failed");
         }
+        Event::RebalanceRecommended { node } => {
+            tracing::info!(%node, "EC2 recommends to replace it")
+        }
         Event::NodeLeaving { node, reason } => tracing::info!(%node, ?reason, "leaving"),
         Event::NodeRemoved { node } => tracing::info!(%node, "removed"),
         Event::ClusterDeleted { cluster } => tracing::info!(%cluster, "deleted"),

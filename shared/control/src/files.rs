@@ -18,7 +18,8 @@ use async_trait::async_trait;
 use cap_std::ambient_authority;
 use cap_std::fs::{Dir, File, Metadata};
 use model::{
-    FileServer, FileServerState, Job, MountPoint, MountVolumes, StorageKind, Timestamp, Uid,
+    FileServer, FileServerState, JOB_MOUNT_ROOT, Job, MOUNT_ROOT, MountPoint, MountVolumes,
+    StorageKind, Timestamp, Uid, below_mount, below_root, plain_path,
 };
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
@@ -356,12 +357,12 @@ fn output_place(job: &Job, query: &OutputFilesQuery) -> Result<(FileLocation, St
         (directory.path_prefix.as_str(), format!("{segment}/outputs/{suffix}"))
     };
     let own_mounts = job.spec.mounts.as_ref().map(MountVolumes::points).unwrap_or_default();
-    let mounted = under_mount(prefix, "AZ_BATCHAI_JOB_MOUNT_ROOT", &own_mounts)
-        .or_else(|| under_mount(prefix, "AZ_BATCHAI_MOUNT_ROOT", &job.cluster_mounts));
+    let mounted = under_mount(prefix, JOB_MOUNT_ROOT, &own_mounts)
+        .or_else(|| under_mount(prefix, MOUNT_ROOT, &job.cluster_mounts));
     let Some((mut place, kind)) = mounted else {
         return Err(not_on_a_mount(&query.output_directory_id));
     };
-    place.path = join([place.path.as_str(), &below, &query.page.directory]);
+    place.path = plain_path([place.path.as_str(), &below, &query.page.directory]);
     Ok((place, kind))
 }
 
@@ -396,29 +397,13 @@ fn under_mount(
     root: &str,
     mounts: &[MountPoint],
 ) -> Option<(FileLocation, StorageKind)> {
-    let relative = [format!("${root}"), format!("${{{root}}}")]
-        .iter()
-        .find_map(|variable| prefix.strip_prefix(variable.as_str()))?;
-    if !relative.starts_with('/') {
-        return None;
-    }
-    let relative = join([relative]);
+    let relative = below_root(prefix, root)?;
     mounts.iter().find_map(|mount| {
-        let path = join([mount.relative_mount_path.as_str()]);
-        let below = relative.strip_prefix(&path)?;
-        if !(below.is_empty() || below.starts_with('/')) {
-            return None;
-        }
+        let below = below_mount(&relative, &mount.relative_mount_path)?;
         let source = mount.source_directory.as_deref().unwrap_or_default();
-        let path = join([source, below]);
+        let path = plain_path([source, below]);
         Some((FileLocation { file_server: mount.file_server.clone(), path }, mount.kind))
     })
-}
-
-/// Joins paths and drops empty components and `.`.
-fn join<'a>(parts: impl IntoIterator<Item = &'a str>) -> String {
-    let components = parts.into_iter().flat_map(|part| part.split('/'));
-    components.filter(|it| !it.is_empty() && *it != ".").collect::<Vec<_>>().join("/")
 }
 
 #[cfg(test)]
@@ -435,7 +420,7 @@ mod tests {
     }
 
     fn check(prefix: &str, mounts: &[MountPoint], expected: Option<&str>) {
-        let place = under_mount(prefix, "AZ_BATCHAI_MOUNT_ROOT", mounts);
+        let place = under_mount(prefix, MOUNT_ROOT, mounts);
         assert_eq!(place.map(|(place, _)| place.path).as_deref(), expected, "{prefix}");
     }
 

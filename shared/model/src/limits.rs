@@ -94,6 +94,9 @@ pub const MAX_ERROR_BYTES: usize = 2 * 1024;
 /// An error that an agent reports, in bytes of its JSON. The service adds the id of the node.
 pub const MAX_REPORTED_ERROR_BYTES: usize = MAX_ERROR_BYTES - 128;
 
+/// The GPUs of a node whose metrics are stored. No EC2 instance type has more.
+pub const MAX_MEASURED_GPUS: usize = 16;
+
 /// The reason for which an agent lost its processes, in bytes of its JSON. It is stored with every
 /// attempt, so one sentence.
 pub const MAX_REASON_BYTES: usize = 128;
@@ -207,6 +210,15 @@ pub const MAX_VM_SIZE_BYTES: usize = 64;
 /// VM sizes that a cluster may use instead of its own.
 pub const MAX_ALTERNATE_VM_SIZES: usize = 10;
 
+/// Security groups of a cluster: EC2 allows five per network interface, and the stack has one.
+pub const MAX_SECURITY_GROUPS: usize = 4;
+
+/// The id of a security group. EC2 ids have 20 characters.
+pub const MAX_SECURITY_GROUP_ID_BYTES: usize = 20;
+
+/// A capacity reservation. The ARN of a resource group has up to 225 characters.
+pub const MAX_CAPACITY_RESERVATION_BYTES: usize = 256;
+
 /// Upper limit of `maxRetries`: how often a job may run again after its own command failed.
 pub const MAX_RETRIES: u32 = 10;
 
@@ -237,6 +249,14 @@ pub const UPLOAD_SECONDS: u64 = 24 * 3600;
 /// The directory at the root of each file server that has uploads until they are whole, and removed trees until
 /// their files are gone.
 pub const TEMPORARY_FILES: &str = ".batchai-temp";
+
+/// Entries of a queue that are read to explain why a job waits: they are 10 kB, and the place of a job beyond them
+/// says little.
+pub const EXPLAINED_QUEUE: usize = 50;
+
+/// Clusters that are read to explain why the jobs of one page of a list wait. Experiments seldom use more, and a page
+/// must not cost more than some hundred reads.
+pub const MAX_EXPLAINED_CLUSTERS: usize = 8;
 
 /// Minimum, maximum and default of the requested lifetime of download links, in minutes (API).
 pub const LINK_MINUTES: (u32, u32, u32) = (5, 600, 60);

@@ -198,6 +198,7 @@ mod tests {
         FileServerReference
         FileUpload
         FileUploadListResult
+        GpuMetrics
         HorovodSettings
         ImageReference
         ImageSourceRegistry
@@ -213,6 +214,7 @@ mod tests {
         MountVolumes
         NameValuePair
         NewToken
+        NodeExtensions
         NodeId
         NodeSetup
         NodeStateCounts
@@ -297,10 +299,26 @@ mod tests {
                       "type": "array",
                       "uniqueItems": true
                     },
+                    "capacityReservation": {
+                      "pattern": "^(cr-[0-9a-f]{8,17}|arn:aws[a-z-]{0,12}:resource-groups:[a-z0-9-]{1,24}:[0-9]{12}:group/[A-Za-z0-9_.-]{1,128})$",
+                      "type": "string"
+                    },
                     "idleSecondsBeforeScaleDown": {
                       "maximum": 86400,
                       "minimum": 0,
                       "type": "integer"
+                    },
+                    "replaceOnRebalance": {
+                      "type": "boolean"
+                    },
+                    "securityGroups": {
+                      "items": {
+                        "pattern": "^sg-[0-9a-f]{8,17}$",
+                        "type": "string"
+                      },
+                      "maxItems": 4,
+                      "type": "array",
+                      "uniqueItems": true
                     }
                   },
                   "type": "object"

@@ -310,9 +310,9 @@ impl History {
                     self.note(|| format!("hint for {:?} failed: {}", target, error.chain()))
                 }
             },
-            TaskResult::Notice { instance, seconds, tries, failed } => {
+            TaskResult::Notice { instance, notice, tries, failed } => {
                 if failed && tries < 3 {
-                    self.notice(instance, seconds, tries + 1, 2000);
+                    self.notice(instance, notice, tries + 1, 2000);
                 }
             }
         }

@@ -40,6 +40,7 @@ async fn report(harness: &Harness, node: &Node, phase: NodePhase) -> Desired {
         attempt: None,
         interruption_notice_seconds: None,
         login_port: None,
+        metrics: None,
     };
     let nodes = &harness.environment.control.nodes;
     let answer = nodes.sync(&node.cluster, &node.id, &AgentIdentity::Node, &request).await;

@@ -1,6 +1,6 @@
 //! Jobs (docs/contract.md, "Jobs", "Output files" and "Remote login").
 
-use super::{Call, clusters};
+use super::Call;
 use axum::response::{IntoResponse, Response};
 use control::Error;
 use control::operations::PutOutcome;
@@ -12,8 +12,10 @@ impl Call<'_> {
         let path = self.route.experiment()?;
         let (after, size) = (self.page_start()?, self.page_size()?);
         let page = self.web.control.jobs.list(&path, after, size).await?;
+        let waiting = self.web.control.jobs.waiting_reasons(&page.items).await?;
         let now = self.web.control.context.now();
-        self.page(page.items.iter().map(|job| wire::job(job, None, now)).collect(), page.next)
+        let body = |(job, waiting): (_, &Option<_>)| wire::job(job, waiting.as_ref(), now);
+        self.page(page.items.iter().zip(&waiting).map(body).collect(), page.next)
     }
 
     fn job_name(&self) -> Result<Name, Error> {
@@ -45,8 +47,9 @@ impl Call<'_> {
     }
 
     async fn job_body(&self, job: &Job) -> Result<Response, Error> {
-        let waiting = self.web.control.jobs.waiting_reason(job).await?;
-        let body = wire::job(job, waiting.as_ref(), self.web.control.context.now());
+        let waiting = self.web.control.jobs.waiting_reasons(std::slice::from_ref(job)).await?;
+        let waiting = waiting.first().and_then(Option::as_ref);
+        let body = wire::job(job, waiting, self.web.control.context.now());
         self.resource(&body, &job.uid, job.submitted_at)
     }
 
@@ -80,6 +83,6 @@ impl Call<'_> {
         let last = job.attempt_records().pop();
         let ids = last.map(|attempt| attempt.nodes).unwrap_or_default();
         let nodes = self.web.control.jobs.nodes(&job, &ids).await?;
-        self.ok(&wire::list(nodes.iter().filter_map(clusters::login).collect(), None))
+        self.ok(&wire::list(nodes.iter().filter_map(wire::RemoteLogin::of).collect(), None))
     }
 }
