@@ -94,6 +94,7 @@ pub async fn sha256(path: &Path) -> Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs::Permissions;
     use std::os::unix::fs::symlink;
 
     #[test]
@@ -105,7 +106,7 @@ mod tests {
         for name in ["train.py", "a/deep/x", ".git/config"] {
             std::fs::write(path(name), name).unwrap();
         }
-        std::fs::set_permissions(path("train.py"), PermissionsExt::from_mode(0o755)).unwrap();
+        std::fs::set_permissions(path("train.py"), Permissions::from_mode(0o755)).unwrap();
         symlink("../train.py", path("a/link")).unwrap();
         symlink("..", path("a/loop")).unwrap();
         symlink("nowhere", path("dangling")).unwrap();

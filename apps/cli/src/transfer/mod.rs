@@ -7,7 +7,6 @@ mod progress;
 mod remote;
 pub mod upload;
 
-pub use local::{LocalFile, walk};
 pub use progress::{Progress, human_bytes};
 pub use remote::{Entry, find, join, list, list_tree, relative};
 

@@ -1,8 +1,8 @@
 //! Uploads: only files that differ, each in chunks that continue an earlier upload of the same file.
 
-use super::local::{Found, sha256};
+use super::local::{Found, LocalFile, sha256, walk};
 use super::remote::{self, Entry};
-use super::{CHUNK_BYTES, FIRST_PAUSE, LocalFile, PARALLEL, Progress, RETRIES, can_continue, walk};
+use super::{CHUNK_BYTES, FIRST_PAUSE, PARALLEL, Progress, RETRIES, can_continue};
 use crate::client::{Address, Client, is_denied};
 use anyhow::{Context as _, Result};
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
@@ -10,25 +10,29 @@ use reqwest::Url;
 use serde::Deserialize;
 use std::collections::{BTreeSet, HashMap};
 use std::os::unix::fs::FileExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// What an upload has done.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Debug, Default, PartialEq)]
 pub struct Report {
     /// Files that were sent, and their bytes.
     pub uploaded: u64,
     pub bytes: u64,
     /// Files that the file server had already.
     pub unchanged: u64,
+    /// What is no file, or a link to a directory, and was left out.
+    pub skipped: Vec<PathBuf>,
 }
 
 impl Report {
-    fn plus(self, other: Self) -> Self {
+    pub fn plus(mut self, other: Self) -> Self {
+        self.skipped.extend(other.skipped);
         Self {
             uploaded: self.uploaded + other.uploaded,
             bytes: self.bytes + other.bytes,
             unchanged: self.unchanged + other.unchanged,
+            skipped: self.skipped,
         }
     }
 }
@@ -39,12 +43,12 @@ struct Begun {
     upload_url: String,
 }
 
-/// Uploads what `keep` chooses of a directory, or one file, to `target` on the file server. Files with the same length and
-/// SHA-256 are left as they are.
+/// Uploads one file, or all files below a directory for which `keep` returns true, to `target` on the file server.
+/// `keep` is asked for directories too, with true. Files with the same length and SHA-256 are left as they are.
 ///
 /// # Errors
 /// The first file that cannot be read or sent. Files that were sent before are on the file server.
-pub async fn directory(
+pub async fn tree(
     client: &Client,
     server: &Address,
     (path, target): (&Path, &str),
@@ -52,22 +56,6 @@ pub async fn directory(
     progress: &Progress,
 ) -> Result<Report> {
     let Found { files, skipped } = walk(path, target, keep)?;
-    for path in skipped {
-        tracing::debug!(path = %path.display(), "no file: not uploaded");
-    }
-    self::files(client, server, files, progress).await
-}
-
-/// Uploads these files, as [`directory`] does.
-///
-/// # Errors
-/// Those of [`directory`].
-pub async fn files(
-    client: &Client,
-    server: &Address,
-    files: Vec<LocalFile>,
-    progress: &Progress,
-) -> Result<Report> {
     let present = present(client, server, &files).await?;
     progress.expect(files.iter().map(|file| file.length).sum());
     let one = |file: LocalFile| {
@@ -78,7 +66,8 @@ pub async fn files(
         }
     };
     let reports = stream::iter(files).map(one).buffer_unordered(PARALLEL);
-    reports.try_fold(Report::default(), async |all, one| Ok(all.plus(one))).await
+    let begin = Report { skipped, ..Report::default() };
+    reports.try_fold(begin, async |all, one| Ok(all.plus(one))).await
 }
 
 /// The files that are there, by their paths.

@@ -3,7 +3,7 @@
 use crate::client::Address;
 use crate::context::Context;
 use crate::exit::Exit;
-use crate::transfer::{Progress, human_bytes, join, relative, upload, walk};
+use crate::transfer::{Progress, human_bytes, join, relative, upload};
 use anyhow::Result;
 use clap::Args;
 use std::path::{Path, PathBuf};
@@ -35,19 +35,20 @@ pub struct Arguments {
 pub async fn run(context: &Context, servers: &Address, arguments: Arguments) -> Result<Exit> {
     let Arguments { name, local, to } = arguments;
     let to = relative(&to);
-    let mut files = Vec::new();
-    for path in &local {
-        let found = walk(path, &target(path, &to), &|_, _| true)?;
-        for skipped in found.skipped {
-            context.output.message(format_args!("Left out {}: not a file.", skipped.display()));
-        }
-        files.extend(found.files);
-    }
     let progress = Progress::new(!context.output.is_quiet());
     let server = servers.join(&[&name]);
-    let report = upload::files(&context.client, &server, files, &progress).await;
+    let mut report = upload::Report::default();
+    for path in &local {
+        let target = target(path, &to);
+        let place = (path.as_path(), target.as_str());
+        let sent = upload::tree(&context.client, &server, place, &|_, _| true, &progress).await;
+        report = report.plus(sent.inspect_err(|_| progress.end())?);
+    }
     progress.end();
-    let upload::Report { uploaded, bytes, unchanged } = report?;
+    let upload::Report { uploaded, bytes, unchanged, skipped } = report;
+    for path in skipped {
+        context.output.message(format_args!("Left out {}: not a file.", path.display()));
+    }
     let plural = if uploaded == 1 { "" } else { "s" };
     let size = human_bytes(bytes);
     let others = match unchanged {
