@@ -23,6 +23,7 @@ mod resources;
 mod secret;
 mod stderr;
 mod time;
+mod transfer;
 mod utf8_tail;
 mod wiring;
 

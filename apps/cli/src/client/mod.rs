@@ -8,6 +8,7 @@ mod error;
 mod operation;
 mod probe;
 mod token;
+mod upload;
 
 pub use address::{Address, Scope};
 pub use download::Download;
@@ -118,6 +119,13 @@ impl Client {
     pub async fn delete(&self, address: &Address) -> Result<()> {
         let answer = self.send(Method::DELETE, self.url(address), None).await?;
         self.finish(&answer).await.map(drop)
+    }
+
+    /// Deletes what the parameters of a resource name.
+    pub async fn delete_with(&self, address: &Address, parameters: &[(&str, &str)]) -> Result<()> {
+        let mut url = self.url(address);
+        url.query_pairs_mut().extend_pairs(parameters);
+        self.send(Method::DELETE, url, None).await.map(drop)
     }
 
     /// Runs an action of a resource and waits for the operation.

@@ -1,7 +1,13 @@
 //! `batchai file-server …`
 
+mod download;
+mod list_files;
+mod remove;
+mod upload;
+
 use super::account::AccountArguments;
 use super::{DeleteArguments, Name};
+use crate::client::Address;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::name_argument::ResourceName;
@@ -17,17 +23,27 @@ pub enum Command {
     #[command(after_help = CREATE_HELP)]
     Create(CreateArguments),
     /// List the file servers of the workspace
-    #[command(visible_alias = "ls")]
     List,
     /// Show a file server and the path of its files
     Show(Name),
     /// Delete a file server and all its files
     Delete(DeleteArguments),
+    /// List files on a file server; without a name, the file servers
+    #[command(after_help = list_files::HELP)]
+    Ls(list_files::Arguments),
+    /// Upload files and directories to a file server
+    #[command(after_help = upload::HELP)]
+    Upload(upload::Arguments),
+    /// Download files and directories from a file server
+    #[command(after_help = download::HELP)]
+    Download(download::Arguments),
+    /// Remove files and directories from a file server
+    #[command(after_help = remove::HELP)]
+    Rm(remove::Arguments),
 }
 
 const CREATE_HELP: &str = "\
-With `batchai local`, a file server is a directory; the command prints its path. Copy data and
-scripts there. Jobs find them in $AZ_BATCHAI_MOUNT_ROOT/nfs on clusters created with `--nfs NAME`.
+Copy data and scripts there with `batchai file-server upload`. Jobs find them in $AZ_BATCHAI_MOUNT_ROOT/nfs on clusters created with `--nfs NAME`.
 The size of the machine and its disks is ignored by `batchai local`.";
 
 #[derive(Args)]
@@ -68,10 +84,7 @@ pub async fn run(context: Context, command: Command) -> Result<Exit> {
             let answer = context.client.put(&address, &body(arguments)?).await?;
             super::print_changed::<FileServer>(&context, answer)
         }
-        Command::List => {
-            let none = "No file servers. To create one, run: batchai file-server create NAME";
-            super::list::<FileServer>(&context, &servers, none).await
-        }
+        Command::List => list(&context, &servers).await,
         Command::Show(Name { name }) => {
             super::show::<FileServer>(&context, &servers.join(&[&name])).await
         }
@@ -79,7 +92,19 @@ pub async fn run(context: Context, command: Command) -> Result<Exit> {
             let what = format!("file server {name} and all its files");
             super::delete(&context, &servers.join(&[&name]), &what, yes).await
         }
+        Command::Ls(arguments) => match arguments.place {
+            None => list(&context, &servers).await,
+            Some(place) => list_files::run(&context, &servers, &place, arguments.recursive).await,
+        },
+        Command::Upload(arguments) => upload::run(&context, &servers, arguments).await,
+        Command::Download(arguments) => download::run(&context, &servers, arguments).await,
+        Command::Rm(arguments) => remove::run(&context, &servers, arguments).await,
     }
+}
+
+async fn list(context: &Context, servers: &Address) -> Result<Exit> {
+    let none = "No file servers. To create one, run: batchai file-server create NAME";
+    super::list::<FileServer>(context, servers, none).await
 }
 
 fn body(arguments: CreateArguments) -> Result<Value> {
@@ -102,4 +127,10 @@ fn body(arguments: CreateArguments) -> Result<Value> {
         body["properties"]["subnet"] = json!({ "id": subnet });
     }
     Ok(body)
+}
+
+/// A name in a place such as `nfs:data`.
+fn server_name(text: &str) -> Result<String> {
+    crate::names::resource_name(text)
+        .map_err(|rule| anyhow::anyhow!("{text:?} is not the name of a file server: {rule}"))
 }
