@@ -2,7 +2,7 @@
 
 use crate::commands::{
     cluster, demo, doctor, experiment, file_server, group, job, local, login, logout, node,
-    profile, role, token, usage, workspace,
+    profile, role, run, token, usage, workspace,
 };
 use crate::context::{self, Context};
 use crate::environment::Environment;
@@ -32,6 +32,9 @@ struct Cli {
 enum Command {
     Local(local::Arguments),
     Demo(demo::Arguments),
+    /// Run a command in a copy of a directory on nodes, and bring back its output
+    #[command(after_help = run::HELP)]
+    Run(run::Arguments),
     Login(login::Arguments),
     Logout(logout::Arguments),
     /// Manage profiles: the services that you signed in to
@@ -121,7 +124,7 @@ pub fn main(arguments: Vec<OsString>, environment: Environment) -> ExitCode {
         }
     };
     let exit =
-        runtime.block_on(run(cli, environment)).unwrap_or_else(|e| failure::report(&e, format));
+        runtime.block_on(execute(cli, environment)).unwrap_or_else(|e| failure::report(&e, format));
     // Do not wait for a thread that is blocked on the terminal.
     runtime.shutdown_background();
     exit.into()
@@ -143,7 +146,7 @@ fn command() -> clap::Command {
     options::hide_unused(Cli::command())
 }
 
-async fn run(cli: Cli, environment: Environment) -> Result<Exit> {
+async fn execute(cli: Cli, environment: Environment) -> Result<Exit> {
     let Cli { global, command } = cli;
     let context = |global| Context::new(global, &environment);
     match command {
@@ -155,6 +158,7 @@ async fn run(cli: Cli, environment: Environment) -> Result<Exit> {
         Command::Demo(arguments) => {
             demo::run(context::output(&global, &environment), arguments).await
         }
+        Command::Run(arguments) => run::run(context(global)?, arguments).await,
         Command::Login(arguments) => login::run(global, environment, arguments).await,
         Command::Logout(arguments) => logout::run(global, environment, arguments).await,
         Command::Profile(command) => profile::run(global, environment, command).await,
@@ -236,6 +240,7 @@ mod tests {
         insta::assert_snapshot!(lines.collect::<Vec<_>>().join("\n"), @"
         local: data_dir
         demo:
+        run: profile endpoint data_dir subscription resource_group workspace experiment
         login: profile endpoint data_dir subscription resource_group workspace experiment
         logout: profile
         profile: profile

@@ -33,6 +33,11 @@ impl Environment {
     }
 }
 
+/// A variable that the command line names.
+pub fn variable(name: &str) -> Option<String> {
+    text(name)
+}
+
 /// The directory in `variable`, or `default` in the home directory.
 fn home(variable: &str, default: &str) -> Option<PathBuf> {
     let absolute = |path: &PathBuf| path.is_absolute();

@@ -16,6 +16,7 @@ pub mod logout;
 pub mod node;
 pub mod profile;
 pub mod role;
+pub mod run;
 pub mod token;
 pub mod usage;
 pub mod workspace;

@@ -7,6 +7,7 @@ mod progress;
 mod remote;
 pub mod upload;
 
+pub use local::{LocalFile, sha256};
 pub use progress::{Progress, human_bytes};
 pub use remote::{Entry, find, join, list, list_tree, relative};
 

@@ -56,6 +56,20 @@ pub async fn tree(
     progress: &Progress,
 ) -> Result<Report> {
     let Found { files, skipped } = walk(path, target, keep)?;
+    let report = self::files(client, server, files, progress).await?;
+    Ok(Report { skipped, ..report })
+}
+
+/// Uploads these files, as [`tree`] does.
+///
+/// # Errors
+/// Those of [`tree`].
+pub async fn files(
+    client: &Client,
+    server: &Address,
+    files: Vec<LocalFile>,
+    progress: &Progress,
+) -> Result<Report> {
     let present = present(client, server, &files).await?;
     progress.expect(files.iter().map(|file| file.length).sum());
     let one = |file: LocalFile| {
@@ -66,8 +80,7 @@ pub async fn tree(
         }
     };
     let reports = stream::iter(files).map(one).buffer_unordered(PARALLEL);
-    let begin = Report { skipped, ..Report::default() };
-    reports.try_fold(begin, async |all, one| Ok(all.plus(one))).await
+    reports.try_fold(Report::default(), async |all, one| Ok(all.plus(one))).await
 }
 
 /// The files that are there, by their paths.

@@ -85,7 +85,7 @@ async fn ensure_directory(context: &Context, job: &Address, id: &str, path: &str
 }
 
 /// Downloads the tree below `path`; returns the number of files.
-async fn download_all(
+pub async fn download_all(
     context: &Context,
     job: &Address,
     directory_id: &str,

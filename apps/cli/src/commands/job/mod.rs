@@ -6,10 +6,11 @@ mod outage;
 mod submit;
 mod wait;
 
-pub use files::FilesArguments;
+pub use files::{FilesArguments, download_all};
 pub use logs::LogsArguments;
+pub use outage::OutageTolerance;
 pub use submit::SubmitArguments;
-pub use wait::WaitArguments;
+pub use wait::{WaitArguments, describe};
 
 use super::exec::{self, ExecArguments};
 use super::{DeleteArguments, Name};

@@ -82,7 +82,7 @@ fn end(context: &Context, answer: &Json, job: &Job) -> Result<Exit> {
 }
 
 /// One line that describes the current state.
-fn describe(job: &Job) -> String {
+pub fn describe(job: &Job) -> String {
     let name = &job.name;
     let ran = match (job.start_time().and_then(time::parse), job.end_time().and_then(time::parse)) {
         (Some(start), Some(end)) => {
