@@ -120,6 +120,22 @@ fn a_full_disk_is_the_node_s_failure_whosever_it_is() {
     assert_runs(&mut node, &control);
 }
 
+/// What the agent stores while the disk is full has its place: the end of the job is reported, and the next job runs.
+#[test]
+fn a_job_that_fills_the_disk_of_its_node_ends_and_leaves_the_node_usable() {
+    let control = ControlPlane::start();
+    let mut node = Node::new(&control, "node", |_| {});
+    let Some(_disk) = SmallDisk::at(node.root()) else { return };
+    node.start_agent(&control);
+    control.wait_until_idle(&node.id);
+    let no_room = ("cat /dev/zero > fill", 1);
+    let no_file = ("for i in {1..99}; do : > $i || exit 7; done", 7);
+    for (fill, exit_code) in [no_room, no_file] {
+        assert_eq!(node.run(&control, &Job::new(fill)), End::Exited { exit_code });
+        assert_runs(&mut node, &control);
+    }
+}
+
 #[test]
 fn a_job_waits_on_its_node_for_room_on_a_full_file_server() {
     let control = ControlPlane::start();
