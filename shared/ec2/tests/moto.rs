@@ -121,3 +121,33 @@ async fn only_instances_of_the_stack_are_found() {
     assert!(other.clusters().await.unwrap().is_empty());
     assert_eq!(ours.machines.clusters().await.unwrap(), [cluster]);
 }
+
+/// One copy of the template for both launches. moto gives instances no security groups of a template, so they are
+/// looked up in the copy.
+#[tokio::test(flavor = "multi_thread")]
+async fn launches_with_a_security_group_use_a_copy_of_the_template() {
+    let moto = tokio::task::spawn_blocking(moto::Moto::start).await.unwrap();
+    let cloud = stack(support::client(moto.endpoint())).await;
+    for launch in 1..3 {
+        let mut request = support::request(1);
+        request.launch = model::Uid::from_bytes([launch; 16]);
+        request.placement = cloud.placement();
+        request.placement.security_groups = vec!["sg-01234567".to_owned()];
+        let outcome = cloud.machines.launch(&request).await.unwrap();
+        assert_eq!((outcome.launched.len(), outcome.refused), (1, None));
+        let id = &outcome.launched[0].id;
+        let described = cloud.client.describe_instances().instance_ids(id).send().await.unwrap();
+        let instance = &described.reservations()[0].instances()[0];
+        assert!(instance.tags().iter().any(|it| it.value() == Some("stack node")), "{instance:?}");
+    }
+    let templates = cloud.client.describe_launch_templates().send().await.unwrap();
+    let mut templates = templates.launch_templates().iter();
+    let copy = templates.find(|it| it.launch_template_name() != Some("t")).unwrap();
+    assert!(templates.all(|it| it.launch_template_name() == Some("t")), "one copy");
+    let versions = cloud.client.describe_launch_template_versions();
+    let versions = versions.launch_template_id(copy.launch_template_id().unwrap());
+    let versions = versions.send().await.unwrap();
+    assert_eq!(versions.launch_template_versions().len(), 1);
+    let data = versions.launch_template_versions()[0].launch_template_data().unwrap();
+    assert_eq!(data.security_group_ids(), ["sg-01234567"]);
+}

@@ -107,6 +107,8 @@ impl Sweep {
         write_data(&files.join("digits"));
 
         let cluster = json!({"properties": {
+            // Only so that the copy of the launch template is made: moto gives instances no group of a template.
+            "extensions": {"securityGroups": ["sg-0123456789abcdef0"]},
             "vmSize": "STANDARD_NC6",
             "vmPriority": "lowpriority",
             "userAccountSettings": account,
