@@ -29,6 +29,7 @@ mod acceptance {
     mod service;
     mod tensorflow;
     mod toolkits;
+    mod transfers;
     mod volumes;
     mod waiting;
 }
