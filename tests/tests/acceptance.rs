@@ -20,6 +20,7 @@ mod acceptance {
     mod issuer;
     mod job_user;
     mod login;
+    mod messages;
     mod processes;
     mod pytorch;
     mod quota;

@@ -7,7 +7,7 @@ use crate::commands::{
 use crate::context::{self, Context};
 use crate::environment::Environment;
 use crate::exit::Exit;
-use crate::options::{GlobalOptions, OnCommandLine};
+use crate::options::{self, GlobalOptions, OnCommandLine};
 use crate::{failure, log, stderr};
 use anyhow::Result;
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
@@ -99,9 +99,19 @@ Exit status:
   other  For `job wait` and `job submit --wait`: the exit code of the failed job";
 
 pub fn main(arguments: Vec<OsString>, environment: Environment) -> ExitCode {
-    let matches = Cli::command().get_matches_from(arguments);
-    let mut cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
-    cli.global.on_command_line = OnCommandLine::of(&matches);
+    let parsed = command().try_get_matches_from(&arguments).and_then(|matches| {
+        let mut cli = Cli::from_arg_matches(&matches)?;
+        cli.global.on_command_line = OnCommandLine::of(&matches);
+        Ok(cli)
+    });
+    let cli = match parsed {
+        Ok(cli) => cli,
+        Err(error) if error.use_stderr() && asks_for_json(&arguments) => {
+            return failure::report_usage(&error).into();
+        }
+        Err(error) => error.exit(),
+    };
+    let format = cli.global.output;
     log::start(log_filter(&cli), &environment);
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
@@ -110,10 +120,27 @@ pub fn main(arguments: Vec<OsString>, environment: Environment) -> ExitCode {
             return Exit::FAILURE.into();
         }
     };
-    let exit = runtime.block_on(run(cli, environment)).unwrap_or_else(|e| failure::report(&e));
+    let exit =
+        runtime.block_on(run(cli, environment)).unwrap_or_else(|e| failure::report(&e, format));
     // Do not wait for a thread that is blocked on the terminal.
     runtime.shutdown_background();
     exit.into()
+}
+
+/// Whether a command line that cannot be parsed asks for output that programs read.
+fn asks_for_json(arguments: &[OsString]) -> bool {
+    let words: Vec<_> = arguments.iter().filter_map(|word| word.to_str()).collect();
+    let is_format = |text: &str| ["json", "yaml"].contains(&text);
+    let prefixes = ["-o", "--output="];
+    words.windows(2).any(|pair| ["-o", "--output"].contains(&pair[0]) && is_format(pair[1]))
+        || words.iter().any(|word| {
+            prefixes.iter().filter_map(|prefix| word.strip_prefix(prefix)).any(is_format)
+        })
+}
+
+/// The whole command line.
+fn command() -> clap::Command {
+    options::hide_unused(Cli::command())
 }
 
 async fn run(cli: Cli, environment: Environment) -> Result<Exit> {
@@ -164,7 +191,7 @@ mod tests {
 
     #[test]
     fn the_command_line_is_consistent() {
-        Cli::command().debug_assert();
+        command().debug_assert();
     }
 
     #[test]
@@ -177,8 +204,64 @@ mod tests {
             }
             command.get_subcommands().for_each(check);
         }
-        let mut command = Cli::command();
+        let mut command = command();
         command.build();
         check(&command);
+    }
+
+    #[test]
+    fn a_wrong_command_line_may_ask_for_json() {
+        let asks =
+            |line: &str| asks_for_json(&line.split(' ').map(OsString::from).collect::<Vec<_>>());
+        for line in ["b -o json x", "b --output yaml", "b -ojson", "b x --output=json"] {
+            assert!(asks(line), "{line}");
+        }
+        for line in ["b -o table", "b json", "b -o", "b --output=table"] {
+            assert!(!asks(line), "{line}");
+        }
+    }
+
+    #[test]
+    fn help_lists_the_options_that_a_command_uses() {
+        let mut command = command();
+        command.build();
+        let ids = ["profile", "endpoint", "data_dir", "subscription", "resource_group"];
+        let ids = [&ids[..], &["workspace", "experiment"]].concat();
+        let lines = command.get_subcommands().map(|command| {
+            let shown = command.get_arguments().filter(|argument| !argument.is_hide_set());
+            let shown = shown.map(|argument| argument.get_id().as_str());
+            let shown: Vec<_> = shown.filter(|id| ids.contains(id)).collect();
+            format!("{}: {}", command.get_name(), shown.join(" "))
+        });
+        insta::assert_snapshot!(lines.collect::<Vec<_>>().join("\n"), @"
+        local: data_dir
+        demo:
+        login: profile endpoint data_dir subscription resource_group workspace experiment
+        logout: profile
+        profile: profile
+        doctor: profile endpoint data_dir subscription resource_group workspace experiment
+        group: profile endpoint data_dir subscription
+        workspace: profile endpoint data_dir subscription resource_group
+        file-server: profile endpoint data_dir subscription resource_group workspace
+        cluster: profile endpoint data_dir subscription resource_group workspace
+        experiment: profile endpoint data_dir subscription resource_group workspace
+        job: profile endpoint data_dir subscription resource_group workspace experiment
+        usage: profile endpoint data_dir subscription
+        role: profile endpoint data_dir subscription resource_group workspace
+        token: profile endpoint data_dir
+        node: profile endpoint data_dir
+        help:
+        ");
+    }
+
+    /// Also where its help does not list them, before and after the command.
+    #[test]
+    fn every_command_accepts_the_scope() {
+        for line in ["batchai usage -w w -e e -g g", "batchai -w w -e e -g g usage"] {
+            let matches = command().try_get_matches_from(line.split(' ')).unwrap();
+            let global = Cli::from_arg_matches(&matches).unwrap().global;
+            let given = [global.workspace, global.experiment, global.resource_group];
+            assert_eq!(given.map(Option::unwrap), ["w", "e", "g"], "{line}");
+        }
     }
 }

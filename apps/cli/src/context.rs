@@ -39,7 +39,14 @@ impl Context {
                 };
                 Client::new(endpoint, token)?
             }
-            None => connect(global.endpoint, data_dir.ok().as_deref(), environment.token.clone())?,
+            None => {
+                let data_dir = data_dir.ok();
+                if let Some(given) = data_dir.as_deref().filter(|_| global.data_dir.is_some()) {
+                    let has_token = environment.token.is_some();
+                    ensure_service_has_run(given, endpoint, has_token)?;
+                }
+                connect(global.endpoint, data_dir.as_deref(), environment.token.clone())?
+            }
         };
         let defaults = profile.as_ref().map(|it| it.profile.scope.clone()).unwrap_or_default();
         let or = |given: Option<String>, default: &str| given.unwrap_or_else(|| default.to_owned());
@@ -74,8 +81,11 @@ fn token_of(selected: &Selected, endpoint: &str, profiles: Profiles) -> Result<T
 
 pub fn output(global: &GlobalOptions, environment: &Environment) -> Output {
     let now = time::now();
-    let color = std::io::stdout().is_terminal() && !environment.no_color;
-    Output { format: global.output, color, now }
+    let is_terminal = std::io::stdout().is_terminal();
+    let width = terminal_size::terminal_size_of(std::io::stdout());
+    let width = width.filter(|_| is_terminal).map(|(width, _)| usize::from(width.0));
+    let color = is_terminal && !environment.no_color;
+    Output { format: global.output, query: global.query.clone(), color, width, now }
 }
 
 /// The absolute path of the data directory of the local service.
@@ -86,6 +96,25 @@ pub fn data_dir(global: &GlobalOptions, environment: &Environment) -> Result<Pat
         (None, Some(default)) => Ok(default.clone()),
         (None, None) => bail!("no home directory: set the data directory with --data-dir DIR"),
     }
+}
+
+/// Refuses a data directory of the command line without the file that the connection needs. Without it,
+/// the command would ask another service, or without a token.
+fn ensure_service_has_run(data_dir: &Path, endpoint: Option<&str>, has_token: bool) -> Result<()> {
+    let is_loopback = |url: &str| url.trim().parse().is_ok_and(|url| is_loopback(&url));
+    let needed = match endpoint {
+        None => Some("endpoint"),
+        Some(url) if is_loopback(url) && !has_token => Some("token"),
+        Some(_) => None,
+    };
+    let Some(missing) = needed.filter(|file| !data_dir.join(file).exists()) else {
+        return Ok(());
+    };
+    let shown = data_dir.display();
+    bail!(
+        "no service has run in the data directory {shown}, which has no file `{missing}`. Correct \
+         --data-dir or BATCHAI_DATA_DIR, or start a service there: batchai local --data-dir '{shown}'"
+    )
 }
 
 /// A client for `endpoint`, or for the local service, which writes its URL and its token to the

@@ -9,6 +9,8 @@ pub struct Exit(u8);
 impl Exit {
     pub const SUCCESS: Self = Self(0);
     pub const FAILURE: Self = Self(1);
+    /// A command line that cannot be parsed.
+    pub const USAGE: Self = Self(2);
     /// The status of `timeout` from coreutils.
     pub const TIMED_OUT: Self = Self(124);
     /// 128 + SIGINT, as a shell reports it.

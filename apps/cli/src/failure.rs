@@ -1,21 +1,60 @@
-//! Reports an error to the user: what went wrong, and which command to run next.
+//! Reports an error to the user: what went wrong, and which command to run next. Programs get it as the
+//! JSON of the service's own errors.
 
 use crate::client::{ServiceError, Unreachable, is_loopback};
 use crate::exit::Exit;
+use crate::output::Format;
 use crate::stderr;
+use serde_json::json;
 use std::io;
 
+/// The code of an error that is not the service's.
+const COMMAND_FAILED: &str = "CommandFailed";
+
 /// Prints the error and its hint on stderr; returns the exit status.
-pub fn report(error: &anyhow::Error) -> Exit {
+pub fn report(error: &anyhow::Error, format: Format) -> Exit {
     if is_closed_pipe(error) {
         // The reader closed the pipe early, as in `batchai job list | head -1`.
         return Exit::SUCCESS;
+    }
+    if format.is_for_programs() {
+        let message = match error.downcast_ref::<ServiceError>() {
+            Some(error) => error.message.clone(),
+            None => format!("{error:#}"),
+        };
+        stderr::message(body(code(error), &message, hint(error).as_deref()));
+        return Exit::FAILURE;
     }
     stderr::message(format_args!("error: {error:#}"));
     if let Some(hint) = hint(error) {
         stderr::message(format_args!("\n{hint}"));
     }
     Exit::FAILURE
+}
+
+/// Reports a command line that cannot be parsed, for programs.
+pub fn report_usage(error: &clap::Error) -> Exit {
+    let text = error.to_string();
+    let reason = text.split("\n\nUsage:").next().unwrap_or(&text);
+    let words: Vec<_> = reason.trim_start_matches("error:").split_whitespace().collect();
+    stderr::message(body("InvalidCommandLine", &words.join(" "), None));
+    Exit::USAGE
+}
+
+/// An error on one line, with the fields of the service's errors.
+fn body(code: &str, message: &str, hint: Option<&str>) -> serde_json::Value {
+    let mut error = json!({ "code": code, "message": message });
+    if let Some(hint) = hint {
+        error["hint"] = json!(hint);
+    }
+    json!({ "error": error })
+}
+
+fn code(error: &anyhow::Error) -> &str {
+    if error.is::<Unreachable>() {
+        return "Unreachable";
+    }
+    error.downcast_ref::<ServiceError>().map_or(COMMAND_FAILED, |error| &error.code)
 }
 
 fn is_closed_pipe(error: &anyhow::Error) -> bool {
@@ -100,9 +139,21 @@ mod tests {
     }
 
     #[test]
+    fn programs_get_the_fields_of_the_service() {
+        let missing = ServiceError {
+            status: 404,
+            code: "JobNotFound".into(),
+            message: "The specified job a is not found".into(),
+        };
+        let error = anyhow::Error::new(missing).context("cannot read the job");
+        insta::assert_snapshot!(body(code(&error), "No job", hint(&error).as_deref()), @r#"{"error":{"code":"JobNotFound","hint":"List the jobs of the experiment:\n\n  batchai job list","message":"No job"}}"#);
+        assert_eq!(code(&anyhow!("something else")), COMMAND_FAILED);
+    }
+
+    #[test]
     fn a_closed_pipe_is_not_a_failure() {
         let error = anyhow::Error::new(io::Error::from(io::ErrorKind::BrokenPipe));
-        assert_eq!(report(&error), Exit::SUCCESS);
+        assert_eq!(report(&error, Format::Table), Exit::SUCCESS);
         assert!(hint(&anyhow!("something else")).is_none());
     }
 }

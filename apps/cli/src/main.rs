@@ -12,6 +12,7 @@ mod failure;
 mod json;
 mod log;
 mod log_tail;
+mod name_argument;
 mod names;
 mod natural;
 mod oidc;

@@ -1,10 +1,10 @@
-//! The options that every command takes.
+//! The options that every command accepts. The help of a command lists those that matter to it.
 
 use crate::names::{group_name, resource_name};
-use crate::output::Format;
+use crate::output::{Format, Query};
 use crate::profiles::{ProfileChoice, profile_name};
 use clap::parser::ValueSource;
-use clap::{ArgMatches, Args};
+use clap::{ArgMatches, Args, Command};
 use std::path::PathBuf;
 
 #[derive(Args)]
@@ -94,6 +94,11 @@ pub struct GlobalOptions {
     #[arg(short, long, global = true, value_name = "FORMAT", default_value = "table")]
     pub output: Format,
 
+    /// Print only what this JMESPath expression selects of the answer; with `-o name`, one plain value per
+    /// line
+    #[arg(long, global = true, value_name = "JMESPATH", value_parser = Query::parse)]
+    pub query: Option<Query>,
+
     /// Log requests to stderr, and debug messages of `batchai local` (BATCHAI_LOG sets a filter)
     #[arg(short, long, global = true)]
     pub verbose: bool,
@@ -128,6 +133,50 @@ impl GlobalOptions {
             (None, Some(_)) => ProfileChoice::LocalService,
             (None, None) => ProfileChoice::Default,
         }
+    }
+}
+
+/// The options that select a service.
+const CONNECTION: [&str; 3] = ["profile", "endpoint", "data_dir"];
+
+/// The options that select a place in the service, from the outside to the inside.
+const SCOPE: [&str; 4] = ["subscription", "resource_group", "workspace", "experiment"];
+
+/// Hides the options in the help of each command that does not use them. It accepts them nevertheless:
+/// scripts add the same options to all commands.
+pub fn hide_unused(mut command: Command) -> Command {
+    let options: Vec<_> = command.get_arguments().cloned().collect();
+    let commands: Vec<_> =
+        command.get_subcommands().map(|command| command.get_name().to_owned()).collect();
+    for name in commands {
+        let used = used_by(&name);
+        let is_unused = |id: &str| {
+            let selects = CONNECTION.contains(&id) || SCOPE.contains(&id);
+            selects && !used.contains(&id)
+        };
+        let unused: Vec<_> =
+            options.iter().filter(|option| is_unused(option.get_id().as_str())).collect();
+        let hide = |command: Command| {
+            let hidden = unused.iter().map(|option| (*option).clone().hide(true));
+            command.args(hidden)
+        };
+        command = command.mut_subcommand(name, hide);
+    }
+    command
+}
+
+/// The options that a command uses. A command that is not listed uses all of them.
+fn used_by(command: &str) -> Vec<&'static str> {
+    let scope = |depth: usize| [&CONNECTION[..], &SCOPE[..depth]].concat();
+    match command {
+        "demo" | "completion" => Vec::new(),
+        "local" => vec!["data_dir"],
+        "logout" | "profile" => vec!["profile"],
+        "node" | "token" => scope(0),
+        "group" | "usage" => scope(1),
+        "workspace" => scope(2),
+        "cluster" | "experiment" | "file-server" | "role" => scope(3),
+        _ => scope(SCOPE.len()),
     }
 }
 

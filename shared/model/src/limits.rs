@@ -225,6 +225,14 @@ pub const MAX_RETRIES: u32 = 10;
 /// Entries per page of a list (`maxresults` of the API: 1 to 1000, default 1000).
 pub const MAX_PAGE: u32 = 1000;
 
+/// Entries of a queue that are read to explain why a job waits: they are 10 kB, and the place of a job beyond them
+/// says little.
+pub const EXPLAINED_QUEUE: usize = 50;
+
+/// Clusters that are read to explain why the jobs of one page of a list wait. Experiments seldom use more, and a page
+/// must not cost more than some hundred reads.
+pub const MAX_EXPLAINED_CLUSTERS: usize = 8;
+
 /// The largest file that can be uploaded: as large as can be downloaded at once, since the parts of a larger copy
 /// do not fit into the memory of the function that makes it.
 pub const MAX_FILE_BYTES: u64 = 2 << 40;
@@ -249,14 +257,6 @@ pub const UPLOAD_SECONDS: u64 = 24 * 3600;
 /// The directory at the root of each file server that has uploads until they are whole, and removed trees until
 /// their files are gone.
 pub const TEMPORARY_FILES: &str = ".batchai-temp";
-
-/// Entries of a queue that are read to explain why a job waits: they are 10 kB, and the place of a job beyond them
-/// says little.
-pub const EXPLAINED_QUEUE: usize = 50;
-
-/// Clusters that are read to explain why the jobs of one page of a list wait. Experiments seldom use more, and a page
-/// must not cost more than some hundred reads.
-pub const MAX_EXPLAINED_CLUSTERS: usize = 8;
 
 /// Minimum, maximum and default of the requested lifetime of download links, in minutes (API).
 pub const LINK_MINUTES: (u32, u32, u32) = (5, 600, 60);

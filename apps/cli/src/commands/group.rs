@@ -2,6 +2,7 @@
 
 use crate::context::Context;
 use crate::exit::Exit;
+use crate::name_argument::GroupName;
 use crate::resources::ResourceGroup;
 use anyhow::Result;
 use clap::{Args, Subcommand};
@@ -22,16 +23,14 @@ pub enum Command {
 
 #[derive(Args)]
 pub struct Name {
-    /// Name of the resource group
-    #[arg(value_parser = crate::names::group_name)]
-    name: String,
+    #[command(flatten)]
+    name: GroupName,
 }
 
 #[derive(Args)]
 pub struct CreateArguments {
-    /// Name of the resource group
-    #[arg(value_parser = crate::names::group_name)]
-    name: String,
+    #[command(flatten)]
+    name: GroupName,
     /// Region
     #[arg(short, long, default_value = "local")]
     location: String,
@@ -39,9 +38,8 @@ pub struct CreateArguments {
 
 #[derive(Args)]
 pub struct DeleteArguments {
-    /// Name of the resource group
-    #[arg(value_parser = crate::names::group_name)]
-    name: String,
+    #[command(flatten)]
+    name: GroupName,
     /// Do not ask for confirmation
     #[arg(short, long)]
     yes: bool,

@@ -2,6 +2,7 @@
 
 use crate::environment::Environment;
 use crate::exit::Exit;
+use crate::json::Json;
 use crate::output::{Format, Output};
 use crate::wiring::{LocalOptions, LocalService, Locations, MappedVolume, Quota};
 use anyhow::{Context as _, Result};
@@ -180,11 +181,11 @@ struct Access {
 fn announce(output: &Output, access: &Access) -> Result<()> {
     let Access { url, data, token, .. } = access;
     match output.format {
-        Format::Table => output.print(banner(access)),
-        Format::Quiet => output.print(url),
-        Format::Json => {
+        Format::Table | Format::Wide => output.print(banner(access)),
+        Format::Name => output.print(url),
+        Format::Json | Format::Yaml => {
             let access = json!({ "endpoint": url, "dataDir": data, "tokenFile": token });
-            output.print(format_args!("{access:#}"))
+            output.value(&Json::parse(&access.to_string())?)
         }
     }
 }

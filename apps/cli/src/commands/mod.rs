@@ -25,6 +25,7 @@ use crate::confirm;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::json::Json;
+use crate::name_argument::ResourceName;
 use crate::output::View;
 use anyhow::{Context as _, Result};
 use clap::Args;
@@ -32,16 +33,14 @@ use std::path::Path;
 
 #[derive(Args)]
 pub struct Name {
-    /// Name of the resource
-    #[arg(value_parser = crate::names::resource_name)]
-    pub name: String,
+    #[command(flatten)]
+    pub name: ResourceName,
 }
 
 #[derive(Args)]
 pub struct DeleteArguments {
-    /// Name of the resource
-    #[arg(value_parser = crate::names::resource_name)]
-    pub name: String,
+    #[command(flatten)]
+    pub name: ResourceName,
     /// Do not ask for confirmation
     #[arg(short, long)]
     pub yes: bool,
@@ -49,7 +48,7 @@ pub struct DeleteArguments {
 
 async fn list<V: View>(context: &Context, address: &Address, none: &str) -> Result<Exit> {
     let answers = context.client.list(address).await?;
-    context.output.list::<V>(answers, none)?;
+    context.output.sorted_list::<V>(answers, none)?;
     Ok(Exit::SUCCESS)
 }
 
@@ -59,8 +58,10 @@ async fn show<V: View>(context: &Context, address: &Address) -> Result<Exit> {
     Ok(Exit::SUCCESS)
 }
 
-/// `what` names what is deleted, for the question.
+/// `what` names what is deleted, for the question. The service accepts the deletion of what does not
+/// exist, so that clients can retry; a user who names it has made a mistake.
 async fn delete(context: &Context, address: &Address, what: &str, yes: bool) -> Result<Exit> {
+    context.client.get(address).await?;
     confirm::deletion(what, yes)?;
     context.client.delete(address).await?;
     context.output.message("Deleted.");

@@ -194,12 +194,13 @@ impl View for Shown {
         let renewed = self.token_expires.as_deref().and_then(time::parse);
         let left = renewed.map(|end| time::format(time::elapsed(now, end)));
         vec![
-            Column::new("name", &self.name),
+            Column::new("name", &self.name).key(),
             Column::new("default", default),
             Column::new("state", state).styled(style),
-            Column::new("token valid for", left.unwrap_or_default()),
-            Column::new("sign-in", &self.sign_in),
-            Column::new("endpoint", &self.endpoint),
+            Column::new("token valid for", left.unwrap_or_default())
+                .exact(self.token_expires.clone().unwrap_or_default()),
+            Column::new("sign-in", &self.sign_in).minor(),
+            Column::new("endpoint", &self.endpoint).key(),
         ]
     }
 

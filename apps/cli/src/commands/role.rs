@@ -1,7 +1,6 @@
 //! `batchai role …`: role assignments in a subscription, a resource group or a workspace.
 
 use crate::client::Address;
-use crate::confirm;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::json::Json;
@@ -99,10 +98,7 @@ pub async fn run(context: Context, command: Command) -> Result<Exit> {
         Command::List(scope) => list(&context, &scope).await,
         Command::Delete(DeleteArguments { id, scope, yes }) => {
             let address = scope.assignments(&context)?.join(&[&id]);
-            confirm::deletion(&format!("role assignment {id}"), yes)?;
-            context.client.delete(&address).await?;
-            context.output.message("Deleted.");
-            Ok(Exit::SUCCESS)
+            super::delete(&context, &address, &format!("role assignment {id}"), yes).await
         }
     }
 }
@@ -172,7 +168,8 @@ fn show(
     principals: &PrincipalNames,
     none: &str,
 ) -> Result<Exit> {
-    if context.output.format != Format::Table || found.is_empty() {
+    let is_table = matches!(context.output.format, Format::Table | Format::Wide);
+    if !is_table || context.output.query.is_some() || found.is_empty() {
         context.output.list::<RoleAssignment>(found, none)?;
         return Ok(Exit::SUCCESS);
     }
@@ -183,11 +180,11 @@ fn show(
         let name = principals.name(&assignment.properties.principal_id);
         columns.insert(
             0,
-            Column::new("principal", name.unwrap_or(&assignment.properties.principal_id)),
+            Column::new("principal", name.unwrap_or(&assignment.properties.principal_id)).key(),
         );
         rows.push(columns);
     }
-    context.output.print(output::rows(&rows, context.output.color))?;
+    context.output.print(output::rows(&rows, &context.output.layout()))?;
     Ok(Exit::SUCCESS)
 }
 

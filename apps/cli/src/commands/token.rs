@@ -5,7 +5,7 @@ use crate::context::Context;
 use crate::exit::Exit;
 use crate::output::Format;
 use crate::resources::Token;
-use anyhow::Result;
+use anyhow::{Result, bail};
 use clap::{Args, Subcommand};
 use serde_json::json;
 
@@ -25,7 +25,7 @@ const CREATE_HELP: &str = "\
 The token is printed once; the service stores only its hash.
 
 Example:
-  TOKEN=$(batchai token create alice -o quiet)
+  TOKEN=$(batchai token create alice -o name)
   batchai role assign reader --to alice -w lab
   BATCHAI_TOKEN=$TOKEN batchai cluster list -w lab";
 
@@ -59,12 +59,25 @@ pub async fn run(context: Context, command: Command) -> Result<Exit> {
             super::list::<Token>(&context, &tokens, none).await
         }
         Command::Revoke(RevokeArguments { name, yes }) => {
+            if !exists(&context, &name).await? {
+                bail!("no token named {name}; list the tokens: batchai token list");
+            }
             confirm::deletion(&format!("token {name} and its role assignments"), yes)?;
             context.client.delete(&tokens.join(&[&name])).await?;
             context.output.message("Revoked.");
             Ok(Exit::SUCCESS)
         }
     }
+}
+
+/// Revoking a token that does not exist is not an error of the API.
+async fn exists(context: &Context, name: &str) -> Result<bool> {
+    for answer in context.client.list(&context.scope.tokens()).await? {
+        if answer.read::<Token>()?.name == name {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 async fn create(context: &Context, arguments: CreateArguments) -> Result<Exit> {
@@ -75,9 +88,9 @@ async fn create(context: &Context, arguments: CreateArguments) -> Result<Exit> {
     let created = context.client.post_json(&context.scope.tokens(), &body).await?;
     let token: Token = created.read()?;
     match context.output.format {
-        Format::Json => context.output.print(created.pretty())?,
-        Format::Quiet => context.output.print(token.token.unwrap_or_default())?,
-        Format::Table => {
+        Format::Json | Format::Yaml => context.output.value(&created)?,
+        Format::Name => context.output.print(token.token.unwrap_or_default())?,
+        Format::Table | Format::Wide => {
             context.output.print(token.token.unwrap_or_default())?;
             context.output.message(format_args!(
                 "This token is not shown again. To give it a role, run: batchai role assign reader --to {} -w WORKSPACE",

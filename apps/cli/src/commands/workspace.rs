@@ -3,6 +3,7 @@
 use super::{DeleteArguments, Name};
 use crate::context::Context;
 use crate::exit::Exit;
+use crate::name_argument::ResourceName;
 use crate::resources::Workspace;
 use anyhow::Result;
 use clap::{Args, Subcommand};
@@ -23,9 +24,8 @@ pub enum Command {
 
 #[derive(Args)]
 pub struct CreateArguments {
-    /// Name of the workspace
-    #[arg(value_parser = crate::names::resource_name)]
-    name: String,
+    #[command(flatten)]
+    name: ResourceName,
     /// Region
     #[arg(short, long, default_value = "local")]
     location: String,

@@ -6,6 +6,7 @@ use crate::commands::azure_storage::AzureStorage;
 use crate::commands::{print_changed, read_description};
 use crate::context::Context;
 use crate::exit::Exit;
+use crate::name_argument::ResourceName;
 use crate::resources::Cluster;
 use anyhow::Result;
 use clap::{Args, ValueEnum};
@@ -25,9 +26,8 @@ Jobs find the file server in $AZ_BATCHAI_MOUNT_ROOT/nfs, or in the path of --nfs
 
 #[derive(Args)]
 pub struct CreateArguments {
-    /// Name of the cluster
-    #[arg(value_parser = crate::names::resource_name)]
-    name: String,
+    #[command(flatten)]
+    name: ResourceName,
     /// JSON file {"properties": {…}}; other options override it
     #[arg(short = 'f', long, value_name = "FILE")]
     config_file: Option<PathBuf>,

@@ -71,7 +71,7 @@ pub async fn run(context: Context, command: Command) -> Result<Exit> {
         Command::Nodes(Name { name }) => {
             let address = clusters.join(&[&name, "listRemoteLoginInformation"]);
             let nodes = context.client.list_by_post(&address, &[]).await?;
-            context.output.list::<Node>(nodes, "No nodes.")?;
+            context.output.sorted_list::<Node>(nodes, "No nodes.")?;
             Ok(Exit::SUCCESS)
         }
     }

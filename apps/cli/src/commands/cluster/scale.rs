@@ -3,6 +3,7 @@
 use crate::commands::print_changed;
 use crate::context::Context;
 use crate::exit::Exit;
+use crate::name_argument::ResourceName;
 use crate::resources::Cluster;
 use anyhow::Result;
 use clap::{Args, ValueEnum};
@@ -10,9 +11,8 @@ use serde_json::{Value, json};
 
 #[derive(Args)]
 pub struct ResizeArguments {
-    /// Name of the cluster
-    #[arg(value_parser = crate::names::resource_name)]
-    name: String,
+    #[command(flatten)]
+    name: ResourceName,
     /// Number of nodes
     #[arg(short, long, value_name = "N")]
     target: u32,
@@ -34,9 +34,8 @@ enum Deallocation {
 
 #[derive(Args)]
 pub struct AutoScaleArguments {
-    /// Name of the cluster
-    #[arg(value_parser = crate::names::resource_name)]
-    name: String,
+    #[command(flatten)]
+    name: ResourceName,
     /// Minimum number of nodes
     #[arg(long, value_name = "N")]
     min: u32,

@@ -17,6 +17,7 @@ mod tracked_job;
 mod training_log;
 
 use crate::exit::Exit;
+use crate::json::Json;
 use crate::output::{Format, Output};
 use crate::stderr;
 use anyhow::{Context as _, Result, anyhow};
@@ -151,9 +152,9 @@ async fn fail(service: Service, root: TempDir, error: anyhow::Error) -> Result<E
 
 fn show(output: &Output, report: &Report) -> Result<()> {
     match output.format {
-        Format::Table => output.print(report.text(output.color)),
-        Format::Json => output.print(serde_json::to_string_pretty(report)?),
-        Format::Quiet => Ok(()),
+        Format::Table | Format::Wide => output.print(report.text(&output.layout())),
+        Format::Json | Format::Yaml => output.value(&Json::parse(&serde_json::to_string(report)?)?),
+        Format::Name => Ok(()),
     }
 }
 

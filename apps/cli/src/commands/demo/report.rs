@@ -1,6 +1,6 @@
 //! The report of the demonstration: its checks, and the table at the end.
 
-use crate::output::{Column, Style, rows};
+use crate::output::{Column, Layout, Style, rows};
 use serde::Serialize;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -64,9 +64,9 @@ impl Report {
         Self { jobs, best, interrupted, files, seconds: elapsed.as_secs_f64(), problems }
     }
 
-    pub fn text(&self, color: bool) -> String {
+    pub fn text(&self, layout: &Layout) -> String {
         let table: Vec<_> = self.jobs.iter().map(|job| self.row(job)).collect();
-        let mut text = format!("\n{}\n", rows(&table, color));
+        let mut text = format!("\n{}\n", rows(&table, layout));
         if let Some(best) = best(&self.jobs) {
             let accuracy = 100.0 * best.test_accuracy.unwrap_or_default();
             text += &format!("\nBest: {}, test accuracy {accuracy:.1} %\n", best.name);
@@ -90,13 +90,13 @@ impl Report {
         let best = (self.best.as_ref() == Some(&job.name)).then(|| "best".to_owned());
         let notes: Vec<_> = best.into_iter().chain(resumed).collect();
         vec![
-            Column::new("job", &job.name),
+            Column::new("job", &job.name).key(),
             Column::new("parameters", &job.parameters),
             Column::new("attempts", job.attempts.to_string()),
             Column::new("seconds", format!("{:.1}", job.seconds)),
             Column::new("accuracy", accuracy.unwrap_or_default()),
             Column::new("exit", exit).styled(if is_good { Style::Good } else { Style::Bad }),
-            Column::new("note", notes.join("; ")),
+            Column::new("note", notes.join("; ")).note(),
         ]
     }
 }
@@ -220,7 +220,7 @@ mod tests {
         let (jobs, findings) = good();
         let report = Report::new(jobs, findings, "/tmp/x".into(), Duration::from_millis(61_240));
         assert_eq!(report.problems, Vec::<String>::new());
-        insta::assert_snapshot!(report.text(false), @"
+        insta::assert_snapshot!(report.text(&Layout::PLAIN), @"
 
         JOB   PARAMETERS            ATTEMPTS  SECONDS  ACCURACY  EXIT  NOTE
         calm  hidden 32, rate 0.05  1         9.4      0.9554    0

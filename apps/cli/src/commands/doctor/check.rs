@@ -73,10 +73,10 @@ impl View for Check {
             Status::Skipped => ("skipped", Style::Plain),
         };
         vec![
-            Column::new("check", &self.name),
-            Column::new("status", status).styled(style),
-            Column::new("found", &self.detail),
-            Column::new("what to do", &self.advice),
+            Column::new("check", &self.name).key(),
+            Column::new("status", status).styled(style).key(),
+            Column::new("found", &self.detail).note(),
+            Column::new("what to do", &self.advice).note(),
         ]
     }
 }

@@ -33,7 +33,7 @@ pub struct Arguments {
 }
 
 const HELP: &str = "\
-The exit status is 1 if there is a problem. With `-o quiet` only the names of problems and warnings
+The exit status is 1 if there is a problem. With `-o name` only the names of problems and warnings
 are printed.
 
 The checks of a stack need the AWS CLI (https://aws.amazon.com/cli), a region (AWS_REGION) and

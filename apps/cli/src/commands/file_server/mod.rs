@@ -10,6 +10,7 @@ use super::{DeleteArguments, Name};
 use crate::client::Address;
 use crate::context::Context;
 use crate::exit::Exit;
+use crate::name_argument::ResourceName;
 use crate::resources::FileServer;
 use anyhow::Result;
 use clap::{Args, Subcommand};
@@ -47,9 +48,8 @@ The size of the machine and its disks is ignored by `batchai local`.";
 
 #[derive(Args)]
 pub struct CreateArguments {
-    /// Name of the file server
-    #[arg(value_parser = crate::names::resource_name)]
-    name: String,
+    #[command(flatten)]
+    name: ResourceName,
     /// JSON file {"properties": {…}} that replaces the other options
     #[arg(short = 'f', long, value_name = "FILE", conflicts_with_all = ["vm_size", "disk_count",
         "disk_size", "storage_sku", "caching_type", "user_name", "ssh_key", "subnet"])]

@@ -4,6 +4,7 @@ use crate::client::Address;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::log_tail::{STDOUTERR, download_link, list_files};
+use crate::name_argument::ResourceName;
 use crate::resources::File;
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
@@ -23,9 +24,8 @@ With `-o json`, each file has a download URL. It needs no token and is valid for
 
 #[derive(Args)]
 pub struct FilesArguments {
-    /// Name of the job
-    #[arg(value_parser = crate::names::resource_name)]
-    name: String,
+    #[command(flatten)]
+    name: ResourceName,
     /// Id of the output directory
     #[arg(short, long, value_name = "ID", default_value = STDOUTERR)]
     directory_id: String,
@@ -43,12 +43,16 @@ pub async fn run(context: &Context, arguments: FilesArguments) -> Result<Exit> {
         None => {
             let id = arguments.directory_id.as_str();
             let parameters = [("outputdirectoryid", id), ("directory", &arguments.path)];
-            let address = address.join(&["listOutputFiles"]);
-            let files = context.client.list_by_post(&address, &parameters).await?;
-            context.output.list::<File>(files, "No files.")?;
+            let listing = address.join(&["listOutputFiles"]);
+            let files = context.client.list_by_post(&listing, &parameters).await?;
+            if files.is_empty() {
+                ensure_directory(context, &address, id, &arguments.path).await?;
+            }
+            context.output.sorted_list::<File>(files, "No files.")?;
         }
         Some(directory) => {
             let id = &arguments.directory_id;
+            ensure_directory(context, &address, id, &arguments.path).await?;
             let count = download_all(context, &address, id, &arguments.path, directory).await?;
             let plural = if count == 1 { "" } else { "s" };
             let shown = directory.display();
@@ -56,6 +60,28 @@ pub async fn run(context: &Context, arguments: FilesArguments) -> Result<Exit> {
         }
     }
     Ok(Exit::SUCCESS)
+}
+
+/// The service lists a directory that does not exist as an empty one.
+async fn ensure_directory(context: &Context, job: &Address, id: &str, path: &str) -> Result<()> {
+    let mut parent = ".".to_owned();
+    for name in path.split('/').filter(|name| !["", "."].contains(name)) {
+        let entries = list_files(&context.client, job, id, &parent).await?;
+        let names: Vec<_> = entries
+            .iter()
+            .filter(|entry| entry.is_directory())
+            .map(|it| it.name.as_str())
+            .collect();
+        if !names.contains(&name) {
+            let found = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+            let place = if parent == "." { "it" } else { &parent };
+            bail!(
+                "the output directory {id} has no directory {path}; directories in {place}: {found}"
+            );
+        }
+        parent = if parent == "." { name.to_owned() } else { format!("{parent}/{name}") };
+    }
+    Ok(())
 }
 
 /// Downloads the tree below `path`; returns the number of files.

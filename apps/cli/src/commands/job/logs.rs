@@ -4,6 +4,7 @@ use super::outage::OutageTolerance;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::log_tail::{LogTail, OutputFile, Piece, Progress, STDOUTERR, list_files};
+use crate::name_argument::ResourceName;
 use crate::resources::{ExecutionState, Job};
 use anyhow::{Result, bail};
 use clap::Args;
@@ -25,9 +26,8 @@ const PAUSE: Duration = Duration::from_millis(300);
 
 #[derive(Args)]
 pub struct LogsArguments {
-    /// Name of the job
-    #[arg(value_parser = crate::names::resource_name)]
-    name: String,
+    #[command(flatten)]
+    name: ResourceName,
     /// Follow the output until the job has ended
     #[arg(short, long)]
     follow: bool,

@@ -75,10 +75,8 @@ pub async fn until_end(
 }
 
 fn end(context: &Context, answer: &Json, job: &Job) -> Result<Exit> {
-    match context.output.format {
-        crate::output::Format::Json => context.output.print(answer.pretty())?,
-        crate::output::Format::Table => context.output.details::<Job>(answer)?,
-        crate::output::Format::Quiet => {}
+    if !context.output.is_quiet() {
+        context.output.details::<Job>(answer)?;
     }
     Ok(Exit::of(job))
 }

@@ -1,9 +1,8 @@
 //! The columns of a cluster.
 
-use super::provisioning;
+use super::{provisioning, when};
 use crate::output::{Column, Style, View};
 use crate::resources::{Cluster, ClusterProperties, NodeStateCounts};
-use crate::time;
 use jiff::Timestamp;
 
 impl View for Cluster {
@@ -15,17 +14,17 @@ impl View for Cluster {
         let properties = &self.properties;
         let error = properties.errors.first().map(|error| error.message.clone());
         vec![
-            Column::new("name", &self.name),
+            Column::new("name", &self.name).key(),
             cluster_state(properties),
-            Column::new("size", &properties.vm_size),
-            Column::new("priority", &properties.vm_priority),
+            Column::new("size", &properties.vm_size).minor(),
+            Column::new("priority", &properties.vm_priority).minor(),
             Column::new("scale", scale(properties)),
             Column::new(
                 "nodes",
                 nodes(properties.current_node_count, &properties.node_state_counts),
             ),
-            Column::new("created", time::ago(properties.creation_time.as_deref(), now)),
-            Column::new("note", error.unwrap_or_default()).styled(Style::Bad),
+            when("created", properties.creation_time.as_deref(), now).minor(),
+            Column::new("note", error.unwrap_or_default()).styled(Style::Bad).note(),
         ]
     }
 

@@ -1,6 +1,6 @@
 //! The columns of a job, with the reason why it waits or failed.
 
-use super::last_segment;
+use super::{last_segment, when};
 use crate::output::{Column, Style, View};
 use crate::resources::{Attempt, ExecutionState, Job};
 use crate::time;
@@ -17,16 +17,19 @@ impl View for Job {
         let attempts = self.attempts().last().map(|last| last.number.to_string());
         let exit = self.exit_code().map(|code| code.to_string()).unwrap_or_default();
         vec![
-            Column::new("name", &self.name),
+            Column::new("name", &self.name).key(),
             Column::new("state", properties.execution_state.to_string())
-                .styled(state_style(properties.execution_state)),
-            Column::new("cluster", cluster.unwrap_or_default()),
-            Column::new("nodes", properties.node_count.to_string()),
-            Column::new("submitted", time::ago(properties.creation_time.as_deref(), now)),
+                .styled(state_style(properties.execution_state))
+                .key(),
+            Column::new("cluster", cluster.unwrap_or_default()).minor(),
+            Column::new("nodes", properties.node_count.to_string()).minor(),
+            when("submitted", properties.creation_time.as_deref(), now),
             Column::new("ran", time::between(self.start_time(), self.end_time(), now)),
-            Column::new("attempts", attempts.unwrap_or_default()),
-            Column::new("exit", exit),
-            note(self),
+            Column::new("started", self.start_time().unwrap_or_default()).wide(),
+            Column::new("ended", self.end_time().unwrap_or_default()).wide(),
+            Column::new("attempts", attempts.unwrap_or_default()).minor(),
+            Column::new("exit", exit).minor(),
+            note(self).note(),
         ]
     }
 
@@ -144,13 +147,15 @@ mod tests {
         let job: Job = serde_json::from_value(rerun()).unwrap();
         let mut columns = job.columns(now());
         columns.extend(job.details(now()));
-        insta::assert_snapshot!(table::details(&columns, false), @"
+        insta::assert_snapshot!(table::details(&columns, &table::Layout::PLAIN), @"
         name       second
         state      failed
         cluster    spot
         nodes      1
         submitted  10m ago
         ran        42s
+        started    2026-01-01T00:00:10Z
+        ended      2026-01-01T00:00:52Z
         attempts   2
         exit       3
         note       Job failed with non-zero exit code (JobFailed)

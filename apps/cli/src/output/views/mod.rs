@@ -22,11 +22,11 @@ impl View for Resource<BasicProperties> {
     fn columns(&self, now: Timestamp) -> Vec<Column> {
         let tags: Vec<_> = self.tags.iter().map(|(key, value)| format!("{key}={value}")).collect();
         vec![
-            Column::new("name", &self.name),
+            Column::new("name", &self.name).key(),
             Column::new("location", self.location.clone().unwrap_or_default()),
             provisioning(&self.properties.provisioning_state),
-            Column::new("created", time::ago(self.properties.creation_time.as_deref(), now)),
-            Column::new("tags", tags.join(" ")),
+            when("created", self.properties.creation_time.as_deref(), now),
+            Column::new("tags", tags.join(" ")).note(),
         ]
     }
 
@@ -45,10 +45,10 @@ impl View for FileServer {
         let export = mount.map(|mount| format!("{}:{}", mount.internal_ip, mount.mount_point));
         let path = self.properties.extensions.local_path.clone().or(export);
         vec![
-            Column::new("name", &self.name),
+            Column::new("name", &self.name).key(),
             provisioning(&self.properties.provisioning_state),
-            Column::new("created", time::ago(self.properties.creation_time.as_deref(), now)),
-            Column::new("path", path.unwrap_or_default()),
+            when("created", self.properties.creation_time.as_deref(), now).minor(),
+            Column::new("path", path.unwrap_or_default()).key(),
         ]
     }
 
@@ -64,7 +64,7 @@ impl View for ResourceGroup {
 
     fn columns(&self, _now: Timestamp) -> Vec<Column> {
         vec![
-            Column::new("name", &self.name),
+            Column::new("name", &self.name).key(),
             Column::new("location", &self.location),
             provisioning(&self.properties.provisioning_state.to_ascii_lowercase()),
         ]
@@ -78,9 +78,9 @@ impl View for RoleAssignment {
 
     fn columns(&self, _now: Timestamp) -> Vec<Column> {
         vec![
-            Column::new("role", role_of(&self.properties.role_definition_id)),
+            Column::new("role", role_of(&self.properties.role_definition_id)).key(),
             Column::new("scope", &self.properties.scope),
-            Column::new("id", &self.name),
+            Column::new("id", &self.name).key(),
         ]
     }
 }
@@ -102,9 +102,9 @@ impl View for Token {
 
     fn columns(&self, now: Timestamp) -> Vec<Column> {
         vec![
-            Column::new("name", &self.name),
-            Column::new("principal", &self.principal_id),
-            Column::new("created", time::ago(self.created_on.as_deref(), now)),
+            Column::new("name", &self.name).key(),
+            Column::new("principal", &self.principal_id).minor(),
+            when("created", self.created_on.as_deref(), now),
             Column::new("expires", self.expires_on.clone().unwrap_or_default()),
         ]
     }
@@ -117,7 +117,7 @@ impl View for Usage {
 
     fn columns(&self, _now: Timestamp) -> Vec<Column> {
         vec![
-            Column::new("quota", &self.name.localized_value),
+            Column::new("quota", &self.name.localized_value).key(),
             Column::new("used", self.current_value.to_string()),
             Column::new("limit", self.limit.to_string()),
         ]
@@ -131,7 +131,7 @@ impl View for Node {
 
     fn columns(&self, _now: Timestamp) -> Vec<Column> {
         vec![
-            Column::new("node", &self.node_id),
+            Column::new("node", &self.node_id).key(),
             Column::new("address", &self.ip_address),
             Column::new("ssh port", format!("{:.0}", self.port)),
         ]
@@ -147,9 +147,9 @@ impl View for File {
         let slash = if self.is_directory() { "/" } else { "" };
         let size = self.properties.content_length.map(|bytes| bytes.to_string());
         vec![
-            Column::new("name", format!("{}{slash}", self.name)),
+            Column::new("name", format!("{}{slash}", self.name)).key(),
             Column::new("bytes", size.unwrap_or_default()),
-            Column::new("modified", time::ago(self.properties.last_modified.as_deref(), now)),
+            when("modified", self.properties.last_modified.as_deref(), now),
         ]
     }
 }
@@ -161,6 +161,11 @@ fn provisioning(state: &str) -> Column {
         _ => Style::Waiting,
     };
     Column::new("state", state).styled(style)
+}
+
+/// A time: relative to now, and exactly in the wide table.
+fn when(title: &'static str, time: Option<&str>, now: Timestamp) -> Column {
+    Column::new(title, time::ago(time, now)).exact(time.unwrap_or_default())
 }
 
 fn last_segment(id: &str) -> &str {
@@ -182,7 +187,7 @@ mod tests {
             .into_iter()
             .map(|json| serde_json::from_value::<V>(json).unwrap().columns(now()))
             .collect();
-        table::rows(&rows, false)
+        table::rows(&rows, &table::Layout::PLAIN)
     }
 
     #[test]
