@@ -11,6 +11,9 @@ use serde_json::Value;
 use std::sync::Arc;
 use tokio::sync::Mutex;
 
+/// What a function takes.
+const MAX_REQUEST_BYTES: usize = 6 << 20;
+
 /// Ends with its owner.
 pub struct FunctionUrl {
     /// Ends with a slash, as that of AWS does.
@@ -54,13 +57,20 @@ async fn handle(
     method: Method,
     uri: Uri,
     headers: HeaderMap,
+    body: Body,
 ) -> Response<Body> {
     let answer = |status, body| Response::builder().status(status).body(body).expect("valid");
     let mut function = function.lock().await;
     let Some(function) = function.as_mut() else {
         return answer(StatusCode::BAD_GATEWAY, Body::from("no function"));
     };
-    match function.invoke(http_request(&method, &uri, &headers, b"", &Value::Null)).await {
+    let body = axum::body::to_bytes(body, MAX_REQUEST_BYTES).await.expect("a body of a test");
+    let event = http_request(&method, &uri, &headers, &body, &Value::Null);
+    // Of the whole event (AWS Lambda Developer Guide, "Lambda quotas").
+    if event.to_string().len() > MAX_REQUEST_BYTES {
+        return answer(StatusCode::PAYLOAD_TOO_LARGE, Body::from("the event is too large"));
+    }
+    match function.invoke(event).await {
         Ok(result) => http_response(&result),
         Err(error) => answer(StatusCode::BAD_GATEWAY, Body::from(error.to_string())),
     }

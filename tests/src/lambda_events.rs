@@ -22,6 +22,10 @@ pub fn http_request(
         .collect();
     let domain = sent.get("host").and_then(Value::as_str).unwrap_or("id.example").to_owned();
     let domain_prefix = domain.split('.').next().unwrap_or_default();
+    // A body that is no text comes as base64.
+    let text = std::str::from_utf8(body).ok().map(str::to_owned);
+    let is_text = text.is_some();
+    let body = text.unwrap_or_else(|| STANDARD.encode(body));
     json!({
         "version": "2.0",
         "routeKey": "$default",
@@ -47,8 +51,8 @@ pub fn http_request(
             "time": "21/Nov/2026:01:00:00 +0000",
             "timeEpoch": 1_795_222_800_000_u64,
         },
-        "body": (!body.is_empty()).then(|| String::from_utf8_lossy(body)),
-        "isBase64Encoded": false,
+        "body": (!body.is_empty()).then_some(body),
+        "isBase64Encoded": !is_text,
     })
 }
 

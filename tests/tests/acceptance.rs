@@ -30,6 +30,7 @@ mod acceptance {
     mod service;
     mod tensorflow;
     mod toolkits;
+    mod transfers;
     mod volumes;
     mod waiting;
 }

@@ -5,6 +5,8 @@
 
 #[path = "contracts/cost.rs"]
 mod cost;
+#[path = "contracts/files.rs"]
+mod files;
 #[path = "contracts/hints.rs"]
 mod hints;
 #[path = "contracts/http.rs"]

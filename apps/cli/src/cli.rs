@@ -78,7 +78,8 @@ Examples:
 
   export BATCHAI_WORKSPACE=vision BATCHAI_EXPERIMENT=digits
   batchai workspace create vision
-  batchai file-server create nfs      # prints its directory: copy data and scripts there
+  batchai file-server create nfs
+  batchai file-server upload nfs train.py
   batchai cluster create spot --vm-priority lowpriority --min 0 --max 4 --nfs nfs
   batchai experiment create digits
   batchai job submit -f job.json -n first --cluster spot

@@ -69,6 +69,15 @@ async fn a_full_disk_fails_requests_and_not_the_service() {
     let missing = service.ask(Method::GET, "/experiments/new", None).await;
     assert_eq!(missing.status, 404);
 
+    let local = service.root().join("local");
+    fs::write(&local, vec![1; 100_000]).unwrap();
+    let local = local.display().to_string();
+    let refused = service.batchai(&["file-server", "upload", "nfs", &local]);
+    let message = String::from_utf8(refused.stderr).unwrap();
+    assert!(message.contains("The disk of the file server is full"), "{message}");
+    let left = fs::read_dir(service.file_server().join(".batchai-temp"));
+    assert_eq!(left.map_or(0, Iterator::count), 0, "nothing is left behind");
+
     fs::remove_file(&filler).unwrap();
     service.create("/experiments/new", &json!({})).await;
     service.submit("j", "echo again", json!({})).await;

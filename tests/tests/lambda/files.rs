@@ -4,8 +4,10 @@ use crate::api::{Api, Caller, JOB, path};
 use crate::node::TestNode;
 use crate::stack::Stack;
 use aws_sdk_efs::types::AccessPointDescription;
+use model::limits;
 use protocol::{Desired, MountSource, NodePhase};
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 use tests::lambda_events;
 
 const SERVERS: &str = "workspaces/w/fileServers";
@@ -191,6 +193,64 @@ async fn output_files_are_listed_and_downloaded_through_the_function_files() {
     assert!(body == large[1..], "the range of the copy differs");
     let head = http.head(link(1)).send().await.unwrap();
     assert_eq!(head.headers()["content-length"], LARGE.to_string());
+    assert!(!files.stack.files_url.log().await.contains("ERROR"));
+}
+
+/// The function `api` gives the links and asks `files` to list and remove; the bytes go to `files` alone.
+#[tokio::test(flavor = "multi_thread")]
+async fn files_are_uploaded_and_removed_through_the_function_files() {
+    let mut files = Files::start().await;
+    let server = path(SERVERS, "f");
+    let content: Vec<u8> = (0..limits::UPLOAD_CHUNK_BYTES + 9).map(|at| (at % 251) as u8).collect();
+    let sha256 = hex::encode(Sha256::digest(&content));
+    let file = json!({"path": "data/a b.bin", "length": content.len(), "sha256": sha256});
+    let body = json!({"files": [file]});
+    let action = format!("{server}/beginUploads");
+    let answer = files.api.call("POST", &action, &Caller::User, Some(&body)).await;
+    assert_eq!(answer["statusCode"], 200, "{answer}");
+    let answer: Value = serde_json::from_str(answer["body"].as_str().unwrap()).unwrap();
+    let link = answer["value"][0]["uploadUrl"].as_str().unwrap().to_owned();
+    assert!(link.starts_with(&format!("{}uploads/", files.stack.files_url.url)), "{link}");
+
+    let http = tls::Servers::WithoutTls.client().build().unwrap();
+    let (first, second) = content.split_at(limits::UPLOAD_CHUNK_BYTES);
+    for (offset, chunk) in [(0, first), (first.len(), second)] {
+        let request = http.patch(&link).header("upload-offset", offset).body(chunk.to_vec());
+        let answer = request.send().await.unwrap();
+        assert_eq!(answer.status(), 204, "{}", answer.text().await.unwrap());
+    }
+    let head = http.head(&link).send().await.unwrap();
+    assert_eq!(head.headers()["upload-offset"], content.len().to_string());
+    let finished = http.post(&link).header("content-length", 0).send().await.unwrap();
+    assert_eq!(finished.text().await.unwrap(), r#"{"complete":true}"#);
+    assert!(std::fs::read(files.root.join("data/a b.bin")).unwrap() == content);
+
+    let list = async |files: &mut Files, directory| {
+        let query = [("directory", directory)];
+        let action = format!("{server}/listFiles");
+        files.api.call_with("POST", &action, &query, &Caller::User, None).await
+    };
+    let listed = list(&mut files, "data").await;
+    let listed: Value = serde_json::from_str(listed["body"].as_str().unwrap()).unwrap();
+    assert_eq!(listed["value"][0]["name"], "a b.bin");
+    let download = listed["value"][0]["downloadUrl"].as_str().unwrap();
+    let digest = http.get(format!("{download}&digest=")).send().await.unwrap();
+    let digest: Value = serde_json::from_str(&digest.text().await.unwrap()).unwrap();
+    assert_eq!(digest, json!({"length": content.len(), "sha256": sha256}));
+
+    let action = format!("{server}/files");
+    for (query, expected) in [
+        (vec![("path", "data")], 409),
+        (vec![("path", "data"), ("recursive", "true")], 204),
+        (vec![("path", "data"), ("recursive", "true")], 404),
+    ] {
+        let answer = files.api.call_with("DELETE", &action, &query, &Caller::User, None).await;
+        assert_eq!(answer["statusCode"], expected, "{query:?}: {answer}");
+    }
+    assert_eq!(list(&mut files, "data").await["statusCode"], 404);
+    let own = &files.stack.files_url.url;
+    let unsigned = format!("{own}removals/{}?path=x&recursive=true&se=9999999999&sig=x", files.uid);
+    assert_eq!(http.post(unsigned).send().await.unwrap().status(), 403);
     assert!(!files.stack.files_url.log().await.contains("ERROR"));
 }
 

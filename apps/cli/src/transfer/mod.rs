@@ -30,7 +30,7 @@ fn can_continue(error: &anyhow::Error) -> bool {
     let temporary = |error: &ServiceError| match error.status {
         409 => ["UploadOffsetMismatch", "UploadInUse", "UploadIncomplete"]
             .contains(&error.code.as_str()),
-        429 | 500 | 502 | 503 | 504 => true,
+        429 | 502 | 503 | 504 => true,
         _ => false,
     };
     is_unreachable(error)

@@ -49,10 +49,12 @@ impl View for ListedFile {
     fn columns(&self, now: Timestamp) -> Vec<Column> {
         let slash = if self.file_type == "directory" { "/" } else { "" };
         let size = self.properties.content_length.map(human_bytes);
+        let bytes = self.properties.content_length.map(|bytes| bytes.to_string());
+        let modified = self.properties.last_modified.as_deref();
         vec![
-            Column::new("path", format!("{}{slash}", self.path)),
-            Column::new("size", size.unwrap_or_default()),
-            Column::new("modified", time::ago(self.properties.last_modified.as_deref(), now)),
+            Column::new("path", format!("{}{slash}", self.path)).key(),
+            Column::new("size", size.unwrap_or_default()).exact(bytes.unwrap_or_default()),
+            Column::new("modified", time::ago(modified, now)).exact(modified.unwrap_or_default()),
         ]
     }
 }

@@ -43,7 +43,8 @@ pub enum Command {
 }
 
 const CREATE_HELP: &str = "\
-Copy data and scripts there with `batchai file-server upload`. Jobs find them in $AZ_BATCHAI_MOUNT_ROOT/nfs on clusters created with `--nfs NAME`.
+Copy data and scripts there with `batchai file-server upload`. Jobs find them in
+$AZ_BATCHAI_MOUNT_ROOT/nfs on clusters created with `--nfs NAME`.
 The size of the machine and its disks is ignored by `batchai local`.";
 
 #[derive(Args)]
