@@ -6,6 +6,7 @@ mod client;
 mod commands;
 mod confirm;
 mod context;
+mod description;
 mod environment;
 mod exit;
 mod failure;
@@ -24,6 +25,7 @@ mod secret;
 mod stderr;
 mod time;
 mod utf8_tail;
+mod watch;
 mod wiring;
 
 use std::process::ExitCode;
