@@ -147,6 +147,32 @@ def ingress(subject):
             yield f"{group} accepts connections of {origin}"
 
 
+# What `shared/ec2/src/templates.rs` copies for clusters with security groups or a capacity reservation.
+COPIED = {
+    "": {
+        "BlockDeviceMappings", "IamInstanceProfile", "MetadataOptions", "SecurityGroupIds",
+        "TagSpecifications", "UserData",
+    },
+    "MetadataOptions": {
+        "HttpEndpoint", "HttpPutResponseHopLimit", "HttpTokens", "InstanceMetadataTags",
+    },
+    "BlockDeviceMappings": {"DeviceName", "Ebs"},
+    "Ebs": {"DeleteOnTermination", "Encrypted", "VolumeSize", "VolumeType"},
+}
+
+
+@check
+def copied_launch_template(subject):
+    it = subject.template["Resources"]["LaunchTemplate"]["Properties"]["LaunchTemplateData"]
+    disks = it["BlockDeviceMappings"]
+    places = [("", it), ("MetadataOptions", it["MetadataOptions"])]
+    places += [("BlockDeviceMappings", disk) for disk in disks]
+    places += [("Ebs", disk["Ebs"]) for disk in disks]
+    for name, values in places:
+        if lost := set(values) - COPIED[name]:
+            yield f"copies of the launch template lose {sorted(lost)} of {name or 'its parameters'}"
+
+
 @check
 def launch_template(subject):
     it = subject.template["Resources"]["LaunchTemplate"]["Properties"]["LaunchTemplateData"]

@@ -267,6 +267,12 @@ def the_old_metadata_service(template):
     data["MetadataOptions"]["HttpTokens"] = "optional"
 
 
+@mutation("copied_launch_template")
+def a_faster_disk(template):
+    data = properties(template, "LaunchTemplate")["LaunchTemplateData"]
+    data["BlockDeviceMappings"][0]["Ebs"]["Throughput"] = 500
+
+
 @mutation("launch_template")
 def a_plain_disk(template):
     data = properties(template, "LaunchTemplate")["LaunchTemplateData"]

@@ -37,6 +37,7 @@ AUTHORIZED_AS = {
         # Images are named by public parameters, which EC2 reads for the caller.
         "ssm:GetParameters",
     ],
+    "ec2:CreateLaunchTemplate": ["ec2:CreateLaunchTemplate", "ec2:CreateTags"],
     "ec2:RunInstances": ["ec2:CreateTags", "ec2:RunInstances", "iam:PassRole"],
     "elasticfilesystem:CreateAccessPoint": [
         "elasticfilesystem:CreateAccessPoint",

@@ -101,7 +101,7 @@ impl Environment {
             table: Table::new(Arc::clone(&memory) as _),
             machines: Arc::clone(&machines) as _,
             file_shares: Arc::new(DiskDirectories { root: directory.path().to_owned() }),
-            listings: Arc::new(MountedFiles { root: directory.path().to_owned() }),
+            shared_files: Arc::new(MountedFiles { root: directory.path().to_owned() }),
             secret_store: Arc::new(NoSecretStore),
             hints: Arc::clone(&hints) as _,
             clock: Arc::clone(&clock) as _,

@@ -126,7 +126,7 @@ impl Harness {
             "cluster": {"id": cluster_id(cluster)},
             "nodeCount": nodes,
             "schedulingPriority": priority,
-            "stdOutErrPathPrefix": "$AZ_BATCHAI_MOUNT_ROOT/nfs",
+            "stdOutErrPathPrefix": "/var/output/of/all/the/jobs",
             "customToolkitSettings": {"commandLine": agent::command_line(*exit_code, *millis)},
             "constraints": {"maxWallClockTime": wall_clock},
             "extensions": {"maxRetries": max_retries},

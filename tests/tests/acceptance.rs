@@ -31,4 +31,5 @@ mod acceptance {
     mod tensorflow;
     mod toolkits;
     mod volumes;
+    mod waiting;
 }

@@ -36,6 +36,7 @@ fn request(node: &Node, attempt: Option<AttemptReport>) -> SyncRequest {
         attempt,
         interruption_notice_seconds: None,
         login_port: None,
+        metrics: None,
     }
 }
 
@@ -221,7 +222,7 @@ async fn a_suspend_loses_no_job() {
         table: parts.table.clone(),
         machines: Arc::clone(&parts.machines),
         file_shares: Arc::clone(&parts.file_shares),
-        listings: Arc::clone(&parts.listings),
+        shared_files: Arc::clone(&parts.shared_files),
         secret_store: Arc::clone(&parts.secret_store),
         hints: Arc::clone(&parts.hints),
         clock: Arc::clone(&parts.clock),

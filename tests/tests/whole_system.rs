@@ -135,7 +135,15 @@ async fn a_job_states_the_setting_it_waits_for_and_starts_when_it_changes() {
     harness.submit(&JobSpec::new("a", "c")).await.unwrap();
     harness.run(5).await;
     let job = harness.job("a").await;
-    let reason = harness.environment.control.jobs.waiting_reason(&job).await.unwrap().unwrap();
+    let reason = harness
+        .environment
+        .control
+        .jobs
+        .waiting_reasons(std::slice::from_ref(&job))
+        .await
+        .unwrap()
+        .remove(0)
+        .unwrap();
     assert!(reason.message.starts_with("Needs "), "{reason:?}");
     harness.scale("c", &auto(0, 1)).await.unwrap();
     harness.run(5).await;
@@ -194,7 +202,8 @@ async fn refused_launches_are_shown_and_backed_off() {
     assert_eq!(cluster.errors[0].code, "NoCapacity");
     let failures = cluster.health.failures;
     assert!((3..=6).contains(&failures), "the backoff doubles: {failures} failures in a minute");
-    let reason = control.jobs.waiting_reason(&harness.job("a").await).await.unwrap().unwrap();
+    let reason =
+        control.jobs.waiting_reasons(&[harness.job("a").await]).await.unwrap().remove(0).unwrap();
     assert!(reason.message.starts_with("Waits for capacity"), "{reason:?}");
     harness.environment.machines.state().refuse_per_mille = 0;
     harness.run(700).await;
@@ -251,7 +260,7 @@ async fn an_unsupported_job_is_accepted_then_fails_immediately() {
     let body = json!({"properties": {
         "cluster": {"id": cluster_id("c")},
         "nodeCount": 1,
-        "stdOutErrPathPrefix": "$AZ_BATCHAI_MOUNT_ROOT/nfs",
+        "stdOutErrPathPrefix": "/var/output/of/all/the/jobs",
         "customToolkitSettings": {"commandLine": "true"},
         "secrets": [{"name": "S", "valueSecretReference": {
             "sourceVault": {"id": "/v"},
@@ -301,7 +310,13 @@ async fn an_unsupported_cluster_shows_the_reason_and_gets_no_nodes() {
     harness.run(60).await;
     assert!(nodes(&harness, "c").await.is_empty());
     let job = harness.job("j").await;
-    let reason = control.jobs.waiting_reason(&job).await.unwrap().expect("it waits");
+    let reason = control
+        .jobs
+        .waiting_reasons(std::slice::from_ref(&job))
+        .await
+        .unwrap()
+        .remove(0)
+        .expect("it waits");
     assert!(reason.message.contains("SecretReferenceNotProvided"), "{reason:?}");
 }
 
@@ -368,7 +383,7 @@ async fn tensorflow_workers_are_limited_by_gpus() {
         json!({"properties": {
             "cluster": {"id": cluster_id("c")},
             "nodeCount": 2,
-            "stdOutErrPathPrefix": "$AZ_BATCHAI_MOUNT_ROOT/nfs",
+            "stdOutErrPathPrefix": "/var/output/of/all/the/jobs",
             "tensorFlowSettings": {"pythonScriptFilePath": "train.py", "workerCount": workers},
         }})
     };

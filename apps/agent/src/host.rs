@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use protocol::{Assignment, AttemptKey};
+use protocol::{Assignment, AttemptKey, Metrics};
 
 use crate::attempt::{DirectoryCache, FileStamp};
 use crate::fault::Owner;
@@ -68,7 +68,7 @@ pub struct Host {
     pub known: Mutex<Known>,
 }
 
-/// What need not be determined again for each job. Empty when the agent starts.
+/// What need not be determined again for each job or report. Empty when the agent starts.
 #[derive(Debug, Default)]
 pub struct Known {
     /// Tells whether anything was mounted since the job directory was found without mounts.
@@ -79,6 +79,8 @@ pub struct Known {
     pub frame: Option<DirectoryCache>,
     /// The number of GPUs, and `/dev` as it was when they were counted.
     pub gpus: Option<(FileStamp, usize)>,
+    /// What was measured last. Absent before that, and after a GPU has failed.
+    pub metrics: Option<Metrics>,
 }
 
 impl Host {

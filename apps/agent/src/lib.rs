@@ -23,6 +23,7 @@ mod host;
 mod launch;
 mod link;
 mod login;
+mod metrics;
 mod mounts;
 mod node;
 mod options;

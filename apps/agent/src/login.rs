@@ -3,6 +3,8 @@
 //! The agent only accepts the connections. Each is served by a process of its own, so that a session survives a restart
 //! of the agent, and that an agent whose node nobody logs in to costs nothing more.
 
+mod places;
+
 use std::fs;
 use std::io::{self, Write};
 use std::net::{IpAddr, TcpStream};
@@ -17,15 +19,12 @@ use anyhow::Context;
 use protocol::Administrator;
 use rustix::rand::{GetRandomFlags, getrandom};
 use ssh::{Access, HostSpawn, KeyPair, Password, Policy, PublicKey};
-use tokio::net::TcpListener;
+use tokio::io::AsyncReadExt;
+use tokio::net::{TcpListener, UnixStream};
 use tokio::process::{Child, Command};
-use tokio::sync::Semaphore;
 
 use crate::host::Host;
-
-/// Connections at once, with and without a login: a few people, each with some terminals and copies of files. A
-/// process of some megabytes serves each.
-const CONNECTIONS: usize = 32;
+use places::{Place, Places};
 
 /// After an error that would otherwise return at once, such as too many open files.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -65,7 +64,7 @@ async fn bind(address: &str, port: u16) -> io::Result<TcpListener> {
 }
 
 async fn accept(listener: TcpListener, host: Arc<Host>, address: String) {
-    let places = Arc::new(Semaphore::new(CONNECTIONS));
+    let places = Places::default();
     loop {
         let (stream, peer) = match listener.accept().await {
             Ok(accepted) => accepted,
@@ -75,35 +74,50 @@ async fn accept(listener: TcpListener, host: Arc<Host>, address: String) {
                 continue;
             }
         };
-        let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
+        let Some(place) = places.take(peer.ip()).await else {
             tracing::info!(%peer, reason = "too many connections", "a connection was refused");
             continue;
         };
         match stream.into_std().and_then(|stream| serve(&host, &address, stream)) {
-            Ok(mut process) => drop(tokio::spawn(async move {
-                // An error means that it was waited for elsewhere.
-                let _ = process.wait().await;
-                drop(place);
-            })),
+            Ok((process, line)) => drop(tokio::spawn(wait(process, line, place))),
             Err(error) => tracing::warn!(%peer, %error, "a connection could not be served"),
         }
     }
 }
 
-/// Starts the process that serves a connection. Sessions see what the agent passes on to jobs, and no variable of the
-/// service (docs/contract.md, "Variables").
-fn serve(host: &Host, address: &str, stream: TcpStream) -> io::Result<Child> {
+/// Waits until the process has ended. If the place of its client is taken before that has logged in, the line to the
+/// process is closed. The process decides what came first, so that nobody is evicted who has logged in.
+async fn wait(mut process: Child, mut line: UnixStream, mut place: Place) {
+    let is_logged_in = tokio::select! {
+        read = line.read_u8() => read.is_ok(),
+        () = place.evicted() => false,
+    };
+    if is_logged_in {
+        place.keep();
+    }
+    drop(line);
+    // An error means that it was waited for elsewhere.
+    let _ = process.wait().await;
+}
+
+/// Starts the process that serves a connection, and returns it with the line to it, see [`ssh::serve_connection`].
+/// Sessions see what the agent passes on to jobs, and no variable of the service (docs/contract.md, "Variables").
+fn serve(host: &Host, address: &str, stream: TcpStream) -> io::Result<(Child, UnixStream)> {
+    let (line, end_of_process) = std::os::unix::net::UnixStream::pair()?;
+    line.set_nonblocking(true)?;
+    let line = UnixStream::from_std(line)?;
     let mut environment = host.base_environment();
     environment.retain(|name, _| !name.starts_with("AZ_BATCHAI_"));
-    Command::new("/proc/self/exe")
+    let process = Command::new("/proc/self/exe")
         .args([crate::SSH_LOGIN, address])
         .arg(host.private())
         .env_clear()
         .envs(environment)
         .process_group(0)
         .stdin(Stdio::from(OwnedFd::from(stream)))
-        .stdout(Stdio::null())
-        .spawn()
+        .stdout(Stdio::from(OwnedFd::from(end_of_process)))
+        .spawn()?;
+    Ok((process, line))
 }
 
 /// Stores who may log in, for this agent and those after it. The password is there only as its slow hash.
@@ -146,7 +160,7 @@ fn write_private(path: &Path, text: &[u8]) -> io::Result<()> {
     fs::rename(draft, path)
 }
 
-/// The process that serves one connection, which is its stdin. Arguments: the address of the node, and the private
+/// The process that serves one connection, which is its stdin. Its stdout is the line to the agent. Arguments: the address of the node, and the private
 /// directory of the agent.
 pub fn main(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCode {
     tracing_subscriber::fmt().with_ansi(false).with_writer(io::stderr).init();
@@ -170,12 +184,16 @@ async fn serve_stdin(arguments: Vec<std::ffi::OsString>) -> anyhow::Result<()> {
     let address: IpAddr = address.to_str().context("no address")?.parse()?;
     let private = Path::new(private);
     let stream = TcpStream::from(io::stdin().as_fd().try_clone_to_owned()?);
+    let line = io::stdout().as_fd().try_clone_to_owned()?;
+    let line = std::os::unix::net::UnixStream::from(line);
+    line.set_nonblocking(true)?;
     let policy = Policy::default();
     if let Ok(text) = fs::read(administrator_file(private)) {
         let administrator: Administrator = serde_json::from_slice(&text)?;
         policy.set_administrator(Some(admitted(administrator, address)));
     }
-    ssh::serve_connection(stream, host_key(private)?, Arc::new(policy)).await?;
+    let line = UnixStream::from_std(line)?;
+    ssh::serve_connection(stream, host_key(private)?, Arc::new(policy), line).await?;
     Ok(())
 }
 

@@ -17,6 +17,9 @@ pub enum NotProvided {
     Storage { action: &'static str, path: PathBuf, owner: Owner, source: io::Error },
     #[error("The node cannot use a path of the job")]
     Path(#[from] PathError),
+    /// What is written there would be lost with the node. `mounts`: what is mounted below the root.
+    #[error("An output path of the job is on no mount")]
+    NotMounted { path: PathBuf, mounts: Vec<String> },
     #[error(transparent)]
     Mount(#[from] MountError),
     #[error(transparent)]
@@ -39,7 +42,7 @@ impl NotProvided {
     pub fn fault(&self) -> Fault {
         match self {
             NotProvided::Storage { owner, source, .. } => owner.fault(source),
-            NotProvided::Path(_) => Fault::Job,
+            NotProvided::Path(_) | NotProvided::NotMounted { .. } => Fault::Job,
             NotProvided::Mount(error) => error.fault(),
             NotProvided::Container(error) => error.fault(),
             NotProvided::Start { fault, .. } => *fault,
@@ -57,6 +60,11 @@ impl From<NotProvided> for Problem {
                 ("NodeStorageError", vec![detail("Path", path.display()), detail("Reason", source)])
             }
             NotProvided::Path(source) => ("InvalidPath", vec![detail("Reason", source)]),
+            NotProvided::NotMounted { path, mounts } => {
+                let mounts = if mounts.is_empty() { "none".to_owned() } else { mounts.join(", ") };
+                let details = vec![detail("Path", path.display()), detail("Mounts", mounts)];
+                ("OutputPathNotMounted", details)
+            }
             NotProvided::Mount(error) => {
                 let (at, reason) = error.path_and_reason();
                 (error.code(), vec![detail("MountPath", at), detail("Reason", reason)])

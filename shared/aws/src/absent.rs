@@ -1,9 +1,9 @@
 //! Ports of functions that have no file system, and of functions that hint nobody.
 
 use async_trait::async_trait;
-use control::files::{ListedFile, ListingPage};
-use control::ports::{FileShares, Listings, PortError, SecretError, SecretStore};
-use model::{FileShare, Uid};
+use control::files::{FileLocation, ListedFile, ListingPage, Removal};
+use control::ports::{FileShares, PortError, SecretError, SecretStore, SharedFiles};
+use model::{FileShare, Timestamp, Uid};
 
 /// Of a function that does not use this port: a call is a defect, and fails.
 #[derive(Debug)]
@@ -25,8 +25,17 @@ impl FileShares for Absent {
 }
 
 #[async_trait]
-impl Listings for Absent {
-    async fn list(&self, _page: &ListingPage) -> Result<Vec<ListedFile>, PortError> {
+impl SharedFiles for Absent {
+    async fn list(&self, _page: &ListingPage) -> Result<Option<Vec<ListedFile>>, PortError> {
+        Err(absent("file system"))
+    }
+
+    async fn remove(
+        &self,
+        _place: &FileLocation,
+        _recursive: bool,
+        _now: Timestamp,
+    ) -> Result<Removal, PortError> {
         Err(absent("file system"))
     }
 }

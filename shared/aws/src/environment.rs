@@ -3,8 +3,8 @@
 use crate::absent::Absent;
 use crate::copies::S3Copies;
 use crate::file_shares::EfsShares;
-use crate::listings::RemoteListings;
 use crate::master_key::{MissingKey, master_key};
+use crate::remote_files::RemoteFiles;
 use crate::secret_store::AwsSecretStore;
 use crate::settings::{ApiSettings, ControlSettings, FilesSettings, ReconcilerSettings};
 use crate::variables::{EnvironmentError, Variables, of_process};
@@ -14,7 +14,7 @@ use aws_config::timeout::TimeoutConfig;
 use control::directories::DiskDirectories;
 use control::files::MountedFiles;
 use control::keys::Keys;
-use control::ports::{Clock, DownloadCopies, FileShares, Ids, Listings, Machines, SecretStore};
+use control::ports::{Clock, DownloadCopies, FileShares, Ids, Machines, SecretStore, SharedFiles};
 use control::system::{RandomIds, SystemClock};
 use control::uptime::Uptime;
 use control::{Context, Control, Function, Parts};
@@ -63,7 +63,7 @@ pub fn control(
     let ports = Ports {
         machines,
         file_shares,
-        listings: Arc::new(Absent),
+        shared_files: Arc::new(Absent),
         secret_store: Arc::new(Absent),
         keys: Arc::new(Keys::absent()),
     };
@@ -94,7 +94,8 @@ pub async fn api(config: &SdkConfig, machines: Arc<dyn Machines>) -> Result<Api,
     let kms = aws_sdk_kms::Client::new(&prompt(config));
     let master = master_key(&kms, &table, &key, MissingKey::Create).await?;
     let keys = Arc::new(Keys::derive(&master));
-    let listings = RemoteListings::new(files_url.clone(), Arc::clone(&keys), Arc::new(SystemClock));
+    let remote_files =
+        RemoteFiles::new(files_url.clone(), Arc::clone(&keys), Arc::new(SystemClock));
     let secrets = AwsSecretStore::new(
         aws_sdk_secretsmanager::Client::new(config),
         aws_sdk_ssm::Client::new(config),
@@ -102,7 +103,7 @@ pub async fn api(config: &SdkConfig, machines: Arc<dyn Machines>) -> Result<Api,
     let ports = Ports {
         machines,
         file_shares: Arc::new(Absent),
-        listings: Arc::new(listings),
+        shared_files: Arc::new(remote_files),
         secret_store: Arc::new(secrets),
         keys,
     };
@@ -157,7 +158,7 @@ fn table(config: &SdkConfig, name: &str) -> Table {
 struct Ports {
     machines: Arc<dyn Machines>,
     file_shares: Arc<dyn FileShares>,
-    listings: Arc<dyn Listings>,
+    shared_files: Arc<dyn SharedFiles>,
     secret_store: Arc<dyn SecretStore>,
     keys: Arc<Keys>,
 }
@@ -174,7 +175,7 @@ fn control_with(
         table,
         machines: ports.machines,
         file_shares: ports.file_shares,
-        listings: ports.listings,
+        shared_files: ports.shared_files,
         secret_store: ports.secret_store,
         hints: Arc::new(SqsHints::new(queues, settings.queues, Arc::clone(&ids))),
         clock: Arc::new(SystemClock),

@@ -23,6 +23,10 @@ pub enum Trigger {
 /// The `detail-type` of EC2's notice (Amazon EC2 User Guide, "Spot Instance interruption notices").
 pub const INTERRUPTION: &str = "EC2 Spot Instance Interruption Warning";
 
+/// The `detail-type` of EC2's recommendation to replace an instance (Amazon EC2 User Guide, "Monitor rebalance
+/// recommendation signals").
+pub const REBALANCE: &str = "EC2 Instance Rebalance Recommendation";
+
 /// The `detail-type` of EC2's notice of a new state (Amazon EC2 User Guide, "State change events for your
 /// instances").
 pub const STATE_CHANGE: &str = "EC2 Instance State-change Notification";
@@ -58,6 +62,7 @@ async fn one_event(
     let instance = detail("instance-id");
     let is_node = match event.detail_type.as_str() {
         INTERRUPTION => control.handle_interruption(instance, limits::SPOT_NOTICE_SECONDS).await?,
+        REBALANCE => control.handle_rebalance_recommendation(instance).await?,
         STATE_CHANGE if is_ending(detail("state")) => control.handle_instance_end(instance).await?,
         SCHEDULE => {
             let hinted = schedule::visit(&control.context, function).await?;

@@ -6,6 +6,7 @@ use crate::usages::count;
 use crate::{Context, Error, file_servers, secrets, workspaces};
 use lifecycle::clusters::{self, NewCluster, Update};
 use lifecycle::creation::{Existing, check_name, require_not_deleting};
+use lifecycle::mounted;
 use lifecycle::resources;
 use model::{
     Cluster, ClusterSpec, FileServer, Meter, Name, Node, ScaleSettings, Uid, Workspace,
@@ -118,6 +119,7 @@ impl Clusters {
                 |id| uid_of(&servers, id),
                 suffix,
             )?;
+            mounted::require_setup_output(&spec)?;
             self.context.settings.provider.check(&spec)?;
             file_servers::add_shares(spec.mounts.as_mut(), &servers);
             let new = NewCluster { name: name.clone(), spec, scale };

@@ -3,7 +3,7 @@
 
 use crate::keys::Keys;
 use crate::metrics;
-use crate::ports::{Clock, FileShares, Hints, Ids, Listings, Machines, SecretStore};
+use crate::ports::{Clock, FileShares, Hints, Ids, Machines, SecretStore, SharedFiles};
 use crate::uptime::Uptime;
 use crate::{Error, Function};
 use lifecycle::creation::NewIds;
@@ -38,8 +38,8 @@ pub struct Parts {
     pub machines: Arc<dyn Machines>,
     /// File shares of file servers.
     pub file_shares: Arc<dyn FileShares>,
-    /// Directories of file servers, to be listed.
-    pub listings: Arc<dyn Listings>,
+    /// The files of file servers.
+    pub shared_files: Arc<dyn SharedFiles>,
     /// Secrets that jobs refer to.
     pub secret_store: Arc<dyn SecretStore>,
     /// Hints to functions.
@@ -232,6 +232,9 @@ fn log(event: &Event) {
         Event::NodeIdle { node } => tracing::info!(%node, "idle"),
         Event::NodeFailed { node, error } => {
             tracing::warn!(%node, code = error.code, message = error.message, "node failed");
+        }
+        Event::RebalanceRecommended { node } => {
+            tracing::info!(%node, "EC2 recommends to replace it")
         }
         Event::NodeLeaving { node, reason } => tracing::info!(%node, ?reason, "leaving"),
         Event::NodeRemoved { node } => tracing::info!(%node, "removed"),

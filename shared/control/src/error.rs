@@ -152,6 +152,7 @@ impl From<Refusal> for Error {
         let message = refusal.to_string();
         match refusal {
             Refusal::Stale(refused) => refused.into(),
+            Refusal::NotOnAMount { .. } => Self::invalid("OutputPathNotMounted", message),
             Refusal::TooLarge(_) => Self::invalid("RequestTooLarge", message),
             Refusal::ClusterBeyondNodes { .. }
             | Refusal::JobBeyondNodes { .. }

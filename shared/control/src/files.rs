@@ -1,19 +1,36 @@
-//! Output files of jobs: resolves directory ids, lists directories and opens files.
+//! Files of file servers, and output files of jobs, which are on them: lists directories, opens, uploads and
+//! removes files.
 //!
 //! Paths come from users and may contain symbolic links. Every access goes through a handle of the
 //! file server's directory (`cap_std`), so no path leads out of it.
 
-use crate::ports::{Listings, PortError};
-use crate::{Context, Error};
+mod digest;
+mod place;
+mod temporary;
+mod uploads;
+
+pub use digest::{DIGEST_STEP_BYTES, PartialDigest};
+pub use uploads::{Appended, Finished, Upload};
+
+use crate::ports::{PortError, SharedFiles};
+use crate::{ApiError, ApiErrorKind, Context, Error};
 use async_trait::async_trait;
 use cap_std::ambient_authority;
 use cap_std::fs::{Dir, File, Metadata};
-use model::{Job, MountPoint, MountVolumes, StorageKind, Timestamp, Uid};
+use model::{
+    FileServer, FileServerState, JOB_MOUNT_ROOT, Job, MOUNT_ROOT, MountPoint, MountVolumes,
+    StorageKind, Timestamp, Uid, below_mount, below_root, plain_path,
+};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 use std::io::{self, ErrorKind};
 use std::path::PathBuf;
-use wire::{FileEntry, OutputFilesQuery};
+use std::time::Duration;
+use temporary::Taken;
+use wire::{FileEntry, FileRemovalQuery, OutputFilesQuery};
+
+/// How long a request waits for the end of a removal. It is out of sight before; the rest is removed later.
+const REMOVAL_WAIT: Duration = Duration::from_secs(15);
 
 /// A file or directory on a file server, or on a volume that is a directory of this machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,7 +81,19 @@ impl ListedFile {
     }
 }
 
-/// The output files of jobs.
+/// What became of something that is to be removed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Removal {
+    /// It is gone. Its space may be freed later.
+    Removed,
+    /// There is nothing at the path.
+    NotFound,
+    /// There is a directory, and only a file may be removed.
+    IsDirectory,
+}
+
+/// The files of file servers, and the output files of jobs.
 #[derive(Clone)]
 pub struct Files {
     context: Context,
@@ -92,8 +121,51 @@ impl Files {
             return Err(not_readable(&query.output_directory_id, kind));
         }
         let page = ListingPage { directory, after, limit };
-        let listed = self.context.listings.list(&page).await?;
+        let listed = self.context.shared_files.list(&page).await?.unwrap_or_default();
         Ok(listed.into_iter().map(|it| file_entry(&page.directory, it, &link)).collect())
+    }
+
+    /// Lists one directory of a file server, as [`Self::list`] does.
+    ///
+    /// # Errors
+    /// 404 when there is no such directory; 409 while the file server has none yet, or no longer.
+    pub async fn list_file_server(
+        &self,
+        server: &FileServer,
+        directory: &str,
+        (after, limit): (Option<String>, usize),
+        link: impl Fn(&FileLocation) -> String,
+    ) -> Result<Vec<FileEntry>, Error> {
+        let directory = location(server, directory)?;
+        let page = ListingPage { directory, after, limit };
+        let Some(listed) = self.context.shared_files.list(&page).await? else {
+            return Err(no_file("directory", &page.directory.path));
+        };
+        let is_own =
+            |name: &str| name == model::limits::TEMPORARY_FILES && page.directory.path.is_empty();
+        let shown = listed.into_iter().filter(|it| !is_own(it.name()));
+        Ok(shown.map(|it| file_entry(&page.directory, it, &link)).collect())
+    }
+
+    /// Removes a file, or a directory with all its files.
+    ///
+    /// # Errors
+    /// 404 when there is nothing; 409 for a directory unless the query says so, or while the file server has no
+    /// directory.
+    pub async fn remove(&self, server: &FileServer, query: &FileRemovalQuery) -> Result<(), Error> {
+        let place = location(server, &query.path)?;
+        let now = self.context.now();
+        match self.context.shared_files.remove(&place, query.recursive, now).await? {
+            Removal::Removed => Ok(()),
+            Removal::NotFound => Err(no_file("file or directory", &query.path)),
+            Removal::IsDirectory => {
+                let path = &query.path;
+                let message = format!(
+                    "{path} is a directory; set recursive=true to remove it with all its files"
+                );
+                Err(Error::conflict("PathIsDirectory", message))
+            }
+        }
     }
 }
 
@@ -117,6 +189,11 @@ impl MountedFiles {
                 "The file does not exist",
             )
         };
+        if path.split('/').find(|it| !["", "."].contains(it))
+            == Some(model::limits::TEMPORARY_FILES)
+        {
+            return Err(missing().into());
+        }
         let root = self.open_root(file_server).map_err(|_| missing())?;
         // Checked before opening: to open a pipe blocks until a process writes to it.
         match root.metadata(path) {
@@ -131,14 +208,14 @@ impl MountedFiles {
 
     /// A page of a directory. Names are read every time, but only the entries of the page are looked at: a job may
     /// leave a hundred thousand files.
-    fn read(&self, page: &ListingPage) -> io::Result<Vec<ListedFile>> {
+    fn read(&self, page: &ListingPage) -> io::Result<Option<Vec<ListedFile>>> {
         let place = &page.directory;
         let root = match self.open_root(&place.file_server) {
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
             root => root?,
         };
         let directory = match root.open_dir(if place.path.is_empty() { "." } else { &place.path }) {
-            Err(error) if is_absent(&error) => return Ok(Vec::new()),
+            Err(error) if is_absent(&error) => return Ok(None),
             directory => directory?,
         };
         let mut names = Vec::new();
@@ -160,17 +237,71 @@ impl MountedFiles {
             // Neither is a pipe or a socket.
             metadata.is_file().then_some(ListedFile::File { name, modified, length })
         };
-        Ok(names.into_iter().filter_map(listed).take(page.limit).collect())
+        Ok(Some(names.into_iter().filter_map(listed).take(page.limit).collect()))
     }
 }
 
 #[async_trait]
-impl Listings for MountedFiles {
-    async fn list(&self, page: &ListingPage) -> Result<Vec<ListedFile>, PortError> {
+impl SharedFiles for MountedFiles {
+    async fn list(&self, page: &ListingPage) -> Result<Option<Vec<ListedFile>>, PortError> {
         let (files, page) = (self.clone(), page.clone());
         let read = tokio::task::spawn_blocking(move || files.read(&page)).await;
         read.map_err(io::Error::from).flatten().map_err(PortError::other)
     }
+
+    async fn remove(
+        &self,
+        place: &FileLocation,
+        recursive: bool,
+        now: Timestamp,
+    ) -> Result<Removal, PortError> {
+        let (files, place) = (self.clone(), place.clone());
+        let taken = tokio::task::spawn_blocking(move || files.take(&place, recursive, now)).await;
+        let moved = match taken.map_err(io::Error::from).flatten().map_err(PortError::other)? {
+            Taken::Refused(why) => return Ok(why),
+            Taken::Moved(remove) => tokio::task::spawn_blocking(remove),
+        };
+        match tokio::time::timeout(REMOVAL_WAIT, moved).await {
+            Ok(removed) => {
+                removed.map_err(io::Error::from).flatten().map_err(PortError::other)?;
+                Ok(Removal::Removed)
+            }
+            Err(_) => Ok(Removal::Removed),
+        }
+    }
+}
+
+/// A path of a file server that has its directory.
+///
+/// # Errors
+/// 409 while it is being created or deleted.
+pub fn location(server: &FileServer, path: &str) -> Result<FileLocation, Error> {
+    match &server.state {
+        FileServerState::Ready { .. } => {
+            Ok(FileLocation { file_server: server.uid.clone(), path: path.to_owned() })
+        }
+        FileServerState::Creating { .. }
+        | FileServerState::Failed { .. }
+        | FileServerState::Deleting { .. } => Err(Error::conflict(
+            "FileServerNotReady",
+            format!(
+                "The specified file server {} has no files now; its provisioningState must be succeeded",
+                server.name
+            ),
+        )),
+    }
+}
+
+fn no_file(what: &str, path: &str) -> Error {
+    let place = if path.is_empty() { "/" } else { path };
+    let code = if what == "directory" { "DirectoryNotFound" } else { "FileNotFound" };
+    let message = format!("There is no {what} {place} on the file server");
+    ApiError::new(ApiErrorKind::NotFound, code, message).into()
+}
+
+fn no_file_server() -> Error {
+    let message = "The file server does not exist any more";
+    ApiError::new(ApiErrorKind::NotFound, "FileServerNotFound", message).into()
 }
 
 /// Whether the path does not exist, is not a directory, leads out of the file server, or is not a
@@ -226,12 +357,12 @@ fn output_place(job: &Job, query: &OutputFilesQuery) -> Result<(FileLocation, St
         (directory.path_prefix.as_str(), format!("{segment}/outputs/{suffix}"))
     };
     let own_mounts = job.spec.mounts.as_ref().map(MountVolumes::points).unwrap_or_default();
-    let mounted = under_mount(prefix, "AZ_BATCHAI_JOB_MOUNT_ROOT", &own_mounts)
-        .or_else(|| under_mount(prefix, "AZ_BATCHAI_MOUNT_ROOT", &job.cluster_mounts));
+    let mounted = under_mount(prefix, JOB_MOUNT_ROOT, &own_mounts)
+        .or_else(|| under_mount(prefix, MOUNT_ROOT, &job.cluster_mounts));
     let Some((mut place, kind)) = mounted else {
         return Err(not_on_a_mount(&query.output_directory_id));
     };
-    place.path = join([place.path.as_str(), &below, &query.directory]);
+    place.path = plain_path([place.path.as_str(), &below, &query.page.directory]);
     Ok((place, kind))
 }
 
@@ -266,29 +397,13 @@ fn under_mount(
     root: &str,
     mounts: &[MountPoint],
 ) -> Option<(FileLocation, StorageKind)> {
-    let relative = [format!("${root}"), format!("${{{root}}}")]
-        .iter()
-        .find_map(|variable| prefix.strip_prefix(variable.as_str()))?;
-    if !relative.starts_with('/') {
-        return None;
-    }
-    let relative = join([relative]);
+    let relative = below_root(prefix, root)?;
     mounts.iter().find_map(|mount| {
-        let path = join([mount.relative_mount_path.as_str()]);
-        let below = relative.strip_prefix(&path)?;
-        if !(below.is_empty() || below.starts_with('/')) {
-            return None;
-        }
+        let below = below_mount(&relative, &mount.relative_mount_path)?;
         let source = mount.source_directory.as_deref().unwrap_or_default();
-        let path = join([source, below]);
+        let path = plain_path([source, below]);
         Some((FileLocation { file_server: mount.file_server.clone(), path }, mount.kind))
     })
-}
-
-/// Joins paths and drops empty components and `.`.
-fn join<'a>(parts: impl IntoIterator<Item = &'a str>) -> String {
-    let components = parts.into_iter().flat_map(|part| part.split('/'));
-    components.filter(|it| !it.is_empty() && *it != ".").collect::<Vec<_>>().join("/")
 }
 
 #[cfg(test)]
@@ -305,7 +420,7 @@ mod tests {
     }
 
     fn check(prefix: &str, mounts: &[MountPoint], expected: Option<&str>) {
-        let place = under_mount(prefix, "AZ_BATCHAI_MOUNT_ROOT", mounts);
+        let place = under_mount(prefix, MOUNT_ROOT, mounts);
         assert_eq!(place.map(|(place, _)| place.path).as_deref(), expected, "{prefix}");
     }
 

@@ -7,12 +7,15 @@ use crate::{Context, Error, experiments, file_servers, workspaces};
 use lifecycle::creation::{Existing, check_name, require_not_deleting};
 use lifecycle::jobs::{self, Completion};
 use lifecycle::submission::{self, NewJob, require_possible};
-use lifecycle::unsupported;
+use lifecycle::{mounted, unsupported};
 use model::{
-    Cluster, Experiment, Job, JobState, Name, Node, NodeId, Uid, Waiting, Workspace,
+    Cluster, ClusterRef, Experiment, Job, JobState, Name, Node, NodeId, Uid, Waiting, Workspace,
     WorkspaceNames, limits,
 };
 use scheduler::dispatch;
+use scheduler::waiting::{self, WaitingSnapshot};
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use table::Page;
 use wire::{ClusterId, JobRequest, ResourceKind};
 
@@ -71,25 +74,47 @@ impl Jobs {
         Ok(self.context.table.jobs(&experiment.uid, after, limit).await?)
     }
 
-    /// Why a queued job does not run yet; `None` for any other job.
+    /// Why queued jobs do not run yet; `None` for any other job. The answers are in the order of the jobs. Each
+    /// cluster is read once, and at most [`limits::MAX_EXPLAINED_CLUSTERS`] are.
     ///
     /// # Errors
     /// What the table reports.
-    pub async fn waiting_reason(&self, job: &Job) -> Result<Option<Waiting>, Error> {
-        let JobState::Queued { since } = job.state else { return Ok(None) };
-        let cluster = self.context.table.cluster(&job.cluster).await?;
-        let Some(cluster) = cluster else { return Ok(None) };
+    pub async fn waiting_reasons(&self, jobs: &[Job]) -> Result<Vec<Option<Waiting>>, Error> {
+        let mut clusters: BTreeMap<&Uid, Option<WaitingSnapshot>> = BTreeMap::new();
+        let mut reasons = Vec::with_capacity(jobs.len());
+        let now = self.context.now();
+        for job in jobs {
+            let JobState::Queued { since } = job.state else {
+                reasons.push(None);
+                continue;
+            };
+            let (known, uid) = (clusters.len(), &job.cluster.uid);
+            let snapshot = match clusters.entry(uid) {
+                Entry::Occupied(read) => read.into_mut(),
+                Entry::Vacant(_) if known >= limits::MAX_EXPLAINED_CLUSTERS => {
+                    reasons.push(None);
+                    continue;
+                }
+                Entry::Vacant(vacant) => vacant.insert(self.waiting_snapshot(&job.cluster).await?),
+            };
+            let explain =
+                |it: &WaitingSnapshot| waiting::explain(it, &job.queue_entry(), since, now);
+            reasons.push(snapshot.as_ref().map(explain));
+        }
+        Ok(reasons)
+    }
+
+    async fn waiting_snapshot(
+        &self,
+        reference: &ClusterRef,
+    ) -> Result<Option<WaitingSnapshot>, Error> {
+        let table = &self.context.table;
+        let Some(cluster) = table.cluster(reference).await? else { return Ok(None) };
         let blocked = unsupported::cluster_problem(&cluster.spec);
-        let (entry, now) = (job.queue_entry(), self.context.now());
-        let idle = match entry.node_count {
-            1 => Vec::new(),
-            _ => {
-                let most = limits::MAX_NODES_PER_CLUSTER as usize;
-                self.context.table.idle_nodes(&job.cluster, most).await?
-            }
-        };
-        let blocked = blocked.as_ref();
-        Ok(Some(scheduler::waiting::explain(&cluster, blocked, &idle, &entry, since, now)))
+        let nodes = table.nodes(reference).await?;
+        let ceiling = cluster.scale.ceiling();
+        let queue = table.queue_head(reference, ceiling, limits::EXPLAINED_QUEUE).await?;
+        Ok(Some(WaitingSnapshot { cluster, blocked, nodes, queue }))
     }
 
     /// Those of these nodes that still exist.
@@ -174,6 +199,7 @@ impl Jobs {
             |secret| self.context.keys.seal(secret, &self.context.new_uid()),
             |id| uid_of(&servers, id),
         )?;
+        mounted::require_job_output(&cluster.spec, &spec)?;
         settings.provider.check_mounts(spec.mounts.as_ref())?;
         file_servers::add_shares(spec.mounts.as_mut(), &servers);
         let mut draft = self.context.draft();

@@ -2,7 +2,7 @@
 //! links, continuation tokens and completed operations) and for node tokens.
 
 use crate::Error;
-use crate::files::{FileLocation, ListingPage};
+use crate::files::{FileLocation, ListingPage, Upload};
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use chacha20poly1305::aead::Aead;
@@ -97,6 +97,37 @@ impl Keys {
     /// Whether the signature is that of the state.
     pub fn is_copy_signed(&self, link: &str, state: &str, signature: &str) -> bool {
         constant_time_eq(&self.sign_copy(link, state), signature)
+    }
+
+    /// The signature of a request to remove a file of a file server, which expires.
+    pub fn sign_removal(&self, place: &FileLocation, recursive: bool, expires_at: i64) -> String {
+        let expiry = expires_at.to_string();
+        let parts = ["removal", place.file_server.as_str(), &place.path, flag(recursive), &expiry];
+        URL_SAFE_NO_PAD.encode(mac(&self.derived().links, &parts))
+    }
+
+    /// The signature of a link to which a file can be uploaded.
+    pub fn sign_upload(&self, link: &Link<'_>, upload: &Upload) -> String {
+        let Link { file_server, path, expires_at, creator, workspace } = link;
+        let (expiry, length) = (expires_at.to_string(), upload.length.to_string());
+        let Upload { sha256, executable, .. } = upload;
+        let parts = [
+            "upload",
+            file_server.as_str(),
+            path,
+            &expiry,
+            creator,
+            workspace,
+            &length,
+            sha256,
+            flag(*executable),
+        ];
+        URL_SAFE_NO_PAD.encode(mac(&self.derived().links, &parts))
+    }
+
+    /// The signature of a part of a digest, which the requests after it carry. `link` is the signature of their link.
+    pub fn sign_digest(&self, link: &str, state: &str) -> String {
+        URL_SAFE_NO_PAD.encode(&mac(&self.derived().links, &["digest", link, state])[..16])
     }
 
     /// Encrypts a secret for the table. `unique` must never be used twice with the same key.
@@ -202,6 +233,10 @@ fn mac(key: &[u8; 32], parts: &[&str]) -> [u8; 32] {
         mac.update(part.as_bytes());
     }
     mac.finalize().into_bytes().into()
+}
+
+fn flag(value: bool) -> &'static str {
+    if value { "1" } else { "0" }
 }
 
 #[cfg(test)]

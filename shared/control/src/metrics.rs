@@ -42,6 +42,7 @@ pub(crate) fn event(event: &Event) {
         | Event::Launching { .. }
         | Event::NodeIdle { .. }
         | Event::NodeFailed { .. }
+        | Event::RebalanceRecommended { .. }
         | Event::NodeRemoved { .. }
         | Event::ClusterDeleted { .. } => {}
     }

@@ -1,6 +1,6 @@
 //! The ports of the control plane. Each has an implementation for AWS and one for a single machine.
 
-use crate::files::{ListedFile, ListingPage};
+use crate::files::{FileLocation, ListedFile, ListingPage, Removal};
 use async_trait::async_trait;
 use model::{
     Cluster, ClusterRef, FileShare, NodeId, Offering, Placement, Price, ResourceError, Target,
@@ -78,15 +78,26 @@ pub trait FileShares: Send + Sync {
     }
 }
 
-/// Lists directories of file servers: those of this machine, or through the function that has them
-/// mounted.
+/// The files of file servers: those of this machine, or through the function that has them mounted.
 #[async_trait]
-pub trait Listings: Send + Sync {
-    /// One page of a directory. A directory that does not exist is empty.
+pub trait SharedFiles: Send + Sync {
+    /// One page of a directory; `None` if it does not exist.
     ///
     /// # Errors
     /// What the file system, or the function, reports.
-    async fn list(&self, page: &ListingPage) -> Result<Vec<ListedFile>, PortError>;
+    async fn list(&self, page: &ListingPage) -> Result<Option<Vec<ListedFile>>, PortError>;
+
+    /// Removes a file or, if `recursive`, a directory with all its files. A symbolic link is removed, not followed.
+    /// Leftovers of earlier uploads and removals, which are old at the time `now`, are removed too.
+    ///
+    /// # Errors
+    /// What the file system, or the function, reports; a part may be removed.
+    async fn remove(
+        &self,
+        place: &FileLocation,
+        recursive: bool,
+        now: Timestamp,
+    ) -> Result<Removal, PortError>;
 }
 
 /// Secrets that jobs refer to instead of containing them.

@@ -97,6 +97,19 @@ impl Control {
         Ok(true)
     }
 
+    /// Handles EC2's recommendation to replace an instance. Returns whether the instance is a node of this
+    /// service.
+    ///
+    /// # Errors
+    /// What the table reports; the notice must be delivered again.
+    pub async fn handle_rebalance_recommendation(&self, instance: &str) -> Result<bool, Error> {
+        let Some(owner) = self.context.table.instance_owner(instance).await? else {
+            return Ok(false);
+        };
+        replan(|| recommend_rebalance(&self.context, &owner.cluster, &owner.node)).await?;
+        Ok(true)
+    }
+
     /// Handles a notice that an instance ends or has ended: recovery reconciles its cluster, and the
     /// autoscaler removes a node that was waiting for this end. Returns whether the instance is a node of
     /// this service.
@@ -112,6 +125,22 @@ impl Control {
         self.context.hint(Function::Autoscaler, &target).await;
         Ok(true)
     }
+}
+
+async fn recommend_rebalance(
+    context: &Context,
+    cluster: &ClusterRef,
+    id: &NodeId,
+) -> Result<(), Error> {
+    let Some(node) = context.table.node(cluster, id).await? else { return Ok(()) };
+    let mut draft = context.draft();
+    if let Some(cluster) = context.table.cluster(cluster).await? {
+        draft.read_cluster(cluster);
+    }
+    draft.read_node(node);
+    nodes::rebalance_recommended(&mut draft, id)?;
+    context.commit(draft).await?;
+    Ok(())
 }
 
 async fn interrupt(

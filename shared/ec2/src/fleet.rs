@@ -2,21 +2,22 @@
 
 use crate::errors::problem;
 use crate::tags;
+use crate::templates::Template;
 use aws_sdk_ec2::operation::create_fleet::CreateFleetInput;
 use aws_sdk_ec2::operation::create_fleet::builders::CreateFleetInputBuilder;
 use aws_sdk_ec2::types::{
-    CreateFleetError, DefaultTargetCapacityType, FleetLaunchTemplateConfigRequest,
-    FleetLaunchTemplateOverridesRequest, FleetLaunchTemplateSpecificationRequest,
-    FleetOnDemandAllocationStrategy, FleetType, InstanceType, OnDemandOptionsRequest, ResourceType,
-    SpotAllocationStrategy, SpotInstanceInterruptionBehavior, SpotOptionsRequest, TagSpecification,
-    TargetCapacitySpecificationRequest,
+    CapacityReservationOptionsRequest, CreateFleetError, DefaultTargetCapacityType,
+    FleetCapacityReservationUsageStrategy, FleetLaunchTemplateConfigRequest,
+    FleetLaunchTemplateOverridesRequest, FleetOnDemandAllocationStrategy, FleetType, InstanceType,
+    OnDemandOptionsRequest, ResourceType, SpotAllocationStrategy, SpotInstanceInterruptionBehavior,
+    SpotOptionsRequest, TagSpecification, TargetCapacitySpecificationRequest,
 };
 use model::{LaunchRequest, Pool, PoolProblem, PoolRefusal, ResourceError, VmPriority, ec2};
 
 /// One call of CreateFleet. It is a function of the launch and the market, so a repetition is equal.
 pub(crate) struct Fleet<'a> {
     pub(crate) stack: &'a str,
-    pub(crate) launch_template: &'a str,
+    pub(crate) launch_template: &'a Template,
     pub(crate) request: &'a LaunchRequest,
     pub(crate) market: VmPriority,
     /// Number of instances.
@@ -55,12 +56,8 @@ impl Fleet<'_> {
     /// The request.
     pub(crate) fn input(&self) -> CreateFleetInputBuilder {
         let count = i32::try_from(self.count).expect("limited by limits::MAX_NODES_PER_LAUNCH");
-        let specification = FleetLaunchTemplateSpecificationRequest::builder()
-            .launch_template_id(self.launch_template)
-            .version("$Latest")
-            .build();
         let template = FleetLaunchTemplateConfigRequest::builder()
-            .launch_template_specification(specification)
+            .launch_template_specification(self.launch_template.specification())
             .set_overrides(Some(self.overrides()))
             .build();
         let target = TargetCapacitySpecificationRequest::builder().total_target_capacity(count);
@@ -84,7 +81,9 @@ impl Fleet<'_> {
                 input.spot_options(options.build()).target_capacity_specification(target.build())
             }
             VmPriority::Dedicated => {
+                let has_reservation = self.request.placement.capacity_reservation.is_some();
                 let options = OnDemandOptionsRequest::builder()
+                    .set_capacity_reservation_options(has_reservation.then(reservations_first))
                     .allocation_strategy(FleetOnDemandAllocationStrategy::Prioritized)
                     .set_single_availability_zone(gang)
                     .set_single_instance_type(gang)
@@ -126,6 +125,13 @@ impl Fleet<'_> {
         let tags = tags::of_launch(self.stack, self.request);
         TagSpecification::builder().resource_type(resource).set_tags(Some(tags)).build()
     }
+}
+
+/// Without it, a fleet does not count the free places of reservations.
+fn reservations_first() -> CapacityReservationOptionsRequest {
+    CapacityReservationOptionsRequest::builder()
+        .usage_strategy(FleetCapacityReservationUsageStrategy::UseCapacityReservationsFirst)
+        .build()
 }
 
 /// The pools that gave no instance.

@@ -1,10 +1,11 @@
 //! Launches instances: one fleet, and where that is allowed a second one of on-demand instances.
 
 use crate::describe::offering;
-use crate::errors::{CallError, answer, is_refusal, port};
+use crate::errors::{answer, is_refusal, port};
 use crate::fleet::{self, Fleet};
+use crate::templates::{Template, TemplateError};
 use crate::{Ec2Machines, LaunchSettings, tags};
-use aws_sdk_ec2::operation::create_fleet::{CreateFleetError, CreateFleetOutput};
+use aws_sdk_ec2::operation::create_fleet::CreateFleetOutput;
 use aws_sdk_ec2::types::Instance;
 use control::ports::{LaunchOutcome, LaunchRequest, PortError};
 use model::{LaunchedInstance, Offering, VmPriority};
@@ -22,11 +23,22 @@ impl Ec2Machines {
         request: &LaunchRequest,
     ) -> Result<LaunchOutcome, PortError> {
         let wanted = request.nodes.len();
-        let mut outcome = self.create_fleet(settings, request, request.priority, wanted).await?;
+        let template = Template::of(&request.placement, &self.stack, &settings.launch_template);
+        let updated =
+            self.update_template(&template, &settings.launch_template, &request.placement).await;
+        match updated {
+            Ok(()) => {}
+            Err(TemplateError::Failed(error)) => return Err(error),
+            Err(TemplateError::Refused(code, message)) => {
+                return self.refused(request, request.priority, &code, &message).await;
+            }
+        }
+        let mut outcome = self.create_fleet(&template, request, request.priority, wanted).await?;
         let missing = wanted.saturating_sub(outcome.launched.len());
         let is_spot = request.priority == VmPriority::LowPriority;
         if missing > 0 && is_spot && settings.on_demand_fallback {
-            let more = self.create_fleet(settings, request, VmPriority::Dedicated, missing).await?;
+            let more =
+                self.create_fleet(&template, request, VmPriority::Dedicated, missing).await?;
             outcome.launched.extend(more.launched);
             outcome.pools.extend(more.pools);
             outcome.refused = more.refused;
@@ -37,17 +49,20 @@ impl Ec2Machines {
 
     async fn create_fleet(
         &self,
-        settings: &LaunchSettings,
+        launch_template: &Template,
         request: &LaunchRequest,
         market: VmPriority,
         count: usize,
     ) -> Result<LaunchOutcome, PortError> {
-        let launch_template = &settings.launch_template;
         let fleet = Fleet { stack: &self.stack, launch_template, request, market, count };
         match fleet.input().send_with(&self.client).await {
             Ok(answer) => Ok(read(request, market, count, &answer)),
-            Err(error) if is_refusal(&error) => self.refused(request, market, error).await,
-            Err(error) => Err(port(error)),
+            Err(error) => match answer(&error) {
+                Some((code, message)) if is_refusal(&error) => {
+                    self.refused(request, market, code, message).await
+                }
+                Some(_) | None => Err(port(error)),
+            },
         }
     }
 
@@ -56,9 +71,9 @@ impl Ec2Machines {
         &self,
         request: &LaunchRequest,
         market: VmPriority,
-        error: CallError<CreateFleetError>,
+        code: &str,
+        message: &str,
     ) -> Result<LaunchOutcome, PortError> {
-        let Some((code, message)) = answer(&error) else { return Err(port(error)) };
         let refused = Some(fleet::refused(request, market, code, message));
         let found = self.describe(vec![self.in_stack(), tags::in_launch(&request.launch)]).await?;
         let launched = found.iter().filter_map(|it| it.instance_id());

@@ -49,7 +49,14 @@ impl Machines for Ec2Machines {
         };
         let zones = zone.map(str::to_owned).into_iter().collect();
         let image = ec2::image(&cluster.spec)?;
-        Ok(Placement { zones, subnets, image, ..Placement::default() })
+        Ok(Placement {
+            zones,
+            subnets,
+            image,
+            security_groups: cluster.spec.extensions.security_groups.clone().unwrap_or_default(),
+            capacity_reservation: ec2::capacity_reservation(&cluster.spec)?,
+            ..Placement::default()
+        })
     }
 
     async fn launch(&self, request: &LaunchRequest) -> Result<LaunchOutcome, PortError> {

@@ -17,6 +17,11 @@ pub(crate) fn of_launch(stack: &str, request: &LaunchRequest) -> Vec<Tag> {
     ]
 }
 
+/// The tag of everything that belongs to a stack.
+pub(crate) fn of_stack(stack: &str) -> Tag {
+    tag(STACK, stack)
+}
+
 /// The instances of a stack.
 pub(crate) fn in_stack(stack: &str) -> Filter {
     filter(&format!("tag:{STACK}"), [stack.to_owned()])

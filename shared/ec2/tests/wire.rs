@@ -3,6 +3,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a panic with the error fails the test")]
 
+#[path = "wire/copies.rs"]
+mod copies;
 mod support;
 
 use control::ports::{Machines, PortError, Termination};

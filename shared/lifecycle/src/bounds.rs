@@ -320,9 +320,14 @@ fn a_cluster_that_is_created_can_be_changed_and_deleted() {
     largest.health = Backoff { failures: u32::MAX, since: EARLIEST, not_before: EARLIEST };
     largest.scale = auto_cluster(u32::MAX, u32::MAX).scale;
     let sizes = vec!["s".repeat(limits::MAX_VM_SIZE_BYTES); limits::MAX_ALTERNATE_VM_SIZES];
+    let group = "g".repeat(limits::MAX_SECURITY_GROUP_ID_BYTES);
+    let groups = vec![group; limits::MAX_SECURITY_GROUPS];
     largest.spec.extensions = ClusterExtensions {
         idle_seconds_before_scale_down: Some(u32::MAX),
         alternate_vm_sizes: Some(sizes),
+        security_groups: Some(groups),
+        capacity_reservation: Some("r".repeat(limits::MAX_CAPACITY_RESERVATION_BYTES)),
+        replace_on_rebalance: Some(false),
     };
     for number in 0..1000 {
         let mut error = error_of(2 * limits::MAX_ERROR_BYTES);

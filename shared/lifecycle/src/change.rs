@@ -102,6 +102,11 @@ pub enum Event {
         /// Why.
         reason: LeaveReason,
     },
+    /// EC2 recommends to replace the instance of a node.
+    RebalanceRecommended {
+        /// The node.
+        node: NodeId,
+    },
     /// The record of a node was removed.
     NodeRemoved {
         /// The node.

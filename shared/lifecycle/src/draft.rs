@@ -355,10 +355,10 @@ fn settle_launch(launches: &mut [Tracked<Launch>], node: &Tracked<Node>) {
 
 fn write_node(writes: &mut Writes, usage: &mut Usage, it: &Tracked<Node>) {
     if let (Some(old), Some(new)) = (&it.before, &it.after)
-        && *new == (Node { seen_at: new.seen_at, ..old.clone() })
+        && *new == (Node { seen_at: new.seen_at, metrics: new.metrics.clone(), ..old.clone() })
     {
         if new.seen_at > old.seen_at {
-            writes.set_seen_at(old, new.seen_at);
+            writes.record_heartbeat(old, new);
         }
         return;
     }

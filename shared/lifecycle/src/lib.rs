@@ -38,6 +38,7 @@ pub mod grants;
 pub mod jobs;
 pub mod launches;
 pub mod members;
+pub mod mounted;
 pub mod nodes;
 pub mod refusal;
 pub mod report;

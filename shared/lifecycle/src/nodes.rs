@@ -8,6 +8,7 @@ use model::{
     Backoff, EndReason, Instance, InvalidTransition, LeaveReason, Node, NodeId, NodeState,
     Offering, Price, ResourceError, Timestamp, limits,
 };
+use scheduler::rebalance;
 
 /// A launching node gets its instance, from the answer to the launch or from the agent's first
 /// report.
@@ -104,7 +105,7 @@ pub fn leave(
 ) -> Result<(), InvalidTransition> {
     let seconds = match reason {
         LeaveReason::Interrupted => limits::SPOT_NOTICE_SECONDS,
-        LeaveReason::ShrinkWhenDone => limits::MAX_WALL_CLOCK_SECONDS,
+        LeaveReason::ShrinkWhenDone | LeaveReason::AtRisk => limits::MAX_WALL_CLOCK_SECONDS,
         LeaveReason::Shrink
         | LeaveReason::Lost
         | LeaveReason::TooSlow
@@ -169,6 +170,31 @@ pub fn interrupted(
     }
     mark_interrupted(draft, id, notice_seconds);
     interrupt_job(draft, id, notice_seconds)
+}
+
+/// EC2 recommends to replace the instance. The first notice is recorded, and a node that is replaced leaves in
+/// the same change: it takes no new job from now on.
+///
+/// # Errors
+/// Never, for a node that was read.
+pub fn rebalance_recommended(draft: &mut Draft, id: &NodeId) -> Result<(), InvalidTransition> {
+    let is_new = |node: &Node| node.rebalance_recommended_at.is_none() && !node.is_leaving();
+    if !draft.node(id).is_some_and(is_new) {
+        return Ok(());
+    }
+    let now = draft.now;
+    draft.change_node(id, |node| Ok(Node { rebalance_recommended_at: Some(now), ..node }))?;
+    draft.event(Event::RebalanceRecommended { node: id.clone() });
+    let (Some(node), Some(cluster)) = (draft.node(id), draft.cluster()) else { return Ok(()) };
+    if !rebalance::is_replaced(cluster, node) {
+        return Ok(());
+    }
+    let failure = rebalance::failure(node);
+    leave(draft, id, LeaveReason::AtRisk, None)?;
+    if let Some(failure) = failure {
+        capacity::record_failure(draft, failure);
+    }
+    Ok(())
 }
 
 /// The agent has ended everything on the node and exits. If the service did not ask for that, the

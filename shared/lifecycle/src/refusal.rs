@@ -2,6 +2,7 @@
 //! HTTP
 //! status. A refused request wrote nothing.
 
+use crate::mounted::mounted;
 use crate::size::TooLarge;
 use model::{InvalidTransition, Name, Uid};
 use std::fmt;
@@ -92,6 +93,19 @@ pub enum Refusal {
         wanted: u32,
         /// The quota.
         most: u32,
+    },
+    /// Output would be lost with the node.
+    #[error(
+        "The path {path} is on no mount: {}; what is written there is lost with the node",
+        mounted(root, mounts)
+    )]
+    NotOnAMount {
+        /// The path, as sent.
+        path: String,
+        /// The variable that it begins with.
+        root: &'static str,
+        /// What is mounted there.
+        mounts: Vec<String>,
     },
     /// The id belongs to a role assignment with another principal or role.
     #[error("A role assignment cannot be changed; delete it and create another one")]

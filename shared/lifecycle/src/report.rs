@@ -5,10 +5,12 @@ use crate::draft::Draft;
 use crate::members::{self, NodeDisposition};
 use crate::nodes;
 use model::{
-    AttemptPhase, AttemptRef, EndReason, Instance, InvalidTransition, Job, LeaveReason, Node,
-    NodeId, NodeState, ResourceError, Timestamp, error::shortened, limits,
+    AttemptPhase, AttemptRef, EndReason, GpuMetrics, Instance, InvalidTransition, Job, LeaveReason,
+    Node, NodeId, NodeMetrics, NodeState, ResourceError, Timestamp, error::shortened, limits,
 };
-use protocol::{AttemptKey, AttemptReport, End, NodePhase, Problem, Progress, SyncRequest};
+use protocol::{
+    AttemptKey, AttemptReport, End, Metrics, NodePhase, Problem, Progress, SyncRequest,
+};
 
 /// The records that a request needs besides the node itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,6 +89,7 @@ fn record_heartbeat(
     draft.change_node(id, |mut node| {
         node.seen_at = now;
         node.login_port = request.login_port;
+        node.metrics = request.metrics.as_ref().map(node_metrics);
         Ok(node)
     })
 }
@@ -166,6 +169,7 @@ pub fn desired_state(node: &Node, job: Option<&Job>, now: Timestamp) -> DesiredS
             LeaveReason::Lost => DesiredState::Leave,
             LeaveReason::Shrink
             | LeaveReason::ShrinkWhenDone
+            | LeaveReason::AtRisk
             | LeaveReason::Interrupted
             | LeaveReason::TooSlow
             | LeaveReason::ClusterDeleted => desired_of(attempt, job, now),
@@ -227,6 +231,22 @@ fn end_reason(end: &End, node: &NodeId) -> EndReason {
 fn resource_error(problem: &Problem) -> ResourceError {
     let Problem { code, message, details } = problem.clone();
     ResourceError { code, message, details }.within(limits::MAX_REPORTED_ERROR_BYTES)
+}
+
+fn node_metrics(measured: &Metrics) -> NodeMetrics {
+    let gpu = |gpu: &protocol::GpuMetrics| GpuMetrics {
+        utilization_percent: gpu.utilization_percent,
+        memory_used_mib: gpu.memory_used_mib,
+        memory_total_mib: gpu.memory_total_mib,
+    };
+    let Metrics { load_percent, memory_used_mib, memory_total_mib, gpus } = measured;
+    let metrics = NodeMetrics {
+        load_percent: *load_percent,
+        memory_used_mib: *memory_used_mib,
+        memory_total_mib: *memory_total_mib,
+        gpus: gpus.iter().map(gpu).collect(),
+    };
+    metrics.within_limits()
 }
 
 #[cfg(test)]

@@ -303,6 +303,7 @@ pub fn request(number: usize, phase: NodePhase) -> SyncRequest {
         attempt: None,
         interruption_notice_seconds: None,
         login_port: None,
+        metrics: None,
     }
 }
 

@@ -1,7 +1,9 @@
 //! The schedule, which EventBridge Scheduler is on AWS, at a shorter interval.
 
 use crate::machines::ProcessMachines;
+use control::files::MountedFiles;
 use control::{Control, Function};
+use model::Timestamp;
 use sqlite::{SWEEP_ITEMS, Sqlite};
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,10 +30,12 @@ pub fn start(control: Control, tick: Duration) -> tokio::task::JoinHandle<()> {
     })
 }
 
-/// Periodically removes expired items, and directories of nodes whose removal failed before.
+/// Periodically removes expired items, uploads that nobody continued, and directories of nodes whose removal failed
+/// before.
 pub fn start_sweeping(
     storage: Arc<Sqlite>,
     machines: Arc<ProcessMachines>,
+    files: MountedFiles,
     control: Control,
 ) -> tokio::task::JoinHandle<()> {
     tokio::spawn(async move {
@@ -39,6 +43,7 @@ pub fn start_sweeping(
         loop {
             ticks.tick().await;
             machines.sweep().await;
+            sweep(files.clone(), control.context.now()).await;
             loop {
                 match storage.sweep(control.context.now()).await {
                     Ok(removed) if removed == SWEEP_ITEMS => {}
@@ -54,4 +59,11 @@ pub fn start_sweeping(
             }
         }
     })
+}
+
+async fn sweep(files: MountedFiles, now: Timestamp) {
+    let swept = tokio::task::spawn_blocking(move || files.sweep(now)).await;
+    if let Err(error) = swept.map_err(std::io::Error::from).flatten() {
+        tracing::warn!(%error, "could not remove unfinished uploads");
+    }
 }

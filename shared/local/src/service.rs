@@ -112,7 +112,7 @@ impl Service {
             table: Table::new(Arc::clone(&storage) as _),
             machines: Arc::clone(&machines) as _,
             file_shares: Arc::new(shares),
-            listings: Arc::new(files.clone()),
+            shared_files: Arc::new(files.clone()),
             secret_store: Arc::new(NoSecretStore),
             hints: Arc::clone(&hints) as _,
             clock: Arc::new(SystemClock),
@@ -129,6 +129,7 @@ impl Service {
             },
             uptime: Arc::new(Uptime::starting_at(SystemClock.now())),
         }));
+        let mounted = files.clone();
         let files = FilesWeb::here(&control, files, token.clone());
         let access = Arc::new(Access {
             people: PeopleAccess::Tokens { service: token },
@@ -149,7 +150,7 @@ impl Service {
         let tick = Duration::from_millis(options.tick_millis);
         let tasks = vec![
             schedule::start(control.clone(), tick),
-            schedule::start_sweeping(storage, Arc::clone(&machines), control.clone()),
+            schedule::start_sweeping(storage, Arc::clone(&machines), mounted, control.clone()),
         ];
         Ok(Self { address, data_dir, machines, workers, tasks, server, control })
     }

@@ -2,7 +2,7 @@
 //!
 //! The table of sizes is documented in `docs/vm-sizes.md`, and a test compares the two.
 
-use crate::{ClusterSpec, ResourceError, limits};
+use crate::{ClusterSpec, ResourceError, VmPriority, limits};
 
 /// The sizes of Azure that have an instance type, without `STANDARD_` and in capitals. A type has at least
 /// the cores and GPUs of its size.
@@ -180,6 +180,20 @@ pub fn subnet(spec: &ClusterSpec) -> Result<Option<String>, ResourceError> {
     }
 }
 
+/// The capacity reservation that a cluster names.
+///
+/// # Errors
+/// When the cluster has spot instances, which use none.
+pub fn capacity_reservation(spec: &ClusterSpec) -> Result<Option<String>, ResourceError> {
+    match (&spec.extensions.capacity_reservation, spec.vm_priority) {
+        (Some(_), VmPriority::LowPriority) => Err(ResourceError::new(
+            "CapacityReservationNotUsable",
+            "extensions.capacityReservation needs a cluster with vmPriority dedicated: spot instances use no capacity reservation",
+        )),
+        (reservation, VmPriority::LowPriority | VmPriority::Dedicated) => Ok(reservation.clone()),
+    }
+}
+
 fn is_id(text: &str, prefix: &str) -> bool {
     let is_number =
         |it: &str| (8..=17).contains(&it.len()) && it.bytes().all(|b| b.is_ascii_hexdigit());
@@ -204,6 +218,7 @@ pub fn check(spec: &ClusterSpec) -> Result<(), ResourceError> {
     }
     image(spec)?;
     subnet(spec)?;
+    capacity_reservation(spec)?;
     Ok(())
 }
 

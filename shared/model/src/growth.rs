@@ -22,8 +22,8 @@ const JOB_STATE_BYTES: usize = 525;
 /// Errors in the record of a job: one per node that could not run it, and the job's own.
 const JOB_ERRORS: usize = limits::MAX_NODE_FAILURES + 1;
 
-/// Scale settings, extensions without VM sizes, state and counters of a cluster.
-const CLUSTER_STATE_BYTES: usize = 640;
+/// Scale settings, extensions without lists and names, state and counters of a cluster.
+const CLUSTER_STATE_BYTES: usize = 700;
 
 /// A pool that the launches of a cluster avoid.
 const AVOIDED_POOL_BYTES: usize = limits::MAX_VM_SIZE_BYTES + limits::MAX_SUBNET_ID_BYTES + 128;
@@ -44,8 +44,10 @@ impl Cluster {
     /// The most bytes that are added to the record between creation and deletion.
     pub fn growth_bytes(&self) -> usize {
         let sizes = limits::MAX_ALTERNATE_VM_SIZES * (limits::MAX_VM_SIZE_BYTES + 3);
+        let groups = limits::MAX_SECURITY_GROUPS * (limits::MAX_SECURITY_GROUP_ID_BYTES + 3);
         let errors = limits::MAX_CLUSTER_ERRORS * (limits::MAX_ERROR_BYTES + 1);
         let pools = limits::MAX_AVOIDED_POOLS * AVOIDED_POOL_BYTES;
-        CLUSTER_STATE_BYTES + sizes + errors + pools
+        let extensions = sizes + groups + limits::MAX_CAPACITY_RESERVATION_BYTES;
+        CLUSTER_STATE_BYTES + extensions + errors + pools
     }
 }

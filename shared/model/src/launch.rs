@@ -60,6 +60,12 @@ pub struct Placement {
     /// Id of the image.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image: Option<String>,
+    /// Ids of security groups, besides that of the stack.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub security_groups: Vec<String>,
+    /// Id of a capacity reservation, or the ARN of a resource group of reservations.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub capacity_reservation: Option<String>,
     /// Pools that refused an earlier launch, and are not used where others are left.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub avoid: Vec<Pool>,

@@ -18,6 +18,7 @@ pub mod job;
 pub mod launch;
 pub mod limits;
 mod location;
+pub mod metrics;
 pub mod mount;
 pub mod node;
 pub mod offering;
@@ -49,9 +50,11 @@ pub use job::{
 };
 pub use launch::{Claim, Launch, LaunchOutcome, LaunchRequest, LaunchedInstance, Placement};
 pub use location::{InvalidLocations, Locations};
+pub use metrics::{GpuMetrics, NodeMetrics};
 pub use mount::{
-    AzureBlobFileSystem, AzureFileShare, FileServerMount, FileShare, LustreFileSystem, MountPoint,
-    MountVolumes, S3Bucket, UnmanagedMount,
+    AzureBlobFileSystem, AzureFileShare, FileServerMount, FileShare, JOB_MOUNT_ROOT,
+    LustreFileSystem, MOUNT_ROOT, MountPoint, MountVolumes, S3Bucket, UnmanagedMount, below_mount,
+    below_root, plain_path,
 };
 pub use node::{IdleNode, Instance, LeaveReason, Node, NodeState};
 pub use offering::{Offering, Zone};

@@ -94,6 +94,9 @@ pub const MAX_ERROR_BYTES: usize = 2 * 1024;
 /// An error that an agent reports, in bytes of its JSON. The service adds the id of the node.
 pub const MAX_REPORTED_ERROR_BYTES: usize = MAX_ERROR_BYTES - 128;
 
+/// The GPUs of a node whose metrics are stored. No EC2 instance type has more.
+pub const MAX_MEASURED_GPUS: usize = 16;
+
 /// The reason for which an agent lost its processes, in bytes of its JSON. It is stored with every
 /// attempt, so one sentence.
 pub const MAX_REASON_BYTES: usize = 128;
@@ -207,11 +210,53 @@ pub const MAX_VM_SIZE_BYTES: usize = 64;
 /// VM sizes that a cluster may use instead of its own.
 pub const MAX_ALTERNATE_VM_SIZES: usize = 10;
 
+/// Security groups of a cluster: EC2 allows five per network interface, and the stack has one.
+pub const MAX_SECURITY_GROUPS: usize = 4;
+
+/// The id of a security group. EC2 ids have 20 characters.
+pub const MAX_SECURITY_GROUP_ID_BYTES: usize = 20;
+
+/// A capacity reservation. The ARN of a resource group has up to 225 characters.
+pub const MAX_CAPACITY_RESERVATION_BYTES: usize = 256;
+
 /// Upper limit of `maxRetries`: how often a job may run again after its own command failed.
 pub const MAX_RETRIES: u32 = 10;
 
 /// Entries per page of a list (`maxresults` of the API: 1 to 1000, default 1000).
 pub const MAX_PAGE: u32 = 1000;
+
+/// Entries of a queue that are read to explain why a job waits: they are 10 kB, and the place of a job beyond them
+/// says little.
+pub const EXPLAINED_QUEUE: usize = 50;
+
+/// Clusters that are read to explain why the jobs of one page of a list wait. Experiments seldom use more, and a page
+/// must not cost more than some hundred reads.
+pub const MAX_EXPLAINED_CLUSTERS: usize = 8;
+
+/// The largest file that can be uploaded: as large as can be downloaded at once, since the parts of a larger copy
+/// do not fit into the memory of the function that makes it.
+pub const MAX_FILE_BYTES: u64 = 2 << 40;
+
+/// Most bytes of a file in one request. A Lambda function takes 6 MB, in which a body that is no text is base64, so
+/// a third larger (AWS Lambda Developer Guide, "Lambda quotas").
+pub const UPLOAD_CHUNK_BYTES: usize = 4 << 20;
+
+/// Files of one request for upload links: their paths fit into a body.
+pub const MAX_UPLOADS_PER_REQUEST: usize = 100;
+
+/// The path of a file below the root of its file server. Percent-encoded it fits into a URL, which API Gateway and
+/// Lambda take up to 8 KB long.
+pub const MAX_FILE_PATH_BYTES: usize = 1024;
+
+/// A name in a path (Linux, `NAME_MAX`).
+pub const MAX_FILE_NAME_BYTES: usize = 255;
+
+/// After this time without a new byte, an upload that was not finished is removed: a client resumes it the next morning.
+pub const UPLOAD_SECONDS: u64 = 24 * 3600;
+
+/// The directory at the root of each file server that has uploads until they are whole, and removed trees until
+/// their files are gone.
+pub const TEMPORARY_FILES: &str = ".batchai-temp";
 
 /// Minimum, maximum and default of the requested lifetime of download links, in minutes (API).
 pub const LINK_MINUTES: (u32, u32, u32) = (5, 600, 60);
@@ -241,6 +286,9 @@ const _: () = assert!(
     STOP_REPORT_SECONDS > 2 * HEARTBEAT_SECONDS,
     "an agent learns of a stop at a heartbeat"
 );
+const _: () =
+    assert!(UPLOAD_CHUNK_BYTES / 3 * 4 + 64 * 1024 < 6 << 20, "a Lambda function takes a chunk");
+const _: () = assert!(MAX_UPLOADS_PER_REQUEST * (MAX_FILE_PATH_BYTES + 256) <= MAX_BODY_BYTES);
 const _: () = assert!(2 * MAX_NODES_PER_LAUNCH + 3 <= 100, "one transaction holds an answer");
 const _: () = assert!(MAX_GANG_NODES * 2 + 3 <= 100, "one transaction starts a gang");
 const _: () = assert!(2 * MAX_FILE_SERVER_MOUNTS + 10 <= 100, "one transaction creates a cluster");

@@ -188,7 +188,47 @@ pub struct MountPoint {
     pub kind: StorageKind,
 }
 
+/// `AZ_BATCHAI_MOUNT_ROOT`, below which a cluster mounts.
+pub const MOUNT_ROOT: &str = "AZ_BATCHAI_MOUNT_ROOT";
+
+/// `AZ_BATCHAI_JOB_MOUNT_ROOT`, below which a job mounts.
+pub const JOB_MOUNT_ROOT: &str = "AZ_BATCHAI_JOB_MOUNT_ROOT";
+
+/// The part of a path such as `$AZ_BATCHAI_MOUNT_ROOT/nfs/a` below the variable `root`, without empty components and
+/// `.`; `None` if the path does not begin with the variable.
+pub fn below_root(path: &str, root: &str) -> Option<String> {
+    let relative = [format!("${root}"), format!("${{{root}}}")]
+        .iter()
+        .find_map(|variable| path.strip_prefix(variable.as_str()))?;
+    (relative.is_empty() || relative.starts_with('/')).then(|| plain_path([relative]))
+}
+
+/// Joins paths and drops empty components and `.`.
+pub fn plain_path<'a>(parts: impl IntoIterator<Item = &'a str>) -> String {
+    let components = parts.into_iter().flat_map(|part| part.split('/'));
+    components.filter(|it| !it.is_empty() && *it != ".").collect::<Vec<_>>().join("/")
+}
+
+/// The part of a path below a mount; `None` if it is not on the mount. Both are relative to the mount root.
+pub fn below_mount<'a>(path: &'a str, mount: &str) -> Option<&'a str> {
+    let below = path.strip_prefix(&plain_path([mount]))?;
+    (below.is_empty() || below.starts_with('/')).then_some(below)
+}
+
 impl MountVolumes {
+    /// Where anything is mounted, relative to the mount root.
+    pub fn relative_paths(&self) -> Vec<&str> {
+        let servers = self.file_servers.iter().map(|it| &it.relative_mount_path);
+        let shares = self.azure_file_shares.iter().map(|it| &it.relative_mount_path);
+        let containers = self.azure_blob_file_systems.iter().map(|it| &it.relative_mount_path);
+        let buckets = self.s3_buckets.iter().map(|it| &it.relative_mount_path);
+        let lustre = self.lustre_file_systems.iter().map(|it| &it.relative_mount_path);
+        let unmanaged = self.unmanaged_file_systems.iter().map(|it| &it.relative_mount_path);
+        (servers.chain(shares).chain(containers).chain(buckets).chain(lustre).chain(unmanaged))
+            .map(String::as_str)
+            .collect()
+    }
+
     /// The mount points of file servers and volumes. Unmanaged file systems are unknown to the service.
     pub fn points(&self) -> Vec<MountPoint> {
         let servers = self.file_servers.iter().map(|mount| MountPoint {

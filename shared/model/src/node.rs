@@ -5,8 +5,8 @@
 //! requested. A removed node has no record.
 
 use crate::{
-    AttemptRef, Backoff, Charge, ClusterRef, InvalidTransition, LaunchId, NodeId, Offering, Price,
-    ResourceError, Timestamp, Zone, id::is_plain_id, limits,
+    AttemptRef, Backoff, Charge, ClusterRef, InvalidTransition, LaunchId, NodeId, NodeMetrics,
+    Offering, Price, ResourceError, Timestamp, Zone, id::is_plain_id, limits,
 };
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
@@ -40,6 +40,12 @@ pub struct Node {
     /// The port at its address where the administrator logs in with SSH.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub login_port: Option<u16>,
+    /// What its agent measured last. Written with the time of the report, as that is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metrics: Option<NodeMetrics>,
+    /// When EC2 first recommended to replace its instance, as an interruption is more likely than before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rebalance_recommended_at: Option<Timestamp>,
     /// Consecutive failures to terminate its instance.
     #[serde(default, skip_serializing_if = "Backoff::is_clear")]
     pub removal: Backoff,
@@ -145,6 +151,8 @@ pub enum LeaveReason {
     Shrink,
     /// The same, but the job on the node runs to completion first.
     ShrinkWhenDone,
+    /// EC2 recommends to replace its instance. The job on the node runs to completion first.
+    AtRisk,
     /// The instance is being interrupted (spot).
     Interrupted,
     /// The instance has ended, or was silent beyond its lease.
@@ -158,7 +166,7 @@ pub enum LeaveReason {
 impl LeaveReason {
     fn urgency(self) -> u8 {
         match self {
-            Self::ShrinkWhenDone => 0,
+            Self::ShrinkWhenDone | Self::AtRisk => 0,
             Self::Shrink | Self::TooSlow => 1,
             Self::ClusterDeleted => 2,
             Self::Interrupted => 3,
@@ -190,6 +198,8 @@ impl Node {
             offering: Offering::Single,
             price: Price::NotAsked,
             login_port: None,
+            metrics: None,
+            rebalance_recommended_at: None,
             removal: Backoff::CLEAR,
         }
     }

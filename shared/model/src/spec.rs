@@ -232,6 +232,16 @@ pub struct ClusterExtensions {
     /// VM sizes that may be used instead of `vmSize`, best first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub alternate_vm_sizes: Option<Vec<String>>,
+    /// Ids of security groups of EC2 that nodes get besides that of the stack. Without effect on one machine.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub security_groups: Option<Vec<String>>,
+    /// The capacity reservation of EC2 that nodes use: its id, or the ARN of a resource group of reservations.
+    /// Without effect on one machine.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub capacity_reservation: Option<String>,
+    /// Whether a node is replaced when EC2 recommends that (rebalance recommendation). Default: no.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replace_on_rebalance: Option<bool>,
 }
 
 impl ClusterExtensions {
@@ -373,8 +383,10 @@ mod tests {
     #[test]
     fn extensions_without_values_are_empty() {
         assert!(ClusterExtensions::default().is_empty());
-        let idle =
-            ClusterExtensions { idle_seconds_before_scale_down: Some(1), alternate_vm_sizes: None };
+        let idle = ClusterExtensions {
+            idle_seconds_before_scale_down: Some(1),
+            ..ClusterExtensions::default()
+        };
         assert!(!idle.is_empty());
     }
 }

@@ -14,10 +14,12 @@
 #![warn(missing_docs)]
 
 mod container;
+mod metrics;
 mod mount;
 mod toolkit;
 
 pub use container::{Container, RegistryCredentials};
+pub use metrics::{GpuMetrics, Metrics};
 pub use mount::{Mount, MountSource, SecretText, StorageKind};
 pub use toolkit::{Processes, Program, Python, TensorFlow, Toolkit};
 
@@ -86,6 +88,16 @@ pub struct SyncRequest {
     /// The port at `address` where the administrator logs in with SSH; absent while there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub login_port: Option<u16>,
+    /// What was measured on the node. For display only: a change of it alone sends no request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metrics: Option<Metrics>,
+}
+
+impl SyncRequest {
+    /// Whether the other request reports the same, apart from what was measured.
+    pub fn reports_the_same_as(&self, other: &Self) -> bool {
+        *self == Self { metrics: self.metrics.clone(), ..other.clone() }
+    }
 }
 
 /// How far the setup of the node is.
@@ -430,6 +442,7 @@ mod tests {
             attempt: None,
             interruption_notice_seconds: None,
             login_port: None,
+            metrics: None,
         };
         let text = serde_json::to_string(&request).unwrap();
         assert_eq!(
@@ -437,5 +450,9 @@ mod tests {
             r#"{"instance":"local-1","address":"127.0.1.1","phase":{"kind":"ready"}}"#
         );
         assert_eq!(serde_json::from_str::<SyncRequest>(&text).unwrap(), request);
+        let measured = SyncRequest { metrics: Some(Metrics::default()), ..request.clone() };
+        assert!(measured.reports_the_same_as(&request));
+        let prepared = SyncRequest { phase: NodePhase::Preparing, ..request.clone() };
+        assert!(!prepared.reports_the_same_as(&request));
     }
 }

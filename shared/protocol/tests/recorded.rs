@@ -6,9 +6,9 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests are outside of test functions")]
 
 use protocol::{
-    Assignment, AttemptKey, AttemptReport, Desired, End, InputDirectory, Mount, MountSource,
-    NodePhase, NodeSetup, OutputDirectory, Problem, Progress, SetupTask, SignInRequest,
-    SignInResponse, StorageKind, SyncRequest, SyncResponse, Toolkit, Variable,
+    Assignment, AttemptKey, AttemptReport, Desired, End, GpuMetrics, InputDirectory, Metrics,
+    Mount, MountSource, NodePhase, NodeSetup, OutputDirectory, Problem, Progress, SetupTask,
+    SignInRequest, SignInResponse, StorageKind, SyncRequest, SyncResponse, Toolkit, Variable,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -54,6 +54,19 @@ fn reports_of_an_earlier_release() {
     let mut interrupted = report(NodePhase::Ready, None);
     interrupted.interruption_notice_seconds = Some(118);
     check("sync_request_interrupted", &interrupted);
+    let mut measured = report(NodePhase::Ready, None);
+    let gpu = GpuMetrics {
+        utilization_percent: Some(87),
+        memory_used_mib: Some(12_345),
+        memory_total_mib: Some(81_559),
+    };
+    measured.metrics = Some(Metrics {
+        load_percent: 125,
+        memory_used_mib: 4111,
+        memory_total_mib: 24_111,
+        gpus: vec![gpu, GpuMetrics::default()],
+    });
+    check("sync_request_metrics", &measured);
 }
 
 #[test]
@@ -111,6 +124,7 @@ fn report(phase: NodePhase, attempt: Option<AttemptReport>) -> SyncRequest {
         attempt,
         interruption_notice_seconds: None,
         login_port: None,
+        metrics: None,
     }
 }
 

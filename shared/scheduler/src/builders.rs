@@ -205,6 +205,8 @@ pub fn node(number: usize, state: NodeState) -> Node {
         offering: Offering::Single,
         price: Price::NotAsked,
         login_port: None,
+        metrics: None,
+        rebalance_recommended_at: None,
         removal: Backoff::CLEAR,
     }
 }

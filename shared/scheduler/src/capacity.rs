@@ -10,7 +10,7 @@
 mod needs;
 mod shrink;
 
-use crate::Action;
+use crate::{Action, rebalance};
 use model::{
     Cluster, EndReason, Launch, LeaveReason, Node, NodeId, NodeState, ResourceError, ScaleSettings,
     Timestamp, limits,
@@ -54,6 +54,11 @@ pub fn plan(
     let settings = CapacitySettings { idle_seconds: own.unwrap_or(settings.idle_seconds) };
     if snapshot.cluster.is_deleting() {
         return plan_deletion(snapshot, now);
+    }
+    // What they leave behind is planned in the next pass.
+    let at_risk = rebalance::plan(&snapshot.cluster, &snapshot.nodes);
+    if !at_risk.is_empty() {
+        return at_risk;
     }
     let desired = desired_nodes(snapshot, settings, now);
     let mut actions = removals(&snapshot.nodes, now);
@@ -109,10 +114,12 @@ pub fn desired_nodes(
     }
 }
 
-/// Nodes that running jobs hold and that queued jobs could use.
+/// Nodes that running jobs hold, or need soon, and that queued jobs could use.
 fn demand(snapshot: &CapacitySnapshot) -> u32 {
     let ceiling = snapshot.cluster.scale.ceiling();
-    let busy = |node: &&Node| matches!(node.state, NodeState::Running { .. });
+    let busy = |node: &&Node| {
+        matches!(node.state, NodeState::Running { .. }) || rebalance::needs_replacement(node)
+    };
     let running = snapshot.nodes.iter().filter(busy).count() as u32;
     let queued = snapshot.queued.iter().filter(|width| **width <= ceiling);
     queued.fold(running, |sum, width| sum.saturating_add(*width))
@@ -250,9 +257,12 @@ fn unanswered_launches(launches: &[Launch], now: Timestamp) -> Vec<Action> {
     launches.iter().filter(unanswered).map(relaunch).collect()
 }
 
+/// The code of the Batch AI service for a quota that leaves no room (docs/contract.md, "Clusters").
+pub(crate) const CORE_QUOTA_REACHED: &str = "AccountCoreQuotaReached";
+
 /// Code and message of the Batch AI service (docs/contract.md, "Clusters").
 fn core_quota_reached() -> ResourceError {
-    ResourceError::new("AccountCoreQuotaReached", "The specified account has reached core quota")
+    ResourceError::new(CORE_QUOTA_REACHED, "The specified account has reached core quota")
 }
 
 /// Removes leaving nodes without an attempt, and lost ones. A failed removal waits for its backoff.

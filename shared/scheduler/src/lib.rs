@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | [`dispatch`] | which queued jobs start now, and on which nodes? |
 //! | [`capacity`] | how many nodes should the cluster have, and which ones are removed? |
+//! | [`rebalance`] | which nodes are replaced because EC2 recommends it? |
 //! | [`recovery`] | what is overdue, lost or left over? |
 //! | [`waiting`] | what does a queued job wait for? |
 //!
@@ -16,6 +17,7 @@ pub mod action;
 pub mod capacity;
 pub mod dispatch;
 mod free_nodes;
+pub mod rebalance;
 pub mod recovery;
 pub mod waiting;
 

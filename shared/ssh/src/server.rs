@@ -11,7 +11,8 @@ use std::time::Duration;
 
 use russh::server::{Config, RunningSession};
 use russh::{Disconnect, MethodKind, MethodSet, Preferred, SshId, kex};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream, UnixStream};
 use tokio::sync::{Semaphore, oneshot};
 use tokio_util::sync::CancellationToken;
 
@@ -33,6 +34,9 @@ const KEY_EXCHANGES: &[kex::Name] = &[
 
 /// How long to wait after an error that would otherwise return at once, such as too many open files.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// What the acceptor of a connection is sent when the client has logged in.
+const LOGGED_IN: u8 = 1;
 
 /// How long a client that is to go may take to receive the message that says so.
 const FAREWELL: Duration = Duration::from_secs(1);
@@ -81,7 +85,8 @@ impl Drop for Server {
     }
 }
 
-/// Serves one connection that the caller has accepted, until it has ended.
+/// Serves one connection that was accepted elsewhere, until it has ended. `acceptor` leads to who accepted it: a byte is
+/// written there when the client has logged in. If the acceptor closes it before that, the connection is closed.
 ///
 /// # Errors
 /// When the connection fails.
@@ -89,11 +94,25 @@ pub async fn serve_connection(
     stream: std::net::TcpStream,
     host_key: KeyPair,
     policy: Arc<Policy>,
+    acceptor: UnixStream,
 ) -> io::Result<()> {
     stream.set_nonblocking(true)?;
     let peer = stream.peer_addr()?;
     let clients = Clients::new(host_key, policy, CancellationToken::new());
-    clients.serve(TcpStream::from_std(stream)?, peer).await.map_err(io::Error::other)
+    let (mut closed, mut news) = acceptor.into_split();
+    let evicted = CancellationToken::new();
+    let eviction = evicted.clone();
+    tokio::spawn(async move {
+        // It sends nothing. An error is an end, too.
+        let _ = closed.read_u8().await;
+        eviction.cancel();
+    });
+    let logged_in = async move {
+        // An error means that the acceptor has gone: it evicts nobody.
+        let _ = news.write_all(&[LOGGED_IN]).await;
+    };
+    let stream = TcpStream::from_std(stream)?;
+    clients.serve(stream, peer, &evicted, logged_in).await.map_err(io::Error::other)
 }
 
 fn config(host_key: KeyPair) -> Config {
@@ -168,9 +187,12 @@ async fn accept(listener: TcpListener, clients: Arc<Clients>) {
         };
         let clients = Arc::clone(&clients);
         tokio::spawn(async move {
-            if let Err(error) = clients.serve(stream, peer).await {
+            let (number, evicted) = clients.entrance.enter();
+            let logged_in = async { clients.entrance.leave(number) };
+            if let Err(error) = clients.serve(stream, peer, &evicted, logged_in).await {
                 tracing::debug!(%peer, %error, "a connection has failed");
             }
+            clients.entrance.leave(number);
             drop(place);
         });
     }
@@ -187,7 +209,15 @@ impl Clients {
         }
     }
 
-    async fn serve(&self, stream: TcpStream, peer: SocketAddr) -> Result<(), ConnectionError> {
+    /// Until the client has gone. It is closed when it is `evicted` before it has logged in, and `logged_in` is run when
+    /// it has.
+    async fn serve(
+        &self,
+        stream: TcpStream,
+        peer: SocketAddr,
+        evicted: &CancellationToken,
+        logged_in: impl Future<Output = ()>,
+    ) -> Result<(), ConnectionError> {
         let own = stream.local_addr()?;
         // Keystrokes and answers are small.
         stream.set_nodelay(true)?;
@@ -199,18 +229,19 @@ impl Clients {
         let (sender, admitted) = oneshot::channel();
         let policy = Arc::clone(&self.policy);
         let connection = Connection::new(policy, (peer, own), sender, gate, closed.clone());
-        let (number, evicted) = self.entrance.enter();
-        let outcome = self.log_in(stream, peer, connection, admitted, &evicted).await;
-        self.entrance.leave(number);
-        let (mut running, reason) = match outcome? {
-            LoginOutcome::Gone => return Ok(()),
-            LoginOutcome::NotInTime(running, reason) => (running, reason),
-            LoginOutcome::Admitted(mut running, login) => tokio::select! {
-                end = &mut running => return end,
-                () = login.ended.cancelled() => (running, "the login was revoked"),
-                () = self.stopped.cancelled() => (running, "the server has stopped"),
-            },
-        };
+        let (mut running, reason) =
+            match self.log_in(stream, peer, connection, admitted, evicted).await? {
+                LoginOutcome::Gone => return Ok(()),
+                LoginOutcome::NotInTime(running, reason) => (running, reason),
+                LoginOutcome::Admitted(mut running, login) => {
+                    logged_in.await;
+                    tokio::select! {
+                        end = &mut running => return end,
+                        () = login.ended.cancelled() => (running, "the login was revoked"),
+                        () = self.stopped.cancelled() => (running, "the server has stopped"),
+                    }
+                }
+            };
         tracing::info!(%peer, reason, "a connection was closed");
         closed.cancel();
         let farewell = async {

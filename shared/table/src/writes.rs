@@ -6,8 +6,8 @@ use crate::record::{InstanceOwner, Record, Stored, Versioned, put_at};
 use crate::write::{Condition, Write, WriteKind};
 use model::{
     Account, Cluster, ClusterRef, Experiment, FileServer, FileServerUser, Meter, Node, NodeId,
-    Operation, QueueEntry, ResourceGroup, RoleAssignment, Subscription, Target, Timestamp, Uid,
-    Workspace, Zone,
+    Operation, QueueEntry, ResourceGroup, RoleAssignment, Subscription, Target, Uid, Workspace,
+    Zone,
 };
 
 /// Writes of one commit; [`crate::Table::commit`] carries them out. At most
@@ -153,10 +153,15 @@ impl Writes {
         self.push(key, kind, condition);
     }
 
-    /// Records when the agent of a node last reported. The time only moves forward.
-    pub fn set_seen_at(&mut self, node: &Node, now: Timestamp) {
-        let key = key::node(&node.cluster.uid, &node.id);
-        self.push(key, WriteKind::SetSeenAt(now.0), Condition::SeenBefore(now.0));
+    /// Records when the agent of a node last reported, and what it measured. The time only moves
+    /// forward. The node keeps its version. A single write of either kind costs the same units.
+    pub fn record_heartbeat(&mut self, before: &Node, after: &Node) {
+        if before.metrics == after.metrics {
+            let seen_at = after.seen_at.0;
+            self.push(after.key(), WriteKind::SetSeenAt(seen_at), Condition::SeenBefore(seen_at));
+        } else {
+            self.put(after.key(), after.clone(), unchanged(before));
+        }
     }
 
     /// Requires that a resource group is not being deleted.

@@ -2,8 +2,8 @@
 //! storage itself.
 
 use model::{
-    ClusterRef, JobRef, Lifecycle, Meter, Name, Node, NodeId, QueueEntry, Timestamp, Uid,
-    Workspace, WorkspaceNames,
+    ClusterRef, JobRef, Lifecycle, Meter, Name, Node, NodeId, NodeMetrics, QueueEntry, Timestamp,
+    Uid, Workspace, WorkspaceNames,
 };
 use scheduler::builders::{self, NOW};
 use std::sync::Arc;
@@ -197,14 +197,21 @@ async fn a_heartbeat_makes_no_new_version_and_only_moves_forward() {
     let node = builders::idle(0, NOW);
     commit(&table, |it| it.create(&node)).await;
     let later = Timestamp(NOW.0 + 5000);
-    commit(&table, |it| it.set_seen_at(&node, later)).await;
+    let seen = |seen_at| Node { seen_at, ..node.clone() };
+    commit(&table, |it| it.record_heartbeat(&node, &seen(later))).await;
     let read = || async { table.node(&node.cluster, &node.id).await.unwrap().unwrap() };
     assert_eq!(read().await, Node { seen_at: later, ..node.clone() });
-    refused(&table, &[0], "an older one", |it| it.set_seen_at(&node, Timestamp(NOW.0 + 1))).await;
+    refused(&table, &[0], "an older one", |it| it.record_heartbeat(&node, &seen(NOW))).await;
     refused(&table, &[0], "planned before it", |it| it.replace(&node, &node)).await;
     assert_eq!(read().await.seen_at, later);
-    commit(&table, |writes| writes.remove(&Node { seen_at: later, ..node.clone() })).await;
-    refused(&table, &[0], "a removed node", |it| it.set_seen_at(&node, later)).await;
+    let metrics = Some(NodeMetrics { load_percent: 7, ..NodeMetrics::default() });
+    let measured = Node { metrics, ..seen(Timestamp(later.0 + 1000)) };
+    refused(&table, &[0], "with metrics", |it| it.record_heartbeat(&node, &measured)).await;
+    commit(&table, |it| it.record_heartbeat(&seen(later), &measured)).await;
+    assert_eq!(read().await, measured);
+    commit(&table, |writes| writes.remove(&measured)).await;
+    refused(&table, &[0], "a removed node", |it| it.record_heartbeat(&node, &seen(later))).await;
+    refused(&table, &[0], "with metrics", |it| it.record_heartbeat(&node, &measured)).await;
 }
 
 #[tokio::test]

@@ -39,6 +39,18 @@ pub fn remove(path: &Path) -> io::Result<()> {
     let removed = openat(rustix::fs::CWD, parent, flags, Mode::empty())
         .map_err(io::Error::from)
         .and_then(|parent| remove_at(parent, name));
+    unless_absent(removed)
+}
+
+/// As [`remove`], the entry of this name in an open directory.
+///
+/// # Errors
+/// Those of [`remove`].
+pub fn remove_in(parent: OwnedFd, name: CString) -> io::Result<()> {
+    unless_absent(remove_at(parent, name))
+}
+
+fn unless_absent(removed: io::Result<()>) -> io::Result<()> {
     match removed {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         removed => removed,

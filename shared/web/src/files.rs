@@ -1,10 +1,13 @@
-//! Downloads of output files, whole or in part (docs/contract.md, "Output files"). A request needs no
+//! Downloads of output files, whole or in part (docs/contract.md, "Output files"), and uploads. A request needs no
 //! token: its link is signed.
 
+mod digests;
 mod large;
 mod links;
 mod listing;
 mod ranges;
+mod removal;
+mod uploads;
 
 pub(crate) use links::{Links, UNRESERVED};
 pub use listing::ListingQuery;
@@ -13,12 +16,12 @@ use crate::response;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::rejection::{PathRejection, QueryRejection};
-use axum::extract::{Path, Query, State};
+use axum::extract::{DefaultBodyLimit, Path, Query, State};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{any, get, post};
 use cap_std::fs::Metadata;
 use control::files::{MountedFiles, modified};
-use control::keys::Keys;
+use control::keys::{Keys, Link};
 use control::ports::{Clock, DownloadCopies};
 use control::{Control, Error};
 use http::header::{
@@ -28,7 +31,9 @@ use http::header::{
 use http::{HeaderMap, Method, StatusCode};
 use large::{CopyQuery, MAX_STREAMED_BYTES};
 use links::Signature;
+use model::limits;
 use ranges::{Selection, incomplete_tail, is_text, parse_range};
+use serde::Deserialize;
 use std::io::{Seek, SeekFrom};
 use std::sync::Arc;
 use table::Table;
@@ -79,22 +84,34 @@ pub enum OutputFiles {
     },
 }
 
-/// The router of the function that serves output files and lists directories.
+/// The router of the function that has the file servers mounted: it serves, takes, lists and removes files.
 pub fn files_app(web: FilesWeb) -> Router {
     let listings = Router::new()
         .route(
             "/listings/{file_server}",
             get(listing::list).fallback(crate::allow(&["GET", "HEAD"])),
         )
+        .route("/removals/{file_server}", post(removal::remove).fallback(crate::allow(&["POST"])))
         .with_state(web.clone());
     let nothing = || async { response::of_failure(links::not_signed()) };
     crate::with_common_layers(routes(web).merge(listings).fallback(nothing))
 }
 
-/// The routes of downloads.
+/// The routes of downloads and uploads.
 pub(crate) fn routes(web: FilesWeb) -> Router {
     let download = get(download).fallback(crate::allow(&["GET", "HEAD"]));
-    Router::new().route("/files/{file_server}/{*path}", download).with_state(web)
+    let upload = any(uploads::upload).layer(DefaultBodyLimit::max(limits::UPLOAD_CHUNK_BYTES));
+    Router::new()
+        .route("/files/{file_server}/{*path}", download)
+        .route("/uploads/{file_server}/{*path}", upload)
+        .with_state(web)
+}
+
+/// The query of a request for the digest of a file.
+#[derive(Debug, Deserialize)]
+struct DigestQuery {
+    /// Empty in the first request, then what the one before answered.
+    digest: Option<String>,
 }
 
 async fn download(
@@ -102,23 +119,26 @@ async fn download(
     path: Result<Path<(String, String)>, PathRejection>,
     signature: Result<Query<Signature>, QueryRejection>,
     copy: Result<Query<CopyQuery>, QueryRejection>,
+    digest: Result<Query<DigestQuery>, QueryRejection>,
     method: Method,
     headers: HeaderMap,
 ) -> Response {
-    let outcome = match (path, signature, copy) {
-        (Ok(Path((file_server, path))), Ok(Query(signature)), Ok(Query(copy))) => {
-            let request = Download { web: &web, signature, copy, method, headers };
-            request.answer(&file_server, &path).await
-        }
-        (Err(_), _, _) | (_, Err(_), _) | (_, _, Err(_)) => Err(links::not_signed()),
+    let (Ok(Path((file_server, path))), Ok(Query(signature)), Ok(Query(copy)), Ok(Query(digest))) =
+        (path, signature, copy, digest)
+    else {
+        return response::of_failure(links::not_signed());
     };
-    response::respond(outcome)
+    let digest = digest.digest;
+    let request = Download { web: &web, signature, copy, digest, method, headers };
+    response::respond(request.answer(&file_server, &path).await)
 }
 
 struct Download<'a> {
     web: &'a FilesWeb,
     signature: Signature,
     copy: CopyQuery,
+    /// For a request for the digest of the file.
+    digest: Option<String>,
     method: Method,
     headers: HeaderMap,
 }
@@ -126,8 +146,12 @@ struct Download<'a> {
 impl Download<'_> {
     async fn answer(&self, file_server: &str, path: &str) -> Result<Response, Error> {
         let Self { web, signature, headers, .. } = self;
-        let place = links::verified(web, file_server, path, signature).await?;
+        let expected = |link: &Link<'_>| web.keys.sign_link(link);
+        let place = links::verified(web, file_server, path, signature, expected).await?;
         let file = web.files.open(&place.file_server, path)?;
+        if let Some(digest) = &self.digest {
+            return digests::answer(web, &signature.sig, digest, file.into_std()).await;
+        }
         let metadata = file.metadata()?;
         let range = match headers.get(RANGE) {
             None => Selection::Whole,

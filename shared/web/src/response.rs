@@ -93,18 +93,27 @@ fn storage_failure(failure: &Error) -> Option<(StatusCode, ErrorBody)> {
     let (status, code, message) = match failure {
         Error::Busy | Error::Stale(_) => BUSY,
         Error::Table(table) => table_failure(table, BUSY)?,
-        Error::Api(_)
-        | Error::Port(_)
-        | Error::Io(_)
-        | Error::Json(_)
-        | Error::Sealed
-        | Error::NotProvided(_) => return None,
+        Error::Io(error) => disk_failure(error)?,
+        Error::Api(_) | Error::Port(_) | Error::Json(_) | Error::Sealed | Error::NotProvided(_) => {
+            return None;
+        }
     };
     Some((status, ErrorBody::new(code, message)))
 }
 
 /// Status, code and message.
 type StorageFailure = (StatusCode, &'static str, &'static str);
+
+/// Of the disk of a file server.
+fn disk_failure(failure: &std::io::Error) -> Option<StorageFailure> {
+    use std::io::ErrorKind;
+    let is_full = matches!(failure.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded);
+    is_full.then_some((
+        StatusCode::INSUFFICIENT_STORAGE,
+        "StorageFull",
+        "The disk of the file server is full; free some space and retry",
+    ))
+}
 
 fn table_failure(failure: &table::Error, busy: StorageFailure) -> Option<StorageFailure> {
     Some(match failure {

@@ -102,6 +102,8 @@ pub fn node(number: u8, state: NodeState) -> Node {
         offering: model::Offering::Single,
         price: model::Price::NotAsked,
         login_port: None,
+        metrics: None,
+        rebalance_recommended_at: None,
         removal: Backoff::CLEAR,
     }
 }

@@ -32,18 +32,20 @@ pub use ids::{
 pub use image::ImageReference;
 pub use names::{resource_group_name, resource_name, subscription_id};
 pub use request::{
-    ClusterRequest, ClusterUpdate, FileServerMountRequest, JobRequest, MountsRequest,
-    OutputFilesQuery, PasswordInput, ResourceGroupRequest, RoleAssignmentRequest, SecretInput,
-    SecretVariableInput, SetupTaskRequest, TokenRequest, WorkspaceCreate, is_same_file_server,
-    parse_cluster_create, parse_cluster_update, parse_file_server_create, parse_job_create,
-    parse_max_results, parse_output_files_query, parse_resource_group, parse_resource_group_update,
+    ClusterRequest, ClusterUpdate, DirectoryQuery, FileRemovalQuery, FileServerMountRequest,
+    FileUploadRequest, JobRequest, MountsRequest, OutputFilesQuery, PasswordInput,
+    ResourceGroupRequest, RoleAssignmentRequest, SecretInput, SecretVariableInput,
+    SetupTaskRequest, TokenRequest, WorkspaceCreate, is_same_file_server, parse_cluster_create,
+    parse_cluster_update, parse_directory_query, parse_file_removal_query,
+    parse_file_server_create, parse_file_uploads, parse_job_create, parse_max_results,
+    parse_output_files_query, parse_resource_group, parse_resource_group_update,
     parse_role_assignment, parse_token, parse_workspace_create, parse_workspace_update,
 };
 pub use response::{
-    FileEntry, FileServerView, ListBody, NodeCounts, ProviderBody, RemoteLogin, Resource, Usage,
-    cluster, experiment, file_server, job, list, new_token, operation, provider_operations,
-    providers, resource_group, role_assignment, role_definition, subscription, tenant, token,
-    usage, workspace,
+    FileEntry, FileServerView, FileUpload, ListBody, NodeCounts, ProviderBody, RemoteLogin,
+    Resource, Usage, cluster, experiment, file_server, job, list, new_token, operation,
+    provider_operations, providers, resource_group, role_assignment, role_definition, subscription,
+    tenant, token, usage, workspace,
 };
 
 /// The only API version that this service supports.

@@ -56,6 +56,7 @@ patterns! {
     TOKEN_NAME = r"^[A-Za-z0-9_.-]{1,90}$",
         "must be 1 to 90 letters, digits, dashes, underscores or dots", and_shows;
     NOT_ONLY_DOTS = r"[^.]", "must not be only dots", and_shows;
+    SHA256 = r"^[0-9a-f]{64}$", "must be 64 lower-case hexadecimal digits", and_shows;
     DIRECTORY_ID = r"^[A-Za-z0-9_]{1,64}$",
         "must be 1 to 64 letters, digits or underscores", and_shows;
     VARIABLE = r"^[A-Za-z_][A-Za-z0-9_]*$",
@@ -73,6 +74,11 @@ patterns! {
         r"^[hH][tT][tT][pP][sS]?://[A-Za-z0-9_-]+[.][fF][iI][lL][eE]([.][A-Za-z0-9_-]+)+/[$]?[A-Za-z0-9_-]{1,63}(/[^?#\s]*)?$",
         "must be the URL of a file share, https://{account}.file.core.windows.net/{share}, or of a directory of it",
         silent;
+    SECURITY_GROUP = r"^sg-[0-9a-f]{8,17}$",
+        "must be the id of a security group of EC2, such as sg-0123456789abcdef0", and_shows;
+    CAPACITY_RESERVATION = r"^(cr-[0-9a-f]{8,17}|arn:aws[a-z-]{0,12}:resource-groups:[a-z0-9-]{1,24}:[0-9]{12}:group/[A-Za-z0-9_.-]{1,128})$",
+        "must be the id of a capacity reservation of EC2, such as cr-0123456789abcdef0, or the ARN of a resource group of reservations",
+        and_shows;
     S3_BUCKET = r"^[A-Za-z0-9_-]+([.][A-Za-z0-9_-]+)*$", "must be the name of an S3 bucket", and_shows;
     LUSTRE_MOUNT_NAME = r"^[A-Za-z0-9_-]{1,63}$",
         "must be the mount name of a file system of FSx for Lustre, letters and digits", and_shows;
@@ -121,6 +127,20 @@ mod tests {
         check(&NOT_UPWARDS, &good, &["..", "../a", "a/..", "a/../b", "/..", "..//a", "./.."]);
         check(&RELATIVE, &["", "a", "./a", "a/"], &["/", "/a"]);
         check(&NAMES_DIRECTORY, &["a", "./a", ".a", "//a", ".//.b"], &["", ".", "/", "./", "././"]);
+    }
+
+    #[test]
+    fn names_of_ec2() {
+        let good = ["sg-01234567", "sg-0123456789abcdef0"];
+        let bad = ["", "sg-", "sg-0123456", "sg-0123456789abcdef01", "SG-01234567", "sg-01234567 "];
+        check(&SECURITY_GROUP, &good, &bad);
+        let group = "arn:aws:resource-groups:eu-west-1:123456789012:group/gpu-2_a.b";
+        let china = "arn:aws-cn:resource-groups:cn-north-1:123456789012:group/gpu";
+        check(
+            &CAPACITY_RESERVATION,
+            &["cr-0123456789abcdef0", group, china],
+            &["", "gpu", "cr-", &format!("{group}/x"), "arn:aws:ec2:eu-west-1:1:group/gpu"],
+        );
     }
 
     #[test]

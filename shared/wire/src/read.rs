@@ -16,6 +16,9 @@ use serde_json::{Map, Value, json};
 use std::cell::RefCell;
 use std::ops::RangeInclusive;
 
+/// Every whole number up to this one is exact as a floating-point number: 2^53.
+const LARGEST_EXACT: f64 = 9_007_199_254_740_992.0;
+
 /// The result of the readers: the violations of a body or, without a body, its schema.
 #[derive(Debug, Default)]
 pub(crate) struct Report {
@@ -153,8 +156,11 @@ impl<'a> Place<'a> {
         None
     }
 
-    pub fn whole_number(&self, range: RangeInclusive<u32>) -> Option<u32> {
-        let (least, most) = (range.start(), range.end());
+    pub fn whole_number<N: Into<u64> + TryFrom<u64> + Copy>(
+        &self,
+        range: RangeInclusive<N>,
+    ) -> Option<N> {
+        let (least, most): (u64, u64) = ((*range.start()).into(), (*range.end()).into());
         self.describe(|| json!({ "type": "integer", "minimum": least, "maximum": most }));
         let number = match self.value? {
             Value::Number(number) => number,
@@ -164,11 +170,12 @@ impl<'a> Place<'a> {
             }
         };
         // 1.0 and 1e2 are integers too (JSON Schema, "integer").
-        let float =
-            |number: &f64| number.fract() == 0.0 && (0.0..=f64::from(u32::MAX)).contains(number);
-        let whole = number.as_u64().and_then(|number| u32::try_from(number).ok());
-        let whole = whole.or_else(|| number.as_f64().filter(float).map(|number| number as u32));
-        let found = whole.filter(|whole| range.contains(whole));
+        let float = |number: &f64| number.fract() == 0.0 && (0.0..=LARGEST_EXACT).contains(number);
+        let whole = number
+            .as_u64()
+            .or_else(|| number.as_f64().filter(float).map(|number| number as u64))
+            .filter(|whole| (least..=most).contains(whole));
+        let found = whole.and_then(|whole| N::try_from(whole).ok());
         if found.is_none() {
             self.invalid(&format!(
                 "must be a whole number from {least} to {most}, but is {number}"
@@ -350,7 +357,7 @@ mod tests {
                 .required("name")
                 .and_then(|place| place.matching(&[&patterns::NOT_EMPTY, &patterns::IMAGE]));
             let counts = fields.optional("counts")?.items_up_to(3)?;
-            let counts = counts.iter().filter_map(|place| place.whole_number(1..=9)).count();
+            let counts = counts.iter().filter_map(|place| place.whole_number(1..=9_u32)).count();
             let inner = fields.required("inner")?.object()?;
             inner.exactly_one_of(&["a", "b"]);
             let a = inner.optional("a").and_then(|place| place.text());

@@ -8,10 +8,10 @@
 use crate::read;
 use crate::request;
 use crate::response::{
-    ClusterProperties, ContainerProperties, FileEntry, FileServerProperties, JobProperties,
-    ListBody, NewTokenBody, OperationBody, OperationEntry, ProviderBody, RemoteLogin, Resource,
-    ResourceGroupBody, RoleAssignmentBody, RoleDefinitionBody, SubscriptionBody, TenantBody,
-    TokenBody, UsageBody, WorkspaceBody,
+    ClusterProperties, ContainerProperties, FileEntry, FileServerProperties, FileUpload,
+    JobProperties, ListBody, NewTokenBody, OperationBody, OperationEntry, ProviderBody,
+    RemoteLogin, Resource, ResourceGroupBody, RoleAssignmentBody, RoleDefinitionBody,
+    SubscriptionBody, TenantBody, TokenBody, UsageBody, WorkspaceBody,
 };
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value};
@@ -28,6 +28,7 @@ pub fn requests() -> BTreeMap<&'static str, Value> {
         ("ClusterCreateParameters", read::schema(request::cluster)),
         ("ClusterUpdateParameters", read::schema(request::cluster_update)),
         ("FileServerCreateParameters", read::schema(request::file_server)),
+        ("FileUploadParameters", read::schema(request::file_uploads)),
         ("JobCreateParameters", read::schema(request::job)),
         ("ResourceGroupParameters", read::schema(request::resource_group)),
         ("ResourceGroupPatchable", read::schema(request::resource_group_update)),
@@ -48,6 +49,7 @@ pub fn responses() -> BTreeMap<String, Value> {
     generator.subschema_for::<ListBody<Resource<JobProperties>>>();
     generator.subschema_for::<ListBody<RemoteLogin>>();
     generator.subschema_for::<ListBody<FileEntry>>();
+    generator.subschema_for::<ListBody<FileUpload>>();
     generator.subschema_for::<OperationBody>();
     generator.subschema_for::<ListBody<OperationEntry>>();
     generator.subschema_for::<ListBody<UsageBody>>();
@@ -194,6 +196,9 @@ mod tests {
         FileServerExtensions
         FileServerListResult
         FileServerReference
+        FileUpload
+        FileUploadListResult
+        GpuMetrics
         HorovodSettings
         ImageReference
         ImageSourceRegistry
@@ -209,6 +214,7 @@ mod tests {
         MountVolumes
         NameValuePair
         NewToken
+        NodeExtensions
         NodeId
         NodeSetup
         NodeStateCounts
@@ -293,10 +299,26 @@ mod tests {
                       "type": "array",
                       "uniqueItems": true
                     },
+                    "capacityReservation": {
+                      "pattern": "^(cr-[0-9a-f]{8,17}|arn:aws[a-z-]{0,12}:resource-groups:[a-z0-9-]{1,24}:[0-9]{12}:group/[A-Za-z0-9_.-]{1,128})$",
+                      "type": "string"
+                    },
                     "idleSecondsBeforeScaleDown": {
                       "maximum": 86400,
                       "minimum": 0,
                       "type": "integer"
+                    },
+                    "replaceOnRebalance": {
+                      "type": "boolean"
+                    },
+                    "securityGroups": {
+                      "items": {
+                        "pattern": "^sg-[0-9a-f]{8,17}$",
+                        "type": "string"
+                      },
+                      "maxItems": 4,
+                      "type": "array",
+                      "uniqueItems": true
                     }
                   },
                   "type": "object"

@@ -73,7 +73,9 @@ fn cluster_body() -> Value {
                 "component": { "id": "/component" }, "instrumentationKey": SECRET } },
         },
         "subnet": { "id": "/subscriptions/0/subnets/a" },
-        "extensions": { "idleSecondsBeforeScaleDown": 60, "alternateVmSizes": ["g5.xlarge"] },
+        "extensions": { "idleSecondsBeforeScaleDown": 60, "alternateVmSizes": ["g5.xlarge"],
+            "securityGroups": ["sg-0123456789abcdef0"], "capacityReservation": "cr-0123456789abcdef0",
+            "replaceOnRebalance": true },
     } })
 }
 

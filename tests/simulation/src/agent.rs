@@ -3,7 +3,7 @@
 
 use crate::attempt::{Phase, SimAttempt};
 use crate::oracle::Oracle;
-use protocol::{Assignment, AttemptKey, Desired, End, NodePhase, Problem, SyncRequest};
+use protocol::{Assignment, AttemptKey, Desired, End, Metrics, NodePhase, Problem, SyncRequest};
 
 /// The time of something that is not scheduled.
 pub const NEVER: i64 = i64::MAX;
@@ -127,6 +127,8 @@ impl Agent {
             attempt: self.attempt.as_ref().map(SimAttempt::report),
             interruption_notice_seconds: self.departure.and_then(|it| it.interrupted).map(left),
             login_port: None,
+            // Measured once a minute.
+            metrics: Some(Metrics { load_percent: (now / 60_000) as u32, ..Metrics::default() }),
         }
     }
 

@@ -2,7 +2,7 @@
 //! the environment is checked until it has settled.
 
 use crate::event_queue::SimEvent;
-use crate::executor::{AgentCall, Purpose, SyncCall, TaskResult};
+use crate::executor::{AgentCall, Notice, Purpose, SyncCall, TaskResult};
 use crate::faults::Rates;
 use crate::history::History;
 use crate::requests::Answer;
@@ -154,7 +154,13 @@ impl History {
                 }
                 drop(state);
                 if event {
-                    self.notice(number, u64::from(seconds), 0, 0);
+                    self.notice(number, Notice::Interruption(u64::from(seconds)), 0, 0);
+                }
+            }
+            InstanceFault::Recommend { delays } => {
+                drop(state);
+                for seconds in delays {
+                    self.notice(number, Notice::Rebalance, 0, i64::from(seconds) * 1000);
                 }
             }
             InstanceFault::OldReport { which } => {
@@ -172,14 +178,17 @@ impl History {
         }
     }
 
-    /// The cloud announces a spot interruption.
-    pub fn notice(&mut self, instance: usize, seconds: u64, tries: u32, delay: i64) {
+    /// The cloud announces a spot interruption, or recommends to replace an instance.
+    pub fn notice(&mut self, instance: usize, notice: Notice, tries: u32, delay: i64) {
         let process = self.api();
         let control = Arc::clone(&self.controls[process]);
         let name = format!("i-{instance}");
         let handler = Box::pin(async move {
-            let failed = control.handle_interruption(&name, seconds).await.is_err();
-            TaskResult::Notice { instance, seconds, tries, failed }
+            let handled = match notice {
+                Notice::Interruption(seconds) => control.handle_interruption(&name, seconds).await,
+                Notice::Rebalance => control.handle_rebalance_recommendation(&name).await,
+            };
+            TaskResult::Notice { instance, notice, tries, failed: handled.is_err() }
         });
         let at = self.sim.state().now + delay;
         self.spawn(process, Purpose::Other, at, handler);

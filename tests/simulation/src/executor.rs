@@ -41,13 +41,22 @@ pub enum TaskResult {
     Visit,
     Notice {
         instance: usize,
-        seconds: u64,
+        notice: Notice,
         tries: u32,
         failed: bool,
     },
 }
 
 pub type Handler = Pin<Box<dyn Future<Output = TaskResult> + Send>>;
+
+/// An event of the cloud about an instance.
+#[derive(Clone, Copy, Debug)]
+pub enum Notice {
+    /// It is interrupted in this many seconds.
+    Interruption(u64),
+    /// It had better be replaced.
+    Rebalance,
+}
 
 /// What a task was started for; needed when it is dropped.
 #[derive(Clone, Debug)]

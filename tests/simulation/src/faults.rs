@@ -32,10 +32,11 @@ pub enum FaultKind {
     ClockJumps,
     ClockSkew,
     Directories,
+    Recommendations,
 }
 
 impl FaultKind {
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 25] = [
         Self::SlowCalls,
         Self::Throttles,
         Self::LostCommits,
@@ -60,6 +61,7 @@ impl FaultKind {
         Self::ClockJumps,
         Self::ClockSkew,
         Self::Directories,
+        Self::Recommendations,
     ];
 }
 

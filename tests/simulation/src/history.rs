@@ -154,7 +154,7 @@ impl History {
             table: Table::new(Arc::new(storage)),
             machines: Arc::new(SimMachines(Arc::clone(&self.sim))),
             file_shares: Arc::new(SimDirectories(Arc::clone(&self.sim))),
-            listings: Arc::new(MountedFiles { root: PathBuf::new() }),
+            shared_files: Arc::new(MountedFiles { root: PathBuf::new() }),
             secret_store: Arc::new(NoSecretStore),
             hints: Arc::new(SimHints(Arc::clone(&self.sim))),
             clock: Arc::new(SimClock { sim: Arc::clone(&self.sim), skew_millis }),
@@ -310,9 +310,9 @@ impl History {
                     self.note(|| format!("hint for {:?} failed: {}", target, error.chain()))
                 }
             },
-            TaskResult::Notice { instance, seconds, tries, failed } => {
+            TaskResult::Notice { instance, notice, tries, failed } => {
                 if failed && tries < 3 {
-                    self.notice(instance, seconds, tries + 1, 2000);
+                    self.notice(instance, notice, tries + 1, 2000);
                 }
             }
         }

@@ -271,7 +271,10 @@ fn cluster_request(layout: &Layout, cluster: usize, scale: ScaleSettings) -> Clu
         mounts: mounts(layout, &slot.mounts),
         performance_counters: None,
         subnet_id: None,
-        extensions: ClusterExtensions::default(),
+        extensions: ClusterExtensions {
+            replace_on_rebalance: slot.replaces.then_some(true),
+            ..ClusterExtensions::default()
+        },
     }
 }
 

@@ -66,6 +66,8 @@ pub struct ClusterSlot {
     pub mounts: Vec<usize>,
     /// Whether its set-up task fails on some nodes.
     pub setup_fails: bool,
+    /// Whether its nodes are replaced when the cloud recommends it.
+    pub replaces: bool,
 }
 
 /// The size of a history.
@@ -138,7 +140,8 @@ impl Scenario {
             | FaultKind::Pauses
             | FaultKind::ClockJumps
             | FaultKind::ClockSkew
-            | FaultKind::Directories => {}
+            | FaultKind::Directories
+            | FaultKind::Recommendations => {}
         }
         let events = self.events.iter().filter(|event| event.kind.fault_kind() != Some(kind));
         Self { kinds, rates, events: events.cloned().collect(), ..self.clone() }
@@ -187,6 +190,7 @@ impl Layout {
                 priority: priorities[rng.random_range(0..2)],
                 mounts,
                 setup_fails: kinds.has(FaultKind::FailingSetups) && rng.random_bool(0.7),
+                replaces: rng.random_bool(0.5),
             });
         }
         layout

@@ -126,6 +126,10 @@ pub enum InstanceFault {
         agent: bool,
     },
     Lose,
+    /// The cloud recommends to replace the instance, by an event that may be late, and may come again.
+    Recommend {
+        delays: [u32; 2],
+    },
     RestartAgent {
         seconds: u32,
     },
@@ -157,6 +161,7 @@ impl Disturbance {
             Self::Instance { fault, .. } => match fault {
                 InstanceFault::Interrupt { .. } => FaultKind::Interruptions,
                 InstanceFault::Lose => FaultKind::Losses,
+                InstanceFault::Recommend { .. } => FaultKind::Recommendations,
                 InstanceFault::RestartAgent { .. } => FaultKind::AgentRestarts,
                 InstanceFault::Partition { .. } => FaultKind::Partitions,
                 InstanceFault::OldReport { .. } => FaultKind::OldReports,
@@ -178,6 +183,7 @@ impl Disturbance {
                 }
                 InstanceFault::Interrupt { .. }
                 | InstanceFault::Lose
+                | InstanceFault::Recommend { .. }
                 | InstanceFault::OldReport { .. } => 0,
             },
             Self::Crash { .. } | Self::Suspend { .. } | Self::ClockJump { .. } => 0,

@@ -92,6 +92,7 @@ impl FakeAgent {
             attempt: self.attempt.as_ref().map(FakeAttempt::report),
             interruption_notice_seconds: self.notice,
             login_port: Some(2222),
+            metrics: None,
         }
     }
 

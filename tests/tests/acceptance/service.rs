@@ -168,7 +168,11 @@ pub fn program(data_dir: &Path) -> Command {
     }
     command.env_remove("XDG_CONFIG_HOME");
     // The shell of a job reads ~/.bashrc; the test must not depend on the user's file.
-    command.env("HOME", data_dir.parent().unwrap_or(data_dir));
+    let root = data_dir.parent().unwrap_or(data_dir);
+    command.env("HOME", root);
+    // Programs that a test puts in the place of others.
+    let path = std::env::var("PATH").unwrap_or_default();
+    command.env("PATH", format!("{}:{path}", root.join("bin").display()));
     command.arg("--data-dir").arg(data_dir);
     command
 }

@@ -5,7 +5,9 @@ use control::Function;
 use control::jobs::ExperimentPath;
 use control::nodes::AgentIdentity;
 use model::{Name, Node, WorkspaceNames};
-use protocol::{AttemptKey, AttemptReport, Desired, End, NodePhase, Progress, SyncRequest};
+use protocol::{
+    AttemptKey, AttemptReport, Desired, End, GpuMetrics, Metrics, NodePhase, Progress, SyncRequest,
+};
 use serde_json::json;
 use tests::environment::Environment;
 
@@ -135,7 +137,7 @@ impl Meter {
         let body = json!({"properties": {
             "cluster": {"id": cluster},
             "nodeCount": 1,
-            "stdOutErrPathPrefix": "$AZ_BATCHAI_MOUNT_ROOT/nfs",
+            "stdOutErrPathPrefix": "/var/output/of/all/the/jobs",
             "customToolkitSettings": {"commandLine": "python train.py"},
         }});
         let request = wire::parse_job_create(body.to_string().as_bytes()).unwrap();
@@ -158,12 +160,28 @@ impl Meter {
             attempt,
             interruption_notice_seconds: None,
             login_port: Some(2222),
+            metrics: Some(self.measured()),
         };
         self.reports += 1.0;
         let nodes = &self.environment.control.nodes;
         let answer = nodes.sync(&node.cluster, &node.id, &AgentIdentity::Node, &request).await;
         let answer = answer.unwrap();
         (answer.desired, answer.ask_again_millis)
+    }
+
+    /// Of a large node; the load is never the same.
+    fn measured(&self) -> Metrics {
+        let gpu = GpuMetrics {
+            utilization_percent: Some(100),
+            memory_used_mib: Some(80_000),
+            memory_total_mib: Some(81_559),
+        };
+        Metrics {
+            load_percent: (self.environment.now().0 % 19_200) as u32,
+            memory_used_mib: 1_000_000,
+            memory_total_mib: 2_000_000,
+            gpus: vec![gpu; 8],
+        }
     }
 
     /// What a step is charged for, with the hints that it causes.

@@ -40,6 +40,7 @@ async fn report(harness: &Harness, node: &Node, phase: NodePhase) -> Desired {
         attempt: None,
         interruption_notice_seconds: None,
         login_port: None,
+        metrics: None,
     };
     let nodes = &harness.environment.control.nodes;
     let answer = nodes.sync(&node.cluster, &node.id, &AgentIdentity::Node, &request).await;
@@ -126,7 +127,7 @@ async fn output_on_a_volume_is_not_listed_by_a_service_elsewhere() {
         table: parts.table.clone(),
         machines: Arc::clone(&parts.machines),
         file_shares: Arc::clone(&parts.file_shares),
-        listings: Arc::clone(&parts.listings),
+        shared_files: Arc::clone(&parts.shared_files),
         secret_store: Arc::clone(&parts.secret_store),
         hints: Arc::clone(&parts.hints),
         clock: Arc::clone(&parts.clock),

@@ -101,7 +101,7 @@ fn job(cluster: &str, servers: &[String]) -> Value {
     json!({"properties": {
         "cluster": {"id": cluster},
         "nodeCount": 1,
-        "stdOutErrPathPrefix": "$AZ_BATCHAI_JOB_MOUNT_ROOT/nfs0",
+        "stdOutErrPathPrefix": "/var/output",
         "customToolkitSettings": {"commandLine": "true"},
         "mountVolumes": mounts(servers),
     }})

@@ -248,7 +248,7 @@ async fn submit(environment: &Environment, name: &str, width: u32) {
     let body = json!({"properties": {
         "cluster": {"id": "/subscriptions/s/resourceGroups/g/providers/Microsoft.BatchAI/workspaces/w/clusters/c"},
         "nodeCount": width,
-        "stdOutErrPathPrefix": "$AZ_BATCHAI_MOUNT_ROOT/nfs",
+        "stdOutErrPathPrefix": "/var/output/of/all/the/jobs",
         "customToolkitSettings": {"commandLine": "python train.py"},
     }});
     let request = wire::parse_job_create(body.to_string().as_bytes()).unwrap();
@@ -276,6 +276,7 @@ async fn sync(
         attempt,
         interruption_notice_seconds: None,
         login_port: Some(2222),
+        metrics: None,
     };
     let answer = environment
         .control

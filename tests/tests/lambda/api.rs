@@ -136,7 +136,7 @@ impl Api {
         let body = json!({"properties": {
             "cluster": {"id": path("workspaces/w/clusters", cluster)},
             "nodeCount": 1,
-            "stdOutErrPathPrefix": "$AZ_BATCHAI_MOUNT_ROOT/nfs",
+            "stdOutErrPathPrefix": "/var/output/of/all/the/jobs",
             "customToolkitSettings": {"commandLine": "python train.py"},
             "secrets": [{"name": "PASSWORD", "value": "hunter2"}],
         }});

@@ -213,7 +213,7 @@ async fn a_secret_by_its_arn_reaches_the_node_or_fails_the_job() {
         let body = json!({"properties": {
             "cluster": {"id": path("workspaces/w/clusters", "c")},
             "nodeCount": 1,
-            "stdOutErrPathPrefix": "$AZ_BATCHAI_MOUNT_ROOT/nfs",
+            "stdOutErrPathPrefix": "/var/output/of/all/the/jobs",
             "customToolkitSettings": {"commandLine": "true"},
             "secrets": [{"name": "TOKEN", "valueSecretReference": {
                 "sourceVault": {"id": "/aws"}, "secretUrl": arn,

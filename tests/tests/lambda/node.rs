@@ -74,6 +74,7 @@ impl TestNode {
             }),
             interruption_notice_seconds: None,
             login_port: None,
+            metrics: None,
         };
         serde_json::to_value(&request).expect("a request is JSON")
     }

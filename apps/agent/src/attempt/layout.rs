@@ -17,7 +17,7 @@ use crate::gpus;
 use crate::host::{Host, JobPaths, MARKER};
 use crate::launch::{self, LaunchPlan};
 use crate::mounts::{self, MountRoot};
-use crate::paths::plain;
+use crate::paths::{plain, relative};
 use crate::problem::NotProvided;
 use crate::ssh_access::SshAccess;
 use crate::system::mount_table::{self, MountWatch};
@@ -58,6 +58,7 @@ impl AttemptLayout {
         is_cancelled: &dyn Fn() -> bool,
     ) -> Result<(), NotProvided> {
         mounts::check_cluster(host)?;
+        self.require_mounts(host)?;
         self.make_temp(host, assignment)?;
         if let Some(ssh) = &self.ssh {
             let owner = Owner::Agent;
@@ -83,6 +84,26 @@ impl AttemptLayout {
             make(path, self.paths.owner(path))?;
         }
         self.shared.as_ref().map_or(Ok(()), SharedTemp::provide)
+    }
+
+    /// Below a mount root, output is on a mount, or in what the set-up task has made there.
+    fn require_mounts(&self, host: &Host) -> Result<(), NotProvided> {
+        let root = host.mounts();
+        for path in std::iter::once(&self.environment.stdouterr).chain(&self.environment.outputs) {
+            let refuse = |mounts| NotProvided::NotMounted { path: path.clone(), mounts };
+            if let Ok(below) = path.strip_prefix(&root) {
+                let first = below.components().next();
+                if !first.is_some_and(|first| root.join(first).symlink_metadata().is_ok()) {
+                    return Err(refuse(names(&root)));
+                }
+            } else if let Ok(below) = path.strip_prefix(&self.paths.mounts) {
+                let own = self.mounts.iter().map(|mount| mount.relative_mount_path.as_str());
+                if !own.clone().any(|at| relative(at).is_ok_and(|at| below.starts_with(at))) {
+                    return Err(refuse(own.map(str::to_owned).collect()));
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Removes the key of the attempt, and what its nodes have shared.
@@ -218,6 +239,15 @@ impl AttemptLayout {
         environment.remove(MARKER);
         MountRoot { path: self.paths.mounts.clone(), environment, private: host.private() }
     }
+}
+
+/// The names in a directory, in order; none if it cannot be read.
+fn names(directory: &Path) -> Vec<String> {
+    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
+    let mut names: Vec<String> =
+        entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+    names.sort();
+    names
 }
 
 fn make(path: &Path, owner: Owner) -> Result<(), NotProvided> {

@@ -272,7 +272,7 @@ impl<'a> Sequence<'a> {
     fn unless_gpu_has_failed(&mut self) -> Result<(), Outcome> {
         let control = self.control;
         let is_cancelled = || control.requested().stop.is_some();
-        let Some(problem) = health::problem(self.host, &is_cancelled) else { return Ok(()) };
+        let Err(problem) = health::check(self.host, &is_cancelled) else { return Ok(()) };
         self.log.line(format_args!("{}: the job runs on another node", problem.message));
         Err(Outcome::Ended(End::NodeFailed { problem }))
     }

@@ -1,11 +1,11 @@
-//! Whether the GPUs of a node have failed. A job that fails on a node with such a GPU is not to blame, and the node takes
-//! no further job.
+//! Whether the GPUs of a node have failed, and how busy they are. A job that fails on a node with a failed GPU is not to
+//! blame, and the node takes no further job.
 
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
-use protocol::Problem;
+use protocol::{GpuMetrics, Problem};
 
 use super::nvidia_smi::{self, RunError};
 use crate::host::Host;
@@ -18,20 +18,28 @@ const FATAL_XIDS: [u32; 9] = [48, 61, 62, 64, 74, 79, 95, 119, 120];
 /// Of the kernel log that is searched, in bytes. Its buffer is smaller.
 const MAX_LOG: u64 = 16 << 20;
 
-/// What has failed; `None` when the node has no GPUs, they work, or nothing tells. `stop` is asked often.
-pub fn problem(host: &Host, stop: &dyn Fn() -> bool) -> Option<Problem> {
+const QUERY: &str = "--query-gpu=uuid,ecc.errors.uncorrected.volatile.total,utilization.gpu,memory.used,memory.total";
+
+/// Checks and measures the GPUs of the node. `stop` is asked often.
+///
+/// # Errors
+/// What has failed. It is `Ok` when the node has no GPUs, they work, or nothing tells.
+pub fn check(host: &Host, stop: &dyn Fn() -> bool) -> Result<Vec<GpuMetrics>, Problem> {
     let gpus = super::of(host);
     if gpus.is_empty() {
-        return None;
+        return Ok(Vec::new());
     }
-    let mut arguments =
-        vec!["--query-gpu=uuid,ecc.errors.uncorrected.volatile.total", "--format=csv,noheader"];
+    let mut arguments = vec![QUERY, "--format=csv,noheader,nounits"];
     let chosen = format!("--id={}", gpus.join(","));
     if host.gpu_share.is_some() {
         arguments.push(&chosen);
     }
+    let mut measured = Vec::new();
     let failure = match nvidia_smi::run(&arguments, stop) {
-        Ok(output) => failure(&output, gpus.len()),
+        Ok(output) => {
+            measured = lines_of_gpus(&output).map(metrics).collect();
+            failure(&output, gpus.len())
+        }
         // Drivers without it exist; on EC2 the setup of the node has required it.
         Err(RunError::NotStarted(_)) => None,
         Err(RunError::NotInTime) if stop() => None,
@@ -42,16 +50,28 @@ pub fn problem(host: &Host, stop: &dyn Fn() -> bool) -> Option<Problem> {
         // A log that cannot be read tells nothing.
         log.and_then(Result::ok).flatten().map(|line| ("GpuFatalError", line))
     });
-    failure.map(|(code, reason)| Problem {
+    let Some((code, reason)) = failure else { return Ok(measured) };
+    Err(Problem {
         code: code.to_owned(),
         message: "A GPU of the node has failed".to_owned(),
         details: vec![detail("Reason", reason)],
     })
 }
 
-/// One line per GPU is expected: its id, and its errors of memory, a number where it counts them.
+/// One line per GPU: its id, its errors of memory, and what [`QUERY`] asks for further; each a number where the driver
+/// counts it.
+fn lines_of_gpus(output: &str) -> impl Iterator<Item = &str> {
+    output.lines().filter(|line| line.starts_with("GPU-"))
+}
+
+fn metrics(line: &str) -> GpuMetrics {
+    let mut values = line.split(',').skip(2).map(|value| value.trim().parse().ok());
+    let mut next = || values.next().flatten();
+    GpuMetrics { utilization_percent: next(), memory_used_mib: next(), memory_total_mib: next() }
+}
+
 fn failure(output: &str, expected: usize) -> Option<(&'static str, String)> {
-    let gpus: Vec<&str> = output.lines().filter(|line| line.starts_with("GPU-")).collect();
+    let gpus: Vec<&str> = lines_of_gpus(output).collect();
     if gpus.len() < expected {
         let reason = format!("{} of {expected} GPUs are left: {}", gpus.len(), output.trim());
         return Some(("GpuLost", reason));
@@ -118,6 +138,24 @@ mod tests {
         let (code, reason) = failure(&format!("GPU-1, 0\n{lost}\n"), 2).unwrap();
         assert_eq!(code, "GpuLost");
         assert!(reason.contains("1 of 2 GPUs are left") && reason.contains(lost), "{reason}");
+    }
+
+    #[test]
+    fn what_a_driver_does_not_measure_is_absent() {
+        let output =
+            "warning\nGPU-1, 0, 87, 12345, 81559\nGPU-2, [N/A], [N/A], 1, 16384\nGPU-3, 0\n";
+        let gpu = |utilization_percent, memory_used_mib, memory_total_mib| GpuMetrics {
+            utilization_percent,
+            memory_used_mib,
+            memory_total_mib,
+        };
+        let measured: Vec<GpuMetrics> = lines_of_gpus(output).map(metrics).collect();
+        let expected = [
+            gpu(Some(87), Some(12_345), Some(81_559)),
+            gpu(None, Some(1), Some(16_384)),
+            gpu(None, None, None),
+        ];
+        assert_eq!(measured, expected);
     }
 
     #[test]

@@ -15,6 +15,7 @@ use crate::clock::Countdown;
 use crate::ec2::{self, Metadata};
 use crate::gpus::health;
 use crate::host::Host;
+use crate::metrics;
 
 /// The notice that SIGTERM stands for: a machine that shuts down gives its services about this time.
 pub const SHUTDOWN_NOTICE_SECONDS: u64 = 5;
@@ -75,20 +76,24 @@ impl Inbox {
         });
     }
 
-    /// Checks the GPUs of the node until one has failed, which is reported.
-    pub fn watch_gpus(&self, host: Arc<Host>, period: Duration) {
+    /// Measures the node, at once and in every period, and checks its GPUs until one has failed, which is reported.
+    pub fn watch_health(&self, host: Arc<Host>, period: Duration) {
         let sender = self.sender();
         tokio::spawn(async move {
-            let problem = loop {
+            // The drivers of GPUs may not work yet.
+            let mut checked = Ok(Ok(Vec::new()));
+            // An error means that the agent ends.
+            while let Ok(Ok(gpus)) = checked {
+                host.known().metrics = metrics::measure(gpus);
                 tokio::time::sleep(period).await;
                 let host = Arc::clone(&host);
-                let check = move || health::problem(&host, &|| false);
-                // An error means that the agent ends.
-                if let Some(problem) = tokio::task::spawn_blocking(check).await.ok().flatten() {
-                    break problem;
-                }
-            };
-            drop(sender.send(Event::GpuFailed(problem)));
+                let check = move || health::check(&host, &|| false);
+                checked = tokio::task::spawn_blocking(check).await;
+            }
+            if let Ok(Err(problem)) = checked {
+                host.known().metrics = None;
+                drop(sender.send(Event::GpuFailed(problem)));
+            }
         });
     }
 

@@ -139,7 +139,7 @@ impl Node {
             _lock: lock,
         };
         node.resume().await.with_context(show)?;
-        node.inbox.watch_gpus(Arc::clone(&node.host), options.gpu_check);
+        node.inbox.watch_health(Arc::clone(&node.host), options.gpu_check);
         Ok(node)
     }
 
@@ -234,6 +234,7 @@ impl Node {
             attempt: self.attempt.as_ref().map(CurrentAttempt::report),
             interruption_notice_seconds: self.departure.and_then(|it| it.notice_seconds()),
             login_port: self.login_port,
+            metrics: self.host.known().metrics.clone(),
         }
     }
 

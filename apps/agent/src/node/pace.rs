@@ -22,9 +22,10 @@ impl Pace {
         Self { last: None, not_before: Instant::now(), backoff: Backoff::default() }
     }
 
-    /// When `request` may be sent: at once if it differs from the last one.
+    /// When `request` may be sent: at once if it reports something else than the last one.
     pub fn not_before(&self, request: &SyncRequest) -> Instant {
-        if self.last.as_ref() == Some(request) { self.not_before } else { Instant::now() }
+        let is_known = self.last.as_ref().is_some_and(|last| last.reports_the_same_as(request));
+        if is_known { self.not_before } else { Instant::now() }
     }
 
     /// `ask_again` counts from the time the request was sent.

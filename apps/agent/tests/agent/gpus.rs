@@ -4,8 +4,9 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
-use protocol::{End, NodePhase, Problem};
+use protocol::{End, GpuMetrics, NodePhase, Problem};
 
+use crate::support::control_plane::Script;
 use crate::support::{ControlPlane, Job, Node};
 
 /// Prints the file `gpus` beside it, and ends with the code in the file `code`.
@@ -22,7 +23,7 @@ fn node(control: &ControlPlane) -> Node {
     let program = node.place().join("nvidia-smi");
     fs::write(&program, NVIDIA_SMI).unwrap();
     fs::set_permissions(program, fs::Permissions::from_mode(0o755)).unwrap();
-    state(&node, "GPU-a, 0\nGPU-b, [N/A]\n", 0);
+    state(&node, "GPU-a, 0, 87, 12345, 81559\nGPU-b, [N/A], [N/A], 1, 16384\n", 0);
     let path = format!("{}:/usr/bin:/bin", node.place().display());
     node.start_agent_as(control, |agent: &mut Command| {
         agent.args(["--gpus", "GPU-a,GPU-b", "--gpu-check", "1"]).env("PATH", path);
@@ -71,4 +72,33 @@ fn an_idle_node_with_a_failed_gpu_takes_no_job() {
         });
     assert_eq!(code, "GpuMemoryError");
     assert!(details[0].1.ends_with("GPU-b, 2"), "{details:?}");
+}
+
+#[test]
+fn what_the_gpus_do_is_reported_with_the_next_request_and_no_longer_when_one_has_failed() {
+    let control = ControlPlane::start();
+    let node = node(&control);
+    let gpus = |script: &Script| Some(script.requests.last()?.metrics.clone()?.gpus);
+    let measured =
+        control.wait("the metrics", "node", |script| gpus(script).filter(|gpus| !gpus.is_empty()));
+    let gpu = |utilization_percent, memory_used_mib, memory_total_mib| GpuMetrics {
+        utilization_percent,
+        memory_used_mib: Some(memory_used_mib),
+        memory_total_mib: Some(memory_total_mib),
+    };
+    assert_eq!(measured, [gpu(Some(87), 12_345, 81_559), gpu(None, 1, 16_384)]);
+    state(&node, "GPU-a, 0, 5, 6, 7\nGPU-b, 0, 0, 0, 0\n", 0);
+    control.wait("the next ones", "node", |script| {
+        gpus(script).filter(|gpus| gpus[0] == gpu(Some(5), 6, 7))
+    });
+    let calls = fs::read_to_string(node.place().join("calls")).unwrap();
+    assert!(
+        calls.lines().all(|call| call.contains("ecc") && call.contains("memory.used")),
+        "{calls}"
+    );
+    state(&node, "lost\n", 15);
+    control.wait("the failure", "node", |script| {
+        let last = script.requests.last()?;
+        (last.metrics.is_none() && matches!(last.phase, NodePhase::Failed { .. })).then_some(())
+    });
 }

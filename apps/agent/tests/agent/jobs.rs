@@ -205,6 +205,21 @@ fn what_a_job_asks_for_and_cannot_have_is_its_own_failure() {
     assert_eq!(code, "NFSMountError");
     assert_eq!(details[1].1, "'link/etc' leads out of the file server");
 
+    // Output beside the mounts would be lost with the node.
+    for (root, mounts) in
+        [("$AZ_BATCHAI_JOB_MOUNT_ROOT", "data"), ("$AZ_BATCHAI_MOUNT_ROOT", "nfs")]
+    {
+        let lost = Job::new("touch ran").with(|assignment| {
+            assignment.mounts = vec![directory(&server, "", "data")];
+            let path_prefix = format!("{root}/dat");
+            assignment.output_directories =
+                vec![OutputDirectory { id: "MODEL".into(), path_prefix, path_suffix: None }];
+        });
+        let (code, _, details) = problem(&mut node, &lost);
+        assert_eq!((code.as_str(), details[1].1.as_str()), ("OutputPathNotMounted", mounts));
+        assert!(details[0].1.contains("/dat/"), "{details:?}");
+    }
+
     let command = Job::new("true").with(|assignment| {
         let source = MountSource::Command { command: "echo no such host; false".into() };
         assignment.mounts = vec![protocol::Mount { relative_mount_path: "x".into(), source }];

@@ -179,3 +179,32 @@ fn a_port_of_a_job_is_forwarded_and_files_are_copied() {
     copy(&format!("{remote}there"), &client.path("back").display().to_string());
     assert_eq!(fs::read_to_string(client.path("back")).unwrap(), "content");
 }
+
+/// Connections of strangers, of which the node serves some.
+#[test]
+fn clients_that_do_not_log_in_keep_no_administrator_out_and_nobody_loses_a_session() {
+    let Some((_control, _node, client)) = Client::and_node() else { return };
+    let mut command = client.ssh("alice");
+    command.args(["-o", "BatchMode=yes", "-i"]).arg(client.path("key"));
+    command.args(["127.0.1.1", "echo up; read line; echo got $line"]);
+    let mut session = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut output = BufReader::new(session.stdout.take().unwrap());
+    let mut line = String::new();
+    output.read_line(&mut line).unwrap();
+    assert_eq!(line, "up\n");
+    let connect = |_| TcpStream::connect(("127.0.1.1", client.port)).unwrap();
+    let mut strangers: Vec<TcpStream> = (0..100).map(connect).collect();
+    for _ in 0..3 {
+        let entered = client.with_key("echo in");
+        assert_eq!(text(&entered.stdout), "in\n", "{entered:?}");
+        strangers.extend((0..10).map(connect));
+    }
+    let mut received = Vec::new();
+    // It may be a reset.
+    let _ = strangers[0].read_to_end(&mut received);
+    session.stdin.take().unwrap().write_all(b"still here\n").unwrap();
+    line.clear();
+    output.read_line(&mut line).unwrap();
+    assert_eq!(line, "got still here\n");
+    assert!(session.wait().unwrap().success());
+}

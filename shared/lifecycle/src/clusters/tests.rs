@@ -164,8 +164,8 @@ fn a_new_size_is_tried_at_once() {
 #[test]
 fn only_the_given_parts_are_replaced() {
     let sizes = |size: &str| ClusterExtensions {
-        idle_seconds_before_scale_down: None,
         alternate_vm_sizes: Some(vec![size.into()]),
+        ..ClusterExtensions::default()
     };
     let mut cluster = manual_cluster(2);
     cluster.spec.extensions = sizes("old");

@@ -327,3 +327,61 @@ fn a_description_changes_the_idle_marker() {
     let zone = model::Zone::Named("a".into());
     assert_eq!(fixture.idle_nodes(), [model::IdleNode { id: node_id(0), zone }]);
 }
+
+fn replacing(cluster: Cluster) -> Cluster {
+    let mut cluster = cluster;
+    cluster.spec.extensions.replace_on_rebalance = Some(true);
+    cluster
+}
+
+#[test]
+fn a_recommendation_is_recorded_once() {
+    let recommended =
+        |fixture: &Fixture| fixture.react(|draft| rebalance_recommended(draft, &node_id(0)));
+    let fixture = busy();
+    assert_snapshot!(recommended(&fixture), @r"
+    replace node n0: runs a#1 @0 to @3600
+    log rebalance recommended n0
+    ");
+    assert_eq!(fixture.node(0).rebalance_recommended_at, Some(LATER));
+    assert_snapshot!(recommended(&fixture), @"nothing");
+    assert_snapshot!(recommended(&with(idle(0, NOW))), @r"
+    replace node n0: idle @0
+    log rebalance recommended n0
+    ");
+}
+
+#[test]
+fn a_node_that_is_replaced_takes_no_new_job() {
+    let recommended =
+        |fixture: &Fixture| fixture.react(|draft| rebalance_recommended(draft, &node_id(0)));
+    let (job, nodes) = gang("a", &[0]);
+    let fixture = Fixture::of(replacing(manual_cluster(1)), vec![job], nodes);
+    assert_snapshot!(recommended(&fixture), @r"
+    replace node n0: leaving AtRisk by @604860 with a#1
+    hint Autoscaler c
+    notify n0
+    log rebalance recommended n0
+    log leaving n0 AtRisk
+    ");
+    assert_snapshot!(recommended(&fixture), @"nothing");
+    let fixture = |node| Fixture::of(replacing(manual_cluster(1)), vec![], vec![node]);
+    assert_snapshot!(recommended(&fixture(idle(0, NOW))), @r"
+    replace node n0: leaving AtRisk by @604860
+    delete idle n0
+    hint Autoscaler c
+    notify n0
+    log rebalance recommended n0
+    log leaving n0 AtRisk
+    ");
+    assert_snapshot!(recommended(&fixture(preparing())), @r"
+    replace cluster c: planned 0, steady @0, launch failed 1x, not before @65, errors NodeLostWhilePreparing[n0]
+    replace node n0: leaving AtRisk by @604860
+    hint Autoscaler c
+    notify n0
+    log rebalance recommended n0
+    log leaving n0 AtRisk
+    ");
+    let leaving = idle(0, NOW).leave(LeaveReason::Shrink, NOW).unwrap();
+    assert_snapshot!(recommended(&fixture(leaving)), @"nothing");
+}

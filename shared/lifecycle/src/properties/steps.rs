@@ -114,6 +114,7 @@ fn reason() -> impl Strategy<Value = LeaveReason> {
     prop_oneof![
         Just(LeaveReason::Shrink),
         Just(LeaveReason::ShrinkWhenDone),
+        Just(LeaveReason::AtRisk),
         Just(LeaveReason::Interrupted),
         Just(LeaveReason::Lost),
         Just(LeaveReason::TooSlow),

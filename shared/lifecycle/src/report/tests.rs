@@ -84,6 +84,24 @@ fn a_heartbeat_is_written_with_each_held_request_and_never_backwards() {
     assert_eq!(fixture.node(0).seen_at, LATER);
 }
 
+/// What was measured costs no write of its own.
+#[test]
+fn metrics_are_written_with_a_heartbeat_under_the_same_version() {
+    let fixture = with(idle(0, NOW));
+    let before = fixture.node(0);
+    let mut measured = request(0, NodePhase::Ready);
+    let gpu = protocol::GpuMetrics { utilization_percent: Some(87), ..Default::default() };
+    measured.metrics =
+        Some(protocol::Metrics { load_percent: 7, gpus: vec![gpu; 17], ..Default::default() });
+    assert_snapshot!(fixture.observed(0, &measured), @"replace node n0: idle @0");
+    let after = fixture.node(0);
+    assert_eq!((after.version, after.seen_at), (before.version, LATER));
+    let stored = after.metrics.unwrap();
+    assert_eq!((stored.load_percent, stored.gpus.len()), (7, 16));
+    measured.metrics = None;
+    assert_snapshot!(fixture.observed(0, &measured), @"nothing");
+}
+
 /// A write of a node that was read before a heartbeat must not set the time back.
 #[test]
 fn a_write_planned_before_a_heartbeat_is_a_conflict() {
@@ -314,6 +332,7 @@ fn desired_states_of_a_node() {
     for reason in [
         LeaveReason::Shrink,
         LeaveReason::ShrinkWhenDone,
+        LeaveReason::AtRisk,
         LeaveReason::Interrupted,
         LeaveReason::TooSlow,
         LeaveReason::ClusterDeleted,

@@ -260,6 +260,7 @@ fn event(event: &Event) -> String {
         }
         Event::NodeIdle { node } => format!("log idle {node}"),
         Event::NodeFailed { node, error } => format!("log failed {node} {}", error_text(error)),
+        Event::RebalanceRecommended { node } => format!("log rebalance recommended {node}"),
         Event::NodeLeaving { node, reason } => format!("log leaving {node} {reason:?}"),
         Event::NodeRemoved { node } => format!("log removed {node}"),
         Event::ClusterDeleted { cluster } => format!("log deleted {cluster}"),

@@ -18,7 +18,7 @@ pub fn unmount_below(directory: &Path) -> io::Result<()> {
         ];
         let unmounted = ways.iter().any(|(program, flags)| {
             let mut command = Command::new(program);
-            is_done(command.args(*flags).arg(&point)).unwrap_or_default()
+            is_done(command.args(*flags).arg(&point), LIMIT).unwrap_or_default()
         });
         if !unmounted {
             return Err(io::Error::other(format!("{} cannot be unmounted", point.display())));
@@ -27,7 +27,8 @@ pub fn unmount_below(directory: &Path) -> io::Result<()> {
     Ok(())
 }
 
-fn is_done(command: &mut Command) -> io::Result<bool> {
+/// Whether the command succeeds in this time. Later it is killed.
+fn is_done(command: &mut Command, limit: Duration) -> io::Result<bool> {
     let quiet = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     let mut child = quiet.spawn()?;
     let begin = Instant::now();
@@ -35,8 +36,10 @@ fn is_done(command: &mut Command) -> io::Result<bool> {
         if let Some(status) = child.try_wait()? {
             return Ok(status.success());
         }
-        if begin.elapsed() > LIMIT {
+        if begin.elapsed() > limit {
             child.kill()?;
+            // Not waited for here: it ends when the file system lets it.
+            std::thread::spawn(move || drop(child.wait()));
             return Ok(false);
         }
         std::thread::sleep(Duration::from_millis(2));
@@ -46,6 +49,22 @@ fn is_done(command: &mut Command) -> io::Result<bool> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_command_that_was_killed_is_reaped() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("pid");
+        let script = format!("echo $$ > {}; exec sleep 1000", file.display());
+        let mut command = Command::new("/bin/sh");
+        assert!(!is_done(command.args(["-c", &script]), Duration::from_secs(1)).unwrap());
+        let pid = std::fs::read_to_string(file).unwrap();
+        let process = Path::new("/proc").join(pid.trim());
+        let until = Instant::now() + Duration::from_secs(30);
+        while process.exists() {
+            assert!(Instant::now() < until, "{} is a zombie", process.display());
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
 
     #[test]
     fn data_that_a_machine_left_mounted_is_not_removed() {

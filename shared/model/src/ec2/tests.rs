@@ -149,3 +149,16 @@ fn every_size_of_a_cluster_is_checked() {
     spec.image = json!({"publisher": "x"});
     assert_eq!(code(check(&spec)), "ImageNotProvided");
 }
+
+#[test]
+fn spot_instances_use_no_capacity_reservation() {
+    let mut spec = spec("g5.xlarge", Value::Null, None);
+    assert_eq!(capacity_reservation(&spec), Ok(None));
+    let reservation = Some("cr-0123456789abcdef0".to_owned());
+    spec.extensions.capacity_reservation = reservation.clone();
+    spec.vm_priority = VmPriority::Dedicated;
+    assert_eq!(capacity_reservation(&spec), Ok(reservation));
+    assert_eq!(check(&spec), Ok(()));
+    spec.vm_priority = VmPriority::LowPriority;
+    assert_eq!(code(check(&spec)), "CapacityReservationNotUsable");
+}

@@ -23,6 +23,8 @@ pub enum WaitingReason {
     Setting,
     /// Nodes that quota or cloud do not provide at the moment.
     Capacity,
+    /// Nodes that cannot run jobs have the place of those that could.
+    Unusable,
     /// Nodes that are busy or in preparation.
     Nodes,
 }
@@ -34,6 +36,7 @@ impl WaitingReason {
             Self::Cluster => "WaitsForCluster",
             Self::Setting => "WaitsForSetting",
             Self::Capacity => "WaitsForCapacity",
+            Self::Unusable => "WaitsForUsableNodes",
             Self::Nodes => "WaitsForNodes",
         }
     }

@@ -83,9 +83,9 @@ fn every_state_allows_its_transitions() {
 
 #[test]
 fn a_leaving_node_takes_only_a_more_urgent_reason() {
-    use LeaveReason::{ClusterDeleted, Interrupted, Lost, Shrink, ShrinkWhenDone, TooSlow};
+    use LeaveReason::{AtRisk, ClusterDeleted, Interrupted, Lost, Shrink, ShrinkWhenDone, TooSlow};
     let by_urgency = [
-        vec![ShrinkWhenDone],
+        vec![ShrinkWhenDone, AtRisk],
         vec![Shrink, TooSlow],
         vec![ClusterDeleted],
         vec![Interrupted],

@@ -1,5 +1,6 @@
 //! How many nodes a cluster should have, and which ones leave: each case with the resulting plan.
 
+mod rebalance;
 mod zones;
 
 use super::*;

@@ -4,7 +4,7 @@ use super::Call;
 use axum::response::Response;
 use control::Error;
 use control::operations::PutOutcome;
-use model::{Cluster, Name, Node};
+use model::{Cluster, Name};
 use wire::{NodeCounts, RemoteLogin};
 
 impl Call<'_> {
@@ -60,16 +60,10 @@ impl Call<'_> {
         let (names, name) = (self.route.workspace()?, self.cluster_name()?);
         let (cluster, _) = self.web.control.clusters.get(&names, &name).await?;
         let nodes = self.web.control.clusters.nodes(&cluster).await?;
-        self.ok(&wire::list(nodes.iter().filter_map(login).collect(), None))
+        self.ok(&wire::list(nodes.iter().filter_map(RemoteLogin::of).collect(), None))
     }
 
     fn cluster_body(&self, cluster: &Cluster, counts: &NodeCounts) -> Result<Response, Error> {
         self.resource(&wire::cluster(cluster, counts), &cluster.etag, cluster.modified_at)
     }
-}
-
-/// The login of a node; none until its agent accepts logins.
-pub(crate) fn login(node: &Node) -> Option<RemoteLogin> {
-    let ip_address = node.instance()?.address.clone();
-    Some(RemoteLogin { node_id: node.id.clone(), ip_address, port: node.login_port? })
 }

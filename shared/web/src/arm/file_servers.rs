@@ -17,7 +17,7 @@ impl Call<'_> {
         self.page(page.items.iter().map(body).collect(), page.next)
     }
 
-    fn file_server_name(&self) -> Result<Name, Error> {
+    pub(super) fn file_server_name(&self) -> Result<Name, Error> {
         self.route.name("fileServerName")
     }
 

@@ -1,21 +1,21 @@
 //! Jobs (docs/contract.md, "Jobs", "Output files" and "Remote login").
 
-use super::{Call, clusters};
-use crate::OutputFiles;
-use crate::files::Links;
+use super::Call;
 use axum::response::{IntoResponse, Response};
 use control::Error;
 use control::operations::PutOutcome;
 use http::StatusCode;
-use model::{Job, Name, limits};
+use model::{Job, Name};
 
 impl Call<'_> {
     pub(crate) async fn jobs(&self) -> Result<Response, Error> {
         let path = self.route.experiment()?;
         let (after, size) = (self.page_start()?, self.page_size()?);
         let page = self.web.control.jobs.list(&path, after, size).await?;
+        let waiting = self.web.control.jobs.waiting_reasons(&page.items).await?;
         let now = self.web.control.context.now();
-        self.page(page.items.iter().map(|job| wire::job(job, None, now)).collect(), page.next)
+        let body = |(job, waiting): (_, &Option<_>)| wire::job(job, waiting.as_ref(), now);
+        self.page(page.items.iter().zip(&waiting).map(body).collect(), page.next)
     }
 
     fn job_name(&self) -> Result<Name, Error> {
@@ -47,8 +47,9 @@ impl Call<'_> {
     }
 
     async fn job_body(&self, job: &Job) -> Result<Response, Error> {
-        let waiting = self.web.control.jobs.waiting_reason(job).await?;
-        let body = wire::job(job, waiting.as_ref(), self.web.control.context.now());
+        let waiting = self.web.control.jobs.waiting_reasons(std::slice::from_ref(job)).await?;
+        let waiting = waiting.first().and_then(Option::as_ref);
+        let body = wire::job(job, waiting, self.web.control.context.now());
         self.resource(&body, &job.uid, job.submitted_at)
     }
 
@@ -62,26 +63,18 @@ impl Call<'_> {
     }
 
     pub(crate) async fn job_files(&self) -> Result<Response, Error> {
-        let control = &self.web.control;
         let query = wire::parse_output_files_query(&self.query)?;
         let after = self.page_start()?;
         let job = self.named_job().await?;
-        let minutes = query.link_expiry_minutes.min(limits::MAX_LINK_MINUTES);
-        let expires_at = control.context.now().plus_seconds(u64::from(minutes) * 60);
-        let names = self.route.workspace()?;
-        let base = match &self.web.files {
-            OutputFiles::Here(_) => &self.base,
-            OutputFiles::At { url } => url,
-        };
-        let signing = (control.context.keys.as_ref(), self.web.access.people.service());
-        let links = Links::new(signing, base, &self.principal, &names, expires_at);
-        let size = query.max_results as usize;
+        let size = query.page.max_results as usize;
         let page = (after, size + 1);
-        let mut entries = control.files.list(&job, &query, page, |place| links.to(place)).await?;
-        let more = entries.len() > size;
-        entries.truncate(size);
-        let next = entries.last().filter(|_| more).map(|entry| entry.name.clone());
-        self.page(entries, next)
+        let entries = self
+            .with_links(query.page.link_expiry_minutes, async |links| {
+                let link = |place: &_| links.to(place);
+                self.web.control.files.list(&job, &query, page, link).await
+            })
+            .await?;
+        self.page_of_files(entries, size)
     }
 
     /// Lists the nodes of the last attempt of the job that still exist.
@@ -90,6 +83,6 @@ impl Call<'_> {
         let last = job.attempt_records().pop();
         let ids = last.map(|attempt| attempt.nodes).unwrap_or_default();
         let nodes = self.web.control.jobs.nodes(&job, &ids).await?;
-        self.ok(&wire::list(nodes.iter().filter_map(clusters::login).collect(), None))
+        self.ok(&wire::list(nodes.iter().filter_map(wire::RemoteLogin::of).collect(), None))
     }
 }

@@ -3,6 +3,7 @@
 mod clusters;
 mod experiments;
 mod file_servers;
+mod files;
 mod jobs;
 mod long_running;
 pub mod openapi;
@@ -172,6 +173,9 @@ impl Call<'_> {
             Operation::FileServersCreate => self.create_file_server().await,
             Operation::FileServersDelete => self.delete_file_server().await,
             Operation::FileServersGet => self.file_server().await,
+            Operation::FileServersListFiles => self.list_files().await,
+            Operation::FileServersBeginUploads => self.begin_uploads().await,
+            Operation::FileServersDeleteFile => self.delete_file().await,
 
             Operation::ExperimentsList => self.experiments().await,
             Operation::ExperimentsCreate => self.create_experiment().await,

@@ -114,6 +114,12 @@ fn example(request: &str) -> Option<Value> {
             "principalId": "02020202-0202-4202-8202-020202020202",
         } }),
         "TokenCreateParameters" => json!({ "name": "alice" }),
+        "FileUploadParameters" => json!({ "files": [{
+            "path": "scripts/train.py",
+            "length": 5,
+            "sha256": "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824",
+            "executable": false,
+        }] }),
         _ => return None,
     })
 }
@@ -164,19 +170,27 @@ fn query_parameters(row: &OperationRow) -> Vec<Value> {
         parameters.push(optional("maxresults", size));
         parameters.push(optional("$skiptoken", text()));
     }
+    let required = |name: &str| {
+        let schema = json!({ "type": "string", "minLength": 1 });
+        json!({ "name": name, "in": "query", "required": true, "schema": schema })
+    };
+    let expiry = || {
+        let (least, most, usual) = limits::LINK_MINUTES;
+        json!({ "type": "integer", "minimum": least, "maximum": most, "default": usual })
+    };
     match row.operation {
         Operation::JobsListOutputFiles => {
-            let (least, most, usual) = limits::LINK_MINUTES;
-            let expiry =
-                json!({ "type": "integer", "minimum": least, "maximum": most, "default": usual });
-            parameters.push(json!({
-                "name": "outputdirectoryid",
-                "in": "query",
-                "required": true,
-                "schema": { "type": "string", "minLength": 1 },
-            }));
+            parameters.push(required("outputdirectoryid"));
             parameters.push(optional("directory", text()));
-            parameters.push(optional("linkexpiryinminutes", expiry));
+            parameters.push(optional("linkexpiryinminutes", expiry()));
+        }
+        Operation::FileServersListFiles => {
+            parameters.push(optional("directory", text()));
+            parameters.push(optional("linkexpiryinminutes", expiry()));
+        }
+        Operation::FileServersDeleteFile => {
+            parameters.push(required("path"));
+            parameters.push(optional("recursive", json!({ "type": "boolean", "default": false })));
         }
         Operation::RoleDefinitionsOfSubscription => parameters.push(optional("$filter", text())),
         Operation::RolesOfSubscriptionList
@@ -271,6 +285,7 @@ mod tests {
                 "ResourceGroupPatchable" => wire::parse_resource_group_update(&body).err(),
                 "RoleAssignmentCreateParameters" => wire::parse_role_assignment(&body).err(),
                 "TokenCreateParameters" => wire::parse_token(&body).err(),
+                "FileUploadParameters" => wire::parse_file_uploads(&body).err(),
                 other => panic!("no parser for {other}"),
             };
             assert!(refused.is_none(), "{request}: {refused:?}");

@@ -141,6 +141,16 @@ operations! {
     FileServersGet "FileServers_Get" GET workspace!("/fileServers/{fileServerName}"), READ,
         None => [(200, Some("FileServer"))];
 
+    FileServersListFiles "FileServers_ListFiles"
+        POST workspace!("/fileServers/{fileServerName}/listFiles"), WRITE,
+        None => [(200, Some("FileListResult"))] paged;
+    FileServersBeginUploads "FileServers_BeginUploads"
+        POST workspace!("/fileServers/{fileServerName}/beginUploads"), WRITE,
+        Some("FileUploadParameters") => [(200, Some("FileUploadListResult"))];
+    FileServersDeleteFile "FileServers_DeleteFile"
+        DELETE workspace!("/fileServers/{fileServerName}/files"), WRITE,
+        None => [(204, None)];
+
     ExperimentsList "Experiments_ListByWorkspace" GET workspace!("/experiments"), READ,
         None => [(200, Some("ExperimentListResult"))] paged;
     ExperimentsCreate "Experiments_Create" PUT workspace!("/experiments/{experimentName}"), WRITE,

@@ -1,8 +1,8 @@
-//! Links of output files. A link is signed; it is valid for an hour at most, and only as long as its creator
+//! Links for downloads and uploads. A link is signed; it is valid for an hour at most, and only as long as its creator
 //! has the role.
 
 use super::FilesWeb;
-use control::files::FileLocation;
+use control::files::{FileLocation, Upload};
 use control::keys::{Keys, Link, constant_time_eq};
 use control::{Error, roles};
 use model::{Name, Principal, Role, Scope, Timestamp, Uid, WorkspaceNames};
@@ -25,7 +25,7 @@ pub(crate) const UNRESERVED: &AsciiSet =
 /// As [`UNRESERVED`], and keeps the slashes of a path.
 const PATH: &AsciiSet = &UNRESERVED.remove(b'/');
 
-/// The role that the listing of output files requires, which makes the links.
+/// The role that the operations require which make the links.
 const LISTING_ROLE: Role = Role::Contributor;
 
 /// Makes the links of one listing, which share their creator, workspace and expiry.
@@ -65,6 +65,20 @@ impl<'a> Links<'a> {
             Signature { se: expires_at, by: creator.clone(), r#in: workspace.clone(), sig };
         format!("{base}{}", path_and_query(place, &signature))
     }
+
+    /// The link to which a file can be uploaded.
+    pub(crate) fn to_upload(&self, upload: &Upload) -> String {
+        let Self { keys, base, expires_at, creator, workspace } = self;
+        let Upload { target: FileLocation { file_server, path }, length, sha256, executable } =
+            upload;
+        let link = Link { file_server, path, expires_at: *expires_at, creator, workspace };
+        let sig = keys.sign_upload(&link, upload);
+        let path = utf8_percent_encode(path, PATH);
+        let workspace = utf8_percent_encode(workspace, PATH);
+        format!(
+            "{base}/uploads/{file_server}/{path}?length={length}&sha256={sha256}&executable={executable}&se={expires_at}&by={creator}&in={workspace}&sig={sig}"
+        )
+    }
 }
 
 /// The path and the query of a link.
@@ -79,11 +93,11 @@ pub(super) fn path_and_query(place: &FileLocation, signature: &Signature) -> Str
 pub(super) fn not_signed() -> Error {
     Error::denied(
         "AuthenticationFailed",
-        "The download link is invalid or expired, or its creator lost the role; list the output files again for a new link",
+        "The link is invalid or expired, or its creator lost the role; request a new one: list the files, or begin the upload, again",
     )
 }
 
-/// The file of a link.
+/// The file of a link. `expected` computes its signature.
 ///
 /// # Errors
 /// 403 when the link is invalid or expired, or its creator lost the role.
@@ -92,6 +106,7 @@ pub(super) async fn verified(
     file_server: &str,
     path: &str,
     signature: &Signature,
+    expected: impl FnOnce(&Link<'_>) -> String,
 ) -> Result<FileLocation, Error> {
     let uid = Uid::parse(file_server).ok_or_else(not_signed)?;
     let link = Link {
@@ -101,7 +116,7 @@ pub(super) async fn verified(
         creator: &signature.by,
         workspace: &signature.r#in,
     };
-    let signed = web.keys.is_link_signed(&link, &signature.sig);
+    let signed = constant_time_eq(&expected(&link), &signature.sig);
     if !signed
         || web.clock.now().epoch_seconds() >= signature.se
         || !may_read(web, signature).await?
@@ -133,7 +148,13 @@ mod tests {
 
     #[test]
     fn a_link_takes_the_role_of_the_listing() {
-        let listing = OPERATIONS.iter().find(|row| row.operation == Operation::JobsListOutputFiles);
-        assert_eq!(listing.map(|row| row.requires), Some(RequiredAccess::Role(LISTING_ROLE)));
+        for operation in [
+            Operation::JobsListOutputFiles,
+            Operation::FileServersListFiles,
+            Operation::FileServersBeginUploads,
+        ] {
+            let listing = OPERATIONS.iter().find(|row| row.operation == operation);
+            assert_eq!(listing.map(|row| row.requires), Some(RequiredAccess::Role(LISTING_ROLE)));
+        }
     }
 }

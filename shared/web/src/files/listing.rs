@@ -8,7 +8,7 @@ use axum::extract::{Path, Query, State};
 use axum::response::Response;
 use control::Error;
 use control::files::{FileLocation, ListingPage};
-use control::ports::Listings;
+use control::ports::SharedFiles;
 use http::{HeaderMap, StatusCode};
 use model::Uid;
 use serde::{Deserialize, Serialize};

@@ -15,7 +15,33 @@ pub(super) fn of_cluster(place: &Place<'_>) -> Option<ClusterExtensions> {
         .and_then(|place| place.whole_number(0..=limits::MAX_IDLE_SECONDS));
     let alternate_vm_sizes =
         extensions.optional("alternateVmSizes").and_then(|place| vm_sizes(&place));
-    Some(ClusterExtensions { idle_seconds_before_scale_down, alternate_vm_sizes })
+    let security_groups =
+        extensions.optional("securityGroups").and_then(|place| security_groups(&place));
+    let capacity_reservation = extensions
+        .optional("capacityReservation")
+        .and_then(|place| rules::matching(&place, &[&patterns::CAPACITY_RESERVATION]));
+    let replace_on_rebalance =
+        extensions.optional("replaceOnRebalance").and_then(|place| place.boolean());
+    Some(ClusterExtensions {
+        idle_seconds_before_scale_down,
+        alternate_vm_sizes,
+        security_groups,
+        capacity_reservation,
+        replace_on_rebalance,
+    })
+}
+
+fn security_groups(place: &Place<'_>) -> Option<Vec<String>> {
+    place.describe(|| json!({ "uniqueItems": true }));
+    let group = |place: &Place<'_>| rules::matching(place, &[&patterns::SECURITY_GROUP]);
+    let groups = rules::texts(place, limits::MAX_SECURITY_GROUPS, group)?;
+    let mut seen = HashSet::new();
+    for group in &groups {
+        if !seen.insert(group) {
+            place.invalid(&format!("must not have {group} a second time"));
+        }
+    }
+    Some(groups)
 }
 
 fn vm_sizes(place: &Place<'_>) -> Option<Vec<String>> {

@@ -17,6 +17,7 @@ mod query;
 mod scale;
 mod secret;
 mod toolkit;
+mod uploads;
 mod workspace;
 
 #[cfg(test)]
@@ -26,6 +27,7 @@ pub(crate) use arm::{resource_group, resource_group_update, role_assignment, tok
 pub(crate) use cluster::{cluster, cluster_update};
 pub(crate) use file_server::file_server;
 pub(crate) use job::job;
+pub(crate) use uploads::file_uploads;
 pub(crate) use workspace::{workspace, workspace_update};
 
 pub use account::PasswordInput;
@@ -40,6 +42,12 @@ pub use environment::SecretVariableInput;
 pub use file_server::{is_same_file_server, parse_file_server_create};
 pub use job::{JobRequest, parse_job_create};
 pub use mounts::{FileServerMountRequest, MountsRequest};
-pub use query::{OutputFilesQuery, parse_max_results, parse_output_files_query};
+pub use query::{
+    DirectoryQuery, OutputFilesQuery, parse_directory_query, parse_max_results,
+    parse_output_files_query,
+};
 pub use secret::SecretInput;
+pub use uploads::{
+    FileRemovalQuery, FileUploadRequest, parse_file_removal_query, parse_file_uploads,
+};
 pub use workspace::{WorkspaceCreate, parse_workspace_create, parse_workspace_update};

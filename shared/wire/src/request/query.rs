@@ -12,7 +12,14 @@ use std::ops::RangeInclusive;
 pub struct OutputFilesQuery {
     /// `stdouterr`, or the id of an entry of `outputDirectories`.
     pub output_directory_id: String,
-    /// Relative, without `.` and `..`; empty for the output directory itself.
+    /// The page of a directory below it.
+    pub page: DirectoryQuery,
+}
+
+/// What the queries of listings of files have in common.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DirectoryQuery {
+    /// Relative, without `.` and `..`; empty for the root itself.
     pub directory: String,
     /// The requested lifetime of the links.
     pub link_expiry_minutes: u32,
@@ -39,23 +46,77 @@ pub fn parse_output_files_query(
     if id.is_empty() {
         violations.push(invalid("outputdirectoryid", "is required"));
     }
-    let directory = find(pairs, "directory").unwrap_or_default();
-    if directory.starts_with('/') || paths::leads_upwards(directory) || directory.contains('\0') {
-        let predicate =
-            format!("must be a relative path without `..`, but is {}", quoted(directory));
-        violations.push(invalid("directory", &predicate));
-    }
-    let (least, most, usual) = limits::LINK_MINUTES;
-    let link_expiry_minutes =
-        number(pairs, "linkexpiryinminutes", least..=most, usual, &mut violations);
-    let max_results = max_results(pairs, &mut violations);
+    let page = directory_page(pairs, &mut violations);
     match Violations::collected(violations) {
         Some(violations) => Err(violations),
-        None => Ok(OutputFilesQuery {
-            output_directory_id: id.to_owned(),
-            directory: paths::normalized(directory),
-            link_expiry_minutes,
-            max_results,
+        None => Ok(OutputFilesQuery { output_directory_id: id.to_owned(), page }),
+    }
+}
+
+/// Parses the query of `listFiles` of a file server: pairs of name and value, percent-decoded.
+///
+/// # Errors
+/// All violations of the query.
+pub fn parse_directory_query(pairs: &[(String, String)]) -> Result<DirectoryQuery, Violations> {
+    let mut violations = Vec::new();
+    let page = directory_page(pairs, &mut violations);
+    if let Some(problem) = file_path_problem(&page.directory) {
+        violations.push(invalid("directory", problem));
+    }
+    match Violations::collected(violations) {
+        Some(violations) => Err(violations),
+        None => Ok(page),
+    }
+}
+
+fn directory_page(pairs: &[(String, String)], violations: &mut Vec<Violation>) -> DirectoryQuery {
+    let directory = relative_path(pairs, "directory", violations);
+    let (least, most, usual) = limits::LINK_MINUTES;
+    let link_expiry_minutes = number(pairs, "linkexpiryinminutes", least..=most, usual, violations);
+    let max_results = max_results(pairs, violations);
+    DirectoryQuery { directory, link_expiry_minutes, max_results }
+}
+
+/// A path below a root, without empty components and `.`; empty if it is absent or refused.
+pub(super) fn relative_path(
+    pairs: &[(String, String)],
+    name: &str,
+    violations: &mut Vec<Violation>,
+) -> String {
+    let path = find(pairs, name).unwrap_or_default();
+    if path.starts_with('/') || paths::leads_upwards(path) || path.contains('\0') {
+        let predicate = format!("must be a relative path without `..`, but is {}", quoted(path));
+        violations.push(invalid(name, &predicate));
+        return String::new();
+    }
+    paths::normalized(path)
+}
+
+/// What is wrong with the path of a file, whatever directory it is below.
+pub(super) fn file_path_problem(path: &str) -> Option<&'static str> {
+    if path.contains('\0') {
+        return Some("must not contain NUL characters");
+    }
+    let is_long = |name: &str| name.len() > limits::MAX_FILE_NAME_BYTES;
+    if path.len() > limits::MAX_FILE_PATH_BYTES || paths::components(path).any(is_long) {
+        return Some("must have at most 1024 bytes, and 255 in each name");
+    }
+    (paths::components(path).next() == Some(limits::TEMPORARY_FILES))
+        .then_some("must not begin with .batchai-temp, which the service uses itself")
+}
+
+/// `true` or `false`; false if it is absent.
+pub(super) fn optional_flag(
+    pairs: &[(String, String)],
+    name: &str,
+    violations: &mut Vec<Violation>,
+) -> bool {
+    match find(pairs, name) {
+        None => false,
+        Some(text) => text.parse().unwrap_or_else(|_| {
+            let predicate = format!("must be true or false, but is {}", quoted(text));
+            violations.push(invalid(name, &predicate));
+            false
         }),
     }
 }
@@ -105,7 +166,7 @@ fn find<'a>(pairs: &'a [(String, String)], name: &str) -> Option<&'a str> {
     found.map(|(_, value)| value.as_str())
 }
 
-fn invalid(target: &str, predicate: &str) -> Violation {
+pub(super) fn invalid(target: &str, predicate: &str) -> Violation {
     Violation::new(codes::INVALID_PARAMETER, target, predicate)
 }
 
@@ -124,9 +185,11 @@ mod tests {
         let query = parse(&[("outputdirectoryid", "stdouterr"), ("Directory", "./a//b/")]);
         let expected = OutputFilesQuery {
             output_directory_id: "stdouterr".to_owned(),
-            directory: "a/b".to_owned(),
-            link_expiry_minutes: 60,
-            max_results: 1000,
+            page: DirectoryQuery {
+                directory: "a/b".to_owned(),
+                link_expiry_minutes: 60,
+                max_results: 1000,
+            },
         };
         assert_eq!(query, Ok(expected));
     }

@@ -428,6 +428,10 @@ mod tests {
                     "value": "1"
                   }
                 ]
+              },
+              {
+                "code": "PerformanceCountersNotCollected",
+                "message": "This service does not send performance counters to Application Insights; performanceCountersSettings has no effect. The nodes of the cluster show their load and that of their GPUs instead."
               }
             ],
             "extensions": {

@@ -4,7 +4,7 @@
 #![expect(missing_docs, reason = "fields of bodies are those of the contract's definitions")]
 
 use super::parts;
-use model::{NodeId, Timestamp};
+use model::{GpuMetrics, Node, NodeId, NodeMetrics, Timestamp};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -56,6 +56,16 @@ impl FileEntry {
     }
 }
 
+/// Where a file is to be uploaded. An addition to the contract.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct FileUpload {
+    /// As in the request.
+    pub path: String,
+    /// Needs no token.
+    pub upload_url: String,
+}
+
 /// `RemoteLoginInformation` of the contract: where SSH reaches a node.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -64,13 +74,77 @@ pub struct RemoteLogin {
     pub node_id: NodeId,
     pub ip_address: String,
     pub port: u16,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub extensions: Option<NodeExtensions>,
+}
+
+/// What the agent of the node measured last, where it did.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct NodeExtensions {
+    /// When the agent last reported.
+    #[serde(serialize_with = "parts::instant")]
+    #[schemars(schema_with = "parts::date_time")]
+    pub last_seen_time: Timestamp,
+    /// The load average of the last minute.
+    pub load: f64,
+    /// Memory that is not available for further processes, in MiB.
+    pub memory_used_mib: u32,
+    /// Memory of the machine, in MiB.
+    pub memory_total_mib: u32,
+    /// The GPUs of the node, in the order of `nvidia-smi`.
+    pub gpus: Vec<GpuEntry>,
+}
+
+/// What the driver of a GPU measures.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(rename = "GpuMetrics")]
+pub struct GpuEntry {
+    /// Percent of the time in which the GPU was busy.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub utilization_percent: Option<u32>,
+    /// Memory in use, in MiB.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory_used_mib: Option<u32>,
+    /// Memory of the GPU, in MiB.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory_total_mib: Option<u32>,
+}
+
+impl RemoteLogin {
+    /// The entry of a node; none until its agent accepts logins.
+    pub fn of(node: &Node) -> Option<Self> {
+        Some(Self {
+            node_id: node.id.clone(),
+            ip_address: node.instance()?.address.clone(),
+            port: node.login_port?,
+            extensions: node.metrics.as_ref().map(|metrics| extensions(node.seen_at, metrics)),
+        })
+    }
+}
+
+fn extensions(seen_at: Timestamp, metrics: &NodeMetrics) -> NodeExtensions {
+    let gpu = |gpu: &GpuMetrics| GpuEntry {
+        utilization_percent: gpu.utilization_percent,
+        memory_used_mib: gpu.memory_used_mib,
+        memory_total_mib: gpu.memory_total_mib,
+    };
+    NodeExtensions {
+        last_seen_time: seen_at,
+        load: f64::from(metrics.load_percent) / 100.0,
+        memory_used_mib: metrics.memory_used_mib,
+        memory_total_mib: metrics.memory_total_mib,
+        gpus: metrics.gpus.iter().map(gpu).collect(),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fixtures::{at, pretty, uid};
+    use crate::fixtures::{at, instance, node, pretty};
     use crate::list;
+    use model::NodeState;
 
     #[test]
     fn files() {
@@ -100,22 +174,55 @@ mod tests {
     }
 
     #[test]
-    fn remote_login() {
-        let entry = RemoteLogin {
-            node_id: NodeId::new(&uid(1), true),
-            ip_address: "203.0.113.7".to_owned(),
-            port: 50_000,
+    fn remote_logins_show_what_was_measured() {
+        let idle = NodeState::Idle { instance: instance(), since: at(0) };
+        let silent = Node { login_port: Some(50_000), ..node(1, idle) };
+        let measured = |utilization_percent| GpuMetrics {
+            utilization_percent,
+            memory_used_mib: Some(12_345),
+            memory_total_mib: Some(81_559),
         };
-        insta::assert_snapshot!(pretty(&list(vec![entry], None)), @r#"
+        let metrics = NodeMetrics {
+            load_percent: 125,
+            memory_used_mib: 4111,
+            memory_total_mib: 24_111,
+            gpus: vec![measured(Some(87)), measured(None)],
+        };
+        let node = Node { metrics: Some(metrics), seen_at: at(8), ..silent.clone() };
+        let entries = [&silent, &node].map(|node| RemoteLogin::of(node).unwrap());
+        insta::assert_snapshot!(pretty(&list(entries.to_vec(), None)), @r#"
         {
           "value": [
             {
-              "nodeId": "tvm-0101010101014101-p",
-              "ipAddress": "203.0.113.7",
+              "nodeId": "tvm-0101010101014101",
+              "ipAddress": "10.0.0.4",
               "port": 50000
+            },
+            {
+              "nodeId": "tvm-0101010101014101",
+              "ipAddress": "10.0.0.4",
+              "port": 50000,
+              "extensions": {
+                "lastSeenTime": "2018-06-06T20:47:01.03Z",
+                "load": 1.25,
+                "memoryUsedMib": 4111,
+                "memoryTotalMib": 24111,
+                "gpus": [
+                  {
+                    "utilizationPercent": 87,
+                    "memoryUsedMib": 12345,
+                    "memoryTotalMib": 81559
+                  },
+                  {
+                    "memoryUsedMib": 12345,
+                    "memoryTotalMib": 81559
+                  }
+                ]
+              }
             }
           ]
         }
         "#);
+        assert!(RemoteLogin::of(&Node { login_port: None, ..silent }).is_none());
     }
 }

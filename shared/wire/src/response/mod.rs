@@ -21,7 +21,7 @@ pub use arm::{
     TenantBody, providers, resource_group, role_assignment, role_definition, subscription, tenant,
 };
 pub use cluster::{ClusterProperties, NodeCounts, NodeStateCounts, cluster};
-pub use file_entry::{FileEntry, FileProperties, RemoteLogin};
+pub use file_entry::{FileEntry, FileProperties, FileUpload, RemoteLogin};
 pub use file_server::{FileServerProperties, FileServerView, file_server};
 pub use job::{AttemptView, ExecutionInfo, JobExtensions, JobProperties, job};
 pub use mounts::{MountExtensions, MountVolumesBody, NoCredentials};

@@ -114,7 +114,7 @@ impl Service {
             table: Table::new(Arc::new(Memory::new())),
             machines: Arc::new(Cloud),
             file_shares: Arc::new(DiskDirectories { root: directory.path().to_owned() }),
-            listings: Arc::new(MountedFiles { root: directory.path().to_owned() }),
+            shared_files: Arc::new(MountedFiles { root: directory.path().to_owned() }),
             secret_store: Arc::new(NoSecretStore),
             hints: Arc::clone(&hints) as _,
             clock: Arc::new(FixedClock),

@@ -222,6 +222,10 @@ fn disturbance(kind: FaultKind, mode: Mode, rng: &mut StdRng) -> Option<Disturba
             agent: rng.random_bool(0.7),
         }),
         FaultKind::Losses => on_instance(InstanceFault::Lose),
+        FaultKind::Recommendations => {
+            let mut delay = || [0, 0, 1, 20, 100][rng.random_range(0..5)];
+            on_instance(InstanceFault::Recommend { delays: [delay(), delay()] })
+        }
         FaultKind::AgentRestarts => on_instance(InstanceFault::RestartAgent { seconds }),
         FaultKind::Partitions => on_instance(InstanceFault::Partition { seconds }),
         FaultKind::OldReports => on_instance(InstanceFault::OldReport { which: rng.random() }),

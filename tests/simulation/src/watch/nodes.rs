@@ -156,11 +156,35 @@ impl Watch {
             let failed = instance.is_some_and(|it| context.oracle.failed.contains(&it));
             ensure(!failed, || format!("node {id} starts a job after it failed to run one"))?;
         }
+        self.check_recommendation(old, node)?;
         let lost =
             |it: &Node| matches!(it.state, NodeState::Leaving { reason: LeaveReason::Lost, .. });
         if lost(node) && !lost(old) && self.limits.one_clock {
             return self.check_loss(old, context);
         }
+        Ok(())
+    }
+
+    /// A node that is to be replaced starts no job and keeps the one it has; any other node stays.
+    fn check_recommendation(&self, old: &Node, node: &Node) -> Checked {
+        let id = &node.id;
+        let view = self.clusters.get(node.cluster.uid.as_str());
+        let replaces =
+            view.is_some_and(|it| it.record.spec.extensions.replace_on_rebalance == Some(true));
+        let runs = |it: &Node| matches!(it.state, NodeState::Running { .. });
+        let is_at_risk = node.rebalance_recommended_at.is_some();
+        ensure(!(replaces && is_at_risk && runs(node) && !runs(old)), || {
+            format!("node {id} starts a job although it is to be replaced")
+        })?;
+        let leaves =
+            |it: &Node| matches!(it.state, NodeState::Leaving { reason: LeaveReason::AtRisk, .. });
+        if !leaves(node) || leaves(old) {
+            return Ok(());
+        }
+        ensure(replaces && is_at_risk, || format!("node {id} is replaced, but should stay"))?;
+        ensure(node.attempt() == old.attempt(), || {
+            format!("node {id} is to be replaced and had {:?}", old.attempt())
+        })?;
         Ok(())
     }
 

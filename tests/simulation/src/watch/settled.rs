@@ -87,6 +87,15 @@ impl Watch {
         if let Some(node) = moving {
             return Some(format!("node {} of {name} is {:?}", node.id, node.state));
         }
+        let replaces = cluster.spec.extensions.replace_on_rebalance == Some(true);
+        let is_left = |it: &&super::Record<model::Node>| {
+            replaces
+                && it.rebalance_recommended_at.is_some()
+                && matches!(it.state, NodeState::Idle { .. })
+        };
+        if let Some(node) = nodes().find(is_left) {
+            return Some(format!("node {} of {name} is to be replaced, and stays", node.id));
+        }
         let node_count = view.nodes.len() as u32;
         if cluster.planned_nodes != node_count || cluster.allocation.resizing {
             return Some(format!(
@@ -156,7 +165,13 @@ impl Watch {
     /// Whether the stated reason is a setting, which is the actual reason.
     fn states_setting(&self, view: &ClusterView, entry: &model::QueueEntry) -> bool {
         let now = view.record.modified_at;
-        let waiting = scheduler::waiting::explain(&view.record, None, &[], entry, now, now);
+        let snapshot = scheduler::waiting::WaitingSnapshot {
+            cluster: (*view.record).clone(),
+            blocked: None,
+            nodes: Vec::new(),
+            queue: Vec::new(),
+        };
+        let waiting = scheduler::waiting::explain(&snapshot, entry, now, now);
         waiting.reason == model::WaitingReason::Setting
     }
 

@@ -57,7 +57,13 @@ fn everything() -> Value {
             "component": { "id": "/subscriptions/0/components/c" },
             "instrumentationKey": "hunter2",
         } },
-        "extensions": { "idleSecondsBeforeScaleDown": 60, "alternateVmSizes": ["g5.xlarge"] },
+        "extensions": {
+            "idleSecondsBeforeScaleDown": 60,
+            "alternateVmSizes": ["g5.xlarge"],
+            "securityGroups": ["sg-0123456789abcdef0"],
+            "capacityReservation": "cr-0123456789abcdef0",
+            "replaceOnRebalance": true,
+        },
     })
 }
 
@@ -176,7 +182,12 @@ fn a_request_becomes_a_cluster_without_its_secrets() {
         "idleSecondsBeforeScaleDown": 60,
         "alternateVmSizes": [
           "g5.xlarge"
-        ]
+        ],
+        "securityGroups": [
+          "sg-0123456789abcdef0"
+        ],
+        "capacityReservation": "cr-0123456789abcdef0",
+        "replaceOnRebalance": true
       }
     }
     "#);
@@ -221,6 +232,9 @@ fn the_same_request_again_is_the_same_cluster() {
     assert!(differs("nodeSetup.performanceCountersSettings", json!(ABSENT)));
     assert!(differs("extensions", json!(ABSENT)));
     assert!(differs("extensions.idleSecondsBeforeScaleDown", json!(61)));
+    assert!(differs("extensions.securityGroups", json!([])));
+    assert!(differs("extensions.replaceOnRebalance", json!(false)));
+    assert!(differs("extensions.capacityReservation", json!("cr-01234567")));
     assert!(differs("subnet", json!({ "id": "/subscriptions/0/subnets/a" })));
 }
 
@@ -301,6 +315,9 @@ fn extensions() {
     let expected = ClusterExtensions {
         idle_seconds_before_scale_down: Some(60),
         alternate_vm_sizes: Some(vec!["g5.xlarge".to_owned()]),
+        security_groups: Some(vec!["sg-0123456789abcdef0".to_owned()]),
+        capacity_reservation: Some("cr-0123456789abcdef0".to_owned()),
+        replace_on_rebalance: Some(true),
     };
     assert_eq!(request.extensions, expected);
     let sizes: Vec<String> = (0..11).map(|number| format!("g{number}.xlarge")).collect();
@@ -316,6 +333,18 @@ fn extensions() {
         ");
     insta::assert_snapshot!(
         check(json!({ "extensions.alternateVmSizes": ["g5.xlarge", "G5.xlarge"] })), @"properties.extensions.alternateVmSizes must not have G5.xlarge a second time");
+}
+
+#[test]
+fn extensions_of_ec2() {
+    let group = |number: usize| format!("sg-0000000{number}");
+    let groups: Vec<String> = (0..5).map(group).collect();
+    assert_eq!(check(json!({ "extensions.securityGroups": groups[..4] })), "ok");
+    insta::assert_snapshot!(check(json!({ "extensions.securityGroups": groups })), @"properties.extensions.securityGroups must have at most 4 entries, but has 5");
+    insta::assert_snapshot!(
+        check(json!({ "extensions.securityGroups": [group(1), "default", group(1)] })), @r#"properties.extensions.securityGroups[1] must be the id of a security group of EC2, such as sg-0123456789abcdef0, but is "default""#);
+    insta::assert_snapshot!(check(json!({ "extensions.securityGroups": [group(1), group(1)] })), @"properties.extensions.securityGroups must not have sg-00000001 a second time");
+    insta::assert_snapshot!(check(json!({ "extensions.capacityReservation": "gpu" })), @"properties.extensions.capacityReservation must be the id of a capacity reservation of EC2, such as cr-0123456789abcdef0, or the ARN of a resource group of reservations, but is \"gpu\"");
 }
 
 #[test]

@@ -1,14 +1,16 @@
-//! Listings through the function `files`, which has the file system mounted.
+//! Files of file servers through the function `files`, which has the file system mounted.
 
 use async_trait::async_trait;
 use aws_smithy_http_client::{Connector, tls};
 use aws_smithy_runtime_api::client::http::HttpConnector;
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_types::body::SdkBody;
-use control::files::{ListedFile, ListingPage};
+use control::files::{FileLocation, ListedFile, ListingPage, Removal};
 use control::keys::Keys;
-use control::ports::{Clock, Listings, PortError};
+use control::ports::{Clock, PortError, SharedFiles};
+use model::Timestamp;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::de::DeserializeOwned;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,14 +21,14 @@ const EXPIRY_SECONDS: u64 = 120;
 const TIMEOUT: Duration = Duration::from_secs(25);
 
 /// The function `files`.
-pub struct RemoteListings {
+pub struct RemoteFiles {
     connector: Connector,
     url: String,
     keys: Arc<Keys>,
     clock: Arc<dyn Clock>,
 }
 
-impl RemoteListings {
+impl RemoteFiles {
     /// The function at this URL, which has no slash at the end.
     pub fn new(url: String, keys: Arc<Keys>, clock: Arc<dyn Clock>) -> Self {
         let provider = tls::Provider::Rustls(tls::rustls_provider::CryptoMode::AwsLc);
@@ -36,7 +38,6 @@ impl RemoteListings {
     fn address(&self, page: &ListingPage) -> String {
         let expires_at = self.clock.now().plus_seconds(EXPIRY_SECONDS).epoch_seconds();
         let signature = self.keys.sign_listing(page, expires_at);
-        let encoded = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
         let after = page.after.as_deref().map(|after| format!("&after={}", encoded(after)));
         format!(
             "{}/listings/{}?path={}&limit={}&se={expires_at}&sig={signature}{}",
@@ -47,12 +48,25 @@ impl RemoteListings {
             after.unwrap_or_default(),
         )
     }
-}
 
-#[async_trait]
-impl Listings for RemoteListings {
-    async fn list(&self, page: &ListingPage) -> Result<Vec<ListedFile>, PortError> {
-        let request = http::Request::get(self.address(page)).body(SdkBody::empty());
+    fn removal_address(&self, place: &FileLocation, recursive: bool) -> String {
+        let expires_at = self.clock.now().plus_seconds(EXPIRY_SECONDS).epoch_seconds();
+        let signature = self.keys.sign_removal(place, recursive, expires_at);
+        format!(
+            "{}/removals/{}?path={}&recursive={recursive}&se={expires_at}&sig={signature}",
+            self.url,
+            place.file_server,
+            encoded(&place.path),
+        )
+    }
+
+    /// Sends a request without a body; returns the body of the answer.
+    async fn exchange<T: DeserializeOwned>(
+        &self,
+        method: http::Method,
+        address: String,
+    ) -> Result<T, PortError> {
+        let request = http::Request::builder().method(method).uri(address).body(SdkBody::empty());
         let request: HttpRequest =
             request.map_err(PortError::other)?.try_into().map_err(PortError::other)?;
         let exchange = async {
@@ -70,5 +84,26 @@ impl Listings for RemoteListings {
             return Err(PortError::other(format!("the function files answered {status}: {text}")));
         }
         serde_json::from_slice(&body).map_err(PortError::other)
+    }
+}
+
+fn encoded(text: &str) -> String {
+    utf8_percent_encode(text, NON_ALPHANUMERIC).to_string()
+}
+
+#[async_trait]
+impl SharedFiles for RemoteFiles {
+    async fn list(&self, page: &ListingPage) -> Result<Option<Vec<ListedFile>>, PortError> {
+        self.exchange(http::Method::GET, self.address(page)).await
+    }
+
+    /// The function removes leftovers by its own clock.
+    async fn remove(
+        &self,
+        place: &FileLocation,
+        recursive: bool,
+        _now: Timestamp,
+    ) -> Result<Removal, PortError> {
+        self.exchange(http::Method::POST, self.removal_address(place, recursive)).await
     }
 }
