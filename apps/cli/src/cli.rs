@@ -1,8 +1,8 @@
 //! The command line: parses the arguments and calls the function of the command.
 
 use crate::commands::{
-    cluster, demo, doctor, experiment, file_server, group, job, local, login, logout, node,
-    profile, role, run, token, usage, workspace,
+    cluster, completion, demo, doctor, experiment, file_server, group, job, local, login, logout,
+    node, profile, role, run, status, token, usage, workspace,
 };
 use crate::context::{self, Context};
 use crate::environment::Environment;
@@ -59,13 +59,16 @@ enum Command {
     /// Submit jobs, wait for them, read their output
     #[command(subcommand)]
     Job(job::Command),
+    #[command(alias = "list-usages")]
     Usage(usage::Arguments),
+    Status(status::Arguments),
     /// Manage role assignments
     #[command(subcommand)]
     Role(role::Command),
     /// Manage access tokens (`batchai local` only)
     #[command(subcommand)]
     Token(token::Command),
+    Completion(completion::Arguments),
     /// Interrupt nodes for testing (`batchai local` only)
     #[command(subcommand)]
     Node(node::Command),
@@ -85,6 +88,7 @@ Examples:
   batchai job submit -f job.json -n first --cluster spot
   batchai job logs first --follow
   batchai job wait first && echo done
+  batchai status                      # clusters, nodes and the queue
 
 Settings come from, in this order:
   options; environment variables (BATCHAI_ENDPOINT, BATCHAI_TOKEN, BATCHAI_SUBSCRIPTION,
@@ -94,13 +98,16 @@ Settings come from, in this order:
   BATCHAI_DATA_DIR) or the profile `local` selects `batchai local` instead of the default profile.
 
 Exit status:
-  0      Success; for `job wait` and `job submit --wait`: the job succeeded
-  1      Failure; for `job wait` and `job submit --wait`: the job failed without an exit code;
-         for `doctor`: there is a problem
+  0      Success; for `job wait`, `job logs` and `job submit --wait`: the job succeeded
+  1      Failure; for `job wait`, `job logs` and `job submit --wait`: the job failed without an exit
+         code; for `doctor`: there is a problem
   2      Invalid command line
   124    `job wait --timeout` timed out
   130    Interrupted by Ctrl-C
-  other  For `job wait` and `job submit --wait`: the exit code of the failed job";
+  other  For `job wait`, `job logs` and `job submit --wait`: the exit code of the failed job
+
+With `-o json` and `-o yaml`, an error is one JSON object on stderr, with the fields code, message and
+hint in the field error.";
 
 pub fn main(arguments: Vec<OsString>, environment: Environment) -> ExitCode {
     let parsed = command().try_get_matches_from(&arguments).and_then(|matches| {
@@ -175,6 +182,8 @@ async fn execute(cli: Cli, environment: Environment) -> Result<Exit> {
         Command::Cluster(command) => cluster::run(context(global)?, command).await,
         Command::Experiment(command) => experiment::run(context(global)?, command).await,
         Command::Job(command) => job::run(context(global)?, command).await,
+        Command::Status(arguments) => status::run(context(global)?, arguments).await,
+        Command::Completion(arguments) => completion::run(self::command(), &arguments),
         Command::Node(command) => node::run(context(global)?, command).await,
     }
 }
@@ -236,7 +245,7 @@ mod tests {
             let shown = command.get_arguments().filter(|argument| !argument.is_hide_set());
             let shown = shown.map(|argument| argument.get_id().as_str());
             let shown: Vec<_> = shown.filter(|id| ids.contains(id)).collect();
-            format!("{}: {}", command.get_name(), shown.join(" "))
+            format!("{}: {}", command.get_name(), shown.join(" ")).trim_end().to_owned()
         });
         insta::assert_snapshot!(lines.collect::<Vec<_>>().join("\n"), @"
         local: data_dir
@@ -253,8 +262,10 @@ mod tests {
         experiment: profile endpoint data_dir subscription resource_group workspace
         job: profile endpoint data_dir subscription resource_group workspace experiment
         usage: profile endpoint data_dir subscription
+        status: profile endpoint data_dir subscription resource_group workspace
         role: profile endpoint data_dir subscription resource_group workspace
         token: profile endpoint data_dir
+        completion:
         node: profile endpoint data_dir
         help:
         ");

@@ -81,11 +81,14 @@ fn token_of(selected: &Selected, endpoint: &str, profiles: Profiles) -> Result<T
 
 pub fn output(global: &GlobalOptions, environment: &Environment) -> Output {
     let now = time::now();
-    let is_terminal = std::io::stdout().is_terminal();
-    let width = terminal_size::terminal_size_of(std::io::stdout());
-    let width = width.filter(|_| is_terminal).map(|(width, _)| usize::from(width.0));
-    let color = is_terminal && !environment.no_color;
+    let color = std::io::stdout().is_terminal() && !environment.no_color;
+    let width = terminal_width();
     Output { format: global.output, query: global.query.clone(), color, width, now }
+}
+
+/// In columns; None if stdout is no terminal.
+pub fn terminal_width() -> Option<usize> {
+    terminal_size::terminal_size_of(std::io::stdout()).map(|(width, _)| usize::from(width.0))
 }
 
 /// The absolute path of the data directory of the local service.

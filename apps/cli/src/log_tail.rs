@@ -17,6 +17,9 @@ pub const STDOUTERR: &str = "stdouterr";
 /// How much one request reads.
 const CHUNK_BYTES: u64 = 4 * 1024 * 1024;
 
+/// How much of the end of a file is read first to find its last lines.
+const LAST_LINES_WINDOW_BYTES: u64 = 64 * 1024;
+
 /// How long to wait until the node of a new attempt starts to move the files of the previous one,
 /// and then until it has moved all of them. Applies only if the file may belong to either attempt.
 const MOVE_START_TIMEOUT: Duration = Duration::from_secs(10);
@@ -69,6 +72,8 @@ pub struct LogTail {
     offset: u64,
     link: Option<Url>,
     was_found: bool,
+    /// How many lines of the first file to start with; None for all, or if it was done.
+    last_lines: Option<usize>,
     decoder: Utf8Tail,
     /// The state of the move that is awaited, and since when.
     awaited_move: Option<(Move, Instant)>,
@@ -107,9 +112,15 @@ impl LogTail {
             offset: 0,
             link: None,
             was_found: false,
+            last_lines: None,
             decoder: Utf8Tail::default(),
             awaited_move: None,
         }
+    }
+
+    /// Reads only the last lines of what the file has at first.
+    pub fn start_with_last_lines(&mut self, lines: usize) {
+        self.last_lines = Some(lines);
     }
 
     pub fn job(&self) -> &Job {
@@ -249,6 +260,11 @@ impl LogTail {
     async fn read(&mut self, client: &Client) -> Result<Vec<u8>> {
         if self.link.is_none() {
             let found = find(client, &self.address, &self.file).await?;
+            if let (Some((file, link)), Some(lines)) = (&found, self.last_lines) {
+                let size = file.properties.content_length.unwrap_or(0);
+                self.offset = last_lines_offset(client, link, size, lines).await?;
+                self.last_lines = None;
+            }
             self.link = found.map(|(_, link)| link);
         }
         let Some(link) = &self.link else { return Ok(Vec::new()) };
@@ -261,6 +277,42 @@ impl LogTail {
             }
         }
     }
+}
+
+/// Where the last `lines` lines begin in the first `size` bytes of a file.
+pub async fn last_lines_offset(
+    client: &Client,
+    link: &Url,
+    size: u64,
+    lines: usize,
+) -> Result<u64> {
+    let mut window = LAST_LINES_WINDOW_BYTES;
+    loop {
+        let begin = size.saturating_sub(window);
+        let mut text = match client.range(link, begin, (size - begin).max(1)).await? {
+            Download::Bytes(bytes) => bytes,
+            Download::NotFound => return Ok(0),
+        };
+        text.truncate(usize::try_from(size - begin).unwrap_or(usize::MAX));
+        if let Some(offset) = last_lines(&text, lines) {
+            return Ok(begin + offset as u64);
+        }
+        if begin == 0 {
+            return Ok(0);
+        }
+        window *= 4;
+    }
+}
+
+/// Where the last `lines` lines of a text begin; None if it has fewer.
+fn last_lines(text: &[u8], lines: usize) -> Option<usize> {
+    if lines == 0 {
+        return Some(text.len());
+    }
+    // The line break at the end belongs to the last line.
+    let body = text.strip_suffix(b"\n").unwrap_or(text);
+    let breaks = body.iter().enumerate().rev().filter(|(_, byte)| **byte == b'\n');
+    breaks.map(|(index, _)| index + 1).nth(lines - 1)
 }
 
 /// One level of an output directory of a job.

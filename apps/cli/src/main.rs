@@ -6,6 +6,7 @@ mod client;
 mod commands;
 mod confirm;
 mod context;
+mod description;
 mod environment;
 mod exit;
 mod failure;
@@ -25,6 +26,7 @@ mod stderr;
 mod time;
 mod transfer;
 mod utf8_tail;
+mod watch;
 mod wiring;
 
 use std::process::ExitCode;

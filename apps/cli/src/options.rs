@@ -175,7 +175,7 @@ fn used_by(command: &str) -> Vec<&'static str> {
         "node" | "token" => scope(0),
         "group" | "usage" => scope(1),
         "workspace" => scope(2),
-        "cluster" | "experiment" | "file-server" | "role" => scope(3),
+        "cluster" | "experiment" | "file-server" | "role" | "status" => scope(3),
         _ => scope(SCOPE.len()),
     }
 }

@@ -156,6 +156,7 @@ pub struct AutoScale {
 pub struct JobProperties {
     pub execution_state: ExecutionState,
     pub node_count: u32,
+    pub scheduling_priority: String,
     pub cluster: Option<Reference>,
     pub creation_time: Option<String>,
     pub execution_info: Option<ExecutionInfo>,
@@ -214,6 +215,8 @@ pub struct JobExtensions {
 #[derive(Debug, Deserialize)]
 pub struct WaitingReason {
     pub message: String,
+    #[serde(default)]
+    pub since: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -275,6 +278,10 @@ impl Job {
         Some(&reason.message)
     }
 
+    pub fn waiting_since(&self) -> Option<&str> {
+        self.properties.extensions.as_ref()?.waiting_reason.as_ref()?.since.as_deref()
+    }
+
     pub fn exit_code(&self) -> Option<i64> {
         self.properties.execution_info.as_ref()?.exit_code
     }
@@ -289,6 +296,10 @@ impl Job {
 
     pub fn end_time(&self) -> Option<&str> {
         self.properties.execution_info.as_ref()?.end_time.as_deref()
+    }
+
+    pub fn has_failed(&self) -> bool {
+        self.properties.execution_state == ExecutionState::Failed
     }
 
     pub fn has_ended(&self) -> bool {

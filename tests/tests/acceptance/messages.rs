@@ -117,3 +117,131 @@ async fn lists_are_in_natural_order_and_in_every_format() {
     assert_eq!(code, Some(2), "{stderr}");
     assert!(stderr.contains("JMESPath"), "{stderr}");
 }
+
+#[tokio::test]
+async fn the_logs_of_a_failed_job_say_why() {
+    let service = Service::start();
+    service.prepare(1).await;
+    let file = job_file(&service, "seq 3; seq 101 130 >&2; echo $MISSING >&2; exit 42");
+    let submit = ["job", "submit", "-f", &file, "-n", "bad", "-c", "c"];
+    assert_eq!(run(&service, &submit).0, Some(0));
+    for more in [&["--follow"][..], &[]] {
+        let (code, stdout, stderr) = run(&service, &[&["job", "logs", "bad"], more].concat());
+        assert_eq!((code, stdout.as_str()), (Some(42), "1\n2\n3\n"), "{stderr}");
+        assert!(stderr.contains("-- the end of stderr.txt:\n112\n113\n"), "{stderr}");
+        assert!(!stderr.contains("111\n"), "{stderr}");
+        assert!(stderr.contains("-- bad failed with exit code 42"), "{stderr}");
+    }
+    let logs = |more: &[&str]| run(&service, &[&["job", "logs", "-n", "bad"], more].concat()).1;
+    assert_eq!(logs(&["--tail", "1"]), "3\n");
+    assert_eq!(logs(&["--tail", "9", "--attempt", "1"]), "1\n2\n3\n");
+    let (code, _, stderr) = run(&service, &["job", "logs", "bad", "--attempt", "2"]);
+    assert_eq!(code, Some(1), "{stderr}");
+    assert!(stderr.contains("bad has no attempt 2; it has had 1"), "{stderr}");
+    let stream = ["job", "file", "stream", "-j", "bad", "-f", "stdout.txt", "-d", "stdouterr"];
+    assert_eq!(run(&service, &stream).1, "1\n2\n3\n");
+}
+
+#[tokio::test]
+async fn a_queued_job_says_why_it_waits() {
+    let service = Service::start();
+    service.prepare(1).await;
+    let file = job_file(&service, "sleep 300");
+    let submit = |name| ["job", "submit", "-f", &file, "-n", name, "-c", "c"];
+    for name in ["sw-1", "sw-2", "sw-10"] {
+        assert_eq!(run(&service, &submit(name)).0, Some(0), "{name}");
+    }
+    service.job_in("sw-1", "running").await;
+    let (code, list, stderr) = run(&service, &["job", "list", "--state", "queued"]);
+    assert_eq!(code, Some(0), "{stderr}");
+    let lines: Vec<&str> = list.lines().collect();
+    assert!(lines[1].starts_with("sw-2 ") && lines[2].starts_with("sw-10 "), "{list}");
+    for line in &lines[1..] {
+        // The reason of the API, in the row of the job.
+        let name = line.split_whitespace().next().unwrap();
+        let job = service.job(name).await;
+        let reason = job["properties"]["extensions"]["waitingReason"]["message"].as_str().unwrap();
+        assert!(line.ends_with(reason), "{line}: {reason}");
+    }
+    let (_, _, said) = run(&service, &["job", "logs", "sw-10"]);
+    assert!(said.starts_with("-- sw-10 is queued. "), "{said}");
+    let (code, explained, stderr) = run(&service, &["job", "explain", "sw-10"]);
+    assert_eq!(code, Some(0), "{stderr}");
+    assert!(explained.contains("2 of 2") && explained.contains("e/sw-2"), "{explained}");
+    let (code, status, stderr) = run(&service, &["status"]);
+    assert_eq!(code, Some(0), "{stderr}");
+    assert!(status.contains("Jobs: 1 running, 2 queued"), "{status}");
+    let (_, counts, _) = run(&service, &["status", "--query", "counts.queued", "-o", "name"]);
+    assert_eq!(counts, "2\n");
+    for name in ["sw-1", "sw-2", "sw-10"] {
+        assert_eq!(run(&service, &["job", "terminate", name, "-y"]).0, Some(0), "{name}");
+    }
+    let wait = ["job", "wait", "sw-1", "sw-2", "-n", "sw-10", "--interval", "1", "-o", "name"];
+    assert_eq!(run(&service, &wait).0, Some(1));
+}
+
+#[tokio::test]
+async fn a_file_is_checked_before_it_is_sent() {
+    let service = Service::start();
+    service.prepare(1).await;
+    let file = service.root().join("job.json");
+    let text = r#"{"properties": {
+  "nodeCont": 1,
+  "customToolkitSettings": {"commandLine": "true"},
+  "stdOutErrPathPrefix": "$AZ_BATCHAI_MOUNT_ROOT/nfs"
+}}"#;
+    fs::write(&file, text).unwrap();
+    let name = file.to_str().unwrap();
+    let submit = ["job", "submit", "-f", name, "-n", "j", "-c", "c"];
+    let (code, _, stderr) = run(&service, &submit);
+    assert_eq!(code, Some(1), "{stderr}");
+    let expected =
+        format!("{name}:2:3: unknown field properties.nodeCont; did you mean nodeCount?");
+    assert!(stderr.contains(&expected), "{stderr}");
+    assert_eq!(run(&service, &["job", "show", "j"]).0, Some(1), "nothing was sent");
+    // The service itself is as lenient as the contract.
+    let (code, _, stderr) = run(&service, &[&submit[..], &["--no-check"]].concat());
+    assert_eq!(code, Some(0), "{stderr}");
+}
+
+#[tokio::test]
+async fn the_options_of_the_azure_cli_are_accepted() {
+    let service = Service::start();
+    service.prepare(1).await;
+    let create = ["cluster", "create", "-n", "az", "-g", "g", "-w", "w", "-i", "UbuntuLTS"];
+    let nodes = ["-s", "STANDARD_D1", "--min", "0", "--max", "2", "-t", "1", "-u", "alice"];
+    let mounts = ["--nfs", "nfs", "--afs-name", "logs", "--bfs-name", "data", "-p", "secret"];
+    let create = [&create[..], &nodes, &mounts, &["-o", "json"]].concat();
+    let (code, stdout, stderr) = run(&service, &create);
+    assert_eq!(code, Some(0), "{stderr}");
+    let created: Value = serde_json::from_str(&stdout).unwrap();
+    let properties = &created["properties"];
+    let scale = &properties["scaleSettings"]["autoScale"];
+    let expected = json!({ "minimumNodeCount": 0, "maximumNodeCount": 2, "initialNodeCount": 1 });
+    assert_eq!(*scale, expected, "{created:#}");
+    let volumes = &properties["nodeSetup"]["mountVolumes"];
+    for (list, path) in
+        [("fileServers", "nfs"), ("azureFileShares", "afs"), ("azureBlobFileSystems", "bfs")]
+    {
+        assert_eq!(volumes[list][0]["relativeMountPath"], path, "{created:#}");
+    }
+    let image = &properties["virtualMachineConfiguration"]["imageReference"];
+    assert_eq!(image["offer"], "UbuntuServer", "{created:#}");
+    let (code, nodes, stderr) =
+        run(&service, &["cluster", "node", "list", "-c", "az", "-o", "json"]);
+    assert_eq!(code, Some(0), "{stderr}");
+    assert!(serde_json::from_str::<Value>(&nodes).unwrap().is_array(), "{nodes}");
+    let (code, usage, stderr) = run(&service, &["list-usages", "-l", "local", "-o", "json"]);
+    assert_eq!(code, Some(0), "{stderr}");
+    assert!(usage.contains("localizedValue"), "{usage}");
+}
+
+#[test]
+fn shells_get_a_completion_script() {
+    let root = tempfile::tempdir().unwrap();
+    for shell in ["bash", "zsh", "fish"] {
+        let output = program(root.path()).args(["completion", shell]).output().unwrap();
+        let script = String::from_utf8(output.stdout).unwrap();
+        assert!(output.status.success() && script.contains("auto-scale"), "{shell}: {script}");
+    }
+}

@@ -3,12 +3,11 @@
 //!
 //! A service on this machine keeps volumes as directories and needs neither, so it gets placeholders.
 
-use crate::context::Context;
 use anyhow::{Result, bail};
 use serde_json::{Value, json};
 
 /// In the recipes, where the name of the account is to be.
-const PLACEHOLDER: &str = "<AZURE_BATCHAI_STORAGE_ACCOUNT>";
+pub const PLACEHOLDER: &str = "<AZURE_BATCHAI_STORAGE_ACCOUNT>";
 
 /// Account and key for a service that needs none.
 const UNUSED: &str = "local";
@@ -23,12 +22,7 @@ pub struct AzureStorage<'a> {
     pub is_local: bool,
 }
 
-impl<'a> AzureStorage<'a> {
-    /// The account of this command.
-    pub fn of(context: &'a Context, account: Option<&'a str>) -> Self {
-        Self { account, key: context.storage_key.as_deref(), is_local: context.client.is_local() }
-    }
-
+impl AzureStorage<'_> {
     /// Fills in what `mountVolumes` of a job or of `nodeSetup` leaves out.
     ///
     /// # Errors

@@ -32,6 +32,37 @@ pub struct ExecArguments {
     command: Vec<String>,
 }
 
+/// The options of `az batchai cluster node exec` and `az batchai job node exec`.
+#[derive(Args)]
+pub struct AzureExecArguments {
+    /// Id of the node [default: the first one]
+    #[arg(short, long, value_name = "ID", value_parser = crate::names::resource_name)]
+    node_id: Option<String>,
+    /// The command line; without it, ports are forwarded only
+    #[arg(long, value_name = "COMMAND LINE", required_unless_present = "address")]
+    exec: Option<String>,
+    /// Forward a port of this machine: [ADDRESS:]PORT:HOST:PORT
+    #[arg(short = 'L', long, value_name = "FORWARD")]
+    address: Vec<String>,
+    /// Private key of the administrator; without it, ssh tries its own keys and asks for the password
+    #[arg(short = 'k', long, value_name = "FILE")]
+    ssh_private_key: Option<PathBuf>,
+}
+
+impl AzureExecArguments {
+    /// The same in our form. `name` is that of the cluster or the job.
+    pub fn of(self, name: String) -> ExecArguments {
+        ExecArguments {
+            name,
+            node: self.node_id,
+            identity: self.ssh_private_key,
+            forward: self.address,
+            no_command: self.exec.is_none(),
+            command: self.exec.into_iter().collect(),
+        }
+    }
+}
+
 /// `resource` has the operation `listRemoteLoginInformation`; `cluster` has the administrator.
 pub async fn run(
     context: &Context,

@@ -3,6 +3,7 @@
 mod account;
 mod azure_storage;
 pub mod cluster;
+pub mod completion;
 pub mod demo;
 pub mod doctor;
 mod exec;
@@ -13,10 +14,14 @@ pub mod job;
 pub mod local;
 pub mod login;
 pub mod logout;
+mod mounts;
 pub mod node;
+mod node_list;
 pub mod profile;
+mod queue;
 pub mod role;
 pub mod run;
+pub mod status;
 pub mod token;
 pub mod usage;
 pub mod workspace;
@@ -28,9 +33,8 @@ use crate::exit::Exit;
 use crate::json::Json;
 use crate::name_argument::ResourceName;
 use crate::output::View;
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use clap::Args;
-use std::path::Path;
 
 #[derive(Args)]
 pub struct Name {
@@ -67,22 +71,6 @@ async fn delete(context: &Context, address: &Address, what: &str, yes: bool) -> 
     context.client.delete(address).await?;
     context.output.message("Deleted.");
     Ok(Exit::SUCCESS)
-}
-
-/// Reads the JSON file of a resource, `{"properties": {…}}`, as in the recipes of Azure Batch AI.
-fn read_description(file: &Path) -> Result<serde_json::Value> {
-    let shown = file.display();
-    let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {shown}"))?;
-    let text = text.trim_start_matches('\u{feff}');
-    let mut value: serde_json::Value =
-        serde_json::from_str(text).with_context(|| format!("{shown} is not JSON"))?;
-    let properties = value.get_mut("properties").map(serde_json::Value::take);
-    anyhow::ensure!(
-        properties.as_ref().is_some_and(serde_json::Value::is_object),
-        "{shown} does not have the form {{\"properties\": {{…}}}}"
-    );
-    // The service does not accept other fields of such files, such as `$schema` and `name`.
-    Ok(serde_json::json!({ "properties": properties }))
 }
 
 /// Prints a resource after a change.

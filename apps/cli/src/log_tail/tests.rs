@@ -265,3 +265,17 @@ fn a_path_is_split_into_directory_and_name() {
     assert!(OutputFile::new(STDOUTERR, "stdout.txt").is_per_attempt());
     assert!(!OutputFile::new("MODEL", "log.txt").is_per_attempt());
 }
+
+#[test]
+fn the_last_lines_begin_after_a_line_break() {
+    let check = |text: &str, lines, expected| {
+        assert_eq!(last_lines(text.as_bytes(), lines), expected, "{text:?} {lines}");
+    };
+    check("a\nb\nc\n", 1, Some(4));
+    check("a\nb\nc\n", 2, Some(2));
+    check("a\nb\nc\n", 3, None);
+    check("a\nb\nc", 1, Some(4));
+    check("a\n\n", 1, Some(2));
+    check("a\n", 0, Some(2));
+    check("", 1, None);
+}

@@ -6,6 +6,8 @@ mod views;
 mod yaml;
 
 pub use query::Query;
+#[cfg(test)]
+pub use table::details;
 pub use table::{Column, Layout, Style, rows};
 pub use views::{nodes, on_nodes, role_of};
 
@@ -48,6 +50,7 @@ pub trait View: DeserializeOwned {
     }
 }
 
+#[derive(Clone)]
 pub struct Output {
     pub format: Format,
     /// What to print of an answer.

@@ -55,6 +55,9 @@ const GAP: usize = 2;
 /// The least width of a note: columns give way before it becomes narrower.
 const NOTE_WIDTH: usize = 24;
 
+/// The least width of a note beside minor columns.
+const NOTE_WIDTH_BESIDE_MINOR: usize = 40;
+
 impl Layout {
     /// As in a file: without colors, as wide as needed.
     #[cfg(test)]
@@ -161,10 +164,15 @@ pub fn details(columns: &[Column], layout: &Layout) -> String {
 /// Removes columns until the rest fits, and gives what is left of the width to the notes.
 fn fit(used: &mut Vec<(usize, usize)>, first: &[Column], layout: &Layout) {
     let Some(available) = layout.width.filter(|_| !layout.is_wide) else { return };
-    let least = |(index, width): &(usize, usize)| {
-        if first[*index].is_note { (*width).min(NOTE_WIDTH) } else { *width }
-    };
     loop {
+        let is_minor = |(index, _): &(usize, usize)| first[*index].importance == Importance::Minor;
+        let note = match used.iter().any(is_minor) {
+            true => NOTE_WIDTH_BESIDE_MINOR,
+            false => NOTE_WIDTH,
+        };
+        let least = |(index, width): &(usize, usize)| {
+            if first[*index].is_note { (*width).min(note) } else { *width }
+        };
         let gaps = GAP * used.len().saturating_sub(1);
         let needed = used.iter().map(least).sum::<usize>() + gaps;
         if needed <= available {
@@ -278,12 +286,11 @@ mod tests {
     fn columns_give_way_in_a_narrow_terminal() {
         let widths = [Some(80), Some(60), Some(20)].map(|width| shown(width, false));
         insta::assert_snapshot!(widths.join("\n\n"), @"
-        NAME                  STATE    CLUSTER  SUBMITTED  NOTE
-        a-long-name-of-a-job  running  spot     3m ago
-        héllo                 queued   spot     3m ago     Needs 9 nodes; cluster spot
-                                                           allows at most 4. Run:
-                                                           batchai cluster auto-scale
-                                                           spot --min 0 --max 9
+        NAME                  STATE    SUBMITTED  NOTE
+        a-long-name-of-a-job  running  3m ago
+        héllo                 queued   3m ago     Needs 9 nodes; cluster spot allows at
+                                                  most 4. Run: batchai cluster
+                                                  auto-scale spot --min 0 --max 9
 
         NAME                  STATE    NOTE
         a-long-name-of-a-job  running
@@ -331,7 +338,6 @@ mod tests {
         state      queued
         cluster    spot
         submitted  3m ago
-        uid        0b8f
         note       Waits for 1 free node of
                    cluster spot
         ");

@@ -1,10 +1,11 @@
 //! `batchai cluster create`: builds the body from a file and options.
 
-use crate::client::Address;
+use super::image::{self, Image};
 use crate::commands::account::AccountArguments;
-use crate::commands::azure_storage::AzureStorage;
-use crate::commands::{print_changed, read_description};
+use crate::commands::mounts::MountArguments;
+use crate::commands::print_changed;
 use crate::context::Context;
+use crate::description::{CheckArguments, Description, Kind};
 use crate::exit::Exit;
 use crate::name_argument::ResourceName;
 use crate::resources::Cluster;
@@ -31,14 +32,16 @@ pub struct CreateArguments {
     /// JSON file {"properties": {…}}; other options override it
     #[arg(short = 'f', long, value_name = "FILE")]
     config_file: Option<PathBuf>,
+    #[command(flatten)]
+    check: CheckArguments,
     /// Machine size [default: STANDARD_NC6]
     #[arg(short = 's', long, value_name = "SIZE")]
     vm_size: Option<String>,
     /// Dedicated or spot instances; jobs run again after an interruption [default: dedicated]
     #[arg(long, value_name = "PRIORITY")]
     vm_priority: Option<Priority>,
-    /// Fixed number of nodes
-    #[arg(short, long, value_name = "N", conflicts_with_all = ["min", "max"])]
+    /// Fixed number of nodes; with --min or --max, the number to start with
+    #[arg(short, long, value_name = "N")]
     target: Option<u32>,
     /// Minimum number of nodes [default: 0]
     #[arg(long, value_name = "N")]
@@ -46,22 +49,20 @@ pub struct CreateArguments {
     /// Maximum number of nodes [default: 4]
     #[arg(long, value_name = "N")]
     max: Option<u32>,
-    /// File server to mount: a name in this workspace, or a resource id
-    #[arg(long, value_name = "FILE SERVER")]
-    nfs: Option<String>,
-    /// Mount path, relative to $AZ_BATCHAI_MOUNT_ROOT
-    #[arg(long, value_name = "PATH", default_value = "nfs", requires = "nfs")]
-    nfs_mount_path: String,
-    /// Azure storage account of a configuration file that does not name it; its key is in
-    /// AZURE_BATCHAI_STORAGE_KEY
-    #[arg(long, value_name = "NAME", env = "AZURE_BATCHAI_STORAGE_ACCOUNT")]
-    storage_account_name: Option<String>,
     /// Set-up task: a command that every node runs before its first job
     #[arg(long, value_name = "COMMAND", requires = "setup_task_output")]
     setup_task: Option<String>,
     /// Directory for the output of the set-up task, such as '$AZ_BATCHAI_MOUNT_ROOT/nfs'
     #[arg(long, value_name = "PATH", requires = "setup_task")]
     setup_task_output: Option<String>,
+    /// Image of the nodes: UbuntuLTS, UbuntuDSVM or publisher:offer:sku:version
+    #[arg(short, long, value_parser = image::parse)]
+    image: Option<Image>,
+    /// Resource id of a machine image
+    #[arg(long, value_name = "ID", requires = "image")]
+    custom_image: Option<String>,
+    #[command(flatten)]
+    mounts: MountArguments,
     #[command(flatten)]
     account: AccountArguments,
     /// Resource id of a subnet
@@ -78,19 +79,29 @@ enum Priority {
 
 pub async fn run(context: &Context, arguments: CreateArguments) -> Result<Exit> {
     let address = context.scope.clusters()?.join(&[&arguments.name]);
-    let description = match &arguments.config_file {
-        Some(file) => read_description(file)?,
+    let description = arguments.config_file.as_deref();
+    let description = description
+        .map(|file| Description::read(file, Kind::Cluster, arguments.check))
+        .transpose()?;
+    let described = match &description {
+        Some(description) => description.body.clone(),
         None => json!({ "properties": {} }),
     };
-    let mut body = body(description, &arguments, &context.scope.file_servers()?)?;
-    if let Some(setup) = body["properties"].get_mut("nodeSetup") {
-        AzureStorage::of(context, arguments.storage_account_name.as_deref()).fill(setup)?;
+    let mut body = body(described, &arguments)?;
+    let mut setup = body["properties"]["nodeSetup"].take();
+    arguments.mounts.apply(&mut setup, &context.scope.file_servers()?, context)?;
+    match setup {
+        Value::Null => body["properties"].as_object_mut().map(|it| it.remove("nodeSetup")),
+        setup => body["properties"].as_object_mut().map(|it| it.insert("nodeSetup".into(), setup)),
+    };
+    if let Some(description) = &description {
+        description.check(&body)?;
     }
     print_changed::<Cluster>(context, context.client.put(&address, &body).await?)
 }
 
 /// The content of the file, overridden by the options, with defaults for the rest.
-fn body(mut body: Value, arguments: &CreateArguments, file_servers: &Address) -> Result<Value> {
+fn body(mut body: Value, arguments: &CreateArguments) -> Result<Value> {
     let properties = &mut body["properties"];
     set(&mut properties["vmSize"], arguments.vm_size.as_deref().map(Value::from), "STANDARD_NC6");
     let priority = arguments.vm_priority.map(|priority| match priority {
@@ -100,22 +111,23 @@ fn body(mut body: Value, arguments: &CreateArguments, file_servers: &Address) ->
     set(&mut properties["vmPriority"], priority, "dedicated");
     arguments.account.fill(&mut properties["userAccountSettings"])?;
     let scale = match (arguments.target, arguments.min, arguments.max) {
-        (Some(target), _, _) => Some(json!({ "manual": { "targetNodeCount": target } })),
+        (Some(target), None, None) => Some(json!({ "manual": { "targetNodeCount": target } })),
         (None, None, None) => None,
-        (None, min, max) => Some(auto_scale(min.unwrap_or(0), max.unwrap_or(4))),
+        (initial, min, max) => {
+            let mut scale = auto_scale(min.unwrap_or(0), max.unwrap_or(4));
+            if let Some(initial) = initial {
+                scale["autoScale"]["initialNodeCount"] = json!(initial);
+            }
+            Some(scale)
+        }
     };
     set(&mut properties["scaleSettings"], scale, auto_scale(0, 4));
-    if let Some(server) = &arguments.nfs {
-        let id = if server.starts_with('/') {
-            server.clone()
-        } else {
-            file_servers.join(&[server]).to_string()
-        };
-        properties["nodeSetup"]["mountVolumes"]["fileServers"] = json!([{
-            "fileServer": { "id": id },
-            "relativeMountPath": arguments.nfs_mount_path,
-            "mountOptions": "rw",
-        }]);
+    if let Some(image) = &arguments.image {
+        let mut reference = image.body();
+        if let Some(id) = &arguments.custom_image {
+            reference["virtualMachineImageId"] = json!(id);
+        }
+        properties["virtualMachineConfiguration"] = json!({ "imageReference": reference });
     }
     if let (Some(command), Some(output)) = (&arguments.setup_task, &arguments.setup_task_output) {
         properties["nodeSetup"]["setupTask"] =
@@ -143,7 +155,6 @@ fn auto_scale(min: u32, max: u32) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::client::Scope;
     use clap::Parser;
 
     #[derive(Parser)]
@@ -155,13 +166,7 @@ mod tests {
     fn properties_from(description: Value, line: &str) -> String {
         let words = ["create"].into_iter().chain(line.split_whitespace());
         let Line { arguments } = Line::try_parse_from(words).unwrap();
-        let scope = Scope {
-            subscription: "s".to_owned(),
-            resource_group: "g".to_owned(),
-            workspace: Some("w".to_owned()),
-            experiment: None,
-        };
-        let mut body = body(description, &arguments, &scope.file_servers().unwrap()).unwrap();
+        let mut body = body(description, &arguments).unwrap();
         if let Some(password) =
             body["properties"]["userAccountSettings"].get_mut("adminUserPassword")
         {
@@ -197,24 +202,12 @@ mod tests {
             "scaleSettings": { "manual": { "targetNodeCount": 1 } },
             "userAccountSettings": { "adminUserName": "alice" },
         }});
-        let line = "c --max 8 --vm-priority lowpriority --nfs data --nfs-mount-path d";
+        let line = "c --max 8 -t 2 --vm-priority lowpriority -i UbuntuLTS --custom-image /i";
         insta::assert_snapshot!(properties_from(file, line), @r#"
         {
-          "nodeSetup": {
-            "mountVolumes": {
-              "fileServers": [
-                {
-                  "fileServer": {
-                    "id": "/subscriptions/s/resourceGroups/g/providers/Microsoft.BatchAI/workspaces/w/fileServers/data"
-                  },
-                  "mountOptions": "rw",
-                  "relativeMountPath": "d"
-                }
-              ]
-            }
-          },
           "scaleSettings": {
             "autoScale": {
+              "initialNodeCount": 2,
               "maximumNodeCount": 8,
               "minimumNodeCount": 0
             }
@@ -222,6 +215,14 @@ mod tests {
           "userAccountSettings": {
             "adminUserName": "alice",
             "adminUserPassword": "(random)"
+          },
+          "virtualMachineConfiguration": {
+            "imageReference": {
+              "offer": "UbuntuServer",
+              "publisher": "Canonical",
+              "sku": "16.04-LTS",
+              "virtualMachineImageId": "/i"
+            }
           },
           "vmPriority": "lowpriority",
           "vmSize": "STANDARD_D2"

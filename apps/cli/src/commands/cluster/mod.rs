@@ -1,16 +1,17 @@
 //! `batchai cluster …`
 
 mod create;
+mod image;
 mod scale;
 
 pub use create::CreateArguments;
 pub use scale::{AutoScaleArguments, ResizeArguments};
 
-use super::exec::{self, ExecArguments};
-use super::{DeleteArguments, Name};
+use super::exec::{self, AzureExecArguments, ExecArguments};
+use super::{DeleteArguments, Name, node_list};
 use crate::context::Context;
 use crate::exit::Exit;
-use crate::resources::{Cluster, Node};
+use crate::resources::Cluster;
 use anyhow::Result;
 use clap::Subcommand;
 
@@ -18,7 +19,7 @@ use clap::Subcommand;
 pub enum Command {
     /// Create a cluster
     #[command(after_help = create::HELP)]
-    Create(CreateArguments),
+    Create(Box<CreateArguments>),
     /// List the clusters of the workspace
     #[command(visible_alias = "ls")]
     List,
@@ -32,9 +33,30 @@ pub enum Command {
     AutoScale(AutoScaleArguments),
     /// List the nodes of a cluster, with addresses and SSH ports
     Nodes(Name),
+    /// Nodes of a cluster, as in the Azure CLI
+    #[command(subcommand)]
+    Node(NodeCommand),
     /// Log in to a node, run a command there, or forward ports to it
     #[command(after_help = EXEC_HELP)]
     Exec(ExecArguments),
+}
+
+#[derive(Subcommand)]
+pub enum NodeCommand {
+    /// List the nodes of a cluster; the same as `batchai cluster nodes`
+    List {
+        /// Name of the cluster
+        #[arg(short, long, value_name = "NAME", value_parser = crate::names::resource_name)]
+        cluster: String,
+    },
+    /// Run a command on a node, or forward ports to it; the same as `batchai cluster exec`
+    Exec {
+        /// Name of the cluster
+        #[arg(short, long, value_name = "NAME", value_parser = crate::names::resource_name)]
+        cluster: String,
+        #[command(flatten)]
+        exec: AzureExecArguments,
+    },
 }
 
 const EXEC_HELP: &str = "\
@@ -50,7 +72,7 @@ Examples:
 pub async fn run(context: Context, command: Command) -> Result<Exit> {
     let clusters = context.scope.clusters()?;
     match command {
-        Command::Create(arguments) => create::run(&context, arguments).await,
+        Command::Create(arguments) => create::run(&context, *arguments).await,
         Command::List => {
             let none = "No clusters. To create one, run: batchai cluster create NAME";
             super::list::<Cluster>(&context, &clusters, none).await
@@ -68,11 +90,13 @@ pub async fn run(context: Context, command: Command) -> Result<Exit> {
             let cluster = clusters.join(&[&arguments.name]);
             exec::run(&context, &cluster, &cluster, &arguments).await
         }
-        Command::Nodes(Name { name }) => {
-            let address = clusters.join(&[&name, "listRemoteLoginInformation"]);
-            let nodes = context.client.list_by_post(&address, &[]).await?;
-            context.output.sorted_list::<Node>(nodes, "No nodes.")?;
-            Ok(Exit::SUCCESS)
+        Command::Nodes(Name { name }) => node_list::list(&context, &clusters.join(&[&name])).await,
+        Command::Node(NodeCommand::List { cluster }) => {
+            node_list::list(&context, &clusters.join(&[&cluster])).await
+        }
+        Command::Node(NodeCommand::Exec { cluster: name, exec }) => {
+            let cluster = clusters.join(&[&name]);
+            exec::run(&context, &cluster, &cluster, &exec.of(name)).await
         }
     }
 }

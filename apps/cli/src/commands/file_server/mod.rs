@@ -9,6 +9,7 @@ use super::account::AccountArguments;
 use super::{DeleteArguments, Name};
 use crate::client::Address;
 use crate::context::Context;
+use crate::description::{CheckArguments, Description, Kind};
 use crate::exit::Exit;
 use crate::name_argument::ResourceName;
 use crate::resources::FileServer;
@@ -21,7 +22,7 @@ use std::path::PathBuf;
 pub enum Command {
     /// Create a file server
     #[command(after_help = CREATE_HELP)]
-    Create(CreateArguments),
+    Create(Box<CreateArguments>),
     /// List the file servers of the workspace
     List,
     /// Show a file server and the path of its files
@@ -55,6 +56,8 @@ pub struct CreateArguments {
     #[arg(short = 'f', long, value_name = "FILE", conflicts_with_all = ["vm_size", "disk_count",
         "disk_size", "storage_sku", "caching_type", "user_name", "ssh_key", "subnet"])]
     config_file: Option<PathBuf>,
+    #[command(flatten)]
+    check: CheckArguments,
     /// Machine size
     #[arg(short = 's', long, default_value = "STANDARD_DS1_V2")]
     vm_size: String,
@@ -82,7 +85,7 @@ pub async fn run(context: Context, command: Command) -> Result<Exit> {
     match command {
         Command::Create(arguments) => {
             let address = servers.join(&[&arguments.name]);
-            let answer = context.client.put(&address, &body(arguments)?).await?;
+            let answer = context.client.put(&address, &body(*arguments)?).await?;
             super::print_changed::<FileServer>(&context, answer)
         }
         Command::List => list(&context, &servers).await,
@@ -110,7 +113,9 @@ async fn list(context: &Context, servers: &Address) -> Result<Exit> {
 
 fn body(arguments: CreateArguments) -> Result<Value> {
     if let Some(file) = &arguments.config_file {
-        return super::read_description(file);
+        let description = Description::read(file, Kind::FileServer, arguments.check)?;
+        description.check(&description.body)?;
+        return Ok(description.body);
     }
     let mut account = json!({});
     arguments.account.fill(&mut account)?;

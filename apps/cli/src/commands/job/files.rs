@@ -25,9 +25,21 @@ With `-o json`, each file has a download URL. It needs no token and is valid for
 #[derive(Args)]
 pub struct FilesArguments {
     #[command(flatten)]
-    name: ResourceName,
+    pub name: ResourceName,
+    #[command(flatten)]
+    pub options: FilesOptions,
+}
+
+#[derive(Args)]
+pub struct FilesOptions {
     /// Id of the output directory
-    #[arg(short, long, value_name = "ID", default_value = STDOUTERR)]
+    #[arg(
+        short,
+        long,
+        visible_alias = "output-directory-id",
+        value_name = "ID",
+        default_value = STDOUTERR
+    )]
     directory_id: String,
     /// Path in the output directory
     #[arg(short, long, default_value = ".")]
@@ -38,7 +50,16 @@ pub struct FilesArguments {
 }
 
 pub async fn run(context: &Context, arguments: FilesArguments) -> Result<Exit> {
-    let address = context.scope.jobs()?.join(&[&arguments.name]);
+    list_or_download(context, &arguments.name, &arguments.options).await
+}
+
+/// Lists the files of the job `name`, or downloads them.
+pub async fn list_or_download(
+    context: &Context,
+    name: &str,
+    arguments: &FilesOptions,
+) -> Result<Exit> {
+    let address = context.scope.jobs()?.join(&[name]);
     match &arguments.download {
         None => {
             let id = arguments.directory_id.as_str();

@@ -2,9 +2,10 @@
 
 use super::wait;
 use crate::client::{Address, is_not_found};
-use crate::commands::azure_storage::AzureStorage;
-use crate::commands::{print_changed, read_description};
+use crate::commands::mounts::MountArguments;
+use crate::commands::print_changed;
 use crate::context::Context;
+use crate::description::{CheckArguments, Description, Kind};
 use crate::exit::Exit;
 use crate::resources::Job;
 use anyhow::{Result, bail};
@@ -40,19 +41,18 @@ pub struct SubmitArguments {
     /// Cluster: a name in this workspace, or a resource id
     #[arg(short, long)]
     cluster: Option<String>,
-    /// Azure storage account of a file that does not name it, as the published recipes; its key is in
-    /// AZURE_BATCHAI_STORAGE_KEY
-    ///
-    /// A service on this machine needs neither.
-    #[arg(long, value_name = "NAME", env = "AZURE_BATCHAI_STORAGE_ACCOUNT")]
-    storage_account_name: Option<String>,
+    #[command(flatten)]
+    mounts: MountArguments,
+    #[command(flatten)]
+    check: CheckArguments,
     /// Wait until the job has ended
     #[arg(long)]
     wait: bool,
 }
 
 pub async fn run(context: &Context, arguments: SubmitArguments) -> Result<Exit> {
-    let mut body = read_description(&arguments.config_file)?;
+    let description = Description::read(&arguments.config_file, Kind::Job, arguments.check)?;
+    let mut body = description.body.clone();
     if let Some(cluster) = &arguments.cluster {
         let id = if cluster.starts_with('/') {
             cluster.clone()
@@ -67,8 +67,9 @@ pub async fn run(context: &Context, arguments: SubmitArguments) -> Result<Exit> 
     if body["properties"]["nodeCount"].is_null() {
         body["properties"]["nodeCount"] = Value::from(1);
     }
-    let storage = AzureStorage::of(context, arguments.storage_account_name.as_deref());
-    storage.fill(&mut body["properties"])?;
+    let servers = context.scope.file_servers()?;
+    arguments.mounts.apply(&mut body["properties"], &servers, context)?;
+    description.check(&body)?;
     let suffix: u32 = rand::random();
     let name = arguments.name.unwrap_or_else(|| generated_name(&arguments.config_file, suffix));
     let address = context.scope.jobs()?.join(&[&name]);
@@ -78,7 +79,7 @@ pub async fn run(context: &Context, arguments: SubmitArguments) -> Result<Exit> 
         return print_changed::<Job>(context, answer);
     }
     context.output.message(format_args!("Submitted {name}."));
-    wait::until_end(context, &address, None).await
+    wait::until_end(context, &[address], wait::Patience::default()).await
 }
 
 /// Fails if the job exists. The service accepts a repeated PUT with the same body, for clients that

@@ -1,4 +1,4 @@
-//! `batchai job wait`: reports the changes of a job until it has ended.
+//! `batchai job wait`: reports the changes of jobs until they have ended.
 
 use super::outage::OutageTolerance;
 use crate::client::Address;
@@ -16,69 +16,135 @@ use tokio::time::Instant;
 pub const HELP: &str = "\
 Prints each change on stderr: why the job waits, on which nodes it runs, why an attempt ended.
 Exits with 0 if the job succeeded, with the exit code of a failed job, with 1 if it has none, and
-with 124 after --timeout.";
+with 124 after --timeout. With several jobs, waits for all of them, and exits with the status of the
+first one that failed.";
 
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
 #[derive(Args)]
 pub struct WaitArguments {
-    /// Name of the job
-    #[arg(value_parser = crate::names::resource_name)]
-    name: String,
-    /// Stop waiting after this time; the job continues
+    /// Names of jobs
+    #[arg(value_parser = crate::names::resource_name, required_unless_present = "named")]
+    names: Vec<String>,
+    /// Name of a job, as in the Azure CLI
+    #[arg(
+        short = 'n',
+        long = "name",
+        value_name = "NAME",
+        id = "named",
+        value_parser = crate::names::resource_name
+    )]
+    named: Vec<String>,
+    /// Stop waiting after this time; the jobs continue
     #[arg(long, value_name = "SECONDS")]
     timeout: Option<u64>,
+    /// Seconds between two requests [default: from 0.25 to 2]
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
+    interval: Option<u64>,
+}
+
+/// How long and how often to ask.
+#[derive(Clone, Copy, Default)]
+pub struct Patience {
+    pub timeout: Option<Duration>,
+    /// The pause between requests; None for a short one that grows.
+    pub interval: Option<Duration>,
 }
 
 pub async fn run(context: &Context, arguments: WaitArguments) -> Result<Exit> {
-    let address = context.scope.jobs()?.join(&[&arguments.name]);
-    until_end(context, &address, arguments.timeout.map(Duration::from_secs)).await
+    let WaitArguments { names, named, timeout, interval } = arguments;
+    let jobs = context.scope.jobs()?;
+    let addresses: Vec<_> =
+        names.iter().chain(&named).map(|name| jobs.join(&[name.as_str()])).collect();
+    let patience = Patience {
+        timeout: timeout.map(Duration::from_secs),
+        interval: interval.map(Duration::from_secs),
+    };
+    until_end(context, &addresses, patience).await
 }
 
-/// Reports every change; prints the job when it has ended.
+/// A job that is waited for, and what is known of it.
+struct Awaited<'a> {
+    address: &'a Address,
+    answer: Option<Json>,
+    job: Option<Job>,
+    last_line: String,
+}
+
+/// Reports every change of the jobs; prints them when all have ended. The exit status is that of the
+/// first one that failed.
 pub async fn until_end(
     context: &Context,
-    address: &Address,
-    timeout: Option<Duration>,
+    addresses: &[Address],
+    patience: Patience,
 ) -> Result<Exit> {
     let begin = Instant::now();
     let mut outage = OutageTolerance::default();
     let mut pause = FIRST_PAUSE;
-    let mut state = None;
-    let mut last_line = String::new();
+    let new = |address| Awaited { address, answer: None, job: None, last_line: String::new() };
+    let mut jobs: Vec<_> = addresses.iter().map(new).collect();
     loop {
-        if let Some(answer) = outage.check(context.client.get(address).await).await? {
-            let job: Job = answer.read()?;
-            state = Some(job.properties.execution_state);
-            let line = describe(&job);
-            if line != last_line {
-                context.output.message(&line);
-                last_line = line;
+        for awaited in jobs.iter_mut().filter(|it| !it.has_ended()) {
+            let answer = context.client.get(awaited.address).await;
+            let Some(answer) = outage.check(answer).await? else { continue };
+            if let Some(line) = awaited.update(answer)? {
+                context.output.message(line);
                 pause = FIRST_PAUSE;
             }
-            if job.has_ended() {
-                return end(context, &answer, &job);
-            }
         }
-        let left = timeout.map(|timeout| timeout.saturating_sub(begin.elapsed()));
+        if jobs.iter().all(Awaited::has_ended) {
+            return end(context, jobs);
+        }
+        let left = patience.timeout.map(|timeout| timeout.saturating_sub(begin.elapsed()));
         if left == Some(Duration::ZERO) {
-            context.output.message(match state {
-                Some(state) => format!("Timed out; the job is still {state}."),
-                None => "Timed out; the state of the job is unknown.".to_owned(),
-            });
+            for awaited in jobs.iter().filter(|it| !it.has_ended()) {
+                context.output.message(awaited.timed_out());
+            }
             return Ok(Exit::TIMED_OUT);
         }
-        tokio::time::sleep(left.map_or(pause, |left| pause.min(left))).await;
+        let wanted = patience.interval.unwrap_or(pause);
+        tokio::time::sleep(left.map_or(wanted, |left| wanted.min(left))).await;
         pause = (pause * 5 / 4).min(LONGEST_PAUSE);
     }
 }
 
-fn end(context: &Context, answer: &Json, job: &Job) -> Result<Exit> {
-    if !context.output.is_quiet() {
-        context.output.details::<Job>(answer)?;
+impl Awaited<'_> {
+    /// Takes a new answer; returns a line if it says something new.
+    fn update(&mut self, answer: Json) -> Result<Option<&str>> {
+        let job: Job = answer.read()?;
+        let line = describe(&job);
+        (self.answer, self.job) = (Some(answer), Some(job));
+        let is_new = line != self.last_line;
+        self.last_line = line;
+        Ok(is_new.then_some(self.last_line.as_str()))
     }
-    Ok(Exit::of(job))
+
+    fn has_ended(&self) -> bool {
+        self.job.as_ref().is_some_and(Job::has_ended)
+    }
+
+    fn timed_out(&self) -> String {
+        match &self.job {
+            Some(job) => {
+                format!("Timed out; {} is still {}.", job.name, job.properties.execution_state)
+            }
+            None => "Timed out; the state of the job is unknown.".to_owned(),
+        }
+    }
+}
+
+fn end(context: &Context, jobs: Vec<Awaited<'_>>) -> Result<Exit> {
+    let exits = jobs.iter().filter_map(|it| it.job.as_ref()).map(Exit::of);
+    let exit = exits.into_iter().find(|exit| *exit != Exit::SUCCESS).unwrap_or(Exit::SUCCESS);
+    let answers: Vec<Json> = jobs.into_iter().filter_map(|it| it.answer).collect();
+    if !context.output.is_quiet() {
+        match answers.as_slice() {
+            [one] => context.output.details::<Job>(one)?,
+            _ => context.output.list::<Job>(answers, "")?,
+        }
+    }
+    Ok(exit)
 }
 
 /// One line that describes the current state.

@@ -154,8 +154,6 @@ mod tests {
         nodes      1
         submitted  10m ago
         ran        42s
-        started    2026-01-01T00:00:10Z
-        ended      2026-01-01T00:00:52Z
         attempts   2
         exit       3
         note       Job failed with non-zero exit code (JobFailed)

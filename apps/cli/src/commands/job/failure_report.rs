@@ -1,0 +1,53 @@
+//! What a failed job leaves to read: the end of its stderr, and why it failed.
+
+use super::describe;
+use crate::client::{Address, Client, Download};
+use crate::context::Context;
+use crate::log_tail::{STDOUTERR, download_link, last_lines_offset, list_files};
+use crate::resources::{File, Job};
+use crate::stderr;
+use anyhow::Result;
+
+/// How many lines of a file are shown.
+const LINES: usize = 20;
+
+/// How many files are shown: a job has one for each of its processes.
+const FILES: usize = 3;
+
+/// Of a file without line breaks.
+const MAX_BYTES: u64 = 16 * 1024;
+
+/// Prints on stderr the end of each file with the stderr of a process, except the file that was `shown`
+/// already (output directory and path), and then the reason. Without readable files, the reason alone.
+pub async fn print(context: &Context, address: &Address, job: &Job, shown: (&str, &str)) {
+    if context.output.is_quiet() {
+        return;
+    }
+    let entries = list_files(&context.client, address, STDOUTERR, ".").await.unwrap_or_default();
+    let is_shown = |file: &File| shown == (STDOUTERR, file.name.as_str());
+    for file in entries.iter().filter(|file| is_stderr(file) && !is_shown(file)).take(FILES) {
+        // The reason is worth more than this part.
+        if let Ok(text) = end_of(&context.client, file).await {
+            stderr::message(format_args!("-- the end of {}:\n{}", file.name, text.trim_end()));
+        }
+    }
+    stderr::message(format_args!("-- {}", describe(job)));
+}
+
+/// Whether it is the stderr of a process, and not empty.
+fn is_stderr(file: &File) -> bool {
+    let name = file.name.as_str();
+    let is_named_so = name.starts_with("stderr") && name.ends_with(".txt");
+    is_named_so && !file.is_directory() && file.properties.content_length.unwrap_or(0) > 0
+}
+
+async fn end_of(client: &Client, file: &File) -> Result<String> {
+    let link = download_link(file)?;
+    let size = file.properties.content_length.unwrap_or(0);
+    let offset = last_lines_offset(client, &link, size, LINES).await?;
+    let offset = offset.max(size.saturating_sub(MAX_BYTES));
+    match client.range(&link, offset, MAX_BYTES).await? {
+        Download::Bytes(bytes) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
+        Download::NotFound => anyhow::bail!("the file was removed"),
+    }
+}
