@@ -220,7 +220,19 @@ mod tests {
         let mut lines: Vec<_> =
             std::str::from_utf8(&listed.stdout).unwrap().lines().map(str::trim).collect();
         lines.sort_unstable();
-        insta::assert_snapshot!(lines.join("\n"), @"");
+        insta::assert_snapshot!(lines.join("\n"), @r#"
+./-n f
+./.gitignore f
+./a b d
+./a b/it's -n.py f
+./empty d
+./link l train.py
+./run.sh f
+./sub d
+./sub/data d
+./sub/data/kept f
+./train.py f
+"#);
         assert_eq!(std::fs::read_to_string(copy.join("a b/it's -n.py")).unwrap(), "same");
         let mode = std::fs::metadata(copy.join("run.sh")).unwrap().permissions().mode();
         assert_eq!(mode & 0o100, 0o100);
