@@ -1,6 +1,10 @@
 //! The fields of resources that the commands read. A field that the service may omit is optional;
 //! `-o json` prints the whole answer.
 
+mod node;
+
+pub use node::{GpuMetrics, Node};
+
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -246,16 +250,6 @@ pub struct File {
 pub struct FileProperties {
     pub last_modified: Option<String>,
     pub content_length: Option<u64>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Node {
-    pub node_id: String,
-    #[serde(default)]
-    pub ip_address: String,
-    #[serde(default)]
-    pub port: f64,
 }
 
 impl Job {

@@ -236,6 +236,30 @@ async fn the_options_of_the_azure_cli_are_accepted() {
     assert!(usage.contains("localizedValue"), "{usage}");
 }
 
+#[tokio::test]
+async fn the_logs_of_a_set_up_task_are_listed() {
+    let service = Service::start();
+    service.prepare(1).await;
+    let task =
+        ["--setup-task", "echo ready", "--setup-task-output", "$AZ_BATCHAI_MOUNT_ROOT/nfs/s"];
+    let create = ["cluster", "create", "s", "--nfs", "nfs", "--target", "1"];
+    let (code, _, stderr) = run(&service, &[&create[..], &task].concat());
+    assert_eq!(code, Some(0), "{stderr}");
+    let list = ["cluster", "file", "list", "-c", "s", "-o", "name"];
+    let names = super::service::until("the set-up task has written", async || {
+        let (code, names, _) = run(&service, &list);
+        (code == Some(0) && names.contains("stderr-")).then_some(names)
+    })
+    .await;
+    let is_log =
+        |name: &str| ["execution-", "stderr-", "stdout-"].iter().any(|it| name.starts_with(it));
+    assert!(names.lines().all(is_log), "{names}");
+    let (code, _, stderr) = run(&service, &["cluster", "file", "list", "-c", "c"]);
+    assert_eq!(code, Some(1), "{stderr}");
+    assert!(stderr.contains("c has no set-up task"), "{stderr}");
+    assert_eq!(run(&service, &["cluster", "delete", "s", "-y"]).0, Some(0));
+}
+
 #[test]
 fn shells_get_a_completion_script() {
     let root = tempfile::tempdir().unwrap();

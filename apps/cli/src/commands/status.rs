@@ -1,6 +1,5 @@
 //! `batchai status`: clusters, nodes and the queue of a workspace at a glance.
 
-use super::job::list::{self, Listed};
 use super::queue::{self, Entry};
 use crate::context::Context;
 use crate::exit::Exit;
@@ -81,21 +80,7 @@ async fn read(context: &Context) -> Result<Status> {
         }
     }
     queue::sort(&mut queued);
-    let mut shown = Vec::new();
-    let rest = queued.split_off(queued.len().min(LISTED));
-    for entry in queued {
-        shown.push(with_reason(context, entry).await?);
-    }
-    shown.extend(rest);
-    Ok(Status { clusters, counts: counts.to_vec(), running, queued: shown })
-}
-
-async fn with_reason(context: &Context, entry: Entry) -> Result<Entry> {
-    let jobs = context.scope.experiments()?.join(&[&entry.experiment, "jobs"]);
-    let listed = list::with_reasons(&context.client, &jobs, vec![entry.listed]).await?;
-    let listed: Option<Listed> = listed.into_iter().next();
-    let listed = listed.expect("as many as before");
-    Ok(Entry { listed, ..entry })
+    Ok(Status { clusters, counts: counts.to_vec(), running, queued })
 }
 
 impl Status {
@@ -156,6 +141,7 @@ fn row(entry: &Entry, output: &Output) -> Vec<Column> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::job::list::Listed;
     use super::*;
     use crate::time;
     use serde_json::{Value, json};

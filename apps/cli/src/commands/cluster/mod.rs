@@ -3,6 +3,7 @@
 mod create;
 mod image;
 mod scale;
+mod setup_files;
 
 pub use create::CreateArguments;
 pub use scale::{AutoScaleArguments, ResizeArguments};
@@ -33,12 +34,28 @@ pub enum Command {
     AutoScale(AutoScaleArguments),
     /// List the nodes of a cluster, with addresses and SSH ports
     Nodes(Name),
+    /// Logs of the set-up task, as in the Azure CLI
+    #[command(subcommand)]
+    File(FileCommand),
     /// Nodes of a cluster, as in the Azure CLI
     #[command(subcommand)]
     Node(NodeCommand),
     /// Log in to a node, run a command there, or forward ports to it
     #[command(after_help = EXEC_HELP)]
     Exec(ExecArguments),
+}
+
+#[derive(Subcommand)]
+pub enum FileCommand {
+    /// List the logs of the set-up task
+    List {
+        /// Name of the cluster
+        #[arg(short, long, value_name = "NAME", value_parser = crate::names::resource_name)]
+        cluster: String,
+        /// Path in the output directory of the set-up task
+        #[arg(short, long, default_value = ".")]
+        path: String,
+    },
 }
 
 #[derive(Subcommand)]
@@ -91,6 +108,9 @@ pub async fn run(context: Context, command: Command) -> Result<Exit> {
             exec::run(&context, &cluster, &cluster, &arguments).await
         }
         Command::Nodes(Name { name }) => node_list::list(&context, &clusters.join(&[&name])).await,
+        Command::File(FileCommand::List { cluster, path }) => {
+            setup_files::list(&context, &clusters.join(&[&cluster]), &path).await
+        }
         Command::Node(NodeCommand::List { cluster }) => {
             node_list::list(&context, &clusters.join(&[&cluster])).await
         }

@@ -10,19 +10,12 @@ use crate::resources::{ExecutionState, Job};
 use crate::watch::{self, WatchArguments};
 use anyhow::Result;
 use clap::{Args, ValueEnum};
-use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 
 pub const HELP: &str = "\
 Examples:
   batchai job list --state queued,running --sort submitted
   batchai job list --watch
   batchai job list -o name --state failed";
-
-/// Of how many queued jobs the reason is asked for, where the list does not have it: each is a request.
-const REASONS: usize = 50;
-
-/// How many of these requests run at a time.
-const CONCURRENT: usize = 8;
 
 #[derive(Args)]
 pub struct ListArguments {
@@ -73,9 +66,6 @@ pub async fn run(context: &Context, arguments: ListArguments) -> Result<Exit> {
         let mut listed = read(&context.client, &jobs).await?;
         listed.retain(|it| arguments.includes(it.job.properties.execution_state));
         sort(&mut listed, arguments.sort);
-        if !output.format.is_for_programs() && !output.is_quiet() {
-            listed = with_reasons(&context.client, &jobs, listed).await?;
-        }
         output.list::<Job>(listed.into_iter().map(|it| it.answer).collect(), none)
     })
     .await
@@ -85,31 +75,6 @@ pub async fn run(context: &Context, arguments: ListArguments) -> Result<Exit> {
 pub async fn read(client: &Client, jobs: &Address) -> Result<Vec<Listed>> {
     let answers = client.list(jobs).await?;
     answers.into_iter().map(Listed::of).collect()
-}
-
-/// Asks for each queued job whose reason the list does not have.
-pub async fn with_reasons(
-    client: &Client,
-    jobs: &Address,
-    listed: Vec<Listed>,
-) -> Result<Vec<Listed>> {
-    let mut left = REASONS;
-    let requests = listed.into_iter().map(|it| {
-        let is_queued = it.job.properties.execution_state == ExecutionState::Queued;
-        let asks = is_queued && it.job.waiting_reason().is_none() && left > 0;
-        left -= usize::from(asks);
-        async move {
-            // A job that was deleted meanwhile stays as it was.
-            match asks {
-                true => match client.get(&jobs.join(&[&it.job.name])).await {
-                    Ok(answer) => Listed::of(answer),
-                    Err(_) => Ok(it),
-                },
-                false => Ok(it),
-            }
-        }
-    });
-    stream::iter(requests.collect::<Vec<_>>()).buffered(CONCURRENT).try_collect().await
 }
 
 impl Listed {

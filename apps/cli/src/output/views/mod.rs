@@ -2,13 +2,14 @@
 
 mod cluster;
 mod job;
+mod node;
 
 pub use cluster::nodes;
 pub use job::on_nodes;
 
 use super::{Column, Style, View};
 use crate::resources::{
-    BasicProperties, File, FileServer, Node, Resource, ResourceGroup, RoleAssignment, Token, Usage,
+    BasicProperties, File, FileServer, Resource, ResourceGroup, RoleAssignment, Token, Usage,
 };
 use crate::time;
 use jiff::Timestamp;
@@ -120,20 +121,6 @@ impl View for Usage {
             Column::new("quota", &self.name.localized_value).key(),
             Column::new("used", self.current_value.to_string()),
             Column::new("limit", self.limit.to_string()),
-        ]
-    }
-}
-
-impl View for Node {
-    fn name(&self) -> &str {
-        &self.node_id
-    }
-
-    fn columns(&self, _now: Timestamp) -> Vec<Column> {
-        vec![
-            Column::new("node", &self.node_id).key(),
-            Column::new("address", &self.ip_address),
-            Column::new("ssh port", format!("{:.0}", self.port)),
         ]
     }
 }
