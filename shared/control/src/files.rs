@@ -138,6 +138,10 @@ impl MountedFiles {
         let mut names = Vec::new();
         for entry in directory.entries()? {
             let Ok(name) = entry?.file_name().into_string() else { continue };
+            // What the service uses itself.
+            if place.path.is_empty() && name == model::limits::TEMPORARY_FILES {
+                continue;
+            }
             if page.after.as_ref().is_none_or(|after| name > *after) {
                 names.push(name);
             }

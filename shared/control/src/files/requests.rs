@@ -4,7 +4,7 @@ use super::{FileLocation, ListedFile, ListingPage, Removal};
 use crate::{ApiError, ApiErrorKind, Context, Error};
 use model::{
     FileServer, FileServerState, JOB_MOUNT_ROOT, Job, MOUNT_ROOT, MountPoint, MountVolumes,
-    StorageKind, below_mount, below_root, limits, plain_path,
+    StorageKind, below_mount, below_root, plain_path,
 };
 use wire::{FileEntry, FileRemovalQuery, OutputFilesQuery};
 
@@ -56,9 +56,7 @@ impl Files {
         let Some(listed) = self.context.shared_files.list(&page).await? else {
             return Err(no_file("directory", &page.directory.path));
         };
-        let is_own = |name: &str| name == limits::TEMPORARY_FILES && page.directory.path.is_empty();
-        let shown = listed.into_iter().filter(|it| !is_own(it.name()));
-        Ok(shown.map(|it| file_entry(&page.directory, it, &link)).collect())
+        Ok(listed.into_iter().map(|it| file_entry(&page.directory, it, &link)).collect())
     }
 
     /// Removes a file, or a directory with all its files.
