@@ -22,6 +22,10 @@ impl FileShares for Absent {
     async fn remove(&self, _file_server: &Uid) -> Result<(), PortError> {
         Err(absent("file system"))
     }
+
+    async fn keep(&self, _file_server: &Uid, _kept: &str) -> Result<(), PortError> {
+        Err(absent("file system"))
+    }
 }
 
 #[async_trait]

@@ -126,9 +126,21 @@ impl FileShares for EfsShares {
         )))
     }
 
-    /// The access point goes first: what mounts the file server cannot write any more while its files are
+    /// The access point is removed first: what mounts the file server cannot write any more while its files are
     /// removed.
     async fn remove(&self, file_server: &Uid) -> Result<(), PortError> {
+        self.delete_access_points(file_server).await?;
+        self.directories.remove(file_server).await
+    }
+
+    async fn keep(&self, file_server: &Uid, kept: &str) -> Result<(), PortError> {
+        self.delete_access_points(file_server).await?;
+        self.directories.keep(file_server, kept).await
+    }
+}
+
+impl EfsShares {
+    async fn delete_access_points(&self, file_server: &Uid) -> Result<(), PortError> {
         for access_point in self.find(file_server).await? {
             let id = access_point.access_point_id.unwrap_or_default();
             match self.client.delete_access_point().access_point_id(&id).send().await {
@@ -140,6 +152,6 @@ impl FileShares for EfsShares {
                 Err(error) => return Err(port_error(error)),
             }
         }
-        self.directories.remove(file_server).await
+        Ok(())
     }
 }

@@ -35,4 +35,20 @@ impl FileShares for DiskDirectories {
     async fn remove(&self, file_server: &Uid) -> Result<(), PortError> {
         self.blocking(file_server, |path| trees::remove(&path)).await
     }
+
+    /// Renames the directory. A slow creation may make an empty one again after that, which is removed with
+    /// [`FileShares::remove`].
+    async fn keep(&self, file_server: &Uid, kept: &str) -> Result<(), PortError> {
+        let kept = self.root.join(kept);
+        let rename = move |path: PathBuf| {
+            if kept.try_exists()? {
+                return Ok(());
+            }
+            match std::fs::rename(path, kept) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+                outcome => outcome,
+            }
+        };
+        self.blocking(file_server, rename).await
+    }
 }

@@ -3,6 +3,7 @@
 
 use crate::context::replan;
 use crate::operations::{PutOutcome, StartedOperation, stored};
+use crate::ports::PortError;
 use crate::roles::Roles;
 use crate::{Context, Error, workspaces};
 use lifecycle::file_servers::{
@@ -10,8 +11,9 @@ use lifecycle::file_servers::{
 };
 use lifecycle::{Draft, resources};
 use model::{
-    FileServer, FileServerSpec, FileServerState, FileServerUser, FileShare, MountVolumes, Name,
-    Principal, ResourceError, Role, Scope, Timestamp, Uid, WorkspaceNames, limits,
+    DataRetention, FileServer, FileServerSpec, FileServerState, FileServerUser, FileShare,
+    MountVolumes, Name, Principal, ResourceError, Role, Scope, Timestamp, Uid, WorkspaceNames,
+    limits,
 };
 use std::path::PathBuf;
 use table::Page;
@@ -246,6 +248,19 @@ pub(crate) async fn remove_again(
     Ok(())
 }
 
+/// Deletes the files of a file server, or keeps them.
+async fn clear(context: &Context, server: &FileServer) -> Result<(), PortError> {
+    match server.spec.data_retention {
+        DataRetention::Delete => context.file_shares.remove(&server.uid).await,
+        DataRetention::Keep => {
+            let kept = server.kept_directory();
+            context.file_shares.keep(&server.uid, &kept).await?;
+            tracing::info!(file_server = %server.name, directory = kept, "kept the files of a deleted file server");
+            Ok(())
+        }
+    }
+}
+
 async fn settle_found(
     context: &Context,
     draft: &mut Draft,
@@ -270,7 +285,7 @@ async fn settle_found(
         FileServerState::Ready { .. } | FileServerState::Failed { .. } => settled(draft, server),
         // The schedule visits it until the backoff is over.
         FileServerState::Deleting { .. } if now < server.removal.not_before => {}
-        FileServerState::Deleting { .. } => match context.file_shares.remove(&server.uid).await {
+        FileServerState::Deleting { .. } => match clear(context, server).await {
             Ok(()) => resources::finish_deletion(draft, server),
             Err(error) => {
                 tracing::warn!(file_server = %server.name, %error, "could not remove the files of a file server");

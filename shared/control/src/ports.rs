@@ -67,6 +67,13 @@ pub trait FileShares: Send + Sync {
     /// What the file system reports; a part may be removed.
     async fn remove(&self, file_server: &Uid) -> Result<(), PortError>;
 
+    /// Removes the share and keeps its content as the directory `kept`, beside those of file servers. It is
+    /// no error if there is none. What is kept already stays as it is.
+    ///
+    /// # Errors
+    /// What the file system reports. The caller tries again.
+    async fn keep(&self, file_server: &Uid, kept: &str) -> Result<(), PortError>;
+
     /// The directory of this machine in place of a volume of a cloud, made if it is missing. `None` where nodes
     /// mount the volume itself.
     ///

@@ -85,6 +85,10 @@ impl FileShares for OwnedDirectories {
     async fn remove(&self, file_server: &Uid) -> Result<(), PortError> {
         self.inner.remove(file_server).await
     }
+
+    async fn keep(&self, file_server: &Uid, kept: &str) -> Result<(), PortError> {
+        self.inner.keep(file_server, kept).await
+    }
 }
 
 #[cfg(test)]

@@ -156,6 +156,10 @@ impl FileShares for LocalShares {
         self.file_servers.remove(file_server).await
     }
 
+    async fn keep(&self, file_server: &Uid, kept: &str) -> Result<(), PortError> {
+        self.file_servers.keep(file_server, kept).await
+    }
+
     async fn volume_directory(&self, volume: &Volume) -> Result<Option<PathBuf>, PortError> {
         let (volumes, volume) = (self.volumes.clone(), volume.clone());
         let made = tokio::task::spawn_blocking(move || volumes.provide(&volume)).await;

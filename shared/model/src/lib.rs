@@ -63,8 +63,9 @@ pub use pool::{AvoidedPool, LaunchRate, Pool, PoolProblem, PoolRefusal};
 pub use price::Price;
 pub use secret::{KeyVaultSecretReference, ResourceId, SecretValue, SecretVariable};
 pub use spec::{
-    ClusterExtensions, ClusterSpec, EnvironmentVariable, FileServerSpec, InputDirectory, JobSpec,
-    NodeDeallocation, OutputDirectory, Priority, ScaleSettings, SetupTask, UserAccount, VmPriority,
+    ClusterExtensions, ClusterSpec, DataRetention, EnvironmentVariable, FileServerSpec,
+    InputDirectory, JobSpec, NodeDeallocation, OutputDirectory, Priority, ScaleSettings, SetupTask,
+    UserAccount, VmPriority,
 };
 pub use target::Target;
 pub use time::Timestamp;

@@ -251,6 +251,24 @@ impl ClusterExtensions {
     }
 }
 
+/// What becomes of the files of a file server that is deleted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(inline)]
+pub enum DataRetention {
+    /// They are deleted.
+    #[default]
+    Delete,
+    /// They stay, in a directory that no file server uses.
+    Keep,
+}
+
+impl DataRetention {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
 /// The specification of a file server.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileServerSpec {
@@ -271,6 +289,9 @@ pub struct FileServerSpec {
     pub storage_account_type: String,
     /// ARM id of the subnet.
     pub subnet_id: Option<String>,
+    /// What becomes of its files when it is deleted.
+    #[serde(default, skip_serializing_if = "DataRetention::is_default")]
+    pub data_retention: DataRetention,
 }
 
 /// Default of `maxWallClockTime`. The default is left out of the stored record: a job is read and

@@ -141,6 +141,14 @@ pub struct FileServer {
     pub error: Option<ResourceError>,
 }
 
+impl FileServer {
+    /// The directory of its files after the deletion, if they are kept. It has the name of no file server, so that
+    /// a late pass that removes the directory of this one does not remove it, and no later file server has it.
+    pub fn kept_directory(&self) -> String {
+        format!("kept-{}", self.uid)
+    }
+}
+
 /// A cluster that mounts a file server, in any workspace. The file server cannot be deleted while
 /// the cluster exists.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

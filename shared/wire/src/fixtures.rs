@@ -163,6 +163,7 @@ pub fn file_server() -> FileServer {
             caching_type: "none".to_owned(),
             storage_account_type: "Standard_LRS".to_owned(),
             subnet_id: None,
+            data_retention: model::DataRetention::Delete,
         },
         created_at: at(0),
         etag: uid(8),

@@ -67,6 +67,11 @@ impl control::ports::FileShares for SimDirectories {
         directories.present.remove(file_server.as_str());
         Ok(())
     }
+
+    /// No file server of the simulation keeps its files.
+    async fn keep(&self, file_server: &Uid, _kept: &str) -> Result<(), PortError> {
+        self.remove(file_server).await
+    }
 }
 
 impl State {

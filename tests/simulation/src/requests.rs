@@ -216,6 +216,7 @@ fn file_server_spec() -> FileServerSpec {
         caching_type: "none".to_owned(),
         storage_account_type: "Standard_LRS".to_owned(),
         subnet_id: None,
+        data_retention: model::DataRetention::Delete,
     }
 }
 

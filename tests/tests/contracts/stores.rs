@@ -73,7 +73,7 @@ impl SharesFixture for OnEfs {
     }
 }
 
-/// Create twice, remove twice. `per_share`: access points of one share.
+/// Create twice, remove twice, keep twice. `per_share`: access points of one share.
 async fn check_shares(fixture: &dyn SharesFixture, per_share: usize) {
     let (one, other) = (RandomIds.uid(), RandomIds.uid());
     let share = fixture.shares().create(&one).await.unwrap();
@@ -93,6 +93,26 @@ async fn check_shares(fixture: &dyn SharesFixture, per_share: usize) {
     assert_eq!(fixture.access_points().await, per_share);
     fixture.shares().remove(&one).await.unwrap();
     assert_eq!(fixture.access_points().await, per_share);
+    check_keeping(fixture, &other).await;
+}
+
+/// What is kept survives late passes: of the deletion, and of a creation that was slower than it.
+async fn check_keeping(fixture: &dyn SharesFixture, uid: &Uid) {
+    let (shares, directory) = (fixture.shares(), fixture.directory(uid));
+    let kept = directory.with_file_name("kept");
+    std::fs::write(directory.join("file"), "content").unwrap();
+    let is_kept = || std::fs::read_to_string(kept.join("file")).unwrap() == "content";
+    for _ in 0..2 {
+        shares.keep(uid, "kept").await.unwrap();
+        assert!(is_kept() && !directory.exists());
+        assert_eq!(fixture.access_points().await, 0);
+    }
+    shares.create(uid).await.unwrap();
+    shares.keep(uid, "kept").await.unwrap();
+    assert!(is_kept());
+    shares.remove(uid).await.unwrap();
+    assert!(is_kept() && !directory.exists());
+    assert_eq!(fixture.access_points().await, 0);
 }
 
 #[tokio::test]

@@ -63,6 +63,7 @@ pub fn file_server(state: FileServerState) -> FileServer {
             caching_type: "none".into(),
             storage_account_type: "Standard_LRS".into(),
             subnet_id: None,
+            data_retention: model::DataRetention::Delete,
         },
         created_at: NOW,
         etag: uid("e"),

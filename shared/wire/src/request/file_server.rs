@@ -3,12 +3,14 @@
 use super::account;
 use crate::read::{self, Fields, Place};
 use crate::{Violations, patterns, rules};
-use model::{FileServer, FileServerSpec, limits};
+use model::{DataRetention, FileServer, FileServerSpec, limits};
 
 const CACHING: [(&str, &str); 3] =
     [("none", "none"), ("readonly", "readonly"), ("readwrite", "readwrite")];
 const STORAGE: [(&str, &str); 2] =
     [("Standard_LRS", "Standard_LRS"), ("Premium_LRS", "Premium_LRS")];
+const RETENTION: [(&str, DataRetention); 2] =
+    [("delete", DataRetention::Delete), ("keep", DataRetention::Keep)];
 
 /// Parses `FileServerCreateParameters`.
 ///
@@ -34,6 +36,10 @@ pub(crate) fn file_server(body: &Fields<'_>) -> Option<FileServerSpec> {
     let user_account = ssh.as_ref().and_then(account::user_account);
     let disks = properties.required("dataDisks").and_then(|place| data_disks(&place.object()?));
     let subnet = properties.optional("subnet").and_then(|place| rules::resource_id(&place));
+    let data_retention = properties
+        .optional("extensions")
+        .and_then(|place| place.object()?.optional("dataRetention"))
+        .and_then(|place| rules::one_of(&place, &RETENTION));
     let disks = disks?;
     // The password is only checked: nobody logs in to a file server.
     let (user_account, _) = user_account?;
@@ -46,6 +52,7 @@ pub(crate) fn file_server(body: &Fields<'_>) -> Option<FileServerSpec> {
         caching_type: disks.caching_type,
         storage_account_type: disks.storage_account_type,
         subnet_id: subnet.map(|subnet| subnet.id),
+        data_retention: data_retention.unwrap_or_default(),
     })
 }
 

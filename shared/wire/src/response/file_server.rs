@@ -4,7 +4,7 @@
 
 use super::parts::{self, Resource};
 use crate::ids;
-use model::{FileServer, FileServerState, ResourceId, Timestamp, UserAccount};
+use model::{DataRetention, FileServer, FileServerState, ResourceId, Timestamp, UserAccount};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -83,6 +83,12 @@ pub struct MountSettings {
 pub struct FileServerExtensions {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub local_path: Option<String>,
+    /// What becomes of its files when it is deleted, unless they are deleted too.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub data_retention: Option<DataRetention>,
+    /// The directory of the kept files after the deletion, in the root of the file system.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kept_directory: Option<String>,
     /// Why its files could not be removed at the last try. The deletion is retried.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub deletion_error: Option<DeletionError>,
@@ -143,8 +149,14 @@ fn extensions(server: &FileServer, view: &FileServerView) -> Option<FileServerEx
         next_try: server.removal.not_before,
     });
     let local_path = view.local_path.clone();
-    let there = local_path.is_some() || deletion_error.is_some();
-    there.then_some(FileServerExtensions { local_path, deletion_error })
+    let keeps = server.spec.data_retention == DataRetention::Keep;
+    let there = local_path.is_some() || deletion_error.is_some() || keeps;
+    there.then(|| FileServerExtensions {
+        local_path,
+        data_retention: keeps.then_some(DataRetention::Keep),
+        kept_directory: keeps.then(|| server.kept_directory()),
+        deletion_error,
+    })
 }
 
 #[cfg(test)]

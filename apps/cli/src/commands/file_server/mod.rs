@@ -27,7 +27,7 @@ pub enum Command {
     List,
     /// Show a file server and the path of its files
     Show(Name),
-    /// Delete a file server and all its files
+    /// Delete a file server, and all its files unless it was created with --keep-data
     Delete(DeleteArguments),
     /// List files on a file server; without a name, the file servers
     #[command(after_help = list_files::HELP)]
@@ -54,7 +54,7 @@ pub struct CreateArguments {
     name: ResourceName,
     /// JSON file {"properties": {…}} that replaces the other options
     #[arg(short = 'f', long, value_name = "FILE", conflicts_with_all = ["vm_size", "disk_count",
-        "disk_size", "storage_sku", "caching_type", "user_name", "ssh_key", "subnet"])]
+        "disk_size", "storage_sku", "caching_type", "user_name", "ssh_key", "subnet", "keep_data"])]
     config_file: Option<PathBuf>,
     #[command(flatten)]
     check: CheckArguments,
@@ -78,6 +78,9 @@ pub struct CreateArguments {
     /// Resource id of a subnet
     #[arg(long, value_name = "ID")]
     subnet: Option<String>,
+    /// Keep the files when the file server is deleted
+    #[arg(long)]
+    keep_data: bool,
 }
 
 pub async fn run(context: Context, command: Command) -> Result<Exit> {
@@ -93,7 +96,7 @@ pub async fn run(context: Context, command: Command) -> Result<Exit> {
             super::show::<FileServer>(&context, &servers.join(&[&name])).await
         }
         Command::Delete(DeleteArguments { name, yes }) => {
-            let what = format!("file server {name} and all its files");
+            let what = format!("file server {name}, and all its files unless it keeps them");
             super::delete(&context, &servers.join(&[&name]), &what, yes).await
         }
         Command::Ls(arguments) => match arguments.place {
@@ -131,6 +134,9 @@ fn body(arguments: CreateArguments) -> Result<Value> {
     }});
     if let Some(subnet) = arguments.subnet {
         body["properties"]["subnet"] = json!({ "id": subnet });
+    }
+    if arguments.keep_data {
+        body["properties"]["extensions"] = json!({ "dataRetention": "keep" });
     }
     Ok(body)
 }

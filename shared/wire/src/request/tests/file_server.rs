@@ -3,6 +3,7 @@
 use super::violations_of;
 use crate::fixtures::{self, body, file_server_body};
 use crate::request::{is_same_file_server, parse_file_server_create};
+use model::DataRetention;
 use serde_json::{Value, json};
 
 fn check(changes: Value) -> String {
@@ -23,6 +24,21 @@ fn the_same_request_again_is_the_same_file_server() {
     assert!(is_same_file_server(&requested, &existing));
     requested.disk_count = 9;
     assert!(!is_same_file_server(&requested, &existing));
+}
+
+#[test]
+fn the_files_of_a_deleted_file_server_are_kept_if_the_request_says_so() {
+    let parse = |retention: &str| {
+        let extensions = json!({ "extensions": { "dataRetention": retention } });
+        parse_file_server_create(&body(file_server_body(), extensions))
+    };
+    let existing = fixtures::file_server();
+    assert_eq!(existing.spec.data_retention, DataRetention::Delete);
+    assert!(is_same_file_server(&parse("delete").unwrap(), &existing), "the default");
+    let kept = parse("Keep").unwrap();
+    assert_eq!(kept.data_retention, DataRetention::Keep);
+    assert!(!is_same_file_server(&kept, &existing));
+    assert!(violations_of(parse("forever")).contains("properties.extensions.dataRetention"));
 }
 
 #[test]
