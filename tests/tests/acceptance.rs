@@ -25,6 +25,7 @@ mod acceptance {
     mod pytorch;
     mod quota;
     mod remote_login;
+    mod runs;
     mod sdk;
     mod secrets;
     mod service;
@@ -33,4 +34,5 @@ mod acceptance {
     mod transfers;
     mod volumes;
     mod waiting;
+    mod walkthrough;
 }

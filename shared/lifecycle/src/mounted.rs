@@ -1,5 +1,6 @@
 //! Output must be on a mount: what is written elsewhere below a mount root is lost with the node. A set-up task may
-//! mount what the service does not know, so behind one only the node can tell.
+//! mount what the service does not know, so behind one only the node can tell. An output directory below a root with no
+//! mounts at all is accepted: a published recipe has one (Horovod-PyTorch), and needs only its logs.
 
 use crate::refusal::Refusal;
 use model::{
@@ -11,14 +12,23 @@ use model::{
 /// # Errors
 /// With the first such path.
 pub fn require_job_output(cluster: &ClusterSpec, spec: &JobSpec) -> Result<(), Refusal> {
-    let outputs = spec.output_directories.iter().flatten().map(|it| it.path_prefix.as_str());
-    for path in std::iter::once(spec.std_out_err_path_prefix.as_str()).chain(outputs) {
-        require(path, JOB_MOUNT_ROOT, spec.mounts.as_ref())?;
-        if cluster.setup_task.is_none() {
-            require(path, MOUNT_ROOT, cluster.mounts.as_ref())?;
+    let own = mounts(spec.mounts.as_ref());
+    let of_cluster = mounts(cluster.mounts.as_ref());
+    let mut roots = vec![(JOB_MOUNT_ROOT, &own)];
+    if cluster.setup_task.is_none() {
+        roots.push((MOUNT_ROOT, &of_cluster));
+    }
+    for (root, mounts) in roots {
+        require(&spec.std_out_err_path_prefix, root, mounts)?;
+        for output in spec.output_directories.iter().flatten().filter(|_| !mounts.is_empty()) {
+            require(&output.path_prefix, root, mounts)?;
         }
     }
     Ok(())
+}
+
+fn mounts(volumes: Option<&MountVolumes>) -> Vec<&str> {
+    volumes.map(MountVolumes::relative_paths).unwrap_or_default()
 }
 
 /// Refuses a cluster whose set-up task would write its output to no mount.
@@ -27,18 +37,20 @@ pub fn require_job_output(cluster: &ClusterSpec, spec: &JobSpec) -> Result<(), R
 /// With the path.
 pub fn require_setup_output(spec: &ClusterSpec) -> Result<(), Refusal> {
     match &spec.setup_task {
-        Some(task) => require(&task.std_out_err_path_prefix, MOUNT_ROOT, spec.mounts.as_ref()),
+        Some(task) => {
+            let mounts = mounts(spec.mounts.as_ref());
+            require(&task.std_out_err_path_prefix, MOUNT_ROOT, &mounts)
+        }
         None => Ok(()),
     }
 }
 
-fn require(path: &str, root: &'static str, volumes: Option<&MountVolumes>) -> Result<(), Refusal> {
+fn require(path: &str, root: &'static str, mounts: &[&str]) -> Result<(), Refusal> {
     let Some(relative) = below_root(path, root) else { return Ok(()) };
-    let mounts = volumes.map(MountVolumes::relative_paths).unwrap_or_default();
     if mounts.iter().any(|mount| below_mount(&relative, mount).is_some()) {
         return Ok(());
     }
-    let mounts = mounts.into_iter().map(str::to_owned).collect();
+    let mounts = mounts.iter().map(|&mount| mount.to_owned()).collect();
     Err(Refusal::NotOnAMount { path: path.to_owned(), root, mounts })
 }
 
@@ -109,6 +121,26 @@ mod tests {
         }
         let refusal = refused("$AZ_BATCHAI_JOB_MOUNT_ROOT/nfs").expect("on the cluster's mount");
         assert!(refusal.contains("below $AZ_BATCHAI_JOB_MOUNT_ROOT there are own"), "{refusal}");
+    }
+
+    #[test]
+    fn where_nothing_is_mounted_only_logs_are_refused() {
+        let directory = |path_prefix: &str| OutputDirectory {
+            id: "MODEL".to_owned(),
+            path_prefix: path_prefix.to_owned(),
+            path_suffix: None,
+        };
+        let spec = JobSpec {
+            std_out_err_path_prefix: "$AZ_BATCHAI_JOB_MOUNT_ROOT/own".to_owned(),
+            output_directories: Some(vec![directory("$AZ_BATCHAI_MOUNT_ROOT/external")]),
+            mounts: mounts(&["own"]),
+            ..job("a", 1).spec
+        };
+        assert_eq!(require_job_output(&cluster(&[]), &spec), Ok(()));
+        assert!(require_job_output(&cluster(&["other"]), &spec).is_err());
+        let logs =
+            JobSpec { std_out_err_path_prefix: "$AZ_BATCHAI_MOUNT_ROOT/x".to_owned(), ..spec };
+        assert!(require_job_output(&cluster(&[]), &logs).is_err());
     }
 
     #[test]

@@ -20,7 +20,7 @@ setuptools<81
 
 const TIMEOUT: Duration = Duration::from_secs(80);
 
-async fn python() -> PathBuf {
+pub async fn python() -> PathBuf {
     let python = tokio::task::spawn_blocking(|| tests::python::environment(REQUIREMENTS));
     python.await.expect("the environment can be created")
 }

@@ -58,7 +58,7 @@ impl AttemptLayout {
         is_cancelled: &dyn Fn() -> bool,
     ) -> Result<(), NotProvided> {
         mounts::check_cluster(host)?;
-        self.require_mounts(host)?;
+        let lost = self.require_mounts(host)?;
         self.make_temp(host, assignment)?;
         if let Some(ssh) = &self.ssh {
             let owner = Owner::Agent;
@@ -80,22 +80,36 @@ impl AttemptLayout {
         if self.logs_are_on_a_mount_of_the_job() {
             self.open_log(assignment, log)?;
         }
+        for path in lost {
+            let path = path.display();
+            log.line(format_args!(
+                "{path} is on no mount: what is written there is lost with the node"
+            ));
+        }
         for path in &self.environment.outputs {
             make(path, self.paths.owner(path))?;
         }
         self.shared.as_ref().map_or(Ok(()), SharedTemp::provide)
     }
 
-    /// Below a mount root, output is on a mount, or in what the set-up task has made there.
-    fn require_mounts(&self, host: &Host) -> Result<(), NotProvided> {
+    /// Below a mount root, output is on a mount, or in what the set-up task has made there. Where the cluster mounts
+    /// nothing, output directories are accepted all the same, as by the service; they are returned.
+    fn require_mounts(&self, host: &Host) -> Result<Vec<&Path>, NotProvided> {
         let root = host.mounts();
-        for path in std::iter::once(&self.environment.stdouterr).chain(&self.environment.outputs) {
+        let present = names(&root);
+        let mut lost = Vec::new();
+        let logs = &self.environment.stdouterr;
+        for path in std::iter::once(logs).chain(&self.environment.outputs) {
             let refuse = |mounts| NotProvided::NotMounted { path: path.clone(), mounts };
             if let Ok(below) = path.strip_prefix(&root) {
-                let first = below.components().next();
-                if !first.is_some_and(|first| root.join(first).symlink_metadata().is_ok()) {
-                    return Err(refuse(names(&root)));
+                let first = below.iter().next();
+                if first.is_some_and(|first| root.join(first).symlink_metadata().is_ok()) {
+                    continue;
                 }
+                if path == logs || !present.is_empty() {
+                    return Err(refuse(present));
+                }
+                lost.push(path.as_path());
             } else if let Ok(below) = path.strip_prefix(&self.paths.mounts) {
                 let own = self.mounts.iter().map(|mount| mount.relative_mount_path.as_str());
                 if !own.clone().any(|at| relative(at).is_ok_and(|at| below.starts_with(at))) {
@@ -103,7 +117,7 @@ impl AttemptLayout {
                 }
             }
         }
-        Ok(())
+        Ok(lost)
     }
 
     /// Removes the key of the attempt, and what its nodes have shared.
