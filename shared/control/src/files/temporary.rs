@@ -35,7 +35,7 @@ pub(super) fn sweep(directory: &OwnedFd, now: Timestamp) {
             _ => limits::UPLOAD_SECONDS,
         };
         let Ok(data) = statat(directory, name, AtFlags::SYMLINK_NOFOLLOW) else { continue };
-        let changed = Timestamp(i64::from(data.st_mtime).saturating_mul(1000));
+        let changed = Timestamp(data.st_mtime.saturating_mul(1000));
         if now >= changed.plus_seconds(seconds)
             && let Err(error) = remove_in(directory, name.to_owned())
         {
