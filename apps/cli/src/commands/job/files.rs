@@ -1,6 +1,6 @@
 //! `batchai job files`: lists and downloads the output files of a job.
 
-use crate::client::Address;
+use crate::client::{Address, Download};
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::log_tail::{STDOUTERR, download_link, list_files};
@@ -21,6 +21,10 @@ Examples:
   batchai job files first -d MODEL --download results  # download all of it to ./results
 
 With `-o json`, each file has a download URL. It needs no token and is valid for one hour.";
+
+/// How much one request reads. The service answers it itself, whatever the size of the file is; a whole large file on
+/// AWS would be a redirection.
+const RANGE_BYTES: u64 = 8 << 20;
 
 #[derive(Args)]
 pub struct FilesArguments {
@@ -135,7 +139,7 @@ pub async fn download_all(
 /// Writes a temporary file and renames it when it is complete.
 async fn download(context: &Context, file: &File, target: &Path) -> Result<()> {
     let cannot_write = || format!("cannot write {}", target.display());
-    let mut answer = context.client.download(&download_link(file)?).await?;
+    let link = download_link(file)?;
     let directory = target.parent().unwrap_or(Path::new("."));
     let temporary = tempfile::Builder::new()
         .permissions(Permissions::from_mode(0o666)) // reduced by the umask
@@ -143,9 +147,18 @@ async fn download(context: &Context, file: &File, target: &Path) -> Result<()> {
         .with_context(cannot_write)?;
     let (handle, temporary) = temporary.into_parts();
     let mut handle = tokio::fs::File::from_std(handle);
-    let broken = || format!("the connection closed during the download of {}", file.name);
-    while let Some(bytes) = answer.chunk().await.with_context(broken)? {
-        handle.write_all(&bytes).await.with_context(cannot_write)?;
+    let (mut offset, length) = (0, file.properties.content_length.unwrap_or(u64::MAX));
+    while offset < length {
+        match context.client.range(&link, offset, RANGE_BYTES).await? {
+            Download::Bytes(bytes) if bytes.is_empty() => break,
+            Download::Bytes(bytes) => {
+                handle.write_all(&bytes).await.with_context(cannot_write)?;
+                offset += bytes.len() as u64;
+            }
+            Download::NotFound => {
+                bail!("{} was moved or removed, or its link has expired; try again", file.name)
+            }
+        }
     }
     handle.flush().await.with_context(cannot_write)?;
     temporary.persist(target).with_context(cannot_write)
