@@ -288,11 +288,12 @@ async fn options_come_before_variables_and_variables_before_the_profile() {
     for outcome in [
         user.run(&[&local[..], &list].concat()).await,
         user.run_with(&[("BATCHAI_PROFILE", "b")], &[&local[..], &list].concat()).await,
-        user.run(&["--profile", "local", "--endpoint", "http://127.0.0.1:9", "group", "list"])
-            .await,
     ] {
-        outcome.failed_with("cannot connect to http://127.0.0.1:9");
+        outcome.failed_with("no service has run in the data directory /nonexistent");
     }
+    let local = ["--profile", "local", "--endpoint", "http://127.0.0.1:9"];
+    let outcome = user.run(&[&local[..], &list].concat()).await;
+    outcome.failed_with("cannot connect to http://127.0.0.1:9");
     assert_eq!(received(), (vec![], vec![]));
     let unknown = user.run(&["--profile", "c", "group", "list"]).await;
     unknown.failed_with(r#"there is no profile "c". Known profiles: a, b"#);
