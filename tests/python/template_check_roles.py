@@ -62,6 +62,9 @@ def roles(subject):
             yield f"{role} has the wrong right to launch"
         if ("ec2:TerminateInstances" in actions(role)) != (role in ("autoscaler", "recovery")):
             yield f"{role} has the wrong right to terminate"
+        writes_files = "elasticfilesystem:ClientWrite" in actions(role)
+        if writes_files != (role in ("files", "provisioner", "node")):
+            yield f"{role} has the wrong right to write files"
         if ("kms:Decrypt" in actions(role)) != (role in ("api", "files")):
             yield f"{role} has the wrong access to secrets"
     for entry in [entry for role in table.values() for entry in role]:
@@ -69,8 +72,6 @@ def roles(subject):
             "StringEquals": {"aws:ResourceTag/batchai:stack": {"Ref": "AWS::StackName"}}
         }:
             yield "instances of others could be terminated"
-    if {"elasticfilesystem:ClientWrite"} & actions("files"):
-        yield "the function files can write"
 
 
 @check

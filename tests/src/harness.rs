@@ -4,7 +4,7 @@ use crate::environment::Environment;
 use crate::fleet::agent;
 use control::jobs::ExperimentPath;
 use control::nodes::AgentIdentity;
-use model::{ClusterRef, Instance, Job, LaunchId, Name, WorkspaceNames};
+use model::{ClusterRef, Instance, Job, LaunchId, Name, Waiting, WorkspaceNames};
 use serde_json::{Value, json};
 
 pub struct Harness {
@@ -142,6 +142,12 @@ impl Harness {
 
     pub async fn job(&self, name: &str) -> Job {
         self.environment.control.jobs.get(&path(), &Name::new(name)).await.expect("the job exists")
+    }
+
+    /// Why a queued job waits.
+    pub async fn waiting(&self, name: &str) -> Option<Waiting> {
+        let jobs = [self.job(name).await];
+        self.environment.control.jobs.waiting_reasons(&jobs).await.expect("it is read").remove(0)
     }
 
     /// Advances the clock and every process.

@@ -322,7 +322,7 @@ async fn a_job_without_room_for_its_history_is_refused() {
         let body = json!({"properties": {
             "cluster": {"id": cluster_id("c")},
             "nodeCount": 1,
-            "stdOutErrPathPrefix": "$AZ_BATCHAI_MOUNT_ROOT/nfs",
+            "stdOutErrPathPrefix": "/var/output/of/all/the/jobs",
             "customToolkitSettings": {"commandLine": "true"},
             "inputDirectories": directories,
         }});

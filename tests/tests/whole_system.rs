@@ -134,16 +134,7 @@ async fn a_job_states_the_setting_it_waits_for_and_starts_when_it_changes() {
     harness.put_cluster("c", &manual(0, "requeue")).await;
     harness.submit(&JobSpec::new("a", "c")).await.unwrap();
     harness.run(5).await;
-    let job = harness.job("a").await;
-    let reason = harness
-        .environment
-        .control
-        .jobs
-        .waiting_reasons(std::slice::from_ref(&job))
-        .await
-        .unwrap()
-        .remove(0)
-        .unwrap();
+    let reason = harness.waiting("a").await.unwrap();
     assert!(reason.message.starts_with("Needs "), "{reason:?}");
     harness.scale("c", &auto(0, 1)).await.unwrap();
     harness.run(5).await;
@@ -202,8 +193,7 @@ async fn refused_launches_are_shown_and_backed_off() {
     assert_eq!(cluster.errors[0].code, "NoCapacity");
     let failures = cluster.health.failures;
     assert!((3..=6).contains(&failures), "the backoff doubles: {failures} failures in a minute");
-    let reason =
-        control.jobs.waiting_reasons(&[harness.job("a").await]).await.unwrap().remove(0).unwrap();
+    let reason = harness.waiting("a").await.unwrap();
     assert!(reason.message.starts_with("Waits for capacity"), "{reason:?}");
     harness.environment.machines.state().refuse_per_mille = 0;
     harness.run(700).await;
@@ -309,14 +299,7 @@ async fn an_unsupported_cluster_shows_the_reason_and_gets_no_nodes() {
     harness.submit(&JobSpec::new("j", "c")).await.unwrap();
     harness.run(60).await;
     assert!(nodes(&harness, "c").await.is_empty());
-    let job = harness.job("j").await;
-    let reason = control
-        .jobs
-        .waiting_reasons(std::slice::from_ref(&job))
-        .await
-        .unwrap()
-        .remove(0)
-        .expect("it waits");
+    let reason = harness.waiting("j").await.expect("it waits");
     assert!(reason.message.contains("SecretReferenceNotProvided"), "{reason:?}");
 }
 

@@ -160,6 +160,12 @@ impl Drop for Service {
     }
 }
 
+/// `PATH`.
+#[expect(clippy::disallowed_methods, reason = "the programs of this machine")]
+pub fn search_path() -> String {
+    std::env::var("PATH").unwrap_or_default()
+}
+
 /// The `batchai` binary, without the settings from the environment of the tests.
 pub fn program(data_dir: &Path) -> Command {
     let mut command = Command::new(tests::binaries::build("batchai"));
@@ -171,7 +177,7 @@ pub fn program(data_dir: &Path) -> Command {
     let root = data_dir.parent().unwrap_or(data_dir);
     command.env("HOME", root);
     // Programs that a test puts in the place of others.
-    let path = std::env::var("PATH").unwrap_or_default();
+    let path = search_path();
     command.env("PATH", format!("{}:{path}", root.join("bin").display()));
     command.arg("--data-dir").arg(data_dir);
     command

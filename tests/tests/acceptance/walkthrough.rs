@@ -3,7 +3,7 @@
 
 use super::clients::succeeds;
 use super::sdk;
-use super::service::Service;
+use super::service::{Service, search_path};
 use std::fs;
 use std::path::Path;
 use std::process::Stdio;
@@ -57,7 +57,7 @@ async fn every_command_of_the_readme_does_what_it_says() {
         }
     }
     let program = tests::binaries::build("batchai");
-    let path = std::env::var("PATH").unwrap();
+    let path = search_path();
     let mut shell = Command::new("bash");
     shell.arg("-c").arg(script).current_dir(&home).stdin(Stdio::null());
     shell.env("HOME", &home).env("BATCHAI_DATA_DIR", service.data_dir());

@@ -118,7 +118,7 @@ async fn the_name_of_a_copy_follows_from_the_choice() {
     let stub = Stub::start().await;
     let mut names = std::collections::BTreeSet::new();
     let reserved = reserved(VmPriority::Dedicated);
-    let mut others = vec![reserved.clone(), reserved.clone(), reserved.clone()];
+    let mut others = [reserved.clone(), reserved.clone(), reserved.clone()];
     others[1].placement.security_groups.pop();
     others[2].placement.capacity_reservation = Some("arn:aws:resource-groups:x".to_owned());
     for request in [&reserved, &others[0], &others[1], &others[2]] {

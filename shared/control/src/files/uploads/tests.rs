@@ -1,3 +1,5 @@
+//! Uploads in pieces, interrupted ones included.
+
 use super::*;
 use model::Uid;
 use std::os::unix::fs::{PermissionsExt, symlink};

@@ -6,14 +6,14 @@ use crate::fixtures::{
 };
 use crate::request::{ClusterRequest, parse_cluster_create, parse_cluster_update};
 use crate::{ImageReference, Violations, ids};
-use model::{Cluster, ClusterExtensions, NodeDeallocation, ScaleSettings, VmPriority};
+use model::{Cluster, NodeDeallocation, ScaleSettings, VmPriority};
 use serde_json::{Value, json};
 
-fn parse(changes: Value) -> Result<ClusterRequest, Violations> {
+pub(super) fn parse(changes: Value) -> Result<ClusterRequest, Violations> {
     parse_cluster_create(&body(cluster_body(), changes))
 }
 
-fn check(changes: Value) -> String {
+pub(super) fn check(changes: Value) -> String {
     violations_of(parse(changes))
 }
 
@@ -31,7 +31,7 @@ fn made(request: ClusterRequest) -> Cluster {
     Cluster { spec, scale, ..fixtures::cluster() }
 }
 
-fn everything() -> Value {
+pub(super) fn everything() -> Value {
     json!({
         "vmPriority": "LowPriority",
         "scaleSettings": { "autoScale": { "minimumNodeCount": 1, "maximumNodeCount": 4 } },
@@ -307,44 +307,6 @@ fn an_update_has_to_say_something() {
     insta::assert_snapshot!(update(json!({})), @"properties must have scaleSettings or extensions");
     insta::assert_snapshot!(update(json!({ "scaleSettings": {} })), @"properties.scaleSettings must have manual or autoScale");
     insta::assert_snapshot!(violations_of(parse_cluster_update(b"{}")), @"properties is required");
-}
-
-#[test]
-fn extensions() {
-    let request = parse(everything()).unwrap();
-    let expected = ClusterExtensions {
-        idle_seconds_before_scale_down: Some(60),
-        alternate_vm_sizes: Some(vec!["g5.xlarge".to_owned()]),
-        security_groups: Some(vec!["sg-0123456789abcdef0".to_owned()]),
-        capacity_reservation: Some("cr-0123456789abcdef0".to_owned()),
-        replace_on_rebalance: Some(true),
-    };
-    assert_eq!(request.extensions, expected);
-    let sizes: Vec<String> = (0..11).map(|number| format!("g{number}.xlarge")).collect();
-    insta::assert_snapshot!(
-        check(json!({ "extensions": { "idleSecondsBeforeScaleDown": 86401, "alternateVmSizes": sizes } })), @r"
-        properties.extensions.idleSecondsBeforeScaleDown must be a whole number from 0 to 86400, but is 86401
-        properties.extensions.alternateVmSizes must have at most 10 entries, but has 11
-        ");
-    insta::assert_snapshot!(
-        check(json!({ "extensions.alternateVmSizes": ["g5.xlarge", "STANDARD_DS1", "G5.xlarge", 1] })), @r"
-        properties.extensions.alternateVmSizes[1] must not be STANDARD_A0 or a size with premium storage (STANDARD_DS, STANDARD_GS), but is STANDARD_DS1; a cluster can have any other size
-        properties.extensions.alternateVmSizes[3] must be a string, but is a number
-        ");
-    insta::assert_snapshot!(
-        check(json!({ "extensions.alternateVmSizes": ["g5.xlarge", "G5.xlarge"] })), @"properties.extensions.alternateVmSizes must not have G5.xlarge a second time");
-}
-
-#[test]
-fn extensions_of_ec2() {
-    let group = |number: usize| format!("sg-0000000{number}");
-    let groups: Vec<String> = (0..5).map(group).collect();
-    assert_eq!(check(json!({ "extensions.securityGroups": groups[..4] })), "ok");
-    insta::assert_snapshot!(check(json!({ "extensions.securityGroups": groups })), @"properties.extensions.securityGroups must have at most 4 entries, but has 5");
-    insta::assert_snapshot!(
-        check(json!({ "extensions.securityGroups": [group(1), "default", group(1)] })), @r#"properties.extensions.securityGroups[1] must be the id of a security group of EC2, such as sg-0123456789abcdef0, but is "default""#);
-    insta::assert_snapshot!(check(json!({ "extensions.securityGroups": [group(1), group(1)] })), @"properties.extensions.securityGroups must not have sg-00000001 a second time");
-    insta::assert_snapshot!(check(json!({ "extensions.capacityReservation": "gpu" })), @"properties.extensions.capacityReservation must be the id of a capacity reservation of EC2, such as cr-0123456789abcdef0, or the ARN of a resource group of reservations, but is \"gpu\"");
 }
 
 #[test]

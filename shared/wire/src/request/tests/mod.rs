@@ -1,6 +1,7 @@
 //! The rules of requests, case by case: the violations of each body.
 
 mod cluster;
+mod cluster_extensions;
 mod file_server;
 mod job;
 
