@@ -42,6 +42,20 @@ impl Project {
         (status.code(), text(stdout), text(stderr))
     }
 
+    /// Sends SIGINT as soon as the command has printed a text; returns all that it printed.
+    async fn interrupted(&self, arguments: &[&str], text: &str) -> String {
+        let path = self.service.root().join("printed");
+        let file = fs::File::create(&path).unwrap();
+        let both = file.try_clone().unwrap();
+        let mut run = self.command(arguments).stdout(file).stderr(both).spawn().unwrap();
+        let printed = || fs::read_to_string(&path).unwrap();
+        until(text, async || printed().contains(text).then_some(())).await;
+        let pid = rustix::process::Pid::from_child(&run);
+        rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+        assert_eq!(run.wait().unwrap().code(), Some(130), "{}", printed());
+        printed()
+    }
+
     fn job(&self, name: &str) -> Value {
         let scope = ["-w", "main", "-e", "digits", "-o", "json"];
         let (code, stdout, stderr) = self.batchai(&[&["job", "show", name][..], &scope].concat());
@@ -77,7 +91,6 @@ fn a_directory_becomes_a_result_in_one_command() {
         "Uploaded 3 files",
         "Submitted one to cluster cpu.",
         "careful",
-        "one is queued. ",
         "one is running on ",
         "Downloaded 1 file to ",
         "one succeeded after ",
@@ -109,20 +122,17 @@ fn a_directory_becomes_a_result_in_one_command() {
 #[tokio::test]
 async fn a_run_goes_on_without_its_terminal() {
     let project = Project::start();
-    project.write("go", "");
-    let waits =
-        ["run", "-n", "slow", "--", "echo begun; until [ -e outputs/end ]; do sleep 0.1; done"];
-    let log = fs::File::create(project.directory.join("../run.log")).unwrap();
-    let mut run = project.command(&waits).stdout(log).stderr(Stdio::piped()).spawn().unwrap();
-    let begun = || fs::read_to_string(project.directory.join("../run.log")).unwrap();
-    until("the output is shown", async || (begun() == "begun\n").then_some(())).await;
-    let pid = rustix::process::Pid::from_child(&run);
-    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
-    assert_eq!(run.wait().unwrap().code(), Some(130));
-    let stderr = std::io::read_to_string(run.stderr.take().unwrap()).unwrap();
+    let slow = "echo begun; until [ -e outputs/end ]; do sleep 0.1; done";
+    let said =
+        project.interrupted(&["run", "--max", "1", "-n", "slow", "--", slow], "begun\n").await;
     let follow = "Follow it with: batchai job logs slow --follow -w main -e digits";
-    assert!(stderr.contains(follow), "{stderr}");
+    assert!(said.contains(follow), "{said}");
     assert_eq!(project.job("slow")["properties"]["executionState"], "running");
+
+    // What a run waits for is shown at once.
+    let reason = "next is queued. Waits for 1 idle node of cluster cpu, which has 1 of at most 1";
+    let said = project.interrupted(&["run", "-n", "next", "--", "true"], reason).await;
+    assert!(said.contains("--max 2") && said.contains("batchai job logs next"), "{said}");
 
     // What --print-json shows can be submitted.
     let (code, stdout, _) =
@@ -136,6 +146,6 @@ async fn a_run_goes_on_without_its_terminal() {
     );
 
     let (code, stdout, _) =
-        project.batchai(&["run", "-d", "-o", "name", "-n", "next", "--", "true"]);
-    assert_eq!((code, stdout.as_str()), (Some(0), "next\n"));
+        project.batchai(&["run", "-d", "-o", "name", "-n", "last", "--", "true"]);
+    assert_eq!((code, stdout.as_str()), (Some(0), "last\n"));
 }
