@@ -27,6 +27,13 @@ pub fn group_name(text: &str) -> Result<String, String> {
     }
 }
 
+/// The characters of a text that a name may have, at most `most`, with hyphens for the others; `otherwise` if there are none.
+pub fn plain(text: &str, most: usize, otherwise: &str) -> String {
+    let plain = |c: char| if c.is_ascii_alphanumeric() || c == '_' { c } else { '-' };
+    let name: String = text.chars().map(plain).take(most).collect();
+    if name.is_empty() { otherwise.to_owned() } else { name }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -15,12 +15,14 @@ pub struct LocalFile {
     /// Bytes.
     pub length: u64,
     pub executable: bool,
+    /// SHA-256, if it was computed already. What is sent has to be the same.
+    pub sha256: Option<String>,
 }
 
 impl LocalFile {
     fn new(path: &Path, target: String, metadata: &std::fs::Metadata) -> Self {
         let executable = metadata.permissions().mode() & 0o111 != 0;
-        Self { path: path.to_owned(), target, length: metadata.len(), executable }
+        Self { path: path.to_owned(), target, length: metadata.len(), executable, sha256: None }
     }
 }
 

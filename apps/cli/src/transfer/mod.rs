@@ -9,7 +9,7 @@ pub mod upload;
 
 pub use local::{LocalFile, sha256};
 pub use progress::{Progress, human_bytes};
-pub use remote::{Entry, find, join, list, list_tree, relative};
+pub use remote::{Entry, check_name, find, join, list, list_tree, relative};
 
 use crate::client::{ServiceError, is_denied, is_unreachable};
 use std::time::Duration;

@@ -112,7 +112,10 @@ async fn send_if_changed(
     progress: &Progress,
 ) -> Result<Report> {
     progress.file(&file.target);
-    let sha256 = sha256(&file.path).await?;
+    let sha256 = match &file.sha256 {
+        Some(known) => known.clone(),
+        None => sha256(&file.path).await?,
+    };
     if let Some(present) = present.filter(|entry| entry.length() == file.length) {
         let digest = client.digest(&present.link()?).await?;
         if (digest.length, &digest.sha256) == (file.length, &sha256) {

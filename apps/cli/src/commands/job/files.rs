@@ -6,11 +6,12 @@ use crate::exit::Exit;
 use crate::log_tail::{STDOUTERR, download_link, list_files};
 use crate::name_argument::ResourceName;
 use crate::resources::File;
+use crate::transfer::check_name;
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 use tokio::io::AsyncWriteExt as _;
 
 pub const HELP: &str = "\
@@ -166,26 +167,4 @@ async fn download(context: &Context, file: &File, target: &Path) -> Result<()> {
 
 fn create_directory(path: &Path) -> Result<()> {
     std::fs::create_dir_all(path).with_context(|| format!("cannot create {}", path.display()))
-}
-
-/// A name from the service must not lead out of the directory.
-fn check_name(name: &str) -> Result<()> {
-    let mut components = Path::new(name).components();
-    match (components.next(), components.next()) {
-        (Some(Component::Normal(only)), None) if only == name => Ok(()),
-        _ => bail!("the service lists a file with the unsafe name {name:?}"),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_from_the_service_cannot_leave_the_directory() {
-        assert!(check_name("model.json").is_ok() && check_name("..data").is_ok());
-        for name in ["..", ".", "", "/etc/passwd", "a/b", "../a", "a/"] {
-            assert!(check_name(name).is_err(), "{name:?}");
-        }
-    }
 }

@@ -7,6 +7,7 @@ use crate::commands::print_changed;
 use crate::context::Context;
 use crate::description::{CheckArguments, Description, Kind};
 use crate::exit::Exit;
+use crate::names::plain;
 use crate::resources::Job;
 use anyhow::{Result, bail};
 use clap::Args;
@@ -84,7 +85,7 @@ pub async fn run(context: &Context, arguments: SubmitArguments) -> Result<Exit> 
 
 /// Fails if the job exists. The service accepts a repeated PUT with the same body, for clients that
 /// retry; a user who reuses a name has made a mistake.
-async fn ensure_new(context: &Context, address: &Address, name: &str) -> Result<()> {
+pub async fn ensure_new(context: &Context, address: &Address, name: &str) -> Result<()> {
     match context.client.get(address).await {
         Ok(answer) => {
             let state = answer.read::<Job>()?.properties.execution_state;
@@ -101,10 +102,7 @@ async fn ensure_new(context: &Context, address: &Address, name: &str) -> Result<
 /// "train-5f3a90c1" for train.json.
 fn generated_name(file: &Path, suffix: u32) -> String {
     let stem = file.file_stem().unwrap_or_default().to_string_lossy();
-    let plain = |c: char| if c.is_ascii_alphanumeric() || c == '_' { c } else { '-' };
-    let stem: String = stem.chars().map(plain).take(50).collect();
-    let stem = if stem.is_empty() { "job" } else { &stem };
-    format!("{stem}-{suffix:08x}")
+    format!("{}-{suffix:08x}", plain(&stem, 50, "job"))
 }
 
 #[cfg(test)]

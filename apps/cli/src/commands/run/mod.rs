@@ -6,11 +6,12 @@ mod resources;
 mod snapshot;
 
 use crate::client::Scope;
+use crate::commands::job::ensure_new;
 use crate::context::Context;
 use crate::exit::Exit;
-use crate::names::resource_name;
+use crate::names::{plain, resource_name};
 use crate::transfer::human_bytes;
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 use clap::{Args, ValueEnum};
 use description::Description;
 use resources::Resources;
@@ -118,7 +119,7 @@ pub async fn run(mut context: Context, arguments: Arguments) -> Result<Exit> {
     let description = Description::of(&arguments, &snapshot);
     let body = description.body(&context.scope, &resources)?;
     if arguments.print_json {
-        println!("{}", serde_json::to_string_pretty(&body)?);
+        context.output.print(serde_json::to_string_pretty(&body)?)?;
         return Ok(Exit::SUCCESS);
     }
     if arguments.dry_run {
@@ -127,6 +128,7 @@ pub async fn run(mut context: Context, arguments: Arguments) -> Result<Exit> {
     }
     let address = context.scope.jobs()?.join(&[&name]);
     resources.ensure(&context).await?;
+    ensure_new(&context, &address, &name).await?;
     let server = context.scope.file_servers()?.join(&[&resources.file_server]);
     let report = snapshot.upload(&context, &server).await?;
     if report.uploaded > 0 {
@@ -134,14 +136,11 @@ pub async fn run(mut context: Context, arguments: Arguments) -> Result<Exit> {
         let size = human_bytes(report.bytes);
         context.output.message(format_args!("Uploaded {files} ({size})."));
     }
-    if context.client.get(&address).await.is_ok() {
-        bail!("a job named {name} exists already; choose another name with -n");
-    }
     context.client.put(&address, &body).await?;
     context.output.message(format_args!("Submitted {name} to cluster {}.", resources.cluster));
     if arguments.detach {
         if context.output.is_quiet() {
-            println!("{name}");
+            context.output.print(&name)?;
         }
         context.output.message(follow::later(&context.scope, &name));
         return Ok(Exit::SUCCESS);
@@ -159,29 +158,25 @@ async fn plan(
 ) -> Result<()> {
     let Scope { workspace, experiment, .. } = &context.scope;
     let (workspace, experiment) = (workspace.as_deref(), experiment.as_deref());
-    println!("workspace    {}", workspace.unwrap_or_default());
-    println!("experiment   {}", experiment.unwrap_or_default());
-    println!("file server  {}", resources.file_server);
-    println!("cluster      {}", resources.cluster);
+    let say = |line: String| context.output.print(line);
+    say(format!("workspace    {}", workspace.unwrap_or_default()))?;
+    say(format!("experiment   {}", experiment.unwrap_or_default()))?;
+    say(format!("file server  {}", resources.file_server))?;
+    say(format!("cluster      {}", resources.cluster))?;
     let missing = resources.missing(context).await?;
     if !missing.is_empty() {
-        println!("would make   {}", missing.join(", "));
+        say(format!("would make   {}", missing.join(", ")))?;
     }
     let (files, size) = (counted(snapshot.files(), "file"), human_bytes(snapshot.bytes()));
-    println!("code         {files} ({size}), sent unless the file server has them");
-    println!("command      {}", description.command);
+    say(format!("code         {files} ({size}), sent unless the file server has them"))?;
+    say(format!("command      {}", description.command))?;
     Ok(())
 }
 
 /// The name of the directory as one of an experiment.
 fn project(directory: &Path) -> String {
     let name = directory.file_name().unwrap_or_default().to_string_lossy();
-    let plain = |c: char| if c.is_ascii_alphanumeric() || c == '_' { c } else { '-' };
-    let name: String = name.chars().map(plain).take(40).collect();
-    match resource_name(&name) {
-        Ok(name) => name,
-        Err(_) => "run".to_owned(),
-    }
+    plain(&name, 40, "run")
 }
 
 fn counted(count: usize, what: &str) -> String {

@@ -114,6 +114,8 @@ impl Snapshot {
             target: format!("{OBJECTS}/{}/{sha256}", &sha256[..2]),
             length: object.length,
             executable: false,
+            // A file that changes now must not be stored under this hash.
+            sha256: Some(sha256.clone()),
         });
         let missing: Vec<_> = missing.filter(|file| !present.contains(&file.target)).collect();
         let progress = Progress::new(!context.output.is_quiet());
@@ -127,6 +129,7 @@ impl Snapshot {
             target: self.path(),
             length: self.script.len() as u64,
             executable: false,
+            sha256: None,
         };
         let silent = Progress::new(false);
         upload::files(client, server, vec![script], &silent).await?;
@@ -138,11 +141,14 @@ impl Snapshot {
 /// what they have.
 fn entries(directory: &Path) -> Result<Vec<DirEntry>> {
     let root = directory.to_owned();
+    // Outside of a repository, files above the directory are of something else: a home directory may ignore all.
+    let in_repository = directory.ancestors().any(|above| above.join(".git").exists());
     let walk = WalkBuilder::new(directory)
         .hidden(false)
         .ignore(false)
         .git_global(false)
-        .require_git(false)
+        .require_git(in_repository)
+        .parents(in_repository)
         .sort_by_file_name(Ord::cmp)
         .filter_entry(move |entry| {
             entry.file_name() != ".git" && entry.path() != root.join(OUTPUTS)
@@ -177,9 +183,11 @@ mod tests {
 
     #[tokio::test]
     async fn a_snapshot_is_the_directory_without_what_is_ignored() {
-        let (from, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let (home, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        std::fs::write(home.path().join(".gitignore"), "*").unwrap();
+        let from = home.path().join("project");
         let write = |name: &str, text: &str| {
-            let path = from.path().join(name);
+            let path = from.join(name);
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
             std::fs::write(path, text).unwrap();
         };
@@ -189,14 +197,13 @@ mod tests {
         write("-n", "dash");
         write("run.sh", "echo");
         write("sub/data/kept", "kept");
-        for ignored in ["model.bin", "data/x", "outputs/old/y", ".git/config", "sub/z.bin"] {
+        for ignored in ["model.bin", "data/x", "outputs/old/y", "sub/z.bin"] {
             write(ignored, "ignored");
         }
-        std::fs::create_dir(from.path().join("empty")).unwrap();
-        std::fs::set_permissions(from.path().join("run.sh"), Permissions::from_mode(0o700))
-            .unwrap();
-        std::os::unix::fs::symlink("train.py", from.path().join("link")).unwrap();
-        let snapshot = Snapshot::of(from.path()).await.unwrap();
+        std::fs::create_dir(from.join("empty")).unwrap();
+        std::fs::set_permissions(from.join("run.sh"), Permissions::from_mode(0o700)).unwrap();
+        std::os::unix::fs::symlink("train.py", from.join("link")).unwrap();
+        let snapshot = Snapshot::of(&from).await.unwrap();
         assert_eq!((snapshot.files(), snapshot.objects.len()), (6, 5));
 
         let objects = to.path().join("objects");
@@ -237,9 +244,12 @@ mod tests {
         let mode = std::fs::metadata(copy.join("run.sh")).unwrap().permissions().mode();
         assert_eq!(mode & 0o100, 0o100);
 
+        // The same in a repository, whose directory is left out; its rules hold in directories below.
         let before = snapshot.path();
-        assert_eq!(Snapshot::of(from.path()).await.unwrap().path(), before);
+        write(".git/config", "ignored");
+        assert_eq!(Snapshot::of(&from).await.unwrap().path(), before);
+        assert_eq!(Snapshot::of(&from.join("sub")).await.unwrap().files(), 1);
         write("train.py", "changed");
-        assert_ne!(Snapshot::of(from.path()).await.unwrap().path(), before);
+        assert_ne!(Snapshot::of(&from).await.unwrap().path(), before);
     }
 }
