@@ -29,6 +29,7 @@ mod acceptance {
     mod sdk;
     mod secrets;
     mod service;
+    mod sweeps;
     mod tensorflow;
     mod toolkits;
     mod transfers;

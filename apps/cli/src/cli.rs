@@ -2,7 +2,7 @@
 
 use crate::commands::{
     cluster, completion, demo, doctor, experiment, file_server, group, job, local, login, logout,
-    node, profile, role, run, status, token, usage, workspace,
+    node, profile, role, run, status, sweep, token, usage, workspace,
 };
 use crate::context::{self, Context};
 use crate::environment::Environment;
@@ -59,6 +59,9 @@ enum Command {
     /// Submit jobs, wait for them, read their output
     #[command(subcommand)]
     Job(job::Command),
+    /// Run a job with different parameters, and compare the runs
+    #[command(after_help = sweep::HELP)]
+    Sweep(sweep::Arguments),
     #[command(alias = "list-usages")]
     Usage(usage::Arguments),
     Status(status::Arguments),
@@ -182,6 +185,7 @@ async fn execute(cli: Cli, environment: Environment) -> Result<Exit> {
         Command::Cluster(command) => cluster::run(context(global)?, command).await,
         Command::Experiment(command) => experiment::run(context(global)?, command).await,
         Command::Job(command) => job::run(context(global)?, command).await,
+        Command::Sweep(arguments) => sweep::run(context(global)?, arguments).await,
         Command::Status(arguments) => status::run(context(global)?, arguments).await,
         Command::Completion(arguments) => completion::run(self::command(), &arguments),
         Command::Node(command) => node::run(context(global)?, command).await,
@@ -261,6 +265,7 @@ mod tests {
         cluster: profile endpoint data_dir subscription resource_group workspace
         experiment: profile endpoint data_dir subscription resource_group workspace
         job: profile endpoint data_dir subscription resource_group workspace experiment
+        sweep: profile endpoint data_dir subscription resource_group workspace experiment
         usage: profile endpoint data_dir subscription
         status: profile endpoint data_dir subscription resource_group workspace
         role: profile endpoint data_dir subscription resource_group workspace

@@ -2,8 +2,10 @@
 //! `-o json` prints the whole answer.
 
 mod node;
+mod sweep;
 
 pub use node::{GpuMetrics, Node};
+pub use sweep::{Goal, Metric, Objective, Sweep};
 
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -214,6 +216,8 @@ pub struct Detail {
 pub struct JobExtensions {
     pub attempts: Vec<Attempt>,
     pub waiting_reason: Option<WaitingReason>,
+    pub sweep: Option<Sweep>,
+    pub metrics: Vec<Metric>,
 }
 
 #[derive(Debug, Deserialize)]

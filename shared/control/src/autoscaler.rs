@@ -3,8 +3,9 @@
 use crate::execute::{Progress, execute};
 use crate::{Context, Error, Function, metrics, recovery};
 use lifecycle::unsupported;
-use model::{ClusterRef, Target, limits};
+use model::{ClusterRef, QueueEntry, Target, limits};
 use scheduler::capacity::{self, CapacitySettings, CapacitySnapshot};
+use scheduler::sweeps::Admission;
 
 /// Plans per pass. Launching, shrinking, removing and settling take a handful; the others are for
 /// conflicts with other writers.
@@ -43,7 +44,11 @@ async fn snapshot(
     let ceiling = if cluster.is_deleting() { u32::MAX } else { cluster.scale.ceiling() };
     let nodes = context.table.nodes(reference).await?;
     let depth = limits::MAX_NODES_PER_CLUSTER as usize;
-    let queue = context.table.queue_head(reference, ceiling, depth).await?;
+    let mut admission = Admission::of(&nodes);
+    let admits = |entry: &QueueEntry| {
+        entry.node_count <= ceiling && (cluster.is_deleting() || admission.admits(entry))
+    };
+    let queue = context.table.queue_head(reference, depth, admits).await?;
     let queued = queue.into_iter().map(|entry| entry.node_count).collect();
     let launches = recovery::waited_for(context, reference, &nodes).await?;
     let strays = match nodes.is_empty() {

@@ -9,8 +9,8 @@ use lifecycle::jobs::{self, Completion};
 use lifecycle::submission::{self, NewJob, require_possible};
 use lifecycle::{mounted, unsupported};
 use model::{
-    Cluster, ClusterRef, Experiment, Job, JobState, Name, Node, NodeId, Uid, Waiting, Workspace,
-    WorkspaceNames, limits,
+    Cluster, ClusterRef, Experiment, Job, JobState, Name, Node, NodeId, QueueEntry, Uid, Waiting,
+    Workspace, WorkspaceNames, limits,
 };
 use scheduler::dispatch;
 use scheduler::waiting::{self, WaitingSnapshot};
@@ -113,7 +113,8 @@ impl Jobs {
         let blocked = unsupported::cluster_problem(&cluster.spec);
         let nodes = table.nodes(reference).await?;
         let ceiling = cluster.scale.ceiling();
-        let queue = table.queue_head(reference, ceiling, limits::EXPLAINED_QUEUE).await?;
+        let admits = |entry: &QueueEntry| entry.node_count <= ceiling;
+        let queue = table.queue_head(reference, limits::EXPLAINED_QUEUE, admits).await?;
         Ok(Some(WaitingSnapshot { cluster, blocked, nodes, queue }))
     }
 
@@ -205,6 +206,8 @@ impl Jobs {
         let mut draft = self.context.draft();
         let new = NewJob { name: name.clone(), uid: uid.clone(), spec };
         let job = submission::accept(&draft, experiment, cluster, new)?;
+        // The dispatcher counts the jobs of a sweep that has a limit.
+        let direct = direct && job.queue_entry().sweep.is_none();
         let idle = match direct && !job.state.is_final() {
             true => self.free_nodes(cluster, request.node_count as usize).await?,
             false => Vec::new(),
@@ -224,7 +227,8 @@ impl Jobs {
         let idle = self.context.table.idle_nodes(&reference, limit).await?;
         let Some(idle) = dispatch::nodes_for(&idle, needed) else { return Ok(Vec::new()) };
         let ceiling = cluster.scale.ceiling();
-        if !self.context.table.queue_head(&reference, ceiling, 1).await?.is_empty() {
+        let admits = |entry: &QueueEntry| entry.node_count <= ceiling;
+        if !self.context.table.queue_head(&reference, 1, admits).await?.is_empty() {
             return Ok(Vec::new());
         }
         let nodes = self.context.table.nodes_named(&reference, &idle).await?;

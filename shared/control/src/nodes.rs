@@ -169,7 +169,7 @@ impl Nodes {
     /// Sends a hint for a job that was queued after the queue was read and before the node was free: no
     /// other writer noticed that it can start. If this fails, the schedule visits the cluster.
     async fn hint_if_queued(&self, cluster: &ClusterRef) {
-        let queue = self.context.table.queue_head(cluster, u32::MAX, 1).await;
+        let queue = self.context.table.queue_head(cluster, 1, |_| true).await;
         if queue.is_ok_and(|queue| !queue.is_empty()) {
             let target = Target::Cluster { cluster: cluster.clone() };
             self.context.hint(Function::Dispatcher, &target).await;
@@ -177,7 +177,7 @@ impl Nodes {
     }
 
     /// Starts the head of the queue on a node that becomes free, in the commit that frees it. A job of
-    /// several nodes is left to the dispatcher. Returns whether any job was queued.
+    /// several nodes, or of a sweep with a limit, is left to the dispatcher. Returns whether any job was queued.
     async fn give_next_job(
         &self,
         draft: &mut Draft,
@@ -185,9 +185,9 @@ impl Nodes {
         id: &NodeId,
         compose: bool,
     ) -> Result<bool, Error> {
-        let queue = self.context.table.queue_head(cluster, u32::MAX, 1).await?;
+        let queue = self.context.table.queue_head(cluster, 1, |_| true).await?;
         let Some(head) = queue.first() else { return Ok(false) };
-        let job = match compose && head.node_count == 1 {
+        let job = match compose && head.node_count == 1 && head.sweep.is_none() {
             true => self.context.table.job(&head.job).await?,
             false => None,
         };

@@ -41,7 +41,11 @@ pub fn affected_records(action: &Action) -> AffectedRecords {
     let none = AffectedRecords::default();
     match action {
         Action::Start { entry, nodes } => {
-            AffectedRecords { nodes: nodes.clone(), job: Some(entry.job.clone()), ..none }
+            let cluster = match entry.sweep {
+                Some(_) => ClusterRead::Planned,
+                None => ClusterRead::None,
+            };
+            AffectedRecords { nodes: nodes.clone(), job: Some(entry.job.clone()), cluster, ..none }
         }
         Action::FailQueued { entry } => AffectedRecords { job: Some(entry.job.clone()), ..none },
         Action::EndAttempt { attempt, .. } => {

@@ -3,7 +3,7 @@
 use crate::change::{Event, Function};
 use crate::draft::Draft;
 use model::{
-    Cluster, Deletion, InvalidTransition, Job, JobRef, JobState, NodeId, Operation, Price,
+    Cluster, Deletion, InvalidTransition, Job, JobRef, JobState, Node, NodeId, Operation, Price,
     QueueEntry, Uid, Zone,
 };
 
@@ -51,7 +51,8 @@ pub fn submit(
     Ok(())
 }
 
-/// Starts a gang: the job leaves the queue and its nodes become busy.
+/// Starts a gang: the job leaves the queue and its nodes become busy. With a job whose sweep has a limit the
+/// cluster is written too, if it was read.
 ///
 /// # Errors
 /// When job or nodes changed since the plan was made.
@@ -87,8 +88,16 @@ pub fn start(
         transition: "have no attempt",
     })?;
     let ends_by = job.expected_end(now);
+    let sweep = entry.sweep.as_ref().map(|limit| limit.name.clone());
+    if sweep.is_some() {
+        // Two starts that were planned on the same number of running jobs must not both succeed.
+        draft.fence_cluster();
+    }
     for id in nodes {
-        draft.change_node(id, |node| node.assigned(attempt.clone(), ends_by, now))?;
+        draft.change_node(id, |node| {
+            let node = node.assigned(attempt.clone(), ends_by, now)?;
+            Ok(Node { sweep: sweep.clone(), ..node })
+        })?;
         draft.notify(id.clone());
     }
     draft.event(Event::JobStarted { attempt, nodes: nodes.to_vec(), waited });

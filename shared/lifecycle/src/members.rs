@@ -3,7 +3,9 @@
 use crate::change::{Event, Function};
 use crate::draft::Draft;
 use crate::{capacity, jobs};
-use model::{AttemptPhase, AttemptRef, EndReason, InvalidTransition, JobState, NodeId, NodeState};
+use model::{
+    AttemptPhase, AttemptRef, ClusterRef, EndReason, InvalidTransition, JobState, NodeId, NodeState,
+};
 
 /// What happens to a node on which an attempt has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -137,9 +139,11 @@ fn release(
 ) -> Result<(), InvalidTransition> {
     let Some(node) = draft.node(id) else { return Ok(()) };
     let (cluster, occupied) = (node.cluster.clone(), node.attempt() == Some(attempt));
+    let has_limit = node.sweep_key().is_some();
     if disposition == NodeDisposition::Remove {
         draft.remove_node(id);
         draft.hint_cluster(Function::Autoscaler, &cluster);
+        hint_sweep(draft, has_limit, &cluster);
         return Ok(());
     }
     if !occupied {
@@ -149,8 +153,16 @@ fn release(
     draft.change_node(id, |node| node.released(attempt, now))?;
     if draft.node(id).is_some_and(|node| node.is_leaving()) {
         draft.hint_cluster(Function::Autoscaler, &cluster);
+        hint_sweep(draft, has_limit, &cluster);
     }
     Ok(())
+}
+
+/// No node becomes free, but the next job of the sweep may start on another.
+fn hint_sweep(draft: &mut Draft, has_limit: bool, cluster: &ClusterRef) {
+    if has_limit {
+        draft.hint_cluster(Function::Dispatcher, cluster);
+    }
 }
 
 #[cfg(test)]

@@ -106,7 +106,7 @@ impl Fixture {
     }
 
     pub fn queue(&self) -> Vec<QueueEntry> {
-        block_on(self.table.queue_head(&Self::cluster_ref(), u32::MAX, 1000)).expect("memory")
+        block_on(self.table.queue_head(&Self::cluster_ref(), 1000, |_| true)).expect("memory")
     }
 
     pub fn idle_nodes(&self) -> Vec<IdleNode> {

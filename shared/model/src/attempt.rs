@@ -109,6 +109,11 @@ pub enum EndReason {
     WallClockExceeded,
     /// A user terminated or deleted the job.
     Terminated,
+    /// It was worse than other runs of its sweep.
+    StoppedEarly {
+        /// Than which, as a sentence.
+        reason: String,
+    },
     /// The cluster was deleted.
     ClusterDeleted,
     /// The shrinking cluster removed a node, with `nodeDeallocationOption` `terminate`.
@@ -166,6 +171,7 @@ impl EndReason {
             | Self::NodeFailed { .. }
             | Self::WallClockExceeded
             | Self::Terminated
+            | Self::StoppedEarly { .. }
             | Self::ClusterDeleted
             | Self::DeallocatedTerminate { .. }
             | Self::DeallocatedRequeue { .. }
@@ -182,6 +188,7 @@ impl EndReason {
             Self::WallClockExceeded => 1,
             Self::NodeFailed { .. }
             | Self::Terminated
+            | Self::StoppedEarly { .. }
             | Self::ClusterDeleted
             | Self::DeallocatedTerminate { .. }
             | Self::DeallocatedRequeue { .. }
@@ -223,6 +230,7 @@ impl EndReason {
             Self::Terminated => {
                 failed(None, "JobTerminated", "The specified job has been terminated by the user")
             }
+            Self::StoppedEarly { reason } => failed(None, "JobStoppedEarly", reason),
             Self::ClusterDeleted => {
                 failed(None, "ClusterDeleted", "The cluster of the specified job has been deleted")
             }

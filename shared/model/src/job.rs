@@ -137,6 +137,7 @@ impl Job {
             submitted_at: self.submitted_at,
             node_count: self.spec.node_count,
             max_wall_clock_seconds: self.spec.max_wall_clock_seconds,
+            sweep: self.spec.sweep.as_ref().and_then(|sweep| sweep.limit()),
         }
     }
 

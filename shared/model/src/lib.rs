@@ -27,6 +27,7 @@ pub mod pool;
 pub mod price;
 pub mod secret;
 pub mod spec;
+pub mod sweep;
 pub mod target;
 pub mod time;
 pub mod toolkit;
@@ -67,6 +68,7 @@ pub use spec::{
     InputDirectory, JobSpec, NodeDeallocation, OutputDirectory, Priority, ScaleSettings, SetupTask,
     UserAccount, VmPriority,
 };
+pub use sweep::{EarlyStopping, Goal, Objective, SweepKey, SweepLimit, SweepParameter, SweepRun};
 pub use target::Target;
 pub use time::Timestamp;
 pub use toolkit::Toolkit;

@@ -222,6 +222,19 @@ pub const MAX_CAPACITY_RESERVATION_BYTES: usize = 256;
 /// Upper limit of `maxRetries`: how often a job may run again after its own command failed.
 pub const MAX_RETRIES: u32 = 10;
 
+/// Parameters of a run of a sweep, and the bytes of a value: its command reads them as environment variables, and
+/// tables show them.
+pub const MAX_SWEEP_PARAMETERS: usize = 32;
+
+/// See [`MAX_SWEEP_PARAMETERS`].
+pub const MAX_SWEEP_VALUE_BYTES: usize = 256;
+
+/// Upper limit of `maxParallel`: no cluster runs more jobs at a time.
+pub const MAX_SWEEP_PARALLEL: u32 = MAX_NODES_PER_CLUSTER;
+
+/// Upper limit of the runs that early stopping waits for.
+pub const MAX_SWEEP_MINIMUM_RUNS: u32 = 100;
+
 /// Entries per page of a list (`maxresults` of the API: 1 to 1000, default 1000).
 pub const MAX_PAGE: u32 = 1000;
 

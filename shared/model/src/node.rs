@@ -6,7 +6,7 @@
 
 use crate::{
     AttemptRef, Backoff, Charge, ClusterRef, InvalidTransition, LaunchId, NodeId, NodeMetrics,
-    Offering, Price, ResourceError, Timestamp, Zone, id::is_plain_id, limits,
+    Offering, Price, ResourceError, SweepKey, Timestamp, Zone, id::is_plain_id, limits,
 };
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
@@ -43,6 +43,9 @@ pub struct Node {
     /// What its agent measured last. Written with the time of the report, as that is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metrics: Option<NodeMetrics>,
+    /// Name of the sweep, in lower case, whose limit the job on the node counts for; of no meaning while it runs none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sweep: Option<String>,
     /// When EC2 first recommended to replace its instance, as an interruption is more likely than before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rebalance_recommended_at: Option<Timestamp>,
@@ -199,6 +202,7 @@ impl Node {
             price: Price::NotAsked,
             login_port: None,
             metrics: None,
+            sweep: None,
             rebalance_recommended_at: None,
             removal: Backoff::CLEAR,
         }
@@ -252,6 +256,12 @@ impl Node {
             | NodeState::Idle { .. }
             | NodeState::Unusable { .. } => None,
         }
+    }
+
+    /// The sweep whose limit the job on the node counts for.
+    pub fn sweep_key(&self) -> Option<SweepKey> {
+        let (attempt, name) = (self.attempt()?, self.sweep.clone()?);
+        Some(SweepKey { experiment: attempt.job.experiment.clone(), name })
     }
 
     /// Whether it is leaving.

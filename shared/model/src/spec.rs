@@ -6,7 +6,7 @@
 //! wire types of their own.
 
 use crate::{
-    ContainerSettings, MountVolumes, PerformanceCounters, SecretVariable, Toolkit, limits,
+    ContainerSettings, MountVolumes, PerformanceCounters, SecretVariable, SweepRun, Toolkit, limits,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -343,6 +343,9 @@ pub struct JobSpec {
     /// How often the job is run again after its own command failed. Default: never.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_retries: Option<u32>,
+    /// The sweep of which it is a run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sweep: Option<Box<SweepRun>>,
 }
 
 #[cfg(test)]
@@ -391,6 +394,7 @@ mod tests {
                 environment: None,
                 secrets: None,
                 max_retries: None,
+                sweep: None,
             };
             let stored = serde_json::to_value(&spec).unwrap();
             assert_eq!(serde_json::from_value::<JobSpec>(stored.clone()).unwrap(), spec);

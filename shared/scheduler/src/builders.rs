@@ -102,7 +102,14 @@ pub fn queued(name: &str, node_count: u32) -> QueueEntry {
         submitted_at: NOW,
         node_count,
         max_wall_clock_seconds: 3600,
+        sweep: None,
     }
+}
+
+/// The same entry as a run of a sweep with a limit.
+pub fn of_sweep(entry: QueueEntry, sweep: &str, max_parallel: u32) -> QueueEntry {
+    let limit = SweepLimit { name: Name::new(sweep).key(), max_parallel };
+    QueueEntry { sweep: Some(limit), ..entry }
 }
 
 /// Sets the wall clock limit.
@@ -142,6 +149,7 @@ pub fn job(name: &str, node_count: u32) -> Job {
             secrets: None,
             max_wall_clock_seconds: 3600,
             max_retries: None,
+            sweep: None,
         },
         submitted_at: NOW,
         state: JobState::Queued { since: NOW },
@@ -206,6 +214,7 @@ pub fn node(number: usize, state: NodeState) -> Node {
         price: Price::NotAsked,
         login_port: None,
         metrics: None,
+        sweep: None,
         rebalance_recommended_at: None,
         removal: Backoff::CLEAR,
     }

@@ -27,7 +27,8 @@ pub struct CapacitySnapshot {
     pub blocked: bool,
     /// All nodes.
     pub nodes: Vec<Node>,
-    /// Node counts of queued jobs, in order, as far as they can matter.
+    /// Node counts of queued jobs, in order, as far as they can matter: without those that their sweep does not
+    /// admit ([`crate::sweeps`]).
     pub queued: Vec<u32>,
     /// Additional nodes that the quota allows.
     pub quota_left: u32,

@@ -16,7 +16,8 @@ use model::{Cluster, IdleNode, Node, NodeId, NodeState, QueueEntry, Timestamp, Z
 pub struct DispatchSnapshot {
     /// The cluster.
     pub cluster: Cluster,
-    /// The head of the queue, in order, at most [`limits::BACKFILL_DEPTH`] entries.
+    /// The head of the queue, in order, at most [`limits::BACKFILL_DEPTH`] entries, without those that their sweep
+    /// does not admit ([`crate::sweeps`]).
     pub queue: Vec<QueueEntry>,
     /// Idle nodes.
     pub idle: Vec<IdleNode>,
@@ -113,7 +114,13 @@ pub fn plan(snapshot: &DispatchSnapshot, now: Timestamp) -> Vec<Action> {
             }
         };
         match nodes {
-            Some(nodes) => starts.push(Start { entry: entry.clone(), nodes }),
+            Some(nodes) => {
+                starts.push(Start { entry: entry.clone(), nodes });
+                if entry.sweep.is_some() {
+                    // Its start writes the cluster, so what is planned on this version ends here.
+                    break;
+                }
+            }
             None => {
                 let mut made = Reservation::make(snapshot, &starts, entry, idle.len(), now);
                 made.zone = idle.largest().cloned();

@@ -19,6 +19,7 @@ pub mod dispatch;
 mod free_nodes;
 pub mod rebalance;
 pub mod recovery;
+pub mod sweeps;
 pub mod waiting;
 
 #[cfg(any(test, feature = "builders"))]

@@ -2,6 +2,7 @@
 
 use crate::capacity::CORE_QUOTA_REACHED;
 use crate::dispatch;
+use crate::sweeps::Admission;
 use model::{
     Cluster, IdleNode, Name, Node, NodeState, QueueEntry, ResourceError, ScaleSettings, Timestamp,
     Waiting, WaitingReason,
@@ -20,7 +21,7 @@ pub struct WaitingSnapshot {
     pub queue: Vec<QueueEntry>,
 }
 
-/// The first obstacle: an unsupported cluster, then settings that the user can change, then unusable nodes in
+/// The first obstacle: an unsupported cluster, then settings that the user can change, then the limit of its sweep, then unusable nodes in
 /// place of others, then failed launches, then a lack of idle nodes. `queued_at` is the time since when the job is queued.
 pub fn explain(
     snapshot: &WaitingSnapshot,
@@ -43,6 +44,9 @@ pub fn explain(
     }
     if let Some(message) = setting(cluster, entry.node_count) {
         return waits(WaitingReason::Setting, cluster.modified_at, message);
+    }
+    if let Some(message) = sweep(snapshot, entry) {
+        return waits(WaitingReason::Sweep, queued_at, message);
     }
     let nodes = Nodes::of(snapshot);
     if nodes.unusable_are_in_the_way(cluster) {
@@ -75,6 +79,26 @@ fn setting(cluster: &Cluster, needs: u32) -> Option<String> {
         }
         ScaleSettings::Manual { .. } | ScaleSettings::AutoScale { .. } => None,
     }
+}
+
+/// As many jobs of its sweep run as may run at a time, or those before it will.
+fn sweep(snapshot: &WaitingSnapshot, entry: &QueueEntry) -> Option<String> {
+    let limit = entry.sweep.as_ref()?;
+    let mut admission = Admission::of(&snapshot.nodes);
+    let running = admission.count(entry);
+    for earlier in snapshot.queue.iter().take_while(|earlier| earlier.job != entry.job) {
+        admission.admits(earlier);
+    }
+    if admission.admits(entry) {
+        return None;
+    }
+    let before = snapshot.queue.iter().take_while(|earlier| earlier.job != entry.job);
+    let before = before.filter(|earlier| earlier.sweep_key() == entry.sweep_key()).count();
+    let (running, before) = (counted(running, "job"), counted(before, "job"));
+    Some(format!(
+        "Waits for other runs of sweep {}, which runs at most {} at a time on cluster {} (maxParallel): {running} of it running, {before} of it queued before this one.",
+        limit.name, limit.max_parallel, snapshot.cluster.name
+    ))
 }
 
 fn failed_launches(cluster: &Cluster, now: Timestamp) -> Option<String> {
@@ -305,6 +329,21 @@ mod tests {
         let nodes = vec![running(0, "x")];
         let text = message(manual_cluster(2), nodes, &["b", "c"]);
         assert!(text.ends_with("2 or more jobs are before it in the queue."), "{text}");
+    }
+
+    #[test]
+    fn other_runs_of_a_sweep_with_a_limit_are_counted() {
+        let run = |name| of_sweep(queued(name, 1), "lr", 2);
+        let nodes = vec![Node { sweep: Some("lr".into()), ..running(0, "x") }];
+        let queue = vec![run("a"), queued("b", 1), run("c"), run("d")];
+        let snapshot = WaitingSnapshot { nodes, queue, ..snapshot(auto_cluster(0, 4)) };
+        let of = |entry: QueueEntry| {
+            let waiting = explain(&snapshot, &entry, QUEUED_AT, NOW);
+            format!("{}: {}", waiting.reason.code(), waiting.message)
+        };
+        assert!(of(run("a")).starts_with("WaitsForNodes: "));
+        assert!(of(queued("b", 1)).starts_with("WaitsForNodes: "));
+        assert_snapshot!(of(run("d")), @"WaitsForSweep: Waits for other runs of sweep lr, which runs at most 2 at a time on cluster c (maxParallel): 1 job of it running, 2 jobs of it queued before this one.");
     }
 
     #[test]

@@ -203,6 +203,7 @@ mod tests {
                 submitted_at: Timestamp(time),
                 node_count: 1,
                 max_wall_clock_seconds: 1,
+                sweep: None,
             };
             queue_entry(&uid(2), &entry).sk
         };

@@ -21,6 +21,9 @@ pub struct Page<T> {
     pub next: Option<String>,
 }
 
+/// Entries that a further page of the queue reads, at least: where one was passed over, others follow.
+const QUEUE_PAGE: usize = 100;
+
 impl Table {
     /// A subscription by id.
     pub async fn subscription(&self, id: &Name) -> Result<Option<Subscription>, Error> {
@@ -251,28 +254,29 @@ impl Table {
         self.page(key::experiment_partition(experiment), "job#", after, limit).await
     }
 
-    /// The first `limit` queue entries, in order, that a cluster of at most `ceiling` nodes could
-    /// start. Wider jobs wait for a setting and must not hide the jobs queued behind them.
+    /// The first `limit` queue entries, in order, that are admitted, such as those that the settings of the cluster
+    /// allow: others must not hide the jobs queued behind them.
     pub async fn queue_head(
         &self,
         cluster: &ClusterRef,
-        ceiling: u32,
         limit: usize,
+        mut admits: impl FnMut(&QueueEntry) -> bool,
     ) -> Result<Vec<QueueEntry>, Error> {
         let mut found = Vec::new();
         let mut after = None;
+        let mut wanted = limit;
         while found.len() < limit {
             let pk = key::cluster_partition(&cluster.uid);
-            let wanted = limit - found.len();
             let range = Range { pk, prefix: "queue#".to_owned(), after, limit: Some(wanted) };
             let page: Vec<(String, QueueEntry)> = self.range(range).await?;
             let complete = page.len() < wanted;
             after = page.last().map(|(sk, _)| sk.clone());
-            let entries = page.into_iter().map(|(_, entry)| entry);
-            found.extend(entries.filter(|entry| entry.node_count <= ceiling));
+            let entries = page.into_iter().map(|(_, entry)| entry).filter(&mut admits);
+            found.extend(entries.take(limit - found.len()));
             if complete {
                 break;
             }
+            wanted = limit.max(QUEUE_PAGE);
         }
         Ok(found)
     }

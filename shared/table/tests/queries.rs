@@ -58,7 +58,7 @@ fn cluster() -> ClusterRef {
 fn entry(name: &str, rank: u8, submitted_at: i64, node_count: u32) -> QueueEntry {
     let job = JobRef { experiment: uid(3), name: name.to_owned(), uid: builders::uid(name) };
     let submitted_at = Timestamp(submitted_at);
-    QueueEntry { job, rank, submitted_at, node_count, max_wall_clock_seconds: 60 }
+    QueueEntry { job, rank, submitted_at, node_count, max_wall_clock_seconds: 60, sweep: None }
 }
 
 #[tokio::test]
@@ -114,7 +114,7 @@ async fn the_queue_is_in_order() {
         commit(&table, |writes| writes.enqueue(&cluster(), it)).await;
     }
     let queue = || async {
-        let found = table.queue_head(&cluster(), 1, 10).await.unwrap();
+        let found = table.queue_head(&cluster(), 10, |entry| entry.node_count <= 1).await.unwrap();
         found.into_iter().map(|entry| entry.job.name).collect::<Vec<_>>()
     };
     assert_eq!(queue().await, ["high", "early", "late", "low"], "priority, then time");
@@ -131,8 +131,10 @@ async fn wide_jobs_hide_no_others() {
     let entries: Vec<_> =
         (0..40).map(|time| entry(&format!("j{time}"), 1, time, width(time))).collect();
     commit(&table, |it| entries.iter().for_each(|entry| it.enqueue(&cluster(), entry))).await;
-    let startable =
-        async |ceiling, limit| table.queue_head(&cluster(), ceiling, limit).await.unwrap();
+    let startable = async |ceiling, limit| {
+        let admits = |entry: &QueueEntry| entry.node_count <= ceiling;
+        table.queue_head(&cluster(), limit, admits).await.unwrap()
+    };
     assert_eq!(startable(4, 3).await, entries[30..33], "from behind thirty that do not fit");
     assert_eq!(startable(4, 100).await, entries[30..]);
     assert_eq!(startable(5, 2).await, entries[..2]);

@@ -103,6 +103,7 @@ pub fn node(number: u8, state: NodeState) -> Node {
         price: model::Price::NotAsked,
         login_port: None,
         metrics: None,
+        sweep: None,
         rebalance_recommended_at: None,
         removal: Backoff::CLEAR,
     }
@@ -139,6 +140,7 @@ pub fn job() -> Job {
             secrets: None,
             max_wall_clock_seconds: 604_800,
             max_retries: None,
+            sweep: None,
         },
         submitted_at: at(0),
         state: JobState::Queued { since: at(0) },

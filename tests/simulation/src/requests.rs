@@ -8,7 +8,7 @@ use control::jobs::ExperimentPath;
 use control::operations::{PutOutcome, StartedOperation};
 use control::{Control, Error};
 use model::{
-    ClusterExtensions, FileServerSpec, Name, Principal, Role, ScaleSettings, Scope, Uid,
+    ClusterExtensions, FileServerSpec, Name, Principal, Role, ScaleSettings, Scope, SweepRun, Uid,
     UserAccount, WorkspaceNames,
 };
 use std::sync::LazyLock;
@@ -301,5 +301,18 @@ fn job_request(layout: &Layout, spec: &JobSpec) -> JobRequest {
         secrets: None,
         max_wall_clock_seconds: spec.wall_clock_seconds,
         max_retries: (spec.max_retries > 0).then_some(spec.max_retries),
+        sweep: sweep(spec.number),
     }
+}
+
+/// Every third job is a run of a sweep with a limit. It does not depend on random numbers, so that the history of a
+/// seed is otherwise the same.
+fn sweep(number: u32) -> Option<SweepRun> {
+    (number % 3 == 0).then(|| SweepRun {
+        name: Name::new("sweep"),
+        parameters: Vec::new(),
+        max_parallel: Some(1 + number % 2),
+        objective: None,
+        early_stopping: None,
+    })
 }

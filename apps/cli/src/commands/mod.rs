@@ -22,6 +22,7 @@ mod queue;
 pub mod role;
 pub mod run;
 pub mod status;
+pub mod sweep;
 pub mod token;
 pub mod usage;
 pub mod workspace;

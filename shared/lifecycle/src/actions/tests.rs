@@ -32,8 +32,11 @@ fn each_action_names_its_affected_records() {
     let bind = Action::Bind { launch: uid("l"), instances: vec![] };
     let launch = || AffectedRecords { launch: Some(uid("l")), ..none() };
     let start = Action::Start { entry: queued("a", 2), nodes: node_ids([0, 1]) };
+    let entry = of_sweep(queued("a", 1), "s", 1);
+    let limited = Action::Start { entry, nodes: node_ids([0]) };
     let cases = [
         (start, AffectedRecords { nodes: node_ids([0, 1]), ..job() }),
+        (limited, AffectedRecords { cluster: ClusterRead::Planned, nodes: node_ids([0]), ..job() }),
         (Action::FailQueued { entry: queued("a", 1) }, job()),
         (end_attempt(), job()),
         (leave(None), node()),
@@ -59,6 +62,37 @@ fn each_action_names_its_affected_records() {
 fn busy() -> Fixture {
     let (job, nodes) = gang("a", &[0, 1]);
     Fixture::of(manual_cluster(2), vec![job], nodes)
+}
+
+/// Two runs of a sweep that were planned on the same count must not both start.
+#[test]
+fn the_start_of_a_job_with_a_limit_writes_the_cluster() {
+    let run = |name: &str| {
+        let sweep = model::SweepRun {
+            name: model::Name::new("S"),
+            parameters: vec![],
+            max_parallel: Some(1),
+            objective: None,
+            early_stopping: None,
+        };
+        let mut job = job(name, 1);
+        job.spec.sweep = Some(Box::new(sweep));
+        job
+    };
+    let nodes = vec![idle(0, NOW), idle(1, NOW)];
+    let fixture = Fixture::of(manual_cluster(2), vec![run("a"), run("b")], nodes);
+    let start = |name: &str, number: usize| {
+        let entry = fixture.job(name).queue_entry();
+        let mut draft = fixture.draft();
+        let action = Action::Start { entry, nodes: node_ids([number]) };
+        apply(&mut draft, &action, None).unwrap();
+        draft.finish()
+    };
+    let (first, second) = (start("a", 0), start("b", 1));
+    assert!(fixture.commit(&first).is_ok());
+    assert!(fixture.commit(&second).is_err_and(|error| error.is_conflict()));
+    let of_node = fixture.node(0).sweep_key().map(|key| key.name);
+    assert_eq!(of_node.as_deref(), Some("s"));
 }
 
 #[test]

@@ -278,6 +278,25 @@ fn a_failed_node_that_leaves_still_leaves() {
     ");
 }
 
+/// No node becomes free that takes the next job, which may start on another one.
+#[test]
+fn the_end_of_a_run_on_a_leaving_node_lets_the_next_run_start() {
+    let (job, mut nodes) = gang("a", &[0]);
+    nodes[0] = nodes[0].clone().leave(model::LeaveReason::Shrink, NOW).unwrap();
+    nodes[0].sweep = Some("s".into());
+    let failure = EndReason::Exited { exit_code: 3 };
+    let hints = |nodes: Vec<Node>| {
+        let change = member_ended(&with(job.clone(), nodes), 0, &failure);
+        change.lines().filter(|line| line.starts_with("hint")).collect::<Vec<_>>().join("\n")
+    };
+    assert_snapshot!(hints(nodes.clone()), @"
+    hint Dispatcher c
+    hint Autoscaler c
+    ");
+    nodes[0].sweep = None;
+    assert_snapshot!(hints(nodes), @"hint Autoscaler c");
+}
+
 #[test]
 fn a_job_that_fails_on_three_nodes_fails_with_their_error() {
     let fixture = with(job("a", 1), (0..3).map(|number| idle(number, NOW)).collect());

@@ -177,6 +177,7 @@ fn end_reason(end_reason: &EndReason) -> String {
         EndReason::NodeFailed { node, error } => format!("NodeFailed {node} {}", error.code),
         EndReason::WallClockExceeded => "WallClockExceeded".to_owned(),
         EndReason::Terminated => "Terminated".to_owned(),
+        EndReason::StoppedEarly { reason } => format!("StoppedEarly ({reason})"),
         EndReason::ClusterDeleted => "ClusterDeleted".to_owned(),
         EndReason::DeallocatedTerminate { node } => format!("DeallocatedTerminate {node}"),
         EndReason::DeallocatedRequeue { node } => format!("DeallocatedRequeue {node}"),

@@ -1,6 +1,6 @@
 //! The place of a job in the queue, and what it waits for there.
 
-use crate::{JobRef, Timestamp};
+use crate::{JobRef, SweepKey, SweepLimit, Timestamp};
 use serde::{Deserialize, Serialize};
 
 /// What a queued job waits for.
@@ -21,6 +21,8 @@ pub enum WaitingReason {
     Cluster,
     /// A setting of the cluster that the user can change.
     Setting,
+    /// Other jobs of its sweep, which runs no more of them at a time.
+    Sweep,
     /// Nodes that quota or cloud do not provide at the moment.
     Capacity,
     /// Nodes that cannot run jobs have the place of those that could.
@@ -35,6 +37,7 @@ impl WaitingReason {
         match self {
             Self::Cluster => "WaitsForCluster",
             Self::Setting => "WaitsForSetting",
+            Self::Sweep => "WaitsForSweep",
             Self::Capacity => "WaitsForCapacity",
             Self::Unusable => "WaitsForUsableNodes",
             Self::Nodes => "WaitsForNodes",
@@ -55,4 +58,15 @@ pub struct QueueEntry {
     pub node_count: u32,
     /// Longest run time of an attempt, in seconds.
     pub max_wall_clock_seconds: u64,
+    /// The limit of its sweep, if it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sweep: Option<SweepLimit>,
+}
+
+impl QueueEntry {
+    /// The sweep that limits it.
+    pub fn sweep_key(&self) -> Option<SweepKey> {
+        let name = self.sweep.as_ref()?.name.clone();
+        Some(SweepKey { experiment: self.job.experiment.clone(), name })
+    }
 }

@@ -43,6 +43,7 @@ fn queued() -> Job {
             secrets: None,
             max_wall_clock_seconds: 100,
             max_retries: None,
+            sweep: None,
         },
         submitted_at: Timestamp(7),
         state: JobState::Queued { since: NOW },
@@ -145,6 +146,7 @@ fn attempts_are_numbered_in_turn() {
 #[test]
 fn a_queue_entry_has_everything_that_dispatch_needs() {
     let expected = QueueEntry {
+        sweep: None,
         job: JobRef { experiment: uid(1), name: "j".into(), uid: uid(2) },
         rank: 2,
         submitted_at: Timestamp(7),

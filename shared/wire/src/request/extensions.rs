@@ -1,9 +1,10 @@
 //! `extensions` of properties and of mounts: fields of requests beyond the contract.
 
 use super::mounts::{list, mount_path};
+use super::sweep;
 use crate::read::{Fields, Place};
 use crate::{patterns, rules};
-use model::{ClusterExtensions, LustreFileSystem, S3Bucket, limits};
+use model::{ClusterExtensions, LustreFileSystem, S3Bucket, SweepRun, limits};
 use serde_json::json;
 use std::collections::HashSet;
 
@@ -56,10 +57,23 @@ fn vm_sizes(place: &Place<'_>) -> Option<Vec<String>> {
     Some(sizes)
 }
 
-/// `maxRetries` of a job.
-pub(super) fn max_retries(job: &Fields<'_>) -> Option<u32> {
-    let extensions = job.optional("extensions")?.object()?;
-    extensions.optional("maxRetries")?.whole_number(0..=limits::MAX_RETRIES)
+/// The extensions of a job.
+#[derive(Default)]
+pub(super) struct JobExtensions {
+    pub max_retries: Option<u32>,
+    pub sweep: Option<SweepRun>,
+}
+
+/// `extensions` of a job.
+pub(super) fn of_job(job: &Fields<'_>) -> JobExtensions {
+    let Some(extensions) = job.optional("extensions").and_then(|place| place.object()) else {
+        return JobExtensions::default();
+    };
+    let max_retries = extensions
+        .optional("maxRetries")
+        .and_then(|place| place.whole_number(0..=limits::MAX_RETRIES));
+    let sweep = extensions.optional("sweep").and_then(|place| sweep::sweep(&place));
+    JobExtensions { max_retries, sweep }
 }
 
 /// The mounts of `mountVolumes.extensions`, each with its place.

@@ -9,7 +9,7 @@ use crate::read::{self, Fields, Place};
 use crate::{ClusterId, FileServerId, Violation, Violations, codes, patterns, rules};
 use model::{
     ContainerSettings, EnvironmentVariable, InputDirectory, Job, JobSpec, OutputDirectory,
-    Priority, Toolkit, Uid, VmSize, limits, time,
+    Priority, SweepRun, Toolkit, Uid, VmSize, limits, time,
 };
 use std::collections::HashSet;
 
@@ -37,6 +37,7 @@ pub struct JobRequest {
     pub secrets: Option<Vec<SecretVariableInput>>,
     pub max_wall_clock_seconds: u64,
     pub max_retries: Option<u32>,
+    pub sweep: Option<SweepRun>,
 }
 
 /// Parses `JobCreateParameters`.
@@ -72,7 +73,7 @@ pub(crate) fn job(body: &Fields<'_>) -> Option<JobRequest> {
         directories(properties, "outputDirectories", output_directory, |directory| &directory.id);
     let environment = environment::environment(properties);
     let max_wall_clock_seconds = max_wall_clock_seconds(properties);
-    let max_retries = extensions::max_retries(properties);
+    let extensions = extensions::of_job(properties);
     Some(JobRequest {
         cluster: cluster?,
         priority: priority?,
@@ -87,7 +88,8 @@ pub(crate) fn job(body: &Fields<'_>) -> Option<JobRequest> {
         environment: environment.variables,
         secrets: environment.secrets,
         max_wall_clock_seconds: max_wall_clock_seconds?,
-        max_retries,
+        max_retries: extensions.max_retries,
+        sweep: extensions.sweep,
     })
 }
 
@@ -230,6 +232,7 @@ impl JobRequest {
             secrets: self.secrets.map(|secrets| environment::stored(secrets, &mut seal)),
             max_wall_clock_seconds: self.max_wall_clock_seconds,
             max_retries: self.max_retries,
+            sweep: self.sweep.map(Box::new),
         })
     }
 
@@ -252,6 +255,7 @@ impl JobRequest {
             secrets,
             max_wall_clock_seconds,
             max_retries,
+            sweep,
         } = self;
         let spec = &existing.spec;
         let secrets = secrets.as_deref().unwrap_or_default();
@@ -270,6 +274,7 @@ impl JobRequest {
             && environment::same_secrets(secrets, spec.secrets.as_deref().unwrap_or_default())
             && *max_wall_clock_seconds == spec.max_wall_clock_seconds
             && max_retries.unwrap_or_default() == spec.max_retries.unwrap_or_default()
+            && sweep.as_ref() == spec.sweep.as_deref()
     }
 }
 

@@ -16,6 +16,7 @@ mod mounts;
 mod query;
 mod scale;
 mod secret;
+mod sweep;
 mod toolkit;
 mod uploads;
 mod workspace;

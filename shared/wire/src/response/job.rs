@@ -9,7 +9,7 @@ use crate::ids;
 use model::{
     AttemptRecord, ContainerSettings, EndReason, EnvironmentVariable, InputDirectory, Job,
     JobState, KeyVaultSecretReference, NodeId, OutputDirectory, Priority, ResourceId, SecretValue,
-    Timestamp, Toolkit, Waiting, time,
+    SweepRun, Timestamp, Toolkit, Waiting, time,
 };
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -102,8 +102,8 @@ pub struct ExecutionInfo {
     pub errors: Vec<BatchAiError>,
 }
 
-/// Fields beyond the contract: every attempt of the job, why it waits, how often it is retried, and what
-/// it has cost.
+/// Fields beyond the contract: every attempt of the job, why it waits, how often it is retried, the sweep that it
+/// is a run of, and what it has cost.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct JobExtensions {
@@ -113,6 +113,8 @@ pub struct JobExtensions {
     pub waiting_reason: Option<WaitingReasonBody>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_retries: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sweep: Option<SweepRun>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cost_micro_usd: Option<u64>,
 }
@@ -234,15 +236,25 @@ fn extensions(job: &Job, waiting: Option<&Waiting>, now: Timestamp) -> Option<Jo
     let is_queued = matches!(job.state, JobState::Queued { .. });
     let waiting_reason = waiting.filter(|_| is_queued).map(WaitingReasonBody::from);
     let attempts: Vec<AttemptView> = job.attempt_records().iter().map(attempt).collect();
-    let max_retries = job.spec.max_retries;
-    (waiting_reason.is_some() || !attempts.is_empty() || max_retries.is_some()).then(|| {
-        JobExtensions {
-            attempts,
-            waiting_reason,
-            max_retries,
-            cost_micro_usd: job.cost_micro_usd(now),
-        }
-    })
+    let extensions = JobExtensions {
+        attempts,
+        waiting_reason,
+        max_retries: job.spec.max_retries,
+        sweep: job.spec.sweep.as_deref().cloned(),
+        cost_micro_usd: job.cost_micro_usd(now),
+    };
+    (!extensions.is_empty()).then_some(extensions)
+}
+
+impl JobExtensions {
+    fn is_empty(&self) -> bool {
+        let Self { attempts, waiting_reason, max_retries, sweep, cost_micro_usd } = self;
+        attempts.is_empty()
+            && waiting_reason.is_none()
+            && max_retries.is_none()
+            && sweep.is_none()
+            && cost_micro_usd.is_none()
+    }
 }
 
 fn attempt(record: &AttemptRecord) -> AttemptView {
@@ -267,6 +279,7 @@ fn result(end_reason: &EndReason) -> String {
         EndReason::NodeFailed { node, error } => format!("node {node} failed: {}", error.message),
         EndReason::WallClockExceeded => "ran longer than maxWallClockTime".to_owned(),
         EndReason::Terminated => "terminated by the user".to_owned(),
+        EndReason::StoppedEarly { .. } => "stopped early".to_owned(),
         EndReason::ClusterDeleted => "the cluster was deleted".to_owned(),
         EndReason::DeallocatedTerminate { node } => {
             format!("the cluster gave up node {node}; the job was not put back into the queue")

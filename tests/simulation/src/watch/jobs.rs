@@ -94,6 +94,21 @@ impl Watch {
         })
     }
 
+    /// A job that starts is within the limit of its sweep.
+    fn check_sweep(&self, job: &Job) -> Checked {
+        let entry = job.queue_entry();
+        let (Some(limit), Some(key)) = (&entry.sweep, entry.sweep_key()) else { return Ok(()) };
+        let runs = |other: &&Record<Job>| {
+            other.cluster.uid == job.cluster.uid
+                && other.state.attempt().is_some()
+                && other.queue_entry().sweep_key() == Some(key.clone())
+        };
+        let running = self.jobs.values().filter(runs).count();
+        ensure(running <= limit.max_parallel as usize, || {
+            format!("{} starts as number {running} of its sweep: {limit:?}", job.names.job)
+        })
+    }
+
     /// A gang is complete; each member occupies its node until it has ended, and then has no process.
     fn check_gang(&self, job: &Job, context: &CommitContext<'_>) -> Checked {
         let Some(attempt) = job.state.attempt() else { return Ok(()) };
@@ -207,6 +222,7 @@ impl Watch {
         }
         match (&old.state, &job.state) {
             (JobState::Queued { .. }, JobState::Running { .. }) => {
+                self.check_sweep(job)?;
                 self.check_order(old, job, context)
             }
             (JobState::Queued { .. }, JobState::Queued { .. } | JobState::Failed { .. })
@@ -267,6 +283,7 @@ impl Watch {
             | EndReason::NotProvided { .. }
             | EndReason::NodeFailed { .. }
             | EndReason::Terminated
+            | EndReason::StoppedEarly { .. }
             | EndReason::ClusterDeleted
             | EndReason::DeallocatedTerminate { .. }
             | EndReason::DeallocatedRequeue { .. }

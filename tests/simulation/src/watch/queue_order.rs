@@ -22,6 +22,11 @@ impl Watch {
         let ceiling = view.record.scale.ceiling();
         let startable = |it: &&super::Queued| it.entry.node_count <= ceiling;
         let Some(head) = view.queue.values().find(startable) else { return Ok(()) };
+        if head.entry.sweep.is_some() {
+            // Whether its sweep had room for it before this start is not known any more. If so, it is the head that
+            // others must not delay; if not, it is passed over.
+            return Ok(());
+        }
         let it = &head.entry;
         let earlier = (it.rank, it.submitted_at, it.job.uid.as_str()) < position;
         let fits = dispatch::nodes_for(&free, it.node_count as usize).is_some();

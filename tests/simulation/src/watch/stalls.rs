@@ -1,10 +1,11 @@
 //! Stalls: work that the service could do now, although no handler is running and no hint is pending.
 //! Without faults it must never wait for its schedule.
 
-use super::{ClusterView, Watch};
+use super::{ClusterView, Queued, Watch};
 use crate::scenario::Scenario;
 use model::{IdleNode, Node, NodeState, ScaleSettings, Timestamp, Zone};
 use scheduler::dispatch;
+use scheduler::sweeps::Admission;
 
 impl Watch {
     /// Work that could be done now.
@@ -32,7 +33,7 @@ impl Watch {
             return (empty || is_blocked).then(|| format!("the deletion of {name} could continue"));
         }
         let ceiling = cluster.scale.ceiling();
-        let mut startable = view.queue.values().filter(|it| it.entry.node_count <= ceiling);
+        let mut startable = self.startable(view);
         if let Some(head) = startable.next()
             && dispatch::nodes_for(&self.idle(view), head.entry.node_count as usize).is_some()
         {
@@ -61,6 +62,21 @@ impl Watch {
         (missing && has_capacity).then(|| format!("{name} could grow: it has {staying} nodes"))
     }
 
+    /// The queued jobs that the settings and their sweeps admit.
+    fn startable<'a>(&self, view: &'a ClusterView) -> impl Iterator<Item = &'a Queued> {
+        let ceiling = view.record.scale.ceiling();
+        let nodes: Vec<Node> = view
+            .nodes
+            .iter()
+            .filter_map(|id| self.nodes.get(id))
+            .map(|it| (**it).clone())
+            .collect();
+        let mut admission = Admission::of(&nodes);
+        view.queue
+            .values()
+            .filter(move |it| it.entry.node_count <= ceiling && admission.admits(&it.entry))
+    }
+
     /// The idle nodes.
     fn idle(&self, view: &ClusterView) -> Vec<IdleNode> {
         let nodes = view.idle.keys().filter_map(|id| self.nodes.get(id));
@@ -72,8 +88,7 @@ impl Watch {
         match view.record.scale {
             ScaleSettings::Manual { target_node_count, .. } => target_node_count,
             ScaleSettings::AutoScale { .. } => {
-                let widths = view.queue.values().map(|it| it.entry.node_count);
-                let queued: u32 = widths.filter(|width| *width <= ceiling).sum();
+                let queued: u32 = self.startable(view).map(|it| it.entry.node_count).sum();
                 let busy = view.nodes.iter().filter_map(|id| self.nodes.get(id));
                 let busy = busy.filter(|it| matches!(it.state, NodeState::Running { .. })).count();
                 (queued + busy as u32).min(ceiling)

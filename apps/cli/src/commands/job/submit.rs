@@ -55,12 +55,7 @@ pub async fn run(context: &Context, arguments: SubmitArguments) -> Result<Exit> 
     let description = Description::read(&arguments.config_file, Kind::Job, arguments.check)?;
     let mut body = description.body.clone();
     if let Some(cluster) = &arguments.cluster {
-        let id = if cluster.starts_with('/') {
-            cluster.clone()
-        } else {
-            context.scope.clusters()?.join(&[cluster]).to_string()
-        };
-        body["properties"]["cluster"] = json!({ "id": id });
+        body["properties"]["cluster"] = json!({ "id": cluster_id(context, cluster)? });
     }
     if body["properties"]["cluster"]["id"].is_null() {
         bail!("no cluster given: add --cluster NAME, or set properties.cluster.id in the file");
@@ -81,6 +76,14 @@ pub async fn run(context: &Context, arguments: SubmitArguments) -> Result<Exit> 
     }
     context.output.message(format_args!("Submitted {name}."));
     wait::until_end(context, &[address], wait::Patience::default()).await
+}
+
+/// The id of a cluster that is given by its name in this workspace, or by its id.
+pub fn cluster_id(context: &Context, cluster: &str) -> Result<String> {
+    Ok(match cluster.starts_with('/') {
+        true => cluster.to_owned(),
+        false => context.scope.clusters()?.join(&[cluster]).to_string(),
+    })
 }
 
 /// Fails if the job exists. The service accepts a repeated PUT with the same body, for clients that

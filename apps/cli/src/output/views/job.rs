@@ -41,7 +41,7 @@ impl View for Job {
     }
 }
 
-fn state_style(state: ExecutionState) -> Style {
+pub fn state_style(state: ExecutionState) -> Style {
     match state {
         ExecutionState::Queued | ExecutionState::Terminating => Style::Waiting,
         ExecutionState::Running => Style::Active,

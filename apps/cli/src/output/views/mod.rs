@@ -5,7 +5,7 @@ mod job;
 mod node;
 
 pub use cluster::nodes;
-pub use job::on_nodes;
+pub use job::{on_nodes, state_style};
 
 use super::{Column, Style, View};
 use crate::resources::{
