@@ -162,7 +162,7 @@ mod tests {
     #[expect(clippy::too_many_lines, reason = "one snapshot of a whole document")]
     fn the_components_of_responses() {
         let names: Vec<String> = responses().into_keys().collect();
-        insta::assert_snapshot!(names.join("\n"), @r"
+        insta::assert_snapshot!(names.join("\n"), @"
         AppInsightsReference
         AttemptView
         AzureBlobFileSystemReference
@@ -184,6 +184,7 @@ mod tests {
         CustomToolkitSettings
         DataDisks
         DeletionError
+        EarlyStopping
         EnvironmentVariable
         EnvironmentVariableWithSecretValue
         ExecutionInfo
@@ -218,6 +219,7 @@ mod tests {
         NodeId
         NodeSetup
         NodeStateCounts
+        Objective
         Operation
         OperationDisplay
         OperationError
@@ -250,6 +252,8 @@ mod tests {
         SshConfiguration
         Subscription
         SubscriptionListResult
+        Sweep
+        SweepParameter
         TenantIdDescription
         TenantIdDescriptionListResult
         TensorFlowSettings
