@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use std::fs;
 
 /// Each run is for a while in a directory with the others that run, and prints how many they are.
-const COUNT_RUNS: &str = "cd $AZ_BATCHAI_MOUNT_ROOT/nfs && mkdir -p running && touch running/$AZ_BATCHAI_JOB_NAME && sleep 0.5; ls running | wc -l; sleep 0.5; rm running/$AZ_BATCHAI_JOB_NAME; echo $BATCHAI_PARAMS and $BATCHAI_PARAM_n";
+const COUNT_RUNS: &str = "cd $AZ_BATCHAI_MOUNT_ROOT/nfs && mkdir -p running && touch running/$$ && sleep 0.5; ls running | wc -l; sleep 0.5; rm running/$$; echo $BATCHAI_PARAMS and $BATCHAI_PARAM_n";
 
 fn job_file(service: &Service, command: &str) -> String {
     let path = service.root().join("job.json");

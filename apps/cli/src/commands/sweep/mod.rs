@@ -10,7 +10,7 @@ use crate::context::Context;
 use crate::exit::Exit;
 use crate::name_argument::ResourceName;
 use crate::resources::ExecutionState;
-use anyhow::{Result, bail};
+use anyhow::Result;
 use clap::{Args, Subcommand};
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 
@@ -45,7 +45,7 @@ pub struct Arguments {
     #[command(subcommand)]
     command: Option<Command>,
     #[command(flatten)]
-    submit: Option<submit::SubmitArguments>,
+    submit: submit::SubmitArguments,
 }
 
 #[derive(Subcommand)]
@@ -73,12 +73,11 @@ struct TerminateArguments {
 const CONCURRENT: usize = 8;
 
 pub async fn run(context: Context, arguments: Arguments) -> Result<Exit> {
-    match (arguments.command, arguments.submit) {
-        (Some(Command::Show(arguments)), _) => show::run(&context, arguments).await,
-        (Some(Command::List), _) => show::list(&context).await,
-        (Some(Command::Terminate(arguments)), _) => terminate(&context, arguments).await,
-        (None, Some(arguments)) => submit::run(&context, arguments).await,
-        (None, None) => bail!("give -f FILE and --param, or a command; see batchai sweep --help"),
+    match arguments.command {
+        Some(Command::Show(arguments)) => show::run(&context, arguments).await,
+        Some(Command::List) => show::list(&context).await,
+        Some(Command::Terminate(arguments)) => terminate(&context, arguments).await,
+        None => submit::run(&context, arguments.submit).await,
     }
 }
 

@@ -17,8 +17,8 @@ use std::path::{Path, PathBuf};
 #[derive(Args)]
 pub struct SubmitArguments {
     /// JSON file with the properties of the job
-    #[arg(short = 'f', long, value_name = "FILE")]
-    config_file: PathBuf,
+    #[arg(short = 'f', long, value_name = "FILE", required = true)]
+    config_file: Option<PathBuf>,
     /// A parameter and its values; may be repeated, then every combination runs
     #[arg(short, long = "param", value_name = "NAME=VALUES", required = true, value_parser = space::parameter)]
     parameters: Vec<Parameter>,
@@ -74,7 +74,9 @@ struct Run {
 }
 
 pub async fn run(context: &Context, arguments: SubmitArguments) -> Result<Exit> {
-    let description = Description::read(&arguments.config_file, Kind::Job, arguments.check)?;
+    // Required, but not beside a subcommand.
+    let file = arguments.config_file.clone().unwrap_or_default();
+    let description = Description::read(&file, Kind::Job, arguments.check)?;
     let mut body = description.body.clone();
     if let Some(cluster) = &arguments.cluster {
         body["properties"]["cluster"] = json!({ "id": cluster_id(context, cluster)? });
@@ -91,7 +93,7 @@ pub async fn run(context: &Context, arguments: SubmitArguments) -> Result<Exit> 
     let sweep = match &arguments.name {
         Some(name) => name.clone(),
         None => {
-            let stem = arguments.config_file.file_stem().unwrap_or_default().to_string_lossy();
+            let stem = file.file_stem().unwrap_or_default().to_string_lossy();
             format!("{}-{:06x}", plain(&stem, 30, "sweep"), rand::random::<u32>() >> 8)
         }
     };
@@ -111,7 +113,7 @@ pub async fn run(context: &Context, arguments: SubmitArguments) -> Result<Exit> 
             "note: the command does not mention $BATCHAI_PARAMS or $BATCHAI_PARAM_…; the script has to read these variables itself",
         );
     }
-    submit(context, &arguments.config_file, &sweep, &runs, &bodies).await?;
+    submit(context, &file, &sweep, &runs, &bodies).await?;
     if context.output.is_quiet() {
         context.output.print(&sweep)?;
     }
