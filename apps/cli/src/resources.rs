@@ -214,6 +214,18 @@ pub struct Detail {
 pub struct JobExtensions {
     pub attempts: Vec<Attempt>,
     pub waiting_reason: Option<WaitingReason>,
+    pub metrics: Vec<Metric>,
+}
+
+/// A metric that a job reports: its latest point.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Metric {
+    pub name: String,
+    pub step: u64,
+    pub value: f64,
+    pub minimum: f64,
+    pub maximum: f64,
 }
 
 #[derive(Debug, Deserialize)]
@@ -265,6 +277,10 @@ impl Job {
 
     pub fn attempts(&self) -> &[Attempt] {
         self.properties.extensions.as_ref().map_or(&[], |extensions| &extensions.attempts)
+    }
+
+    pub fn metrics(&self) -> &[Metric] {
+        self.properties.extensions.as_ref().map_or(&[], |extensions| &extensions.metrics)
     }
 
     pub fn waiting_reason(&self) -> Option<&str> {

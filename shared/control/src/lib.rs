@@ -20,6 +20,7 @@ mod execute;
 pub mod experiments;
 pub mod file_servers;
 pub mod files;
+pub mod job_metrics;
 pub mod jobs;
 pub mod keys;
 mod locations;

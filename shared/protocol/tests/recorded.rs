@@ -125,6 +125,7 @@ fn report(phase: NodePhase, attempt: Option<AttemptReport>) -> SyncRequest {
         interruption_notice_seconds: None,
         login_port: None,
         metrics: None,
+        job_metrics: Vec::new(),
     }
 }
 

@@ -209,6 +209,8 @@ mod tests {
         JobPreparation
         KeyVaultSecretReference
         LustreFileSystemReference
+        Metric
+        MetricPoint
         MountExtensions
         MountSettings
         MountVolumes

@@ -161,6 +161,7 @@ impl Meter {
             interruption_notice_seconds: None,
             login_port: Some(2222),
             metrics: Some(self.measured()),
+            job_metrics: self.job_metrics.clone(),
         };
         self.reports += 1.0;
         let nodes = &self.environment.control.nodes;

@@ -3,6 +3,7 @@
 
 #![expect(missing_docs, reason = "fields of bodies are those of the contract's definitions")]
 
+use super::job_metrics::MetricBody;
 use super::mounts::MountVolumesBody;
 use super::parts::{self, BatchAiError, Resource, SecretName};
 use crate::ids;
@@ -102,9 +103,9 @@ pub struct ExecutionInfo {
     pub errors: Vec<BatchAiError>,
 }
 
-/// Fields beyond the contract: every attempt of the job, why it waits, how often it is retried, and what
-/// it has cost.
-#[derive(Clone, Debug, Serialize, JsonSchema)]
+/// Fields beyond the contract: every attempt of the job, why it waits, how often it is retried, what it
+/// has cost, and the metrics that it reports.
+#[derive(Clone, Debug, Default, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct JobExtensions {
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -115,6 +116,8 @@ pub struct JobExtensions {
     pub max_retries: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cost_micro_usd: Option<u64>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub metrics: Vec<MetricBody>,
 }
 
 /// Why a queued job does not run yet.
@@ -241,6 +244,7 @@ fn extensions(job: &Job, waiting: Option<&Waiting>, now: Timestamp) -> Option<Jo
             waiting_reason,
             max_retries,
             cost_micro_usd: job.cost_micro_usd(now),
+            metrics: Vec::new(),
         }
     })
 }
