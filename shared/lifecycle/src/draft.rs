@@ -9,9 +9,9 @@ use crate::change::{Change, Event, Function};
 use crate::job_metrics;
 use crate::tracked::{Tracked, write_record};
 use model::{
-    Account, Charge, Cluster, ClusterRef, FileServerUser, InvalidTransition, Job, JobMetrics, JobRef,
-    JobState, Launch, LaunchId, LaunchRequest, Meter, Node, NodeId, NodeState, Operation, Quota, Target,
-    Timestamp, Uid,
+    Account, Charge, Cluster, ClusterRef, FileServerUser, InvalidTransition, Job, JobMetrics,
+    JobRef, JobState, Launch, LaunchId, LaunchRequest, Meter, Node, NodeId, NodeState, Operation,
+    Quota, Target, Timestamp, Uid,
 };
 use std::collections::BTreeSet;
 use table::{InstanceOwner, Writes};

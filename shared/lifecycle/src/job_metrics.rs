@@ -6,7 +6,9 @@
 
 use crate::draft::Draft;
 use crate::tracked::{Tracked, write_record};
-use model::{AttemptRef, InvalidTransition, Job, JobMetrics, MetricCurve, MetricPoint, Node, limits};
+use model::{
+    AttemptRef, InvalidTransition, Job, JobMetrics, MetricCurve, MetricPoint, Node, limits,
+};
 use protocol::{CurvePoint, JobMetric, Progress, SyncRequest};
 use table::Writes;
 
@@ -78,8 +80,8 @@ fn merge(
         if points.is_empty() || !protocol::is_metric_name(name) {
             continue;
         }
-        match merged.metrics.iter_mut().find(|curve| curve.name == *name) {
-            Some(curve) => extend(curve, *number, points),
+        match merged.metrics.iter().position(|curve| curve.name == *name) {
+            Some(known) => extend(&mut merged.metrics[known], *number, points),
             None if merged.metrics.len() < limits::MAX_JOB_METRICS => {
                 merged.metrics.push(MetricCurve { name: name.clone(), attempt: *number, points });
             }

@@ -8,8 +8,8 @@ use crate::record::{InstanceOwner, ServiceKey, Stored};
 use crate::{Error, Range, Table};
 use model::{
     AccessToken, Account, Cluster, ClusterRef, Experiment, FileServer, FileServerUser, IdleNode,
-    Job, JobMetrics, JobRef, Launch, LaunchId, Meter, Name, Node, NodeId, Operation, QueueEntry, ResourceGroup,
-    RoleAssignment, Scope, Subscription, Target, Uid, Workspace,
+    Job, JobMetrics, JobRef, Launch, LaunchId, Meter, Name, Node, NodeId, Operation, QueueEntry,
+    ResourceGroup, RoleAssignment, Scope, Subscription, Target, Uid, Workspace,
 };
 
 /// A page of a list.
@@ -253,7 +253,8 @@ impl Table {
 
     /// The metrics of a job; not those of another one that had its name.
     pub async fn job_metrics(&self, job: &JobRef) -> Result<Option<JobMetrics>, Error> {
-        let found: Option<JobMetrics> = self.get(key::job_metrics(&job.experiment, &job.name)).await?;
+        let found: Option<JobMetrics> =
+            self.get(key::job_metrics(&job.experiment, &job.name)).await?;
         Ok(found.filter(|metrics| metrics.is_of(&job.uid)))
     }
 

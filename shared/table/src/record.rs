@@ -5,8 +5,8 @@ use crate::key::{self, IdleMarker};
 use crate::{Error, WriteKind};
 use model::{
     AccessToken, Cluster, ClusterRef, Experiment, FileServer, FileServerState, FileServerUser, Job,
-    JobMetrics, Launch, Lifecycle, Node, NodeId, Operation, QueueEntry, ResourceGroup, RoleAssignment,
-    Subscription, Target, Timestamp, Uid, Workspace,
+    JobMetrics, Launch, Lifecycle, Node, NodeId, Operation, QueueEntry, ResourceGroup,
+    RoleAssignment, Subscription, Target, Timestamp, Uid, Workspace,
 };
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};

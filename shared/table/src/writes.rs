@@ -5,9 +5,9 @@ use crate::key::{self, IdleMarker};
 use crate::record::{InstanceOwner, Record, Stored, Versioned, put_at};
 use crate::write::{Condition, Write, WriteKind};
 use model::{
-    Account, Cluster, ClusterRef, Experiment, FileServer, FileServerUser, JobRef, Meter, Node, NodeId,
-    Operation, QueueEntry, ResourceGroup, RoleAssignment, Subscription, Target, Uid, Workspace,
-    Zone,
+    Account, Cluster, ClusterRef, Experiment, FileServer, FileServerUser, JobRef, Meter, Node,
+    NodeId, Operation, QueueEntry, ResourceGroup, RoleAssignment, Subscription, Target, Uid,
+    Workspace, Zone,
 };
 
 /// Writes of one commit; [`crate::Table::commit`] carries them out. At most

@@ -62,9 +62,10 @@ impl JobMetrics {
     /// Begins to watch the files of a job. `marks`: as [`marks`] returned them when the attempt began.
     pub fn watch(&self, outputs: &[PathBuf], marks: &[Option<Mark>], stdout: Option<&Path>) {
         let mark = |index| marks.get(index).copied().flatten();
-        let files = outputs.iter().enumerate().map(|(index, output)| {
-            Source::new(output.join(FILE_NAME), Kind::Metrics, mark(index))
-        });
+        let files = outputs
+            .iter()
+            .enumerate()
+            .map(|(index, output)| Source::new(output.join(FILE_NAME), Kind::Metrics, mark(index)));
         let stdout = stdout.map(|path| Source::new(path.to_owned(), Kind::Output, None));
         lock(&self.files).sources = files.chain(stdout).collect();
         self.is_watching.store(true, Ordering::Release);

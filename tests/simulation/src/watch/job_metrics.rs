@@ -22,24 +22,24 @@ impl Watch {
         changes.push(Change::JobMetrics(uid, old));
     }
 
-    pub(super) fn check_job_metrics(
-        &self,
-        uid: &str,
-        old: Option<&Record<JobMetrics>>,
-    ) -> Checked {
+    pub(super) fn check_job_metrics(&self, uid: &str, old: Option<&Record<JobMetrics>>) -> Checked {
         self.check_has_metrics(uid)?;
         let Some(new) = self.job_metrics.get(uid) else { return Ok(()) };
         let name = &new.job.name;
         for curve in &new.metrics {
             let steps: Vec<u64> = curve.points.iter().map(|point| point.step).collect();
-            let is_curve = steps.is_sorted() && (1..=limits::MAX_METRIC_POINTS).contains(&steps.len());
+            let is_curve =
+                steps.is_sorted() && (1..=limits::MAX_METRIC_POINTS).contains(&steps.len());
             ensure(is_curve, || format!("a curve of {name} has the steps {steps:?}"))?;
             let known = old.and_then(|old| old.curve(&curve.name));
             let known = known.filter(|known| known.attempt == curve.attempt);
             let (before, now) = (known.and_then(|it| it.latest()), curve.latest());
             let goes_back = before.zip(now).is_some_and(|(before, now)| before.step > now.step);
             ensure(!goes_back, || {
-                format!("the metrics of {name} #{} go back from {before:?} to {now:?}", curve.attempt)
+                format!(
+                    "the metrics of {name} #{} go back from {before:?} to {now:?}",
+                    curve.attempt
+                )
             })?;
         }
         let goes_back = old.is_some_and(|old| old.attempt > new.attempt);
