@@ -21,6 +21,7 @@ mod acceptance {
     mod job_user;
     mod login;
     mod messages;
+    mod metrics;
     mod processes;
     mod pytorch;
     mod quota;

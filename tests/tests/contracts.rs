@@ -15,6 +15,8 @@ mod http;
 mod lists;
 #[path = "contracts/machines.rs"]
 mod machines;
+#[path = "contracts/metrics.rs"]
+mod metrics;
 #[path = "contracts/mounts.rs"]
 mod mounts;
 #[path = "contracts/quotas.rs"]

@@ -37,6 +37,7 @@ fn request(node: &Node, attempt: Option<AttemptReport>) -> SyncRequest {
         interruption_notice_seconds: None,
         login_port: None,
         metrics: None,
+        job_metrics: Vec::new(),
     }
 }
 

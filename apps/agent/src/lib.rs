@@ -20,6 +20,7 @@ mod expand;
 mod fault;
 mod gpus;
 mod host;
+mod job_metrics;
 mod launch;
 mod link;
 mod login;

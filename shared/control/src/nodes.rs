@@ -4,7 +4,7 @@
 use crate::context::replan;
 use crate::execute::read_launch_of;
 use crate::ports::PortError;
-use crate::{ApiError, ApiErrorKind, Context, Error, Function};
+use crate::{ApiError, ApiErrorKind, Context, Error, Function, job_metrics};
 use lifecycle::report::{self, DesiredState};
 use lifecycle::{Draft, jobs};
 use model::{ClusterRef, Instance, Job, JobState, Node, NodeId, NodeState, Target, limits};
@@ -62,6 +62,7 @@ impl Nodes {
             self.observe(cluster, id, agent, request, tries <= COMPOSED_TRIES)
         })
         .await?;
+        job_metrics::store_live(&self.context, &observed.0, observed.1.as_ref(), request).await;
         self.answer(observed, agent, request).await
     }
 
@@ -147,6 +148,7 @@ impl Nodes {
         let was_idle = is_idle(&node);
         read_launch_of(&self.context, &mut draft, &node).await?;
         draft.read_node(node.clone());
+        job_metrics::add_final(&self.context, &mut draft, &node, before.as_ref(), request).await?;
         report::observe(&mut draft, id, request)?;
         let mut queue_was_empty = false;
         if !was_idle && draft.node(id).is_some_and(is_idle) {

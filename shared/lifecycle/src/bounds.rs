@@ -227,6 +227,7 @@ fn largest_size(mut job: Job) -> usize {
     let (gang, retries) = (job.spec.node_count as usize, job.spec.max_retries.unwrap_or_default());
     let nodes = || (0..gang).map(|number| (full_name(number), address.clone()));
     let mut largest = 0;
+    job.has_metrics = true;
     for end_reason in longest_history(retries) {
         assert!(job.start(nodes().collect(), EARLIEST).is_ok());
         job.set_price(Some(u64::MAX));

@@ -6,11 +6,12 @@
 //! server. So none of these can be forgotten, and each item is written once.
 
 use crate::change::{Change, Event, Function};
+use crate::job_metrics;
 use crate::tracked::{Tracked, write_record};
 use model::{
-    Account, Charge, Cluster, ClusterRef, FileServerUser, InvalidTransition, Job, JobRef, JobState,
-    Launch, LaunchId, LaunchRequest, Meter, Node, NodeId, NodeState, Operation, Quota, Target,
-    Timestamp, Uid,
+    Account, Charge, Cluster, ClusterRef, FileServerUser, InvalidTransition, Job, JobMetrics,
+    JobRef, JobState, Launch, LaunchId, LaunchRequest, Meter, Node, NodeId, NodeState, Operation,
+    Quota, Target, Timestamp, Uid,
 };
 use std::collections::BTreeSet;
 use table::{InstanceOwner, Writes};
@@ -25,6 +26,7 @@ pub struct Draft {
     jobs: Vec<Tracked<Job>>,
     nodes: Vec<Tracked<Node>>,
     launches: Vec<Tracked<Launch>>,
+    job_metrics: Option<Tracked<JobMetrics>>,
     change: Change,
 }
 
@@ -38,6 +40,7 @@ impl Draft {
             jobs: Vec::new(),
             nodes: Vec::new(),
             launches: Vec::new(),
+            job_metrics: None,
             change: Change::default(),
         }
     }
@@ -146,6 +149,11 @@ impl Draft {
         }
     }
 
+    /// Adds the metrics of a job, as they were read and as they are to be.
+    pub(crate) fn change_job_metrics(&mut self, metrics: Tracked<JobMetrics>) {
+        self.job_metrics = Some(metrics);
+    }
+
     /// The node, if it was read.
     pub fn node(&self, id: &NodeId) -> Option<&Node> {
         self.nodes.iter().filter_map(|it| it.after.as_ref()).find(|it| it.id == *id)
@@ -228,6 +236,7 @@ impl Draft {
         for job in &self.jobs {
             write_job(&mut change.writes, job);
         }
+        job_metrics::write(&mut change.writes, &self.jobs, self.job_metrics.as_ref());
         for node in &self.nodes {
             write_node(&mut change.writes, &mut usage, node);
         }

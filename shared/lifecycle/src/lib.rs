@@ -6,6 +6,7 @@
 //! | [`workspaces`], [`file_servers`], [`clusters`], [`grants`] | requests of users |
 //! | [`submission`] | a new job |
 //! | [`jobs`] | start, termination and deletion of a job |
+//! | [`job_metrics`] | metrics that a job reports |
 //! | [`members`] | a member of a gang is prepared, has ended, failed |
 //! | [`nodes`] | a node registers, is ready, fails, leaves, is interrupted, lost, removed |
 //! | [`launches`] | a launch is answered, an instance is found or signs in |
@@ -35,6 +36,7 @@ pub mod creation;
 mod draft;
 pub mod file_servers;
 pub mod grants;
+pub mod job_metrics;
 pub mod jobs;
 pub mod launches;
 pub mod members;

@@ -201,7 +201,7 @@ pub fn attempt_key(id: &AttemptRef) -> AttemptKey {
     }
 }
 
-fn is_about(id: &AttemptRef, key: &AttemptKey) -> bool {
+pub(crate) fn is_about(id: &AttemptRef, key: &AttemptKey) -> bool {
     id.job.uid.as_str() == key.job_uid && id.number == key.number
 }
 

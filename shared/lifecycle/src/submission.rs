@@ -74,6 +74,7 @@ pub fn accept(
         state,
         attempts: Vec::new(),
         deletion: None,
+        has_metrics: false,
     };
     size::check(&job)?;
     Ok(job)

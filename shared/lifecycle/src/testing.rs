@@ -304,6 +304,7 @@ pub fn request(number: usize, phase: NodePhase) -> SyncRequest {
         interruption_notice_seconds: None,
         login_port: None,
         metrics: None,
+        job_metrics: Vec::new(),
     }
 }
 

@@ -16,8 +16,8 @@ const RUN_NODE_BYTES: usize = 25;
 /// A member of the live attempt, without its address.
 const MEMBER_BYTES: usize = 75;
 
-/// The state of an ending job without members and reason, and its deletion.
-const JOB_STATE_BYTES: usize = 525;
+/// The state of an ending job without members and reason, its deletion, and whether it has metrics.
+const JOB_STATE_BYTES: usize = 545;
 
 /// Errors in the record of a job: one per node that could not run it, and the job's own.
 const JOB_ERRORS: usize = limits::MAX_NODE_FAILURES + 1;

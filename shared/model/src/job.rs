@@ -47,6 +47,10 @@ pub struct Job {
     /// Set while the job is being deleted: the record is removed when the job has ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deletion: Option<Deletion>,
+    /// Whether the job has a record of metrics ([`crate::JobMetrics`]): nobody reads or removes one for a job that has
+    /// none.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub has_metrics: bool,
 }
 
 /// The deletion of a resource.

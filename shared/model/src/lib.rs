@@ -15,6 +15,7 @@ pub mod error;
 mod growth;
 pub mod id;
 pub mod job;
+pub mod job_metrics;
 pub mod launch;
 pub mod limits;
 mod location;
@@ -49,6 +50,7 @@ pub use job::{
     AttemptEnd, AttemptRecord, ClusterNames, Deletion, Job, JobNames, JobState, QueueEntry,
     Waiting, WaitingReason,
 };
+pub use job_metrics::{JobMetrics, MetricCurve, MetricPoint};
 pub use launch::{Claim, Launch, LaunchOutcome, LaunchRequest, LaunchedInstance, Placement};
 pub use location::{InvalidLocations, Locations};
 pub use metrics::{GpuMetrics, NodeMetrics};

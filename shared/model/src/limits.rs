@@ -97,6 +97,19 @@ pub const MAX_REPORTED_ERROR_BYTES: usize = MAX_ERROR_BYTES - 128;
 /// The GPUs of a node whose metrics are stored. No EC2 instance type has more.
 pub const MAX_MEASURED_GPUS: usize = 16;
 
+/// Metrics of a job, the first that it reports. All curves together are a record of a few KB, which is written while
+/// the job runs, and listed with it.
+pub const MAX_JOB_METRICS: usize = 8;
+
+/// Points of the curve of a metric: enough to see its course and to compare runs.
+pub const MAX_METRIC_POINTS: usize = 16;
+
+/// The name of a metric.
+pub const MAX_METRIC_NAME_BYTES: usize = 64;
+
+/// The highest step of a metric: every reader of JSON represents it exactly.
+pub const MAX_METRIC_STEP: u64 = 1 << 53;
+
 /// The reason for which an agent lost its processes, in bytes of its JSON. It is stored with every
 /// attempt, so one sentence.
 pub const MAX_REASON_BYTES: usize = 128;

@@ -14,11 +14,16 @@
 #![warn(missing_docs)]
 
 mod container;
+mod job_metrics;
 mod metrics;
 mod mount;
 mod toolkit;
 
 pub use container::{Container, RegistryCredentials};
+pub use job_metrics::{
+    CurvePoint, JobMetric, MAX_CURVE_POINTS, MAX_JOB_METRICS, MAX_METRIC_LINE_BYTES,
+    MAX_METRIC_NAME_BYTES, MAX_METRIC_STEP, is_metric_name, thin,
+};
 pub use metrics::{GpuMetrics, Metrics};
 pub use mount::{Mount, MountSource, SecretText, StorageKind};
 pub use toolkit::{Processes, Program, Python, TensorFlow, Toolkit};
@@ -91,12 +96,18 @@ pub struct SyncRequest {
     /// What was measured on the node. For display only: a change of it alone sends no request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metrics: Option<Metrics>,
+    /// Metrics that the job of `attempt` has reported in this attempt, from its first node: all of them, if any has
+    /// changed since the last acknowledged request, and always with the end of the attempt. A change of them alone
+    /// sends no request.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub job_metrics: Vec<JobMetric>,
 }
 
 impl SyncRequest {
     /// Whether the other request reports the same, apart from what was measured.
     pub fn reports_the_same_as(&self, other: &Self) -> bool {
-        *self == Self { metrics: self.metrics.clone(), ..other.clone() }
+        let (metrics, job_metrics) = (self.metrics.clone(), self.job_metrics.clone());
+        *self == Self { metrics, job_metrics, ..other.clone() }
     }
 }
 
@@ -443,6 +454,7 @@ mod tests {
             interruption_notice_seconds: None,
             login_port: None,
             metrics: None,
+            job_metrics: Vec::new(),
         };
         let text = serde_json::to_string(&request).unwrap();
         assert_eq!(
@@ -452,6 +464,9 @@ mod tests {
         assert_eq!(serde_json::from_str::<SyncRequest>(&text).unwrap(), request);
         let measured = SyncRequest { metrics: Some(Metrics::default()), ..request.clone() };
         assert!(measured.reports_the_same_as(&request));
+        let metric = JobMetric { name: "loss".into(), points: Vec::new() };
+        let reported = SyncRequest { job_metrics: vec![metric], ..request.clone() };
+        assert!(reported.reports_the_same_as(&request));
         let prepared = SyncRequest { phase: NodePhase::Preparing, ..request.clone() };
         assert!(!prepared.reports_the_same_as(&request));
     }

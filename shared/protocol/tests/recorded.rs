@@ -6,9 +6,10 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests are outside of test functions")]
 
 use protocol::{
-    Assignment, AttemptKey, AttemptReport, Desired, End, GpuMetrics, InputDirectory, Metrics,
-    Mount, MountSource, NodePhase, NodeSetup, OutputDirectory, Problem, Progress, SetupTask,
-    SignInRequest, SignInResponse, StorageKind, SyncRequest, SyncResponse, Toolkit, Variable,
+    Assignment, AttemptKey, AttemptReport, CurvePoint, Desired, End, GpuMetrics, InputDirectory,
+    JobMetric, Metrics, Mount, MountSource, NodePhase, NodeSetup, OutputDirectory, Problem,
+    Progress, SetupTask, SignInRequest, SignInResponse, StorageKind, SyncRequest, SyncResponse,
+    Toolkit, Variable,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -67,6 +68,11 @@ fn reports_of_an_earlier_release() {
         gpus: vec![gpu, GpuMetrics::default()],
     });
     check("sync_request_metrics", &measured);
+    let mut reported = report(NodePhase::Ready, None);
+    let point = |step, value| CurvePoint { step, value, minimum: value, maximum: 2.5 };
+    let points = vec![point(0, 2.5), point(10, 0.25)];
+    reported.job_metrics = vec![JobMetric { name: "loss".into(), points }];
+    check("sync_request_job_metrics", &reported);
 }
 
 #[test]
@@ -125,6 +131,7 @@ fn report(phase: NodePhase, attempt: Option<AttemptReport>) -> SyncRequest {
         interruption_notice_seconds: None,
         login_port: None,
         metrics: None,
+        job_metrics: Vec::new(),
     }
 }
 

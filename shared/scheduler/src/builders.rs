@@ -155,6 +155,7 @@ pub fn job(name: &str, node_count: u32) -> Job {
         state: JobState::Queued { since: NOW },
         attempts: vec![],
         deletion: None,
+        has_metrics: false,
     }
 }
 

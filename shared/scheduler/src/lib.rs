@@ -16,6 +16,7 @@
 pub mod action;
 pub mod capacity;
 pub mod dispatch;
+pub mod early_stopping;
 mod free_nodes;
 pub mod rebalance;
 pub mod recovery;

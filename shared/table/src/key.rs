@@ -12,7 +12,7 @@
 //! | cores of all subscriptions | `usage` | `meter#cores` |
 //! | cluster, file server, experiment | `ws#{workspace uid}` | `cluster#{name}`, `fs#{name}`, `exp#{name}` |
 //! | cluster that mounts a file server | `fs#{file server uid}` | `mount#{cluster uid}` |
-//! | job | `exp#{experiment uid}` | `job#{name}` |
+//! | job, its metrics | `exp#{experiment uid}` | `job#{name}`, `metrics#{name}` |
 //! | queue entry | `cl#{cluster uid}` | `queue#{rank}#{time}#{job uid}` |
 //! | node, idle marker | `cl#{cluster uid}` | `node#{id}`, `idle#{id}` |
 //! | launch with waiting nodes | `cl#{cluster uid}` | `launch#{id}` |
@@ -139,6 +139,13 @@ pub(crate) fn experiment_partition(experiment: &Uid) -> String {
 pub(crate) fn job(experiment: &Uid, name: &str) -> Key {
     Key { pk: experiment_partition(experiment), sk: format!("job#{}", name.to_ascii_lowercase()) }
 }
+
+pub(crate) fn job_metrics(experiment: &Uid, name: &str) -> Key {
+    let sk = format!("{JOB_METRICS}{}", name.to_ascii_lowercase());
+    Key { pk: experiment_partition(experiment), sk }
+}
+
+pub(crate) const JOB_METRICS: &str = "metrics#";
 
 pub(crate) fn cluster_partition(cluster: &Uid) -> String {
     format!("cl#{cluster}")

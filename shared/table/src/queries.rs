@@ -8,8 +8,8 @@ use crate::record::{InstanceOwner, ServiceKey, Stored};
 use crate::{Error, Range, Table};
 use model::{
     AccessToken, Account, Cluster, ClusterRef, Experiment, FileServer, FileServerUser, IdleNode,
-    Job, JobRef, Launch, LaunchId, Meter, Name, Node, NodeId, Operation, QueueEntry, ResourceGroup,
-    RoleAssignment, Scope, Subscription, Target, Uid, Workspace,
+    Job, JobMetrics, JobRef, Launch, LaunchId, Meter, Name, Node, NodeId, Operation, QueueEntry,
+    ResourceGroup, RoleAssignment, Scope, Subscription, Target, Uid, Workspace,
 };
 
 /// A page of a list.
@@ -252,6 +252,39 @@ impl Table {
         limit: usize,
     ) -> Result<Page<Job>, Error> {
         self.page(key::experiment_partition(experiment), "job#", after, limit).await
+    }
+
+    /// The metrics of a job; not those of another one that had its name.
+    pub async fn job_metrics(&self, job: &JobRef) -> Result<Option<JobMetrics>, Error> {
+        let found: Option<JobMetrics> =
+            self.get(key::job_metrics(&job.experiment, &job.name)).await?;
+        Ok(found.filter(|metrics| metrics.is_of(&job.uid)))
+    }
+
+    /// The metrics of the first `limit` jobs that have some, after the position of a page of [`Table::jobs`].
+    pub async fn metrics_of_jobs(
+        &self,
+        experiment: &Uid,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<JobMetrics>, Error> {
+        let name = after.and_then(|after| after.strip_prefix("job#"));
+        let after = name.map(|name| key::job_metrics(experiment, name).sk);
+        let pk = key::experiment_partition(experiment);
+        let range = Range { pk, prefix: key::JOB_METRICS.to_owned(), after, limit: Some(limit) };
+        Ok(self.range(range).await?.into_iter().map(|(_, metrics)| metrics).collect())
+    }
+
+    /// The metrics of all runs of a sweep that reported some.
+    pub async fn metrics_of_sweep(
+        &self,
+        experiment: &Uid,
+        sweep: &Name,
+    ) -> Result<Vec<JobMetrics>, Error> {
+        let pk = key::experiment_partition(experiment);
+        let mut all: Vec<JobMetrics> = self.all(pk, key::JOB_METRICS, None).await?;
+        all.retain(|metrics| metrics.sweep.as_ref() == Some(sweep));
+        Ok(all)
     }
 
     /// The first `limit` queue entries, in order, that are admitted, such as those that the settings of the cluster

@@ -5,8 +5,8 @@ use crate::key::{self, IdleMarker};
 use crate::{Error, WriteKind};
 use model::{
     AccessToken, Cluster, ClusterRef, Experiment, FileServer, FileServerState, FileServerUser, Job,
-    Launch, Lifecycle, Node, NodeId, Operation, QueueEntry, ResourceGroup, RoleAssignment,
-    Subscription, Target, Timestamp, Uid, Workspace,
+    JobMetrics, Launch, Lifecycle, Node, NodeId, Operation, QueueEntry, ResourceGroup,
+    RoleAssignment, Subscription, Target, Timestamp, Uid, Workspace,
 };
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -114,6 +114,7 @@ versioned! {
     FileServer: |it| key::child(&it.workspace, "fs", it.name.as_str());
     Cluster: |it| key::child(&it.workspace, "cluster", it.name.as_str());
     Job: |it| key::job(&it.experiment, it.names.job.as_str());
+    JobMetrics: |it| key::job_metrics(&it.job.experiment, &it.job.name);
     Node: |it| key::node(&it.cluster.uid, &it.id);
     Launch: |it| key::launch(&it.request.cluster.uid, it.id());
 }
@@ -151,6 +152,12 @@ impl Stored for Cluster {
 }
 
 impl Stored for Job {
+    fn attributes(&self) -> Attributes {
+        Attributes { version: Some(self.version), ..Attributes::default() }
+    }
+}
+
+impl Stored for JobMetrics {
     fn attributes(&self) -> Attributes {
         Attributes { version: Some(self.version), ..Attributes::default() }
     }

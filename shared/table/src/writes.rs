@@ -5,9 +5,9 @@ use crate::key::{self, IdleMarker};
 use crate::record::{InstanceOwner, Record, Stored, Versioned, put_at};
 use crate::write::{Condition, Write, WriteKind};
 use model::{
-    Account, Cluster, ClusterRef, Experiment, FileServer, FileServerUser, Meter, Node, NodeId,
-    Operation, QueueEntry, ResourceGroup, RoleAssignment, Subscription, Target, Uid, Workspace,
-    Zone,
+    Account, Cluster, ClusterRef, Experiment, FileServer, FileServerUser, JobRef, Meter, Node,
+    NodeId, Operation, QueueEntry, ResourceGroup, RoleAssignment, Subscription, Target, Uid,
+    Workspace, Zone,
 };
 
 /// Writes of one commit; [`crate::Table::commit`] carries them out. At most
@@ -70,6 +70,12 @@ impl Writes {
     /// Removes the job from the queue. It must be in it.
     pub fn dequeue(&mut self, cluster: &ClusterRef, entry: &QueueEntry) {
         self.push(key::queue_entry(&cluster.uid, entry), WriteKind::Delete, Condition::Present);
+    }
+
+    /// Deletes the metrics of a job, in the commit that removes the job.
+    pub fn delete_job_metrics(&mut self, job: &JobRef) {
+        let key = key::job_metrics(&job.experiment, &job.name);
+        self.push(key, WriteKind::Delete, Condition::Always);
     }
 
     /// Marks a node as idle. A repetition does no harm: the node's own record decides.

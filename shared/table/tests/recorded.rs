@@ -6,8 +6,8 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests are outside of test functions")]
 
 use model::{
-    AccessToken, Cluster, Experiment, FileServer, FileServerUser, Job, Launch, Node, Operation,
-    QueueEntry, ResourceGroup, RoleAssignment, Subscription, Target, Workspace,
+    AccessToken, Cluster, Experiment, FileServer, FileServerUser, Job, JobMetrics, Launch, Node,
+    Operation, QueueEntry, ResourceGroup, RoleAssignment, Subscription, Target, Workspace,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -44,6 +44,7 @@ fn every_item_of_an_earlier_release_is_read() {
             "fs" => item.is_versioned::<FileServer>(),
             "cluster" => item.is_versioned::<Cluster>(),
             "job" => item.is_versioned::<Job>(),
+            "metrics" => item.is_versioned::<JobMetrics>(),
             "node" if item.key.pk.starts_with("inst#") => item.is_record::<InstanceOwner>(),
             "node" => item.is_versioned::<Node>(),
             "launch" => item.is_versioned::<Launch>(),

@@ -146,6 +146,7 @@ pub fn job() -> Job {
         state: JobState::Queued { since: at(0) },
         attempts: Vec::new(),
         deletion: None,
+        has_metrics: false,
     }
 }
 

@@ -66,8 +66,9 @@ patterns! {
         "must be 1 to 64 letters, digits or underscores, not beginning with a digit", and_shows;
     SWEEP_NAME = r"^[A-Za-z0-9_-]{1,64}$",
         "must be 1 to 64 letters, digits, dashes or underscores", and_shows;
-    METRIC = r"^[A-Za-z0-9_./-]{1,64}$",
-        "must be the name of a metric, 1 to 64 letters, digits or any of _ . / -", and_shows;
+    /// As jobs may report it (`protocol::is_metric_name`).
+    METRIC = r"^[A-Za-z0-9_./:@%()+-]{1,64}$",
+        "must be the name of a metric, 1 to 64 letters, digits or any of _ . / : @ % ( ) + -", and_shows;
     FILE_MODE = r"^0?[0-7]{3,4}$", "must be an octal file mode, such as 0777", and_shows;
     /// Azure's have no upper case and no underscores, but those of its own examples have.
     STORAGE_ACCOUNT = r"^[A-Za-z0-9_-]{3,24}$",

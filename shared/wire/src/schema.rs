@@ -210,6 +210,8 @@ mod tests {
         JobPreparation
         KeyVaultSecretReference
         LustreFileSystemReference
+        Metric
+        MetricPoint
         MountExtensions
         MountSettings
         MountVolumes

@@ -15,6 +15,7 @@ pub fn check(data: &[u8]) {
     match kind {
         b'c' => read::<model::Cluster>(text),
         b'j' => read::<model::Job>(text),
+        b'm' => read::<model::JobMetrics>(text),
         b'n' => read::<model::Node>(text),
         b'f' => read::<model::FileServer>(text),
         b'w' => read::<model::Workspace>(text),

@@ -129,6 +129,7 @@ impl Agent {
             login_port: None,
             // Measured once a minute.
             metrics: Some(Metrics { load_percent: (now / 60_000) as u32, ..Metrics::default() }),
+            job_metrics: self.attempt.as_ref().map(SimAttempt::metrics).unwrap_or_default(),
         }
     }
 

@@ -1,9 +1,10 @@
 //! An attempt on a simulated node: preparation, command, stop and end, each with its time.
 
 use crate::agent::{NEVER, problem};
+use crate::job_metrics::SimMetrics;
 use crate::oracle::Oracle;
 use crate::toolkits::{self, Shape};
-use protocol::{Assignment, AttemptKey, AttemptReport, End, Progress};
+use protocol::{Assignment, AttemptKey, AttemptReport, End, JobMetric, Progress};
 
 /// Between the ends of two ranks, where several have processes.
 const RANK_MILLIS: i64 = 700;
@@ -19,6 +20,7 @@ pub struct SimAttempt {
     plan: CommandPlan,
     wall_millis: i64,
     first_process_at: i64,
+    metrics: SimMetrics,
 }
 
 /// What the command will do, parsed from its command line.
@@ -87,6 +89,7 @@ impl SimAttempt {
             plan: CommandPlan { exit_code, millis, preparation, stop_millis },
             wall_millis: assignment.max_wall_clock_seconds as i64 * 1000,
             first_process_at: now,
+            metrics: SimMetrics::default(),
         }
     }
 
@@ -101,6 +104,7 @@ impl SimAttempt {
             plan: CommandPlan::default(),
             wall_millis: NEVER,
             first_process_at: 0,
+            metrics: SimMetrics::default(),
         }
     }
 
@@ -127,6 +131,9 @@ impl SimAttempt {
         oracle: &mut Oracle,
     ) -> Option<bool> {
         let wall = self.first_process_at.saturating_add(self.wall_millis);
+        if matches!(self.phase, Phase::Running { .. } | Phase::Stopping { .. }) {
+            self.metrics.ran(now);
+        }
         match self.phase.clone() {
             Phase::Preparing { until } if now >= until && !self.needs_assignment => {
                 if bad {
@@ -146,6 +153,7 @@ impl SimAttempt {
                 let until = if starts { now + self.plan.millis } else { NEVER };
                 if self.master {
                     oracle.started(&self.key, instance, now);
+                    self.metrics.start(&self.key, now);
                 }
                 self.phase = Phase::Running { until };
                 Some(false)
@@ -189,6 +197,7 @@ impl SimAttempt {
 
     fn end(&mut self, end: End, instance: usize, oracle: &mut Oracle) {
         oracle.member_ended(&self.key, instance);
+        self.metrics.end(&self.key, oracle);
         self.phase = Phase::Ended { end };
     }
 
@@ -230,6 +239,10 @@ impl SimAttempt {
             Phase::Stopping { was, .. } | Phase::Fenced { was, .. } => was.clone(),
             Phase::Ended { end } => Progress::Ended { end: end.clone() },
         }
+    }
+
+    pub fn metrics(&self) -> Vec<JobMetric> {
+        self.metrics.report(&self.key)
     }
 
     pub fn report(&self) -> AttemptReport {

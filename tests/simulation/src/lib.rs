@@ -20,6 +20,7 @@ mod faults;
 mod heartbeats;
 mod hints;
 mod history;
+mod job_metrics;
 mod oracle;
 mod pools;
 mod requests;

@@ -31,6 +31,8 @@ pub struct ActualAttempt {
     pub exceeded: bool,
     /// The ends of members that the service acknowledged.
     pub acknowledged: Vec<End>,
+    /// The last step for which its command reported metrics, on the first node.
+    pub last_step: Option<u64>,
 }
 
 pub fn attempt_id(key: &AttemptKey) -> AttemptId {
@@ -74,6 +76,10 @@ impl Oracle {
     pub fn exited(&mut self, key: &AttemptKey, _instance: usize, exit_code: i32) {
         let actual = self.attempts.entry(attempt_id(key)).or_default();
         actual.exit_codes.push(exit_code);
+    }
+
+    pub fn last_step(&mut self, key: &AttemptKey, step: u64) {
+        self.attempts.entry(attempt_id(key)).or_default().last_step = Some(step);
     }
 
     pub fn asked_to_stop(&mut self, key: &AttemptKey) {

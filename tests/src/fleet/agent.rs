@@ -93,6 +93,7 @@ impl FakeAgent {
             interruption_notice_seconds: self.notice,
             login_port: Some(2222),
             metrics: None,
+            job_metrics: Vec::new(),
         }
     }
 

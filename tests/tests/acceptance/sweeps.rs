@@ -102,6 +102,34 @@ async fn a_sweep_is_terminated_as_a_whole() {
     assert!(stderr.contains("All runs of sweep s have ended."), "{stderr}");
 }
 
+/// The worst of four runs would go on for ten minutes.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_is_worse_than_the_median_is_stopped() {
+    let service = Service::start();
+    service.prepare(4).await;
+    let report =
+        r#"for step in 1 2 3; do echo "{\"step\": $step, \"loss\": $BATCHAI_PARAM_n}"; done"#;
+    let go_on = r#"trap 'echo stopped; exit 0' TERM; step=3; while [ $BATCHAI_PARAM_n = 9 ]; do step=$((step + 1)); echo "{\"step\": $step, \"loss\": 9}"; sleep 1 & wait $!; done"#;
+    // It begins when the others have reported.
+    let later = "[ $BATCHAI_PARAM_n != 9 ] || sleep 3";
+    let file = job_file(&service, &format!("{later}; {report}; {go_on}"));
+    let line = format!(
+        "sweep -f {file} -c c -n s --param n=9,1,2,3 --metric loss --stop-worse-than median --stop-after-step 4"
+    );
+    assert_eq!(batchai(&service, &line).0, Some(0));
+    let stopped = service.job_in("s-1-n9", "failed").await;
+    let error = &stopped["properties"]["executionInfo"]["errors"][0];
+    assert_eq!(error["code"], "JobStoppedEarly", "{stopped:#}");
+    let message = error["message"].as_str().unwrap();
+    assert!(message.contains(" is 9, worse than 2, the median of 3 other runs"), "{message}");
+    assert!(service.output("s-1-n9", ".", "stdout.txt").await.ends_with("stopped\n"));
+    let (_, table, _) = batchai(&service, "sweep show s");
+    let order: Vec<&str> = table.lines().skip(1).filter_map(|it| it.split(' ').next()).collect();
+    assert_eq!(order, ["s-2-n1", "s-3-n2", "s-4-n3", "s-1-n9"], "{table}");
+    let (_, list, _) = batchai(&service, "sweep list");
+    assert!(list.contains("s-2-n1"), "{list}");
+}
+
 #[tokio::test]
 async fn what_a_sweep_says_is_checked() {
     let service = Service::start();

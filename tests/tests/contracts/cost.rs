@@ -6,7 +6,8 @@ use control::jobs::ExperimentPath;
 use control::nodes::AgentIdentity;
 use model::{Name, Node, WorkspaceNames};
 use protocol::{
-    AttemptKey, AttemptReport, Desired, End, GpuMetrics, Metrics, NodePhase, Progress, SyncRequest,
+    AttemptKey, AttemptReport, CurvePoint, Desired, End, GpuMetrics, JobMetric, MAX_CURVE_POINTS,
+    Metrics, NodePhase, Progress, SyncRequest,
 };
 use serde_json::json;
 use tests::environment::Environment;
@@ -74,6 +75,7 @@ async fn the_control_plane_costs_what_the_documentation_says() {
     let mut meter = Meter::start().await;
     let job = meter.job_on_a_full_cluster().await;
     let running = meter.hour_of_a_running_node().await;
+    let reporting = meter.hour_of_a_job_with_metrics().await;
     let idle = meter.hour_of_an_idle_node().await;
     let day = day_without_clusters().await;
     let mut table = String::new();
@@ -81,13 +83,15 @@ async fn the_control_plane_costs_what_the_documentation_says() {
         &job.row("a million single-node jobs on a full cluster; columns: of one job", 1e6),
     );
     table.push_str(&running.row("an hour of a node that runs a job", 1.0));
+    let what = "an hour of a node whose job has four new metrics in every report";
+    table.push_str(&reporting.row(what, 1.0));
     table.push_str(&idle.row("an hour of an idle node", 1.0));
     table.push_str(&day.row("a day without active clusters", 1.0));
     let documented = include_str!("../../../docs/aws.md");
     assert!(documented.contains(&table), "docs/aws.md must have these rows:\n{table}");
 
     assert!(job.price_of_a_million() < MOST_FOR_JOBS, "{job:?}");
-    for hour in [running, idle] {
+    for hour in [running, reporting, idle] {
         assert!(hour.price_of_a_million() / 1e6 < MOST_FOR_A_NODE_HOUR, "{hour:?}");
     }
 }
@@ -99,6 +103,8 @@ struct Meter {
     submissions: f64,
     /// Requests of agents, through the function URL.
     reports: f64,
+    /// Whether the job has new metrics in every report.
+    has_metrics: bool,
 }
 
 impl Meter {
@@ -116,7 +122,7 @@ impl Meter {
         let request = wire::parse_cluster_create(body.to_string().as_bytes()).unwrap();
         control.clusters.put(&names(), &Name::new("c"), &request).await.unwrap();
         environment.deliver_all().await;
-        let mut meter = Self { environment, submissions: 0.0, reports: 0.0 };
+        let mut meter = Self { environment, submissions: 0.0, reports: 0.0, has_metrics: false };
         for node in meter.nodes().await {
             meter.report(&node, NodePhase::Preparing, None).await;
             meter.report(&node, NodePhase::Ready, None).await;
@@ -161,6 +167,7 @@ impl Meter {
             interruption_notice_seconds: None,
             login_port: Some(2222),
             metrics: Some(self.measured()),
+            job_metrics: self.job_metrics(),
         };
         self.reports += 1.0;
         let nodes = &self.environment.control.nodes;
@@ -182,6 +189,23 @@ impl Meter {
             memory_total_mib: 2_000_000,
             gpus: vec![gpu; 8],
         }
+    }
+
+    /// Full curves with values of many digits; the latest step is never the same.
+    fn job_metrics(&self) -> Vec<JobMetric> {
+        let latest = self.environment.now().0.cast_unsigned() / 1000;
+        let point = |index: usize| {
+            let (step, value) =
+                (latest - (MAX_CURVE_POINTS - index) as u64, 1.0 / (index + 3) as f64);
+            CurvePoint { step, value, minimum: value, maximum: 1.0 / 3.0 }
+        };
+        let names = ["loss", "accuracy", "validation/loss", "validation/accuracy"];
+        let names = names.iter().filter(|_| self.has_metrics);
+        let metric = |name: &&str| JobMetric {
+            name: (*name).to_owned(),
+            points: (0..MAX_CURVE_POINTS).map(point).collect(),
+        };
+        names.map(metric).collect()
     }
 
     /// What a step is charged for, with the hints that it causes.
@@ -233,6 +257,13 @@ impl Meter {
         let key = self.assigned(&node).await;
         let report = AttemptReport { key, progress: Progress::Running, needs_assignment: false };
         self.hour(&node, Some(&report)).await
+    }
+
+    async fn hour_of_a_job_with_metrics(&mut self) -> Usage {
+        self.has_metrics = true;
+        let usage = self.hour_of_a_running_node().await;
+        self.has_metrics = false;
+        usage
     }
 
     async fn hour_of_an_idle_node(&mut self) -> Usage {

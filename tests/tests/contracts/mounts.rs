@@ -41,6 +41,7 @@ async fn report(harness: &Harness, node: &Node, phase: NodePhase) -> Desired {
         interruption_notice_seconds: None,
         login_port: None,
         metrics: None,
+        job_metrics: Vec::new(),
     };
     let nodes = &harness.environment.control.nodes;
     let answer = nodes.sync(&node.cluster, &node.id, &AgentIdentity::Node, &request).await;

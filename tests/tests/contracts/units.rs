@@ -277,6 +277,7 @@ async fn sync(
         interruption_notice_seconds: None,
         login_port: Some(2222),
         metrics: None,
+        job_metrics: Vec::new(),
     };
     let answer = environment
         .control

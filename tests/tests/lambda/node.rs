@@ -75,6 +75,7 @@ impl TestNode {
             interruption_notice_seconds: None,
             login_port: None,
             metrics: None,
+            job_metrics: Vec::new(),
         };
         serde_json::to_value(&request).expect("a request is JSON")
     }

@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::Uptime;
 use crate::host::Host;
+use crate::job_metrics::Mark;
 use crate::system::run_control::StopRequest;
 use crate::system::slot::{Slot, read_line, write_line};
 
@@ -30,6 +31,9 @@ pub struct State {
     pub slot_id: String,
     /// When the first process of this attempt was started here; the wall clock counts from it.
     pub first_process_at: Option<Uptime>,
+    /// Files with metrics that earlier attempts have written, by output directory.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub metrics_before: Vec<Option<Mark>>,
 }
 
 /// The step that was started last, with which a restarted agent resumes.
@@ -64,6 +68,7 @@ impl State {
             stage: AttemptStep::Preparation,
             slot_id: String::new(),
             first_process_at: None,
+            metrics_before: Vec::new(),
         }
     }
 

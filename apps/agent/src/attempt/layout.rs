@@ -172,6 +172,12 @@ impl AttemptLayout {
         }
     }
 
+    /// Where the standard output of the first process of this node is.
+    pub fn first_stdout(&self) -> Option<PathBuf> {
+        let first = self.launch.processes.first()?;
+        Some(output_file(&self.environment.stdouterr, "stdout", &first.label))
+    }
+
     fn make_temp(&self, host: &Host, assignment: &Assignment) -> Result<(), NotProvided> {
         let hosts = host_file(&assignment.hosts, self.launch.slots);
         let (mounts, frame) = {
@@ -253,6 +259,11 @@ impl AttemptLayout {
         environment.remove(MARKER);
         MountRoot { path: self.paths.mounts.clone(), environment, private: host.private() }
     }
+}
+
+/// The file of `stdout` or `stderr` of a process with this label.
+pub fn output_file(stdouterr: &Path, name: &str, label: &str) -> PathBuf {
+    stdouterr.join(format!("{name}{label}.txt"))
 }
 
 /// The names in a directory, in order; none if it cannot be read.

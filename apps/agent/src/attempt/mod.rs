@@ -16,6 +16,7 @@ use std::sync::Arc;
 use protocol::{Assignment, AttemptKey, End, Progress};
 
 use crate::host::Host;
+use crate::job_metrics::JobMetrics;
 use crate::system::leftovers;
 use crate::system::run_control::{RunControl, StopCause, StopRequest};
 
@@ -69,6 +70,7 @@ impl Attempt {
         key: AttemptKey,
         begin: Origin,
         start: bool,
+        metrics: Arc<JobMetrics>,
         notify: impl Fn(AttemptEvent) + Send + 'static,
     ) -> std::io::Result<Self> {
         let control = Arc::new(RunControl::new(start)?);
@@ -77,7 +79,8 @@ impl Attempt {
         workers.run(move |worker| {
             let marker = host.attempt_marker(&key);
             let work = || {
-                Sequence::run(&host, begin, &control, &|news| notify(AttemptEvent::Progress(news)))
+                let report = |progress| notify(AttemptEvent::Progress(progress));
+                Sequence::run(&host, begin, &control, &metrics, &report)
             };
             // A bug of the agent must not leave a job running without supervision.
             let outcome = catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| {

@@ -12,7 +12,7 @@ use protocol::{Assignment, End, Progress};
 
 use super::early_end::{EarlyEnd, cannot_store, lost, not_started};
 use super::journal::{AttemptStep, Journal, State};
-use super::layout::AttemptLayout;
+use super::layout::{AttemptLayout, output_file};
 use super::messages::{describe, stop_notice, summary};
 use super::{Origin, Outcome};
 use crate::clock::{Countdown, Uptime};
@@ -20,6 +20,7 @@ use crate::execution_log::{ExecutionLog, heading};
 use crate::fault::{Fault, Owner};
 use crate::gpus::health;
 use crate::host::Host;
+use crate::job_metrics::{self, JobMetrics};
 use crate::launch::Process;
 use crate::problem::NotProvided;
 use crate::runtime::{ContainerEnded, Inside, Runtime};
@@ -44,6 +45,7 @@ const CONTAINER_ENDED: &str = "the container of the job ended, perhaps with its 
 pub struct Sequence<'a> {
     host: &'a Host,
     control: &'a RunControl,
+    metrics: &'a JobMetrics,
     report: &'a dyn Fn(Progress),
     journal: Journal,
     state: State,
@@ -60,6 +62,7 @@ impl<'a> Sequence<'a> {
         host: &'a Host,
         begin: Origin,
         control: &'a RunControl,
+        metrics: &'a JobMetrics,
         report: &'a dyn Fn(Progress),
     ) -> Outcome {
         let journal = Journal::new(host);
@@ -79,7 +82,7 @@ impl<'a> Sequence<'a> {
         };
         let log = ExecutionLog::default();
         let mut sequence =
-            Self { host, control, report, journal, state, stop, layout, runtime, log };
+            Self { host, control, metrics, report, journal, state, stop, layout, runtime, log };
         let outcome = match sequence.steps(entry) {
             Ok(exit_code) => Outcome::Ended(End::Exited { exit_code }),
             Err(stop) => stop.into(),
@@ -239,6 +242,9 @@ impl<'a> Sequence<'a> {
                 self.layout.paths.owner(stdouterr),
                 stdouterr,
             ))?;
+            if self.state.assignment.key.number > 1 {
+                self.state.metrics_before = job_metrics::marks(&self.layout.environment.outputs);
+            }
             let processes = &self.layout.launch.processes;
             let inside = self.open()?;
             let mut programs: Vec<Program> = processes
@@ -255,6 +261,11 @@ impl<'a> Sequence<'a> {
             }
             self.begin(AttemptStep::Command, COMMAND, inside, programs)?
         };
+        if self.state.assignment.rank == 0 {
+            let stdout = self.layout.first_stdout();
+            let outputs = &self.layout.environment.outputs;
+            self.metrics.watch(outputs, &self.state.metrics_before, stdout.as_deref());
+        }
         // Not reported when it ends at once.
         let is_over = matches!(&supervised, Found::Running(it) if it.is_over_within(AT_ONCE));
         if !is_over {
@@ -429,6 +440,7 @@ impl<'a> Sequence<'a> {
 
     /// Every process has ended: unmounts, and closes the log last.
     fn clean_up(&mut self, outcome: &Outcome) {
+        self.metrics.read_rest();
         self.log.line(format_args!("Attempt ended: {}", summary(outcome)));
         self.layout.forget_gang(&self.state.assignment);
         if self.layout.logs_are_on_a_mount_of_the_job() {
@@ -460,6 +472,6 @@ impl Prepared {
 
 fn program(process: &Process, stdouterr: &Path) -> Program {
     let Process { command_line, variables, label } = process;
-    let output = ["stdout", "stderr"].map(|name| stdouterr.join(format!("{name}{label}.txt")));
+    let output = ["stdout", "stderr"].map(|name| output_file(stdouterr, name, label));
     Program { variables: variables.clone(), ..Program::shell(command_line, output) }
 }

@@ -1,13 +1,17 @@
 //! The attempt on this node, and what is reported about it.
 
-use protocol::{AttemptKey, AttemptReport, End, Progress};
+use std::sync::Arc;
+
+use protocol::{AttemptKey, AttemptReport, End, JobMetric, Progress};
 
 use crate::attempt::Attempt;
+use crate::job_metrics::JobMetrics;
 use crate::plan::AttemptPhase;
 
 pub struct CurrentAttempt {
     pub key: AttemptKey,
     pub state: AttemptState,
+    pub metrics: Arc<JobMetrics>,
 }
 
 pub enum AttemptState {
@@ -46,6 +50,15 @@ impl CurrentAttempt {
         };
         let needs_assignment = self.needs_assignment();
         AttemptReport { key: self.key.clone(), progress, needs_assignment }
+    }
+
+    /// All metrics with the end of the attempt, so that the last values are not lost; before it those that are new.
+    pub fn metrics(&self) -> Vec<JobMetric> {
+        match &self.state {
+            AttemptState::Live { .. } => self.metrics.unacknowledged(),
+            AttemptState::Fenced { .. } => Vec::new(),
+            AttemptState::Ended(_) => self.metrics.all(),
+        }
     }
 
     pub fn needs_assignment(&self) -> bool {

@@ -172,12 +172,18 @@ impl Node {
                 return self.send_final_report().await;
             }
             self.settle().await;
-            let request = self.observe();
+            let mut request = self.observe();
             let not_before = self.pace.not_before(&request);
+            let refreshed = self.attempt.as_ref().filter(|_| self.pace.is_repetition(&request));
             let exchange = async {
                 // A timer, even one that is due, takes a millisecond.
                 if not_before > Instant::now() {
                     sleep_until(not_before).await;
+                }
+                // News is reported at once, with what is known.
+                if let Some(attempt) = refreshed {
+                    attempt.metrics.refresh(&self.host.workers).await;
+                    request.job_metrics = attempt.metrics();
                 }
                 let sent = Instant::now();
                 (sent, self.link.exchange(&request, Patience::Hold).await)
@@ -193,6 +199,9 @@ impl Node {
             match answer {
                 Ok(answer) => {
                     self.unwanted = None;
+                    if let Some(attempt) = &self.attempt {
+                        attempt.metrics.acknowledge(&request.job_metrics);
+                    }
                     let ask_again = Duration::from_millis(answer.ask_again_millis);
                     self.pace.answered(request, sent, ask_again);
                     self.apply(answer.desired);
@@ -235,6 +244,7 @@ impl Node {
             interruption_notice_seconds: self.departure.and_then(|it| it.notice_seconds()),
             login_port: self.login_port,
             metrics: self.host.known().metrics.clone(),
+            job_metrics: self.attempt.as_ref().map(CurrentAttempt::metrics).unwrap_or_default(),
         }
     }
 

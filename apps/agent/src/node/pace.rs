@@ -22,10 +22,14 @@ impl Pace {
         Self { last: None, not_before: Instant::now(), backoff: Backoff::default() }
     }
 
+    /// Whether `request` reports the same as the last one.
+    pub fn is_repetition(&self, request: &SyncRequest) -> bool {
+        self.last.as_ref().is_some_and(|last| last.reports_the_same_as(request))
+    }
+
     /// When `request` may be sent: at once if it reports something else than the last one.
     pub fn not_before(&self, request: &SyncRequest) -> Instant {
-        let is_known = self.last.as_ref().is_some_and(|last| last.reports_the_same_as(request));
-        if is_known { self.not_before } else { Instant::now() }
+        if self.is_repetition(request) { self.not_before } else { Instant::now() }
     }
 
     /// `ask_again` counts from the time the request was sent.

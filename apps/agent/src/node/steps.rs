@@ -49,8 +49,8 @@ impl Node {
                 Step::Forget if begins => self.attempt = None,
                 Step::Forget => self.forget(),
                 Step::ReportStopped(key) => {
-                    self.attempt =
-                        Some(CurrentAttempt { key, state: AttemptState::Ended(End::Stopped) });
+                    let (state, metrics) = (AttemptState::Ended(End::Stopped), Arc::default());
+                    self.attempt = Some(CurrentAttempt { key, state, metrics });
                 }
                 Step::Leave { grace_seconds } => self.depart(Departure::requested(grace_seconds)),
             }
@@ -88,8 +88,9 @@ impl Node {
             Origin::New(_) => false,
             Origin::Resumed(state) => state.needs_assignment(),
         };
-        let state = match Attempt::spawn(Arc::clone(&self.host), key.clone(), begin, start, notify)
-        {
+        let metrics = Arc::default();
+        let (host, attempt, own) = (Arc::clone(&self.host), key.clone(), Arc::clone(&metrics));
+        let state = match Attempt::spawn(host, attempt, begin, start, own, notify) {
             Ok(attempt) => AttemptState::Live { attempt, progress, needs_assignment },
             Err(error) => {
                 let reason = format!("the agent could not start a thread: {error}");
@@ -98,7 +99,7 @@ impl Node {
                 AttemptState::Ended(End::NodeFailed { problem })
             }
         };
-        self.attempt = Some(CurrentAttempt { key, state });
+        self.attempt = Some(CurrentAttempt { key, state, metrics });
     }
 
     fn supply(&mut self, assignment: Box<Assignment>) {
@@ -125,7 +126,7 @@ impl Node {
 
     pub(super) fn fence(&mut self) {
         self.stop_attempt(StopCause::Fenced, Uptime::now());
-        if let Some(CurrentAttempt { key, state }) = &mut self.attempt
+        if let Some(CurrentAttempt { key, state, .. }) = &mut self.attempt
             && let AttemptState::Live { progress, .. } = state
         {
             tracing::warn!(

@@ -17,6 +17,7 @@ mod interruptions;
 mod jobs;
 mod lines;
 mod logins;
+mod metrics;
 mod pace;
 mod pauses;
 mod restarts;

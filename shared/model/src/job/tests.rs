@@ -49,6 +49,7 @@ fn queued() -> Job {
         state: JobState::Queued { since: NOW },
         attempts: vec![],
         deletion: None,
+        has_metrics: false,
     }
 }
 

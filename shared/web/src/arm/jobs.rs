@@ -2,20 +2,26 @@
 
 use super::Call;
 use axum::response::{IntoResponse, Response};
-use control::Error;
 use control::operations::PutOutcome;
+use control::{Error, job_metrics};
 use http::StatusCode;
 use model::{Job, Name};
+use wire::MetricDetail;
 
 impl Call<'_> {
     pub(crate) async fn jobs(&self) -> Result<Response, Error> {
         let path = self.route.experiment()?;
         let (after, size) = (self.page_start()?, self.page_size()?);
-        let page = self.web.control.jobs.list(&path, after, size).await?;
+        let context = &self.web.control.context;
+        let page = self.web.control.jobs.list(&path, after.clone(), size).await?;
         let waiting = self.web.control.jobs.waiting_reasons(&page.items).await?;
-        let now = self.web.control.context.now();
-        let body = |(job, waiting): (_, &Option<_>)| wire::job(job, waiting.as_ref(), now);
-        self.page(page.items.iter().zip(&waiting).map(body).collect(), page.next)
+        let metrics = job_metrics::of_page(context, &page.items, after.as_deref()).await?;
+        let now = context.now();
+        let body = |((job, waiting), metrics): ((_, &Option<_>), &Option<_>)| {
+            let body = wire::job(job, waiting.as_ref(), now);
+            body.with_metrics(metrics.as_ref(), MetricDetail::Latest)
+        };
+        self.page(page.items.iter().zip(&waiting).zip(&metrics).map(body).collect(), page.next)
     }
 
     fn job_name(&self) -> Result<Name, Error> {
@@ -49,7 +55,10 @@ impl Call<'_> {
     async fn job_body(&self, job: &Job) -> Result<Response, Error> {
         let waiting = self.web.control.jobs.waiting_reasons(std::slice::from_ref(job)).await?;
         let waiting = waiting.first().and_then(Option::as_ref);
-        let body = wire::job(job, waiting, self.web.control.context.now());
+        let context = &self.web.control.context;
+        let metrics = job_metrics::of_job(context, job).await?;
+        let body = wire::job(job, waiting, context.now())
+            .with_metrics(metrics.as_ref(), MetricDetail::Curves);
         self.resource(&body, &job.uid, job.submitted_at)
     }
 

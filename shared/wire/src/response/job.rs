@@ -3,6 +3,7 @@
 
 #![expect(missing_docs, reason = "fields of bodies are those of the contract's definitions")]
 
+use super::job_metrics::MetricBody;
 use super::mounts::MountVolumesBody;
 use super::parts::{self, BatchAiError, Resource, SecretName};
 use crate::ids;
@@ -103,8 +104,8 @@ pub struct ExecutionInfo {
 }
 
 /// Fields beyond the contract: every attempt of the job, why it waits, how often it is retried, the sweep that it
-/// is a run of, and what it has cost.
-#[derive(Clone, Debug, Serialize, JsonSchema)]
+/// is a run of, what it has cost, and the metrics that it reports.
+#[derive(Clone, Debug, Default, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct JobExtensions {
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -117,6 +118,8 @@ pub struct JobExtensions {
     pub sweep: Option<SweepRun>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cost_micro_usd: Option<u64>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub metrics: Vec<MetricBody>,
 }
 
 /// Why a queued job does not run yet.
@@ -242,18 +245,20 @@ fn extensions(job: &Job, waiting: Option<&Waiting>, now: Timestamp) -> Option<Jo
         max_retries: job.spec.max_retries,
         sweep: job.spec.sweep.as_deref().cloned(),
         cost_micro_usd: job.cost_micro_usd(now),
+        metrics: Vec::new(),
     };
     (!extensions.is_empty()).then_some(extensions)
 }
 
 impl JobExtensions {
     fn is_empty(&self) -> bool {
-        let Self { attempts, waiting_reason, max_retries, sweep, cost_micro_usd } = self;
+        let Self { attempts, waiting_reason, max_retries, sweep, cost_micro_usd, metrics } = self;
         attempts.is_empty()
             && waiting_reason.is_none()
             && max_retries.is_none()
             && sweep.is_none()
             && cost_micro_usd.is_none()
+            && metrics.is_empty()
     }
 }
 

@@ -76,6 +76,7 @@ pub fn job(spec: JobSpec, cluster: wire::ClusterId) -> Job {
         state: JobState::Queued { since: Timestamp(0) },
         attempts: Vec::new(),
         deletion: None,
+        has_metrics: false,
     }
 }
 

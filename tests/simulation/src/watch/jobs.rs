@@ -249,6 +249,7 @@ impl Watch {
         if job.state.attempt().is_none() {
             self.operations_have_ended(old)?;
         }
+        self.check_last_metrics(job, record, context)?;
         let Some(end) = &record.ended else {
             return Err(format!("{name} #{number} is listed, but has not ended"));
         };

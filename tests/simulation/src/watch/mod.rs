@@ -2,6 +2,7 @@
 //! after each commit. One file per kind of record.
 
 mod clusters;
+mod job_metrics;
 mod jobs;
 mod launches;
 mod nodes;
@@ -18,7 +19,7 @@ use crate::oracle::Oracle;
 use crate::sim::State;
 use crate::user_requests::UserRequests;
 use model::{
-    Cluster, Experiment, FileServer, Job, Launch, LaunchId, Node, NodeId, Operation,
+    Cluster, Experiment, FileServer, Job, JobMetrics, Launch, LaunchId, Node, NodeId, Operation,
     OperationState, QueueEntry, ResourceGroup, RoleAssignment, Target, Uid, Workspace, Zone,
 };
 use std::collections::{BTreeMap, BTreeSet};
@@ -30,6 +31,8 @@ pub struct Watch {
     pub nodes: BTreeMap<String, Record<Node>>,
     pub clusters: BTreeMap<String, ClusterView>,
     pub jobs: BTreeMap<String, Record<Job>>,
+    /// By the uid of the job.
+    pub job_metrics: BTreeMap<String, Record<JobMetrics>>,
     pub operations: BTreeMap<String, Record<Operation>>,
     pub owners: BTreeMap<String, Record<InstanceOwner>>,
     pub launches: BTreeMap<String, Record<Launch>>,
@@ -113,6 +116,7 @@ pub struct CommitContext<'a> {
 enum Change {
     Node(String, Option<Record<Node>>),
     Job(String, Option<Record<Job>>),
+    JobMetrics(String, Option<Record<JobMetrics>>),
     Cluster(String, Option<Record<Cluster>>),
     Operation(String, Option<Record<Operation>>),
     Resource(resources::RemovedResource),
@@ -192,6 +196,7 @@ impl Watch {
             ("cl", "idle") => self.apply_idle(owner, name, kind, step, changes),
             ("cl", "queue") => self.apply_queue(owner, sk, kind, step, changes),
             ("exp", "job") => self.apply_job(write, changes),
+            ("exp", "metrics") => self.apply_job_metrics(write, changes),
             ("ws", "cluster") => self.apply_cluster(write, step, changes),
             ("op", _) => {
                 let old = replace(&mut self.operations, owner, Record::put(kind));
@@ -230,7 +235,11 @@ impl Watch {
                     let launch = self.nodes.get(id).or(old.as_ref()).map(|it| it.launch.clone());
                     launch.map_or(Ok(()), |launch| self.check_launch(launch.as_str()))?;
                 }
-                Change::Job(uid, old) => self.check_job(uid, old.as_ref(), context)?,
+                Change::Job(uid, old) => {
+                    self.check_job(uid, old.as_ref(), context)?;
+                    self.check_has_metrics(uid)?;
+                }
+                Change::JobMetrics(uid, old) => self.check_job_metrics(uid, old.as_ref())?,
                 Change::Cluster(uid, old) => self.check_cluster(uid, old.as_ref())?,
                 Change::Operation(id, old) => self.check_operation(id, old.as_ref())?,
                 Change::Resource(removed) => self.check_removed_resource(removed)?,

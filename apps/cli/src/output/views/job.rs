@@ -1,6 +1,6 @@
 //! The columns of a job, with the reason why it waits or failed.
 
-use super::{last_segment, when};
+use super::{last_segment, metric, when};
 use crate::output::{Column, Style, View};
 use crate::resources::{Attempt, ExecutionState, Job};
 use crate::time;
@@ -36,6 +36,7 @@ impl View for Job {
     fn details(&self, now: Timestamp) -> Vec<Column> {
         let mut columns: Vec<_> =
             self.attempts().iter().map(|attempt| attempt_line(attempt, now)).collect();
+        columns.extend(metric::lines(self.metrics()));
         columns.push(Column::new("id", &self.id));
         columns
     }
@@ -113,12 +114,18 @@ mod tests {
                     "exitCode": 3,
                     "errors": [{ "code": "JobFailed", "message": "Job failed with non-zero exit code" }],
                 },
-                "extensions": { "attempts": [
-                    { "number": 1, "nodes": ["tvm-1-p"], "startTime": "2026-01-01T00:00:01Z",
-                      "endTime": "2026-01-01T00:00:08Z", "result": "node tvm-1-p was interrupted" },
-                    { "number": 2, "nodes": ["tvm-2-p"], "startTime": "2026-01-01T00:00:10Z",
-                      "endTime": "2026-01-01T00:00:52Z", "result": "failed" },
-                ]},
+                "extensions": {
+                    "attempts": [
+                        { "number": 1, "nodes": ["tvm-1-p"], "startTime": "2026-01-01T00:00:01Z",
+                          "endTime": "2026-01-01T00:00:08Z", "result": "node tvm-1-p was interrupted" },
+                        { "number": 2, "nodes": ["tvm-2-p"], "startTime": "2026-01-01T00:00:10Z",
+                          "endTime": "2026-01-01T00:00:52Z", "result": "failed" },
+                    ],
+                    "metrics": [
+                        { "name": "loss", "step": 900, "value": 0.312_345_678, "minimum": 0.3, "maximum": 2.5, "curve": [] },
+                        { "name": "val_accuracy", "step": 1000, "value": 0.9, "minimum": 0.1, "maximum": 0.9 },
+                    ],
+                },
             }),
         )
     }
@@ -143,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn a_job_shows_its_attempts() {
+    fn a_job_shows_its_attempts_and_metrics() {
         let job: Job = serde_json::from_value(rerun()).unwrap();
         let mut columns = job.columns(now());
         columns.extend(job.details(now()));
@@ -159,6 +166,8 @@ mod tests {
         note       Job failed with non-zero exit code (JobFailed)
         attempt    1: node tvm-1-p was interrupted, 7s, on tvm-1-p
         attempt    2: failed, 42s, on tvm-2-p
+        metric     loss          0.312346  step 900   min 0.3  max 2.5
+        metric     val_accuracy  0.9       step 1000  min 0.1  max 0.9
         id         /x/jobs/second
         ");
     }

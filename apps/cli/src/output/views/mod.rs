@@ -2,6 +2,7 @@
 
 mod cluster;
 mod job;
+mod metric;
 mod node;
 
 pub use cluster::nodes;
