@@ -107,12 +107,9 @@ async fn a_sweep_is_terminated_as_a_whole() {
 async fn a_run_that_is_worse_than_the_median_is_stopped() {
     let service = Service::start();
     service.prepare(4).await;
-    let report =
-        r#"for step in 1 2 3; do echo "{\"step\": $step, \"loss\": $BATCHAI_PARAM_n}"; done"#;
-    let go_on = r#"trap 'echo stopped; exit 0' TERM; step=3; while [ $BATCHAI_PARAM_n = 9 ]; do step=$((step + 1)); echo "{\"step\": $step, \"loss\": 9}"; sleep 1 & wait $!; done"#;
+    let train = r#"trap 'echo stopped; exit 0' TERM; for step in $(seq 1000); do echo "{\"step\": $step, \"loss\": $BATCHAI_PARAM_n}"; [ $BATCHAI_PARAM_n != 9 ] || sleep 0.6; done"#;
     // It begins when the others have reported.
-    let later = "[ $BATCHAI_PARAM_n != 9 ] || sleep 3";
-    let file = job_file(&service, &format!("{later}; {report}; {go_on}"));
+    let file = job_file(&service, &format!("[ $BATCHAI_PARAM_n != 9 ] || sleep 3; {train}"));
     let line = format!(
         "sweep -f {file} -c c -n s --param n=9,1,2,3 --metric loss --stop-worse-than median --stop-after-step 4"
     );
