@@ -8,8 +8,8 @@ use control::jobs::ExperimentPath;
 use control::operations::{PutOutcome, StartedOperation};
 use control::{Control, Error};
 use model::{
-    ClusterExtensions, FileServerSpec, Name, Principal, Role, ScaleSettings, Scope, SweepRun, Uid,
-    UserAccount, WorkspaceNames,
+    ClusterExtensions, EarlyStopping, FileServerSpec, Goal, Name, Objective, Principal, Role,
+    ScaleSettings, Scope, SweepRun, Uid, UserAccount, WorkspaceNames,
 };
 use std::sync::LazyLock;
 use wire::{
@@ -312,7 +312,7 @@ fn sweep(number: u32) -> Option<SweepRun> {
         name: Name::new("sweep"),
         parameters: Vec::new(),
         max_parallel: Some(1 + number % 2),
-        objective: None,
-        early_stopping: None,
+        objective: Some(Objective { metric: "loss".to_owned(), goal: Goal::Minimize }),
+        early_stopping: Some(EarlyStopping { after_step: 4, minimum_runs: 1 }),
     })
 }

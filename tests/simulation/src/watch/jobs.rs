@@ -109,6 +109,24 @@ impl Watch {
         })
     }
 
+    /// Only a run whose sweep has a rule is stopped early, and not before the step of that rule.
+    fn check_early_stop(&self, old: &Job, job: &Job) -> Checked {
+        let stopped = |job: &Job| {
+            let reason = job.state.attempt().and_then(|attempt| attempt.end_reason());
+            matches!(reason, Some(EndReason::StoppedEarly { .. }))
+        };
+        if stopped(old) || !stopped(job) {
+            return Ok(());
+        }
+        let name = &job.names.job;
+        let rule = job.spec.sweep.as_ref().and_then(|sweep| sweep.early_stopping);
+        let metrics = self.job_metrics.get(job.uid.as_str());
+        let step = metrics.and_then(|it| it.curve("loss")?.latest()).map(|point| point.step);
+        ensure(rule.is_some_and(|rule| step.is_some_and(|step| step >= rule.after_step)), || {
+            format!("{name} is stopped early at step {step:?} by {rule:?}")
+        })
+    }
+
     /// A gang is complete; each member occupies its node until it has ended, and then has no process.
     fn check_gang(&self, job: &Job, context: &CommitContext<'_>) -> Checked {
         let Some(attempt) = job.state.attempt() else { return Ok(()) };
@@ -220,6 +238,7 @@ impl Watch {
         if let Some(record) = job.attempts.get(old.attempts.len()) {
             self.check_ended_attempt(old, job, record, context)?;
         }
+        self.check_early_stop(old, job)?;
         match (&old.state, &job.state) {
             (JobState::Queued { .. }, JobState::Running { .. }) => {
                 self.check_sweep(job)?;
