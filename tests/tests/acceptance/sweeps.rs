@@ -114,6 +114,9 @@ async fn a_run_that_is_worse_than_the_median_is_stopped() {
         "sweep -f {file} -c c -n s --param n=9,1,2,3 --metric loss --stop-worse-than median --stop-after-step 4"
     );
     assert_eq!(batchai(&service, &line).0, Some(0));
+    // Each has its own time: nodes are launched, then metrics come with heartbeats.
+    service.job_in("s-4-n3", "succeeded").await;
+    service.job_in("s-1-n9", "running").await;
     let stopped = service.job_in("s-1-n9", "failed").await;
     let error = &stopped["properties"]["executionInfo"]["errors"][0];
     assert_eq!(error["code"], "JobStoppedEarly", "{stopped:#}");
