@@ -33,6 +33,7 @@ pub mod change;
 pub mod clusters;
 pub mod creation;
 mod draft;
+mod end_details;
 pub mod file_servers;
 pub mod grants;
 pub mod jobs;

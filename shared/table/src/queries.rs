@@ -8,8 +8,8 @@ use crate::record::{InstanceOwner, ServiceKey, Stored};
 use crate::{Error, Range, Table};
 use model::{
     AccessToken, Account, Cluster, ClusterRef, Experiment, FileServer, FileServerUser, IdleNode,
-    Job, JobRef, Launch, LaunchId, Meter, Name, Node, NodeId, Operation, QueueEntry, ResourceGroup,
-    RoleAssignment, Scope, Subscription, Target, Uid, Workspace,
+    Job, JobRef, Launch, LaunchId, LogTail, Meter, Name, Node, NodeId, Operation, QueueEntry,
+    ResourceGroup, RoleAssignment, Scope, Subscription, Target, Uid, Workspace,
 };
 
 /// A page of a list.
@@ -249,6 +249,12 @@ impl Table {
         limit: usize,
     ) -> Result<Page<Job>, Error> {
         self.page(key::experiment_partition(experiment), "job#", after, limit).await
+    }
+
+    /// What is stored of the output of a job: at most one record for each part, perhaps of several attempts.
+    pub async fn log_tails(&self, job: &JobRef) -> Result<Vec<LogTail>, Error> {
+        let pk = key::experiment_partition(&job.experiment);
+        self.all(pk, &key::log_tails_of(&job.uid), None).await
     }
 
     /// The first `limit` queue entries, in order, that a cluster of at most `ceiling` nodes could

@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::Uptime;
 use crate::host::Host;
+use crate::shortage::OomKills;
 use crate::system::run_control::StopRequest;
 use crate::system::slot::{Slot, read_line, write_line};
 
@@ -30,6 +31,9 @@ pub struct State {
     pub slot_id: String,
     /// When the first process of this attempt was started here; the wall clock counts from it.
     pub first_process_at: Option<Uptime>,
+    /// What the kernel had counted then.
+    #[serde(default)]
+    pub oom_kills: OomKills,
 }
 
 /// The step that was started last, with which a restarted agent resumes.
@@ -64,6 +68,7 @@ impl State {
             stage: AttemptStep::Preparation,
             slot_id: String::new(),
             first_process_at: None,
+            oom_kills: OomKills::default(),
         }
     }
 

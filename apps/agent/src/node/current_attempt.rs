@@ -1,6 +1,6 @@
 //! The attempt on this node, and what is reported about it.
 
-use protocol::{AttemptKey, AttemptReport, End, Progress};
+use protocol::{AttemptKey, AttemptReport, End, EndDetails, Progress};
 
 use crate::attempt::Attempt;
 use crate::plan::AttemptPhase;
@@ -21,31 +21,33 @@ pub enum AttemptState {
         progress: Progress,
     },
     /// To be reported until it is acknowledged.
-    Ended(End),
+    Ended(End, Option<Box<EndDetails>>),
 }
 
 impl CurrentAttempt {
     pub fn has_ended(&self) -> bool {
-        matches!(self.state, AttemptState::Ended(_))
+        matches!(self.state, AttemptState::Ended(..))
     }
 
     pub fn phase(&self) -> AttemptPhase {
         match self.state {
             AttemptState::Live { .. } => AttemptPhase::Live,
             AttemptState::Fenced { .. } => AttemptPhase::Fenced,
-            AttemptState::Ended(_) => AttemptPhase::Ended,
+            AttemptState::Ended(..) => AttemptPhase::Ended,
         }
     }
 
     pub fn report(&self) -> AttemptReport {
-        let progress = match &self.state {
+        let (progress, end_details) = match &self.state {
             AttemptState::Live { progress, .. } | AttemptState::Fenced { progress } => {
-                progress.clone()
+                (progress.clone(), None)
             }
-            AttemptState::Ended(end) => Progress::Ended { end: end.clone() },
+            AttemptState::Ended(end, details) => {
+                (Progress::Ended { end: end.clone() }, details.clone())
+            }
         };
         let needs_assignment = self.needs_assignment();
-        AttemptReport { key: self.key.clone(), progress, needs_assignment }
+        AttemptReport { key: self.key.clone(), progress, needs_assignment, end_details }
     }
 
     pub fn needs_assignment(&self) -> bool {
