@@ -21,6 +21,7 @@ mod acceptance {
     mod job_user;
     mod login;
     mod messages;
+    mod node_output;
     mod processes;
     mod pytorch;
     mod quota;

@@ -43,7 +43,7 @@ pub use request::{
 };
 pub use response::{
     FileEntry, FileServerView, FileUpload, ListBody, NodeCounts, ProviderBody, RemoteLogin,
-    Resource, Usage, cluster, experiment, file_server, job, list, new_token, operation,
+    Resource, Usage, cluster, experiment, file_server, job, list, log_tails, new_token, operation,
     provider_operations, providers, resource_group, role_assignment, role_definition, subscription,
     tenant, token, usage, workspace,
 };
