@@ -15,6 +15,7 @@ set -euo pipefail
 # Tests set these to a server and a directory of their own.
 : "${BATCHAI_IMDS=http://169.254.169.254}"
 : "${BATCHAI_TARGET=}"
+: "${BATCHAI_MEMINFO=/proc/meminfo}"
 
 software=$BATCHAI_TARGET/opt/batchai
 settings=$BATCHAI_TARGET/etc/batchai
@@ -163,10 +164,22 @@ print(json.dumps({"file": file, "group": None, "command": words, "user": None}))
         --login-port 2222
 }
 
+# The memory of agent and jobs: all but a reserve of the system, which is a twentieth, at least 256 MiB and at most 4 GiB.
+memory_of_jobs() {
+    awk '/^MemTotal:/ {
+        reserve = int($2 / 20)
+        if (reserve < 262144) reserve = 262144
+        if (reserve > 4194304) reserve = 4194304
+        print $2 - reserve "K"
+    }' "$BATCHAI_MEMINFO"
+}
+
 # The unit. `KillMode=process` and `Restart`: when the keeper is killed, the jobs stay and a new
 # keeper starts an agent that adopts them. `SuccessAction`: a keeper that ends with 0 has removed
 # its last process, because the node was asked to leave; then the machine switches itself off, which
 # terminates it even when nobody else does.
+# `MemoryMax`, `OOMPolicy` and `OOMScoreAdjust`: a job that needs too much memory is killed, and not the agent (the
+# supervisor of a job raises the score of its processes), the system or, as systemd does by default, the whole unit.
 unit() {
     cat <<UNIT
 [Unit]
@@ -189,6 +202,9 @@ RestartSec=2
 LimitNOFILE=1048576
 LimitMEMLOCK=infinity
 TasksMax=infinity
+MemoryMax=$(memory_of_jobs)
+OOMPolicy=continue
+OOMScoreAdjust=-500
 
 [Install]
 WantedBy=multi-user.target

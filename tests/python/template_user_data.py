@@ -121,6 +121,7 @@ def run(base, directory, **variables):
     (commands / "mount.efs").write_text("#!/bin/sh\n")
     (commands / "mount.efs").chmod(0o755)
     (directory / "etc/systemd/system").mkdir(parents=True)
+    (directory / "meminfo").write_text("MemTotal:        8000000 kB\nMemFree: 1 kB\n")
     done = subprocess.run(
         ["bash", str(ROOT / "infra/user-data.sh")],
         env={
@@ -132,6 +133,7 @@ def run(base, directory, **variables):
             "BATCHAI_IMDS": base,
             "BATCHAI_S3": base + "/bucket",
             "BATCHAI_TARGET": str(directory),
+            "BATCHAI_MEMINFO": str(directory / "meminfo"),
             **variables,
         },
         capture_output=True,
@@ -158,7 +160,14 @@ def a_node_is_prepared(base, directory):
     expect("the agent is the bucket's", agent.read_bytes() == AGENT and os.access(agent, os.X_OK))
     unit = (directory / "etc/systemd/system/batchai-node.service").read_text()
     request = directory / "etc/batchai/keeper.json"
-    for line in (f"ExecStart={agent} keep", f"StandardInput=file:{request}", "KillMode=process"):
+    # A twentieth of the memory is kept for the system.
+    memory = ("MemoryMax=7600000K", "OOMPolicy=continue", "OOMScoreAdjust=-500")
+    for line in (
+        f"ExecStart={agent} keep",
+        f"StandardInput=file:{request}",
+        "KillMode=process",
+        *memory,
+    ):
         expect(f"the unit has {line}", line in unit.splitlines(), unit)
     command = [bytes(it["Unix"]).decode() for it in json.loads(request.read_text())["command"]]
     options = dict(zip(command[2::2], command[3::2]))

@@ -22,6 +22,7 @@ mod acceptance {
     mod login;
     mod messages;
     mod metrics;
+    mod node_output;
     mod processes;
     mod pytorch;
     mod quota;

@@ -46,7 +46,7 @@ async fn report_end(harness: &Harness, node: &Node, end: End) -> Desired {
     let attempt = node.attempt().expect("it has an attempt");
     let key = lifecycle::report::attempt_key(attempt);
     let progress = Progress::Ended { end };
-    let report = AttemptReport { key, progress, needs_assignment: false };
+    let report = AttemptReport::new(key, progress);
     let control = &harness.environment.control;
     let answer = control
         .nodes

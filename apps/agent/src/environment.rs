@@ -187,6 +187,7 @@ mod tests {
             ssh_seed: None,
             max_wall_clock_seconds: 60,
             stop_grace_seconds: 1,
+            output_tail_bytes: None,
         }
     }
 

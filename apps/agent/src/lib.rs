@@ -33,6 +33,7 @@ mod plan;
 mod problem;
 mod runtime;
 mod setup;
+mod shortage;
 mod sign_in;
 mod ssh_access;
 mod ssh_server;

@@ -25,6 +25,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::{Countdown, Uptime};
 use crate::fault::{Fault, Owner, fault_of_start};
+use crate::system::oom_score;
 use crate::system::processes::{self, Identity, KillPace, Signals, boot_id};
 use crate::system::slot::{Claim, Claimed, Record, Slot};
 
@@ -170,7 +171,11 @@ fn supervise(
     let begun = Uptime::now().in_clock_ticks();
     let claim = Claim { supervisor: own, boot: boot.to_owned(), begun };
     let Some(claimed) = request.slot.claim(&claim)? else { return Ok(None) };
-    let (mains, failure) = start_all(request);
+    let (mains, failure) = match request.leftovers {
+        Leftovers::Kill => oom_score::raised(|| start_all(request)),
+        // Services of the node.
+        Leftovers::Keep => start_all(request),
+    };
     let mut tree = Tree {
         mains,
         end: request.end,

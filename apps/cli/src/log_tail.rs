@@ -305,7 +305,7 @@ pub async fn last_lines_offset(
 }
 
 /// Where the last `lines` lines of a text begin; None if it has fewer.
-fn last_lines(text: &[u8], lines: usize) -> Option<usize> {
+pub fn last_lines(text: &[u8], lines: usize) -> Option<usize> {
     if lines == 0 {
         return Some(text.len());
     }

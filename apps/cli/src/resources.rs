@@ -164,6 +164,8 @@ pub struct JobProperties {
     pub node_count: u32,
     pub scheduling_priority: String,
     pub cluster: Option<Reference>,
+    pub std_out_err_path_prefix: String,
+    pub job_output_directory_path_segment: String,
     pub creation_time: Option<String>,
     pub execution_info: Option<ExecutionInfo>,
     pub extensions: Option<JobExtensions>,

@@ -95,11 +95,21 @@ pub(crate) async fn assignment(
         ssh_seed,
         max_wall_clock_seconds: spec.max_wall_clock_seconds,
         stop_grace_seconds: limits::STOP_GRACE_SECONDS,
+        output_tail_bytes: output_tail_bytes(context, job),
     }))
 }
 
 const GONE: InvalidTransition =
     InvalidTransition { what: "job", state: "gone", transition: "be assigned" };
+
+/// Nodes report the end of output that the service cannot read. It reads file servers, and on one machine also the
+/// directories in place of other storage.
+fn output_tail_bytes(context: &Context, job: &Job) -> Option<u32> {
+    let reads_volumes = context.settings.file_server_root.is_some();
+    let storage = job.standard_output_storage();
+    let is_readable = storage.is_some_and(|kind| kind.is_file_server() || reads_volumes);
+    (!is_readable).then_some(limits::MAX_OUTPUT_TAIL_BYTES as u32)
+}
 
 fn variables(environment: &[EnvironmentVariable]) -> Vec<Variable> {
     let copy =

@@ -9,8 +9,8 @@ use lifecycle::jobs::{self, Completion};
 use lifecycle::submission::{self, NewJob, require_possible};
 use lifecycle::{mounted, unsupported};
 use model::{
-    Cluster, ClusterRef, Experiment, Job, JobState, Name, Node, NodeId, QueueEntry, Uid, Waiting,
-    Workspace, WorkspaceNames, limits,
+    Cluster, ClusterRef, Experiment, Job, JobState, LogTail, Name, Node, NodeId, QueueEntry, Uid,
+    Waiting, Workspace, WorkspaceNames, limits,
 };
 use scheduler::dispatch;
 use scheduler::waiting::{self, WaitingSnapshot};
@@ -116,6 +116,27 @@ impl Jobs {
         let admits = |entry: &QueueEntry| entry.node_count <= ceiling;
         let queue = table.queue_head(reference, limits::EXPLAINED_QUEUE, admits).await?;
         Ok(Some(WaitingSnapshot { cluster, blocked, nodes, queue }))
+    }
+
+    /// The end of the output of the last attempt that has ended, where the service cannot read its files. Empty for any
+    /// other job.
+    ///
+    /// # Errors
+    /// 404 when there is no such workspace, experiment or job.
+    pub async fn log_tails(
+        &self,
+        path: &ExperimentPath,
+        name: &Name,
+    ) -> Result<Vec<LogTail>, Error> {
+        let job = self.get(path, name).await?;
+        if !job.may_have_log_tails() {
+            return Ok(Vec::new());
+        }
+        let mut tails = self.context.table.log_tails(&job.reference()).await?;
+        // A member that failed in an earlier attempt may have succeeded since.
+        let last = tails.iter().map(|tail| tail.attempt).max();
+        tails.retain(|tail| Some(tail.attempt) == last);
+        Ok(tails)
     }
 
     /// Those of these nodes that still exist.

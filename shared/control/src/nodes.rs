@@ -279,7 +279,7 @@ fn not_provided(
         return Err(PortError::other(format!("{}: {}", problem.code, problem.message)).into());
     }
     let progress = Progress::Ended { end: End::NotProvided { problem } };
-    let attempt = Some(AttemptReport { key, progress, needs_assignment: false });
+    let attempt = Some(AttemptReport::new(key, progress));
     Ok(Err(Box::new(SyncRequest { attempt, ..request.clone() })))
 }
 

@@ -235,6 +235,13 @@ fn largest_size(mut job: Job) -> usize {
         let mut ends = job.clone();
         ends.terminate(Some(uid("op")), EARLIEST).unwrap();
         ends.deletion = Some(Deletion { operation: uid("op"), since: EARLIEST });
+        for job in [&mut ends, &mut job] {
+            job.note_shortage(Shortage {
+                resource: ScarceResource::Memory,
+                node: full_name(0),
+                evidence: "e".repeat(limits::MAX_EVIDENCE_BYTES),
+            });
+        }
         for (node, _) in nodes() {
             ends.member_ended(&attempt, &node, end_reason.clone(), EARLIEST).unwrap();
             with_largest_costs(&mut ends);

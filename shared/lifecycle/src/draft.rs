@@ -328,6 +328,11 @@ fn user(cluster: &Cluster, server: &Uid) -> FileServerUser {
 
 fn write_job(writes: &mut Writes, it: &Tracked<Job>) {
     write_record(writes, it);
+    if let (Some(old), None) = (&it.before, &it.after)
+        && old.may_have_log_tails()
+    {
+        writes.remove_log_tails(&old.reference());
+    }
     let place = |job: &Job| match job.state {
         JobState::Queued { .. } => Some(job.queue_entry()),
         JobState::Running { .. }

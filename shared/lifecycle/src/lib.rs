@@ -34,6 +34,7 @@ pub mod change;
 pub mod clusters;
 pub mod creation;
 mod draft;
+mod end_details;
 pub mod file_servers;
 pub mod grants;
 pub mod job_metrics;

@@ -173,11 +173,8 @@ impl Harness {
         let Some(node) = self.nth_node(index) else { return };
         let unknown = AttemptRef { job: job_ref("a"), number: 1 };
         let attempt = node.attempt().unwrap_or(&unknown);
-        let report = progress.map(|progress| protocol::AttemptReport {
-            key: report::attempt_key(attempt),
-            progress: progress.clone(),
-            needs_assignment: false,
-        });
+        let key = report::attempt_key(attempt);
+        let report = progress.map(|it| protocol::AttemptReport::new(key, it.clone()));
         let number = number_of(&node);
         let Some(request) = self.request_of(&node, phase.clone()) else { return };
         let request =
@@ -396,10 +393,7 @@ impl Harness {
         };
         let about = |attempt: &AttemptRef, progress| {
             let key = report::attempt_key(attempt);
-            (
-                NodePhase::Ready,
-                Some(protocol::AttemptReport { key, progress, needs_assignment: false }),
-            )
+            (NodePhase::Ready, Some(protocol::AttemptReport::new(key, progress)))
         };
         let desired = report::desired_state(node, occupant.as_ref(), self.fixture.now);
         let (phase, attempt) = match desired {

@@ -2,6 +2,7 @@
 //! of the node is derived.
 
 use crate::draft::Draft;
+use crate::end_details;
 use crate::members::{self, NodeDisposition};
 use crate::nodes;
 use model::{
@@ -109,7 +110,19 @@ fn apply_report(
         Progress::Preparing | Progress::Running => Ok(()),
         Progress::Prepared => members::prepared(draft, &attempt, id),
         Progress::Ended { end } => {
-            members::ended(draft, &attempt, id, &end_reason(end, id), NodeDisposition::Release)
+            let reason = end_reason(end, id);
+            let details = report.end_details.as_deref();
+            let output =
+                details.and_then(|it| end_details::log_tail(draft, &attempt, id, it, &reason));
+            if let Some(details) = details {
+                end_details::note_shortage(draft, &attempt, id, details, &reason)?;
+            }
+            members::ended(draft, &attempt, id, &reason, NodeDisposition::Release)?;
+            // The job may be removed with its end.
+            if let Some(tail) = output.filter(|_| draft.job(&attempt.job).is_some()) {
+                draft.writes().put_log_tail(&tail);
+            }
+            Ok(())
         }
     }
 }

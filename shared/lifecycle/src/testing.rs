@@ -312,7 +312,7 @@ pub fn request(number: usize, phase: NodePhase) -> SyncRequest {
 pub fn reports(number: usize, job: &str, progress: Progress) -> SyncRequest {
     let attempt = model::AttemptRef { job: job_ref(job), number: 1 };
     let key = report::attempt_key(&attempt);
-    let report = AttemptReport { key, progress, needs_assignment: false };
+    let report = AttemptReport::new(key, progress);
     SyncRequest { attempt: Some(report), ..request(number, NodePhase::Ready) }
 }
 

@@ -5,7 +5,7 @@
 //! The first end reason counts, with one exception: what the command did by itself before it was
 //! asked to stop outranks every planned end.
 
-use crate::{AttemptRef, JobRef, NodeId, ResourceError, Timestamp, limits, price};
+use crate::{AttemptRef, JobRef, NodeId, ResourceError, Shortage, Timestamp, limits, price};
 use serde::{Deserialize, Serialize};
 
 /// A live attempt.
@@ -22,6 +22,9 @@ pub struct Attempt {
     /// What an hour of its nodes costs, if that is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub micro_usd_per_hour: Option<u64>,
+    /// What the first node on which a command failed had run out of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shortage: Option<Shortage>,
 }
 
 /// A node of the gang.
@@ -265,7 +268,7 @@ impl Attempt {
         let assigned =
             |(node, address)| Member { node, address, progress: MemberProgress::Assigned };
         let members = nodes.into_iter().map(assigned).collect();
-        Self { number, members, started_at: now, phase, micro_usd_per_hour: None }
+        Self { number, members, started_at: now, phase, micro_usd_per_hour: None, shortage: None }
     }
 
     /// What its nodes have cost until this time, if that is known.

@@ -13,6 +13,9 @@ const RUN_BYTES: usize = 240;
 /// One node id in an entry of `attempts`.
 const RUN_NODE_BYTES: usize = 25;
 
+/// The shortage of an attempt that failed, without what was observed.
+const SHORTAGE_BYTES: usize = 130;
+
 /// A member of the live attempt, without its address.
 const MEMBER_BYTES: usize = 75;
 
@@ -35,8 +38,10 @@ impl Job {
         let retries = self.spec.max_retries.unwrap_or_default();
         let runs = (1 + retries + limits::MAX_INFRASTRUCTURE_LOSSES) as usize;
         let run = RUN_BYTES + limits::MAX_REASON_BYTES + nodes * RUN_NODE_BYTES;
+        // Of every attempt that may fail, and of the live one.
+        let shortages = (2 + retries as usize) * (SHORTAGE_BYTES + limits::MAX_EVIDENCE_BYTES);
         let live = nodes * (MEMBER_BYTES + limits::MAX_ADDRESS_BYTES);
-        runs * run + live + JOB_STATE_BYTES + JOB_ERRORS * limits::MAX_ERROR_BYTES
+        runs * run + shortages + live + JOB_STATE_BYTES + JOB_ERRORS * limits::MAX_ERROR_BYTES
     }
 }
 

@@ -10,7 +10,8 @@ pub use state::JobState;
 
 use crate::{
     Attempt, AttemptRef, ClusterRef, EndReason, InvalidTransition, JobRef, JobSpec, MountPoint,
-    Name, NodeId, Operation, Outcome, ResourceError, Timestamp, Uid, WorkspaceNames, limits,
+    Name, NodeId, Operation, Outcome, ResourceError, Shortage, Timestamp, Uid, WorkspaceNames,
+    limits,
 };
 use serde::{Deserialize, Serialize};
 
@@ -109,6 +110,9 @@ pub struct AttemptEnd {
     /// Why it ended.
     #[serde(rename = "ending")]
     pub end_reason: EndReason,
+    /// What a node had run out of when the command failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shortage: Option<Shortage>,
 }
 
 impl JobNames {
@@ -293,6 +297,13 @@ impl Job {
         self.state.attempt_mut().is_some_and(|attempt| attempt.member_prepared(node))
     }
 
+    /// A command failed on a node that had run out of something. The first report of the live attempt counts.
+    pub fn note_shortage(&mut self, shortage: Shortage) {
+        if let Some(attempt) = self.state.attempt_mut() {
+            attempt.shortage.get_or_insert(shortage);
+        }
+    }
+
     /// No process of the live attempt runs on this node any more; `end_reason` is the reason that
     /// the node reported. With the last member the attempt ends, and the job ends or is requeued.
     ///
@@ -324,17 +335,20 @@ impl Job {
         if let Some(end_reason) =
             attempt.end_reason().filter(|_| attempt.has_ended_everywhere()).cloned()
         {
-            let (started_at, end) = (attempt.started_at, AttemptEnd { at: now, end_reason });
+            let started_at = attempt.started_at;
+            let shortage = attempt.shortage.clone().filter(|_| end_reason.is_user_failure());
+            let end = AttemptEnd { at: now, end_reason, shortage };
             let record = AttemptRecord::of(attempt, Some(end.clone()));
             self.attempts.push(record);
-            self.conclude(started_at, &end.end_reason, now);
+            self.conclude(started_at, &end, now);
         }
         Ok(())
     }
 
-    fn conclude(&mut self, started_at: Timestamp, end_reason: &EndReason, now: Timestamp) {
+    fn conclude(&mut self, started_at: Timestamp, end: &AttemptEnd, now: Timestamp) {
         let terminating = matches!(self.state, JobState::Terminating { .. });
-        match end_reason.outcome() {
+        let end_reason = &end.end_reason;
+        match end.outcome() {
             Outcome::Failed { .. } if !terminating && self.may_retry(end_reason) => {
                 self.state = JobState::Queued { since: now };
             }
@@ -384,6 +398,18 @@ impl Job {
 
     fn refuse(&self, transition: &'static str) -> InvalidTransition {
         InvalidTransition { what: "job", state: self.state.name(), transition }
+    }
+}
+
+impl AttemptEnd {
+    /// What it means for the job, with what explains a failure.
+    fn outcome(&self) -> Outcome {
+        match (self.end_reason.outcome(), &self.shortage) {
+            (Outcome::Failed { exit_code, error }, Some(shortage)) => {
+                Outcome::Failed { exit_code, error: shortage.explain(error) }
+            }
+            (outcome, _) => outcome,
+        }
     }
 }
 

@@ -19,6 +19,7 @@ pub mod job_metrics;
 pub mod launch;
 pub mod limits;
 mod location;
+pub mod log_tail;
 pub mod metrics;
 pub mod mount;
 pub mod node;
@@ -27,6 +28,7 @@ pub mod operation;
 pub mod pool;
 pub mod price;
 pub mod secret;
+pub mod shortage;
 pub mod spec;
 pub mod sweep;
 pub mod target;
@@ -53,6 +55,7 @@ pub use job::{
 pub use job_metrics::{JobMetrics, MetricCurve, MetricPoint};
 pub use launch::{Claim, Launch, LaunchOutcome, LaunchRequest, LaunchedInstance, Placement};
 pub use location::{InvalidLocations, Locations};
+pub use log_tail::{LogPart, LogTail, OutputTail};
 pub use metrics::{GpuMetrics, NodeMetrics};
 pub use mount::{
     AzureBlobFileSystem, AzureFileShare, FileServerMount, FileShare, JOB_MOUNT_ROOT,
@@ -65,6 +68,7 @@ pub use operation::{Operation, OperationState};
 pub use pool::{AvoidedPool, LaunchRate, Pool, PoolProblem, PoolRefusal};
 pub use price::Price;
 pub use secret::{KeyVaultSecretReference, ResourceId, SecretValue, SecretVariable};
+pub use shortage::{ScarceResource, Shortage};
 pub use spec::{
     ClusterExtensions, ClusterSpec, DataRetention, EnvironmentVariable, FileServerSpec,
     InputDirectory, JobSpec, NodeDeallocation, OutputDirectory, Priority, ScaleSettings, SetupTask,

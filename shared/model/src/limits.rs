@@ -114,6 +114,18 @@ pub const MAX_METRIC_STEP: u64 = 1 << 53;
 /// attempt, so one sentence.
 pub const MAX_REASON_BYTES: usize = 128;
 
+/// What was observed of a shortage on a node, in bytes of its JSON: one sentence with a path. It is stored with every
+/// attempt that failed.
+pub const MAX_EVIDENCE_BYTES: usize = 256;
+
+/// The end of an output file that the service stores, of a job whose files it cannot read, in bytes of its JSON: the
+/// last hundred lines or so, with the traceback of a script. Each KB is a write unit at the end of such a job
+/// (docs/aws.md, "What a node-hour costs").
+pub const MAX_OUTPUT_TAIL_BYTES: usize = 16 * 1024;
+
+/// The output files of a node whose end is stored: standard output and standard error of one process.
+pub const MAX_OUTPUT_TAILS: usize = 2;
+
 /// An IP address as text; the longest is an IPv6 address with an embedded IPv4 address. A job
 /// stores those of its gang.
 pub const MAX_ADDRESS_BYTES: usize = 45;
@@ -314,6 +326,10 @@ const _: () = assert!(
 );
 const _: () =
     assert!(UPLOAD_CHUNK_BYTES / 3 * 4 + 64 * 1024 < 6 << 20, "a Lambda function takes a chunk");
+const _: () = assert!(
+    2 * MAX_OUTPUT_TAILS * (MAX_OUTPUT_TAIL_BYTES + MAX_FILE_NAME_BYTES) < MAX_BODY_BYTES,
+    "a report takes the ends of the output"
+);
 const _: () = assert!(MAX_UPLOADS_PER_REQUEST * (MAX_FILE_PATH_BYTES + 256) <= MAX_BODY_BYTES);
 const _: () = assert!(2 * MAX_NODES_PER_LAUNCH + 3 <= 100, "one transaction holds an answer");
 const _: () = assert!(MAX_GANG_NODES * 2 + 3 <= 100, "one transaction starts a gang");

@@ -33,6 +33,17 @@ impl ControlGroup {
         Self::named(name).filter(Self::exists)
     }
 
+    /// The group that this process is in, where there is cgroup v2.
+    pub fn own() -> Option<Self> {
+        Self::named("").filter(Self::exists)
+    }
+
+    /// The file in which the kernel counts what it did for lack of memory to processes of the group and of the groups
+    /// below it. It is there only where the memory controller is.
+    pub fn memory_events(&self) -> PathBuf {
+        self.path.join("memory.events")
+    }
+
     /// True until the group is removed.
     pub fn exists(&self) -> bool {
         self.path.is_dir()

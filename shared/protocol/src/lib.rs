@@ -14,12 +14,14 @@
 #![warn(missing_docs)]
 
 mod container;
+mod end_details;
 mod job_metrics;
 mod metrics;
 mod mount;
 mod toolkit;
 
 pub use container::{Container, RegistryCredentials};
+pub use end_details::{EndDetails, OutputTail, ScarceResource, Shortage, last_lines};
 pub use job_metrics::{
     CurvePoint, JobMetric, MAX_CURVE_POINTS, MAX_JOB_METRICS, MAX_METRIC_LINE_BYTES,
     MAX_METRIC_NAME_BYTES, MAX_METRIC_STEP, is_metric_name, thin,
@@ -166,6 +168,16 @@ pub struct AttemptReport {
     /// The agent was restarted and needs the assignment again: it stores no secrets on its disk.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub needs_assignment: bool,
+    /// What the node knows about the end, once the attempt has ended there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub end_details: Option<Box<EndDetails>>,
+}
+
+impl AttemptReport {
+    /// A report of this progress, and of nothing else.
+    pub fn new(key: AttemptKey, progress: Progress) -> Self {
+        Self { key, progress, needs_assignment: false, end_details: None }
+    }
 }
 
 /// How far an attempt is on this node.
@@ -387,6 +399,10 @@ pub struct Assignment {
     pub max_wall_clock_seconds: u64,
     /// Between SIGTERM and SIGKILL when the wall clock is exceeded.
     pub stop_grace_seconds: u64,
+    /// How many bytes of JSON of the end of each output file are reported with the end of the attempt. Absent: none, as
+    /// the service can read the files themselves.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output_tail_bytes: Option<u32>,
 }
 
 impl Assignment {

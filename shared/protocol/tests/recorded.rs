@@ -6,10 +6,10 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests are outside of test functions")]
 
 use protocol::{
-    Assignment, AttemptKey, AttemptReport, CurvePoint, Desired, End, GpuMetrics, InputDirectory,
-    JobMetric, Metrics, Mount, MountSource, NodePhase, NodeSetup, OutputDirectory, Problem,
-    Progress, SetupTask, SignInRequest, SignInResponse, StorageKind, SyncRequest, SyncResponse,
-    Toolkit, Variable,
+    Assignment, AttemptKey, AttemptReport, CurvePoint, Desired, End, EndDetails, GpuMetrics,
+    InputDirectory, JobMetric, Metrics, Mount, MountSource, NodePhase, NodeSetup, OutputDirectory,
+    OutputTail, Problem, Progress, ScarceResource, SetupTask, Shortage, SignInRequest,
+    SignInResponse, StorageKind, SyncRequest, SyncResponse, Toolkit, Variable,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -49,9 +49,14 @@ fn reports_of_an_earlier_release() {
     ];
     let ended = ends().map(|(name, end)| (name, Progress::Ended { end }));
     for (name, progress) in progress.into_iter().chain(ended) {
-        let attempt = AttemptReport { key: key(), progress, needs_assignment: name == "running" };
+        let needs_assignment = name == "running";
+        let attempt = AttemptReport { needs_assignment, ..AttemptReport::new(key(), progress) };
         check(&format!("sync_request_attempt_{name}"), &report(NodePhase::Ready, Some(attempt)));
     }
+    let exited = Progress::Ended { end: End::Exited { exit_code: 137 } };
+    let end_details = Some(Box::new(end_details()));
+    let failed = AttemptReport { end_details, ..AttemptReport::new(key(), exited) };
+    check("sync_request_end_details", &report(NodePhase::Ready, Some(failed)));
     let mut interrupted = report(NodePhase::Ready, None);
     interrupted.interruption_notice_seconds = Some(118);
     check("sync_request_interrupted", &interrupted);
@@ -149,6 +154,18 @@ fn ends() -> impl Iterator<Item = (&'static str, End)> {
     ends.into_iter()
 }
 
+fn end_details() -> EndDetails {
+    let evidence = "/mnt/jobs: 0 of 64 inodes are left".into();
+    EndDetails {
+        shortage: Some(Shortage { resource: ScarceResource::Disk, evidence }),
+        output: vec![OutputTail {
+            name: "stderr.txt".into(),
+            text: "Traceback\n".into(),
+            length: 12_000,
+        }],
+    }
+}
+
 fn key() -> AttemptKey {
     AttemptKey {
         experiment_uid: "11111111-1111-4111-8111-111111111111".into(),
@@ -228,5 +245,6 @@ fn assignment() -> Assignment {
         ssh_seed: None,
         max_wall_clock_seconds: 604_800,
         stop_grace_seconds: 10,
+        output_tail_bytes: None,
     }
 }

@@ -134,7 +134,12 @@ pub fn job(name: &str, node_count: u32) -> Job {
         version: 1,
         cluster: manual_cluster(0).reference(),
         cluster_names: ClusterNames { workspace: None, name: Name::new("c") },
-        cluster_mounts: vec![],
+        cluster_mounts: vec![MountPoint {
+            relative_mount_path: "nfs".into(),
+            file_server: uid("f"),
+            source_directory: None,
+            kind: StorageKind::FileServer,
+        }],
         spec: JobSpec {
             priority: Priority::Normal,
             node_count,

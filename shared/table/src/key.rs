@@ -13,6 +13,7 @@
 //! | cluster, file server, experiment | `ws#{workspace uid}` | `cluster#{name}`, `fs#{name}`, `exp#{name}` |
 //! | cluster that mounts a file server | `fs#{file server uid}` | `mount#{cluster uid}` |
 //! | job, its metrics | `exp#{experiment uid}` | `job#{name}`, `metrics#{name}` |
+//! | end of the output of a job, by part | `exp#{experiment uid}` | `log#{job uid}#{part}` |
 //! | queue entry | `cl#{cluster uid}` | `queue#{rank}#{time}#{job uid}` |
 //! | node, idle marker | `cl#{cluster uid}` | `node#{id}`, `idle#{id}` |
 //! | launch with waiting nodes | `cl#{cluster uid}` | `launch#{id}` |
@@ -22,8 +23,8 @@
 
 use crate::item::Key;
 use model::{
-    Account, LaunchId, Meter, Name, NodeId, QueueEntry, RoleAssignment, Scope, Uid, VmPriority,
-    Zone,
+    Account, JobRef, LaunchId, LogPart, Meter, Name, NodeId, QueueEntry, RoleAssignment, Scope,
+    Uid, VmPriority, Zone,
 };
 use serde::{Deserialize, Serialize};
 
@@ -146,6 +147,18 @@ pub(crate) fn job_metrics(experiment: &Uid, name: &str) -> Key {
 }
 
 pub(crate) const JOB_METRICS: &str = "metrics#";
+pub(crate) fn log_tail(job: &JobRef, part: LogPart) -> Key {
+    let part = match part {
+        LogPart::Master => "master",
+        LogPart::FailedMember => "member",
+    };
+    let sk = format!("{}{part}", log_tails_of(&job.uid));
+    Key { pk: experiment_partition(&job.experiment), sk }
+}
+
+pub(crate) fn log_tails_of(job: &Uid) -> String {
+    format!("log#{job}#")
+}
 
 pub(crate) fn cluster_partition(cluster: &Uid) -> String {
     format!("cl#{cluster}")
@@ -194,7 +207,7 @@ pub(crate) fn scheduled(uid: &Uid) -> Key {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use model::{JobRef, Timestamp};
+    use model::Timestamp;
 
     fn uid(number: u8) -> Uid {
         Uid::from_bytes([number; 16])

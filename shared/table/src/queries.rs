@@ -8,8 +8,8 @@ use crate::record::{InstanceOwner, ServiceKey, Stored};
 use crate::{Error, Range, Table};
 use model::{
     AccessToken, Account, Cluster, ClusterRef, Experiment, FileServer, FileServerUser, IdleNode,
-    Job, JobMetrics, JobRef, Launch, LaunchId, Meter, Name, Node, NodeId, Operation, QueueEntry,
-    ResourceGroup, RoleAssignment, Scope, Subscription, Target, Uid, Workspace,
+    Job, JobMetrics, JobRef, Launch, LaunchId, LogTail, Meter, Name, Node, NodeId, Operation,
+    QueueEntry, ResourceGroup, RoleAssignment, Scope, Subscription, Target, Uid, Workspace,
 };
 
 /// A page of a list.
@@ -285,6 +285,12 @@ impl Table {
         let mut all: Vec<JobMetrics> = self.all(pk, key::JOB_METRICS, None).await?;
         all.retain(|metrics| metrics.sweep.as_ref() == Some(sweep));
         Ok(all)
+    }
+
+    /// What is stored of the output of a job: at most one record for each part, perhaps of several attempts.
+    pub async fn log_tails(&self, job: &JobRef) -> Result<Vec<LogTail>, Error> {
+        let pk = key::experiment_partition(&job.experiment);
+        self.all(pk, &key::log_tails_of(&job.uid), None).await
     }
 
     /// The first `limit` queue entries, in order, that are admitted, such as those that the settings of the cluster

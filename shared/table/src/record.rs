@@ -5,7 +5,7 @@ use crate::key::{self, IdleMarker};
 use crate::{Error, WriteKind};
 use model::{
     AccessToken, Cluster, ClusterRef, Experiment, FileServer, FileServerState, FileServerUser, Job,
-    JobMetrics, Launch, Lifecycle, Node, NodeId, Operation, QueueEntry, ResourceGroup,
+    JobMetrics, Launch, Lifecycle, LogTail, Node, NodeId, Operation, QueueEntry, ResourceGroup,
     RoleAssignment, Subscription, Target, Timestamp, Uid, Workspace,
 };
 use serde::de::DeserializeOwned;
@@ -198,10 +198,17 @@ impl Stored for ServiceKey {}
 impl Stored for Target {}
 impl Stored for IdleMarker {}
 impl Stored for QueueEntry {}
+impl Stored for LogTail {}
 
 impl Record for FileServerUser {
     fn key(&self) -> Key {
         key::file_server_user(&self.file_server, &self.cluster)
+    }
+}
+
+impl Record for LogTail {
+    fn key(&self) -> Key {
+        key::log_tail(&self.job, self.part)
     }
 }
 

@@ -9,8 +9,8 @@ use crate::read;
 use crate::request;
 use crate::response::{
     ClusterProperties, ContainerProperties, FileEntry, FileServerProperties, FileUpload,
-    JobProperties, ListBody, NewTokenBody, OperationBody, OperationEntry, ProviderBody,
-    RemoteLogin, Resource, ResourceGroupBody, RoleAssignmentBody, RoleDefinitionBody,
+    JobProperties, ListBody, LogTailBody, NewTokenBody, OperationBody, OperationEntry,
+    ProviderBody, RemoteLogin, Resource, ResourceGroupBody, RoleAssignmentBody, RoleDefinitionBody,
     SubscriptionBody, TenantBody, TokenBody, UsageBody, WorkspaceBody,
 };
 use schemars::generate::SchemaSettings;
@@ -50,6 +50,7 @@ pub fn responses() -> BTreeMap<String, Value> {
     generator.subschema_for::<ListBody<RemoteLogin>>();
     generator.subschema_for::<ListBody<FileEntry>>();
     generator.subschema_for::<ListBody<FileUpload>>();
+    generator.subschema_for::<ListBody<LogTailBody>>();
     generator.subschema_for::<OperationBody>();
     generator.subschema_for::<ListBody<OperationEntry>>();
     generator.subschema_for::<ListBody<UsageBody>>();

@@ -4,7 +4,10 @@ use crate::agent::{NEVER, problem};
 use crate::job_metrics::SimMetrics;
 use crate::oracle::Oracle;
 use crate::toolkits::{self, Shape};
-use protocol::{Assignment, AttemptKey, AttemptReport, End, JobMetric, Progress};
+use protocol::{
+    Assignment, AttemptKey, AttemptReport, End, EndDetails, JobMetric, OutputTail, Progress,
+    ScarceResource, Shortage,
+};
 
 /// Between the ends of two ranks, where several have processes.
 const RANK_MILLIS: i64 = 700;
@@ -246,7 +249,38 @@ impl SimAttempt {
     }
 
     pub fn report(&self) -> AttemptReport {
+        let end_details = match &self.phase {
+            Phase::Ended { end } => Some(Box::new(details(&self.key, end))),
+            Phase::Preparing { .. }
+            | Phase::Prepared
+            | Phase::Running { .. }
+            | Phase::Stopping { .. }
+            | Phase::Fenced { .. } => None,
+        };
         let (key, needs_assignment) = (self.key.clone(), self.needs_assignment);
-        AttemptReport { key, progress: self.progress(), needs_assignment }
+        AttemptReport { key, progress: self.progress(), needs_assignment, end_details }
     }
+}
+
+/// Every command that fails does so for lack of memory, and every node has output.
+fn details(key: &AttemptKey, end: &End) -> EndDetails {
+    let has_failed = match end {
+        End::Exited { exit_code } => *exit_code != 0,
+        End::PreparationFailed { .. } => true,
+        End::NotProvided { .. }
+        | End::NodeFailed { .. }
+        | End::WallClockExceeded
+        | End::Stopped
+        | End::Interrupted
+        | End::Lost { .. } => false,
+    };
+    let shortage = Shortage { resource: ScarceResource::Memory, evidence: evidence_of(key.number) };
+    let output =
+        OutputTail { name: "stdout.txt".to_owned(), text: evidence_of(key.number), length: 100 };
+    EndDetails { shortage: has_failed.then_some(shortage), output: vec![output] }
+}
+
+/// What is reported about an attempt.
+pub fn evidence_of(attempt: u32) -> String {
+    format!("of attempt {attempt}")
 }

@@ -187,7 +187,7 @@ impl FakeAttempt {
             FakeState::Running { .. } | FakeState::Stopping { .. } => Progress::Running,
             FakeState::Ended { end } => Progress::Ended { end: end.clone() },
         };
-        AttemptReport { key: self.key.clone(), progress, needs_assignment: false }
+        AttemptReport::new(self.key.clone(), progress)
     }
 }
 

@@ -238,7 +238,7 @@ impl Meter {
         self.usage(async |meter| {
             meter.submit("counted").await;
             let progress = Progress::Ended { end: End::Exited { exit_code: 0 } };
-            let report = AttemptReport { key, progress, needs_assignment: false };
+            let report = AttemptReport::new(key, progress);
             let (desired, _) = meter.report(&node, NodePhase::Ready, Some(report)).await;
             assert!(matches!(desired, Desired::Run { start: true, .. }), "{desired:?}");
         })
@@ -255,7 +255,7 @@ impl Meter {
     async fn hour_of_a_running_node(&mut self) -> Usage {
         let node = self.nodes().await.swap_remove(0);
         let key = self.assigned(&node).await;
-        let report = AttemptReport { key, progress: Progress::Running, needs_assignment: false };
+        let report = AttemptReport::new(key, Progress::Running);
         self.hour(&node, Some(&report)).await
     }
 

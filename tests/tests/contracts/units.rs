@@ -5,7 +5,9 @@ use control::Function;
 use control::jobs::ExperimentPath;
 use control::nodes::AgentIdentity;
 use model::{Cluster, ClusterRef, Name, Node, NodeState, Target, WorkspaceNames};
-use protocol::{AttemptReport, Desired, End, NodePhase, Progress, SyncRequest};
+use protocol::{
+    AttemptReport, Desired, End, EndDetails, NodePhase, OutputTail, Progress, SyncRequest,
+};
 use serde_json::json;
 use std::fmt::Write as _;
 use tests::environment::Environment;
@@ -61,6 +63,57 @@ async fn every_operation_has_its_known_cost() {
     costs.saturated().await;
     costs.a_long_queue().await;
     assert_eq!(costs.lines, EXPECTED, "the costs have changed:\n{}", costs.lines);
+}
+
+/// Jobs whose output is on a file server have none of this. Both files are as large as may be; a KB of the record is two
+/// units of its write and of its removal.
+const EXPECTED_OUTPUT: &str = "\
+report of an end with its output         0     0
+GET logTails                             0     0
+DELETE job with output                   0     0
+";
+
+#[tokio::test]
+async fn the_output_of_a_node_has_its_known_cost() {
+    let mut costs = Costs::start().await;
+    costs.lines.clear();
+    submit(&costs.environment, "j", 1).await;
+    costs.environment.deliver_all().await;
+    let nodes = costs.nodes().await;
+    let node = nodes.iter().find(|node| node.attempt().is_some()).unwrap();
+    let Desired::Run { key, assignment: Some(assignment), .. } =
+        sync(&costs.environment, node, NodePhase::Ready, None).await
+    else {
+        panic!("{node:?} runs no job");
+    };
+    let bytes = assignment.output_tail_bytes.unwrap() as usize;
+    let output = ["stdout.txt", "stderr.txt"].map(|name| OutputTail {
+        name: name.to_owned(),
+        text: "x".repeat(bytes),
+        length: bytes as u64,
+    });
+    let details = EndDetails { shortage: None, output: output.into() };
+    let progress = Progress::Ended { end: End::Exited { exit_code: 1 } };
+    let report =
+        AttemptReport { end_details: Some(Box::new(details)), ..AttemptReport::new(key, progress) };
+    costs
+        .count("report of an end with its output", async |it| {
+            sync(it, node, NodePhase::Ready, Some(report)).await;
+        })
+        .await;
+    let name = Name::new("j");
+    costs
+        .count("GET logTails", async |it| {
+            let tails = it.control.jobs.log_tails(&path(), &name).await.unwrap();
+            assert_eq!(tails[0].files.len(), 2);
+        })
+        .await;
+    costs
+        .count("DELETE job with output", async |it| {
+            it.control.jobs.delete(&path(), &name).await.unwrap();
+        })
+        .await;
+    assert_eq!(costs.lines, EXPECTED_OUTPUT, "the costs have changed:\n{}", costs.lines);
 }
 
 struct Costs {
@@ -167,8 +220,7 @@ impl Costs {
             .await;
         }
         let key = keys.remove(0);
-        let report =
-            |progress| Some(AttemptReport { key: key.clone(), progress, needs_assignment: false });
+        let report = |progress| Some(AttemptReport::new(key.clone(), progress));
         for (index, node) in gang.iter().enumerate() {
             self.count(&format!("agent {index} is prepared"), async |it| {
                 sync(it, node, NodePhase::Ready, report(Progress::Prepared)).await;
@@ -209,7 +261,7 @@ impl Costs {
             panic!("{node:?} is idle although jobs wait");
         };
         let progress = Progress::Ended { end: End::Exited { exit_code: 0 } };
-        let report = Some(AttemptReport { key, progress, needs_assignment: false });
+        let report = Some(AttemptReport::new(key, progress));
         self.count("report of an end, jobs queued", async |it| {
             match sync(it, &node, NodePhase::Ready, report).await {
                 Desired::Run { start: true, assignment: Some(_), .. } => {}

@@ -67,11 +67,7 @@ impl TestNode {
             instance: self.instance.clone(),
             address: "10.0.0.4".to_owned(),
             phase,
-            attempt: attempt.map(|(key, progress)| AttemptReport {
-                key: key.clone(),
-                progress,
-                needs_assignment: false,
-            }),
+            attempt: attempt.map(|(key, progress)| AttemptReport::new(key.clone(), progress)),
             interruption_notice_seconds: None,
             login_port: None,
             metrics: None,

@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use crate::clock::Uptime;
 use crate::host::Host;
 use crate::job_metrics::Mark;
+use crate::shortage::OomKills;
 use crate::system::run_control::StopRequest;
 use crate::system::slot::{Slot, read_line, write_line};
 
@@ -34,6 +35,9 @@ pub struct State {
     /// Files with metrics that earlier attempts have written, by output directory.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub metrics_before: Vec<Option<Mark>>,
+    /// What the kernel had counted then.
+    #[serde(default)]
+    pub oom_kills: OomKills,
 }
 
 /// The step that was started last, with which a restarted agent resumes.
@@ -69,6 +73,7 @@ impl State {
             slot_id: String::new(),
             first_process_at: None,
             metrics_before: Vec::new(),
+            oom_kills: OomKills::default(),
         }
     }
 

@@ -33,6 +33,8 @@ pub struct AttemptLayout {
     shared: Option<SharedTemp>,
     /// With their keys, which the stored assignment does not have.
     mounts: Vec<Mount>,
+    /// The values of the job's secrets, which it does not have either.
+    pub secrets: Vec<String>,
 }
 
 impl AttemptLayout {
@@ -46,7 +48,8 @@ impl AttemptLayout {
         let ssh = SshAccess::of(assignment, &paths.temp);
         let shared = SharedTemp::of(&paths, &environment.stdouterr, assignment);
         let (has_gpus, mounts) = (!gpus.is_empty(), assignment.mounts.clone());
-        Ok(Self { paths, environment, launch, has_gpus, ssh, shared, mounts })
+        let secrets = assignment.secrets.iter().map(|secret| secret.value.clone()).collect();
+        Ok(Self { paths, environment, launch, has_gpus, ssh, shared, mounts, secrets })
     }
 
     /// Makes everything that the preparation and the command may rely on.

@@ -1,6 +1,6 @@
 //! Lines of the execution log about signals and ends.
 
-use protocol::End;
+use protocol::{End, ScarceResource, Shortage};
 
 use super::Outcome;
 use crate::clock::now_since_epoch;
@@ -36,6 +36,15 @@ pub fn stop_notice(stop: StopRequest) -> String {
         left.as_secs(),
         until.as_secs()
     )
+}
+
+pub fn text_of(shortage: &Shortage) -> String {
+    let resource = match shortage.resource {
+        ScarceResource::Disk => "disk space",
+        ScarceResource::Memory => "memory",
+        ScarceResource::Other => "a resource",
+    };
+    format!("{resource}: {}", shortage.evidence)
 }
 
 pub fn summary(outcome: &Outcome) -> String {

@@ -4,16 +4,18 @@ mod cleanup;
 mod directory_cache;
 mod earlier_logs;
 mod early_end;
+mod end_details;
 mod journal;
 mod layout;
 mod messages;
+mod output_tail;
 mod sequence;
 mod shared_temp;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use protocol::{Assignment, AttemptKey, End, Progress};
+use protocol::{Assignment, AttemptKey, End, EndDetails, Progress};
 
 use crate::host::Host;
 use crate::job_metrics::JobMetrics;
@@ -55,7 +57,7 @@ impl From<StopCause> for Outcome {
 #[derive(Debug)]
 pub enum AttemptEvent {
     Progress(Progress),
-    Over(Outcome),
+    Over(Outcome, Option<Box<EndDetails>>),
 }
 
 /// The node's handle to a running attempt.
@@ -83,13 +85,14 @@ impl Attempt {
                 Sequence::run(&host, begin, &control, &metrics, &report)
             };
             // A bug of the agent must not leave a job running without supervision.
-            let outcome = catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| {
+            let (outcome, details) = catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| {
                 leftovers::kill(&host, &marker, None);
-                Outcome::Ended(End::Lost { reason: "the agent had an internal error".into() })
+                let reason = "the agent had an internal error".into();
+                (Outcome::Ended(End::Lost { reason }), None)
             });
             // First, as the next attempt begins as soon as the end of this one is reported.
             worker.release();
-            notify(AttemptEvent::Over(outcome));
+            notify(AttemptEvent::Over(outcome, details));
         })?;
         Ok(own)
     }

@@ -8,12 +8,13 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use protocol::{Assignment, End, Progress};
+use protocol::{Assignment, End, EndDetails, Progress};
 
 use super::early_end::{EarlyEnd, cannot_store, lost, not_started};
+use super::end_details;
 use super::journal::{AttemptStep, Journal, State};
 use super::layout::{AttemptLayout, output_file};
-use super::messages::{describe, stop_notice, summary};
+use super::messages::{describe, stop_notice, summary, text_of};
 use super::{Origin, Outcome};
 use crate::clock::{Countdown, Uptime};
 use crate::execution_log::{ExecutionLog, heading};
@@ -24,6 +25,7 @@ use crate::job_metrics::{self, JobMetrics};
 use crate::launch::Process;
 use crate::problem::NotProvided;
 use crate::runtime::{ContainerEnded, Inside, Runtime};
+use crate::shortage::OomKills;
 use crate::supervisor::{EndRule, Leftovers, Program, Request};
 use crate::system::leftovers;
 use crate::system::run_control::{RunControl, StopCause, StopRequest};
@@ -64,7 +66,7 @@ impl<'a> Sequence<'a> {
         control: &'a RunControl,
         metrics: &'a JobMetrics,
         report: &'a dyn Fn(Progress),
-    ) -> Outcome {
+    ) -> (Outcome, Option<Box<EndDetails>>) {
         let journal = Journal::new(host);
         let (prepared, state, entry) = match begin {
             Origin::New(assignment) => {
@@ -78,7 +80,7 @@ impl<'a> Sequence<'a> {
         let stop = entry.and_then(|_| journal.load_stop(&state.assignment.key));
         let Prepared { layout, runtime } = match prepared {
             Ok(prepared) => prepared,
-            Err(error) => return error.into(),
+            Err(error) => return (error.into(), None),
         };
         let log = ExecutionLog::default();
         let mut sequence =
@@ -87,8 +89,9 @@ impl<'a> Sequence<'a> {
             Ok(exit_code) => Outcome::Ended(End::Exited { exit_code }),
             Err(stop) => stop.into(),
         };
+        let details = sequence.end_details(&outcome);
         sequence.clean_up(&outcome);
-        outcome
+        (outcome, details)
     }
 
     /// The exit code of the command, if it was started and ended by itself.
@@ -320,7 +323,10 @@ impl<'a> Sequence<'a> {
     ) -> Result<Found, NotProvided> {
         self.state.stage = stage;
         self.state.slot_id = unique_id();
-        self.state.first_process_at.get_or_insert_with(Uptime::now);
+        if self.state.first_process_at.is_none() {
+            self.state.first_process_at = Some(Uptime::now());
+            self.state.oom_kills = OomKills::count();
+        }
         self.journal.save(&self.state).map_err(cannot_store)?;
         let Assignment { rank, ends_with_every_node, .. } = self.state.assignment;
         let is_decided_by_first = rank == 0 && !ends_with_every_node;
@@ -436,6 +442,15 @@ impl<'a> Sequence<'a> {
         let path = self.host.private().join("ssh-server.log");
         let made = File::create(&path);
         made.map_err(NotProvided::storage("write a log", Owner::Agent, &path)).map(|_| path)
+    }
+
+    fn end_details(&mut self, outcome: &Outcome) -> Option<Box<EndDetails>> {
+        let Outcome::Ended(end) = outcome else { return None };
+        let details = end_details::gather(&self.state, &self.layout, end)?;
+        if let Some(shortage) = &details.shortage {
+            self.log.line_to_come(format_args!("The node ran out of {}", text_of(shortage)));
+        }
+        Some(details)
     }
 
     /// Every process has ended: unmounts, and closes the log last.

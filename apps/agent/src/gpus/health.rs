@@ -1,8 +1,7 @@
 //! Whether the GPUs of a node have failed, and how busy they are. A job that fails on a node with a failed GPU is not to
 //! blame, and the node takes no further job.
 
-use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::path::Path;
 
 use protocol::{GpuMetrics, Problem};
@@ -10,13 +9,11 @@ use protocol::{GpuMetrics, Problem};
 use super::nvidia_smi::{self, RunError};
 use crate::host::Host;
 use crate::problem::detail;
+use crate::system::kernel_log;
 
 /// Errors of the kernel log after which a GPU needs a reset or a repair (NVIDIA, "XID Errors"): memory that cannot be
 /// corrected or remapped, a processor that hangs, NVLink, a GPU that has fallen off the bus.
 const FATAL_XIDS: [u32; 9] = [48, 61, 62, 64, 74, 79, 95, 119, 120];
-
-/// Of the kernel log that is searched, in bytes. Its buffer is smaller.
-const MAX_LOG: u64 = 16 << 20;
 
 const QUERY: &str = "--query-gpu=uuid,ecc.errors.uncorrected.volatile.total,utilization.gpu,memory.used,memory.total";
 
@@ -86,7 +83,7 @@ fn failure(output: &str, expected: usize) -> Option<(&'static str, String)> {
 
 /// The last fatal error since the machine started.
 fn fatal_error(log: &Path) -> io::Result<Option<String>> {
-    let text = read_log(log)?;
+    let text = kernel_log::read(log)?;
     let is_fatal = |line: &&str| xid(line).is_some_and(|xid| FATAL_XIDS.contains(&xid));
     Ok(text.lines().rfind(is_fatal).map(|line| {
         // Without priority, number and time of the record.
@@ -100,27 +97,6 @@ fn xid(line: &str) -> Option<u32> {
     let (_, rest) = rest.split_once("): ")?;
     let end = rest.find(|it: char| !it.is_ascii_digit()).unwrap_or(rest.len());
     rest[..end].parse().ok()
-}
-
-/// All records that are in the log now. The device gives one for each read, and blocks after the last one otherwise.
-fn read_log(path: &Path) -> io::Result<String> {
-    use rustix::fs::{Mode, OFlags};
-    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let mut log = File::from(rustix::fs::open(path, flags, Mode::empty())?);
-    let mut text = Vec::new();
-    let mut record = vec![0; 8192];
-    while (text.len() as u64) < MAX_LOG {
-        match log.read(&mut record) {
-            Ok(0) => break,
-            Ok(count) => text.extend_from_slice(&record[..count]),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-            // Records were overwritten meanwhile: the next read gives the oldest one that is left.
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(String::from_utf8_lossy(&text).into_owned())
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use protocol::{AttemptKey, AttemptReport, End, JobMetric, Progress};
+use protocol::{AttemptKey, AttemptReport, End, EndDetails, JobMetric, Progress};
 
 use crate::attempt::Attempt;
 use crate::job_metrics::JobMetrics;
@@ -25,31 +25,33 @@ pub enum AttemptState {
         progress: Progress,
     },
     /// To be reported until it is acknowledged.
-    Ended(End),
+    Ended(End, Option<Box<EndDetails>>),
 }
 
 impl CurrentAttempt {
     pub fn has_ended(&self) -> bool {
-        matches!(self.state, AttemptState::Ended(_))
+        matches!(self.state, AttemptState::Ended(..))
     }
 
     pub fn phase(&self) -> AttemptPhase {
         match self.state {
             AttemptState::Live { .. } => AttemptPhase::Live,
             AttemptState::Fenced { .. } => AttemptPhase::Fenced,
-            AttemptState::Ended(_) => AttemptPhase::Ended,
+            AttemptState::Ended(..) => AttemptPhase::Ended,
         }
     }
 
     pub fn report(&self) -> AttemptReport {
-        let progress = match &self.state {
+        let (progress, end_details) = match &self.state {
             AttemptState::Live { progress, .. } | AttemptState::Fenced { progress } => {
-                progress.clone()
+                (progress.clone(), None)
             }
-            AttemptState::Ended(end) => Progress::Ended { end: end.clone() },
+            AttemptState::Ended(end, details) => {
+                (Progress::Ended { end: end.clone() }, details.clone())
+            }
         };
         let needs_assignment = self.needs_assignment();
-        AttemptReport { key: self.key.clone(), progress, needs_assignment }
+        AttemptReport { key: self.key.clone(), progress, needs_assignment, end_details }
     }
 
     /// All metrics with the end of the attempt, so that the last values are not lost; before it those that are new.
@@ -57,7 +59,7 @@ impl CurrentAttempt {
         match &self.state {
             AttemptState::Live { .. } => self.metrics.unacknowledged(),
             AttemptState::Fenced { .. } => Vec::new(),
-            AttemptState::Ended(_) => self.metrics.all(),
+            AttemptState::Ended(..) => self.metrics.all(),
         }
     }
 

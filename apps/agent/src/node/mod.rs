@@ -295,20 +295,20 @@ impl Node {
                 self.settling &= new == Progress::Running;
                 *progress = new;
             }
-            (AttemptEvent::Progress(_), AttemptState::Fenced { .. } | AttemptState::Ended(_)) => {}
-            (AttemptEvent::Over(Outcome::Ended(end)), AttemptState::Live { .. }) => {
+            (AttemptEvent::Progress(_), AttemptState::Fenced { .. } | AttemptState::Ended(..)) => {}
+            (AttemptEvent::Over(Outcome::Ended(end), details), AttemptState::Live { .. }) => {
                 let key = &current.key;
                 tracing::info!(job = key.job_name, attempt = key.number, ?end, "an attempt ended");
                 self.settling = false;
-                current.state = AttemptState::Ended(end);
+                current.state = AttemptState::Ended(end, details);
             }
             (
-                AttemptEvent::Over(Outcome::Dropped),
-                AttemptState::Live { .. } | AttemptState::Fenced { .. } | AttemptState::Ended(_),
+                AttemptEvent::Over(Outcome::Dropped, _),
+                AttemptState::Live { .. } | AttemptState::Fenced { .. } | AttemptState::Ended(..),
             )
             | (
-                AttemptEvent::Over(Outcome::Ended(_)),
-                AttemptState::Fenced { .. } | AttemptState::Ended(_),
+                AttemptEvent::Over(Outcome::Ended(_), _),
+                AttemptState::Fenced { .. } | AttemptState::Ended(..),
             ) => {
                 self.settling = false;
                 self.forget();

@@ -49,8 +49,8 @@ impl Node {
                 Step::Forget if begins => self.attempt = None,
                 Step::Forget => self.forget(),
                 Step::ReportStopped(key) => {
-                    let (state, metrics) = (AttemptState::Ended(End::Stopped), Arc::default());
-                    self.attempt = Some(CurrentAttempt { key, state, metrics });
+                    let state = AttemptState::Ended(End::Stopped, None);
+                    self.attempt = Some(CurrentAttempt { key, state, metrics: Arc::default() });
                 }
                 Step::Leave { grace_seconds } => self.depart(Departure::requested(grace_seconds)),
             }
@@ -96,7 +96,7 @@ impl Node {
                 let reason = format!("the agent could not start a thread: {error}");
                 let fault = Fault::Node;
                 let problem = NotProvided::Start { what: "job", reason, fault }.into();
-                AttemptState::Ended(End::NodeFailed { problem })
+                AttemptState::Ended(End::NodeFailed { problem }, None)
             }
         };
         self.attempt = Some(CurrentAttempt { key, state, metrics });

@@ -1,8 +1,10 @@
 //! What the agent needs of Linux: processes, mounts, and commands with a time limit.
 
 pub mod helper;
+pub mod kernel_log;
 pub mod leftovers;
 pub mod mount_table;
+pub mod oom_score;
 pub mod run_control;
 pub mod watchdog;
 pub use ::processes;

@@ -4,14 +4,13 @@
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use protocol::{End, Problem};
 
 use crate::support::job::variable;
-use crate::support::{ControlPlane, Job, Node};
+use crate::support::{ControlPlane, Job, Node, SmallDisk};
 
 const NOBODY: u32 = 65534;
 
@@ -28,35 +27,6 @@ fn reason(problem: &Problem) -> &str {
 
 fn assert_runs(node: &mut Node, control: &ControlPlane) {
     assert_eq!(node.run(control, &Job::new("true")), End::Exited { exit_code: 0 });
-}
-
-/// A file system with room for 64 files, unmounted with this value; `None` when only root may mount.
-struct SmallDisk(PathBuf);
-
-impl SmallDisk {
-    fn at(path: PathBuf) -> Option<Self> {
-        fs::create_dir_all(&path).unwrap();
-        let options = ["-t", "tmpfs", "-o", "size=1m,nr_inodes=64", "tmpfs"];
-        let mounted = Command::new("mount").args(options).arg(&path).output().unwrap();
-        mounted.status.success().then_some(Self(path))
-    }
-
-    /// Leaves no room for another file.
-    fn fill(&self) {
-        fs::create_dir_all(self.0.join("filler")).unwrap();
-        let fill = |number| fs::write(self.0.join(format!("filler/{number}")), "");
-        assert!((0..100).any(|number| fill(number).is_err()));
-    }
-
-    fn make_room(&self) {
-        fs::remove_dir_all(self.0.join("filler")).unwrap();
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
-    }
 }
 
 #[test]
@@ -146,7 +116,7 @@ fn a_job_waits_on_its_node_for_room_on_a_full_file_server() {
     for files in [0, 2, 3, 4] {
         server.fill();
         for number in 0..files {
-            fs::remove_file(server.0.join(format!("filler/{number}"))).unwrap();
+            fs::remove_file(server.path().join(format!("filler/{number}"))).unwrap();
         }
         let job = Job::new("exit 3");
         node.begin(&control, &job);

@@ -22,6 +22,7 @@ mod pace;
 mod pauses;
 mod restarts;
 mod setups;
+mod shortages;
 mod sign_ins;
 mod ssh;
 mod support;

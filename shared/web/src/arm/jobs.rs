@@ -86,6 +86,13 @@ impl Call<'_> {
         self.page_of_files(entries, size)
     }
 
+    /// Lists the ends of output files that nodes have reported.
+    pub(crate) async fn job_log_tails(&self) -> Result<Response, Error> {
+        let (path, name) = (self.route.experiment()?, self.job_name()?);
+        let tails = self.web.control.jobs.log_tails(&path, &name).await?;
+        self.ok(&wire::list(wire::log_tails(&tails), None))
+    }
+
     /// Lists the nodes of the last attempt of the job that still exist.
     pub(crate) async fn job_logins(&self) -> Result<Response, Error> {
         let job = self.named_job().await?;

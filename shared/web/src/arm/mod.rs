@@ -187,6 +187,7 @@ impl Call<'_> {
             Operation::JobsDelete => self.delete_job().await,
             Operation::JobsGet => self.job().await,
             Operation::JobsListOutputFiles => self.job_files().await,
+            Operation::JobsListLogTails => self.job_log_tails().await,
             Operation::JobsListRemoteLogin => self.job_logins().await,
             Operation::JobsTerminate => self.terminate_job().await,
 

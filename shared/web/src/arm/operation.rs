@@ -175,6 +175,9 @@ operations! {
     JobsListOutputFiles "Jobs_ListOutputFiles"
         POST workspace!("/experiments/{experimentName}/jobs/{jobName}/listOutputFiles"), WRITE,
         None => [(200, Some("FileListResult"))] paged;
+    JobsListLogTails "Jobs_ListLogTails"
+        GET workspace!("/experiments/{experimentName}/jobs/{jobName}/logTails"), READ,
+        None => [(200, Some("LogTailListResult"))];
     JobsListRemoteLogin "Jobs_ListRemoteLoginInformation"
         POST workspace!("/experiments/{experimentName}/jobs/{jobName}/listRemoteLoginInformation"),
         WRITE, None => [(200, Some("RemoteLoginInformationListResult"))];

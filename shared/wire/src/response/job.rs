@@ -268,7 +268,12 @@ fn attempt(record: &AttemptRecord) -> AttemptView {
         nodes: record.nodes.clone(),
         start_time: record.started_at,
         end_time: record.ended.as_ref().map(|end| end.at),
-        result: record.ended.as_ref().map(|end| result(&end.end_reason)),
+        result: record.ended.as_ref().map(|end| match &end.shortage {
+            Some(shortage) => {
+                format!("{}: {}", result(&end.end_reason), shortage.resource.summary())
+            }
+            None => result(&end.end_reason),
+        }),
         cost_micro_usd: record.cost_micro_usd,
     }
 }

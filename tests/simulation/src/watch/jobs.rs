@@ -2,6 +2,7 @@
 //! end of an attempt is the actual one.
 
 use super::{Change, Checked, ClusterView, CommitContext, Queued, Record, Watch, ensure, replace};
+use crate::attempt::evidence_of;
 use model::{
     AttemptRecord, EndReason, Job, JobState, MemberProgress, OperationState, Outcome, Price, Zone,
     limits,
@@ -272,6 +273,11 @@ impl Watch {
         let Some(end) = &record.ended else {
             return Err(format!("{name} #{number} is listed, but has not ended"));
         };
+        let shortage = end.shortage.as_ref().map(|shortage| shortage.evidence.clone());
+        let reported = end.end_reason.is_user_failure().then(|| evidence_of(number));
+        ensure(shortage == reported, || {
+            format!("{name} #{number} has the shortage {shortage:?}, but {reported:?} was reported")
+        })?;
         let actual = context.oracle.actual(job.uid.as_str(), number);
         match &end.end_reason {
             EndReason::Exited { exit_code } | EndReason::PreparationFailed { exit_code } => {

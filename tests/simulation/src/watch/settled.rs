@@ -196,6 +196,9 @@ impl Watch {
             let (partition, owner) = pk.split_once('#').unwrap_or((pk, ""));
             match partition {
                 "cl" => self.clusters.contains_key(owner),
+                "exp" if sk.starts_with("log#") => {
+                    sk.split('#').nth(1).is_some_and(|job| self.jobs.contains_key(job))
+                }
                 "exp" => self.experiments.values().any(|it| it.uid.as_str() == owner),
                 "ws" => self.workspaces.values().any(|it| it.uid.as_str() == owner),
                 // The deletion of a workspace removes its file servers, even if they are mounted.

@@ -15,8 +15,8 @@ use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use protocol::{
-    AttemptKey, AttemptReport, Desired, End, NodePhase, NodeSetup, Progress, SignInRequest,
-    SignInResponse, SyncRequest, SyncResponse,
+    AttemptKey, AttemptReport, Desired, End, EndDetails, NodePhase, NodeSetup, Progress,
+    SignInRequest, SignInResponse, SyncRequest, SyncResponse,
 };
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
@@ -200,6 +200,18 @@ impl ControlPlane {
     pub fn end_of(&self, node: &str, key: &AttemptKey) -> End {
         self.wait("the end of the attempt", node, |script| {
             script.ends.iter().find(|(ended, _)| ended == key).map(|(_, end)| end.clone())
+        })
+    }
+
+    /// What was reported beside the end.
+    pub fn end_details_of(&self, node: &str, key: &AttemptKey) -> EndDetails {
+        self.wait("the end of the attempt", node, |script| {
+            let reports = script.requests.iter().filter_map(|request| request.attempt.as_ref());
+            let has_ended = |it: &&AttemptReport| {
+                it.key == *key && matches!(it.progress, Progress::Ended { .. })
+            };
+            let last = reports.filter(has_ended).next_back()?;
+            Some(last.end_details.as_deref().cloned().unwrap_or_default())
         })
     }
 

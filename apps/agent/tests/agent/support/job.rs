@@ -46,6 +46,7 @@ impl Job {
             ssh_seed: None,
             max_wall_clock_seconds: 3600,
             stop_grace_seconds: 1,
+            output_tail_bytes: None,
         };
         Self { assignment }
     }

@@ -7,6 +7,7 @@ pub mod gang;
 pub mod job;
 pub mod mounting;
 pub mod node;
+pub mod small_disk;
 
 use std::time::{Duration, Instant};
 
@@ -14,6 +15,7 @@ pub use control_plane::ControlPlane;
 pub use gang::Gang;
 pub use job::Job;
 pub use node::Node;
+pub use small_disk::SmallDisk;
 
 /// Far more than anything here takes, even on a busy machine.
 const LIMIT: Duration = Duration::from_secs(30);

@@ -1,9 +1,9 @@
 //! What a failed job leaves to read: the end of its stderr, and why it failed.
 
-use super::describe;
+use super::{describe, node_output};
 use crate::client::{Address, Client, Download};
 use crate::context::Context;
-use crate::log_tail::{STDOUTERR, download_link, last_lines_offset, list_files};
+use crate::log_tail::{STDOUTERR, download_link, last_lines, last_lines_offset, list_files};
 use crate::resources::{File, Job};
 use crate::stderr;
 use anyhow::Result;
@@ -23,7 +23,15 @@ pub async fn print(context: &Context, address: &Address, job: &Job, shown: (&str
     if context.output.is_quiet() {
         return;
     }
-    let entries = list_files(&context.client, address, STDOUTERR, ".").await.unwrap_or_default();
+    let entries = match list_files(&context.client, address, STDOUTERR, ".").await {
+        Ok(entries) => entries,
+        Err(error) => {
+            if node_output::is_on_node(&error, STDOUTERR) {
+                print_of_nodes(&context.client, address, shown.1).await;
+            }
+            Vec::new()
+        }
+    };
     let is_shown = |file: &File| shown == (STDOUTERR, file.name.as_str());
     for file in entries.iter().filter(|file| is_stderr(file) && !is_shown(file)).take(FILES) {
         // The reason is worth more than this part.
@@ -32,6 +40,17 @@ pub async fn print(context: &Context, address: &Address, job: &Job, shown: (&str
         }
     }
     stderr::message(format_args!("-- {}", describe(job)));
+}
+
+/// The same, of the output that nodes have reported.
+async fn print_of_nodes(client: &Client, address: &Address, shown: &str) {
+    let outputs = node_output::reported(client, address).await.unwrap_or_default();
+    for output in outputs.iter().filter(|it| it.name.starts_with("stderr") && it.name != shown) {
+        let text = output.text.trim_end();
+        let start = last_lines(text.as_bytes(), LINES).unwrap_or(0);
+        let (name, node) = (&output.name, &output.node_id);
+        stderr::message(format_args!("-- the end of {name} of node {node}:\n{}", &text[start..]));
+    }
 }
 
 /// Whether it is the stderr of a process, and not empty.

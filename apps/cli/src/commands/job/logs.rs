@@ -1,7 +1,7 @@
 //! `batchai job logs`: prints an output file of a job, and follows it across attempts.
 
 use super::outage::OutageTolerance;
-use super::{describe, failure_report};
+use super::{describe, failure_report, node_output};
 use crate::client::Address;
 use crate::context::Context;
 use crate::exit::Exit;
@@ -23,6 +23,7 @@ Examples:
 
 A job that waits shows why, with --follow until it runs. If it is requeued, --follow continues with the
 output of the next attempt. Of a failed job, the end of stderr and the reason are printed on stderr.
+Output that is on no file server stays on the node: its end is shown when the job has ended.
 TensorFlow jobs write one file per process, such as stdout-wk-0.txt; list them with
 `batchai job files first`.
 
@@ -81,7 +82,12 @@ pub async fn print(context: &Context, name: &str, options: &LogsOptions) -> Resu
     let mut outage = OutageTolerance::default();
     let mut last_reason = String::new();
     loop {
-        let advanced = tail.advance(&context.client).await;
+        let advanced = match tail.advance(&context.client).await {
+            Err(error) if node_output::is_on_node(&error, &options.directory_id) => {
+                return node_output::print(context, &address, options).await;
+            }
+            advanced => advanced,
+        };
         let Some((pieces, progress)) = outage.check(advanced).await? else { continue };
         for piece in pieces {
             show(context, piece)?;
@@ -149,7 +155,7 @@ fn show(context: &Context, piece: Piece) -> Result<()> {
 }
 
 /// Says why the job waits, whenever that has changed.
-fn show_reason(context: &Context, job: &Job, last_reason: &mut String) {
+pub fn show_reason(context: &Context, job: &Job, last_reason: &mut String) {
     match job.properties.execution_state {
         ExecutionState::Queued => {
             let reason = describe(job);

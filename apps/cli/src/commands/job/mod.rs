@@ -5,6 +5,7 @@ mod failure_report;
 mod files;
 pub mod list;
 mod logs;
+mod node_output;
 mod outage;
 mod submit;
 mod wait;

@@ -17,7 +17,11 @@ fn record(number: u32, node: u8, end_reason: Option<EndReason>) -> AttemptRecord
         number,
         nodes: vec![node_id(node)],
         started_at: at(start),
-        ended: end_reason.map(|end_reason| AttemptEnd { at: at(start + 50), end_reason }),
+        ended: end_reason.map(|end_reason| AttemptEnd {
+            at: at(start + 50),
+            end_reason,
+            shortage: None,
+        }),
         cost_micro_usd: Some(8000),
     }
 }
