@@ -65,55 +65,15 @@ async fn every_operation_has_its_known_cost() {
     assert_eq!(costs.lines, EXPECTED, "the costs have changed:\n{}", costs.lines);
 }
 
-/// Jobs whose output is on a file server have none of this. Both files are as large as may be; a KB of the record is two
-/// units of its write and of its removal.
-const EXPECTED_OUTPUT: &str = "\
-report of an end with its output         0     0
-GET logTails                             0     0
-DELETE job with output                   0     0
-";
-
+/// What the output of a node costs more: write units of the report, read units of its list, write units of the deletion of
+/// the job. Both files are as large as may be; the record has 33 KB, and without output its absence costs 2.
 #[tokio::test]
 async fn the_output_of_a_node_has_its_known_cost() {
-    let mut costs = Costs::start().await;
-    costs.lines.clear();
-    submit(&costs.environment, "j", 1).await;
-    costs.environment.deliver_all().await;
-    let nodes = costs.nodes().await;
-    let node = nodes.iter().find(|node| node.attempt().is_some()).unwrap();
-    let Desired::Run { key, assignment: Some(assignment), .. } =
-        sync(&costs.environment, node, NodePhase::Ready, None).await
-    else {
-        panic!("{node:?} runs no job");
-    };
-    let bytes = assignment.output_tail_bytes.unwrap() as usize;
-    let output = ["stdout.txt", "stderr.txt"].map(|name| OutputTail {
-        name: name.to_owned(),
-        text: "x".repeat(bytes),
-        length: bytes as u64,
-    });
-    let details = EndDetails { shortage: None, output: output.into() };
-    let progress = Progress::Ended { end: End::Exited { exit_code: 1 } };
-    let report =
-        AttemptReport { end_details: Some(Box::new(details)), ..AttemptReport::new(key, progress) };
-    costs
-        .count("report of an end with its output", async |it| {
-            sync(it, node, NodePhase::Ready, Some(report)).await;
-        })
-        .await;
-    let name = Name::new("j");
-    costs
-        .count("GET logTails", async |it| {
-            let tails = it.control.jobs.log_tails(&path(), &name).await.unwrap();
-            assert_eq!(tails[0].files.len(), 2);
-        })
-        .await;
-    costs
-        .count("DELETE job with output", async |it| {
-            it.control.jobs.delete(&path(), &name).await.unwrap();
-        })
-        .await;
-    assert_eq!(costs.lines, EXPECTED_OUTPUT, "the costs have changed:\n{}", costs.lines);
+    let costs = Costs::start().await;
+    let plain = costs.failed_job("plain", false).await;
+    let with_output = costs.failed_job("output", true).await;
+    let more = [0, 1, 2].map(|step: usize| with_output[step] - plain[step]);
+    assert_eq!(more, [66.0, 8.0, 64.0]);
 }
 
 struct Costs {
@@ -195,6 +155,47 @@ impl Costs {
         let read = after.read_units - before.read_units;
         let written = after.write_units - before.write_units;
         writeln!(self.lines, "{what:<36}{read:>6}{written:>6}").unwrap();
+    }
+
+    /// Units of the report of the end, of the list of its output, and of the deletion.
+    async fn failed_job(&self, name: &str, has_output: bool) -> [f64; 3] {
+        let environment = &self.environment;
+        let consumed = || environment.table().consumed();
+        submit(environment, name, 1).await;
+        environment.deliver_all().await;
+        let nodes = self.nodes().await;
+        let node = nodes.iter().find(|node| node.attempt().is_some()).unwrap();
+        let Desired::Run { key, assignment: Some(assignment), .. } =
+            sync(environment, node, NodePhase::Ready, None).await
+        else {
+            panic!("{node:?} runs no job");
+        };
+        let bytes = assignment.output_tail_bytes.unwrap();
+        let tail = |file: &str| OutputTail {
+            name: file.to_owned(),
+            text: "x".repeat(bytes as usize),
+            length: bytes.into(),
+        };
+        let output = if has_output { vec![tail("stdout.txt"), tail("stderr.txt")] } else { vec![] };
+        let details = EndDetails { shortage: None, output };
+        let report = AttemptReport {
+            end_details: Some(Box::new(details)),
+            ..AttemptReport::new(key, Progress::Ended { end: End::Exited { exit_code: 1 } })
+        };
+        let before = consumed();
+        sync(environment, node, NodePhase::Ready, Some(report)).await;
+        let reported = consumed();
+        environment.deliver_all().await;
+        let (name, unlisted) = (Name::new(name), consumed());
+        let tails = environment.control.jobs.log_tails(&path(), &name).await.unwrap();
+        assert_eq!(tails.len(), usize::from(has_output));
+        let listed = consumed();
+        environment.control.jobs.delete(&path(), &name).await.unwrap();
+        [
+            reported.write_units - before.write_units,
+            listed.read_units - unlisted.read_units,
+            consumed().write_units - listed.write_units,
+        ]
     }
 
     /// A job on `width` nodes, from its submission to its end.

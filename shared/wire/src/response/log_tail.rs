@@ -68,7 +68,7 @@ mod tests {
         ];
         let entry = |name: &str, node: &str, is_master: bool| {
             json!({ "name": name, "nodeId": node, "isMaster": is_master, "attempt": 2,
-                "time": "1970-01-01T00:00:00.000Z", "contentLength": 9, "text": "t\n" })
+                "time": "1970-01-01T00:00:00Z", "contentLength": 9, "text": "t\n" })
         };
         let expected = [entry("stdout.txt", "n0", true), entry("stderr.txt", "n1", false)];
         assert_eq!(serde_json::to_value(log_tails(&tails)).unwrap(), json!(expected));
