@@ -198,7 +198,8 @@ fn next_launch(cluster: &Cluster, needs: &Needs, allowed: u32, room: u32) -> Nex
     match &needs.gang {
         None => any(allowed),
         Some(_) if needs.singles_before > 0 => any(needs.singles_before),
-        Some(_) if failures % 2 == 1 && needs.singles > 0 => any(needs.singles),
+        // Without room nothing is launched for them either, and no further failure changes the turn.
+        Some(_) if failures % 2 == 1 && needs.singles > 0 && allowed > 0 => any(needs.singles),
         Some(gang) if gang.is_undecided => NextLaunch::default(),
         // In time the zone of its nodes has no capacity, but another has.
         Some(gang) if failures % 4 >= 2 && gang.can_move(room) => gang.moved(room),
