@@ -124,10 +124,10 @@ fn a_gang_moves_to_another_zone_when_launches_fail() {
 fn a_gang_gets_room_although_it_is_the_turn_of_other_jobs() {
     let mut cluster = auto_cluster(3, 3);
     cluster.health = Backoff { failures: 1, since: NOW, not_before: NOW };
-    check(cluster.clone(), nodes(&["b", "b", "a"]), &[3, 1], &leave_all(&[2]));
+    check(cluster.clone(), nodes(&["b", "b", "a"]), &[3, 2, 1], &leave_all(&[2]));
     cluster.scale = auto_cluster(3, 4).scale;
     let single = Action::Launch { count: 1, planned_nodes: 4, is_gang: false, zone: None };
-    check(cluster, nodes(&["b", "b", "a"]), &[3, 1], &[single]);
+    check(cluster, nodes(&["b", "b", "a"]), &[3, 2, 1], &[single]);
 }
 
 /// A node is launched, and its zone is not known yet: it may be where the gang needs it.
