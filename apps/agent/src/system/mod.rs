@@ -4,6 +4,7 @@ pub mod helper;
 pub mod leftovers;
 pub mod mount_table;
 pub mod run_control;
+pub mod shell_start;
 pub mod watchdog;
 pub use ::processes;
 pub mod slot;
