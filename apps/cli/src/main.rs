@@ -26,6 +26,7 @@ mod stderr;
 mod time;
 mod transfer;
 mod utf8_tail;
+mod vm_size;
 mod watch;
 mod wiring;
 

@@ -11,6 +11,7 @@ use crate::context::Context;
 use crate::exit::Exit;
 use crate::names::{plain, resource_name};
 use crate::transfer::human_bytes;
+use crate::vm_size;
 use anyhow::{Context as _, Result};
 use clap::{Args, ValueEnum};
 use description::Description;
@@ -50,8 +51,9 @@ pub struct Arguments {
     /// Use nodes with a GPU
     #[arg(long)]
     gpu: bool,
-    /// Size of the nodes of a new cluster [default: STANDARD_D2_V2, with --gpu STANDARD_NC6]
-    #[arg(short = 's', long, value_name = "SIZE")]
+    /// Size of the nodes of a new cluster; '?' lists the sizes [default: STANDARD_D2_V2, with --gpu
+    /// STANDARD_NC6]
+    #[arg(short = 's', long, value_name = "SIZE", value_parser = vm_size::parse)]
     vm_size: Option<String>,
     /// Spot or dedicated nodes
     #[arg(long, value_name = "PRIORITY", default_value = "lowpriority")]
