@@ -6,6 +6,7 @@ mod files;
 pub mod list;
 mod logs;
 mod outage;
+mod start_estimate;
 mod submit;
 mod wait;
 
@@ -17,6 +18,7 @@ pub use submit::{SubmitArguments, ensure_new};
 pub use wait::{WaitArguments, describe};
 
 use super::exec::{self, AzureExecArguments, ExecArguments};
+use super::no_wait::NoWait;
 use super::{DeleteArguments, Name, node_list};
 use crate::client::Address;
 use crate::context::Context;
@@ -71,6 +73,8 @@ pub struct TerminateArguments {
     /// Accepted as in the Azure CLI; nothing is asked
     #[arg(short, long, hide = true)]
     yes: bool,
+    #[command(flatten)]
+    no_wait: NoWait,
 }
 
 #[derive(Subcommand)]
@@ -132,9 +136,9 @@ pub async fn run(context: Context, command: Command) -> Result<Exit> {
         Command::Submit(arguments) => submit::run(&context, arguments).await,
         Command::List(arguments) => list::run(&context, arguments).await,
         Command::Show(Name { name }) => super::show::<Job>(&context, &jobs.join(&[&name])).await,
-        Command::Delete(DeleteArguments { name, yes }) => {
+        Command::Delete(DeleteArguments { name, how }) => {
             let what = format!("job {name} (a running job is terminated)");
-            super::delete(&context, &jobs.join(&[&name]), &what, yes).await
+            super::delete(&context, &jobs.join(&[&name]), &what, how).await
         }
         Command::Explain(Name { name }) => explain::run(&context, &name).await,
         Command::Wait(arguments) => wait::run(&context, arguments).await,
@@ -158,9 +162,9 @@ pub async fn run(context: Context, command: Command) -> Result<Exit> {
             node_list::list(&context, &jobs.join(&[&job])).await
         }
         Command::Node(NodeCommand::Exec { job, exec }) => log_in(&context, exec.of(job)).await,
-        Command::Terminate(TerminateArguments { name, yes: _ }) => {
+        Command::Terminate(TerminateArguments { name, yes: _, no_wait }) => {
             let address = jobs.join(&[&name]);
-            context.client.post(&address.join(&["terminate"])).await?;
+            no_wait.post(&context.client, &address.join(&["terminate"])).await?;
             super::print_changed::<Job>(&context, context.client.get(&address).await?)
         }
     }
