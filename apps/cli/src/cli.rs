@@ -2,7 +2,7 @@
 
 use crate::commands::{
     cluster, completion, demo, doctor, experiment, file_server, group, job, local, login, logout,
-    node, profile, role, run, status, token, usage, workspace,
+    man, node, profile, role, run, status, token, usage, workspace,
 };
 use crate::context::{self, Context};
 use crate::environment::Environment;
@@ -69,6 +69,7 @@ enum Command {
     #[command(subcommand)]
     Token(token::Command),
     Completion(completion::Arguments),
+    Man(man::Arguments),
     /// Interrupt nodes for testing (`batchai local` only)
     #[command(subcommand)]
     Node(node::Command),
@@ -170,7 +171,7 @@ fn list_sizes(arguments: &[OsString], environment: &Environment) -> Exit {
 }
 
 /// The whole command line.
-fn command() -> clap::Command {
+pub fn command() -> clap::Command {
     options::hide_unused(Cli::command())
 }
 
@@ -205,6 +206,9 @@ async fn execute(cli: Cli, environment: Environment) -> Result<Exit> {
         Command::Job(command) => job::run(context(global)?, command).await,
         Command::Status(arguments) => status::run(context(global)?, arguments).await,
         Command::Completion(arguments) => completion::run(self::command(), &arguments),
+        Command::Man(arguments) => {
+            man::run(self::command(), &context::output(&global, &environment), &arguments)
+        }
         Command::Node(command) => node::run(context(global)?, command).await,
     }
 }
@@ -299,6 +303,7 @@ mod tests {
         role: profile endpoint data_dir subscription resource_group workspace
         token: profile endpoint data_dir
         completion:
+        man:
         node: profile endpoint data_dir
         help:
         ");

@@ -20,6 +20,8 @@ mod oidc;
 mod options;
 mod output;
 mod profiles;
+#[cfg(test)]
+mod reference;
 mod resources;
 mod secret;
 mod stderr;

@@ -11,6 +11,14 @@ use model::{VmSize, ec2};
 use serde::{Deserialize, Serialize};
 use std::ffi::OsString;
 
+/// The value that asks for the table of sizes.
+const ASKS: &str = "?";
+
+/// Checks the value of `--vm-size`. The question mark is accepted, so that the rest of the line can be read.
+pub fn parse_or_ask(text: &str) -> Result<String, String> {
+    if text == ASKS { Ok(text.to_owned()) } else { parse(text) }
+}
+
 /// Checks a size of the command line.
 pub fn parse(text: &str) -> Result<String, String> {
     match check_cluster_size(text) {
@@ -30,7 +38,7 @@ pub fn is_asked_for(arguments: &[OsString]) -> bool {
     let is_create = words.contains(&"cluster") && words.contains(&"create");
     let has_sizes = is_create || words.contains(&"run");
     has_sizes
-        && (words.windows(2).any(|pair| ["-s", "--vm-size"].contains(&pair[0]) && pair[1] == "?")
+        && (words.windows(2).any(|pair| ["-s", "--vm-size"].contains(&pair[0]) && pair[1] == ASKS)
             || words.iter().any(|word| ["-s?", "--vm-size=?"].contains(word)))
 }
 
@@ -94,7 +102,12 @@ mod tests {
         ] {
             assert!(asks(line), "{line}");
         }
-        for line in ["b cluster create c", "b run -- x -s ?", "b file-server create -s ?", "b job list -s ?"] {
+        for line in [
+            "b cluster create c",
+            "b run -- x -s ?",
+            "b file-server create -s ?",
+            "b job list -s ?",
+        ] {
             assert!(!asks(line), "{line}");
         }
     }
@@ -111,8 +124,13 @@ mod tests {
     #[test]
     fn what_is_no_size_is_refused_with_a_way_to_list_them() {
         let error = parse("STANDARD_NC7").unwrap_err();
-        assert!(error.ends_with("did you mean STANDARD_NC6? (--vm-size '?' lists the sizes)"), "{error}");
+        assert!(
+            error.ends_with("did you mean STANDARD_NC6? (--vm-size '?' lists the sizes)"),
+            "{error}"
+        );
         assert!(!parse("STANDARD_A0").unwrap_err().contains('?'));
         assert_eq!(parse("g5.xlarge"), Ok("g5.xlarge".to_owned()));
+        assert_eq!(parse_or_ask("?"), Ok("?".to_owned()));
+        assert!(parse("?").is_err() && parse_or_ask("??").is_err());
     }
 }

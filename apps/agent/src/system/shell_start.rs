@@ -75,8 +75,12 @@ impl ShellStart {
 
 impl Reading {
     fn describe(&self) -> String {
-        let programs: Vec<String> =
-            self.programs.iter().take(NAMED).map(|(pid, name)| format!("{name} (pid {pid})")).collect();
+        let programs: Vec<String> = self
+            .programs
+            .iter()
+            .take(NAMED)
+            .map(|(pid, name)| format!("{name} (pid {pid})"))
+            .collect();
         let runs = match programs.is_empty() {
             true => String::new(),
             false => format!(", which runs {}", programs.join(", ")),

@@ -126,7 +126,10 @@ impl Supervised {
         // The handle is opened before the check: afterwards the id cannot pass to another process.
         let process = open(claim.supervisor.pid);
         if claim.is_alive() {
-            return Ok(Found::Running(Supervised::new(slot, By::Another { process: process?, pid: claim.supervisor.pid })));
+            return Ok(Found::Running(Supervised::new(
+                slot,
+                By::Another { process: process?, pid: claim.supervisor.pid },
+            )));
         }
         Ok(Found::Over(outcome(slot.inspect()?)?))
     }

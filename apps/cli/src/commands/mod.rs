@@ -14,6 +14,7 @@ pub mod job;
 pub mod local;
 pub mod login;
 pub mod logout;
+pub mod man;
 mod mounts;
 mod no_wait;
 pub mod node;

@@ -39,7 +39,7 @@ pub struct CreateArguments {
     #[command(flatten)]
     check: CheckArguments,
     /// Machine size; '?' lists the sizes [default: STANDARD_NC6]
-    #[arg(short = 's', long, value_name = "SIZE", value_parser = vm_size::parse)]
+    #[arg(short = 's', long, value_name = "SIZE", value_parser = vm_size::parse_or_ask)]
     vm_size: Option<String>,
     /// Sizes to use where the first one is not available, separated by commas
     #[arg(long, value_name = "SIZES", value_delimiter = ',', value_parser = vm_size::parse)]

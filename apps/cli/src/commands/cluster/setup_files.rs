@@ -57,12 +57,7 @@ struct Reference {
 }
 
 /// Lists the directory `path` below the output of the set-up task, with links that are valid for `minutes`.
-pub async fn list(
-    context: &Context,
-    cluster: &Address,
-    path: &str,
-    minutes: u32,
-) -> Result<Exit> {
+pub async fn list(context: &Context, cluster: &Address, path: &str, minutes: u32) -> Result<Exit> {
     let description: Description = context.client.get(cluster).await?.read()?;
     let (server, directory) = location(&description)?;
     let directory = join([directory.as_str(), path]);

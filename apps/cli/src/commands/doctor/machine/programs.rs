@@ -47,11 +47,8 @@ pub async fn check() -> Vec<Check> {
 
 /// Runs a program and returns the first line that it prints.
 async fn ask(program: &str, arguments: &[&str]) -> Answer {
-    let output = Command::new(program)
-        .args(arguments)
-        .stdin(Stdio::null())
-        .kill_on_drop(true)
-        .output();
+    let output =
+        Command::new(program).args(arguments).stdin(Stdio::null()).kill_on_drop(true).output();
     match tokio::time::timeout(LIMIT, output).await {
         Err(_) => Answer::Failed(format!("no answer within {} s", LIMIT.as_secs())),
         Ok(Err(error)) if error.kind() == ErrorKind::NotFound => Answer::NotInstalled,
