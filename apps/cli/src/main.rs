@@ -23,6 +23,8 @@ mod profiles;
 #[cfg(test)]
 mod reference;
 mod resources;
+#[cfg(test)]
+mod screens;
 mod secret;
 mod stderr;
 mod time;

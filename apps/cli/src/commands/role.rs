@@ -1,7 +1,7 @@
 //! `batchai role …`: role assignments in a subscription, a resource group or a workspace.
 
-use crate::client::Address;
 use super::Deletion;
+use crate::client::Address;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::json::Json;

@@ -87,6 +87,39 @@ fn profile(context: &Context, profiles: &Profiles) -> Option<Check> {
     })
 }
 
+#[cfg(test)]
+pub fn screen(output: &crate::output::Output) -> String {
+    use crate::output::{View as _, rows};
+    let checks = [
+        Check::ok("endpoint", "http://127.0.0.1:8470 answers in 1 ms"),
+        Check::ok("encryption", "none is needed on this machine"),
+        Check::ok("clock", "this machine and the service agree"),
+        Check::ok("token", "accepted"),
+        Check::ok("version", "service 0.1.0, this program 0.1.0"),
+        Check::ok("roles", "owner of the service: may do everything"),
+        Check::ok("data directory", "/data/batchai"),
+        Check::warning(
+            "disk",
+            "6.1 GiB free at /data/batchai",
+            "Free some space, or choose another disk with --data-dir DIR",
+        ),
+        Check::ok("bash", "/bin/bash"),
+        Check::ok("python3", "Python 3.11.2"),
+        Check::skipped(
+            "mpirun",
+            "not installed; needed by Horovod, CNTK, Chainer and MPI jobs, and `batchai run --mpi`",
+            "",
+        ),
+        Check::problem(
+            "cluster main/gpu",
+            "The set-up task failed with exit code 1 (SetupTaskFailed)",
+            "See: batchai cluster show gpu -g batchai -w main",
+        ),
+    ];
+    let table: Vec<_> = checks.iter().map(|check| check.columns(output.now)).collect();
+    rows(&table, &output.layout())
+}
+
 fn print(context: &Context, checks: &[Check]) -> Result<()> {
     let rows = checks
         .iter()

@@ -80,12 +80,7 @@ pub async fn run(context: &Context, name: &str) -> Result<Exit> {
 }
 
 /// `jobs` are those of the workspace.
-fn explain(
-    job: &Job,
-    cluster: Option<&Cluster>,
-    jobs: Vec<Entry>,
-    now: Timestamp,
-) -> Explanation {
+fn explain(job: &Job, cluster: Option<&Cluster>, jobs: Vec<Entry>, now: Timestamp) -> Explanation {
     let usual = usual_durations(&jobs);
     let jobs = jobs.into_iter().filter(|it| cluster_of(it.job()) == cluster_of(job));
     let (mut queue, others): (Vec<_>, Vec<_>) =
@@ -209,13 +204,30 @@ impl View for Explanation {
             Column::new("since", time::ago(since, now)).exact(since.unwrap_or_default()),
             Column::new("place in the queue", place),
             Column::new("before it", before).note(),
-            Column::new("expected start", starts(expected, now, USUAL)).exact(expected.unwrap_or_default()).note(),
-            Column::new("latest start", starts(latest, now, LIMITS)).exact(latest.unwrap_or_default()).note(),
+            Column::new("expected start", starts(expected, now, USUAL))
+                .exact(expected.unwrap_or_default())
+                .note(),
+            Column::new("latest start", starts(latest, now, LIMITS))
+                .exact(latest.unwrap_or_default())
+                .note(),
             Column::new("cluster", &self.cluster),
             Column::new("nodes", &self.cluster_nodes),
             Column::new("errors of the cluster", self.cluster_errors.join("\n")).note(),
         ]
     }
+}
+
+#[cfg(test)]
+pub fn screen(
+    job: &serde_json::Value,
+    cluster: &serde_json::Value,
+    jobs: Vec<(&str, serde_json::Value)>,
+    output: &crate::output::Output,
+) -> String {
+    let ((_, job), (_, cluster)) =
+        (crate::screens::answered(job), crate::screens::answered(cluster));
+    let explanation = explain(&job, Some(&cluster), queue::entries(jobs), output.now);
+    crate::output::details(&explanation.columns(output.now), &output.layout())
 }
 
 #[cfg(test)]

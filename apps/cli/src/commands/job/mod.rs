@@ -10,6 +10,8 @@ mod start_estimate;
 mod submit;
 mod wait;
 
+#[cfg(test)]
+pub use explain::screen as explain_screen;
 pub use files::{FilesArguments, FilesOptions, download_all};
 pub use list::ListArguments;
 pub use logs::LogsArguments;

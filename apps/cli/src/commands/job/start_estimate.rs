@@ -99,7 +99,13 @@ mod tests {
     }
 
     #[track_caller]
-    fn check(capacity: u32, before: &[Load], needs: u32, latest: Option<i64>, expected: Option<i64>) {
+    fn check(
+        capacity: u32,
+        before: &[Load],
+        needs: u32,
+        latest: Option<i64>,
+        expected: Option<i64>,
+    ) {
         let estimate = estimate(capacity, before, needs, at(0));
         assert_eq!(estimate.map(|it| it.latest), latest.map(at), "latest");
         assert_eq!(estimate.and_then(|it| it.expected), expected.map(at), "expected");
