@@ -98,9 +98,8 @@ pub(crate) fn of_azure(size: &str) -> Option<&'static str> {
 /// Whether a name in lower case is that of an instance type, as far as its form tells: types come every year.
 pub(crate) fn is_type(name: &str) -> bool {
     const SIZES: [&str; 7] = ["nano", "micro", "small", "medium", "large", "xlarge", "metal"];
-    let is_number = |text: &str| {
-        (1..=3).contains(&text.len()) && text.bytes().all(|it| it.is_ascii_digit())
-    };
+    let is_number =
+        |text: &str| (1..=3).contains(&text.len()) && text.bytes().all(|it| it.is_ascii_digit());
     let size = name.split_once('.').map_or("", |(_, size)| size);
     let multiple = size.strip_suffix("xlarge");
     let metal = size.strip_prefix("metal-").and_then(|it| it.strip_suffix("xl"));

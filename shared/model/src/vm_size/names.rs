@@ -196,7 +196,10 @@ mod tests {
             message("STANDARD_NC7"),
             "must be a VM size of Azure or an instance type of EC2, such as STANDARD_NC6 or g5.xlarge, but is \"STANDARD_NC7\"; did you mean STANDARD_NC6?"
         );
-        assert!(message("STANDARD_D").ends_with("did you mean STANDARD_D1, STANDARD_D2 or STANDARD_D3?"));
+        assert!(
+            message("STANDARD_D")
+                .ends_with("did you mean STANDARD_D1, STANDARD_D2 or STANDARD_D3?")
+        );
         assert!(message(&"x".repeat(1000)).len() < 250);
         for name in ["STANDARD_A0", "standard_ds2_v2", "STANDARD_GS1"] {
             assert!(message(name).starts_with("must not be STANDARD_A0"), "{name}");
