@@ -20,6 +20,8 @@ REFUSED_THOUGH_VALID = [
     ("LocationNotAvailableForResourceType", "", "locations are a setting of the service"),
     ("NoRegisteredProviderFound", "", "locations are a setting of the service"),
     ("InvalidParameter", "must be the id of a", "ids match in any case, which no pattern expresses"),
+    ("InvalidParameter", "must be a VM size", "the series of the table have certain sizes only"),
+    ("InvalidParameter", "must not be STANDARD_A0", "some sizes are not for clusters"),
     ("InvalidParameter", "above its maximumNodeCount", "no schema compares two fields"),
     ("InvalidParameter", "of another ", "no schema requires one field of all items to differ"),
 ]

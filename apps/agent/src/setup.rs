@@ -27,7 +27,7 @@ use crate::system::leftovers;
 use crate::system::run_control::RunControl;
 use crate::system::slot::{Slot, unique_id};
 use crate::system::supervised::{CommandOutcome, Found, Supervised};
-use crate::system::watchdog::Watchdog;
+use crate::system::watchdog::{Event, Watchdog};
 use processes::boot_id;
 
 /// How often a setup task is run again whose result is unknown because its supervisor was killed: the task itself may be
@@ -201,8 +201,9 @@ impl<'a> Task<'a> {
             }
         };
         Watchdog::new(control, None, None)
-            .wait_for_end(&host.supervisors, supervised, |_, _| {
-                log.line("Stopping the setup task: the node leaves")
+            .wait_for_end(&host.supervisors, supervised, |event| match event {
+                Event::Signal(..) => log.line("Stopping the setup task: the node leaves"),
+                Event::Note(note) => log.line(note),
             })
             .map_err(NotProvided::storage("watch the setup task", Owner::Agent, &self.output))
     }

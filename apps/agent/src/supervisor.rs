@@ -18,6 +18,7 @@ use std::io::{self, Read, Write};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
+use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, WaitOptions, WaitStatus};
@@ -27,6 +28,7 @@ use crate::clock::{Countdown, Uptime};
 use crate::fault::{Fault, Owner, fault_of_start};
 use crate::system::oom_score;
 use crate::system::processes::{self, Identity, KillPace, Signals, boot_id};
+use crate::system::shell_start::READING;
 use crate::system::slot::{Claim, Claimed, Record, Slot};
 
 /// How long processes may run on after the shell has ended: the `tee` of `> >(tee log)` still writes the last
@@ -43,8 +45,13 @@ const SHELL: &str = "/bin/bash";
 
 /// Read before the command, although the shell is not interactive: preparations put their
 /// `source .../mpivars.sh` and `export PYTHONPATH` there (docs/contract.md, "Commands"). On a line
-/// of its own, so that the command is not changed; `:` so that it begins with `$?` = 0.
-const PROLOGUE: &str = "[ ! -r ~/.bashrc ] || . ~/.bashrc; :\n";
+/// of its own, so that the command is not changed; `:` so that it begins with `$?` = 0. Meanwhile the process has the
+/// name [`READING`]; `|` and `||` because the file may set `noclobber` and `errexit`.
+static PROLOGUE: LazyLock<String> = LazyLock::new(|| {
+    let named = |name: &str| format!("{{ printf '{name}' >|/proc/self/comm; }} 2>/dev/null || :");
+    let (reading, shell) = (named(READING), named("bash"));
+    format!("[ ! -r ~/.bashrc ] || {{ {reading}; . ~/.bashrc; {shell}; }}; :\n")
+});
 
 /// One command, as the agent sends it: its length in four bytes, then JSON.
 ///
@@ -84,7 +91,7 @@ pub struct Program {
 impl Program {
     /// A command line for bash.
     pub fn shell(command_line: &str, [stdout, stderr]: [PathBuf; 2]) -> Self {
-        let text = format!("{PROLOGUE}{command_line}");
+        let text = format!("{}{command_line}", *PROLOGUE);
         let arguments = vec![SHELL.to_owned(), "-c".to_owned(), text];
         Self { arguments, variables: Vec::new(), stdout, stderr, serves: false }
     }

@@ -2,13 +2,13 @@
 
 use crate::commands::{
     cluster, completion, demo, doctor, experiment, file_server, group, job, local, login, logout,
-    node, profile, role, run, status, sweep, token, usage, workspace,
+    man, node, profile, role, run, status, sweep, token, usage, workspace,
 };
 use crate::context::{self, Context};
 use crate::environment::Environment;
 use crate::exit::Exit;
 use crate::options::{self, GlobalOptions, OnCommandLine};
-use crate::{failure, log, stderr};
+use crate::{failure, log, stderr, vm_size};
 use anyhow::Result;
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use std::ffi::OsString;
@@ -72,6 +72,7 @@ enum Command {
     #[command(subcommand)]
     Token(token::Command),
     Completion(completion::Arguments),
+    Man(man::Arguments),
     /// Interrupt nodes for testing (`batchai local` only)
     #[command(subcommand)]
     Node(node::Command),
@@ -113,6 +114,9 @@ With `-o json` and `-o yaml`, an error is one JSON object on stderr, with the fi
 hint in the field error.";
 
 pub fn main(arguments: Vec<OsString>, environment: Environment) -> ExitCode {
+    if vm_size::is_asked_for(&arguments) {
+        return list_sizes(&arguments, &environment).into();
+    }
     let parsed = command().try_get_matches_from(&arguments).and_then(|matches| {
         let mut cli = Cli::from_arg_matches(&matches)?;
         cli.global.on_command_line = OnCommandLine::of(&matches);
@@ -152,8 +156,25 @@ fn asks_for_json(arguments: &[OsString]) -> bool {
         })
 }
 
+/// `--vm-size '?'` needs no other argument of its command.
+fn list_sizes(arguments: &[OsString], environment: &Environment) -> Exit {
+    let global = command()
+        .ignore_errors(true)
+        .try_get_matches_from(arguments)
+        .and_then(|matches| GlobalOptions::from_arg_matches(&matches));
+    let global = match global {
+        Ok(global) => global,
+        Err(error) => error.exit(),
+    };
+    let format = global.output;
+    match vm_size::list(&context::output(&global, environment)) {
+        Ok(exit) => exit,
+        Err(error) => failure::report(&error, format),
+    }
+}
+
 /// The whole command line.
-fn command() -> clap::Command {
+pub fn command() -> clap::Command {
     options::hide_unused(Cli::command())
 }
 
@@ -174,7 +195,8 @@ async fn execute(cli: Cli, environment: Environment) -> Result<Exit> {
         Command::Logout(arguments) => logout::run(global, environment, arguments).await,
         Command::Profile(command) => profile::run(global, environment, command).await,
         Command::Doctor(arguments) => {
-            doctor::run(Context::new(global, &environment)?, environment, arguments).await
+            let data_dir = context::data_dir(&global, &environment).ok();
+            doctor::run(context(global)?, environment, data_dir, arguments).await
         }
         Command::Group(command) => group::run(context(global)?, command).await,
         Command::Usage(arguments) => usage::run(context(global)?, arguments).await,
@@ -188,6 +210,9 @@ async fn execute(cli: Cli, environment: Environment) -> Result<Exit> {
         Command::Sweep(arguments) => sweep::run(context(global)?, arguments).await,
         Command::Status(arguments) => status::run(context(global)?, arguments).await,
         Command::Completion(arguments) => completion::run(self::command(), &arguments),
+        Command::Man(arguments) => {
+            man::run(self::command(), &context::output(&global, &environment), &arguments)
+        }
         Command::Node(command) => node::run(context(global)?, command).await,
     }
 }
@@ -206,6 +231,7 @@ fn log_filter(cli: &Cli) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::output::Format;
 
     #[test]
     fn the_command_line_is_consistent() {
@@ -236,6 +262,17 @@ mod tests {
         }
         for line in ["b -o table", "b json", "b -o", "b --output=table"] {
             assert!(!asks(line), "{line}");
+        }
+    }
+
+    #[test]
+    fn sizes_can_be_listed_without_the_other_arguments() {
+        for line in ["b cluster create --vm-size ? -o json", "b -o json run -s ? -w x"] {
+            let words: Vec<_> = line.split(' ').map(OsString::from).collect();
+            assert!(vm_size::is_asked_for(&words), "{line}");
+            let matches = command().ignore_errors(true).try_get_matches_from(&words).unwrap();
+            let global = GlobalOptions::from_arg_matches(&matches).unwrap();
+            assert_eq!(global.output, Format::Json, "{line}");
         }
     }
 
@@ -271,6 +308,7 @@ mod tests {
         role: profile endpoint data_dir subscription resource_group workspace
         token: profile endpoint data_dir
         completion:
+        man:
         node: profile endpoint data_dir
         help:
         ");

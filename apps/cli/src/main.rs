@@ -20,12 +20,17 @@ mod oidc;
 mod options;
 mod output;
 mod profiles;
+#[cfg(test)]
+mod reference;
 mod resources;
+#[cfg(test)]
+mod screens;
 mod secret;
 mod stderr;
 mod time;
 mod transfer;
 mod utf8_tail;
+mod vm_size;
 mod watch;
 mod wiring;
 

@@ -169,7 +169,7 @@ pub fn hide_unused(mut command: Command) -> Command {
 fn used_by(command: &str) -> Vec<&'static str> {
     let scope = |depth: usize| [&CONNECTION[..], &SCOPE[..depth]].concat();
     match command {
-        "demo" | "completion" => Vec::new(),
+        "demo" | "completion" | "man" => Vec::new(),
         "local" => vec!["data_dir"],
         "logout" | "profile" => vec!["profile"],
         "node" | "token" => scope(0),

@@ -7,6 +7,8 @@ mod sweep;
 pub use node::{GpuMetrics, Node};
 pub use sweep::{Goal, Metric, Objective, Sweep};
 
+use crate::time;
+use jiff::SignedDuration;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -167,6 +169,7 @@ pub struct JobProperties {
     pub std_out_err_path_prefix: String,
     pub job_output_directory_path_segment: String,
     pub creation_time: Option<String>,
+    pub constraints: Option<Constraints>,
     pub execution_info: Option<ExecutionInfo>,
     pub extensions: Option<JobExtensions>,
 }
@@ -182,6 +185,13 @@ pub enum ExecutionState {
     #[default]
     #[serde(other)]
     Unknown,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Constraints {
+    /// In the form of ISO 8601.
+    pub max_wall_clock_time: String,
 }
 
 #[derive(Debug, Deserialize)]
@@ -224,6 +234,8 @@ pub struct JobExtensions {
 
 #[derive(Debug, Deserialize)]
 pub struct WaitingReason {
+    #[serde(default)]
+    pub code: String,
     pub message: String,
     #[serde(default)]
     pub since: Option<String>,
@@ -280,6 +292,17 @@ impl Job {
 
     pub fn waiting_since(&self) -> Option<&str> {
         self.properties.extensions.as_ref()?.waiting_reason.as_ref()?.since.as_deref()
+    }
+
+    /// Whether nothing but the nodes of other jobs keeps it waiting, rather than settings, launches or errors.
+    pub fn waits_for_nodes(&self) -> bool {
+        let reason = self.properties.extensions.as_ref().and_then(|it| it.waiting_reason.as_ref());
+        reason.is_none_or(|reason| ["", "WaitsForNodes"].contains(&reason.code.as_str()))
+    }
+
+    /// How long it may run.
+    pub fn time_limit(&self) -> Option<SignedDuration> {
+        time::duration(&self.properties.constraints.as_ref()?.max_wall_clock_time)
     }
 
     pub fn exit_code(&self) -> Option<i64> {

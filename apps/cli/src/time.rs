@@ -1,7 +1,7 @@
 //! Times and durations as tables show them: "3m ago", "1h 5m".
 
 use jiff::fmt::friendly::{Designator, Spacing, SpanPrinter};
-use jiff::{SignedDuration, Span, SpanRound, Timestamp, Unit};
+use jiff::{SignedDuration, Span, SpanRelativeTo, SpanRound, Timestamp, Unit};
 
 const PRINTER: SpanPrinter =
     SpanPrinter::new().designator(Designator::Compact).spacing(Spacing::BetweenUnits);
@@ -20,6 +20,12 @@ pub fn parse_http_date(text: &str) -> Option<Timestamp> {
 /// A timestamp of the service, if the text is one.
 pub fn parse(text: &str) -> Option<Timestamp> {
     text.parse().ok()
+}
+
+/// A duration of ISO 8601, such as `P7D` or `PT1H30M`. A day has 24 hours.
+pub fn duration(text: &str) -> Option<SignedDuration> {
+    let span: Span = text.parse().ok()?;
+    span.to_duration(SpanRelativeTo::days_are_24_hours()).ok()
 }
 
 /// How long before `now`, such as "3m ago". Text that is not a timestamp is returned unchanged.
@@ -77,6 +83,14 @@ mod tests {
             .map(|seconds| format(SignedDuration::from_secs(seconds)))
             .join(", ");
         insta::assert_snapshot!(texts, @"0s, 59s, 1m, 1m 1s, 9m 59s, 10m, 59m, 1h, 1h 1m, 23h 59m, 1d, 1d 1h");
+    }
+
+    #[test]
+    fn durations_of_the_service_are_read() {
+        let hours = |hours| Some(SignedDuration::from_hours(hours));
+        assert_eq!([duration("P7D"), duration("PT36H")], [hours(168), hours(36)]);
+        assert_eq!(duration("PT1H30M"), Some(SignedDuration::from_mins(90)));
+        assert_eq!(duration("a week"), None);
     }
 
     #[test]

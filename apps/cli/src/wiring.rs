@@ -41,6 +41,11 @@ pub fn ssh_client(arguments: Vec<OsString>) -> ExitCode {
     agent::ssh_client_main(arguments)
 }
 
+/// Whether the processes of a machine can be in a control group.
+pub fn has_control_groups() -> bool {
+    processes::ControlGroup::is_available()
+}
+
 /// The first process of a machine of `batchai local`.
 pub fn keeper() -> ExitCode {
     processes::keeper::main()

@@ -6,7 +6,7 @@ use crate::{ClusterSpec, ResourceError, VmPriority, limits};
 
 /// The sizes of Azure that have an instance type, without `STANDARD_` and in capitals. A type has at least
 /// the cores and GPUs of its size.
-pub const SIZES: [(&str, &str); 53] = [
+pub const SIZES: [(&str, &str); 57] = [
     ("D1", "m6i.large"),
     ("D2", "m6i.large"),
     ("D3", "m6i.xlarge"),
@@ -31,11 +31,13 @@ pub const SIZES: [(&str, &str); 53] = [
     ("D16_V3", "m6i.4xlarge"),
     ("D32_V3", "m6i.8xlarge"),
     ("D64_V3", "m6i.16xlarge"),
+    ("F1", "c6i.large"),
     ("F2", "c6i.large"),
     ("F4", "c6i.xlarge"),
     ("F8", "c6i.2xlarge"),
     ("F16", "c6i.4xlarge"),
     ("H8", "r6i.2xlarge"),
+    ("H8M", "r6i.4xlarge"),
     ("H16", "r6i.4xlarge"),
     ("H16R", "r6i.4xlarge"),
     ("H16M", "r6i.8xlarge"),
@@ -59,6 +61,8 @@ pub const SIZES: [(&str, &str); 53] = [
     ("NV6", "g4dn.2xlarge"),
     ("NV12", "g4dn.12xlarge"),
     ("NV24", "g4dn.12xlarge"),
+    ("NV6S_V2", "g4dn.2xlarge"),
+    ("NV12S_V2", "g4dn.12xlarge"),
     ("NV24S_V2", "g4dn.12xlarge"),
 ];
 
@@ -82,10 +86,25 @@ pub fn instance_type(vm_size: &str) -> Option<String> {
         let name = vm_size.to_ascii_lowercase();
         return Type::parse(&name).is_some().then_some(name);
     };
-    // Sizes with fast disks are the same otherwise: DS2_V2, D2S_V3, F2S.
-    let of =
-        |name: &str| SIZES.iter().find(|(size, _)| *size == name).map(|(_, it)| (*it).to_owned());
+    of_azure(size).map(str::to_owned)
+}
+
+/// The instance type in the table. Sizes with fast disks are the same otherwise: `DS2_V2`, `D2S_V3`, `F2S`.
+pub(crate) fn of_azure(size: &str) -> Option<&'static str> {
+    let of = |name: &str| SIZES.iter().find(|(size, _)| *size == name).map(|(_, it)| *it);
     of(size).or_else(|| of(&size.replacen('S', "", 1)))
+}
+
+/// Whether a name in lower case is that of an instance type, as far as its form tells: types come every year.
+pub(crate) fn is_type(name: &str) -> bool {
+    const SIZES: [&str; 7] = ["nano", "micro", "small", "medium", "large", "xlarge", "metal"];
+    let is_number =
+        |text: &str| (1..=3).contains(&text.len()) && text.bytes().all(|it| it.is_ascii_digit());
+    let size = name.split_once('.').map_or("", |(_, size)| size);
+    let multiple = size.strip_suffix("xlarge");
+    let metal = size.strip_prefix("metal-").and_then(|it| it.strip_suffix("xl"));
+    let is_size = SIZES.contains(&size) || multiple.or(metal).is_some_and(is_number);
+    is_size && Type::parse(name).is_some()
 }
 
 /// The parts of the name of an instance type, such as `g4dn.xlarge`.

@@ -5,6 +5,10 @@
 //! `STANDARD_{family}{cores}{features}[_v{n}]`; EC2 names have the form `{family}.{multiple}xlarge`
 //! with four cores for each multiple.
 
+mod names;
+
+pub use names::{InvalidVmSize, check_cluster_size};
+
 use serde::{Deserialize, Serialize};
 
 /// Families with a quota of their own.
@@ -92,6 +96,8 @@ fn azure(size: &str) -> Option<VmSize> {
         ("NC", 3) => (Some(VmFamily::NCv3), number, gpus),
         ("ND", 1) => (Some(VmFamily::ND), number, gpus),
         ("NV", 1) => (Some(VmFamily::NV), number, gpus),
+        // Not a family with a quota of its own.
+        ("NV", 2) => (None, number, gpus),
         ("D" | "DS", 1) => (Some(VmFamily::D), d_cores(number)?, 0),
         ("D" | "DS", 2) => (Some(VmFamily::Dv2), d_cores(number)?, 0),
         _ => (None, number, 0),
@@ -152,6 +158,7 @@ mod tests {
         check("STANDARD_NC12S_V3", Some(VmFamily::NCv3), 12, 2);
         check("STANDARD_ND24rs", Some(VmFamily::ND), 24, 4);
         check("STANDARD_NV6", Some(VmFamily::NV), 6, 1);
+        check("STANDARD_NV24s_v2", None, 24, 4);
         check("STANDARD_D4_V3", None, 4, 0);
         check("STANDARD_H16R", None, 16, 0);
     }

@@ -28,6 +28,14 @@ impl ControlGroup {
         }
     }
 
+    /// Whether [`Self::create`] would succeed. Changes nothing.
+    pub fn is_available() -> bool {
+        let Some(group) = Self::named("probe") else { return false };
+        let Some(parent) = group.path.parent() else { return false };
+        let processes = OpenOptions::new().write(true).open(parent.join("cgroup.procs"));
+        processes.is_ok() && rustix::fs::access(parent, rustix::fs::Access::WRITE_OK).is_ok()
+    }
+
     /// The group `name` below the group of this process, if it exists.
     pub fn find(name: &str) -> Option<Self> {
         Self::named(name).filter(Self::exists)

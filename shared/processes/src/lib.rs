@@ -155,6 +155,12 @@ pub fn files_of(pid: i32) -> impl Iterator<Item = PathBuf> {
         .filter_map(move |name| fs::read_link(format!("/proc/{pid}/{name}")).ok())
 }
 
+/// The name of a process, as `ps -o comm` shows it.
+pub fn name_of(pid: i32) -> Option<String> {
+    let name = fs::read(format!("/proc/{pid}/comm")).ok()?;
+    Some(String::from_utf8_lossy(name.trim_ascii_end()).into_owned())
+}
+
 /// Whether `argument` is on the command line of a process.
 pub fn has_argument(pid: i32, argument: &OsStr) -> bool {
     let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();

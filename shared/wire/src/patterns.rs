@@ -49,6 +49,10 @@ patterns! {
     NAMES_DIRECTORY = r"(^|/)([^/.]|\.[^/])", "must name a directory", silent;
     VM_SIZE = r"^[A-Za-z0-9_.-]{1,64}$",
         "must be the name of a machine size, such as STANDARD_NC6", and_shows;
+    /// The form of what `model::vm_size::check_cluster_size` accepts, for schemas.
+    CLUSTER_VM_SIZE =
+        r"^([Ss][Tt][Aa][Nn][Dd][Aa][Rr][Dd]_[A-Za-z]{1,3}[0-9]{1,3}[A-Za-z0-9-]{0,16}(_[A-Za-z0-9_]{1,16})?|[A-Za-z][A-Za-z-]{0,15}[0-9][A-Za-z0-9-]{0,15}\.([Nn][Aa][Nn][Oo]|[Mm][Ii][Cc][Rr][Oo]|[Ss][Mm][Aa][Ll][Ll]|[Mm][Ee][Dd][Ii][Uu][Mm]|([0-9]{0,3}[Xx])?[Ll][Aa][Rr][Gg][Ee]|[Mm][Ee][Tt][Aa][Ll](-[0-9]{1,3}[Xx][Ll])?))$",
+        "must be a VM size of Azure or an instance type of EC2", and_shows;
     REGION = r"^[A-Za-z0-9_.-]{1,90}$",
         "must be the name of a region, such as eastus or eu-west-1", and_shows;
     NOT_DOTS_ONLY = r"[^.]",
@@ -220,5 +224,11 @@ mod tests {
             &["", "m", "-1", "1x"],
         );
         check(&VM_SIZE, &["STANDARD_NC6", "g5.xlarge"], &["", "a b", "a/b"]);
+        let sizes = ["Standard_NC6s_v3", "STANDARD_M128-32ms", "g5.xlarge", "m7i.metal-24xl"];
+        let sizes = [&sizes[..], &["STANDARD_NC6_Promo", "u-6tb1.metal", "C7I.large"]].concat();
+        check(&CLUSTER_VM_SIZE, &sizes, &["", "nonsense", "NC6", "g5.2large", "g5.huge", ".large"]);
+        for size in sizes {
+            assert_eq!(model::vm_size::check_cluster_size(size), Ok(()), "{size}");
+        }
     }
 }

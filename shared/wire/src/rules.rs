@@ -3,6 +3,7 @@
 use crate::error::quoted;
 use crate::patterns::{self, Pattern};
 use crate::read::{Fields, Place};
+use model::vm_size::check_cluster_size;
 use model::{ResourceId, limits};
 use serde_json::json;
 
@@ -79,23 +80,13 @@ pub(crate) fn vm_size(place: &Place<'_>) -> Option<String> {
     matching(place, &[&patterns::VM_SIZE])
 }
 
-/// A machine size for a cluster. Not all of Azure's are allowed (docs/contract.md, "Quotas and
-/// usages").
+/// A machine size for a cluster.
 pub(crate) fn cluster_vm_size(place: &Place<'_>) -> Option<String> {
-    let size = vm_size(place)?;
-    let upper = size.to_ascii_uppercase();
-    let series = upper.strip_prefix("STANDARD_").unwrap_or_default();
-    let premium = ["DS", "GS"].iter().any(|letters| {
-        let number = series.strip_prefix(letters);
-        number.is_some_and(|number| number.starts_with(|c: char| c.is_ascii_digit()))
-    });
-    if premium || series == "A0" {
-        place.invalid(&format!(
-            "must not be STANDARD_A0 or a size with premium storage (STANDARD_DS, STANDARD_GS), but is {size}; a cluster can have any other size"
-        ));
-        return None;
-    }
-    Some(size)
+    place.describe(|| json!({ "pattern": patterns::CLUSTER_VM_SIZE.source }));
+    let size = place.text()?;
+    let checked = check_cluster_size(size);
+    checked.inspect_err(|problem| place.invalid(&problem.to_string())).ok()?;
+    Some(size.to_owned())
 }
 
 /// A value of an enumeration, in any case.

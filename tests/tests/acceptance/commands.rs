@@ -100,6 +100,13 @@ async fn jobs_can_be_submitted_awaited_and_read() {
     assert_eq!(service.stdout(&["job", "logs", "good", "--follow"]), "häl\n");
     let files = service.json(&["job", "files", "good"]);
     assert_eq!(names(&files), ["execution.log", "stderr.txt", "stdout.txt"]);
+    let expires = |more: &[&str]| {
+        let arguments = [&["job", "file", "list", "-j", "good"], more].concat();
+        let url = service.json(&arguments)[0]["downloadUrl"].as_str().unwrap().to_owned();
+        url.split("se=").nth(1).unwrap().split('&').next().unwrap().parse::<i64>().unwrap()
+    };
+    // The clock goes on between the requests: by minutes on a machine under load.
+    assert!(expires(&["--expiry", "5"]) + 30 * 60 < expires(&[]), "links expire earlier");
     let files = service.json(&["job", "files", "good", "-d", "OUT", "-p", "deep"]);
     assert_eq!(names(&files), ["model"]);
     let into = service.root().join("downloads");
@@ -131,4 +138,42 @@ async fn jobs_can_be_submitted_awaited_and_read() {
     assert_eq!(service.attempt(&["job", "show", "good"]).0, Some(1));
     assert_eq!(service.attempt(&["job", "submit", "-f", "/nothing", "-c", "c"]).0, Some(1));
     assert_eq!(service.attempt(&["job", "fly"]).0, Some(2), "an unknown command");
+}
+
+#[tokio::test]
+async fn requests_are_accepted_without_waiting() {
+    let service = Service::start();
+    service.stdout(&["workspace", "create", "w", "--no-wait"]);
+    let created = service.json(&["cluster", "create", "c", "--max", "1", "--no-wait"]);
+    assert_eq!(created["name"], "c");
+    let (code, message) = service.attempt(&["cluster", "delete", "c", "--yes", "--no-wait"]);
+    assert_eq!((code, message.as_str()), (Some(0), "The deletion is accepted.\n"));
+    super::service::until("the deletion", async || {
+        (service.attempt(&["cluster", "show", "c"]).0 == Some(1)).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn sizes_are_listed_and_checked() {
+    let service = Service::start();
+    let sizes = service.stdout(&["cluster", "create", "--vm-size", "?", "-o", "name"]);
+    assert!(sizes.contains("STANDARD_NC6\n") && sizes.lines().count() > 50, "{sizes}");
+    let sizes = service.json(&["run", "-s", "?"]);
+    assert!(sizes.as_array().unwrap().iter().any(|size| size["gpus"] == 4), "{sizes}");
+    let (code, message) = service.attempt(&["cluster", "create", "c", "-s", "STANDARD_NC7"]);
+    assert_eq!(code, Some(2), "{message}");
+    assert!(message.contains("did you mean STANDARD_NC6?"), "{message}");
+    // In files, with the place; and by the service.
+    service.stdout(&["workspace", "create", "w"]);
+    let file = service.root().join("cluster.json");
+    let text = "{ \"properties\": { \"vmSize\": \"g5.xlarge\",\n\"extensions\": {\n\"alternateVmSizes\": [\"nonsense\"] } } }";
+    fs::write(&file, text).unwrap();
+    let create = ["cluster", "create", "c", "-f", file.to_str().unwrap()];
+    let (code, message) = service.attempt(&create);
+    assert_eq!(code, Some(1), "{message}");
+    assert!(message.contains("cluster.json:3:") && message.contains("nonsense"), "{message}");
+    let (code, message) = service.attempt(&[&create[..], &["--no-check"]].concat());
+    assert_eq!(code, Some(1), "{message}");
+    assert!(message.contains("must be a VM size of Azure or an instance type"), "{message}");
 }

@@ -31,7 +31,7 @@ use crate::system::leftovers;
 use crate::system::run_control::{RunControl, StopCause, StopRequest};
 use crate::system::slot::{Record, unique_id};
 use crate::system::supervised::{CommandOutcome, Found, Supervised};
-use crate::system::watchdog::{Limit, Signal, Watchdog};
+use crate::system::watchdog::{Event, Limit, Signal, Watchdog};
 
 /// Within this time a shutdown has signalled all processes, in any order.
 const SHUTDOWN_SPREAD: Duration = Duration::from_millis(100);
@@ -206,6 +206,9 @@ impl<'a> Sequence<'a> {
                 return Ok(());
             }
             if !is_reported {
+                if self.state.assignment.hosts.len() > 1 {
+                    self.log.line("Waiting for the other nodes of the job");
+                }
                 (self.report)(Progress::Prepared);
                 is_reported = true;
             }
@@ -362,7 +365,11 @@ impl<'a> Sequence<'a> {
             Found::Over(CommandOutcome::NeverStarted) => return Err(Outcome::Dropped.into()),
             Found::Over(outcome) => Ok(outcome),
             Found::Running(supervised) => {
-                watchdog.wait_for_end(&self.host.supervisors, supervised, |signal, stop| {
+                watchdog.wait_for_end(&self.host.supervisors, supervised, |event| {
+                    let (signal, stop) = match event {
+                        Event::Signal(signal, stop) => (signal, stop),
+                        Event::Note(note) => return log.line(note),
+                    };
                     if let Err(error) = journal.save_stop(key, stop) {
                         tracing::warn!(%error, "the reason for stopping an attempt was not written");
                     }

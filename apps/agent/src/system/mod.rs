@@ -6,6 +6,7 @@ pub mod leftovers;
 pub mod mount_table;
 pub mod oom_score;
 pub mod run_control;
+pub mod shell_start;
 pub mod watchdog;
 pub use ::processes;
 pub mod slot;

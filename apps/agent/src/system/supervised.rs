@@ -44,7 +44,10 @@ pub struct Supervised {
 enum By {
     Own(Supervisor),
     /// Started by an earlier agent process. It ends with its command.
-    Another(OwnedFd),
+    Another {
+        process: OwnedFd,
+        pid: i32,
+    },
 }
 
 /// A command as a restarted agent finds it.
@@ -123,7 +126,10 @@ impl Supervised {
         // The handle is opened before the check: afterwards the id cannot pass to another process.
         let process = open(claim.supervisor.pid);
         if claim.is_alive() {
-            return Ok(Found::Running(Supervised::new(slot, By::Another(process?))));
+            return Ok(Found::Running(Supervised::new(
+                slot,
+                By::Another { process: process?, pid: claim.supervisor.pid },
+            )));
         }
         Ok(Found::Over(outcome(slot.inspect()?)?))
     }
@@ -144,7 +150,15 @@ impl Supervised {
     pub fn handle(&self) -> BorrowedFd<'_> {
         match &self.by {
             By::Own(supervisor) => supervisor.replies.as_fd(),
-            By::Another(process) => process.as_fd(),
+            By::Another { process, .. } => process.as_fd(),
+        }
+    }
+
+    /// The process id of the supervisor, below which the programs of the command are.
+    pub fn supervisor_pid(&self) -> i32 {
+        match &self.by {
+            By::Own(supervisor) => supervisor.child.id().cast_signed(),
+            By::Another { pid, .. } => *pid,
         }
     }
 
@@ -159,7 +173,7 @@ impl Supervised {
     fn signal(&self, signal: Signal) {
         let process = match &self.by {
             By::Own(supervisor) => &supervisor.process,
-            By::Another(process) => process,
+            By::Another { process, .. } => process,
         };
         self.was_signalled.set(true);
         // An error means that it has ended, which the handle shows as well.

@@ -8,6 +8,7 @@ use std::io;
 use std::time::Duration;
 
 use super::run_control::{RunControl, StopCause, StopRequest};
+use super::shell_start::ShellStart;
 use super::supervised::{CommandOutcome, Supervised, Supervisors};
 use crate::clock::Uptime;
 
@@ -30,27 +31,37 @@ pub enum Signal {
     Kill,
 }
 
+/// What happens while a command is waited for.
+pub enum Event {
+    /// A signal is about to be sent.
+    Signal(Signal, StopRequest),
+    /// Something for the log: what the start of the command waits for.
+    Note(String),
+}
+
 pub struct Watchdog<'a> {
     control: &'a RunControl,
     limit: Option<Limit>,
     stop: Option<StopRequest>,
     /// The last thing that was sent.
     sent: Option<Signal>,
+    shell_start: ShellStart,
 }
 
 impl<'a> Watchdog<'a> {
     /// `stop`: requested from an earlier agent process.
     pub fn new(control: &'a RunControl, limit: Option<Limit>, stop: Option<StopRequest>) -> Self {
-        Self { control, limit, stop, sent: None }
+        let shell_start = ShellStart::new(Uptime::now());
+        Self { control, limit, stop, sent: None, shell_start }
     }
 
-    /// Returns when the command has ended. `before` is called ahead of each signal, so that the reason is stored before
+    /// Returns when the command has ended. `on_event` is called ahead of each signal, so that the reason is stored before
     /// the signal has an effect.
     pub fn wait_for_end(
         &mut self,
         supervisors: &Supervisors,
         supervised: Supervised,
-        mut before: impl FnMut(Signal, StopRequest),
+        mut on_event: impl FnMut(Event),
     ) -> io::Result<CommandOutcome> {
         // Each reading of the clock is used until the next one, so that no pause falls between two of them.
         let mut now = Uptime::now();
@@ -59,14 +70,17 @@ impl<'a> Watchdog<'a> {
                 if supervised.is_over() {
                     return supervisors.conclude(supervised);
                 }
-                before(signal, stop);
+                on_event(Event::Signal(signal, stop));
                 self.sent = Some(signal);
                 match signal {
                     Signal::Terminate => supervised.terminate(),
                     Signal::Kill => supervised.kill(),
                 }
             }
-            let until = self.next(now);
+            if let Some(note) = self.shell_start.check(now, supervised.supervisor_pid()) {
+                on_event(Event::Note(note));
+            }
+            let until = self.next(now).into_iter().chain(self.shell_start.due()).min();
             if self.control.wait(Some(supervised.handle()), until) {
                 return supervisors.conclude(supervised);
             }

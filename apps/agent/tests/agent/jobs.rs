@@ -75,6 +75,42 @@ fn bashrc_is_read_first_and_its_errors_are_harmless() {
     assert_eq!(node.run(&control, &Job::new("")), End::Exited { exit_code: 0 });
 }
 
+/// As a tool in the file that waits for a lock.
+#[test]
+fn the_log_says_that_bashrc_is_waited_for() {
+    let control = ControlPlane::start();
+    let mut node = Node::ready(&control);
+    // What is left behind in the background does not count.
+    let bashrc = "(while :; do sleep 0.1; done) &\nset -eu -o noclobber\nuntil [ -e ~/go ]; do sleep 0.1; done\n";
+    fs::write(node.home().join(".bashrc"), bashrc).unwrap();
+    let job = Job::new("cat /proc/$$/comm; exit 3");
+    node.begin(&control, &job);
+    let waiting = "Waiting for the shell to read ~/.bashrc (pid ";
+    node.wait_for_output(&job, "execution.log", waiting);
+    fs::write(node.home().join("go"), "").unwrap();
+    assert_eq!(control.end_of(&node.id, &job.key()), End::Exited { exit_code: 3 });
+    assert_eq!(node.read(&job, "stdout.txt"), "bash\n");
+    let log = node.read(&job, "execution.log");
+    let pid = log.split(waiting).nth(1).and_then(|rest| rest.split(')').next());
+    assert!(pid.is_some_and(|pid| pid.parse::<i32>().is_ok()), "{log}");
+}
+
+#[test]
+fn the_log_says_when_bashrc_was_read() {
+    let control = ControlPlane::start();
+    let mut node = Node::ready(&control);
+    fs::write(node.home().join(".bashrc"), "until [ -e ~/go ]; do sleep 0.1; done\n").unwrap();
+    let job = Job::new("until [ -e ~/end ]; do sleep 0.1; done");
+    node.begin(&control, &job);
+    node.wait_for_output(&job, "execution.log", "Waiting for the shell to read ~/.bashrc");
+    fs::write(node.home().join("go"), "").unwrap();
+    node.wait_for_output(&job, "execution.log", "The shell has read ~/.bashrc, after ");
+    fs::write(node.home().join("end"), "").unwrap();
+    assert_eq!(control.end_of(&node.id, &job.key()), End::Exited { exit_code: 0 });
+    let log = node.read(&job, "execution.log");
+    assert_eq!(log.matches("~/.bashrc").count(), 2, "{log}");
+}
+
 #[test]
 fn a_job_sees_its_own_environment_and_nothing_else() {
     let control = ControlPlane::start();

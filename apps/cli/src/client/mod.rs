@@ -20,7 +20,7 @@ use crate::json::Json;
 use crate::secret::Secret;
 use anyhow::{Context as _, Result, bail};
 use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE};
-use reqwest::{Method, Response, Url};
+use reqwest::{Method, Response, StatusCode, Url};
 use serde::Serialize;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -109,6 +109,16 @@ impl Client {
         if self.finish(&answer).await? { self.get(address).await } else { body(answer).await }
     }
 
+    /// As [`Self::put`], but returns the resource as it is when the service has accepted the request.
+    pub async fn begin_put(&self, address: &Address, content: &impl Serialize) -> Result<Json> {
+        let content = to_bytes(content)?;
+        let answer = self.send(Method::PUT, self.url(address), Some(content)).await?;
+        match answer.status() {
+            StatusCode::ACCEPTED => self.get(address).await,
+            _ => body(answer).await,
+        }
+    }
+
     pub async fn patch(&self, address: &Address, content: &impl Serialize) -> Result<Json> {
         let content = to_bytes(content)?;
         let answer = self.send(Method::PATCH, self.url(address), Some(content)).await?;
@@ -119,6 +129,11 @@ impl Client {
     pub async fn delete(&self, address: &Address) -> Result<()> {
         let answer = self.send(Method::DELETE, self.url(address), None).await?;
         self.finish(&answer).await.map(drop)
+    }
+
+    /// Begins to delete a resource.
+    pub async fn begin_delete(&self, address: &Address) -> Result<()> {
+        self.send(Method::DELETE, self.url(address), None).await.map(drop)
     }
 
     /// Deletes what the parameters of a resource name.
@@ -132,6 +147,11 @@ impl Client {
     pub async fn post(&self, address: &Address) -> Result<()> {
         let answer = self.send(Method::POST, self.url(address), None).await?;
         self.finish(&answer).await.map(drop)
+    }
+
+    /// Begins an action of a resource.
+    pub async fn begin_post(&self, address: &Address) -> Result<()> {
+        self.send(Method::POST, self.url(address), None).await.map(drop)
     }
 
     /// Sends a POST with a body and returns the answer.

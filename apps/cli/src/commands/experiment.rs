@@ -35,9 +35,9 @@ pub async fn run(context: Context, command: Command) -> Result<Exit> {
         Command::Show(Name { name }) => {
             super::show::<Experiment>(&context, &experiments.join(&[&name])).await
         }
-        Command::Delete(DeleteArguments { name, yes }) => {
+        Command::Delete(DeleteArguments { name, how }) => {
             let what = format!("experiment {name} and all its jobs");
-            super::delete(&context, &experiments.join(&[&name]), &what, yes).await
+            super::delete(&context, &experiments.join(&[&name]), &what, how).await
         }
     }
 }

@@ -1,5 +1,6 @@
 //! `batchai group …`: resource groups, which contain workspaces.
 
+use super::Deletion;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::name_argument::GroupName;
@@ -40,9 +41,8 @@ pub struct CreateArguments {
 pub struct DeleteArguments {
     #[command(flatten)]
     name: GroupName,
-    /// Do not ask for confirmation
-    #[arg(short, long)]
-    yes: bool,
+    #[command(flatten)]
+    how: Deletion,
 }
 
 pub async fn run(context: Context, command: Command) -> Result<Exit> {
@@ -60,9 +60,9 @@ pub async fn run(context: Context, command: Command) -> Result<Exit> {
         Command::Show(Name { name }) => {
             super::show::<ResourceGroup>(&context, &groups.join(&[&name])).await
         }
-        Command::Delete(DeleteArguments { name, yes }) => {
+        Command::Delete(DeleteArguments { name, how }) => {
             let what = format!("resource group {name} and all its workspaces");
-            super::delete(&context, &groups.join(&[&name]), &what, yes).await
+            super::delete(&context, &groups.join(&[&name]), &what, how).await
         }
     }
 }

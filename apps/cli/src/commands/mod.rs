@@ -14,7 +14,9 @@ pub mod job;
 pub mod local;
 pub mod login;
 pub mod logout;
+pub mod man;
 mod mounts;
+mod no_wait;
 pub mod node;
 mod node_list;
 pub mod profile;
@@ -36,6 +38,7 @@ use crate::name_argument::ResourceName;
 use crate::output::View;
 use anyhow::Result;
 use clap::Args;
+use no_wait::NoWait;
 
 #[derive(Args)]
 pub struct Name {
@@ -47,9 +50,18 @@ pub struct Name {
 pub struct DeleteArguments {
     #[command(flatten)]
     pub name: ResourceName,
+    #[command(flatten)]
+    pub how: Deletion,
+}
+
+/// How something is deleted.
+#[derive(Args, Clone, Copy)]
+pub struct Deletion {
     /// Do not ask for confirmation
     #[arg(short, long)]
     pub yes: bool,
+    #[command(flatten)]
+    no_wait: NoWait,
 }
 
 async fn list<V: View>(context: &Context, address: &Address, none: &str) -> Result<Exit> {
@@ -66,11 +78,11 @@ async fn show<V: View>(context: &Context, address: &Address) -> Result<Exit> {
 
 /// `what` names what is deleted, for the question. The service accepts the deletion of what does not
 /// exist, so that clients can retry; a user who names it has made a mistake.
-async fn delete(context: &Context, address: &Address, what: &str, yes: bool) -> Result<Exit> {
+async fn delete(context: &Context, address: &Address, what: &str, how: Deletion) -> Result<Exit> {
     context.client.get(address).await?;
-    confirm::deletion(what, yes)?;
-    context.client.delete(address).await?;
-    context.output.message("Deleted.");
+    confirm::deletion(what, how.yes)?;
+    let said = how.no_wait.delete(&context.client, address).await?;
+    context.output.message(said);
     Ok(Exit::SUCCESS)
 }
 

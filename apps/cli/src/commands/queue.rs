@@ -58,6 +58,16 @@ pub fn sort(queued: &mut [Entry]) {
     });
 }
 
+/// Experiments and jobs, as read from the service.
+#[cfg(test)]
+pub fn entries(jobs: Vec<(&str, serde_json::Value)>) -> Vec<Entry> {
+    let entry = |(experiment, job): (&str, serde_json::Value)| {
+        let (answer, job) = crate::screens::answered(&job);
+        Entry { experiment: experiment.to_owned(), listed: Listed { answer, job } }
+    };
+    jobs.into_iter().map(entry).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,5 +1,6 @@
 //! `batchai role …`: role assignments in a subscription, a resource group or a workspace.
 
+use super::Deletion;
 use crate::client::Address;
 use crate::context::Context;
 use crate::exit::Exit;
@@ -68,9 +69,8 @@ pub struct DeleteArguments {
     id: String,
     #[command(flatten)]
     scope: ScopeArguments,
-    /// Do not ask for confirmation
-    #[arg(short, long)]
-    yes: bool,
+    #[command(flatten)]
+    how: Deletion,
 }
 
 impl ScopeArguments {
@@ -96,9 +96,9 @@ pub async fn run(context: Context, command: Command) -> Result<Exit> {
     match command {
         Command::Assign(arguments) => assign(&context, arguments).await,
         Command::List(scope) => list(&context, &scope).await,
-        Command::Delete(DeleteArguments { id, scope, yes }) => {
+        Command::Delete(DeleteArguments { id, scope, how }) => {
             let address = scope.assignments(&context)?.join(&[&id]);
-            super::delete(&context, &address, &format!("role assignment {id}"), yes).await
+            super::delete(&context, &address, &format!("role assignment {id}"), how).await
         }
     }
 }

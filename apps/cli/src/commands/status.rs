@@ -61,29 +61,42 @@ async fn read(context: &Context) -> Result<Status> {
         let cluster = answer.read()?;
         clusters.push((answer, cluster));
     }
-    let jobs = queue::jobs(context).await?;
-    let count = |state| jobs.iter().filter(|entry| entry.state() == state).count();
-    let counts = [
-        ExecutionState::Running,
-        ExecutionState::Terminating,
-        ExecutionState::Queued,
-        ExecutionState::Succeeded,
-        ExecutionState::Failed,
-    ]
-    .map(|state| (state, count(state)));
-    let (mut queued, mut running) = (Vec::new(), Vec::new());
-    for entry in jobs {
-        match entry.state() {
-            ExecutionState::Queued => queued.push(entry),
-            ExecutionState::Running | ExecutionState::Terminating => running.push(entry),
-            ExecutionState::Succeeded | ExecutionState::Failed | ExecutionState::Unknown => {}
-        }
-    }
-    queue::sort(&mut queued);
-    Ok(Status { clusters, counts: counts.to_vec(), running, queued })
+    Ok(Status::of(clusters, queue::jobs(context).await?))
+}
+
+#[cfg(test)]
+pub fn screen(
+    clusters: Vec<serde_json::Value>,
+    jobs: Vec<(&str, serde_json::Value)>,
+    output: &Output,
+) -> String {
+    let clusters = clusters.iter().map(crate::screens::answered).collect();
+    Status::of(clusters, queue::entries(jobs)).text(output)
 }
 
 impl Status {
+    fn of(clusters: Vec<(Json, Cluster)>, jobs: Vec<Entry>) -> Self {
+        let count = |state| jobs.iter().filter(|entry| entry.state() == state).count();
+        let counts = [
+            ExecutionState::Running,
+            ExecutionState::Terminating,
+            ExecutionState::Queued,
+            ExecutionState::Succeeded,
+            ExecutionState::Failed,
+        ]
+        .map(|state| (state, count(state)));
+        let (mut queued, mut running) = (Vec::new(), Vec::new());
+        for entry in jobs {
+            match entry.state() {
+                ExecutionState::Queued => queued.push(entry),
+                ExecutionState::Running | ExecutionState::Terminating => running.push(entry),
+                ExecutionState::Succeeded | ExecutionState::Failed | ExecutionState::Unknown => {}
+            }
+        }
+        queue::sort(&mut queued);
+        Self { clusters, counts: counts.to_vec(), running, queued }
+    }
+
     fn json(&self) -> Json {
         let jobs = |entries: &[Entry]| {
             Json::Array(entries.iter().map(|entry| entry.listed.answer.clone()).collect())

@@ -1,5 +1,6 @@
 //! `batchai workspace …`
 
+use super::no_wait::NoWait;
 use super::{DeleteArguments, Name};
 use crate::context::Context;
 use crate::exit::Exit;
@@ -32,6 +33,8 @@ pub struct CreateArguments {
     /// Tag; may be repeated
     #[arg(long = "tag", value_name = "KEY=VALUE", value_parser = tag)]
     tags: Vec<(String, String)>,
+    #[command(flatten)]
+    no_wait: NoWait,
 }
 
 #[derive(Args)]
@@ -53,9 +56,9 @@ pub async fn run(context: Context, command: Command) -> Result<Exit> {
         Command::Show(Name { name }) => {
             super::show::<Workspace>(&context, &workspaces.join(&[&name])).await
         }
-        Command::Delete(DeleteArguments { name, yes }) => {
+        Command::Delete(DeleteArguments { name, how }) => {
             let what = format!("workspace {name} and all its clusters, file servers and jobs");
-            super::delete(&context, &workspaces.join(&[&name]), &what, yes).await
+            super::delete(&context, &workspaces.join(&[&name]), &what, how).await
         }
     }
 }
@@ -67,7 +70,8 @@ async fn create(context: &Context, arguments: CreateArguments) -> Result<Exit> {
         body["tags"] = serde_json::Value::Object(tags.collect());
     }
     let address = context.scope.workspaces().join(&[&arguments.name]);
-    super::print_changed::<Workspace>(context, context.client.put(&address, &body).await?)
+    let created = arguments.no_wait.put(&context.client, &address, &body).await?;
+    super::print_changed::<Workspace>(context, created)
 }
 
 fn tag(text: &str) -> Result<(String, String), String> {

@@ -3,12 +3,14 @@
 use super::image::{self, Image};
 use crate::commands::account::AccountArguments;
 use crate::commands::mounts::MountArguments;
+use crate::commands::no_wait::NoWait;
 use crate::commands::print_changed;
 use crate::context::Context;
 use crate::description::{CheckArguments, Description, Kind};
 use crate::exit::Exit;
 use crate::name_argument::ResourceName;
 use crate::resources::Cluster;
+use crate::vm_size;
 use anyhow::Result;
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
@@ -22,6 +24,8 @@ Examples:
   batchai cluster create spot --vm-priority lowpriority --min 0 --max 4 --nfs nfs
   batchai cluster create fixed --target 2 --nfs nfs --nfs-mount-path data
   batchai cluster create other -f cluster.json --target 1
+  batchai cluster create gpus --vm-size g5.xlarge --alternate-vm-sizes g6.xlarge,g4dn.xlarge
+  batchai cluster create --vm-size '?'
 
 Jobs find the file server in $AZ_BATCHAI_MOUNT_ROOT/nfs, or in the path of --nfs-mount-path.";
 
@@ -34,9 +38,12 @@ pub struct CreateArguments {
     config_file: Option<PathBuf>,
     #[command(flatten)]
     check: CheckArguments,
-    /// Machine size [default: STANDARD_NC6]
-    #[arg(short = 's', long, value_name = "SIZE")]
+    /// Machine size; '?' lists the sizes [default: STANDARD_NC6]
+    #[arg(short = 's', long, value_name = "SIZE", value_parser = vm_size::parse_or_ask)]
     vm_size: Option<String>,
+    /// Sizes to use where the first one is not available, separated by commas
+    #[arg(long, value_name = "SIZES", value_delimiter = ',', value_parser = vm_size::parse)]
+    alternate_vm_sizes: Vec<String>,
     /// Dedicated or spot instances; jobs run again after an interruption [default: dedicated]
     #[arg(long, value_name = "PRIORITY")]
     vm_priority: Option<Priority>,
@@ -65,9 +72,20 @@ pub struct CreateArguments {
     mounts: MountArguments,
     #[command(flatten)]
     account: AccountArguments,
-    /// Resource id of a subnet
+    /// Resource id of a subnet; on AWS, the id of a subnet in the VPC of the stack
     #[arg(long, value_name = "ID")]
     subnet: Option<String>,
+    /// Security group of EC2 for the nodes, besides the one of the stack; may be repeated
+    #[arg(long, value_name = "ID")]
+    security_group: Vec<String>,
+    /// Capacity reservation of EC2, or the ARN of a resource group of reservations, that nodes use
+    #[arg(long, value_name = "ID")]
+    capacity_reservation: Option<String>,
+    /// Replace a spot node when EC2 recommends it, before it is interrupted
+    #[arg(long)]
+    replace_on_rebalance: bool,
+    #[command(flatten)]
+    no_wait: NoWait,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -97,7 +115,8 @@ pub async fn run(context: &Context, arguments: CreateArguments) -> Result<Exit> 
     if let Some(description) = &description {
         description.check(&body)?;
     }
-    print_changed::<Cluster>(context, context.client.put(&address, &body).await?)
+    let created = arguments.no_wait.put(&context.client, &address, &body).await?;
+    print_changed::<Cluster>(context, created)
 }
 
 /// The content of the file, overridden by the options, with defaults for the rest.
@@ -136,7 +155,29 @@ fn body(mut body: Value, arguments: &CreateArguments) -> Result<Value> {
     if let Some(subnet) = &arguments.subnet {
         properties["subnet"] = json!({ "id": subnet });
     }
+    arguments.extend(&mut properties["extensions"]);
+    if properties["extensions"].is_null() {
+        properties.as_object_mut().map(|it| it.remove("extensions"));
+    }
     Ok(body)
+}
+
+impl CreateArguments {
+    /// Sets the extensions that were given as options.
+    fn extend(&self, extensions: &mut Value) {
+        if !self.alternate_vm_sizes.is_empty() {
+            extensions["alternateVmSizes"] = json!(self.alternate_vm_sizes);
+        }
+        if !self.security_group.is_empty() {
+            extensions["securityGroups"] = json!(self.security_group);
+        }
+        if let Some(reservation) = &self.capacity_reservation {
+            extensions["capacityReservation"] = json!(reservation);
+        }
+        if self.replace_on_rebalance {
+            extensions["replaceOnRebalance"] = json!(true);
+        }
+    }
 }
 
 /// Sets a field to the value of an option; without an option, a missing field to its default.
@@ -228,5 +269,36 @@ mod tests {
           "vmSize": "STANDARD_D2"
         }
         "#);
+    }
+
+    #[test]
+    fn extensions_are_options_too() {
+        let file = json!({ "properties": { "extensions": {
+            "idleSecondsBeforeScaleDown": 60, "securityGroups": ["sg-00000009"],
+        }}});
+        let line = "c --security-group sg-00000001 --security-group sg-00000002 \
+                    --capacity-reservation cr-0123456789abcdef0 --replace-on-rebalance \
+                    --vm-size g5.xlarge --alternate-vm-sizes g6.xlarge,STANDARD_NC6";
+        let properties: Value = serde_json::from_str(&properties_from(file, line)).unwrap();
+        assert_eq!(properties["vmSize"], "g5.xlarge");
+        assert_eq!(
+            properties["extensions"],
+            json!({
+                "idleSecondsBeforeScaleDown": 60,
+                "securityGroups": ["sg-00000001", "sg-00000002"],
+                "capacityReservation": "cr-0123456789abcdef0",
+                "replaceOnRebalance": true,
+                "alternateVmSizes": ["g6.xlarge", "STANDARD_NC6"],
+            })
+        );
+    }
+
+    #[test]
+    fn unknown_sizes_are_refused() {
+        for line in ["create c -s nonsense", "create c --alternate-vm-sizes g5.xlarge,NC7"] {
+            let parsed = Line::try_parse_from(line.split(' '));
+            let error = parsed.err().map(|error| error.kind());
+            assert_eq!(error, Some(clap::error::ErrorKind::ValueValidation), "{line}");
+        }
     }
 }

@@ -55,6 +55,14 @@ pub enum FileCommand {
         /// Path in the output directory of the set-up task
         #[arg(short, long, default_value = ".")]
         path: String,
+        /// How long download URLs are valid; the service sets a limit, which is an hour
+        #[arg(
+            long,
+            value_name = "MINUTES",
+            default_value_t = 60,
+            value_parser = clap::value_parser!(u32).range(5..=600)
+        )]
+        expiry: u32,
     },
 }
 
@@ -97,9 +105,9 @@ pub async fn run(context: Context, command: Command) -> Result<Exit> {
         Command::Show(Name { name }) => {
             super::show::<Cluster>(&context, &clusters.join(&[&name])).await
         }
-        Command::Delete(DeleteArguments { name, yes }) => {
+        Command::Delete(DeleteArguments { name, how }) => {
             let what = format!("cluster {name} (its running jobs fail)");
-            super::delete(&context, &clusters.join(&[&name]), &what, yes).await
+            super::delete(&context, &clusters.join(&[&name]), &what, how).await
         }
         Command::Resize(arguments) => scale::resize(&context, arguments).await,
         Command::AutoScale(arguments) => scale::auto_scale(&context, arguments).await,
@@ -108,8 +116,8 @@ pub async fn run(context: Context, command: Command) -> Result<Exit> {
             exec::run(&context, &cluster, &cluster, &arguments).await
         }
         Command::Nodes(Name { name }) => node_list::list(&context, &clusters.join(&[&name])).await,
-        Command::File(FileCommand::List { cluster, path }) => {
-            setup_files::list(&context, &clusters.join(&[&cluster]), &path).await
+        Command::File(FileCommand::List { cluster, path, expiry }) => {
+            setup_files::list(&context, &clusters.join(&[&cluster]), &path, expiry).await
         }
         Command::Node(NodeCommand::List { cluster }) => {
             node_list::list(&context, &clusters.join(&[&cluster])).await

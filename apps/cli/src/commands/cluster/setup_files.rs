@@ -56,13 +56,15 @@ struct Reference {
     id: String,
 }
 
-/// Lists the directory `path` below the output of the set-up task.
-pub async fn list(context: &Context, cluster: &Address, path: &str) -> Result<Exit> {
+/// Lists the directory `path` below the output of the set-up task, with links that are valid for `minutes`.
+pub async fn list(context: &Context, cluster: &Address, path: &str, minutes: u32) -> Result<Exit> {
     let description: Description = context.client.get(cluster).await?.read()?;
     let (server, directory) = location(&description)?;
     let directory = join([directory.as_str(), path]);
     let address = Address::of_id(&server).join(&["listFiles"]);
-    let files = context.client.list_by_post(&address, &[("directory", &directory)]).await?;
+    let minutes = minutes.to_string();
+    let parameters = [("directory", directory.as_str()), ("linkexpiryinminutes", &minutes)];
+    let files = context.client.list_by_post(&address, &parameters).await?;
     context.output.sorted_list::<File>(files, "No files.")?;
     Ok(Exit::SUCCESS)
 }

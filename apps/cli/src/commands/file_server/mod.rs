@@ -6,6 +6,7 @@ mod remove;
 mod upload;
 
 use super::account::AccountArguments;
+use super::no_wait::NoWait;
 use super::{DeleteArguments, Name};
 use crate::client::Address;
 use crate::context::Context;
@@ -81,6 +82,8 @@ pub struct CreateArguments {
     /// Keep the files when the file server is deleted
     #[arg(long)]
     keep_data: bool,
+    #[command(flatten)]
+    no_wait: NoWait,
 }
 
 pub async fn run(context: Context, command: Command) -> Result<Exit> {
@@ -88,16 +91,17 @@ pub async fn run(context: Context, command: Command) -> Result<Exit> {
     match command {
         Command::Create(arguments) => {
             let address = servers.join(&[&arguments.name]);
-            let answer = context.client.put(&address, &body(*arguments)?).await?;
+            let no_wait = arguments.no_wait;
+            let answer = no_wait.put(&context.client, &address, &body(*arguments)?).await?;
             super::print_changed::<FileServer>(&context, answer)
         }
         Command::List => list(&context, &servers).await,
         Command::Show(Name { name }) => {
             super::show::<FileServer>(&context, &servers.join(&[&name])).await
         }
-        Command::Delete(DeleteArguments { name, yes }) => {
+        Command::Delete(DeleteArguments { name, how }) => {
             let what = format!("file server {name}, and all its files unless it keeps them");
-            super::delete(&context, &servers.join(&[&name]), &what, yes).await
+            super::delete(&context, &servers.join(&[&name]), &what, how).await
         }
         Command::Ls(arguments) => match arguments.place {
             None => list(&context, &servers).await,

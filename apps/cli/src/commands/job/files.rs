@@ -21,7 +21,8 @@ Examples:
   batchai job files first -d MODEL --path epochs       # a directory in it
   batchai job files first -d MODEL --download results  # download all of it to ./results
 
-With `-o json`, each file has a download URL. It needs no token and is valid for one hour.";
+With `-o json`, each file has a download URL. It needs no token and is valid for one hour, or
+for a shorter time with --expiry.";
 
 /// How much one request reads. The service answers it itself, whatever the size of the file is; a whole large file on
 /// AWS would be a redirection.
@@ -49,6 +50,15 @@ pub struct FilesOptions {
     /// Path in the output directory
     #[arg(short, long, default_value = ".")]
     path: String,
+    /// How long download URLs are valid; the service sets a limit, which is an hour
+    #[arg(
+        long,
+        value_name = "MINUTES",
+        default_value_t = 60,
+        conflicts_with = "download",
+        value_parser = clap::value_parser!(u32).range(5..=600)
+    )]
+    expiry: u32,
     /// Download all files to this directory, recursively
     #[arg(long, value_name = "DIR")]
     download: Option<PathBuf>,
@@ -68,7 +78,12 @@ pub async fn list_or_download(
     match &arguments.download {
         None => {
             let id = arguments.directory_id.as_str();
-            let parameters = [("outputdirectoryid", id), ("directory", &arguments.path)];
+            let minutes = arguments.expiry.to_string();
+            let parameters = [
+                ("outputdirectoryid", id),
+                ("directory", arguments.path.as_str()),
+                ("linkexpiryinminutes", minutes.as_str()),
+            ];
             let listing = address.join(&["listOutputFiles"]);
             let files = context.client.list_by_post(&listing, &parameters).await?;
             if files.is_empty() {

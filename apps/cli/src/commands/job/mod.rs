@@ -7,9 +7,12 @@ pub mod list;
 mod logs;
 mod node_output;
 mod outage;
+mod start_estimate;
 mod submit;
 mod wait;
 
+#[cfg(test)]
+pub use explain::screen as explain_screen;
 pub use files::{FilesArguments, FilesOptions, download_all};
 pub use list::ListArguments;
 pub use logs::LogsArguments;
@@ -18,6 +21,7 @@ pub use submit::{SubmitArguments, cluster_id, ensure_new};
 pub use wait::{WaitArguments, describe};
 
 use super::exec::{self, AzureExecArguments, ExecArguments};
+use super::no_wait::NoWait;
 use super::{DeleteArguments, Name, node_list};
 use crate::client::Address;
 use crate::context::Context;
@@ -72,6 +76,8 @@ pub struct TerminateArguments {
     /// Accepted as in the Azure CLI; nothing is asked
     #[arg(short, long, hide = true)]
     yes: bool,
+    #[command(flatten)]
+    no_wait: NoWait,
 }
 
 #[derive(Subcommand)]
@@ -133,9 +139,9 @@ pub async fn run(context: Context, command: Command) -> Result<Exit> {
         Command::Submit(arguments) => submit::run(&context, arguments).await,
         Command::List(arguments) => list::run(&context, arguments).await,
         Command::Show(Name { name }) => super::show::<Job>(&context, &jobs.join(&[&name])).await,
-        Command::Delete(DeleteArguments { name, yes }) => {
+        Command::Delete(DeleteArguments { name, how }) => {
             let what = format!("job {name} (a running job is terminated)");
-            super::delete(&context, &jobs.join(&[&name]), &what, yes).await
+            super::delete(&context, &jobs.join(&[&name]), &what, how).await
         }
         Command::Explain(Name { name }) => explain::run(&context, &name).await,
         Command::Wait(arguments) => wait::run(&context, arguments).await,
@@ -159,9 +165,9 @@ pub async fn run(context: Context, command: Command) -> Result<Exit> {
             node_list::list(&context, &jobs.join(&[&job])).await
         }
         Command::Node(NodeCommand::Exec { job, exec }) => log_in(&context, exec.of(job)).await,
-        Command::Terminate(TerminateArguments { name, yes: _ }) => {
+        Command::Terminate(TerminateArguments { name, yes: _, no_wait }) => {
             let address = jobs.join(&[&name]);
-            context.client.post(&address.join(&["terminate"])).await?;
+            no_wait.post(&context.client, &address.join(&["terminate"])).await?;
             super::print_changed::<Job>(&context, context.client.get(&address).await?)
         }
     }

@@ -3,6 +3,7 @@
 use super::wait;
 use crate::client::{Address, is_not_found};
 use crate::commands::mounts::MountArguments;
+use crate::commands::no_wait::NoWait;
 use crate::commands::print_changed;
 use crate::context::Context;
 use crate::description::{CheckArguments, Description, Kind};
@@ -47,8 +48,10 @@ pub struct SubmitArguments {
     #[command(flatten)]
     check: CheckArguments,
     /// Wait until the job has ended
-    #[arg(long)]
+    #[arg(long, conflicts_with = "no_wait")]
     wait: bool,
+    #[command(flatten)]
+    no_wait: NoWait,
 }
 
 pub async fn run(context: &Context, arguments: SubmitArguments) -> Result<Exit> {
@@ -70,7 +73,7 @@ pub async fn run(context: &Context, arguments: SubmitArguments) -> Result<Exit> 
     let name = arguments.name.unwrap_or_else(|| generated_name(&arguments.config_file, suffix));
     let address = context.scope.jobs()?.join(&[&name]);
     ensure_new(context, &address, &name).await?;
-    let answer = context.client.put(&address, &body).await?;
+    let answer = arguments.no_wait.put(&context.client, &address, &body).await?;
     if !arguments.wait {
         return print_changed::<Job>(context, answer);
     }

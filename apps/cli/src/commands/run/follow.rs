@@ -1,8 +1,8 @@
 //! A run until its end: why it waits, what it prints, its outputs.
 
-use super::counted;
 use super::description::OUT;
-use crate::client::{Address, Scope};
+use super::messages;
+use crate::client::Address;
 use crate::commands::job::OutageTolerance;
 use crate::commands::job::{describe, download_all};
 use crate::context::Context;
@@ -26,22 +26,13 @@ pub async fn until_end(
     let job = tokio::select! {
         followed = follow(context, address) => followed?,
         _ = tokio::signal::ctrl_c() => {
-            context.output.message(format_args!("\nDetached: the job goes on. {}", later(&context.scope, name)));
+            context.output.message(messages::detached(&context.scope, name));
             return Ok(Exit::INTERRUPTED);
         }
     };
     download(context, address, out).await?;
     context.output.message(describe(&job));
     Ok(Exit::of(&job))
-}
-
-/// How a job is followed later.
-pub fn later(scope: &Scope, name: &str) -> String {
-    let option = |option: &str, name: &Option<String>| {
-        name.as_ref().map(|name| format!(" {option} {name}")).unwrap_or_default()
-    };
-    let (workspace, experiment) = (option("-w", &scope.workspace), option("-e", &scope.experiment));
-    format!("Follow it with: batchai job logs {name} --follow{workspace}{experiment}")
 }
 
 /// Prints state and output until the job has ended; returns it.
@@ -107,7 +98,6 @@ async fn download(context: &Context, address: &Address, out: &Path) -> Result<()
         return Ok(());
     }
     let count = download_all(context, address, OUT, ".", out).await?;
-    let files = counted(usize::try_from(count)?, "file");
-    context.output.message(format_args!("Downloaded {files} to {}.", out.display()));
+    context.output.message(messages::downloaded(usize::try_from(count)?, out));
     Ok(())
 }

@@ -2,6 +2,7 @@
 
 mod description;
 mod follow;
+mod messages;
 mod resources;
 mod snapshot;
 
@@ -11,6 +12,7 @@ use crate::context::Context;
 use crate::exit::Exit;
 use crate::names::{plain, resource_name};
 use crate::transfer::human_bytes;
+use crate::vm_size;
 use anyhow::{Context as _, Result};
 use clap::{Args, ValueEnum};
 use description::Description;
@@ -50,8 +52,9 @@ pub struct Arguments {
     /// Use nodes with a GPU
     #[arg(long)]
     gpu: bool,
-    /// Size of the nodes of a new cluster [default: STANDARD_D2_V2, with --gpu STANDARD_NC6]
-    #[arg(short = 's', long, value_name = "SIZE")]
+    /// Size of the nodes of a new cluster; '?' lists the sizes [default: STANDARD_D2_V2, with --gpu
+    /// STANDARD_NC6]
+    #[arg(short = 's', long, value_name = "SIZE", value_parser = vm_size::parse_or_ask)]
     vm_size: Option<String>,
     /// Spot or dedicated nodes
     #[arg(long, value_name = "PRIORITY", default_value = "lowpriority")]
@@ -132,17 +135,15 @@ pub async fn run(mut context: Context, arguments: Arguments) -> Result<Exit> {
     let server = context.scope.file_servers()?.join(&[&resources.file_server]);
     let report = snapshot.upload(&context, &server).await?;
     if report.uploaded > 0 {
-        let files = counted(report.uploaded as usize, "file");
-        let size = human_bytes(report.bytes);
-        context.output.message(format_args!("Uploaded {files} ({size})."));
+        context.output.message(messages::uploaded(report.uploaded as usize, report.bytes));
     }
     context.client.put(&address, &body).await?;
-    context.output.message(format_args!("Submitted {name} to cluster {}.", resources.cluster));
+    context.output.message(messages::submitted(&name, &resources.cluster));
     if arguments.detach {
         if context.output.is_quiet() {
             context.output.print(&name)?;
         }
-        context.output.message(follow::later(&context.scope, &name));
+        context.output.message(messages::later(&context.scope, &name));
         return Ok(Exit::SUCCESS);
     }
     let out = arguments.out.unwrap_or_else(|| directory.join(snapshot::OUTPUTS).join(&name));
@@ -192,6 +193,41 @@ fn variable(text: &str) -> Result<(String, String), String> {
             None => Err(format!("{text} is not set in this terminal; give NAME=VALUE")),
         },
     }
+}
+
+/// What a run prints until it is interrupted by Ctrl-C, and the end of one that is not.
+#[cfg(test)]
+pub fn screen(scope: &Scope) -> String {
+    use serde_json::json;
+    let line = |state: &str, more: serde_json::Value| {
+        let mut properties = json!({ "executionState": state, "extensions": more });
+        if state == "succeeded" {
+            properties["executionInfo"] = json!({ "startTime": "2026-01-01T00:01:00Z",
+                "endTime": "2026-01-01T00:05:12Z", "exitCode": 0 });
+        }
+        let job = json!({ "name": "digits-3f9c21", "properties": properties });
+        crate::commands::job::describe(&serde_json::from_value(job).expect("it is a job"))
+    };
+    let reason = "Waits for 1 idle node of cluster gpu, which has 0 of at most 4.";
+    let out = Path::new("outputs/digits-3f9c21");
+    [
+        messages::made("workspace", "main"),
+        messages::made("experiment", "digits"),
+        messages::made("file server", "files"),
+        messages::made("cluster", "gpu"),
+        messages::uploaded(12, 48_230),
+        messages::submitted("digits-3f9c21", "gpu"),
+        line("queued", json!({ "waitingReason": { "message": reason } })),
+        line("running", json!({ "attempts": [{ "number": 1, "nodes": ["tvm-1"] }] })),
+        "epoch 1  loss 0.412".to_owned(),
+        "epoch 2  loss 0.187".to_owned(),
+        messages::downloaded(3, out),
+        line("succeeded", json!({})),
+        String::new(),
+        "After Ctrl-C:".to_owned(),
+        messages::detached(scope, "digits-3f9c21"),
+    ]
+    .join("\n")
 }
 
 #[cfg(test)]

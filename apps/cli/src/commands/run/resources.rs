@@ -1,6 +1,6 @@
 //! What a run needs, and makes if it is missing.
 
-use super::{Arguments, Priority};
+use super::{Arguments, Priority, messages};
 use crate::client::{Address, is_not_found};
 use crate::commands::account::locked_account;
 use crate::context::Context;
@@ -115,7 +115,7 @@ impl Wanted {
     async fn ensure(&self, context: &Context) -> Result<()> {
         if !self.exists(context).await? {
             context.client.put(&self.address, &self.body).await?;
-            context.output.message(format_args!("Made {} {}.", self.kind, self.name));
+            context.output.message(messages::made(self.kind, &self.name));
         }
         Ok(())
     }

@@ -256,7 +256,7 @@ fn what_is_required() {
     "#);
     insta::assert_snapshot!(
         check(json!({ "userAccountSettings": { "adminUserName": " " }, "vmSize": "a b" })), @r#"
-        properties.vmSize must be the name of a machine size, such as STANDARD_NC6, but is "a b"
+        properties.vmSize must be a VM size of Azure or an instance type of EC2, such as STANDARD_NC6 or g5.xlarge, but is "a b"
         properties.userAccountSettings.adminUserName must not be empty
         properties.userAccountSettings must have adminUserSshPublicKey or adminUserPassword
         "#);
@@ -319,6 +319,8 @@ fn machine_sizes() {
         assert_ne!(size(bad), "ok", "{bad}");
     }
     insta::assert_snapshot!(size("STANDARD_DS1_V2"), @"properties.vmSize must not be STANDARD_A0 or a size with premium storage (STANDARD_DS, STANDARD_GS), but is STANDARD_DS1_V2; a cluster can have any other size");
+    insta::assert_snapshot!(size("nonsense"), @r#"properties.vmSize must be a VM size of Azure or an instance type of EC2, such as STANDARD_NC6 or g5.xlarge, but is "nonsense""#);
+    insta::assert_snapshot!(size("STANDARD_NC7"), @r#"properties.vmSize must be a VM size of Azure or an instance type of EC2, such as STANDARD_NC6 or g5.xlarge, but is "STANDARD_NC7"; did you mean STANDARD_NC6?"#);
 }
 
 #[test]

@@ -22,10 +22,11 @@ fn extensions() {
         properties.extensions.alternateVmSizes must have at most 10 entries, but has 11
         ");
     insta::assert_snapshot!(
-        check(json!({ "extensions.alternateVmSizes": ["g5.xlarge", "STANDARD_DS1", "G5.xlarge", 1] })), @r"
+        check(json!({ "extensions.alternateVmSizes": ["g5.xlarge", "STANDARD_DS1", "G5.xlarge", 1, "g5.xlrage"] })), @r#"
         properties.extensions.alternateVmSizes[1] must not be STANDARD_A0 or a size with premium storage (STANDARD_DS, STANDARD_GS), but is STANDARD_DS1; a cluster can have any other size
         properties.extensions.alternateVmSizes[3] must be a string, but is a number
-        ");
+        properties.extensions.alternateVmSizes[4] must be a VM size of Azure or an instance type of EC2, such as STANDARD_NC6 or g5.xlarge, but is "g5.xlrage"; did you mean g5.xlarge?
+        "#);
     insta::assert_snapshot!(
         check(json!({ "extensions.alternateVmSizes": ["g5.xlarge", "G5.xlarge"] })), @"properties.extensions.alternateVmSizes must not have G5.xlarge a second time");
 }
