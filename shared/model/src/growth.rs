@@ -38,8 +38,8 @@ impl Job {
         let retries = self.spec.max_retries.unwrap_or_default();
         let runs = (1 + retries + limits::MAX_INFRASTRUCTURE_LOSSES) as usize;
         let run = RUN_BYTES + limits::MAX_REASON_BYTES + nodes * RUN_NODE_BYTES;
-        // Of every attempt that may fail, and of the live one.
-        let shortages = (2 + retries as usize) * (SHORTAGE_BYTES + limits::MAX_EVIDENCE_BYTES);
+        // Of the attempts that failed before, and of the live one, whose record takes its place.
+        let shortages = (1 + retries as usize) * (SHORTAGE_BYTES + limits::MAX_EVIDENCE_BYTES);
         let live = nodes * (MEMBER_BYTES + limits::MAX_ADDRESS_BYTES);
         runs * run + shortages + live + JOB_STATE_BYTES + JOB_ERRORS * limits::MAX_ERROR_BYTES
     }
