@@ -21,7 +21,7 @@ pub fn lines(metrics: &[Metric]) -> Vec<Column> {
         let padded = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}"));
         padded.collect::<Vec<_>>().join("  ").trim_end().to_owned()
     };
-    rows.iter().map(|row| Column::new("metric", line(row))).collect()
+    rows.iter().map(|row| Column::new("metric", line(row)).aligned()).collect()
 }
 
 /// A value with the digits that a person reads.
