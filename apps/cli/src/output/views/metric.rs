@@ -44,7 +44,7 @@ mod tests {
 
     #[test]
     fn values_are_short() {
-        let shown = |value: f64| number(value);
+        let shown = number;
         assert_eq!(shown(0.0), "0");
         assert_eq!(shown(0.300_000_000_01), "0.3");
         assert_eq!(shown(-1.5), "-1.5");
