@@ -124,9 +124,9 @@ pub async fn of_page(
         return Ok(vec![None; jobs.len()]);
     };
     let mut found = context.table.metrics_of_jobs(&first.experiment, after, count).await?;
-    let mut take = |job: &Job| {
+    let take = |job: &Job| {
         let position = found.iter().position(|metrics| metrics.is_of(&job.uid))?;
         Some(found.swap_remove(position))
     };
-    Ok(jobs.iter().map(|job| take(job)).collect())
+    Ok(jobs.iter().map(take).collect())
 }

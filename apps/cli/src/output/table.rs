@@ -17,6 +17,8 @@ pub struct Column {
     importance: Importance,
     /// Whether it may continue on the next line.
     is_note: bool,
+    /// Whether its spaces are kept: it is aligned with the lines around it.
+    is_aligned: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,6 +75,7 @@ impl Column {
             style: Style::Plain,
             importance: Importance::Normal,
             is_note: false,
+            is_aligned: false,
         }
     }
 
@@ -98,6 +101,11 @@ impl Column {
     /// A text of several words, which may continue on the next line.
     pub fn note(self) -> Self {
         Self { importance: Importance::Key, is_note: true, ..self }
+    }
+
+    /// A line of details that is aligned with those around it.
+    pub fn aligned(self) -> Self {
+        Self { is_aligned: true, ..self }
     }
 
     /// What the wide table shows instead.
@@ -154,7 +162,10 @@ pub fn details(columns: &[Column], layout: &Layout) -> String {
     let mut lines = Vec::new();
     for column in columns {
         let text = column.shown(layout).lines();
-        let wrapped = text.flat_map(|line| wrap(line, rest.unwrap_or(usize::MAX))).collect();
+        let wrapped = match column.is_aligned {
+            true => text.map(str::to_owned).collect(),
+            false => text.flat_map(|line| wrap(line, rest.unwrap_or(usize::MAX))).collect(),
+        };
         let title = (vec![column.title.to_string()], titles, Paint::Bold);
         push_lines(&[title, (wrapped, 0, Paint::Style(column.style))], layout.color, &mut lines);
     }

@@ -21,7 +21,7 @@ pub fn lines(metrics: &[Metric]) -> Vec<Column> {
         let padded = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}"));
         padded.collect::<Vec<_>>().join("  ").trim_end().to_owned()
     };
-    rows.iter().map(|row| Column::new("metric", line(row))).collect()
+    rows.iter().map(|row| Column::new("metric", line(row)).aligned()).collect()
 }
 
 /// A value with the digits that a person reads.
@@ -44,7 +44,7 @@ mod tests {
 
     #[test]
     fn values_are_short() {
-        let shown = |value: f64| number(value);
+        let shown = number;
         assert_eq!(shown(0.0), "0");
         assert_eq!(shown(0.300_000_000_01), "0.3");
         assert_eq!(shown(-1.5), "-1.5");
