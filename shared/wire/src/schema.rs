@@ -299,7 +299,7 @@ mod tests {
                   "properties": {
                     "alternateVmSizes": {
                       "items": {
-                        "pattern": "^[A-Za-z0-9_.-]{1,64}$",
+                        "pattern": "^([Ss][Tt][Aa][Nn][Dd][Aa][Rr][Dd]_[A-Za-z]{1,3}[0-9]{1,3}[A-Za-z0-9-]{0,16}(_[A-Za-z0-9_]{1,16})?|[A-Za-z][A-Za-z-]{0,15}[0-9][A-Za-z0-9-]{0,15}\\.([Nn][Aa][Nn][Oo]|[Mm][Ii][Cc][Rr][Oo]|[Ss][Mm][Aa][Ll][Ll]|[Mm][Ee][Dd][Ii][Uu][Mm]|([0-9]{0,3}[Xx])?[Ll][Aa][Rr][Gg][Ee]|[Mm][Ee][Tt][Aa][Ll](-[0-9]{1,3}[Xx][Ll])?))$",
                         "type": "string"
                       },
                       "maxItems": 10,
