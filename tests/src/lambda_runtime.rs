@@ -13,7 +13,7 @@ use control::system::{RandomIds, SystemClock};
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
@@ -29,6 +29,8 @@ const MAX_BUFFERED_BYTES: usize = 6 << 20;
 pub struct Function {
     name: String,
     child: Child,
+    /// Just before its process was started.
+    started: Instant,
     runtime: Arc<Runtime>,
     server: tokio::task::JoinHandle<()>,
     log: tempfile::NamedTempFile,
@@ -60,6 +62,8 @@ struct Runtime {
     waiting: tokio::sync::Mutex<mpsc::UnboundedReceiver<Invocation>>,
     /// The invocations without an answer, by request id.
     answers: Mutex<HashMap<String, oneshot::Sender<Outcome>>>,
+    /// When the function asked for an event for the first time.
+    first_poll: OnceLock<Instant>,
     /// Why the function did not start.
     init_error: Mutex<Option<(String, String)>>,
 }
@@ -93,6 +97,7 @@ impl Function {
             arn: format!("arn:aws:lambda:eu-west-1:123456789012:function:{name}"),
             waiting: tokio::sync::Mutex::new(waiting),
             answers: Mutex::default(),
+            first_poll: OnceLock::new(),
             init_error: Mutex::default(),
         });
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
@@ -103,6 +108,7 @@ impl Function {
         });
         let log = tempfile::NamedTempFile::new().expect("a temporary file");
         let output = || Stdio::from(log.reopen().expect("the log is there"));
+        let started = Instant::now();
         let child = Command::new(binary)
             .env_clear()
             .env("AWS_LAMBDA_RUNTIME_API", address.to_string())
@@ -121,7 +127,28 @@ impl Function {
             .stderr(output())
             .spawn()
             .unwrap_or_else(|error| panic!("{name} cannot be started: {error}"));
-        Self { name: name.to_owned(), child, runtime, server, log, invocations }
+        Self { name: name.to_owned(), child, started, runtime, server, log, invocations }
+    }
+
+    /// Waits until the function asks for its first event. Returns the time from the start of its process until
+    /// then: what Lambda calls the init phase, without the download of the code.
+    ///
+    /// # Errors
+    /// When the function does not start, exits, or exceeds the timeout of an invocation.
+    pub async fn ready(&mut self) -> Result<Duration, FunctionError> {
+        let until = self.started + TIMEOUT;
+        loop {
+            if let Some(at) = self.runtime.first_poll.get() {
+                return Ok(at.duration_since(self.started));
+            }
+            self.check_running(until)?;
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+
+    /// The id of its process.
+    pub fn process_id(&self) -> u32 {
+        self.child.id()
     }
 
     /// Invokes the function and waits for its result.
@@ -207,6 +234,7 @@ fn routes(runtime: Arc<Runtime>) -> Router {
 
 /// Waits for the next event.
 async fn next(State(runtime): State<Arc<Runtime>>) -> Response {
+    runtime.first_poll.get_or_init(Instant::now);
     let Some(invocation) = runtime.waiting.lock().await.recv().await else {
         return StatusCode::INTERNAL_SERVER_ERROR.into_response();
     };

@@ -4,22 +4,22 @@
 
 #![expect(clippy::unwrap_used, reason = "a panic with the error fails the test")]
 
-#[path = "lambda/api.rs"]
-mod api;
 #[path = "lambda/files.rs"]
 mod files;
 #[path = "lambda/node.rs"]
 mod node;
-#[path = "lambda/stack.rs"]
-mod stack;
 
-use api::{Api, Caller, JOB};
 use node::TestNode;
 use protocol::{Desired, End, NodePhase, Progress};
 use serde_json::{Value, json};
-use stack::Stack;
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
+use tests::binaries;
+use tests::lambda_api::{self, Api, Caller, JOB};
 use tests::lambda_events;
+use tests::lambda_stack::Stack;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_goes_from_the_api_through_the_queue_to_a_node() {
@@ -159,7 +159,7 @@ async fn the_end_of_an_instance_is_a_hint_for_its_cluster() {
 async fn the_api_requires_a_verified_sender_and_explains_errors() {
     let stack = Stack::start().await;
     let mut api = Api::new(stack.function("api").await);
-    let path = api::path("workspaces", "w");
+    let path = lambda_api::path("workspaces", "w");
     let answer = api.call("GET", &path, &Caller::Nobody, None).await;
     assert_eq!(answer["statusCode"], 401);
     let answer = api.call("GET", &path, &Caller::User, None).await;
@@ -175,7 +175,7 @@ async fn people_and_instances_speak_for_themselves_only() {
     let mut api = Api::new(stack.function("api").await);
     api.create_cluster("c").await;
     let node = TestNode::preparing(&stack, "c").await;
-    let workspace = api::path("workspaces", "w");
+    let workspace = lambda_api::path("workspaces", "w");
     let role = |name, session| Caller::Role { name, session };
     let instance = || Caller::Instance(node.instance.clone());
     let stranger = || Caller::Person("auth0|stranger");
@@ -201,7 +201,7 @@ async fn people_and_instances_speak_for_themselves_only() {
         "principalId": id.as_str(),
         "roleDefinitionId": format!(
             "{}/providers/Microsoft.Authorization/roleDefinitions/acdd72a7-3385-48ef-bd42-f606fba81ae7",
-            api::subscription()
+            lambda_api::subscription()
         ),
     }});
     let path = format!(
@@ -297,4 +297,39 @@ async fn a_table_that_does_not_answer_is_an_error_before_the_timeout() {
     let answer = dispatcher.invoke_within(event, Duration::from_secs(25)).await.unwrap();
     let failed = json!({"batchItemFailures": [{"itemIdentifier": messages[0]["messageId"]}]});
     assert_eq!(answer, failed, "{}", dispatcher.log());
+}
+
+/// The benchmark is run with the binaries of the tests, so its figures mean nothing here.
+#[test]
+fn the_benchmark_measures_every_function_of_the_template() {
+    let binaries = binaries::build("api");
+    let output = Command::new(binaries::build("benchmark-functions"))
+        .arg(binaries.parent().unwrap())
+        .args(["--rounds", "2", "--invocations", "3", "-o", "json"])
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let measured = report["functions"].as_array().unwrap();
+    let names: BTreeSet<&str> =
+        measured.iter().map(|it| it["function"].as_str().unwrap()).collect();
+    let manifests = std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("../functions"));
+    let functions = manifests.unwrap().map(|it| it.unwrap().file_name().into_string().unwrap());
+    let functions: BTreeSet<String> = functions.chain(["hello".to_owned()]).collect();
+    assert_eq!(names, functions.iter().map(String::as_str).collect());
+    for function in measured {
+        for figure in [
+            "/binaryBytes",
+            "/peakResidentBytes",
+            "/startMillis/median",
+            "/startCpuMillis/median",
+            "/firstInvocationMillis/median",
+            "/invocationMillis/median",
+            "/invocationCpuMillis",
+            "/startOverHello",
+        ] {
+            let value = function.pointer(figure).and_then(Value::as_f64);
+            assert!(value.is_some_and(|it| it > 0.0), "{figure} of {function}");
+        }
+    }
 }

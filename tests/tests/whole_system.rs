@@ -1,6 +1,9 @@
 //! Tests of the whole control plane: the production handlers and table code, agents that follow the
 //! protocol, and a clock that the test advances.
 
+#[path = "whole_system/costs.rs"]
+mod costs;
+
 use model::{JobState, Name, NodeState};
 use serde_json::json;
 use tests::environment::IDLE_SECONDS;

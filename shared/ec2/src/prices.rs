@@ -125,7 +125,7 @@ fn latest(history: &[SpotPrice]) -> Option<u64> {
 fn micro_usd(text: &str) -> Option<u64> {
     let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
     let is_number = |text: &str| text.bytes().all(|it| it.is_ascii_digit());
-    if whole.is_empty() || !is_number(whole) || !is_number(fraction) {
+    if !is_number(whole) || !is_number(fraction) {
         return None;
     }
     let digits: String = fraction.chars().chain("000000".chars()).take(6).collect();
@@ -168,6 +168,9 @@ mod tests {
             (".5", None),
             ("-1.0", None),
             ("1.0e3", None),
+            ("+1.0", None),
+            ("1.+5", None),
+            ("1.000000x", None),
             ("99999999999999999999", None),
         ] {
             assert_eq!(micro_usd(text), expected, "{text}");
@@ -180,6 +183,7 @@ mod tests {
             ("g4dn.xlarge", "us-east-1a", Some(526_000)),
             ("g4dn.xlarge", "us-west-2d", Some(526_000)),
             ("g4dn.xlarge", "eu-west-1b", Some(587_000)),
+            ("g4dn.xlarge", "eu-central-1c", Some(658_000)),
             ("g4dn.xlarge", "ap-south-1a", None),
             ("g4dn.xlarge", "us-east-1-bos-1a", None),
             ("g5.xlarge", "eu-west-1b", None),
@@ -190,6 +194,31 @@ mod tests {
             ("p5.48xlarge", "us-east-1a", None),
         ] {
             assert_eq!(on_demand(vm_size, zone), expected, "{vm_size} in {zone}");
+        }
+    }
+
+    /// `12xlarge` costs twelve times as much as `xlarge`.
+    #[test]
+    fn sizes_cost_in_proportion() {
+        for (size, quarters) in PROPORTIONAL {
+            let expected = match size.strip_suffix("xlarge") {
+                Some("") => 4,
+                Some(times) => 4 * times.parse::<u64>().unwrap(),
+                None => 2,
+            };
+            assert_eq!(quarters, expected, "{size}");
+        }
+    }
+
+    /// A digit too many or too few, or columns in another order, would show.
+    #[test]
+    fn prices_of_gpu_types_are_plausible() {
+        for (name, prices) in GPUS {
+            let first = prices[0].unwrap();
+            assert!((500_000..20_000_000).contains(&first), "{name}: {first}");
+            for other in prices.into_iter().flatten() {
+                assert!(first <= other && other < first * 13 / 10, "{name}: {other}");
+            }
         }
     }
 

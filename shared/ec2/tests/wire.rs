@@ -445,6 +445,7 @@ async fn the_price_of_a_spot_instance_is_asked_for_once() {
     assert_eq!(form["ProductDescription.1"], "Linux/UNIX");
     assert_eq!(form["Filter.1.Name"], "availability-zone");
     assert_eq!(form["Filter.1.Value.1"], "eu-west-1b");
+    assert_eq!(form["StartTime"], "2026-10-14T17:46:40Z");
     assert_eq!(form["StartTime"], form["EndTime"], "the price at one time");
 
     let spot = [spot];
@@ -458,4 +459,28 @@ async fn the_price_of_a_spot_instance_is_asked_for_once() {
     assert_eq!(stub.requests().len(), 1);
     stub.answer(spot_prices(&[]));
     assert_eq!(machines.prices(&spot, later.plus_seconds(600)).await, [Price::Unknown]);
+}
+
+/// Types and zones have prices of their own.
+#[tokio::test]
+async fn every_pool_has_its_own_spot_price() {
+    let stub = Stub::start().await;
+    let machines = stub.machines(false);
+    let offerings =
+        [("g5.xlarge", "eu-west-1b"), ("g5.xlarge", "eu-west-1c"), ("g4dn.xlarge", "eu-west-1c")]
+            .map(|(vm_size, zone)| described_as(vm_size, zone, VmPriority::LowPriority));
+    for price in ["0.4", "0.5", "0.2"] {
+        stub.answer(spot_prices(&[(price, "2026-10-14T18:00:00.000Z")]));
+    }
+    let now = Timestamp(1_792_000_000_000);
+    let expected = [400_000, 500_000, 200_000].map(Price::MicroUsdPerHour);
+    assert_eq!(machines.prices(&offerings, now).await, expected);
+    let requests = stub.requests();
+    let asked =
+        requests.iter().map(|it| (it["InstanceType.1"].as_str(), it["Filter.1.Value.1"].as_str()));
+    let asked: Vec<_> = asked.collect();
+    assert_eq!(
+        asked,
+        [("g5.xlarge", "eu-west-1b"), ("g5.xlarge", "eu-west-1c"), ("g4dn.xlarge", "eu-west-1c")]
+    );
 }

@@ -39,6 +39,8 @@ pub struct State {
     pub dry_pools: BTreeSet<Pool>,
     /// The subnets of a fleet, each in a zone of its own.
     pub subnets: Vec<String>,
+    /// What an hour costs in a zone, where it is not the price of everywhere.
+    pub prices: BTreeMap<String, Price>,
     /// Instances of a fleet are neither described nor terminated.
     pub hides_new_instances: bool,
     launches: BTreeMap<LaunchId, (LaunchRequest, LaunchOutcome)>,
@@ -68,6 +70,7 @@ impl FakeMachines {
             loses_answers: false,
             dry_pools: BTreeSet::new(),
             subnets: Vec::new(),
+            prices: BTreeMap::new(),
             hides_new_instances: false,
             launches: BTreeMap::new(),
         };
@@ -246,11 +249,19 @@ impl Machines for FakeMachines {
     }
 
     async fn prices(&self, offerings: &[Offering], _now: Timestamp) -> Vec<Price> {
+        let state = self.state();
         let price = |offering: &Offering| match offering {
-            Offering::Described { priority: VmPriority::LowPriority, .. } => 160_000,
-            Offering::Described { .. } | Offering::Single | Offering::Unknown => 526_000,
+            Offering::Described { zone, .. } if state.prices.contains_key(zone) => {
+                state.prices[zone]
+            }
+            Offering::Described { priority: VmPriority::LowPriority, .. } => {
+                Price::MicroUsdPerHour(160_000)
+            }
+            Offering::Described { .. } | Offering::Single | Offering::Unknown => {
+                Price::MicroUsdPerHour(526_000)
+            }
         };
-        offerings.iter().map(|it| Price::MicroUsdPerHour(price(it))).collect()
+        offerings.iter().map(price).collect()
     }
 
     async fn find(&self, cluster: &ClusterRef) -> Result<Vec<FoundInstance>, PortError> {

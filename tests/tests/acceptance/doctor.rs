@@ -6,7 +6,7 @@ use super::service::Service;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use tests::moto::Moto;
 use tests::template::STACK;
@@ -193,21 +193,36 @@ awscli==1.46.3
 /// The AWS CLI with moto as AWS.
 struct Region {
     moto: Moto,
-    programs: PathBuf,
+    programs: tempfile::TempDir,
     outputs: BTreeMap<String, String>,
+}
+
+/// The AWS CLI 1 of PyPI sends requests for SQS to a name of AWS that clients of former days expect, whatever
+/// `AWS_ENDPOINT_URL` says, unless an option names the endpoint. The AWS CLI 2 has no such exception.
+const AWS: &str = r#"#!/bin/sh
+exec '{aws}' --endpoint-url "$AWS_ENDPOINT_URL" "$@"
+"#;
+
+/// A directory with the program `aws`.
+fn aws_cli() -> tempfile::TempDir {
+    let aws = tests::python::environment(AWS_CLI).with_file_name("aws");
+    let programs = tempfile::tempdir().unwrap();
+    let program = programs.path().join("aws");
+    std::fs::write(&program, AWS.replace("{aws}", aws.to_str().unwrap())).unwrap();
+    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+    programs
 }
 
 impl Region {
     fn deploy() -> Self {
         let moto = Moto::start();
         let stack = tests::template::deploy(moto.endpoint(), &[]);
-        let programs = tests::python::environment(AWS_CLI).parent().unwrap().to_owned();
-        Self { moto, programs, outputs: stack.outputs }
+        Self { moto, programs: aws_cli(), outputs: stack.outputs }
     }
 
     fn configure(&self, command: &mut Command) {
         command
-            .env("PATH", format!("{}:/usr/bin:/bin", self.programs.display()))
+            .env("PATH", format!("{}:/usr/bin:/bin", self.programs.path().display()))
             .env("AWS_ENDPOINT_URL", self.moto.endpoint())
             .env("AWS_REGION", "eu-west-1")
             .env("AWS_DEFAULT_REGION", "eu-west-1")
@@ -219,7 +234,7 @@ impl Region {
     /// Runs a command of the AWS CLI, with its arguments separated by spaces.
     #[track_caller]
     fn aws(&self, words: &str, more: &[&str]) {
-        let mut command = Command::new(self.programs.join("aws"));
+        let mut command = Command::new(self.programs.path().join("aws"));
         self.configure(&mut command);
         let output = command.args(words.split(' ')).args(more).output().unwrap();
         assert!(output.status.success(), "{words}: {}", String::from_utf8_lossy(&output.stderr));
@@ -227,6 +242,13 @@ impl Region {
 
     fn output(&self, name: &str) -> &str {
         &self.outputs[name]
+    }
+
+    /// The URL of the dead-letter queue of this name.
+    fn dead_letters(&self, name: &str) -> &str {
+        let mut urls = self.output("DeadLetterQueueUrls").split(',');
+        let name = format!("/{STACK}-{name}");
+        urls.find(|url| url.ends_with(&name)).expect("the stack has this queue")
     }
 
     fn doctor(&self, service: &Service, stack: &str) -> Report {
@@ -253,11 +275,13 @@ fn the_resources_of_a_stack_are_checked() {
     let put = ["--bucket", region.output("ArtifactBucket"), "--key", &key, "--body"];
     region.aws("s3api put-object", &[&put[..], &[template.to_str().unwrap()]].concat());
     let found = region.doctor(&service, STACK);
-    // Not the dead letters: the AWS CLI sends requests for a queue to the host in its URL, which is not moto.
-    for name in ["agent", "alarms", "instances", "errors of functions", "permissions"] {
+    for name in
+        ["agent", "alarms", "dead letters", "instances", "errors of functions", "permissions"]
+    {
         assert_eq!(found.status_of(name), "ok", "{:#?}", found.checks);
     }
     found.expect("errors of functions", "ok", "none of 6");
+    found.expect("dead letters", "ok", "none in 5 queues");
     assert_eq!(found.code, Some(0));
 
     plant(&region);
@@ -265,12 +289,21 @@ fn the_resources_of_a_stack_are_checked() {
     found.expect("alarms", "problem", "in alarm: lab-Leaks-1AB");
     assert_eq!(found.find("alarms")["advice"], "Look at recovery");
     found.expect("permissions", "problem", "recovery: ");
+    found.expect("dead letters", "problem", "2 in lab-dispatcher-dead.fifo, 1 in lab-events-dead");
+    let advice = found.find("dead letters")["advice"].as_str().unwrap();
+    let queue = "arn:aws:sqs:eu-west-1:123456789012:lab-dispatcher-dead.fifo";
+    let redrive = format!("aws sqs start-message-move-task --source-arn {queue}");
+    let purge = format!("aws sqs purge-queue --queue-url {}", region.dead_letters("events-dead"));
+    for expected in ["/batchai/lab/dispatcher", &redrive, &purge] {
+        assert!(advice.contains(expected), "{advice}");
+    }
     // It may still boot.
     found.expect("instances", "ok", "1 exist, 1 of them are starting");
     assert_eq!(found.code, Some(1));
 }
 
 fn plant(region: &Region) {
+    plant_dead_letters(region);
     let metric = "--metric-name M --namespace N --period 60 --evaluation-periods 1 --threshold 1 \
                   --comparison-operator GreaterThanThreshold --statistic Sum";
     for name in ["lab-Leaks-1AB", "lab-other-Leaks-1AB"] {
@@ -291,4 +324,16 @@ fn plant(region: &Region) {
     let tags = "ResourceType=instance,Tags=[{Key=batchai:stack,Value=lab}]";
     let run = "ec2 run-instances --image-id ami-12c6146b --instance-type t3.micro";
     region.aws(run, &["--tag-specifications", tags]);
+}
+
+/// Two hints, one of which somebody has received to read it, and an event.
+fn plant_dead_letters(region: &Region) {
+    let hints = region.dead_letters("dispatcher-dead.fifo");
+    for id in ["1", "2"] {
+        let send = format!("sqs send-message --queue-url {hints} --message-group-id {id}");
+        region.aws(&send, &["--message-deduplication-id", id, "--message-body", "{}"]);
+    }
+    region.aws(&format!("sqs receive-message --queue-url {hints}"), &[]);
+    let events = region.dead_letters("events-dead");
+    region.aws(&format!("sqs send-message --queue-url {events} --message-body {{}}"), &[]);
 }

@@ -1,14 +1,14 @@
 //! File servers and output files through the functions `api`, `provisioner` and `files`.
 
-use crate::api::{Api, Caller, JOB, path};
 use crate::node::TestNode;
-use crate::stack::Stack;
 use aws_sdk_efs::types::AccessPointDescription;
 use model::limits;
 use protocol::{Desired, MountSource, NodePhase};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
+use tests::lambda_api::{Api, Caller, JOB, path};
 use tests::lambda_events;
+use tests::lambda_stack::Stack;
 
 const SERVERS: &str = "workspaces/w/fileServers";
 

@@ -1,7 +1,5 @@
 //! A node: its record, written like the autoscaler does, and the requests of its agent.
 
-use crate::api::{Api, Caller};
-use crate::stack::Stack;
 use control::ports::{Clock, Ids};
 use control::system::{RandomIds, SystemClock};
 use model::{ClusterRef, Instance, Node, NodeId, NodeState};
@@ -10,6 +8,8 @@ use protocol::{
 };
 use serde_json::Value;
 use table::{InstanceOwner, Writes};
+use tests::lambda_api::{Api, Caller};
+use tests::lambda_stack::Stack;
 
 pub struct TestNode {
     pub cluster: ClusterRef,

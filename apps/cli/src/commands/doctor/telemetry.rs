@@ -60,32 +60,69 @@ pub async fn dead_letters(aws: &Aws, stack: &Stack) -> Check {
         return Check::skipped(NAME, "the stack has no output DeadLetterQueueUrls", "");
     };
     let urls: Vec<_> = urls.split(',').map(str::trim).filter(|url| !url.is_empty()).collect();
-    let counts = join_all(urls.iter().map(|url| messages(aws, url))).await;
-    let mut found = Vec::new();
-    for (url, count) in urls.iter().zip(counts) {
-        match count {
-            Ok(0) => {}
-            Ok(count) => {
-                found.push(format!("{count} in {}", url.rsplit('/').next().unwrap_or(url)))
-            }
-            Err(error) => return unchecked(NAME, error),
-        }
+    let answers = join_all(urls.iter().map(|url| letters(aws, url))).await;
+    match answers.into_iter().collect::<Result<Vec<_>, _>>() {
+        Ok(queues) => letters_in(NAME, &stack.name, &queues),
+        Err(error) => unchecked(NAME, error),
     }
-    if found.is_empty() {
-        return Check::ok(NAME, format!("none in {} queues", urls.len()));
-    }
-    let advice = "Read the log of the function, correct the cause, then redrive the queue: \
-                  aws sqs start-message-move-task --source-arn ARN";
-    Check::problem(NAME, found.join(", "), advice)
 }
 
-async fn messages(aws: &Aws, url: &str) -> Result<u64, AwsError> {
+/// A dead-letter queue.
+struct Letters {
+    url: String,
+    arn: String,
+    count: u64,
+}
+
+impl Letters {
+    fn name(&self) -> &str {
+        self.url.rsplit('/').next().unwrap_or(&self.url)
+    }
+
+    /// What to do about its messages. SQS moves messages back only to a queue from which SQS took them (Amazon SQS API
+    /// Reference, "StartMessageMoveTask"), so not those of EventBridge and Lambda.
+    fn advice(&self, stack: &str) -> String {
+        let own = self.name().strip_prefix(stack).and_then(|it| it.strip_prefix('-'));
+        match own.and_then(|it| it.strip_suffix("-dead.fifo")) {
+            Some(function) => format!(
+                "{function} failed on hints: read its log (aws logs tail /batchai/{stack}/{function} \
+                 --since 1d), correct the cause, then redrive the queue: \
+                 aws sqs start-message-move-task --source-arn {}",
+                self.arn
+            ),
+            None => format!(
+                "Events could not be handled; the messages name their functions: read the logs, \
+                 correct the cause. The schedule repeats what was lost. Then empty the queue: \
+                 aws sqs purge-queue --queue-url {}",
+                self.url
+            ),
+        }
+    }
+}
+
+fn letters_in(check: &str, stack: &str, queues: &[Letters]) -> Check {
+    let found: Vec<_> = queues.iter().filter(|queue| queue.count > 0).collect();
+    if found.is_empty() {
+        return Check::ok(check, format!("none in {} queues", queues.len()));
+    }
+    let counts: Vec<_> = found.iter().map(|it| format!("{} in {}", it.count, it.name())).collect();
+    let advice: Vec<_> = found.iter().map(|it| it.advice(stack)).collect();
+    Check::problem(check, counts.join(", "), advice.join("\n"))
+}
+
+async fn letters(aws: &Aws, url: &str) -> Result<Letters, AwsError> {
     const VISIBLE: &str = "ApproximateNumberOfMessages";
     const IN_FLIGHT: &str = "ApproximateNumberOfMessagesNotVisible";
+    const ARN: &str = "QueueArn";
     let get = ["sqs", "get-queue-attributes", "--queue-url", url, "--attribute-names"];
-    let answer = aws.call(&[&get[..], &[VISIBLE, IN_FLIGHT]].concat()).await?;
-    let count = |name: &str| answer["Attributes"][name].as_str()?.parse::<u64>().ok();
-    Ok([VISIBLE, IN_FLIGHT].into_iter().filter_map(count).sum())
+    let answer = aws.call(&[&get[..], &[VISIBLE, IN_FLIGHT, ARN]].concat()).await?;
+    let attributes = &answer["Attributes"];
+    let count = |name: &str| attributes[name].as_str()?.parse::<u64>().ok();
+    Ok(Letters {
+        url: url.to_owned(),
+        arn: text(&attributes[ARN]),
+        count: [VISIBLE, IN_FLIGHT].into_iter().filter_map(count).sum(),
+    })
 }
 
 /// Failed and throttled invocations of the last hour.
@@ -206,6 +243,35 @@ mod tests {
         let check = alarms_in("alarms", "batchai-", vec![&quiet, &ringing]);
         assert_eq!(check.status, Status::Problem);
         assert_eq!(check.detail, "in alarm: batchai-Leaks-1AB");
+    }
+
+    /// SQS redrives only what one of its queues gave up, not what EventBridge or Lambda sent.
+    #[test]
+    fn dead_letters_of_hints_are_redriven_and_those_of_events_removed() {
+        let queue = |name: &str, count| Letters {
+            url: format!("https://sqs.example/1/{name}"),
+            arn: format!("arn:aws:sqs:eu-west-1:1:{name}"),
+            count,
+        };
+        let all = |hints, events| {
+            let queues = [queue("s-recovery-dead.fifo", hints), queue("s-events-dead", events)];
+            letters_in("dead letters", "s", &queues)
+        };
+        let check = all(0, 0);
+        assert_eq!((check.status, check.detail.as_str()), (Status::Ok, "none in 2 queues"));
+        let check = all(2, 0);
+        assert_eq!(check.status, Status::Problem);
+        assert_eq!(check.detail, "2 in s-recovery-dead.fifo");
+        let redrive =
+            "start-message-move-task --source-arn arn:aws:sqs:eu-west-1:1:s-recovery-dead.fifo";
+        assert!(check.advice.contains(redrive), "{}", check.advice);
+        assert!(check.advice.contains("/batchai/s/recovery"), "{}", check.advice);
+        let check = all(0, 1);
+        assert_eq!(check.detail, "1 in s-events-dead");
+        let purge = "purge-queue --queue-url https://sqs.example/1/s-events-dead";
+        assert!(check.advice.contains(purge), "{}", check.advice);
+        assert!(!check.advice.contains("move-task"), "{}", check.advice);
+        assert_eq!(all(1, 1).detail, "1 in s-recovery-dead.fifo, 1 in s-events-dead");
     }
 
     #[test]

@@ -176,6 +176,22 @@ fn nodes_are_priced_when_they_are_described() {
     check_priced(auto_cluster(0, 4), all, &[1, 1, 1, 1], &[launch(1, 4), price]);
 }
 
+/// The others follow in the next pass.
+#[test]
+fn as_many_nodes_are_priced_at_once_as_a_launch_has() {
+    let many: Vec<Node> = (0..=limits::MAX_NODES_PER_LAUNCH).map(|it| idle_at(it, "a")).collect();
+    let nodes = many.iter().take(limits::MAX_NODES_PER_LAUNCH).map(|it| it.id.clone()).collect();
+    assert_eq!(super::super::unpriced_nodes(&many), Some(Action::Price { nodes }));
+}
+
+/// No job will start on it.
+#[test]
+fn a_node_that_leaves_is_not_priced() {
+    let leaving = idle_at(0, "a").leave(LeaveReason::Shrink, NOW).unwrap();
+    assert!(leaving.price.is_not_asked() && leaving.offering.is_described());
+    assert_eq!(super::super::unpriced_nodes(&[leaving]), None);
+}
+
 proptest::proptest! {
     /// Whatever the zones of the nodes are: a gang within the limits gets its nodes in one zone when the
     /// plans are carried out and the provider has capacity, and no plan exceeds the limits.

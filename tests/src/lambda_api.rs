@@ -1,10 +1,10 @@
 //! The API's function behind an API Gateway HTTP API (payload format 2.0).
 
-use crate::stack::{OWNER, SUBSCRIPTION};
+use crate::lambda_events;
+use crate::lambda_runtime::Function;
+use crate::lambda_stack::{OWNER, SUBSCRIPTION};
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::{Value, json};
-use tests::lambda_events;
-use tests::lambda_runtime::Function;
 
 const HOST: &str = "a1b2c3d4e5.execute-api.eu-west-1.amazonaws.com";
 pub const JOB: &str = "workspaces/w/experiments/e/jobs";
@@ -153,7 +153,8 @@ impl Api {
     }
 }
 
-fn event(method: &str, path: &str, caller: &Caller, body: Option<&Value>) -> Value {
+/// The event of a request.
+pub fn event(method: &str, path: &str, caller: &Caller, body: Option<&Value>) -> Value {
     let headers = [
         ("host", HOST),
         ("content-type", "application/json; charset=utf-8"),

@@ -1,5 +1,11 @@
 //! The resources of the template: a table, three queues, and functions with their names.
 
+use crate::binaries::build;
+use crate::function_url::FunctionUrl;
+use crate::lambda_events;
+use crate::lambda_runtime::Function;
+use crate::moto::Moto;
+use crate::table_server::TableServer;
 use aws_sdk_dynamodb::types::AttributeValue;
 use aws_sdk_sqs::types::MessageSystemAttributeName;
 use control::ports::Ids;
@@ -7,14 +13,9 @@ use control::system::RandomIds;
 use dynamo::DynamoDb;
 use model::{Cluster, Name};
 use serde_json::Value;
+use std::path::Path;
 use std::sync::Arc;
 use table::Table;
-use tests::binaries::build;
-use tests::function_url::FunctionUrl;
-use tests::lambda_events;
-use tests::lambda_runtime::Function;
-use tests::moto::Moto;
-use tests::table_server::TableServer;
 
 const TABLE: &str = "batchai";
 const STACK: &str = "stack";
@@ -76,6 +77,16 @@ impl Stack {
     pub async fn function_with(&self, name: &'static str, changes: &[(&str, &str)]) -> Function {
         let binary =
             tokio::task::spawn_blocking(move || build(name)).await.expect("the build finishes");
+        self.start_function(name, &binary, changes).await
+    }
+
+    /// As [`Self::function_with`], with this binary of the function.
+    pub async fn start_function(
+        &self,
+        name: &str,
+        binary: &Path,
+        changes: &[(&str, &str)],
+    ) -> Function {
         let mut variables = vec![
             ("STACK_NAME", STACK.to_owned()),
             ("TABLE_NAME", TABLE.to_owned()),
@@ -103,16 +114,16 @@ impl Stack {
             }
         }
         variables.retain(|(_, value)| !value.is_empty());
-        Function::start(name, &binary, &variables).await
+        Function::start(name, binary, &variables).await
     }
 
     pub async fn cluster(&self, name: &str) -> Cluster {
         let subscription = Name::new(SUBSCRIPTION);
         let (group, workspace) = (Name::new("g"), Name::new("w"));
-        let found = self.table.workspace(&subscription, &group, &workspace).await.unwrap();
-        let workspace = found.expect("the workspace exists");
-        let found = self.table.cluster_named(&workspace.uid, name).await.unwrap();
-        found.expect("the cluster exists")
+        let found = self.table.workspace(&subscription, &group, &workspace).await;
+        let workspace = found.expect("the table answers").expect("the workspace exists");
+        let found = self.table.cluster_named(&workspace.uid, name).await;
+        found.expect("the table answers").expect("the cluster exists")
     }
 
     /// Makes the record of a cluster unreadable, so that every reconciliation fails.
