@@ -6,7 +6,7 @@ use crate::client::Scope;
 use crate::commands::doctor::screen as doctor;
 use crate::commands::job::explain_screen;
 use crate::commands::run::screen as run;
-use crate::commands::status;
+use crate::commands::{status, sweep};
 use crate::json::Json;
 use crate::output::{Format, Output, View, rows};
 use crate::reference::{check, file};
@@ -39,8 +39,8 @@ struct Screen {
     has_width: bool,
 }
 
-/// In the order of the page. That of `batchai sweep show` belongs behind `job explain`.
-const SCREENS: [Screen; 7] = [
+/// In the order of the page.
+const SCREENS: [Screen; 8] = [
     Screen {
         command: "batchai run --gpu -- python3 train.py --epochs 5",
         about: "The output of the job is on stdout, the rest on stderr.",
@@ -57,6 +57,12 @@ const SCREENS: [Screen; 7] = [
         command: "batchai job explain train-4",
         about: "",
         text: |output| explain_screen(&queued("train-4", 4, 1), &cluster(), workspace(), output),
+        has_width: true,
+    },
+    Screen {
+        command: "batchai sweep show rates",
+        about: "",
+        text: |output| sweep::screen(runs(), output),
         has_width: true,
     },
     Screen {
@@ -127,6 +133,48 @@ fn cluster() -> Value {
         "nodeStateCounts": { "runningNodeCount": 2 }, "creationTime": "2025-12-31T22:10:00Z",
         "scaleSettings": { "autoScale": { "minimumNodeCount": 0, "maximumNodeCount": 2 } },
     }})
+}
+
+/// The runs of a sweep.
+fn runs() -> Vec<Value> {
+    let run = |name: &str, state: &str, lr: &str, ran: [&str; 2], loss: Option<[f64; 2]>| {
+        let metrics: Vec<Value> = loss
+            .iter()
+            .map(|[value, best]| {
+                json!({ "name": "loss", "step": 400, "value": value, "minimum": best, "maximum": 2.3 })
+            })
+            .collect();
+        let [start, end] = ran.map(|time| format!("2026-01-01T{time}Z"));
+        let mut properties = json!({
+            "executionState": state, "nodeCount": 1,
+            "extensions": { "metrics": metrics, "sweep": {
+                "name": "rates", "objective": { "metric": "loss", "goal": "minimize" },
+                "parameters": [{ "name": "lr", "value": lr }, { "name": "layers", "value": "2" }],
+            } },
+        });
+        if loss.is_some() {
+            properties["executionInfo"] = json!({ "startTime": start });
+        }
+        if ["succeeded", "failed"].contains(&state) {
+            properties["executionInfo"]["endTime"] = json!(end);
+        }
+        json!({ "name": name, "id": format!("/x/jobs/{name}"), "properties": properties })
+    };
+    let early = ["00:01:00", "00:05:12"];
+    let mut stopped =
+        run("rates-1-lr0p1-layers2", "failed", "0.1", ["00:01:00", "00:02:04"], Some([1.92, 1.8]));
+    stopped["properties"]["executionInfo"]["errors"] = json!([{ "code": "JobStoppedEarly",
+        "message": "The specified job was stopped early: its best loss up to step 400 is 1.8, worse than 0.412, the median of 3 other runs of its sweep" }]);
+    let mut waiting = run("rates-5-lr0p00001-layers2", "queued", "0.00001", ["00:00:00"; 2], None);
+    waiting["properties"]["extensions"]["waitingReason"] = json!({ "code": "WaitsForSweep",
+        "message": "Waits for other runs of sweep rates, which runs at most 2 at a time on cluster gpu (maxParallel): 2 jobs of it running, 0 jobs of it queued before this one." });
+    vec![
+        stopped,
+        run("rates-2-lr0p01-layers2", "succeeded", "0.01", early, Some([0.2071, 0.1984])),
+        run("rates-3-lr0p001-layers2", "running", "0.001", early, Some([0.4118, 0.4118])),
+        run("rates-4-lr0p0001-layers2", "running", "0.0001", early, Some([0.934, 0.934])),
+        waiting,
+    ]
 }
 
 fn clusters() -> Vec<Value> {

@@ -160,6 +160,7 @@ impl Everything<'_> {
             "languageType" if self.second => json!("Python"),
             "languageType" => json!("BrainScript"),
             "communicationBackend" => json!("Gloo"),
+            "vmSize" => json!("STANDARD_NC6"),
             "fileMode" | "directoryMode" => json!("0755"),
             "azureFileUrl" => json!("https://account.file.core.windows.net/share"),
             "secretUrl" => json!("https://vault.vault.azure.net/secrets/a"),

@@ -151,7 +151,7 @@ async fn what_a_sweep_says_is_checked() {
         (json!({ "name": "s", "parameters": [{ "name": "a" }] }), "parameters[0].value"),
         (
             json!({ "name": "s", "parameters": [{ "name": "a", "value": "1" }, { "name": "a", "value": "2" }] }),
-            "a second time",
+            "of another entry",
         ),
     ] {
         let message = put(sweep).await;

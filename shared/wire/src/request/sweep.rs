@@ -14,6 +14,7 @@ const MINIMUM_RUNS: u32 = 3;
 
 pub(super) fn sweep(place: &Place<'_>) -> Option<SweepRun> {
     let sweep = place.object()?;
+    sweep.describe(|| json!({ "dependentRequired": { "earlyStopping": ["objective"] } }));
     let name = rules::matching(&sweep.required("name")?, &[&patterns::SWEEP_NAME]);
     let parameters = match sweep.optional("parameters") {
         Some(place) => parameters(&place),
@@ -46,7 +47,7 @@ fn parameters(place: &Place<'_>) -> Option<Vec<SweepParameter>> {
     let mut names = HashSet::new();
     for (place, parameter) in &parameters {
         if !names.insert(parameter.name.as_str()) {
-            place.invalid(&format!("must not set {} a second time", parameter.name));
+            place.invalid(&format!("must not have the name {} of another entry", parameter.name));
         }
     }
     Some(parameters.into_iter().map(|(_, parameter)| parameter).collect())

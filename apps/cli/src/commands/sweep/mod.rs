@@ -14,6 +14,9 @@ use anyhow::Result;
 use clap::{Args, Subcommand};
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 
+#[cfg(test)]
+pub use show::screen;
+
 pub const HELP: &str = r#"Each run is a job like any other. Its parameters are environment variables of its command:
 $BATCHAI_PARAM_lr, $BATCHAI_PARAM_layers, and all of them as options in $BATCHAI_PARAMS:
 

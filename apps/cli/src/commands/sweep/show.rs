@@ -261,6 +261,20 @@ fn summarized(mut runs: Vec<Listed>) -> Sweep {
     }
 }
 
+/// What `sweep show` prints of these jobs.
+#[cfg(test)]
+pub fn screen(runs: Vec<serde_json::Value>, output: &Output) -> String {
+    let listed = |run: serde_json::Value| {
+        let answer = Json::parse(&run.to_string()).unwrap();
+        Listed { job: answer.read().unwrap(), answer }
+    };
+    let mut found: Vec<Listed> = runs.into_iter().map(listed).collect();
+    let objective = runs::objective(&found);
+    runs::sort(&mut found, objective.as_ref());
+    let table = table(&found, objective.as_ref(), output);
+    format!("{table}\n{}", summary(&found, objective.as_ref()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
