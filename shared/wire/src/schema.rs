@@ -210,6 +210,8 @@ mod tests {
         JobListResult
         JobPreparation
         KeyVaultSecretReference
+        LogTail
+        LogTailListResult
         LustreFileSystemReference
         Metric
         MetricPoint
