@@ -290,6 +290,10 @@ impl Job {
         Some(&reason.message)
     }
 
+    pub fn waiting_code(&self) -> Option<&str> {
+        Some(&self.properties.extensions.as_ref()?.waiting_reason.as_ref()?.code)
+    }
+
     pub fn waiting_since(&self) -> Option<&str> {
         self.properties.extensions.as_ref()?.waiting_reason.as_ref()?.since.as_deref()
     }

@@ -62,7 +62,14 @@ pub(crate) fn log_tail(
     let files: Vec<OutputTail> =
         details.output.iter().take(limits::MAX_OUTPUT_TAILS).map(output_tail).collect();
     let (job, number, node) = (attempt.job.clone(), attempt.number, node.clone());
-    (!files.is_empty()).then(|| LogTail { job, attempt: number, node, part, at: draft.now, files })
+    (!files.is_empty()).then_some(LogTail {
+        job,
+        attempt: number,
+        node,
+        part,
+        at: draft.now,
+        files,
+    })
 }
 
 /// Agents keep the limit; it is enforced here.

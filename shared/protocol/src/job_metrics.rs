@@ -117,7 +117,7 @@ mod tests {
             thin(&mut at_once, 0, |step| *step);
             assert_eq!(at_once, one_by_one);
             assert!(at_once.len() <= MAX_CURVE_POINTS, "{at_once:?}");
-            assert_eq!(at_once.last(), steps().last().as_ref());
+            assert_eq!(at_once.last(), steps().next_back().as_ref());
             let mut again = at_once.clone();
             thin(&mut again, 0, |step| *step);
             assert_eq!(again, at_once);

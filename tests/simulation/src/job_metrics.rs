@@ -40,7 +40,7 @@ impl SimMetrics {
         let first = u64::from(key.number - 1) * 3;
         let latest = first + ((self.ran_until - started_at).max(0) / STEP_MILLIS) as u64;
         // Some jobs are worse than others.
-        let offset = f64::from(key.job_uid.bytes().nth(1).unwrap_or_default() % 4);
+        let offset = f64::from(key.job_uid.as_bytes().get(1).copied().unwrap_or_default() % 4);
         let point = |step: u64| {
             let value = offset - (step as f64);
             CurvePoint { step, value, minimum: value, maximum: offset - (first as f64) }

@@ -308,7 +308,7 @@ fn job_request(layout: &Layout, spec: &JobSpec) -> JobRequest {
 /// Every third job is a run of a sweep with a limit. It does not depend on random numbers, so that the history of a
 /// seed is otherwise the same.
 fn sweep(number: u32) -> Option<SweepRun> {
-    (number % 3 == 0).then(|| SweepRun {
+    number.is_multiple_of(3).then(|| SweepRun {
         name: Name::new("sweep"),
         parameters: Vec::new(),
         max_parallel: Some(1 + number % 2),

@@ -155,11 +155,13 @@ impl<'de> Visitor<'de> for Number {
 mod tests {
     use super::*;
 
-    fn line(text: &str) -> Option<(Option<u64>, Vec<(String, f64)>)> {
+    type Values = Vec<(String, f64)>;
+
+    fn line(text: &str) -> Option<(Option<u64>, Values)> {
         parse(text.as_bytes()).map(|Line { step, values }| (step, values))
     }
 
-    fn values(pairs: &[(&str, f64)]) -> Vec<(String, f64)> {
+    fn values(pairs: &[(&str, f64)]) -> Values {
         pairs.iter().map(|(name, value)| ((*name).to_owned(), *value)).collect()
     }
 

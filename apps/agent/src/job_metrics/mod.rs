@@ -210,6 +210,7 @@ mod tests {
     }
 
     #[tokio::test]
+    #[expect(clippy::await_holding_lock, reason = "the lock stands for a file that takes long")]
     async fn a_file_that_is_being_read_delays_neither_reports_nor_the_end() {
         let place = tempfile::tempdir().unwrap();
         let stdout = place.path().join("stdout.txt");

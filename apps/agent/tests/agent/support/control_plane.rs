@@ -206,11 +206,11 @@ impl ControlPlane {
     /// What was reported beside the end.
     pub fn end_details_of(&self, node: &str, key: &AttemptKey) -> EndDetails {
         self.wait("the end of the attempt", node, |script| {
-            let reports = script.requests.iter().filter_map(|request| request.attempt.as_ref());
+            let mut reports = script.requests.iter().filter_map(|request| request.attempt.as_ref());
             let has_ended = |it: &&AttemptReport| {
                 it.key == *key && matches!(it.progress, Progress::Ended { .. })
             };
-            let last = reports.filter(has_ended).next_back()?;
+            let last = reports.rfind(has_ended)?;
             Some(last.end_details.as_deref().cloned().unwrap_or_default())
         })
     }

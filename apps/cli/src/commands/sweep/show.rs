@@ -150,9 +150,17 @@ fn row(
     columns
 }
 
-/// Why a run waits or failed.
+/// Why a run waits or failed; in a few words what many runs have in common.
 fn note(job: &Job) -> String {
     match job.properties.execution_state {
+        ExecutionState::Queued if job.waiting_code() == Some("WaitsForSweep") => {
+            "waits for other runs (maxParallel)".to_owned()
+        }
+        ExecutionState::Failed
+            if job.first_error().is_some_and(|error| error.code == "JobStoppedEarly") =>
+        {
+            "stopped early".to_owned()
+        }
         ExecutionState::Queued => job.waiting_reason().unwrap_or_default().to_owned(),
         ExecutionState::Failed => job.first_error().map(ToString::to_string).unwrap_or_default(),
         ExecutionState::Running
