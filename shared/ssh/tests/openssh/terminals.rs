@@ -75,8 +75,9 @@ async fn a_shell_is_interactive_and_its_programs_can_be_interrupted() {
     let mut terminal = Terminal::open(&client, None);
     terminal.pty.write_all(b"PS1='> '; echo $((40 + 2)) $ATTEMPT\n").await.unwrap();
     terminal.expect("42 one").await;
-    terminal.pty.write_all(b"sleep 1000\n").await.unwrap();
-    tokio::time::sleep(Duration::from_millis(500)).await;
+    // The program says that it is in the foreground: what is typed before goes to the shell.
+    terminal.pty.write_all(b"sh -c 'echo $((40 + 3)) runs; exec sleep 1000'\n").await.unwrap();
+    terminal.expect("43 runs").await;
     terminal.pty.write_all(b"\x03").await.unwrap();
     terminal.pty.write_all(b"exit $((2 + 4))\n").await.unwrap();
     let end = tokio::time::timeout(Duration::from_secs(30), terminal.child.wait()).await;
