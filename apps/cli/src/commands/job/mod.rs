@@ -17,7 +17,7 @@ pub use files::{FilesArguments, FilesOptions, download_all};
 pub use list::ListArguments;
 pub use logs::LogsArguments;
 pub use outage::OutageTolerance;
-pub use submit::{SubmitArguments, cluster_id, ensure_new};
+pub use submit::{SubmitArguments, completed, ensure_new};
 pub use wait::{WaitArguments, describe};
 
 use super::exec::{self, AzureExecArguments, ExecArguments};

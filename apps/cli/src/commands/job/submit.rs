@@ -56,18 +56,7 @@ pub struct SubmitArguments {
 
 pub async fn run(context: &Context, arguments: SubmitArguments) -> Result<Exit> {
     let description = Description::read(&arguments.config_file, Kind::Job, arguments.check)?;
-    let mut body = description.body.clone();
-    if let Some(cluster) = &arguments.cluster {
-        body["properties"]["cluster"] = json!({ "id": cluster_id(context, cluster)? });
-    }
-    if body["properties"]["cluster"]["id"].is_null() {
-        bail!("no cluster given: add --cluster NAME, or set properties.cluster.id in the file");
-    }
-    if body["properties"]["nodeCount"].is_null() {
-        body["properties"]["nodeCount"] = Value::from(1);
-    }
-    let servers = context.scope.file_servers()?;
-    arguments.mounts.apply(&mut body["properties"], &servers, context)?;
+    let body = completed(context, &description, arguments.cluster.as_deref(), &arguments.mounts)?;
     description.check(&body)?;
     let suffix: u32 = rand::random();
     let name = arguments.name.unwrap_or_else(|| generated_name(&arguments.config_file, suffix));
@@ -81,12 +70,31 @@ pub async fn run(context: &Context, arguments: SubmitArguments) -> Result<Exit> 
     wait::until_end(context, &[address], wait::Patience::default()).await
 }
 
-/// The id of a cluster that is given by its name in this workspace, or by its id.
-pub fn cluster_id(context: &Context, cluster: &str) -> Result<String> {
-    Ok(match cluster.starts_with('/') {
-        true => cluster.to_owned(),
-        false => context.scope.clusters()?.join(&[cluster]).to_string(),
-    })
+/// The job of a file with the cluster and the mounts of the command line, and one node by default. `cluster` is a name in
+/// this workspace, or an id.
+pub fn completed(
+    context: &Context,
+    description: &Description,
+    cluster: Option<&str>,
+    mounts: &MountArguments,
+) -> Result<Value> {
+    let mut body = description.body.clone();
+    if let Some(cluster) = cluster {
+        let id = match cluster.starts_with('/') {
+            true => cluster.to_owned(),
+            false => context.scope.clusters()?.join(&[cluster]).to_string(),
+        };
+        body["properties"]["cluster"] = json!({ "id": id });
+    }
+    if body["properties"]["cluster"]["id"].is_null() {
+        bail!("no cluster given: add --cluster NAME, or set properties.cluster.id in the file");
+    }
+    if body["properties"]["nodeCount"].is_null() {
+        body["properties"]["nodeCount"] = Value::from(1);
+    }
+    let servers = context.scope.file_servers()?;
+    mounts.apply(&mut body["properties"], &servers, context)?;
+    Ok(body)
 }
 
 /// Fails if the job exists. The service accepts a repeated PUT with the same body, for clients that

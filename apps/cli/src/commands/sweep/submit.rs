@@ -2,7 +2,7 @@
 
 use super::show::GoalArgument;
 use super::space::{self, Combination, Parameter};
-use crate::commands::job::cluster_id;
+use crate::commands::job::completed;
 use crate::commands::mounts::MountArguments;
 use crate::context::Context;
 use crate::description::{CheckArguments, Description, Kind};
@@ -77,18 +77,7 @@ pub async fn run(context: &Context, arguments: SubmitArguments) -> Result<Exit> 
     // Required, but not beside a subcommand.
     let file = arguments.config_file.clone().unwrap_or_default();
     let description = Description::read(&file, Kind::Job, arguments.check)?;
-    let mut body = description.body.clone();
-    if let Some(cluster) = &arguments.cluster {
-        body["properties"]["cluster"] = json!({ "id": cluster_id(context, cluster)? });
-    }
-    if body["properties"]["cluster"]["id"].is_null() {
-        bail!("no cluster given: add --cluster NAME, or set properties.cluster.id in the file");
-    }
-    if body["properties"]["nodeCount"].is_null() {
-        body["properties"]["nodeCount"] = Value::from(1);
-    }
-    let servers = context.scope.file_servers()?;
-    arguments.mounts.apply(&mut body["properties"], &servers, context)?;
+    let body = completed(context, &description, arguments.cluster.as_deref(), &arguments.mounts)?;
     ensure_distinct(&arguments.parameters)?;
     let sweep = match &arguments.name {
         Some(name) => name.clone(),
