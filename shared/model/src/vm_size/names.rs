@@ -25,11 +25,11 @@ pub enum InvalidVmSize {
     NotForClusters(String),
     /// There is no such size.
     #[error(
-        "must be a VM size of Azure or an instance type of EC2, such as STANDARD_NC6 or g5.xlarge, but is {name:?}{}",
+        "must be a VM size of Azure or an instance type of EC2, such as STANDARD_NC6 or g5.xlarge, but is \"{name}\"{}",
         did_you_mean(similar)
     )]
     Unknown {
-        /// The beginning of what was given.
+        /// The beginning of what was given, in ASCII.
         name: String,
         /// The most similar names; empty if none is similar.
         similar: Vec<String>,
@@ -52,15 +52,21 @@ pub fn check_cluster_size(name: &str) -> Result<(), InvalidVmSize> {
     let upper = name.to_ascii_uppercase();
     let azure = upper.strip_prefix("STANDARD_");
     if azure.is_some_and(is_not_for_clusters) {
-        return Err(InvalidVmSize::NotForClusters(name.to_owned()));
+        return Err(InvalidVmSize::NotForClusters(shown(name)));
     }
     let exists = name.len() <= limits::MAX_VM_SIZE_BYTES
         && azure.map_or_else(|| ec2::is_type(&name.to_ascii_lowercase()), may_exist);
     if exists {
         return Ok(());
     }
-    let shown = name.chars().take(limits::MAX_VM_SIZE_BYTES).collect();
-    Err(InvalidVmSize::Unknown { similar: similar(&upper), name: shown })
+    let is_short = name.len() <= limits::MAX_VM_SIZE_BYTES;
+    let similar = if is_short { similar(&upper) } else { Vec::new() };
+    Err(InvalidVmSize::Unknown { similar, name: shown(name) })
+}
+
+/// The beginning of a name for messages, which may become a line of a header: other characters are escaped.
+fn shown(name: &str) -> String {
+    name.chars().take(limits::MAX_VM_SIZE_BYTES).flat_map(char::escape_default).collect()
 }
 
 fn is_not_for_clusters(size: &str) -> bool {
@@ -136,6 +142,22 @@ mod tests {
 
     fn message(name: &str) -> String {
         check_cluster_size(name).map_or_else(|error| error.to_string(), |()| "ok".to_owned())
+    }
+
+    #[test]
+    fn messages_are_short_and_in_ascii() {
+        for name in [
+            "é\n",
+            "STANDARD_DS1é",
+            &"é".repeat(70_000),
+            &format!("STANDARD_DS1{}", "x".repeat(70_000)),
+        ] {
+            let message = check_cluster_size(name).unwrap_err().to_string();
+            assert!(
+                message.is_ascii() && !message.contains('\n') && message.len() < 600,
+                "{message}"
+            );
+        }
     }
 
     #[test]
