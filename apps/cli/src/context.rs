@@ -6,8 +6,8 @@ use crate::environment::Environment;
 use crate::options::{DEFAULT_RESOURCE_GROUP, DEFAULT_SUBSCRIPTION, GlobalOptions};
 use crate::output::Output;
 use crate::profiles::{self, Profiles, Selected, SignIn};
-use crate::time;
 use anyhow::{Context as _, Result, bail};
+use resources::time;
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 

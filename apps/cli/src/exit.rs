@@ -1,6 +1,6 @@
 //! Exit statuses, the same for every command. `batchai --help` lists them.
 
-use crate::resources::{ExecutionState, Job};
+use resources::{ExecutionState, Job};
 use std::process::ExitCode;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,10 +5,10 @@
 //! move. So text counts only if that number is unchanged after the text was read.
 
 use crate::client::{Address, Client, Download};
-use crate::resources::{File, Job};
 use crate::utf8_tail::Utf8Tail;
 use anyhow::{Context as _, Result};
 use reqwest::Url;
+use resources::{File, Job};
 use std::time::Duration;
 use tokio::time::Instant;
 

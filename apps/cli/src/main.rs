@@ -22,12 +22,10 @@ mod output;
 mod profiles;
 #[cfg(test)]
 mod reference;
-mod resources;
 #[cfg(test)]
 mod screens;
 mod secret;
 mod stderr;
-mod time;
 mod transfer;
 mod utf8_tail;
 mod vm_size;

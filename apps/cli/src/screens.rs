@@ -10,8 +10,8 @@ use crate::commands::{status, sweep};
 use crate::json::Json;
 use crate::output::{Format, Output, View, rows};
 use crate::reference::{check, file};
-use crate::resources::{Cluster, Job, Node};
-use crate::time;
+use resources::time;
+use resources::{Cluster, Job, Node};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 

@@ -3,9 +3,9 @@
 use crate::context::{self, Context};
 use crate::exit::Exit;
 use crate::output::Output;
-use crate::time;
 use anyhow::Result;
 use clap::Args;
+use resources::time;
 use std::io::{IsTerminal as _, Write as _};
 use std::time::Duration;
 

@@ -21,8 +21,9 @@ pub struct WaitingSnapshot {
     pub queue: Vec<QueueEntry>,
 }
 
-/// The first obstacle: an unsupported cluster, then settings that the user can change, then the limit of its sweep, then unusable nodes in
-/// place of others, then failed launches, then a lack of idle nodes. `queued_at` is the time since when the job is queued.
+/// The first obstacle: an unsupported cluster, then settings that the user can change, then the limit of its sweep, then
+/// unusable nodes in place of others, then failed launches, then a lack of idle nodes. `queued_at` is the time since when
+/// the job is queued.
 pub fn explain(
     snapshot: &WaitingSnapshot,
     entry: &QueueEntry,
@@ -94,7 +95,12 @@ fn sweep(snapshot: &WaitingSnapshot, entry: &QueueEntry) -> Option<String> {
     }
     let before = snapshot.queue.iter().take_while(|earlier| earlier.job != entry.job);
     let before = before.filter(|earlier| earlier.sweep_key() == entry.sweep_key()).count();
-    let (running, before) = (counted(running, "job"), counted(before, "job"));
+    let running = counted(running, "job");
+    // Only the first entries of the queue are known.
+    let before = match snapshot.queue.iter().any(|known| known.job == entry.job) {
+        true => counted(before, "job"),
+        false => format!("{before} or more jobs"),
+    };
     Some(format!(
         "Waits for other runs of sweep {}, which runs at most {} at a time on cluster {} (maxParallel): {running} of it running, {before} of it queued before this one.",
         limit.name, limit.max_parallel, snapshot.cluster.name
@@ -344,6 +350,8 @@ mod tests {
         assert!(of(run("a")).starts_with("WaitsForNodes: "));
         assert!(of(queued("b", 1)).starts_with("WaitsForNodes: "));
         assert_snapshot!(of(run("d")), @"WaitsForSweep: Waits for other runs of sweep lr, which runs at most 2 at a time on cluster c (maxParallel): 1 job of it running, 2 jobs of it queued before this one.");
+        let text = of(run("beyond"));
+        assert!(text.ends_with(" 3 or more jobs of it queued before this one."), "{text}");
     }
 
     #[test]

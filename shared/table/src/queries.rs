@@ -24,6 +24,9 @@ pub struct Page<T> {
 /// Entries that a further page of the queue reads, at least: where one was passed over, others follow.
 const QUEUE_PAGE: usize = 100;
 
+/// Records of metrics that are read at once: with the longest curves, some megabytes.
+const METRICS_PAGE: usize = 200;
+
 impl Table {
     /// A subscription by id.
     pub async fn subscription(&self, id: &Name) -> Result<Option<Subscription>, Error> {
@@ -275,16 +278,25 @@ impl Table {
         Ok(self.range(range).await?.into_iter().map(|(_, metrics)| metrics).collect())
     }
 
-    /// The metrics of all runs of a sweep that reported some.
+    /// The metrics of all runs of a sweep that reported some. Reads those of the whole experiment, page by page.
     pub async fn metrics_of_sweep(
         &self,
         experiment: &Uid,
         sweep: &Name,
     ) -> Result<Vec<JobMetrics>, Error> {
-        let pk = key::experiment_partition(experiment);
-        let mut all: Vec<JobMetrics> = self.all(pk, key::JOB_METRICS, None).await?;
-        all.retain(|metrics| metrics.sweep.as_ref() == Some(sweep));
-        Ok(all)
+        let mut of_sweep = Vec::new();
+        let mut after = None;
+        loop {
+            let pk = key::experiment_partition(experiment);
+            let page: Page<JobMetrics> =
+                self.page(pk, key::JOB_METRICS, after, METRICS_PAGE).await?;
+            let items = page.items.into_iter();
+            of_sweep.extend(items.filter(|metrics| metrics.sweep.as_ref() == Some(sweep)));
+            after = page.next;
+            if after.is_none() {
+                return Ok(of_sweep);
+            }
+        }
     }
 
     /// What is stored of the output of a job: at most one record for each part, perhaps of several attempts.

@@ -124,17 +124,18 @@ pub(crate) fn either(fields: &Fields<'_>, one: &str, other: &str) {
     }
 }
 
-/// The valid items of a list of at most [`limits::MAX_DIRECTORIES`], each with its place. Violations of
+/// The valid items of a list of at most `most`, each with its place. Violations of
 /// the other items are in the report.
 pub(crate) fn list_of<'a, T>(
     list: &Place<'a>,
+    most: usize,
     read: impl Fn(&Fields<'a>) -> Option<T>,
 ) -> Vec<(Place<'a>, T)> {
     let read = |place: Place<'a>| {
         let value = read(&place.object()?)?;
         Some((place, value))
     };
-    list.items_up_to(limits::MAX_DIRECTORIES).into_iter().flatten().filter_map(read).collect()
+    list.items_up_to(most).into_iter().flatten().filter_map(read).collect()
 }
 
 /// A list of texts.

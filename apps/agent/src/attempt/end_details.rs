@@ -1,12 +1,12 @@
 //! What is reported with the end of an attempt: a shortage that explains a failure, and the end of its output where the
 //! service cannot read that. To be called when every process has ended, and before anything is unmounted.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use protocol::{End, EndDetails, Shortage};
 
 use super::journal::State;
-use super::layout::AttemptLayout;
+use super::layout::{AttemptLayout, output_file};
 use super::output_tail::{self, Secrets};
 use crate::shortage::{self, Failure};
 
@@ -21,17 +21,22 @@ pub fn gather(state: &State, layout: &AttemptLayout, end: &End) -> Option<Box<En
 
 /// Of a command that failed by itself.
 fn find_shortage(state: &State, layout: &AttemptLayout, end: &End) -> Option<Shortage> {
-    let exit_code = match end {
-        End::Exited { exit_code: 0 } => return None,
-        End::Exited { exit_code } | End::PreparationFailed { exit_code } => *exit_code,
-        End::NotProvided { .. }
+    let exit_code = failed_exit_code(end)?;
+    shortage::find(Failure { exit_code, before: state.oom_kills, paths: written(layout) })
+}
+
+/// Where a command failed by itself.
+fn failed_exit_code(end: &End) -> Option<i32> {
+    match end {
+        End::Exited { exit_code: 0 }
+        | End::NotProvided { .. }
         | End::NodeFailed { .. }
         | End::WallClockExceeded
         | End::Stopped
         | End::Interrupted
-        | End::Lost { .. } => return None,
-    };
-    shortage::find(Failure { exit_code, before: state.oom_kills, paths: written(layout) })
+        | End::Lost { .. } => None,
+        End::Exited { exit_code } | End::PreparationFailed { exit_code } => Some(*exit_code),
+    }
 }
 
 /// Where the job writes.
@@ -48,17 +53,7 @@ fn written(layout: &AttemptLayout) -> Vec<PathBuf> {
 /// process had them, nothing is reported.
 fn output(state: &State, layout: &AttemptLayout, end: &End) -> Vec<protocol::OutputTail> {
     let Some(bytes) = state.assignment.output_tail_bytes else { return Vec::new() };
-    let has_failed = match end {
-        End::Exited { exit_code } => *exit_code != 0,
-        End::PreparationFailed { .. } => true,
-        End::NotProvided { .. }
-        | End::NodeFailed { .. }
-        | End::WallClockExceeded
-        | End::Stopped
-        | End::Interrupted
-        | End::Lost { .. } => false,
-    };
-    if state.assignment.rank != 0 && !has_failed {
+    if state.assignment.rank != 0 && failed_exit_code(end).is_none() {
         return Vec::new();
     }
     let Some(secrets) = secrets(state, layout) else { return Vec::new() };
@@ -78,9 +73,9 @@ fn files(state: &State, layout: &AttemptLayout, end: &End) -> Vec<PathBuf> {
         let names = ["stdout-job_prep", "stderr-job_prep"];
         return names.map(|name| layout.file(&state.assignment, name, ".txt")).into();
     }
-    let directory: &Path = &layout.environment.stdouterr;
+    let stdouterr = &layout.environment.stdouterr;
     let first = layout.launch.processes.first();
-    let path = |name: &str, label: &str| directory.join(format!("{name}{label}.txt"));
-    let both = |label: &String| ["stdout", "stderr"].map(|name| path(name, label)).into();
-    first.map_or_else(Vec::new, |process| both(&process.label))
+    let both =
+        |label: &String| ["stdout", "stderr"].map(|name| output_file(stdouterr, name, label));
+    first.map_or_else(Vec::new, |process| both(&process.label).into())
 }

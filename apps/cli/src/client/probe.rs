@@ -1,10 +1,10 @@
 //! One request for `batchai login` and `batchai doctor`, with what its answer tells about the service.
 
 use super::{Address, Client, ServiceError};
-use crate::time;
 use anyhow::Result;
 use jiff::Timestamp;
 use reqwest::{Method, Response};
+use resources::time;
 
 /// The answer to a request, whatever its status.
 pub struct Probe {

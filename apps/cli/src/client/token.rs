@@ -4,8 +4,8 @@
 use crate::oidc::{self, Claims, Issuer};
 use crate::profiles::{OidcSession, Profiles, SignIn, Tokens};
 use crate::secret::Secret;
-use crate::time;
 use anyhow::{Context as _, Result, anyhow, bail};
+use resources::time;
 use std::process::Stdio;
 use std::sync::Arc;
 use tokio::sync::Mutex;

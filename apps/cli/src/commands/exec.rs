@@ -3,9 +3,9 @@
 use crate::client::Address;
 use crate::context::Context;
 use crate::exit::Exit;
-use crate::resources::{Cluster, Node};
 use anyhow::{Context as _, Result, anyhow, bail};
 use clap::Args;
+use resources::{Cluster, Node};
 use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::process::Command;

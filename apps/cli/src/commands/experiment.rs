@@ -3,9 +3,9 @@
 use super::{DeleteArguments, Name};
 use crate::context::Context;
 use crate::exit::Exit;
-use crate::resources::Experiment;
 use anyhow::Result;
 use clap::Subcommand;
+use resources::Experiment;
 
 #[derive(Subcommand)]
 pub enum Command {

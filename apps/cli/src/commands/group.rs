@@ -4,9 +4,9 @@ use super::Deletion;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::name_argument::GroupName;
-use crate::resources::ResourceGroup;
 use anyhow::Result;
 use clap::{Args, Subcommand};
+use resources::ResourceGroup;
 use serde_json::json;
 
 #[derive(Subcommand)]

@@ -11,10 +11,11 @@ use crate::profiles::{
     LOCAL, OidcClient, OidcSession, Profile, Profiles, ScopeDefaults, SignIn, TokenType,
 };
 use crate::secret::Secret;
-use crate::{stderr, time};
+use crate::stderr;
 use anyhow::{Context as _, Result, bail, ensure};
 use clap::Args;
 use jiff::SignedDuration;
+use resources::time;
 
 /// The profile that is created without `--profile`.
 const DEFAULT_NAME: &str = "default";

@@ -3,8 +3,8 @@
 use crate::client::Address;
 use crate::context::Context;
 use crate::exit::Exit;
-use crate::resources::Node;
 use anyhow::Result;
+use resources::Node;
 
 /// Lists the nodes of `resource`, which has the operation `listRemoteLoginInformation`.
 pub async fn list(context: &Context, resource: &Address) -> Result<Exit> {

@@ -8,10 +8,10 @@ use crate::json::Json;
 use crate::options::GlobalOptions;
 use crate::output::{Column, Style, View};
 use crate::profiles::{self, LOCAL, Profile, ProfileFile, Profiles, SignIn, profile_name};
-use crate::time;
 use anyhow::{Context as _, Result, bail};
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
+use resources::time;
 use serde::{Deserialize, Serialize};
 
 #[derive(Subcommand)]

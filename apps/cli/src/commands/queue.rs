@@ -2,9 +2,9 @@
 
 use super::job::list::{self, Listed};
 use crate::context::Context;
-use crate::resources::{ExecutionState, Experiment, Job};
 use anyhow::Result;
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
+use resources::{ExecutionState, Experiment, Job};
 
 /// How many experiments are read at a time.
 const CONCURRENT: usize = 8;

@@ -6,9 +6,9 @@ use crate::context::Context;
 use crate::exit::Exit;
 use crate::json::Json;
 use crate::output::{self, Column, Format, View};
-use crate::resources::{RoleAssignment, Token};
 use anyhow::{Result, bail};
 use clap::{Args, Subcommand, ValueEnum};
+use resources::{RoleAssignment, Token};
 use serde_json::json;
 
 #[derive(Subcommand)]

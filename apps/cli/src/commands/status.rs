@@ -5,10 +5,10 @@ use crate::context::Context;
 use crate::exit::Exit;
 use crate::json::Json;
 use crate::output::{Column, Format, Output, View as _, rows};
-use crate::resources::{Cluster, ExecutionState, Job};
 use crate::watch::{self, WatchArguments};
 use anyhow::Result;
 use clap::Args;
+use resources::{Cluster, ExecutionState, Job};
 
 /// Show the clusters, their nodes and the queue of the workspace
 #[derive(Args)]
@@ -156,7 +156,7 @@ fn row(entry: &Entry, output: &Output) -> Vec<Column> {
 mod tests {
     use super::super::job::list::Listed;
     use super::*;
-    use crate::time;
+    use resources::time;
     use serde_json::{Value, json};
 
     fn read<T: serde::de::DeserializeOwned>(value: &Value) -> (Json, T) {

@@ -4,9 +4,9 @@ use crate::confirm;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::output::Format;
-use crate::resources::Token;
 use anyhow::{Result, bail};
 use clap::{Args, Subcommand};
+use resources::Token;
 use serde_json::json;
 
 #[derive(Subcommand)]

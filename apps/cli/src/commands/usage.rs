@@ -2,9 +2,9 @@
 
 use crate::context::Context;
 use crate::exit::Exit;
-use crate::resources::Usage;
 use anyhow::Result;
 use clap::Args;
+use resources::Usage;
 
 /// Show quota usage
 #[derive(Args)]

@@ -5,9 +5,9 @@ use super::{DeleteArguments, Name};
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::name_argument::ResourceName;
-use crate::resources::Workspace;
 use anyhow::Result;
 use clap::{Args, Subcommand};
+use resources::Workspace;
 use serde_json::json;
 
 #[derive(Subcommand)]

@@ -1,10 +1,10 @@
 //! Directories of a file server.
 
 use crate::client::{Address, Client, is_not_found};
-use crate::resources::File;
 use anyhow::{Context as _, Result, bail};
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use reqwest::Url;
+use resources::File;
 use std::path::{Component, Path};
 
 /// An entry of a directory of a file server.

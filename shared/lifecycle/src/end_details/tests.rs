@@ -52,16 +52,16 @@ fn error(job: &Job) -> String {
 #[test]
 fn a_shortage_explains_a_failure() {
     let fixture = busy(&[0], on_file_server);
-    fixture.observe(0, &ends(0, KILLED, shortage("the kernel said so"))).unwrap();
+    fixture.observe(0, &ends(0, KILLED, shortage("oom_kill grew"))).unwrap();
     let job = fixture.job("a");
     insta::assert_snapshot!(error(&job), @r"
     JobFailed with Some(137): Job failed with non-zero exit code: memory ran out while it ran; use a VM size with more memory, or less memory per process
     Shortage: memory
     Node: n0
-    Evidence: the kernel said so
+    Evidence: oom_kill grew
     ");
     let kept = job.attempts[0].ended.as_ref().unwrap().shortage.as_ref().unwrap();
-    assert_eq!(kept.evidence, "the kernel said so");
+    assert_eq!(kept.evidence, "oom_kill grew");
 }
 
 #[test]

@@ -146,7 +146,7 @@ fn directories<'a, T>(
     read: impl Fn(&Fields<'a>) -> Option<T>,
     id: impl Fn(&T) -> &str,
 ) -> Option<Vec<T>> {
-    let directories = rules::list_of(&properties.optional(list)?, read);
+    let directories = rules::list_of(&properties.optional(list)?, limits::MAX_DIRECTORIES, read);
     let mut ids = HashSet::new();
     for (place, directory) in &directories {
         if !ids.insert(id(directory)) {

@@ -8,7 +8,7 @@ use crate::read::{Fields, Place};
 use crate::{FileServerId, Violation, Violations, codes, paths, rules};
 use model::{
     AzureBlobFileSystem, AzureFileShare, AzureFileUrl, FileServerMount, FileShare,
-    LustreFileSystem, MountVolumes, S3Bucket, Uid, UnmanagedMount,
+    LustreFileSystem, MountVolumes, S3Bucket, Uid, UnmanagedMount, limits,
 };
 use std::collections::HashSet;
 
@@ -97,7 +97,10 @@ pub(super) fn list<'a, T>(
     kind: &str,
     read: impl Fn(&Fields<'a>) -> Option<T>,
 ) -> Vec<(Place<'a>, T)> {
-    volumes.optional(kind).map(|place| rules::list_of(&place, read)).unwrap_or_default()
+    volumes
+        .optional(kind)
+        .map(|place| rules::list_of(&place, limits::MAX_DIRECTORIES, read))
+        .unwrap_or_default()
 }
 
 fn azure_file_share(mount: &Fields<'_>) -> Option<AzureFileShare<SecretInput>> {

@@ -39,11 +39,7 @@ pub(super) fn sweep(place: &Place<'_>) -> Option<SweepRun> {
 }
 
 fn parameters(place: &Place<'_>) -> Option<Vec<SweepParameter>> {
-    place.describe(|| json!({ "maxItems": limits::MAX_SWEEP_PARAMETERS }));
-    let parameters = rules::list_of(place, parameter);
-    if parameters.len() > limits::MAX_SWEEP_PARAMETERS {
-        place.invalid(&format!("must have at most {} entries", limits::MAX_SWEEP_PARAMETERS));
-    }
+    let parameters = rules::list_of(place, limits::MAX_SWEEP_PARAMETERS, parameter);
     let mut names = HashSet::new();
     for (place, parameter) in &parameters {
         if !names.insert(parameter.name.as_str()) {

@@ -9,10 +9,10 @@ use crate::context::Context;
 use crate::description::{CheckArguments, Description, Kind};
 use crate::exit::Exit;
 use crate::name_argument::ResourceName;
-use crate::resources::Cluster;
 use crate::vm_size;
 use anyhow::Result;
 use clap::{Args, ValueEnum};
+use resources::Cluster;
 use serde_json::{Value, json};
 use std::path::PathBuf;
 

@@ -12,9 +12,9 @@ use super::exec::{self, AzureExecArguments, ExecArguments};
 use super::{DeleteArguments, Name, node_list};
 use crate::context::Context;
 use crate::exit::Exit;
-use crate::resources::Cluster;
 use anyhow::Result;
 use clap::Subcommand;
+use resources::Cluster;
 
 #[derive(Subcommand)]
 pub enum Command {

@@ -4,9 +4,9 @@ use crate::commands::print_changed;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::name_argument::ResourceName;
-use crate::resources::Cluster;
 use anyhow::Result;
 use clap::{Args, ValueEnum};
+use resources::Cluster;
 use serde_json::{Value, json};
 
 #[derive(Args)]

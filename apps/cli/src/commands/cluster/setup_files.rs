@@ -3,8 +3,8 @@
 use crate::client::Address;
 use crate::context::Context;
 use crate::exit::Exit;
-use crate::resources::File;
 use anyhow::{Context as _, Result, bail};
+use resources::File;
 use serde::Deserialize;
 
 /// What a cluster says about its set-up task and its mounts.

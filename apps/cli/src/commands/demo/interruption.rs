@@ -5,8 +5,8 @@ use super::screen::Screen;
 use super::tracked_job::TrackedJob;
 use crate::client::is_not_found;
 use crate::output::on_nodes;
-use crate::resources::ExecutionState;
 use anyhow::{Result, bail};
+use resources::ExecutionState;
 use serde_json::json;
 
 /// The notice before the node ends. The script needs far less to write its checkpoint.

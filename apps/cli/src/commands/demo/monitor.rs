@@ -4,8 +4,8 @@ use super::deployment::Deployment;
 use super::interruption::Interruption;
 use super::screen::Screen;
 use super::tracked_job::TrackedJob;
-use crate::resources::Cluster;
 use anyhow::Result;
+use resources::Cluster;
 use std::time::Duration;
 
 const PAUSE: Duration = Duration::from_millis(300);

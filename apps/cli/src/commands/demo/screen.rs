@@ -2,9 +2,9 @@
 
 use super::tracked_job::TrackedJob;
 use crate::output::nodes;
-use crate::resources::{Cluster, ExecutionState};
 use crate::stderr;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use resources::{Cluster, ExecutionState};
 use std::fmt::Display;
 use std::io::IsTerminal as _;
 use std::sync::Mutex;

@@ -6,8 +6,8 @@ use super::service::scope;
 use super::sweep::{self, DATA_DIRECTORY};
 use crate::client::{Address, Client};
 use crate::commands::account::locked_account;
-use crate::resources::FileServer;
 use anyhow::{Context as _, Result};
+use resources::FileServer;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 

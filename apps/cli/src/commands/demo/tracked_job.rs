@@ -4,8 +4,8 @@ use super::deployment::Deployment;
 use super::sweep::JobPlan;
 use super::training_log::TrainingLog;
 use crate::log_tail::{LogTail, OutputFile, Progress, STDOUTERR};
-use crate::resources::Job;
 use anyhow::Result;
+use resources::Job;
 
 pub struct TrackedJob {
     tail: LogTail,

@@ -6,8 +6,8 @@ use crate::client::{Address, Client, Probe, TokenSource, Unreachable, is_loopbac
 use crate::context::Context;
 use crate::oidc::Claims;
 use crate::profiles::SignIn;
-use crate::time;
 use jiff::{SignedDuration, Timestamp};
+use resources::time;
 
 /// The difference of two clocks in seconds. Beyond the second one, signatures of nodes are refused;
 /// tokens may be refused before.

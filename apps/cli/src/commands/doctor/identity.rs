@@ -4,8 +4,8 @@ use super::check::Check;
 use crate::client::{Address, is_denied};
 use crate::context::Context;
 use crate::output::role_of;
-use crate::resources::RoleAssignment;
 use anyhow::Result;
+use resources::RoleAssignment;
 
 const NAME: &str = "roles";
 

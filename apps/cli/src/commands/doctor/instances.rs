@@ -4,8 +4,8 @@ use super::aws::Aws;
 use super::check::Check;
 use super::resources::Inventory;
 use super::stack::{text, unchecked};
-use crate::time;
 use jiff::{SignedDuration, Timestamp};
+use resources::time;
 use serde_json::Value;
 
 const NAME: &str = "instances";

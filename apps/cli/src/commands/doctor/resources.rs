@@ -3,8 +3,8 @@
 use super::check::Check;
 use crate::client::{Address, is_denied, is_not_found};
 use crate::context::Context;
-use crate::resources::{Cluster, FileServer, Node, Workspace};
 use anyhow::Result;
+use resources::{Cluster, FileServer, Node, Workspace};
 use std::collections::BTreeSet;
 
 /// What the service knows that runs, to compare it with what runs on AWS.

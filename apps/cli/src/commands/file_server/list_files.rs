@@ -6,12 +6,12 @@ use crate::exit::Exit;
 use crate::json::Json;
 use crate::natural;
 use crate::output::{Column, View};
-use crate::resources::FileProperties;
-use crate::time;
 use crate::transfer::{Entry, find, human_bytes, list, list_tree, relative};
 use anyhow::{Result, bail};
 use clap::Args;
 use jiff::Timestamp;
+use resources::FileProperties;
+use resources::time;
 use serde::Deserialize;
 use serde_json::json;
 

@@ -13,9 +13,9 @@ use crate::context::Context;
 use crate::description::{CheckArguments, Description, Kind};
 use crate::exit::Exit;
 use crate::name_argument::ResourceName;
-use crate::resources::FileServer;
 use anyhow::Result;
 use clap::{Args, Subcommand};
+use resources::FileServer;
 use serde_json::{Value, json};
 use std::path::PathBuf;
 

@@ -7,10 +7,10 @@ use crate::context::Context;
 use crate::exit::Exit;
 use crate::json::Json;
 use crate::output::{Column, View, nodes};
-use crate::resources::{Cluster, ExecutionState, Job};
-use crate::time;
 use anyhow::Result;
 use jiff::{SignedDuration, Timestamp};
+use resources::time;
+use resources::{Cluster, ExecutionState, Job};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 

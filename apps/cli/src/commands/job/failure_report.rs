@@ -4,9 +4,9 @@ use super::{describe, node_output};
 use crate::client::{Address, Client, Download};
 use crate::context::Context;
 use crate::log_tail::{STDOUTERR, download_link, last_lines, last_lines_offset, list_files};
-use crate::resources::{File, Job};
 use crate::stderr;
 use anyhow::Result;
+use resources::{File, Job};
 
 /// How many lines of a file are shown.
 const LINES: usize = 20;

@@ -6,10 +6,10 @@ use crate::exit::Exit;
 use crate::json::Json;
 use crate::natural;
 use crate::output::Output;
-use crate::resources::{ExecutionState, Job};
 use crate::watch::{self, WatchArguments};
 use anyhow::Result;
 use clap::{Args, ValueEnum};
+use resources::{ExecutionState, Job};
 
 pub const HELP: &str = "\
 Examples:

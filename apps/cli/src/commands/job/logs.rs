@@ -7,9 +7,9 @@ use crate::context::Context;
 use crate::exit::Exit;
 use crate::log_tail::{LogTail, OutputFile, Piece, Progress, STDOUTERR, list_files};
 use crate::name_argument::ResourceName;
-use crate::resources::{ExecutionState, Job};
 use anyhow::{Result, bail};
 use clap::Args;
+use resources::{ExecutionState, Job};
 use std::io::Write as _;
 use std::time::Duration;
 

@@ -17,7 +17,7 @@ pub use files::{FilesArguments, FilesOptions, download_all};
 pub use list::ListArguments;
 pub use logs::LogsArguments;
 pub use outage::OutageTolerance;
-pub use submit::{SubmitArguments, completed, ensure_new};
+pub use submit::{Completion, SubmitArguments, completed, ensure_new};
 pub use wait::{WaitArguments, describe};
 
 use super::exec::{self, AzureExecArguments, ExecArguments};
@@ -28,9 +28,9 @@ use crate::context::Context;
 use crate::exit::Exit;
 use crate::log_tail::STDOUTERR;
 use crate::name_argument::ResourceName;
-use crate::resources::Job;
 use anyhow::{Context as _, Result};
 use clap::{Args, Subcommand};
+use resources::Job;
 
 #[derive(Subcommand)]
 pub enum Command {

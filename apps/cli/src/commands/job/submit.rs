@@ -9,9 +9,9 @@ use crate::context::Context;
 use crate::description::{CheckArguments, Description, Kind};
 use crate::exit::Exit;
 use crate::names::plain;
-use crate::resources::Job;
 use anyhow::{Result, bail};
 use clap::Args;
+use resources::Job;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
@@ -40,13 +40,8 @@ pub struct SubmitArguments {
     /// Name of the job [default: the name of the file and a random suffix]
     #[arg(short, long, value_parser = crate::names::resource_name)]
     name: Option<String>,
-    /// Cluster: a name in this workspace, or a resource id
-    #[arg(short, long)]
-    cluster: Option<String>,
     #[command(flatten)]
-    mounts: MountArguments,
-    #[command(flatten)]
-    check: CheckArguments,
+    completion: Completion,
     /// Wait until the job has ended
     #[arg(long, conflicts_with = "no_wait")]
     wait: bool,
@@ -54,9 +49,22 @@ pub struct SubmitArguments {
     no_wait: NoWait,
 }
 
+/// What the command line adds to the file of a job.
+#[derive(Args)]
+pub struct Completion {
+    /// Cluster: a name in this workspace, or a resource id
+    #[arg(short, long)]
+    cluster: Option<String>,
+    #[command(flatten)]
+    mounts: MountArguments,
+    #[command(flatten)]
+    pub check: CheckArguments,
+}
+
 pub async fn run(context: &Context, arguments: SubmitArguments) -> Result<Exit> {
-    let description = Description::read(&arguments.config_file, Kind::Job, arguments.check)?;
-    let body = completed(context, &description, arguments.cluster.as_deref(), &arguments.mounts)?;
+    let description =
+        Description::read(&arguments.config_file, Kind::Job, arguments.completion.check)?;
+    let body = completed(context, &description, &arguments.completion)?;
     description.check(&body)?;
     let suffix: u32 = rand::random();
     let name = arguments.name.unwrap_or_else(|| generated_name(&arguments.config_file, suffix));
@@ -70,18 +78,16 @@ pub async fn run(context: &Context, arguments: SubmitArguments) -> Result<Exit> 
     wait::until_end(context, &[address], wait::Patience::default()).await
 }
 
-/// The job of a file with the cluster and the mounts of the command line, and one node by default. `cluster` is a name in
-/// this workspace, or an id.
+/// The job of a file with the cluster and the mounts of the command line, and one node by default.
 pub fn completed(
     context: &Context,
     description: &Description,
-    cluster: Option<&str>,
-    mounts: &MountArguments,
+    completion: &Completion,
 ) -> Result<Value> {
     let mut body = description.body.clone();
-    if let Some(cluster) = cluster {
+    if let Some(cluster) = &completion.cluster {
         let id = match cluster.starts_with('/') {
-            true => cluster.to_owned(),
+            true => cluster.clone(),
             false => context.scope.clusters()?.join(&[cluster]).to_string(),
         };
         body["properties"]["cluster"] = json!({ "id": id });
@@ -93,7 +99,7 @@ pub fn completed(
         body["properties"]["nodeCount"] = Value::from(1);
     }
     let servers = context.scope.file_servers()?;
-    mounts.apply(&mut body["properties"], &servers, context)?;
+    completion.mounts.apply(&mut body["properties"], &servers, context)?;
     Ok(body)
 }
 

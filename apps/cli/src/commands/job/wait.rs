@@ -6,10 +6,10 @@ use crate::context::Context;
 use crate::exit::Exit;
 use crate::json::Json;
 use crate::output::on_nodes;
-use crate::resources::{ExecutionState, Job};
-use crate::time;
 use anyhow::Result;
 use clap::Args;
+use resources::time;
+use resources::{ExecutionState, Job};
 use std::time::Duration;
 use tokio::time::Instant;
 

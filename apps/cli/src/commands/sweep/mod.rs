@@ -9,10 +9,10 @@ use crate::client::is_not_found;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::name_argument::ResourceName;
-use crate::resources::ExecutionState;
 use anyhow::Result;
 use clap::{Args, Subcommand};
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
+use resources::ExecutionState;
 
 #[cfg(test)]
 pub use show::screen;

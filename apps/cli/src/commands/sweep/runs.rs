@@ -3,8 +3,8 @@
 use crate::commands::job::list::{self, Listed};
 use crate::context::Context;
 use crate::natural;
-use crate::resources::{Goal, Job, Metric, Objective};
 use anyhow::{Result, bail};
+use resources::{Goal, Job, Metric, Objective};
 use std::cmp::Ordering;
 
 /// The runs of a sweep of the experiment.

@@ -8,12 +8,12 @@ use crate::json::Json;
 use crate::name_argument::ResourceName;
 use crate::natural;
 use crate::output::{Column, Format, Output, View, rows, state_style};
-use crate::resources::{ExecutionState, Goal, Job, Objective};
-use crate::time;
 use crate::watch::{self, WatchArguments};
 use anyhow::Result;
 use clap::{Args, ValueEnum};
 use jiff::Timestamp;
+use resources::time;
+use resources::{ExecutionState, Goal, Job, Objective};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 

@@ -2,10 +2,9 @@
 
 use super::show::GoalArgument;
 use super::space::{self, Combination, Parameter};
-use crate::commands::job::completed;
-use crate::commands::mounts::MountArguments;
+use crate::commands::job::{Completion, completed};
 use crate::context::Context;
-use crate::description::{CheckArguments, Description, Kind};
+use crate::description::{Description, Kind};
 use crate::exit::Exit;
 use crate::names::{plain, resource_name};
 use crate::output::{Column, rows};
@@ -49,13 +48,8 @@ pub struct SubmitArguments {
     /// Name of the sweep [default: that of the file and a random suffix]
     #[arg(short, long, value_parser = resource_name)]
     name: Option<String>,
-    /// Cluster: a name in this workspace, or a resource id
-    #[arg(short, long)]
-    cluster: Option<String>,
     #[command(flatten)]
-    mounts: MountArguments,
-    #[command(flatten)]
-    check: CheckArguments,
+    completion: Completion,
     /// Show the runs, and submit nothing
     #[arg(long)]
     dry_run: bool,
@@ -76,8 +70,8 @@ struct Run {
 pub async fn run(context: &Context, arguments: SubmitArguments) -> Result<Exit> {
     // Required, but not beside a subcommand.
     let file = arguments.config_file.clone().unwrap_or_default();
-    let description = Description::read(&file, Kind::Job, arguments.check)?;
-    let body = completed(context, &description, arguments.cluster.as_deref(), &arguments.mounts)?;
+    let description = Description::read(&file, Kind::Job, arguments.completion.check)?;
+    let body = completed(context, &description, &arguments.completion)?;
     ensure_distinct(&arguments.parameters)?;
     let sweep = match &arguments.name {
         Some(name) => name.clone(),

@@ -2,8 +2,8 @@
 
 use super::{provisioning, when};
 use crate::output::{Column, Style, View};
-use crate::resources::{Cluster, ClusterProperties, NodeStateCounts};
 use jiff::Timestamp;
+use resources::{Cluster, ClusterProperties, NodeStateCounts};
 
 impl View for Cluster {
     fn name(&self) -> &str {

@@ -2,9 +2,9 @@
 
 use super::{last_segment, metric, when};
 use crate::output::{Column, Style, View};
-use crate::resources::{Attempt, ExecutionState, Job};
-use crate::time;
 use jiff::Timestamp;
+use resources::time;
+use resources::{Attempt, ExecutionState, Job};
 
 impl View for Job {
     fn name(&self) -> &str {

@@ -1,7 +1,7 @@
 //! The metrics of a job: a line for each, aligned as a table.
 
 use crate::output::Column;
-use crate::resources::Metric;
+use resources::Metric;
 
 /// Digits of a value that are shown; `-o json` has all.
 const DIGITS: i32 = 6;

@@ -9,11 +9,11 @@ pub use cluster::nodes;
 pub use job::{on_nodes, state_style};
 
 use super::{Column, Style, View};
-use crate::resources::{
+use jiff::Timestamp;
+use resources::time;
+use resources::{
     BasicProperties, File, FileServer, Resource, ResourceGroup, RoleAssignment, Token, Usage,
 };
-use crate::time;
-use jiff::Timestamp;
 
 /// Workspaces and experiments.
 impl View for Resource<BasicProperties> {

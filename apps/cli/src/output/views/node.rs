@@ -2,8 +2,8 @@
 
 use super::when;
 use crate::output::{Column, View};
-use crate::resources::{GpuMetrics, Node};
 use jiff::Timestamp;
+use resources::{GpuMetrics, Node};
 
 impl View for Node {
     fn name(&self) -> &str {

@@ -4,6 +4,7 @@ mod cluster;
 mod cluster_extensions;
 mod file_server;
 mod job;
+mod sweep;
 
 use crate::{Violation, Violations, codes};
 

@@ -1,13 +1,13 @@
-//! The fields of resources that the commands read. A field that the service may omit is optional;
-//! `-o json` prints the whole answer.
+//! The resources of the API as its clients read them: the command line and the portal. Only the fields that they show;
+//! a field that the service may omit is optional.
 
 mod node;
 mod sweep;
+pub mod time;
 
 pub use node::{GpuMetrics, Node};
 pub use sweep::{Goal, Metric, Objective, Sweep};
 
-use crate::time;
 use jiff::SignedDuration;
 use serde::Deserialize;
 use std::collections::BTreeMap;
