@@ -3,6 +3,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a panic with the error fails the test")]
 
+#[path = "contracts/cluster_views.rs"]
+mod cluster_views;
 #[path = "contracts/cost.rs"]
 mod cost;
 #[path = "contracts/files.rs"]

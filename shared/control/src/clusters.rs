@@ -18,7 +18,7 @@ use wire::{ClusterRequest, ClusterUpdate, FileServerId, NodeCounts, ResourceKind
 /// The clusters of the service.
 #[derive(Clone)]
 pub struct Clusters {
-    context: Context,
+    pub(crate) context: Context,
 }
 
 /// # Errors

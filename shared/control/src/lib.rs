@@ -9,6 +9,7 @@
 
 mod assignment;
 pub mod autoscaler;
+mod cluster_jobs;
 pub mod clusters;
 mod containers;
 mod context;

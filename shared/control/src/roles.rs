@@ -23,9 +23,19 @@ pub async fn may(
     role: Role,
     scope: &Scope,
 ) -> Result<bool, Error> {
-    let Principal::Known(id) = principal else { return Ok(true) };
+    Ok(highest(table, principal, scope).await?.is_some_and(|held| held >= role))
+}
+
+/// The highest role of the principal in a scope that covers this one.
+async fn highest(
+    table: &Table,
+    principal: &Principal,
+    scope: &Scope,
+) -> Result<Option<Role>, Error> {
+    let Principal::Known(id) = principal else { return Ok(Some(Role::Owner)) };
     let granted = table.roles_of(id, &scope.subscription).await?;
-    Ok(granted.iter().any(|grant| grant.role >= role && grant.scope.covers(scope)))
+    let covering = granted.iter().filter(|grant| grant.scope.covers(scope));
+    Ok(covering.map(|grant| grant.role).max())
 }
 
 impl Roles {
@@ -45,6 +55,19 @@ impl Roles {
         scope: &Scope,
     ) -> Result<bool, Error> {
         may(&self.context.table, principal, role, scope).await
+    }
+
+    /// The highest role that the principal has in a scope that covers this one; `None` without a role. The service
+    /// itself is an owner.
+    ///
+    /// # Errors
+    /// What the table reports.
+    pub async fn highest(
+        &self,
+        principal: &Principal,
+        scope: &Scope,
+    ) -> Result<Option<Role>, Error> {
+        highest(&self.context.table, principal, scope).await
     }
 
     /// Creates an assignment. An identical one is returned as it is.

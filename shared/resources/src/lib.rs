@@ -1,11 +1,13 @@
 //! The resources of the API as its clients read them: the command line and the portal. Only the fields that they show;
 //! a field that the service may omit is optional.
 
+mod cluster_node;
 mod node;
 mod sweep;
 pub mod time;
 
-pub use node::{GpuMetrics, Node};
+pub use cluster_node::{ClusterNode, NodeState};
+pub use node::{GpuMetrics, Node, NodeMetrics};
 pub use sweep::{Goal, Metric, Objective, Sweep};
 
 use jiff::SignedDuration;
@@ -50,6 +52,14 @@ pub struct RoleAssignmentProperties {
     pub role_definition_id: String,
     pub principal_id: String,
     pub scope: String,
+}
+
+/// What the caller may do in a workspace: `actions` without `not_actions`, as patterns such as `*/read`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Permission {
+    pub actions: Vec<String>,
+    pub not_actions: Vec<String>,
 }
 
 /// A token of the local service. The secret is present only in the answer to its creation.
@@ -194,7 +204,7 @@ pub struct Constraints {
     pub max_wall_clock_time: String,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct Reference {
     pub id: String,
 }

@@ -332,6 +332,16 @@ impl Table {
         Ok(found)
     }
 
+    /// Queue entries of a cluster, in order, after this position.
+    pub async fn queue(
+        &self,
+        cluster: &ClusterRef,
+        after: Option<String>,
+        limit: usize,
+    ) -> Result<Page<QueueEntry>, Error> {
+        self.page(key::cluster_partition(&cluster.uid), "queue#", after, limit).await
+    }
+
     /// Up to `limit` idle nodes of a cluster.
     pub async fn idle_nodes(
         &self,

@@ -42,10 +42,10 @@ pub use request::{
     parse_role_assignment, parse_token, parse_workspace_create, parse_workspace_update,
 };
 pub use response::{
-    FileEntry, FileServerView, FileUpload, ListBody, MetricDetail, NodeCounts, ProviderBody,
-    RemoteLogin, Resource, Usage, cluster, experiment, file_server, job, list, log_tails,
-    new_token, operation, provider_operations, providers, resource_group, role_assignment,
-    role_definition, subscription, tenant, token, usage, workspace,
+    ClusterNode, FileEntry, FileServerView, FileUpload, ListBody, MetricDetail, NodeCounts,
+    ProviderBody, RemoteLogin, Resource, Usage, cluster, experiment, file_server, job, list,
+    log_tails, new_token, operation, permission, provider_operations, providers, resource_group,
+    role_assignment, role_definition, subscription, tenant, token, usage, workspace,
 };
 
 /// The only API version that this service supports.

@@ -8,10 +8,10 @@
 use crate::read;
 use crate::request;
 use crate::response::{
-    ClusterProperties, ContainerProperties, FileEntry, FileServerProperties, FileUpload,
-    JobProperties, ListBody, LogTailBody, NewTokenBody, OperationBody, OperationEntry,
-    ProviderBody, RemoteLogin, Resource, ResourceGroupBody, RoleAssignmentBody, RoleDefinitionBody,
-    SubscriptionBody, TenantBody, TokenBody, UsageBody, WorkspaceBody,
+    ClusterNode, ClusterProperties, ContainerProperties, FileEntry, FileServerProperties,
+    FileUpload, JobProperties, ListBody, LogTailBody, NewTokenBody, OperationBody, OperationEntry,
+    Permission, ProviderBody, RemoteLogin, Resource, ResourceGroupBody, RoleAssignmentBody,
+    RoleDefinitionBody, SubscriptionBody, TenantBody, TokenBody, UsageBody, WorkspaceBody,
 };
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value};
@@ -48,6 +48,7 @@ pub fn responses() -> BTreeMap<String, Value> {
     generator.subschema_for::<ListBody<Resource<FileServerProperties>>>();
     generator.subschema_for::<ListBody<Resource<JobProperties>>>();
     generator.subschema_for::<ListBody<RemoteLogin>>();
+    generator.subschema_for::<ListBody<ClusterNode>>();
     generator.subschema_for::<ListBody<FileEntry>>();
     generator.subschema_for::<ListBody<FileUpload>>();
     generator.subschema_for::<ListBody<LogTailBody>>();
@@ -60,6 +61,7 @@ pub fn responses() -> BTreeMap<String, Value> {
     generator.subschema_for::<ListBody<ResourceGroupBody>>();
     generator.subschema_for::<ListBody<RoleAssignmentBody>>();
     generator.subschema_for::<ListBody<RoleDefinitionBody>>();
+    generator.subschema_for::<ListBody<Permission>>();
     generator.subschema_for::<ListBody<TokenBody>>();
     generator.subschema_for::<NewTokenBody>();
     generator.subschema_for::<crate::ErrorBody>();
@@ -179,6 +181,8 @@ mod tests {
         Cluster
         ClusterExtensions
         ClusterListResult
+        ClusterNode
+        ClusterNodeListResult
         Constraints
         ContainerSettings
         CustomMpiSettings
@@ -234,6 +238,7 @@ mod tests {
         OutputDirectory
         PerformanceCountersSettings
         Permission
+        PermissionListResult
         PrivateRegistryCredentials
         Provider
         ProviderListResult

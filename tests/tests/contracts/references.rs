@@ -97,7 +97,7 @@ fn cluster(servers: &[String]) -> Value {
     }})
 }
 
-fn job(cluster: &str, servers: &[String]) -> Value {
+pub(crate) fn job(cluster: &str, servers: &[String]) -> Value {
     json!({"properties": {
         "cluster": {"id": cluster},
         "nodeCount": 1,

@@ -5,7 +5,7 @@ use axum::response::Response;
 use control::Error;
 use control::operations::PutOutcome;
 use model::{Cluster, Name};
-use wire::{NodeCounts, RemoteLogin};
+use wire::{ClusterNode, NodeCounts, RemoteLogin};
 
 impl Call<'_> {
     pub(crate) async fn clusters(&self) -> Result<Response, Error> {
@@ -61,6 +61,27 @@ impl Call<'_> {
         let (cluster, _) = self.web.control.clusters.get(&names, &name).await?;
         let nodes = self.web.control.clusters.nodes(&cluster).await?;
         self.ok(&wire::list(nodes.iter().filter_map(RemoteLogin::of).collect(), None))
+    }
+
+    /// Without addresses and ports, which a reader must not see.
+    pub(crate) async fn cluster_nodes(&self) -> Result<Response, Error> {
+        let (names, name) = (self.route.workspace()?, self.cluster_name()?);
+        let clusters = &self.web.control.clusters;
+        let nodes = clusters.nodes_with_jobs(&names, &name, &self.principal).await?;
+        let body = |(node, job): &(_, Option<_>)| ClusterNode::of(node, job.as_ref());
+        self.ok(&wire::list(nodes.iter().map(body).collect(), None))
+    }
+
+    /// Lists the queue, in its order. Has no metrics: each job would cost a read.
+    pub(crate) async fn queued_jobs(&self) -> Result<Response, Error> {
+        let (names, name) = (self.route.workspace()?, self.cluster_name()?);
+        let page = (self.page_start()?, self.page_size()?);
+        let control = &self.web.control;
+        let page = control.clusters.queued_jobs(&names, &name, page, &self.principal).await?;
+        let waiting = control.jobs.waiting_reasons(&page.items).await?;
+        let now = control.context.now();
+        let body = |(job, waiting): (_, &Option<_>)| wire::job(job, waiting.as_ref(), now);
+        self.page(page.items.iter().zip(&waiting).map(body).collect(), page.next)
     }
 
     fn cluster_body(&self, cluster: &Cluster, counts: &NodeCounts) -> Result<Response, Error> {

@@ -168,6 +168,8 @@ impl Call<'_> {
             Operation::ClustersDelete => self.delete_cluster().await,
             Operation::ClustersGet => self.cluster().await,
             Operation::ClustersListRemoteLogin => self.cluster_logins().await,
+            Operation::ClustersListNodes => self.cluster_nodes().await,
+            Operation::ClustersListQueuedJobs => self.queued_jobs().await,
 
             Operation::FileServersList => self.file_servers().await,
             Operation::FileServersCreate => self.create_file_server().await,
@@ -217,6 +219,7 @@ impl Call<'_> {
             Operation::RolesOfSubscriptionDelete
             | Operation::RolesOfGroupDelete
             | Operation::RolesOfWorkspaceDelete => self.delete_role_assignment().await,
+            Operation::PermissionsOfWorkspaceList => self.permissions().await,
 
             Operation::TokensList => self.tokens().await,
             Operation::TokensCreate => self.create_token().await,

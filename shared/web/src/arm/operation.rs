@@ -130,6 +130,11 @@ operations! {
     ClustersListRemoteLogin "Clusters_ListRemoteLoginInformation"
         POST workspace!("/clusters/{clusterName}/listRemoteLoginInformation"), WRITE,
         None => [(200, Some("RemoteLoginInformationListResult"))];
+    ClustersListNodes "Clusters_ListNodes" GET workspace!("/clusters/{clusterName}/nodes"), READ,
+        None => [(200, Some("ClusterNodeListResult"))];
+    ClustersListQueuedJobs "Clusters_ListQueuedJobs"
+        GET workspace!("/clusters/{clusterName}/queuedJobs"), READ,
+        None => [(200, Some("JobListResult"))] paged;
 
     FileServersList "FileServers_ListByWorkspace" GET workspace!("/fileServers"), READ,
         None => [(200, Some("FileServerListResult"))] paged;
@@ -256,6 +261,9 @@ operations! {
     RolesOfWorkspaceDelete "RoleAssignments_DeleteForWorkspace"
         DELETE workspace!("/providers/Microsoft.Authorization/roleAssignments/{roleAssignmentName}"),
         GRANT, None => [(200, Some("RoleAssignment")), (204, None)];
+    PermissionsOfWorkspaceList "Permissions_ListForWorkspace"
+        GET workspace!("/providers/Microsoft.Authorization/permissions"), RequiredAccess::Token,
+        None => [(200, Some("PermissionListResult"))];
 
     TokensList "Tokens_List" GET "/local/v1/tokens", RequiredAccess::Service,
         None => [(200, Some("TokenListResult"))];

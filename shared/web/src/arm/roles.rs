@@ -65,6 +65,14 @@ impl Call<'_> {
         }
     }
 
+    /// What the caller may do in the workspace, by his highest role there; nothing without a role. Does not tell whether
+    /// the workspace exists.
+    pub(crate) async fn permissions(&self) -> Result<Response, Error> {
+        let scope = self.route.scope()?;
+        let role = self.web.control.roles.highest(&self.principal, &scope).await?;
+        self.ok(&wire::list(role.map(wire::permission).into_iter().collect(), None))
+    }
+
     fn filter(&self) -> Option<&str> {
         let found = self.query.iter().find(|(name, _)| name.eq_ignore_ascii_case("$filter"));
         found.map(|(_, filter)| filter.as_str())

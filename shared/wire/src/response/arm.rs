@@ -91,7 +91,7 @@ pub fn providers(subscription: &Name, locations: &Locations) -> Vec<ProviderBody
         "locations/operationstatuses",
     ];
     let resources = ["subscriptions", "resourceGroups", "tenants", "providers"];
-    let authorization = ["roleAssignments", "roleDefinitions"];
+    let authorization = ["permissions", "roleAssignments", "roleDefinitions"];
     vec![
         provider(subscription, BATCH_AI, &batch_ai, &[crate::API_VERSION], locations),
         provider(subscription, RESOURCES, &resources, &["2022-09-01", "2018-05-01"], locations),
@@ -239,16 +239,24 @@ pub struct Permission {
     pub not_actions: Vec<&'static str>,
 }
 
+/// What a role allows: `actions` without `notActions`.
+pub fn permission(role: Role) -> Permission {
+    let (actions, not_actions) = match role {
+        Role::Reader => (vec!["*/read"], vec![]),
+        Role::Contributor => {
+            (vec!["*"], vec!["Microsoft.Authorization/*/Delete", "Microsoft.Authorization/*/Write"])
+        }
+        Role::Owner => (vec!["*"], vec![]),
+    };
+    Permission { actions, not_actions }
+}
+
 /// The body of a role in a subscription.
 pub fn role_definition(subscription: &Name, role: Role) -> RoleDefinitionBody {
-    let (description, actions, not_actions) = match role {
-        Role::Reader => ("Reads everything.", vec!["*/read"], vec![]),
-        Role::Contributor => (
-            "Does everything but grant roles.",
-            vec!["*"],
-            vec!["Microsoft.Authorization/*/Delete", "Microsoft.Authorization/*/Write"],
-        ),
-        Role::Owner => ("Does everything, and grants roles.", vec!["*"], vec![]),
+    let description = match role {
+        Role::Reader => "Reads everything.",
+        Role::Contributor => "Does everything but grant roles.",
+        Role::Owner => "Does everything, and grants roles.",
     };
     RoleDefinitionBody {
         id: ids::role_definition_id(subscription, role),
@@ -259,7 +267,7 @@ pub fn role_definition(subscription: &Name, role: Role) -> RoleDefinitionBody {
             role_type: "BuiltInRole",
             description,
             assignable_scopes: vec!["/"],
-            permissions: vec![Permission { actions, not_actions }],
+            permissions: vec![permission(role)],
         },
     }
 }
@@ -318,5 +326,22 @@ mod tests {
           }
         }
         "#);
+    }
+
+    #[test]
+    fn what_each_role_allows() {
+        let allowed = Role::ALL.map(permission);
+        let expected = serde_json::json!([
+            { "actions": ["*/read"], "notActions": [] },
+            {
+                "actions": ["*"],
+                "notActions": [
+                    "Microsoft.Authorization/*/Delete",
+                    "Microsoft.Authorization/*/Write",
+                ],
+            },
+            { "actions": ["*"], "notActions": [] },
+        ]);
+        assert_eq!(serde_json::to_value(allowed).unwrap(), expected);
     }
 }

@@ -4,7 +4,7 @@
 #![expect(missing_docs, reason = "fields of bodies are those of the contract's definitions")]
 
 use super::parts;
-use model::{GpuMetrics, Node, NodeId, NodeMetrics, Timestamp};
+use model::{GpuMetrics, Node, NodeId, Timestamp};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -119,23 +119,27 @@ impl RemoteLogin {
             node_id: node.id.clone(),
             ip_address: node.instance()?.address.clone(),
             port: node.login_port?,
-            extensions: node.metrics.as_ref().map(|metrics| extensions(node.seen_at, metrics)),
+            extensions: NodeExtensions::of(node),
         })
     }
 }
 
-fn extensions(seen_at: Timestamp, metrics: &NodeMetrics) -> NodeExtensions {
-    let gpu = |gpu: &GpuMetrics| GpuEntry {
-        utilization_percent: gpu.utilization_percent,
-        memory_used_mib: gpu.memory_used_mib,
-        memory_total_mib: gpu.memory_total_mib,
-    };
-    NodeExtensions {
-        last_seen_time: seen_at,
-        load: f64::from(metrics.load_percent) / 100.0,
-        memory_used_mib: metrics.memory_used_mib,
-        memory_total_mib: metrics.memory_total_mib,
-        gpus: metrics.gpus.iter().map(gpu).collect(),
+impl NodeExtensions {
+    /// What the agent of a node measured last; none before its first report.
+    pub(super) fn of(node: &Node) -> Option<Self> {
+        let metrics = node.metrics.as_ref()?;
+        let gpu = |gpu: &GpuMetrics| GpuEntry {
+            utilization_percent: gpu.utilization_percent,
+            memory_used_mib: gpu.memory_used_mib,
+            memory_total_mib: gpu.memory_total_mib,
+        };
+        Some(Self {
+            last_seen_time: node.seen_at,
+            load: f64::from(metrics.load_percent) / 100.0,
+            memory_used_mib: metrics.memory_used_mib,
+            memory_total_mib: metrics.memory_total_mib,
+            gpus: metrics.gpus.iter().map(gpu).collect(),
+        })
     }
 }
 
@@ -144,7 +148,7 @@ mod tests {
     use super::*;
     use crate::fixtures::{at, instance, node, pretty};
     use crate::list;
-    use model::NodeState;
+    use model::{NodeMetrics, NodeState};
 
     #[test]
     fn files() {

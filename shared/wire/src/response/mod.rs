@@ -5,6 +5,7 @@
 
 mod arm;
 mod cluster;
+mod cluster_node;
 mod file_entry;
 mod file_server;
 mod job;
@@ -19,10 +20,12 @@ mod usage;
 mod workspace;
 
 pub use arm::{
-    ProviderBody, ResourceGroupBody, RoleAssignmentBody, RoleDefinitionBody, SubscriptionBody,
-    TenantBody, providers, resource_group, role_assignment, role_definition, subscription, tenant,
+    Permission, ProviderBody, ResourceGroupBody, RoleAssignmentBody, RoleDefinitionBody,
+    SubscriptionBody, TenantBody, permission, providers, resource_group, role_assignment,
+    role_definition, subscription, tenant,
 };
 pub use cluster::{ClusterProperties, NodeCounts, NodeStateCounts, cluster};
+pub use cluster_node::ClusterNode;
 pub use file_entry::{FileEntry, FileProperties, FileUpload, RemoteLogin};
 pub use file_server::{FileServerProperties, FileServerView, file_server};
 pub use job::{AttemptView, ExecutionInfo, JobExtensions, JobProperties, job};
