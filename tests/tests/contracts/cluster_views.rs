@@ -8,8 +8,12 @@ use model::{Name, Role, Scope, Uid, WorkspaceNames};
 use serde_json::{Value, json};
 use table::Writes;
 use tests::api::{Api, SERVICE_TOKEN};
+use tests::fleet::agent::command_line;
 use tests::harness::{Harness, JobSpec, cluster_id, manual, names, path};
 use wire::RoleAssignmentRequest;
+
+/// How long the commands of jobs run.
+const RUN_MILLIS: u64 = 600_000;
 
 fn other() -> WorkspaceNames {
     WorkspaceNames { workspace: Name::new("other"), ..names() }
@@ -33,8 +37,9 @@ async fn harness(seed: u64, nodes: u32) -> Harness {
 
 /// Submits a job of the other workspace to the cluster.
 async fn submit_from_the_other_workspace(harness: &Harness, name: &str) {
-    let body = job(&cluster_id("c"), &[]).to_string();
-    let request = wire::parse_job_create(body.as_bytes()).unwrap();
+    let mut body = job(&cluster_id("c"), &[]);
+    body["properties"]["customToolkitSettings"]["commandLine"] = json!(command_line(0, RUN_MILLIS));
+    let request = wire::parse_job_create(body.to_string().as_bytes()).unwrap();
     let mut experiment = path();
     experiment.workspace = other();
     let jobs = &harness.environment.control.jobs;
@@ -84,7 +89,7 @@ fn sorted<'a>(list: &'a Value, pointer: &str) -> Vec<&'a str> {
 async fn nodes_show_the_jobs_that_the_caller_may_read() {
     let harness = harness(1, 3).await;
     harness.run(60).await;
-    harness.submit(&JobSpec { millis: 600_000, ..JobSpec::new("own", "c") }).await.unwrap();
+    harness.submit(&JobSpec { millis: RUN_MILLIS, ..JobSpec::new("own", "c") }).await.unwrap();
     submit_from_the_other_workspace(&harness, "foreign").await;
     harness.run(2).await;
     let api = Api::new(&harness.environment);
@@ -157,6 +162,7 @@ async fn the_queue_is_listed_in_its_order_without_jobs_that_the_caller_may_not_r
 async fn the_cost_of_the_queue_does_not_depend_on_other_jobs() {
     let harness = harness(3, 0).await;
     for name in ["a", "b"] {
+        harness.environment.clock.advance_millis(1000);
         harness.submit(&JobSpec::new(name, "c")).await.unwrap();
     }
     let api = Api::new(&harness.environment);
