@@ -18,7 +18,8 @@ async fn main() -> Result<(), Error> {
     let agents = AgentAccess::VerifiedInstances;
     let access = Arc::new(Access { people, loopback_only: false, agents });
     let files = OutputFiles::At { url: files_url };
-    let web = Web { control, access, behind_proxy: true, files, held_requests: None };
+    let web =
+        Web { control, access, behind_proxy: true, files, held_requests: None, portal_links: None };
     let add_sender = move |request: Request| ready(with_sender(request, &node_role));
     run(web::app(web, Router::new()).layer(map_request(add_sender))).await
 }

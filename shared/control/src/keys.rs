@@ -24,6 +24,7 @@ struct Derived {
     seal: ChaCha20Poly1305,
     links: [u8; 32],
     nodes: [u8; 32],
+    sessions: ChaCha20Poly1305,
 }
 
 /// The content of a download link: it allows to read this file until it expires, as long as its creator
@@ -61,6 +62,7 @@ impl Keys {
             seal: ChaCha20Poly1305::new(&derived("secrets").into()),
             links: derived("links"),
             nodes: derived("nodes"),
+            sessions: ChaCha20Poly1305::new(&derived("sessions").into()),
         }))
     }
 
@@ -155,6 +157,25 @@ impl Keys {
             .decrypt(Nonce::from_slice(nonce), text)
             .map_err(|_| Error::Sealed)?;
         String::from_utf8(plain).map_err(|_| Error::Sealed)
+    }
+
+    /// Encrypts the session of a browser, for its cookie.
+    pub fn seal_session(&self, plain: &str) -> String {
+        let nonce: [u8; NONCE_BYTES] = rand::random();
+        let sealed = self
+            .derived()
+            .sessions
+            .encrypt(Nonce::from_slice(&nonce), plain.as_bytes())
+            .expect("a session is shorter than the cipher's limit of 256 GiB");
+        URL_SAFE_NO_PAD.encode([&nonce[..], &sealed].concat())
+    }
+
+    /// Decrypts the session of a browser; `None` when the text was not encrypted with this key.
+    pub fn open_session(&self, sealed: &str) -> Option<String> {
+        let bytes = URL_SAFE_NO_PAD.decode(sealed).ok()?;
+        let (nonce, text) = bytes.split_at_checked(NONCE_BYTES)?;
+        let plain = self.derived().sessions.decrypt(Nonce::from_slice(nonce), text).ok()?;
+        String::from_utf8(plain).ok()
     }
 
     /// The signature of a download link.
@@ -256,6 +277,19 @@ mod tests {
         assert_eq!(keys.open(&sealed).unwrap(), "hunter2");
         assert!(matches!(Keys::derive(&[2; 32]).open(&sealed), Err(Error::Sealed)));
         assert!(matches!(keys.open("c2hvcnQ"), Err(Error::Sealed)));
+    }
+
+    #[test]
+    fn a_session_is_neither_a_secret_of_the_table_nor_of_another_key() {
+        let keys = Keys::derive(&[1; 32]);
+        let sealed = keys.seal_session("session");
+        assert_eq!(keys.open_session(&sealed).as_deref(), Some("session"));
+        assert_ne!(sealed, keys.seal_session("session"));
+        assert_eq!(Keys::derive(&[2; 32]).open_session(&sealed), None);
+        let secret =
+            URL_SAFE_NO_PAD.encode(STANDARD_NO_PAD.decode(keys.seal("session", &uid(1))).unwrap());
+        assert_eq!(keys.open_session(&secret), None);
+        assert_eq!(keys.open_session("c2hvcnQ"), None);
     }
 
     #[test]

@@ -7,6 +7,7 @@ use axum::middleware::Next;
 use axum::response::Response;
 use control::Error;
 use control::keys::constant_time_eq;
+use http::HeaderMap;
 use http::header::{AUTHORIZATION, HOST, HeaderName, HeaderValue};
 use model::{Principal, Uid};
 use sha2::{Digest, Sha256};
@@ -110,8 +111,8 @@ fn principal_header(principal: &Principal) -> Option<HeaderValue> {
     }
 }
 
-pub(crate) fn bearer(request: &Request) -> Option<&str> {
-    let value = request.headers().get(AUTHORIZATION)?.to_str().ok()?;
+pub(crate) fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let value = headers.get(AUTHORIZATION)?.to_str().ok()?;
     let (scheme, token) = value.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
@@ -122,7 +123,7 @@ pub(crate) async fn require_token(
     mut request: Request,
     next: Next,
 ) -> Response {
-    let token = bearer(&request).map(str::to_owned);
+    let token = bearer(request.headers()).map(str::to_owned);
     let sender = Sender { token, person: request.extensions().get().cloned() };
     match identify(&web, &sender).await {
         Ok(principal) => {

@@ -48,7 +48,7 @@ pub(crate) fn require_instance(
 ) -> Result<(), Failure> {
     match web.access.agents {
         AgentAccess::Tokens => {
-            let token = access::bearer(request).unwrap_or_default();
+            let token = access::bearer(request.headers()).unwrap_or_default();
             match web.control.context.keys.is_launch_token(cluster, launch, token) {
                 true => Ok(()),
                 false => Err(Failure::Unauthenticated("The token does not belong to this launch")),
@@ -74,7 +74,7 @@ pub(crate) fn identify(
 ) -> Result<AgentIdentity, Failure> {
     match web.access.agents {
         AgentAccess::Tokens => {
-            let token = access::bearer(request).unwrap_or_default();
+            let token = access::bearer(request.headers()).unwrap_or_default();
             match web.control.context.keys.is_node_token(cluster, node, token) {
                 true => Ok(AgentIdentity::Node),
                 false => Err(Failure::Unauthenticated("The token does not belong to this node")),

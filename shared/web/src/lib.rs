@@ -15,6 +15,7 @@ mod files;
 mod held_requests;
 mod instances;
 mod nodes;
+mod portal_access;
 mod response;
 mod sync;
 
@@ -24,6 +25,7 @@ pub use arm::operation::{OPERATIONS, Operation, OperationRow, RequiredAccess};
 pub use failure::Failure;
 pub use files::{FilesWeb, ListingQuery, OutputFiles, files_app};
 pub use held_requests::HeldRequests;
+pub use portal_access::PortalLinks;
 pub use response::respond;
 
 use axum::Router;
@@ -49,6 +51,8 @@ pub struct Web {
     pub files: OutputFiles,
     /// Held requests of agents. None in a Lambda function, which responds immediately.
     pub held_requests: Option<Arc<HeldRequests>>,
+    /// Links with which a browser signs in to the portal. None where there is no token that they could stand for.
+    pub portal_links: Option<Arc<PortalLinks>>,
 }
 
 /// The router of the whole service. The routes of `extra` require the service's own token.
@@ -59,6 +63,7 @@ pub fn app(web: Web, extra: Router) -> Router {
         .with_state(web.clone())
         .merge(extra.layer(axum::middleware::from_fn(access::require_service)))
         .layer(axum::middleware::from_fn_with_state(web.clone(), access::require_token));
+    let portal = portal_access::routes(&web, guarded.clone());
     let files = match &web.files {
         OutputFiles::Here(files) => files::routes(files.clone()),
         OutputFiles::At { .. } => Router::new(),
@@ -76,6 +81,7 @@ pub fn app(web: Web, extra: Router) -> Router {
     let app = agents
         .with_state(web.clone())
         .merge(files)
+        .merge(portal)
         .fallback_service(guarded)
         .layer(DefaultBodyLimit::max(model::limits::MAX_BODY_BYTES))
         .layer(axum::middleware::from_fn_with_state(web, access::check_host));

@@ -43,9 +43,10 @@ pub use request::{
 };
 pub use response::{
     ClusterNode, FileEntry, FileServerView, FileUpload, ListBody, MetricDetail, NodeCounts,
-    ProviderBody, RemoteLogin, Resource, Usage, cluster, experiment, file_server, job, list,
-    log_tails, new_token, operation, permission, provider_operations, providers, resource_group,
-    role_assignment, role_definition, subscription, tenant, token, usage, workspace,
+    PortalLinkBody, ProviderBody, RemoteLogin, Resource, Usage, cluster, experiment, file_server,
+    job, list, log_tails, new_token, operation, permission, provider_operations, providers,
+    resource_group, role_assignment, role_definition, subscription, tenant, token, usage,
+    workspace,
 };
 
 /// The only API version that this service supports.

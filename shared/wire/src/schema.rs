@@ -10,8 +10,9 @@ use crate::request;
 use crate::response::{
     ClusterNode, ClusterProperties, ContainerProperties, FileEntry, FileServerProperties,
     FileUpload, JobProperties, ListBody, LogTailBody, NewTokenBody, OperationBody, OperationEntry,
-    Permission, ProviderBody, RemoteLogin, Resource, ResourceGroupBody, RoleAssignmentBody,
-    RoleDefinitionBody, SubscriptionBody, TenantBody, TokenBody, UsageBody, WorkspaceBody,
+    Permission, PortalLinkBody, ProviderBody, RemoteLogin, Resource, ResourceGroupBody,
+    RoleAssignmentBody, RoleDefinitionBody, SubscriptionBody, TenantBody, TokenBody, UsageBody,
+    WorkspaceBody,
 };
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value};
@@ -64,6 +65,7 @@ pub fn responses() -> BTreeMap<String, Value> {
     generator.subschema_for::<ListBody<Permission>>();
     generator.subschema_for::<ListBody<TokenBody>>();
     generator.subschema_for::<NewTokenBody>();
+    generator.subschema_for::<PortalLinkBody>();
     generator.subschema_for::<crate::ErrorBody>();
     let definitions = generator.take_definitions(true);
     definitions

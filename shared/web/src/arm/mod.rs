@@ -9,6 +9,7 @@ mod long_running;
 pub mod openapi;
 pub mod operation;
 mod page;
+mod portal_links;
 mod resource_manager;
 mod roles;
 mod route;
@@ -40,6 +41,8 @@ pub(crate) struct Call<'a> {
     pub query: Vec<(String, String)>,
     /// Scheme and host as the client wrote them; URLs in responses must be absolute.
     pub base: String,
+    /// The token that the caller sent.
+    pub token: Option<String>,
     /// The path without the query.
     pub path: &'a str,
     pub body: Bytes,
@@ -73,9 +76,10 @@ async fn handle_or_fail(web: &Web, request: Request) -> Result<Response, Failure
     check_api_version(path, &query)?;
     let body = read_body(body).await?;
     let base = base_url(&parts.headers, web.behind_proxy);
+    let token = access::bearer(&parts.headers).map(str::to_owned);
     let principal = parts.extensions.get::<Principal>().cloned();
     let principal = principal.ok_or(access::UNAUTHENTICATED)?;
-    let call = Call { web, route, principal, query, base, path, body };
+    let call = Call { web, route, principal, query, base, token, path, body };
     call.check_role().await?;
     Ok(call.dispatch().await?)
 }
@@ -92,7 +96,7 @@ async fn read_body(body: Body) -> Result<Bytes, Failure> {
 
 /// Scheme and host that the client used. Any client can send `X-Forwarded-Proto`, so it counts only
 /// where a proxy of the deployment sets it (API Gateway).
-fn base_url(headers: &HeaderMap, behind_proxy: bool) -> String {
+pub(crate) fn base_url(headers: &HeaderMap, behind_proxy: bool) -> String {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     let scheme = match text("x-forwarded-proto") {
         Some("https") if behind_proxy => "https",
@@ -221,6 +225,7 @@ impl Call<'_> {
             | Operation::RolesOfWorkspaceDelete => self.delete_role_assignment().await,
             Operation::PermissionsOfWorkspaceList => self.permissions().await,
 
+            Operation::PortalLinksCreate => self.create_portal_link(),
             Operation::TokensList => self.tokens().await,
             Operation::TokensCreate => self.create_token().await,
             Operation::TokensRevoke => self.revoke_token().await,

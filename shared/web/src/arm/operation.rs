@@ -265,6 +265,8 @@ operations! {
         GET workspace!("/providers/Microsoft.Authorization/permissions"), RequiredAccess::Token,
         None => [(200, Some("PermissionListResult"))];
 
+    PortalLinksCreate "PortalLinks_Create" POST "/local/v1/portalLinks", RequiredAccess::Token,
+        None => [(201, Some("PortalLink"))];
     TokensList "Tokens_List" GET "/local/v1/tokens", RequiredAccess::Service,
         None => [(200, Some("TokenListResult"))];
     TokensCreate "Tokens_Create" POST "/local/v1/tokens", RequiredAccess::Service,

@@ -35,6 +35,6 @@ pub use mounts::{MountExtensions, MountVolumesBody, NoCredentials};
 pub use operation::{OperationBody, operation};
 pub use parts::{BatchAiError, ListBody, NameValuePair, Resource, SecretName, list};
 pub use provider_operations::{OperationEntry, provider_operations};
-pub use token::{NewTokenBody, TokenBody, new_token, token};
+pub use token::{NewTokenBody, PortalLinkBody, TokenBody, new_token, token};
 pub use usage::{Usage, UsageBody, usage};
 pub use workspace::{ContainerProperties, WorkspaceBody, experiment, workspace};

@@ -33,6 +33,17 @@ pub struct NewTokenBody {
     pub token: String,
 }
 
+/// A link with which a browser signs in to the portal, once.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(rename = "PortalLink")]
+pub struct PortalLinkBody {
+    pub url: String,
+    #[serde(serialize_with = "parts::instant")]
+    #[schemars(schema_with = "parts::date_time")]
+    pub expires_on: Timestamp,
+}
+
 /// The body of an issued token.
 pub fn token(token: &AccessToken) -> TokenBody {
     TokenBody {

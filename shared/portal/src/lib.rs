@@ -1,0 +1,68 @@
+//! The portal: pages in front of the API.
+//!
+//! The rule of this crate: a page knows nothing but answers of the REST API, which it calls in the same process, as
+//! the person who looks at it. So it shows nothing that the API would refuse, and can do nothing that the API cannot.
+//! One page is a handler, a struct of its template and a template, all of the same name.
+
+#![warn(missing_docs)]
+
+mod api;
+mod assets;
+mod failure;
+mod headers;
+mod links;
+mod pages;
+mod shell;
+mod states;
+mod text;
+
+use axum::Router;
+use axum::response::Redirect;
+use axum::routing::{get, post};
+
+/// What all pages share.
+#[derive(Clone)]
+pub(crate) struct Portal {
+    /// The API. It authenticates a request by what the page's own request has.
+    api: Router,
+}
+
+/// The pages. A request must have what `api` needs to authenticate it: a header `Authorization`, or an extension.
+pub fn pages(api: Router) -> Router {
+    let workspace = Router::new()
+        .route("/", get(pages::overview::page))
+        .route("/queue", get(pages::queue::page))
+        .route("/clusters/{cluster}", get(pages::cluster::page))
+        .route("/clusters/{cluster}/scale", post(pages::cluster::scale));
+    Router::new()
+        .route("/portal", get(|| async { Redirect::permanent("/portal/") }))
+        .route("/portal/", get(pages::home::page))
+        .route("/portal/open", get(pages::home::open))
+        .route("/portal/api/{*path}", get(pages::json::answer))
+        .nest("/portal/workspaces/{subscription}/{group}/{workspace}", workspace)
+        .fallback(pages::missing)
+        .with_state(Portal { api })
+        .layer(axum::middleware::from_fn(headers::add))
+}
+
+/// Style sheets, scripts and images, which anybody may read: they have no data.
+pub fn assets() -> Router {
+    Router::new().route("/portal/assets/{name}", get(assets::answer))
+}
+
+/// The page after signing in, which goes on to the portal.
+pub fn entrance() -> String {
+    "<!doctype html><html lang=\"en\"><title>Batch AI</title>\
+     <meta http-equiv=\"refresh\" content=\"0;url=/portal/\"><a href=\"/portal/\">To the portal</a></html>"
+        .to_owned()
+}
+
+/// A response with the headers of every page.
+pub fn with_headers(response: axum::response::Response) -> axum::response::Response {
+    headers::added(response)
+}
+
+/// A page for someone who has not signed in, or whose session has ended.
+pub fn signed_out(message: &str) -> axum::response::Response {
+    headers::added(pages::signed_out::page(message))
+}
