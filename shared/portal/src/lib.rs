@@ -18,7 +18,7 @@ mod text;
 
 use axum::Router;
 use axum::response::Redirect;
-use axum::routing::{get, post};
+use axum::routing::{any, get, post};
 
 /// What all pages share.
 #[derive(Clone)]
@@ -40,7 +40,7 @@ pub fn pages(api: Router) -> Router {
         .route("/portal/open", get(pages::home::open))
         .route("/portal/api/{*path}", get(pages::json::answer))
         .nest("/portal/workspaces/{subscription}/{group}/{workspace}", workspace)
-        .fallback(pages::missing)
+        .route("/portal/{*path}", any(pages::missing))
         .with_state(Portal { api })
         .layer(axum::middleware::from_fn(headers::add))
 }

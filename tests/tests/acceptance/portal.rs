@@ -18,7 +18,7 @@ const BROWSERS: [&str; 4] = ["chromium", "chromium-browser", "google-chrome", "g
 
 const TIMEOUT: Duration = Duration::from_secs(240);
 
-const OVERVIEW: &str = "/portal/workspaces/00000000-0000-0000-0000-000000000000/batchai/w/";
+const OVERVIEW: &str = "/portal/workspaces/00000000-0000-0000-0000-000000000000/g/w";
 
 /// A browser without a screen: it keeps its cookie.
 struct Visitor<'a> {
@@ -118,7 +118,7 @@ async fn changes_come_from_the_portal_itself_and_need_the_role() {
     assert!(service.batchai(&["role", "assign", "reader", "--to", "rita", "-w", "w"]).status.success());
     let reader = Visitor::sign_in(&service, &token).await;
 
-    let scale = format!("{OVERVIEW}clusters/c/scale");
+    let scale = format!("{OVERVIEW}/clusters/c/scale");
     let own = Some(service.endpoint.as_str());
     let form = "kind=manual&target=0";
     for origin in [None, Some("http://127.0.0.1:1"), Some("null")] {
@@ -129,10 +129,10 @@ async fn changes_come_from_the_portal_itself_and_need_the_role() {
     assert!(service.get("/clusters/c").await["properties"]["scaleSettings"]["autoScale"].is_object());
     let done = owner.post(&scale, own, form).await;
     assert_eq!(done.status(), StatusCode::SEE_OTHER);
-    assert_eq!(done.headers()[LOCATION], format!("{OVERVIEW}clusters/c"));
+    assert_eq!(done.headers()[LOCATION], format!("{OVERVIEW}/clusters/c"));
     let settings = service.get("/clusters/c").await["properties"]["scaleSettings"].clone();
     assert_eq!(settings["manual"]["targetNodeCount"], 0);
-    let cluster = format!("{OVERVIEW}clusters/c");
+    let cluster = format!("{OVERVIEW}/clusters/c");
     assert!(owner.text(&cluster).await.contains("Keep this number"));
     assert!(!reader.text(&cluster).await.contains("Keep this number"));
 }
