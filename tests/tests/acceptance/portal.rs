@@ -14,7 +14,8 @@ axe-playwright-python==0.1.8
 ";
 
 /// The programs of Chromium, as systems name them.
-const BROWSERS: [&str; 4] = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
+const BROWSERS: [&str; 4] =
+    ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
 
 const TIMEOUT: Duration = Duration::from_secs(240);
 
@@ -101,7 +102,9 @@ async fn a_link_signs_in_once_and_a_session_ends_with_its_token() {
     // A session has the rights of its token, and no others.
     let visitor = Visitor::sign_in(&service, &token).await;
     assert_eq!(visitor.get(OVERVIEW).await.status(), StatusCode::FORBIDDEN);
-    assert!(service.batchai(&["role", "assign", "reader", "--to", "eve", "-w", "w"]).status.success());
+    assert!(
+        service.batchai(&["role", "assign", "reader", "--to", "eve", "-w", "w"]).status.success()
+    );
     assert!(visitor.text(OVERVIEW).await.contains("Clusters"));
     let revoked = service.batchai(&["token", "revoke", "eve", "--yes"]);
     assert!(revoked.status.success());
@@ -115,7 +118,9 @@ async fn changes_come_from_the_portal_itself_and_need_the_role() {
     let owner = Visitor::sign_in(&service, &service.token).await;
     let created = service.batchai(&["token", "create", "rita", "-o", "name"]);
     let token = String::from_utf8(created.stdout).unwrap().trim().to_owned();
-    assert!(service.batchai(&["role", "assign", "reader", "--to", "rita", "-w", "w"]).status.success());
+    assert!(
+        service.batchai(&["role", "assign", "reader", "--to", "rita", "-w", "w"]).status.success()
+    );
     let reader = Visitor::sign_in(&service, &token).await;
 
     let scale = format!("{OVERVIEW}/clusters/c/scale");
@@ -126,7 +131,9 @@ async fn changes_come_from_the_portal_itself_and_need_the_role() {
         assert_eq!(refused.status(), StatusCode::FORBIDDEN, "{origin:?}");
     }
     assert_eq!(reader.post(&scale, own, form).await.status(), StatusCode::FORBIDDEN);
-    assert!(service.get("/clusters/c").await["properties"]["scaleSettings"]["autoScale"].is_object());
+    assert!(
+        service.get("/clusters/c").await["properties"]["scaleSettings"]["autoScale"].is_object()
+    );
     let done = owner.post(&scale, own, form).await;
     assert_eq!(done.status(), StatusCode::SEE_OTHER);
     assert_eq!(done.headers()[LOCATION], format!("{OVERVIEW}/clusters/c"));
@@ -179,7 +186,9 @@ async fn a_browser_shows_every_page() {
     let service = Service::start_with(&["--max-nodes", "2"]);
     service.prepare(1).await;
     let markup = "<img src=x onerror=alert(1)>";
-    let print = format!("echo '{markup}'; echo '{{\"step\":1,\"loss\":0.5}}'; echo '{{\"step\":2,\"loss\":0.25}}'");
+    let print = format!(
+        "echo '{markup}'; echo '{{\"step\":1,\"loss\":0.5}}'; echo '{{\"step\":2,\"loss\":0.25}}'"
+    );
     let environment = json!({ "environmentVariables": [{ "name": "MARKUP", "value": markup }] });
     service.submit("hostile", &print, environment.clone()).await;
     service.submit("failing", &format!("{print}; echo '{markup}' >&2; exit 3"), environment).await;
@@ -192,7 +201,9 @@ async fn a_browser_shows_every_page() {
     .await;
     let created = service.batchai(&["token", "create", "rita", "-o", "name"]);
     let reader = String::from_utf8(created.stdout).unwrap().trim().to_owned();
-    assert!(service.batchai(&["role", "assign", "reader", "--to", "rita", "-w", "w"]).status.success());
+    assert!(
+        service.batchai(&["role", "assign", "reader", "--to", "rita", "-w", "w"]).status.success()
+    );
     let mut command = tokio::process::Command::new(python.expect("the environment can be created"));
     command
         .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("python/portal.py"))

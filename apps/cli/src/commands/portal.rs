@@ -1,7 +1,9 @@
 //! `batchai portal`: signs a browser in to the portal.
 
+use crate::client::{Client, Scope};
 use crate::context::Context;
 use crate::exit::Exit;
+use crate::json::Json;
 use crate::output::Format;
 use anyhow::Result;
 use clap::Args;
@@ -27,13 +29,23 @@ Examples:
   batchai portal --no-open -o name                 # only the link, to open it elsewhere
   ssh -L 8470:127.0.0.1:8470 gpu-box batchai portal --no-open    # from another machine";
 
+/// A link that signs a browser in, once.
 #[derive(Deserialize)]
-struct PortalLink {
-    url: String,
+pub struct PortalLink {
+    pub url: String,
+}
+
+/// A new link for the token of the client.
+pub async fn link(client: &Client, scope: &Scope) -> Result<PortalLink> {
+    created(client, scope).await?.read()
+}
+
+async fn created(client: &Client, scope: &Scope) -> Result<Json> {
+    client.post_json(&scope.portal_links(), &json!({})).await
 }
 
 pub async fn run(context: Context, arguments: Arguments) -> Result<Exit> {
-    let created = context.client.post_json(&context.scope.portal_links(), &json!({})).await?;
+    let created = created(&context.client, &context.scope).await?;
     let link: PortalLink = created.read()?;
     match context.output.format {
         Format::Json | Format::Yaml => context.output.value(&created)?,
