@@ -15,7 +15,6 @@ mod log;
 mod log_tail;
 mod name_argument;
 mod names;
-mod natural;
 mod oidc;
 mod options;
 mod output;

@@ -1,1 +1,111 @@
+// Draws every element with data-chart by uPlot: lines or points of several series in the colours of the theme.
 "use strict";
+(() => {
+  const colours = ["--works", "--warns", "--waits", "--good", "--bad", "--calm"];
+  const dashes = [[], [8, 4], [2, 3], [12, 3, 2, 3], [5, 2], [14, 6]];
+  const height = 220;
+  const drawn = new Map();
+
+  // The colours of the style sheet have a light and a dark value; a computed style has the one in use.
+  const probe = document.createElement("span");
+  probe.hidden = true;
+  document.body.append(probe);
+  const colour = (name) => {
+    probe.style.color = `var(${name})`;
+    return getComputedStyle(probe).color;
+  };
+
+  // Aligned columns: all places of the horizontal axis, then the values of each series there.
+  const columns = (series) => {
+    const places = [...new Set(series.flatMap((one) => one.points.map(([x]) => x)))].sort((a, b) => a - b);
+    const values = series.map((one) => {
+      const at = new Map(one.points);
+      return places.map((x) => at.get(x) ?? null);
+    });
+    return [places, ...values];
+  };
+
+  const line = (chart) => (one, at) => {
+    const stroke = colour(colours[at % colours.length]);
+    const dash = dashes[(at + Math.floor(at / colours.length)) % dashes.length];
+    const look = { label: one.label, stroke, width: 2, spanGaps: true };
+    if (!chart.points) return { ...look, dash };
+    return { ...look, paths: () => null, points: { show: true, size: 10, width: 2, fill: at % 2 ? "transparent" : stroke } };
+  };
+
+  const options = (chart, width) => {
+    const text = colour("--text");
+    const axis = { stroke: colour("--muted"), grid: { stroke: colour("--line"), width: 1 }, ticks: { stroke: colour("--line"), width: 1 } };
+    const longest = (values) => Math.max(...values.map((value) => String(value ?? "").length));
+    return {
+      title: chart.title, width, height,
+      scales: { x: { time: false, distr: chart.log ? 3 : 1 } },
+      cursor: { focus: { prox: 16 } },
+      focus: { alpha: 0.35 },
+      legend: { markers: { width: 2, dash: (plot, at) => ["solid", "dashed", "dotted"][(at - 1) % 3] } },
+      series: [{ label: chart.x, stroke: text }, ...chart.series.map(line(chart))],
+      axes: [{ ...axis, label: chart.x, labelSize: 20 }, { ...axis, size: (plot, values) => values ? 7 * longest(values) + 20 : 50 }],
+    };
+  };
+
+  const remove = (element) => {
+    drawn.get(element).plot.destroy();
+    resized.unobserve(element);
+    drawn.delete(element);
+    element.replaceChildren();
+  };
+
+  const widthOf = (element) => {
+    const style = getComputedStyle(element);
+    return Math.max(element.clientWidth - parseFloat(style.paddingLeft) - parseFloat(style.paddingRight), 100);
+  };
+
+  const namesOf = ({ title, x, points, log, series }) => JSON.stringify([title, x, points, log, series.map((one) => one.label)]);
+
+  const draw = (element, source) => {
+    const chart = JSON.parse(source);
+    const plot = new uPlot(options(chart, widthOf(element)), columns(chart.series), element);
+    drawn.set(element, { plot, source, names: namesOf(chart) });
+    resized.observe(element);
+  };
+
+  // New values of the same series keep what the viewer has hidden and the part that is shown enlarged.
+  const update = (element, source) => {
+    const before = drawn.get(element);
+    if (before.source === source) return;
+    const chart = JSON.parse(source);
+    if (namesOf(chart) !== before.names) {
+      remove(element);
+      return draw(element, source);
+    }
+    const { plot } = before;
+    const places = plot.data[0];
+    const { min, max } = plot.scales.x;
+    const isWhole = places.length < 2 || min <= places[0] && max >= places[places.length - 1];
+    plot.setData(columns(chart.series), isWhole);
+    if (!isWhole) plot.redraw();
+    before.source = source;
+  };
+
+  const resized = new ResizeObserver((entries) => {
+    for (const { target } of entries) {
+      const plot = drawn.get(target)?.plot;
+      const width = widthOf(target);
+      if (plot && plot.width !== width) plot.setSize({ width, height });
+    }
+  });
+
+  const all = () => {
+    for (const element of [...drawn.keys()]) if (!element.isConnected) remove(element);
+    for (const element of document.querySelectorAll("[data-chart]")) {
+      const source = element.dataset.chart;
+      drawn.has(element) ? update(element, source) : draw(element, source);
+    }
+  };
+  all();
+  document.addEventListener("portal:updated", all);
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
+    for (const element of [...drawn.keys()]) remove(element);
+    all();
+  });
+})();

@@ -2,6 +2,7 @@
 
 use crate::Portal;
 use crate::failure::Failure;
+use crate::links::segment;
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::FromRequestParts;
@@ -9,10 +10,12 @@ use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderName, HeaderValue};
 use http::request::Parts;
 use http::{Extensions, HeaderMap, Method, Request, Response};
 use http_body_util::BodyExt as _;
+use percent_encoding::percent_decode_str;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::convert::Infallible;
+use std::fmt::Write as _;
 use tower::ServiceExt as _;
 
 /// The version of the API that pages use.
@@ -20,6 +23,9 @@ const VERSION: &str = "api-version=2018-05-01";
 
 /// The most items in one answer of a list.
 const PAGE: usize = 1000;
+
+/// The parameter of a list that has the token of a page.
+const SKIP_TOKEN: &str = "$skiptoken";
 
 /// The headers of a page's request that its calls of the API have too.
 const PASSED_ON: [HeaderName; 3] =
@@ -40,6 +46,13 @@ struct Listed<T> {
     value: Vec<T>,
     #[serde(default)]
     next_link: Option<String>,
+}
+
+/// One page of a list.
+pub(crate) struct Page<T> {
+    pub(crate) items: Vec<T>,
+    /// What continues the list after this page.
+    pub(crate) next: Option<String>,
 }
 
 /// The first items of a list.
@@ -73,6 +86,22 @@ impl Api {
         let more = next.is_some() || items.len() > most;
         items.truncate(most);
         Ok(Items { items, more })
+    }
+
+    /// A page of a list: its start, or what follows a page before.
+    pub(crate) async fn page<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        size: usize,
+        after: Option<&str>,
+    ) -> Result<Page<T>, Failure> {
+        let mut path = format!("{path}?maxresults={}", size.min(PAGE));
+        if let Some(token) = after {
+            let _ = write!(path, "&{SKIP_TOKEN}={}", segment(token));
+        }
+        let page: Listed<T> = self.get(&path).await?;
+        let next = page.next_link.as_deref().and_then(continuation);
+        Ok(Page { items: page.value, next })
     }
 
     /// A change. The answer is what the API says, if it says anything.
@@ -144,6 +173,17 @@ fn read<T: DeserializeOwned>(path: &str, body: &[u8]) -> Result<T, Failure> {
     })
 }
 
+/// The token of a link to the next page.
+fn continuation(link: &str) -> Option<String> {
+    let (_, query) = link.split_once('?')?;
+    let token = |pair: &str| {
+        let (name, value) = pair.split_once('=')?;
+        name.eq_ignore_ascii_case(SKIP_TOKEN).then(|| value.to_owned())
+    };
+    let token = query.split('&').find_map(token)?;
+    Some(percent_decode_str(&token).decode_utf8_lossy().into_owned())
+}
+
 /// The path and the query of a link.
 fn without_host(link: &str) -> &str {
     let rest = link.split_once("://").map_or(link, |(_, rest)| rest);
@@ -168,6 +208,14 @@ impl FromRequestParts<Portal> for Api {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_next_page_has_a_token() {
+        let link = "http://127.0.0.1/a?api-version=1&maxresults=2&$skiptoken=a%2Eb";
+        assert_eq!(continuation(link).as_deref(), Some("a.b"));
+        assert_eq!(continuation("/a?maxresults=2"), None);
+        assert_eq!(continuation("/a"), None);
+    }
 
     #[test]
     fn links_of_the_api_are_paths() {

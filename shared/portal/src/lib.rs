@@ -32,6 +32,9 @@ pub fn pages(api: Router) -> Router {
     let workspace = Router::new()
         .route("/", get(pages::overview::page))
         .route("/queue", get(pages::queue::page))
+        .route("/experiments", get(pages::experiments::page))
+        .route("/experiments/{experiment}", get(pages::experiment::page))
+        .route("/experiments/{experiment}/compare", get(pages::compare::page))
         .route("/clusters/{cluster}", get(pages::cluster::page))
         .route("/clusters/{cluster}/scale", post(pages::cluster::scale));
     Router::new()

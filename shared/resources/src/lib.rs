@@ -2,13 +2,14 @@
 //! a field that the service may omit is optional.
 
 mod cluster_node;
+pub mod natural;
 mod node;
 mod sweep;
 pub mod time;
 
 pub use cluster_node::{ClusterNode, NodeState};
 pub use node::{GpuMetrics, Node, NodeMetrics};
-pub use sweep::{Goal, Metric, Objective, Sweep};
+pub use sweep::{Goal, Metric, MetricPoint, Objective, Sweep};
 
 use jiff::SignedDuration;
 use serde::Deserialize;
@@ -239,6 +240,8 @@ pub struct JobExtensions {
     pub attempts: Vec<Attempt>,
     pub waiting_reason: Option<WaitingReason>,
     pub sweep: Option<Sweep>,
+    /// In millionths of a dollar; until now if the job runs.
+    pub cost_micro_usd: Option<u64>,
     pub metrics: Vec<Metric>,
 }
 

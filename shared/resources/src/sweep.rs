@@ -42,6 +42,16 @@ pub struct Metric {
     pub value: f64,
     pub minimum: f64,
     pub maximum: f64,
+    /// Points of its curve, in the order of their steps. The answer to a single job has them, a list does not.
+    #[serde(default)]
+    pub curve: Vec<MetricPoint>,
+}
+
+/// The value of a metric at a step.
+#[derive(Debug, Deserialize)]
+pub struct MetricPoint {
+    pub step: u64,
+    pub value: f64,
 }
 
 impl Job {
@@ -55,5 +65,20 @@ impl Job {
 
     pub fn metrics(&self) -> &[Metric] {
         self.properties.extensions.as_ref().map_or(&[], |extensions| &extensions.metrics)
+    }
+
+    /// The metric of this name, if the job reported it.
+    pub fn metric(&self, name: &str) -> Option<&Metric> {
+        self.metrics().iter().find(|metric| metric.name == name)
+    }
+
+    /// The value of a parameter of its sweep.
+    pub fn parameter(&self, name: &str) -> Option<&str> {
+        let found = self.sweep()?.parameters.iter().find(|it| it.name == name);
+        found.map(|parameter| parameter.value.as_str())
+    }
+
+    pub fn cost_micro_usd(&self) -> Option<u64> {
+        self.properties.extensions.as_ref()?.cost_micro_usd
     }
 }

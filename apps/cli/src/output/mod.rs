@@ -12,11 +12,11 @@ pub use table::{Column, Layout, Style, rows};
 pub use views::{nodes, on_nodes, role_of, state_style};
 
 use crate::json::Json;
-use crate::natural;
 use anyhow::Result;
 use clap::ValueEnum;
 use jiff::Timestamp;
 use query::Selected;
+use resources::natural;
 use serde::de::DeserializeOwned;
 use std::fmt::Display;
 use std::io::Write as _;

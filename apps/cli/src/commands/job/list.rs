@@ -4,11 +4,11 @@ use crate::client::{Address, Client};
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::json::Json;
-use crate::natural;
 use crate::output::Output;
 use crate::watch::{self, WatchArguments};
 use anyhow::Result;
 use clap::{Args, ValueEnum};
+use resources::natural;
 use resources::{ExecutionState, Job};
 
 pub const HELP: &str = "\

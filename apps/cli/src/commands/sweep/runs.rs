@@ -2,8 +2,8 @@
 
 use crate::commands::job::list::{self, Listed};
 use crate::context::Context;
-use crate::natural;
 use anyhow::{Result, bail};
+use resources::natural;
 use resources::{Goal, Job, Metric, Objective};
 use std::cmp::Ordering;
 
