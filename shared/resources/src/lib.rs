@@ -240,6 +240,8 @@ pub struct JobExtensions {
     pub waiting_reason: Option<WaitingReason>,
     pub sweep: Option<Sweep>,
     pub metrics: Vec<Metric>,
+    /// Of all attempts so far, in millionths of a US dollar.
+    pub cost_micro_usd: Option<u64>,
 }
 
 #[derive(Debug, Deserialize)]
