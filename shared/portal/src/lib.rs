@@ -36,7 +36,8 @@ pub fn pages(api: Router) -> Router {
         .route("/experiments/{experiment}", get(pages::experiment::page))
         .route("/experiments/{experiment}/compare", get(pages::compare::page))
         .route("/clusters/{cluster}", get(pages::cluster::page))
-        .route("/clusters/{cluster}/scale", post(pages::cluster::scale));
+        .route("/clusters/{cluster}/scale", post(pages::cluster::scale))
+        .merge(storage());
     Router::new()
         .route("/portal", get(|| async { Redirect::permanent("/portal/") }))
         .route("/portal/", get(pages::home::page))
@@ -46,6 +47,22 @@ pub fn pages(api: Router) -> Router {
         .route("/portal/{*path}", any(pages::missing))
         .with_state(Portal { api })
         .layer(axum::middleware::from_fn(headers::add))
+}
+
+/// Files, access and usage.
+fn storage() -> Router<Portal> {
+    Router::new()
+        .route("/fileServers", get(pages::file_servers::page))
+        .route("/fileServers/{server}", get(pages::file_server::page))
+        .route("/fileServers/{server}/download", get(pages::file_server::download))
+        .route("/fileServers/{server}/delete", post(pages::file_server::delete))
+        .route("/fileServers/{server}/uploads", post(pages::uploads::begin))
+        .route("/access", get(pages::access::page))
+        .route("/access/assign", post(pages::access::assign))
+        .route("/access/{assignment}/remove", post(pages::access::remove))
+        .route("/access/tokens", post(pages::tokens::create))
+        .route("/access/tokens/{token}/revoke", post(pages::tokens::revoke))
+        .route("/usage", get(pages::usage::page))
 }
 
 /// Style sheets, scripts and images, which anybody may read: they have no data.

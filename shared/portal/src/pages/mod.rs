@@ -1,15 +1,21 @@
 //! The pages.
 
+pub(crate) mod access;
 pub(crate) mod cluster;
 pub(crate) mod compare;
 pub(crate) mod experiment;
 pub(crate) mod experiments;
+pub(crate) mod file_server;
+pub(crate) mod file_servers;
 pub(crate) mod home;
 pub(crate) mod json;
 pub(crate) mod overview;
 pub(crate) mod queue;
 pub(crate) mod runs;
 pub(crate) mod signed_out;
+pub(crate) mod tokens;
+pub(crate) mod uploads;
+pub(crate) mod usage;
 
 use crate::failure::Failure;
 
