@@ -1,6 +1,6 @@
 //! Filters of templates.
 
-use askama::filters::{Html, HtmlSafeOutput, escape};
+use askama::filters::HtmlSafeOutput;
 use resources::time;
 use std::fmt::Write as _;
 
@@ -87,11 +87,6 @@ pub(crate) fn bytes(count: u64) -> String {
         0 => format!("{count} B"),
         _ => format!("{amount:.1} {}", UNITS[unit]),
     }
-}
-
-/// A text as HTML.
-pub(crate) fn escaped(text: &str) -> String {
-    escape(text, Html).map_or_else(|_| String::new(), |safe| safe.to_string())
 }
 
 #[cfg(test)]

@@ -243,8 +243,6 @@ pub struct JobExtensions {
     /// In millionths of a dollar; until now if the job runs.
     pub cost_micro_usd: Option<u64>,
     pub metrics: Vec<Metric>,
-    /// Of all attempts so far, in millionths of a US dollar.
-    pub cost_micro_usd: Option<u64>,
 }
 
 #[derive(Debug, Deserialize)]
