@@ -75,6 +75,15 @@ impl Api {
         Ok(Items { items, more })
     }
 
+    /// The first page of a list that is a POST, such as that of output files.
+    pub(crate) async fn list_by_post<T: DeserializeOwned>(
+        &self,
+        path: &str,
+    ) -> Result<Items<T>, Failure> {
+        let page: Listed<T> = self.post(path, None).await?;
+        Ok(Items { items: page.value, more: page.next_link.is_some() })
+    }
+
     /// A change. The answer is what the API says, if it says anything.
     pub(crate) async fn send(
         &self,

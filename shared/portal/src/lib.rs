@@ -33,7 +33,8 @@ pub fn pages(api: Router) -> Router {
         .route("/", get(pages::overview::page))
         .route("/queue", get(pages::queue::page))
         .route("/clusters/{cluster}", get(pages::cluster::page))
-        .route("/clusters/{cluster}/scale", post(pages::cluster::scale));
+        .route("/clusters/{cluster}/scale", post(pages::cluster::scale))
+        .nest("/experiments/{experiment}/jobs/{job}", job());
     Router::new()
         .route("/portal", get(|| async { Redirect::permanent("/portal/") }))
         .route("/portal/", get(pages::home::page))
@@ -43,6 +44,17 @@ pub fn pages(api: Router) -> Router {
         .fallback(pages::missing)
         .with_state(Portal { api })
         .layer(axum::middleware::from_fn(headers::add))
+}
+
+fn job() -> Router<Portal> {
+    Router::new()
+        .route("/", get(pages::job::page))
+        .route("/logs", get(pages::job_logs::list))
+        .route("/files", get(pages::job_files::page))
+        .route("/terminate", post(pages::job_actions::terminate))
+        .route("/delete", post(pages::job_actions::delete))
+        .route("/again", post(pages::job_actions::again))
+        .route("/clone", get(pages::job_actions::form).post(pages::job_actions::clone))
 }
 
 /// Style sheets, scripts and images, which anybody may read: they have no data.

@@ -8,7 +8,7 @@ pub mod time;
 
 pub use cluster_node::{ClusterNode, NodeState};
 pub use node::{GpuMetrics, Node, NodeMetrics};
-pub use sweep::{Goal, Metric, Objective, Sweep};
+pub use sweep::{Goal, Metric, MetricPoint, Objective, Sweep};
 
 use jiff::SignedDuration;
 use serde::Deserialize;
@@ -239,6 +239,8 @@ pub struct JobExtensions {
     pub attempts: Vec<Attempt>,
     pub waiting_reason: Option<WaitingReason>,
     pub sweep: Option<Sweep>,
+    /// In millionths of a US dollar; until now while the job runs.
+    pub cost_micro_usd: Option<u64>,
     pub metrics: Vec<Metric>,
 }
 
@@ -259,6 +261,8 @@ pub struct Attempt {
     pub start_time: Option<String>,
     pub end_time: Option<String>,
     pub result: Option<String>,
+    /// In millionths of a US dollar.
+    pub cost_micro_usd: Option<u64>,
 }
 
 /// An entry of a job's output directory.
@@ -333,6 +337,15 @@ impl Job {
 
     pub fn end_time(&self) -> Option<&str> {
         self.properties.execution_info.as_ref()?.end_time.as_deref()
+    }
+
+    pub fn errors(&self) -> &[Problem] {
+        self.properties.execution_info.as_ref().map_or(&[], |info| &info.errors)
+    }
+
+    /// In millionths of a US dollar.
+    pub fn cost_micro_usd(&self) -> Option<u64> {
+        self.properties.extensions.as_ref()?.cost_micro_usd
     }
 
     pub fn has_failed(&self) -> bool {

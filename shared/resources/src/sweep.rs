@@ -42,6 +42,16 @@ pub struct Metric {
     pub value: f64,
     pub minimum: f64,
     pub maximum: f64,
+    /// A few points of its curve. Lists of jobs have none.
+    #[serde(default)]
+    pub curve: Vec<MetricPoint>,
+}
+
+/// The value at a step.
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+pub struct MetricPoint {
+    pub step: u64,
+    pub value: f64,
 }
 
 impl Job {

@@ -2,6 +2,11 @@
 
 pub(crate) mod cluster;
 pub(crate) mod home;
+pub(crate) mod job;
+pub(crate) mod job_actions;
+pub(crate) mod job_definition;
+pub(crate) mod job_files;
+pub(crate) mod job_logs;
 pub(crate) mod json;
 pub(crate) mod overview;
 pub(crate) mod queue;
