@@ -37,7 +37,8 @@ pub fn pages(api: Router) -> Router {
         .route("/experiments/{experiment}/compare", get(pages::compare::page))
         .route("/clusters/{cluster}", get(pages::cluster::page))
         .route("/clusters/{cluster}/scale", post(pages::cluster::scale))
-        .merge(storage());
+        .merge(storage())
+        .nest("/experiments/{experiment}/jobs/{job}", job());
     Router::new()
         .route("/portal", get(|| async { Redirect::permanent("/portal/") }))
         .route("/portal/", get(pages::home::page))
@@ -63,6 +64,17 @@ fn storage() -> Router<Portal> {
         .route("/access/tokens", post(pages::tokens::create))
         .route("/access/tokens/{token}/revoke", post(pages::tokens::revoke))
         .route("/usage", get(pages::usage::page))
+}
+
+fn job() -> Router<Portal> {
+    Router::new()
+        .route("/", get(pages::job::page))
+        .route("/logs", get(pages::job_logs::list))
+        .route("/files", get(pages::job_files::page))
+        .route("/terminate", post(pages::job_actions::terminate))
+        .route("/delete", post(pages::job_actions::delete))
+        .route("/again", post(pages::job_actions::again))
+        .route("/clone", get(pages::job_actions::form).post(pages::job_actions::clone))
 }
 
 /// Style sheets, scripts and images, which anybody may read: they have no data.
