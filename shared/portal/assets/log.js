@@ -105,7 +105,7 @@
     }
     show(drop && search.value ? undefined : added);
   };
-  // Reads the next part. True if there was one.
+  // Reads the next part, and answers its size.
   const read = async () => {
     const mine = run;
     const range = offset < 0 ? `bytes=${offset}` : `bytes=${offset}-${offset + PART - 1}`;
@@ -114,11 +114,11 @@
     if (answer.status === 416) {
       if (mine === run && +total < offset) reset(0);
       if (offset < 0) offset = 0;
-      return false;
+      return 0;
     }
     if (!answer.ok) throw answer.status;
     let bytes = new Uint8Array(await answer.arrayBuffer());
-    if (mine !== run) return false;
+    if (mine !== run) return 0;
     const size = bytes.length;
     if (first && +start > 0) {
       bytes = bytes.subarray(bytes.indexOf(10) + 1);
@@ -128,7 +128,7 @@
     first = false;
     offset = (+start || 0) + size;
     if (size) take(bytes);
-    return size > 0;
+    return size;
   };
   const poll = async () => {
     const mine = run;
@@ -139,7 +139,7 @@
       if (mine !== run) return;
       if (more) wait = pause = 1000;
       else wait = pause = Math.min(pause * 1.5, 5000);
-      if (more && offset % PART === 0) wait = 0;
+      if (more && ended || more === PART) wait = 0;
       if (!more && (ended || file.attempt < attempt)) {
         if (rest) last?.scrollIntoView({ block: "nearest" });
         return;
