@@ -46,7 +46,8 @@ async fn found(visit: &Visit, path: &JobPath) -> Result<Response, Failure> {
         let listed = directory(visit, path, &format!("attempt-{number}")).await?;
         files.extend(of_attempt(listed, number));
     }
-    Ok(Json(json!({ "ended": job.has_ended(), "attempt": attempt, "files": files })).into_response())
+    Ok(Json(json!({ "ended": job.has_ended(), "attempt": attempt, "files": files }))
+        .into_response())
 }
 
 async fn directory(visit: &Visit, path: &JobPath, name: &str) -> Result<Vec<File>, Failure> {
@@ -89,12 +90,14 @@ mod tests {
 
     fn entry(name: &str, file_type: &str) -> File {
         let url = (file_type == "file").then_some("http://x/y");
-        serde_json::from_value(json!({ "name": name, "fileType": file_type, "downloadUrl": url })).unwrap()
+        serde_json::from_value(json!({ "name": name, "fileType": file_type, "downloadUrl": url }))
+            .unwrap()
     }
 
     #[test]
     fn standard_output_is_the_first_file() {
-        let names = ["execution.log", "stderr.txt", "stdout-wk-1.txt", "stdout.txt", "stdout-wk-0.txt"];
+        let names =
+            ["execution.log", "stderr.txt", "stdout-wk-1.txt", "stdout.txt", "stdout-wk-0.txt"];
         let files = of_attempt(names.map(|name| entry(name, "file")).into(), 2);
         let names: Vec<&str> = files.iter().map(|file| file.name.as_str()).collect();
         insta::assert_snapshot!(names.join(" "), @"stdout.txt stderr.txt stdout-wk-0.txt stdout-wk-1.txt execution.log");
@@ -102,7 +105,8 @@ mod tests {
 
     #[test]
     fn earlier_attempts_are_those_with_a_directory() {
-        let current = ["attempt-1", "attempt-3", "attempt-9", "other"].map(|it| entry(it, "directory"));
+        let current =
+            ["attempt-1", "attempt-3", "attempt-9", "other"].map(|it| entry(it, "directory"));
         assert_eq!(earlier_attempts(&current, 4), [3, 1]);
         assert!(earlier_attempts(&current, 0).is_empty());
     }
