@@ -113,7 +113,10 @@
     const range = offset < 0 ? `bytes=${offset}` : `bytes=${offset - seen}-${offset + PART - 1}`;
     const answer = await fetch(file.url, { headers: file.size || offset ? { range } : {}, cache: "no-store" });
     if (answer.status === 416) {
-      if (mine === run) reset(0);
+      if (mine === run) {
+        file.size = 0;
+        reset(0);
+      }
       return 0;
     }
     const [, start] = /bytes (\d+)-/.exec(answer.headers.get("content-range")) || [];
