@@ -105,20 +105,24 @@
     }
     show(drop && search.value ? undefined : added);
   };
-  // Reads the next part. True if there was one.
+  // Reads the next part, and answers its size.
   const read = async () => {
     const mine = run;
-    const range = offset < 0 ? `bytes=${offset}` : `bytes=${offset}-${offset + PART - 1}`;
-    const answer = await fetch(file.url, { headers: { range }, cache: "no-store" });
-    const [, start, total] = /bytes (?:(\d+)-\d+|\*)\/(\d+)/.exec(answer.headers.get("content-range")) || [];
+    // One byte is read again, so that nothing new is no error (416): that means that the file is a shorter one.
+    const seen = offset > 0 ? 1 : 0;
+    const range = offset < 0 ? `bytes=${offset}` : `bytes=${offset - seen}-${offset + PART - 1}`;
+    const answer = await fetch(file.url, { headers: file.size || offset ? { range } : {}, cache: "no-store" });
     if (answer.status === 416) {
-      if (mine === run && +total < offset) reset(0);
-      if (offset < 0) offset = 0;
-      return false;
+      if (mine === run) {
+        file.size = 0;
+        reset(0);
+      }
+      return 0;
     }
+    const [, start] = /bytes (\d+)-/.exec(answer.headers.get("content-range")) || [];
     if (!answer.ok) throw answer.status;
-    let bytes = new Uint8Array(await answer.arrayBuffer());
-    if (mine !== run) return false;
+    let bytes = new Uint8Array(await answer.arrayBuffer()).subarray(seen);
+    if (mine !== run) return 0;
     const size = bytes.length;
     if (first && +start > 0) {
       bytes = bytes.subarray(bytes.indexOf(10) + 1);
@@ -126,9 +130,9 @@
       whole.hidden = false;
     }
     first = false;
-    offset = (+start || 0) + size;
+    offset = (+start || 0) + seen + size;
     if (size) take(bytes);
-    return size > 0;
+    return size;
   };
   const poll = async () => {
     const mine = run;
@@ -139,7 +143,7 @@
       if (mine !== run) return;
       if (more) wait = pause = 1000;
       else wait = pause = Math.min(pause * 1.5, 5000);
-      if (more && offset % PART === 0) wait = 0;
+      if (more && ended || more === PART) wait = 0;
       if (!more && (ended || file.attempt < attempt)) {
         if (rest) last?.scrollIntoView({ block: "nearest" });
         return;

@@ -14,7 +14,7 @@
   const table = (text, separator) => {
     const rows = [[]];
     let cell = "", quoted = false;
-    for (let at = 0; at < text.length && rows.length <= ROWS + 1; at++) {
+    for (let at = 0; at < text.length && rows.length <= ROWS + 2; at++) {
       const letter = text[at];
       if (quoted && letter === '"' && text[at + 1] === '"') cell += text[++at];
       else if (letter === '"' && (quoted || !cell)) quoted = !quoted;

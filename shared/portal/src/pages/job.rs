@@ -319,9 +319,9 @@ mod tests {
             { "number": 2, "startTime": "2018-06-06T20:06:40Z" },
         ]);
         let mut running = job(attempts.clone(), "running");
-        insta::assert_snapshot!(shown(&mut running, "2018-06-06T20:16:40Z"), @"");
+        insta::assert_snapshot!(shown(&mut running, "2018-06-06T20:16:40Z"), @"1 interrupted 97+195, 2 running 390+610 (0 earlier)");
         let mut queued = job(json!([attempts[0]]), "queued");
-        insta::assert_snapshot!(shown(&mut queued, "2018-06-06T20:16:40Z"), @"");
+        insta::assert_snapshot!(shown(&mut queued, "2018-06-06T20:16:40Z"), @"1 interrupted 333+667 (0 earlier)");
     }
 
     /// A page that changes with every second is sent with every second.
@@ -343,7 +343,7 @@ mod tests {
             Some("terminated by the user"),
             Some("ran longer than maxWallClockTime"),
         ];
-        insta::assert_snapshot!(results.map(state_of).join(" "), @"");
+        insta::assert_snapshot!(results.map(state_of).join(" "), @"running succeeded failed interrupted lost terminated failed");
     }
 
     #[test]
@@ -351,6 +351,6 @@ mod tests {
         let metric = serde_json::from_value(json!({ "name": "\"loss\"", "step": 1, "value": 0.5, "minimum": 0.5,
             "maximum": 1.0, "curve": [{ "step": 0, "value": 1.0, "minimum": 1.0, "maximum": 1.0 }] }))
         .unwrap();
-        insta::assert_snapshot!(chart("train", &metric), @"");
+        insta::assert_snapshot!(chart("train", &metric), @r#"{"series":[{"label":"train","points":[[0,1.0]]}],"title":"\"loss\"","x":"step"}"#);
     }
 }

@@ -55,7 +55,7 @@ pub(crate) async fn again(visit: Visit, Path(path): Path<JobPath>) -> Result<Red
     let hidden = hidden(&body);
     if !hidden.is_empty() {
         return Err(Failure::invalid(format!(
-            "This job cannot be copied: the service shows nobody {}. Clone it and add what is missing",
+            "The job cannot run again as it is: the API does not return {}. Clone it, then add the missing values",
             hidden.join(", ")
         )));
     }

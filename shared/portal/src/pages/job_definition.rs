@@ -197,16 +197,36 @@ mod tests {
 
     #[test]
     fn a_definition_has_everything_but_values_of_secrets() {
-        insta::assert_debug_snapshot!(Definition::of(&job()));
+        let Definition { settings, variables, secrets, inputs, outputs, mounts } =
+            Definition::of(&job());
+        let settings: Vec<String> =
+            settings.iter().map(|(name, value)| format!("{name} = {value}")).collect();
+        insta::assert_snapshot!(settings.join("\n"), @"
+        Toolkit = pytorch
+        Process count = 2
+        Python script file path = train.py
+        Preparation: command line = pip install torch
+        Container: username = me
+        Container: image = ubuntu
+        ");
+        let pair = |name: &str, value: &str| vec![(name.to_owned(), value.to_owned())];
+        assert_eq!(variables, pair("A", "<b>"));
+        assert_eq!(secrets, ["KEY"]);
+        assert_eq!(inputs, pair("DATA", "/data"));
+        assert_eq!(outputs, pair("MODEL", "/nfs/…/m"));
+        let [share, bucket] = mounts.try_into().unwrap();
+        assert_eq!(share, ["Azure file shares", "afs", "Account name: a"]);
+        assert_eq!(bucket, ["S3 buckets", "s3", "Bucket: b"]);
     }
 
     #[test]
     fn a_request_has_no_answers() {
         let request = request(&job());
-        let keys: Vec<&String> = request["properties"].as_object().unwrap().keys().collect();
-        insta::assert_debug_snapshot!(keys, @"");
+        let keys: Vec<&str> =
+            request["properties"].as_object().unwrap().keys().map(String::as_str).collect();
+        insta::assert_snapshot!(keys.join(" "), @"cluster containerSettings environmentVariables extensions inputDirectories jobPreparation mountVolumes nodeCount outputDirectories pyTorchSettings secrets");
         assert_eq!(request["properties"]["extensions"], json!({ "maxRetries": 1 }));
-        insta::assert_debug_snapshot!(hidden(&request), @"");
+        insta::assert_snapshot!(hidden(&request).join(", "), @"the secret KEY, the password of the container registry, the credentials of azure file shares");
         assert!(hidden(&json!({ "properties": { "nodeCount": 1 } })).is_empty());
     }
 }

@@ -168,9 +168,9 @@ mod tests {
         let id = "/subscriptions/s/resourceGroups/g/providers/Microsoft.BatchAI/workspaces/w";
         let workspace = WorkspacePath::of_id(id).unwrap();
         let job = JobPath { workspace, experiment: "e".to_owned(), job: "j".to_owned() };
-        insta::assert_snapshot!(link(&job, "MODEL", "a&b/c", "x?.csv"), @"");
+        insta::assert_snapshot!(link(&job, "MODEL", "a&b/c", "x?.csv"), @"/portal/workspaces/s/g/w/experiments/e/jobs/j/files?directory=MODEL&path=a%26b%2Fc&file=x%3F.csv");
         let place = Place { directory: "MODEL".into(), path: "a b".into(), file: String::new() };
-        insta::assert_snapshot!(command(&job, &place), @"");
+        insta::assert_snapshot!(command(&job, &place), @"batchai job files j -d MODEL --path 'a b' -e e -g g -w w");
     }
 
     #[test]
