@@ -72,7 +72,7 @@
       offset = await retried(async () => {
         const headers = { "Content-Type": "application/octet-stream", "Upload-Offset": offset };
         const response = await fetch(link, { method: "PATCH", headers, body: file.slice(offset, offset + CHUNK) });
-        // A service that has more of the file already says so.
+        // The service may have more already.
         const end = response.headers.get("Upload-Offset");
         if (response.ok || response.status === 409 && end > offset) return Number(end);
         throw await refused(response);

@@ -59,7 +59,8 @@ async fn existing(
         Err(failure) if failure.code == "DirectoryNotFound" => return Ok(None),
         found => found?,
     };
-    if found.items.iter().any(|it| it.name == name) {
+    // The service refuses to replace a directory.
+    if found.items.iter().any(|it| it.name == name && !it.is_directory()) {
         return Ok(Some(format!("{name} exists already.")));
     }
     let unknown =
