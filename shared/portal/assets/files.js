@@ -1,7 +1,7 @@
-// Uploads to a file server: files that are chosen or dropped go in chunks to a signed link, one after another.
+// Uploads to a file server: chosen or dropped files go in chunks to signed links, one after another.
 "use strict";
 (() => {
-  const MOST = 512 << 20; // The browser computes a digest of a file only as a whole, in memory.
+  const MOST = 512 << 20; // Browsers compute digests of whole files, in memory.
   const CHUNK = 4 << 20;
   const RETRIES = 5;
   const waiting = [];
@@ -19,7 +19,6 @@
     const body = await response.json().catch(() => null);
     const words = response.status === 401 ? "Your session has ended. Sign in again." : "HTTP " + response.status;
     const error = new Error(body?.error?.message ?? words);
-    error.code = body?.error?.code;
     error.isFinal = response.status < 500;
     return error;
   };
@@ -35,7 +34,7 @@
     }
   };
 
-  // What is shown of one upload. It is outside of the part of the page that updates.
+  // One upload. The list is outside of the part of the page that updates.
   const row = (name) => {
     if (!list?.isConnected) {
       list = document.createElement("ul");
@@ -64,7 +63,7 @@
   const begin = async (url, file, replace) => {
     const response = await fetch(url + "?replace=" + replace, { method: "POST", body: JSON.stringify(file) });
     if (!response.ok) throw await refused(response);
-    return (await response.json()).value[0].uploadUrl;
+    return response.json();
   };
 
   const transfer = async (link, file, show) => {
@@ -73,7 +72,7 @@
       offset = await retried(async () => {
         const headers = { "Content-Type": "application/octet-stream", "Upload-Offset": offset };
         const response = await fetch(link, { method: "PATCH", headers, body: file.slice(offset, offset + CHUNK) });
-        // A service that has more of the file already says so.
+        // The service may have more already.
         const end = response.headers.get("Upload-Offset");
         if (response.ok || response.status === 409 && end > offset) return Number(end);
         throw await refused(response);
@@ -94,17 +93,17 @@
     const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", await file.arrayBuffer()));
     const sha256 = Array.from(digest, (byte) => byte.toString(16).padStart(2, "0")).join("");
     const described = { path, length: file.size, sha256 };
-    const link = await begin(url, described, false).catch(async (error) => {
-      if (error.code !== "FileExists") throw error;
-      return await ask(error.message) ? begin(url, described, true) : null;
-    });
+    let begun = await begin(url, described, false);
     progress.value = 0;
-    if (!link) return say("kept as it was");
+    if (begun.exists) {
+      if (!await ask(begun.exists)) return say("kept as it was");
+      begun = await begin(url, described, true);
+    }
     const show = (bytes) => {
       progress.value = bytes / file.size;
       say(Math.floor(100 * progress.value) + " %");
     };
-    await transfer(link, file, show);
+    await transfer(begun.value[0].uploadUrl, file, show);
     progress.value = 1;
     say("uploaded");
   };

@@ -24,7 +24,8 @@ pub(crate) struct Mode {
 /// the viewer is asked in any case.
 const COMPARED: usize = 10_000;
 
-/// Answers what `beginUploads` answers, or 409 with the code `FileExists` if the file would replace another.
+/// Answers what `beginUploads` answers, or `{"exists": "a question"}` if the file would replace another. That is no error:
+/// browsers would report one to whoever reads their console.
 pub(crate) async fn begin(
     visit: Visit,
     Path(path): Path<FileServerPath>,
@@ -32,16 +33,13 @@ pub(crate) async fn begin(
     body: Bytes,
 ) -> Response {
     let Ok(file) = serde_json::from_slice::<Value>(&body) else {
-        return as_json(&Failure::invalid("The request is not JSON"));
+        return refused(&Failure::invalid("The request is not JSON"));
     };
     if !replace {
         match existing(&visit, &path, file["path"].as_str().unwrap_or_default()).await {
             Ok(None) => {}
-            Ok(Some(message)) => {
-                let code = "FileExists".to_owned();
-                return as_json(&Failure { status: StatusCode::CONFLICT, code, message });
-            }
-            Err(failure) => return as_json(&failure),
+            Ok(Some(question)) => return as_json(StatusCode::OK, &json!({ "exists": question })),
+            Err(failure) => return refused(&failure),
         }
     }
     let target = path.workspace.api(&["fileServers", &path.server, "beginUploads"]);
@@ -61,7 +59,8 @@ async fn existing(
         Err(failure) if failure.code == "DirectoryNotFound" => return Ok(None),
         found => found?,
     };
-    if found.items.iter().any(|it| it.name == name) {
+    // The service refuses to replace a directory.
+    if found.items.iter().any(|it| it.name == name && !it.is_directory()) {
         return Ok(Some(format!("{name} exists already.")));
     }
     let unknown =
@@ -69,7 +68,11 @@ async fn existing(
     Ok(found.more.then_some(unknown))
 }
 
-fn as_json(failure: &Failure) -> Response {
-    let body = json!({ "error": { "code": failure.code, "message": failure.message } });
-    (failure.status, [(CONTENT_TYPE, "application/json")], body.to_string()).into_response()
+fn refused(failure: &Failure) -> Response {
+    let error = json!({ "code": failure.code, "message": failure.message });
+    as_json(failure.status, &json!({ "error": error }))
+}
+
+fn as_json(status: StatusCode, body: &Value) -> Response {
+    (status, [(CONTENT_TYPE, "application/json")], body.to_string()).into_response()
 }

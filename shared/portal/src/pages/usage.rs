@@ -92,7 +92,7 @@ impl Costs {
             costs.experiments.push(ExperimentCost::of(experiment.name, page, &jobs.items));
         }
         costs.experiments.retain(|experiment| experiment.jobs > 0);
-        costs.experiments.sort_by(|a, b| b.micro_usd.cmp(&a.micro_usd));
+        costs.experiments.sort_by_key(|it| std::cmp::Reverse(it.micro_usd));
         Ok(costs)
     }
 
