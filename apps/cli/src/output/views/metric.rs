@@ -9,7 +9,7 @@ const DIGITS: i32 = 6;
 /// One line per metric: its latest value and step, and the lowest and the highest value until then.
 pub fn lines(metrics: &[Metric]) -> Vec<Column> {
     let cells = |metric: &Metric| {
-        let Metric { name, step, value, minimum, maximum } = metric;
+        let Metric { name, step, value, minimum, maximum, curve: _ } = metric;
         let (step, value) = (format!("step {step}"), number(*value));
         let (minimum, maximum) = (number(*minimum), number(*maximum));
         [name.clone(), value, step, format!("min {minimum}"), format!("max {maximum}")]
