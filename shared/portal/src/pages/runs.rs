@@ -55,7 +55,7 @@ pub(crate) fn best(job: &Job, objective: &Objective) -> Option<f64> {
     })
 }
 
-/// "best accuracy", "least loss": what `best` is.
+/// What `best` is: "best accuracy".
 pub(crate) fn best_name(objective: &Objective) -> String {
     format!("best {}", objective.metric)
 }
@@ -169,6 +169,15 @@ mod tests {
         };
         let orders =
             ["", "-best", "name", "-name", "-submitted", "metric:loss", "-metric:loss", "x"];
-        insta::assert_snapshot!(orders.map(&mut sorted).join("\n"), @"");
+        insta::assert_snapshot!(orders.map(&mut sorted).join("\n"), @r"
+        : run-2 run-10 run-9
+        -best: run-10 run-2 run-9
+        name: run-2 run-9 run-10
+        -name: run-10 run-9 run-2
+        -submitted: run-9 run-2 run-10
+        metric:loss: run-2 run-10 run-9
+        -metric:loss: run-10 run-2 run-9
+        x: run-2 run-10 run-9
+        ");
     }
 }
