@@ -70,6 +70,15 @@ impl Failure {
         Self { status: StatusCode::NOT_FOUND, code: "NotFound".to_owned(), message: message.into() }
     }
 
+    /// A form that would be refused.
+    pub(crate) fn denied(message: impl Into<String>) -> Self {
+        Self {
+            status: StatusCode::FORBIDDEN,
+            code: "AuthorizationFailed".to_owned(),
+            message: message.into(),
+        }
+    }
+
     /// A role is missing, or the resource may not be seen.
     pub(crate) fn is_denied(&self) -> bool {
         self.status == StatusCode::FORBIDDEN

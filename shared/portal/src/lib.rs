@@ -38,7 +38,8 @@ pub fn pages(api: Router) -> Router {
         .route("/clusters/{cluster}", get(pages::cluster::page))
         .route("/clusters/{cluster}/scale", post(pages::cluster::scale))
         .merge(storage())
-        .nest("/experiments/{experiment}/jobs/{job}", job());
+        .nest("/experiments/{experiment}/jobs/{job}", job())
+        .fallback(pages::missing);
     Router::new()
         .route("/portal", get(|| async { Redirect::permanent("/portal/") }))
         .route("/portal/", get(pages::home::page))

@@ -89,6 +89,9 @@ fn numbered(name: &str) -> (&str, u32) {
 }
 
 pub(crate) async fn form(visit: Visit, Path(path): Path<JobPath>) -> Result<Response, Failure> {
+    if !visit.may_write(&path.workspace).await {
+        return Err(Failure::denied("To submit jobs, the role Contributor is needed"));
+    }
     let body = request(&visit.api.get::<Value>(&path.api(&[])).await?);
     let hidden = hidden(&body);
     let body = serde_json::to_string_pretty(&body).unwrap_or_default();
