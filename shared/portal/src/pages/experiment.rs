@@ -212,6 +212,11 @@ impl ExperimentContent {
         Some(self.header(&runs::best_name(objective), "best", Key::Best))
     }
 
+    /// Whether the price of a node is known.
+    fn has_costs(&self) -> bool {
+        self.rows.iter().any(|row| row.job.cost_micro_usd().is_some())
+    }
+
     fn submit_command(&self) -> String {
         let experiment = quoted(&self.path.experiment);
         format!(
