@@ -36,6 +36,7 @@ impl Api {
             behind_proxy: true,
             files: OutputFiles::Here(files),
             held_requests: None,
+            portal_links: Some(Arc::default()),
         };
         Self { app: web::app(web, Router::new()) }
     }

@@ -23,6 +23,7 @@ mod acceptance {
     mod messages;
     mod metrics;
     mod node_output;
+    mod portal;
     mod processes;
     mod pytorch;
     mod quota;

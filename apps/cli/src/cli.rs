@@ -2,7 +2,7 @@
 
 use crate::commands::{
     cluster, completion, demo, doctor, experiment, file_server, group, job, local, login, logout,
-    man, node, profile, role, run, status, sweep, token, usage, workspace,
+    man, node, portal, profile, role, run, status, sweep, token, usage, workspace,
 };
 use crate::context::{self, Context};
 use crate::environment::Environment;
@@ -41,6 +41,7 @@ enum Command {
     #[command(subcommand)]
     Profile(profile::Command),
     Doctor(doctor::Arguments),
+    Portal(portal::Arguments),
     /// Manage resource groups, which contain workspaces
     #[command(subcommand)]
     Group(group::Command),
@@ -198,6 +199,7 @@ async fn execute(cli: Cli, environment: Environment) -> Result<Exit> {
             let data_dir = context::data_dir(&global, &environment).ok();
             doctor::run(context(global)?, environment, data_dir, arguments).await
         }
+        Command::Portal(arguments) => portal::run(context(global)?, arguments).await,
         Command::Group(command) => group::run(context(global)?, command).await,
         Command::Usage(arguments) => usage::run(context(global)?, arguments).await,
         Command::Role(command) => role::run(context(global)?, command).await,

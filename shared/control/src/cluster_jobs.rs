@@ -1,5 +1,5 @@
 //! The jobs of a cluster: those that its nodes run, and those that are queued for it. They may belong to other workspaces
-//! than the cluster. A caller is told only of jobs of workspaces that he may read.
+//! than the cluster. Jobs of a workspace that the caller may not read are left out.
 
 use crate::clusters::{Clusters, existing};
 use crate::{Context, Error, roles};
@@ -56,7 +56,7 @@ impl Clusters {
         Ok(Page { items, next: page.next })
     }
 
-    /// Those of these jobs that exist and that the principal may read. He may read those of the workspace of the cluster.
+    /// Those of these jobs that exist and that the principal may read. The caller has checked the workspace of the cluster.
     async fn readable_jobs(
         &self,
         cluster: &Cluster,

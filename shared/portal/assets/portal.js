@@ -41,10 +41,10 @@
     }
   });
 
-  // What the viewer has opened or typed stays as it is while the page updates.
+  // What the viewer has opened or typed stays as it is while the page updates. What has ended does not change any more.
   const live = document.getElementById("live");
   document.addEventListener("htmx:before:request", (event) => {
-    const isBusy = live.querySelector("details.action[open], form :focus");
+    const isBusy = live.querySelector("details.action[open], form :focus, [data-final]");
     if (document.hidden || isBusy) event.preventDefault();
   });
   document.addEventListener("htmx:after:swap", () => {

@@ -75,11 +75,30 @@ impl Api {
         path: &str,
         most: usize,
     ) -> Result<Items<T>, Failure> {
+        self.list_with(Method::GET, path, most).await
+    }
+
+    /// The same of a list that is read by POST, as those of files.
+    pub(crate) async fn list_by_post<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        most: usize,
+    ) -> Result<Items<T>, Failure> {
+        self.list_with(Method::POST, path, most).await
+    }
+
+    async fn list_with<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        most: usize,
+    ) -> Result<Items<T>, Failure> {
         let separator = if path.contains('?') { '&' } else { '?' };
         let mut next = Some(format!("{path}{separator}maxresults={}", most.min(PAGE)));
         let mut items = Vec::new();
         while let Some(path) = next.take_if(|_| items.len() < most) {
-            let page: Listed<T> = self.get(&path).await?;
+            let (_, body) = self.call(method.clone(), &path, None).await?;
+            let page: Listed<T> = read(&path, &body)?;
             items.extend(page.value);
             next = page.next_link.map(|link| without_host(&link).to_owned());
         }

@@ -39,6 +39,7 @@ assets! {
     "charts.js" SCRIPT;
     "log.js" SCRIPT;
     "files.js" SCRIPT;
+    "preview.js" SCRIPT;
     "htmx.min.js" SCRIPT;
     "hx-ptag.min.js" SCRIPT;
     "uplot.min.js" SCRIPT;

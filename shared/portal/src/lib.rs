@@ -18,7 +18,7 @@ mod text;
 
 use axum::Router;
 use axum::response::Redirect;
-use axum::routing::{get, post};
+use axum::routing::{any, get, post};
 
 /// What all pages share.
 #[derive(Clone)]
@@ -36,16 +36,45 @@ pub fn pages(api: Router) -> Router {
         .route("/experiments/{experiment}", get(pages::experiment::page))
         .route("/experiments/{experiment}/compare", get(pages::compare::page))
         .route("/clusters/{cluster}", get(pages::cluster::page))
-        .route("/clusters/{cluster}/scale", post(pages::cluster::scale));
+        .route("/clusters/{cluster}/scale", post(pages::cluster::scale))
+        .merge(storage())
+        .nest("/experiments/{experiment}/jobs/{job}", job());
     Router::new()
         .route("/portal", get(|| async { Redirect::permanent("/portal/") }))
         .route("/portal/", get(pages::home::page))
         .route("/portal/open", get(pages::home::open))
         .route("/portal/api/{*path}", get(pages::json::answer))
         .nest("/portal/workspaces/{subscription}/{group}/{workspace}", workspace)
-        .fallback(pages::missing)
+        .route("/portal/{*path}", any(pages::missing))
         .with_state(Portal { api })
         .layer(axum::middleware::from_fn(headers::add))
+}
+
+/// Files, access and usage.
+fn storage() -> Router<Portal> {
+    Router::new()
+        .route("/fileServers", get(pages::file_servers::page))
+        .route("/fileServers/{server}", get(pages::file_server::page))
+        .route("/fileServers/{server}/download", get(pages::file_server::download))
+        .route("/fileServers/{server}/delete", post(pages::file_server::delete))
+        .route("/fileServers/{server}/uploads", post(pages::uploads::begin))
+        .route("/access", get(pages::access::page))
+        .route("/access/assign", post(pages::access::assign))
+        .route("/access/{assignment}/remove", post(pages::access::remove))
+        .route("/access/tokens", post(pages::tokens::create))
+        .route("/access/tokens/{token}/revoke", post(pages::tokens::revoke))
+        .route("/usage", get(pages::usage::page))
+}
+
+fn job() -> Router<Portal> {
+    Router::new()
+        .route("/", get(pages::job::page))
+        .route("/logs", get(pages::job_logs::list))
+        .route("/files", get(pages::job_files::page))
+        .route("/terminate", post(pages::job_actions::terminate))
+        .route("/delete", post(pages::job_actions::delete))
+        .route("/again", post(pages::job_actions::again))
+        .route("/clone", get(pages::job_actions::form).post(pages::job_actions::clone))
 }
 
 /// Style sheets, scripts and images, which anybody may read: they have no data.

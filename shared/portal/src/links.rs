@@ -41,10 +41,7 @@ impl WorkspacePath {
     pub(crate) fn page(&self, segments: &[&str]) -> String {
         let Self { subscription, group, workspace } = self;
         let root = path(&["portal", "workspaces", subscription, group, workspace]);
-        match segments {
-            [] => format!("{root}/"),
-            segments => format!("{root}{}", path(segments)),
-        }
+        format!("{root}{}", path(segments))
     }
 
     /// The path of the API of something in this workspace.

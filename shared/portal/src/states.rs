@@ -36,6 +36,8 @@ const LOOKS: &[(&str, Look)] = &[
     ("resizing", Look { class: "works", icon: DOTS, word: "resizing" }),
     ("creating", Look { class: "works", icon: DOTS, word: "creating" }),
     ("deleting", Look { class: "warns", icon: LEAVE, word: "deleting" }),
+    ("terminated", Look { class: "warns", icon: STOP, word: "terminated" }),
+    ("lost", Look { class: "warns", icon: WARNING, word: "node lost" }),
     ("interrupted", Look { class: "warns", icon: WARNING, word: "interrupted" }),
 ];
 

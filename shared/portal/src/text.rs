@@ -1,6 +1,6 @@
 //! Filters of templates.
 
-use askama::filters::{Html, HtmlSafeOutput, escape};
+use askama::filters::HtmlSafeOutput;
 use resources::time;
 use std::fmt::Write as _;
 
@@ -67,6 +67,10 @@ pub(crate) fn number(value: &f64) -> String {
     let mut text = String::new();
     let digits = 5usize.saturating_sub(size.log10().max(0.0) as usize);
     let _ = write!(text, "{value:.digits$}");
+    if text.contains('.') {
+        let shortest = text.trim_end_matches('0').trim_end_matches('.').len();
+        text.truncate(shortest);
+    }
     text
 }
 
@@ -85,11 +89,6 @@ pub(crate) fn bytes(count: u64) -> String {
     }
 }
 
-/// A text as HTML.
-pub(crate) fn escaped(text: &str) -> String {
-    escape(text, Html).map_or_else(|_| String::new(), |safe| safe.to_string())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -98,7 +97,7 @@ mod tests {
     fn numbers_are_short() {
         let shown =
             [0.0, 1.0, 0.123_456_789, 123.456_789, 1e-9, 3.5e12, -2.5].map(|value| number(&value));
-        insta::assert_snapshot!(shown.join(" "), @"0 1 0.12346 123.457 1.000e-9 3.500e12 -2.50000");
+        insta::assert_snapshot!(shown.join(" "), @"0 1 0.12346 123.457 1.000e-9 3.500e12 -2.5");
         insta::assert_snapshot!([0, 250, 1_234_567].map(dollars).join(" "), @"$0 $0.0003 $1.23");
         insta::assert_snapshot!([0, 1023, 1024, 5_000_000].map(bytes).join(" "), @"0 B 1023 B 1.0 KiB 4.8 MiB");
     }

@@ -262,6 +262,8 @@ pub struct Attempt {
     pub start_time: Option<String>,
     pub end_time: Option<String>,
     pub result: Option<String>,
+    /// In millionths of a US dollar.
+    pub cost_micro_usd: Option<u64>,
 }
 
 /// An entry of a job's output directory.
@@ -336,6 +338,15 @@ impl Job {
 
     pub fn end_time(&self) -> Option<&str> {
         self.properties.execution_info.as_ref()?.end_time.as_deref()
+    }
+
+    pub fn errors(&self) -> &[Problem] {
+        self.properties.execution_info.as_ref().map_or(&[], |info| &info.errors)
+    }
+
+    /// In millionths of a US dollar.
+    pub fn cost_micro_usd(&self) -> Option<u64> {
+        self.properties.extensions.as_ref()?.cost_micro_usd
     }
 
     pub fn has_failed(&self) -> bool {

@@ -48,7 +48,7 @@ pub struct Metric {
 }
 
 /// The value of a metric at a step.
-#[derive(Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
 pub struct MetricPoint {
     pub step: u64,
     pub value: f64,
@@ -76,9 +76,5 @@ impl Job {
     pub fn parameter(&self, name: &str) -> Option<&str> {
         let found = self.sweep()?.parameters.iter().find(|it| it.name == name);
         found.map(|parameter| parameter.value.as_str())
-    }
-
-    pub fn cost_micro_usd(&self) -> Option<u64> {
-        self.properties.extensions.as_ref()?.cost_micro_usd
     }
 }

@@ -1,5 +1,5 @@
-//! What a reader sees of a cluster: its nodes, its queue, and his own permissions. Jobs of workspaces that he may not read
-//! are left out.
+//! What a reader sees of a cluster: its nodes, its queue, and the permissions of the caller. Jobs of workspaces that the
+//! caller may not read are left out.
 
 use super::references::job;
 use super::roles::{Caller, caller, code};

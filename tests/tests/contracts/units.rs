@@ -4,7 +4,7 @@
 use control::Function;
 use control::jobs::ExperimentPath;
 use control::nodes::AgentIdentity;
-use model::{Cluster, ClusterRef, Name, Node, NodeState, Target, WorkspaceNames};
+use model::{Cluster, ClusterRef, Name, Node, NodeState, Principal, Target, WorkspaceNames};
 use protocol::{
     AttemptReport, Desired, End, EndDetails, NodePhase, OutputTail, Progress, SyncRequest,
 };
@@ -21,6 +21,7 @@ schedule, all dormant                    4     0
 PUT cluster                              3     8
 launch of 4 nodes                       21    37
 schedule, 4 idle nodes                  14     0
+GET nodes, 4 idle                        3     0
 agent, no change                         1     0
 agent, heartbeat                         1     1
 PUT job of 1                             7     8
@@ -53,6 +54,8 @@ report of an end, jobs queued            4     8
 hints after both                         2     0
 dispatch of the first of 50 jobs         2     0
 dispatch, all nodes busy                 2     0
+GET nodes, 4 busy                        7     0
+GET the first 10 of 50 queued jobs      19     0
 ";
 
 #[tokio::test]
@@ -129,6 +132,7 @@ impl Costs {
         let nodes = costs.nodes().await;
         assert!(nodes.iter().all(|it| matches!(it.state, NodeState::Idle { .. })), "{nodes:?}");
         costs.count("schedule, 4 idle nodes", async |it| it.run_schedule().await).await;
+        costs.count("GET nodes, 4 idle", list_nodes).await;
         let node = nodes[0].clone();
         costs
             .count("agent, no change", async |it| {
@@ -282,6 +286,16 @@ impl Costs {
         self.count("dispatch of the first of 50 jobs", async |it| dispatch(it, &cluster).await)
             .await;
         self.count("dispatch, all nodes busy", async |it| dispatch(it, &cluster).await).await;
+        self.count("GET nodes, 4 busy", list_nodes).await;
+        self.count("GET the first 10 of 50 queued jobs", async |it| {
+            let clusters = &it.control.clusters;
+            let (first, service) = ((None, 10), Principal::Service);
+            let page = clusters.queued_jobs(&names(), &Name::new("c"), first, &service).await;
+            let jobs = page.unwrap().items;
+            assert_eq!(jobs.len(), 10);
+            it.control.jobs.waiting_reasons(&jobs).await.unwrap();
+        })
+        .await;
     }
 
     async fn cluster(&self) -> Cluster {
@@ -306,6 +320,12 @@ async fn submit(environment: &Environment, name: &str, width: u32) {
     }});
     let request = wire::parse_job_create(body.to_string().as_bytes()).unwrap();
     environment.control.jobs.put(&path(), &Name::new(name), &request).await.unwrap();
+}
+
+async fn list_nodes(environment: &Environment) {
+    let clusters = &environment.control.clusters;
+    let nodes = clusters.nodes_with_jobs(&names(), &Name::new("c"), &Principal::Service).await;
+    assert_eq!(nodes.unwrap().len(), 4);
 }
 
 /// One pass of the dispatcher alone.

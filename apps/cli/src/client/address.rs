@@ -49,6 +49,11 @@ impl Scope {
         Address(["local", "v1", "tokens"].map(str::to_owned).to_vec())
     }
 
+    /// Only `batchai local` has links of the portal.
+    pub fn portal_links(&self) -> Address {
+        Address(["local", "v1", "portalLinks"].map(str::to_owned).to_vec())
+    }
+
     pub fn workspaces(&self) -> Address {
         self.resource_groups().join(&[&self.resource_group]).join(&[
             "providers",

@@ -199,6 +199,7 @@ fn banner(access: &Access) -> String {
   URL              {url}
   Data directory   {data}
   Token file       {token}
+  Portal           batchai portal opens it in a browser
 
 Next, in another terminal:
 

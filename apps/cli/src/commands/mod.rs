@@ -19,6 +19,7 @@ mod mounts;
 mod no_wait;
 pub mod node;
 mod node_list;
+pub mod portal;
 pub mod profile;
 mod queue;
 pub mod role;

@@ -65,8 +65,8 @@ impl Call<'_> {
         }
     }
 
-    /// What the caller may do in the workspace, by his highest role there; nothing without a role. Does not tell whether
-    /// the workspace exists.
+    /// What the highest role of the caller allows in the workspace; empty without a role. Does not tell whether the
+    /// workspace exists.
     pub(crate) async fn permissions(&self) -> Result<Response, Error> {
         let scope = self.route.scope()?;
         let role = self.web.control.roles.highest(&self.principal, &scope).await?;

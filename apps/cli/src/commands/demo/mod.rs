@@ -16,6 +16,7 @@ mod sweep;
 mod tracked_job;
 mod training_log;
 
+use crate::commands::portal;
 use crate::exit::Exit;
 use crate::json::Json;
 use crate::output::{Format, Output};
@@ -101,6 +102,8 @@ async fn run_sweep(
     let screen = Screen::new(start);
     let steps = async {
         let client = service.ready(root).await?;
+        let link = portal::link(&client, &service::scope()).await?;
+        screen.event(format_args!("To watch in a browser, open within a minute: {}", link.url));
         let sweep = async {
             let deployment = setup::create(client, nodes, &screen).await?;
             let mut monitor = monitor::Monitor::start(&deployment).await?;

@@ -123,6 +123,7 @@ impl Service {
             "The service is still running. To use it:
 
   export BATCHAI_DATA_DIR='{data_dir}' BATCHAI_WORKSPACE=demo BATCHAI_EXPERIMENT=digits
+  {batchai} portal
   {batchai} job list
   {batchai} job logs hidden32-lr005
   {batchai} job files hidden32-lr005 -d MODEL

@@ -1,0 +1,157 @@
+"""Looks at every page of the portal in Chromium, as an owner and as a reader."""
+
+import os
+import re
+import shutil
+
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import expect, sync_playwright
+
+WORKSPACE = os.environ["BATCHAI_TEST_WORKSPACE"]
+JOBS = f"{WORKSPACE}/experiments/e/jobs"
+PAGES = {
+    "Workspaces": re.sub(r"/workspaces/.*", "/", WORKSPACE),
+    "w": WORKSPACE,
+    "Queue": f"{WORKSPACE}/queue",
+    "c": f"{WORKSPACE}/clusters/c",
+    "Experiments": f"{WORKSPACE}/experiments",
+    "e": f"{WORKSPACE}/experiments/e",
+    "hostile": f"{JOBS}/hostile",
+    "failing": f"{JOBS}/failing",
+    "slow": f"{JOBS}/slow",
+    "waiting": f"{JOBS}/waiting",
+    "Compare": f"{WORKSPACE}/experiments/e/compare?job=hostile&job=failing",
+    "File servers": f"{WORKSPACE}/fileServers",
+    "nfs": f"{WORKSPACE}/fileServers/nfs",
+    "Access": f"{WORKSPACE}/access",
+    "Usage": f"{WORKSPACE}/usage",
+}
+WIDTHS = [360, 800, 1400]
+
+problems = []
+
+
+def watched(page):
+    """A page whose console errors, reports of the policy and dialogs are problems."""
+
+    def console(message):
+        if message.type == "error":
+            problems.append(f"{page.url}: {message.text}")
+
+    def dialog(shown):
+        problems.append(f"{page.url}: a script of a user ran: {shown.message}")
+        shown.dismiss()
+
+    page.on("console", console)
+    page.on("dialog", dialog)
+    page.on("pageerror", lambda error: problems.append(f"{page.url}: {error}"))
+    return page
+
+
+def sign_in(browser, link, **options):
+    context = browser.new_context(**options)
+    page = watched(context.new_page())
+    page.goto(os.environ[link])
+    page.wait_for_url("**/portal/")
+    assert "code=" not in page.url
+    return page
+
+
+def check_every_page(page):
+    for title, url in PAGES.items():
+        response = page.goto(url)
+        assert response.status == 200, f"{url}: {response.status}"
+        expect(page.locator("h1")).to_contain_text(title)
+        page.wait_for_timeout(300)
+        found = Axe().run(page)
+        for violation in found.response["violations"]:
+            nodes = [node["html"][:200] for node in violation["nodes"][:3]]
+            problems.append(f"{url}: {violation['id']}: {violation['help']}: {nodes}")
+
+
+def check_widths(page):
+    for title, url in PAGES.items():
+        page.goto(url)
+        for width in WIDTHS:
+            page.set_viewport_size({"width": width, "height": 900})
+            beyond = page.evaluate("document.documentElement.scrollWidth - innerWidth")
+            if beyond > 0:
+                problems.append(f"{title} is {beyond} px wider than a window of {width} px")
+
+
+def check_reader(page):
+    """No button that the service would refuse."""
+    for title, url in PAGES.items():
+        response = page.goto(url)
+        assert response.status == 200, f"{url}: {response.status}"
+        forms = page.locator("main form[method=post]").count()
+        if forms:
+            problems.append(f"{title} shows a reader {forms} forms")
+
+
+def follow(page):
+    """A job is terminated on its page, and the next one starts and ends on an open one."""
+    page.goto(f"{JOBS}/waiting")
+    expect(page.locator("#live .state").first).to_contain_text("queued")
+    other = watched(page.context.new_page())
+    other.goto(f"{JOBS}/slow")
+    other.get_by_text("Terminate", exact=True).first.click()
+    other.locator("details[open] button", has_text="Terminate").click()
+    other.close()
+    expect(page.locator("#live .state").first).to_contain_text("succeeded", timeout=60_000)
+
+
+def scale(page):
+    page.goto(f"{WORKSPACE}/clusters/c")
+    page.get_by_text("Scale…").click()
+    page.get_by_label("Always").fill("1")
+    page.get_by_role("button", name="Keep this number").click()
+    page.wait_for_url("**/clusters/c")
+    page.goto(WORKSPACE)
+    expect(page.get_by_text("manual, 1")).to_be_visible()
+
+
+def read_log(page):
+    page.goto(f"{JOBS}/hostile")
+    expect(page.locator(".log pre")).to_contain_text("<img src=x onerror=alert(1)>", timeout=20_000)
+    assert page.locator(".log img").count() == 0
+
+
+def upload(page):
+    page.goto(f"{WORKSPACE}/fileServers/nfs")
+    name = "<b>data</b>.txt"
+    page.locator("input[type=file]").set_input_files(
+        {"name": name, "mimeType": "text/plain", "buffer": b"some data"}
+    )
+    expect(page.get_by_text(name, exact=True).first).to_be_visible(timeout=20_000)
+    assert page.locator("main b", has_text="data").count() == 0
+
+
+def sign_out(page):
+    page.goto(WORKSPACE)
+    page.get_by_role("button", name="Sign out").click()
+    expect(page.locator("h1")).to_contain_text("Signed out")
+
+
+def main():
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=shutil.which(os.environ["BATCHAI_TEST_BROWSER"]), args=["--no-sandbox"]
+        )
+        light = sign_in(browser, "BATCHAI_TEST_LINK", color_scheme="light")
+        check_every_page(light)
+        check_widths(light)
+        state = light.context.storage_state()
+        dark = watched(browser.new_context(storage_state=state, color_scheme="dark").new_page())
+        check_every_page(dark)
+        check_reader(sign_in(browser, "BATCHAI_TEST_READER_LINK"))
+        read_log(light)
+        upload(light)
+        follow(light)
+        scale(light)
+        assert not problems, "\n".join(problems)
+        sign_out(light)
+        browser.close()
+
+
+main()
