@@ -25,26 +25,49 @@
     return [places, ...values];
   };
 
-  const line = (chart) => (one, at) => {
+  // A sample of the line or the point before the name of a series.
+  const labelOf = (name, isPoint, look) => {
+    const create = (tag, attributes) => {
+      const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
+      for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
+      return element;
+    };
+    const sample = create("svg", { width: isPoint ? 10 : 28, height: 10, "aria-hidden": "true" });
+    sample.append(isPoint ? create("circle", { cx: 5, cy: 5, r: 4, ...look }) : create("path", { d: "M0 5h28", ...look }));
+    const label = document.createElement("span");
+    label.append(sample, ` ${name}`);
+    return label;
+  };
+
+  const shown = (plot, value) => value == null ? "" : String(+value.toPrecision(6));
+
+  const seriesOf = (chart) => (one, at) => {
     const stroke = colour(colours[at % colours.length]);
     const dash = dashes[(at + Math.floor(at / colours.length)) % dashes.length];
-    const look = { label: one.label, stroke, width: 2, spanGaps: true };
-    if (!chart.points) return { ...look, dash };
-    return { ...look, paths: () => null, points: { show: true, size: 10, width: 2, fill: at % 2 ? "transparent" : stroke } };
+    const fill = chart.points && at % 2 === 0 ? stroke : "none";
+    const look = { stroke, fill, "stroke-width": 2, "stroke-dasharray": chart.points ? "" : dash.join(" ") };
+    const series = { label: labelOf(one.label, chart.points, look), stroke, width: 2, spanGaps: true, value: shown };
+    if (!chart.points) return { ...series, dash, points: { fill: colour("--sheet") } };
+    return { ...series, paths: () => null, points: { show: true, size: 10, width: 2, fill: fill === "none" ? "transparent" : fill } };
+  };
+
+  // Points at the ends of the axis are not cut.
+  const around = (chart) => (plot, min, max) => {
+    if (min === null) return [0, 1];
+    return chart.log ? [min / 1.5, max * 1.5] : [min - (max - min) / 20, max + (max - min) / 20];
   };
 
   const options = (chart, width) => {
-    const text = colour("--text");
     const axis = { stroke: colour("--muted"), grid: { stroke: colour("--line"), width: 1 }, ticks: { stroke: colour("--line"), width: 1 } };
     const longest = (values) => Math.max(...values.map((value) => String(value ?? "").length));
     return {
       title: chart.title, width, height,
-      scales: { x: { time: false, distr: chart.log ? 3 : 1 } },
+      scales: { x: { time: false, distr: chart.log ? 3 : 1, ...(chart.points && { range: around(chart) }) } },
       cursor: { focus: { prox: 16 } },
       focus: { alpha: 0.35 },
-      legend: { markers: { width: 2, dash: (plot, at) => ["solid", "dashed", "dotted"][(at - 1) % 3] } },
-      series: [{ label: chart.x, stroke: text }, ...chart.series.map(line(chart))],
-      axes: [{ ...axis, label: chart.x, labelSize: 20 }, { ...axis, size: (plot, values) => values ? 7 * longest(values) + 20 : 50 }],
+      legend: { markers: { show: false } },
+      series: [{ label: chart.x, value: shown }, ...chart.series.map(seriesOf(chart))],
+      axes: [{ ...axis, label: chart.x, labelSize: 20, size: 32 }, { ...axis, size: (plot, values) => values ? 7 * longest(values) + 20 : 50 }],
     };
   };
 

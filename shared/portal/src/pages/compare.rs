@@ -75,7 +75,7 @@ pub(crate) async fn page(
         }
     }
     let columns = Columns::of(&jobs);
-    // The colour of a run does not change when another one becomes the best.
+    // The colour of a run stays when another one becomes the best.
     Order::read("name", &columns).sort(&mut jobs, &columns);
     let curves = columns.metrics.iter().filter_map(|name| curves(name, &jobs)).collect();
     let results = columns.parameters.iter().filter_map(|name| result(name, &jobs, &columns));
