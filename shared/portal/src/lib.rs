@@ -85,9 +85,11 @@ pub fn assets() -> Router {
 
 /// The page after signing in, which goes on to the portal.
 pub fn entrance() -> String {
-    "<!doctype html><html lang=\"en\"><title>Batch AI</title>\
-     <meta http-equiv=\"refresh\" content=\"0;url=/portal/\"><a href=\"/portal/\">To the portal</a></html>"
-        .to_owned()
+    format!(
+        "<!doctype html><html lang=\"en\"><title>Batch AI</title><link rel=\"icon\" href=\"{}\">\
+         <meta http-equiv=\"refresh\" content=\"0;url=/portal/\"><a href=\"/portal/\">To the portal</a></html>",
+        assets::path("icon.svg")
+    )
 }
 
 /// A response with the headers of every page.
