@@ -95,7 +95,7 @@ def follow(page):
     expect(page.locator("#live .state").first).to_contain_text("queued")
     other = watched(page.context.new_page())
     other.goto(f"{JOBS}/slow")
-    other.get_by_text("Terminate", exact=True).first.click()
+    other.locator("summary", has_text="Terminate").click()
     other.locator("details[open] button", has_text="Terminate").click()
     other.close()
     expect(page.locator("#live .state").first).to_contain_text("succeeded", timeout=60_000)
@@ -119,7 +119,7 @@ def read_log(page):
 
 def upload(page):
     page.goto(f"{WORKSPACE}/fileServers/nfs")
-    name = "<b>data</b>.txt"
+    name = "<b>data.txt"
     page.locator("input[type=file]").set_input_files(
         {"name": name, "mimeType": "text/plain", "buffer": b"some data"}
     )
