@@ -298,6 +298,7 @@ mod tests {
         logout: profile
         profile: profile
         doctor: profile endpoint data_dir subscription resource_group workspace experiment
+        portal: profile endpoint data_dir subscription resource_group workspace experiment
         group: profile endpoint data_dir subscription
         workspace: profile endpoint data_dir subscription resource_group
         file-server: profile endpoint data_dir subscription resource_group workspace
