@@ -241,6 +241,7 @@ mod tests {
         PerformanceCountersSettings
         Permission
         PermissionListResult
+        PortalLink
         PrivateRegistryCredentials
         Provider
         ProviderListResult

@@ -220,3 +220,52 @@ async fn a_browser_shows_every_page() {
 fn is_installed(program: &str) -> bool {
     Command::new(program).arg("--version").output().is_ok_and(|output| output.status.success())
 }
+
+/// A run whose metrics depend on its parameter `lr`.
+const TRAINING: &str = r#"for i in $(seq 1 20); do awk -v i=$i -v l=$BATCHAI_PARAM_lr 'BEGIN { printf "{\"step\":%d,\"loss\":%.4f,\"accuracy\":%.4f}\n", i, exp(-i*l)+0.1*l, 1-exp(-i*l) }'; sleep 0.2; done"#;
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "writes the pictures of the README"]
+async fn write_pictures() {
+    let browser = BROWSERS.iter().find(|program| is_installed(program)).expect("Chromium");
+    let python = tokio::task::spawn_blocking(|| tests::python::environment(REQUIREMENTS)).await;
+    let service = Service::start_with(&["--max-nodes", "2"]);
+    service.prepare(2).await;
+    let file = service.root().join("train.json");
+    let job = json!({ "properties": {
+        "nodeCount": 1,
+        "customToolkitSettings": { "commandLine": TRAINING },
+        "stdOutErrPathPrefix": "$AZ_BATCHAI_MOUNT_ROOT/nfs",
+    }});
+    std::fs::write(&file, job.to_string()).unwrap();
+    let file = file.to_str().unwrap();
+    let sweep = [
+        "sweep",
+        "-f",
+        file,
+        "-c",
+        "c",
+        "-n",
+        "lr",
+        "--param",
+        "lr=0.05,0.1,0.2,0.5",
+        "--metric",
+        "loss",
+    ];
+    assert!(service.batchai(&sweep).status.success());
+    until("every run has ended", async || {
+        let jobs = service.get("/experiments/e/jobs").await["value"].clone();
+        let jobs = jobs.as_array().unwrap();
+        jobs.iter().all(|job| job["properties"]["executionState"] == "succeeded").then_some(())
+    })
+    .await;
+    let mut command = tokio::process::Command::new(python.expect("the environment can be created"));
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
+    command
+        .arg(tests.join("python/portal_pictures.py"))
+        .env("BATCHAI_TEST_BROWSER", browser)
+        .env("BATCHAI_TEST_WORKSPACE", format!("{}{OVERVIEW}", service.endpoint))
+        .env("BATCHAI_TEST_LINK", link(&service, &service.token).await)
+        .env("BATCHAI_TEST_PICTURES", tests.join("../docs"));
+    super::clients::succeeds(command, "the browser", TIMEOUT).await;
+}

@@ -73,12 +73,15 @@ async fn a_shell_is_interactive_and_its_programs_can_be_interrupted() {
     let node = Node::start().await;
     let client = node.admit("one");
     let mut terminal = Terminal::open(&client, None);
-    terminal.pty.write_all(b"PS1='> '; echo $((40 + 2)) $ATTEMPT\n").await.unwrap();
+    // A prompt that counts: `p1> `, `p2> `.
+    terminal.pty.write_all(b"PS1='p$((n=n+1))> '; echo $((40 + 2)) $ATTEMPT\n").await.unwrap();
     terminal.expect("42 one").await;
     // The program says that it is in the foreground: what is typed before goes to the shell.
     terminal.pty.write_all(b"sh -c 'echo $((40 + 3)) runs; exec sleep 1000'\n").await.unwrap();
     terminal.expect("43 runs").await;
     terminal.pty.write_all(b"\x03").await.unwrap();
+    // The shell discards what is typed before it has noticed the end of the program.
+    terminal.expect("p2> ").await;
     terminal.pty.write_all(b"exit $((2 + 4))\n").await.unwrap();
     let end = tokio::time::timeout(Duration::from_secs(30), terminal.child.wait()).await;
     assert_eq!(end.unwrap().unwrap().code(), Some(6));
