@@ -3,12 +3,13 @@
 use crate::failure::Failure;
 use crate::links::{WorkspacePath, name_of};
 use crate::pages::queue::{self, Waiting};
+use crate::pages::usage;
 use crate::shell::{Shell, Tab, Visit};
 use crate::text as filters;
 use askama::Template;
 use axum::extract::Path;
 use axum::response::Response;
-use resources::{Cluster, ClusterNode, ExecutionState, Experiment, Job};
+use resources::{Cluster, ClusterNode, ExecutionState, Experiment, Job, Usage};
 
 #[derive(Template)]
 #[template(path = "overview.html")]
@@ -16,6 +17,8 @@ struct Overview {
     path: WorkspacePath,
     clusters: Vec<ClusterCard>,
     waiting: Vec<Waiting>,
+    /// Quotas of which something is used.
+    used: Vec<Usage>,
     failed: Vec<Failed>,
     /// Jobs that were looked at for `failed`, if there are others.
     looked_at: Option<usize>,
@@ -53,12 +56,15 @@ pub(crate) async fn page(
         waiting.extend(queue::of_cluster(&visit, &path, &cluster.name, 10).await?.items);
         cards.push(ClusterCard::of(&visit, &path, cluster).await?);
     }
+    let (_, usages) = usage::usages(&visit, &path).await?;
+    let mut used = usages.unwrap_or_default();
+    used.retain(|usage| usage.current_value > 0);
     let (failed, looked_at) = failed(&visit, &path).await?;
     let shell = Shell::of(path.workspace.clone(), &path, Tab::Overview)
         .command(format!("batchai status {}", path.options()))
         .json(path.json(&["clusters"]))
         .live(2);
-    Ok(shell.respond(&visit, &Overview { path, clusters: cards, waiting, failed, looked_at }))
+    Ok(shell.respond(&visit, &Overview { path, clusters: cards, waiting, used, failed, looked_at }))
 }
 
 impl Overview {

@@ -49,13 +49,9 @@ pub(crate) async fn page(
     visit: Visit,
     Path(path): Path<WorkspacePath>,
 ) -> Result<Response, Failure> {
-    let workspace: Workspace = visit.api.get(&path.api(&[])).await?;
-    let location = workspace.location.unwrap_or_default();
-    let usages = usages_path(&path.subscription, &location);
-    let (found, is_denied) = match visit.api.list::<Usage>(&usages, USAGES).await {
-        Err(failure) if failure.is_denied() => (Vec::new(), true),
-        found => (found?.items, false),
-    };
+    let (location, found) = usages(&visit, &path).await?;
+    let is_denied = found.is_none();
+    let found = found.unwrap_or_default();
     let (used, unused) = found.into_iter().partition(|usage| usage.current_value > 0);
     let costs = Costs::of(&visit, &path).await?;
     let mut shell = Shell::of("Usage", &path, Tab::Usage).live(5).command(format!(
@@ -64,9 +60,24 @@ pub(crate) async fn page(
         quoted(&path.subscription)
     ));
     if !is_denied {
+        let usages = usages_path(&path.subscription, &location);
         shell = shell.json(format!("/portal/api{usages}"));
     }
     Ok(shell.respond(&visit, &UsagePage { path, location, used, unused, is_denied, costs }))
+}
+
+/// The location of the workspace, and the quota there; `None` if the viewer may not read that.
+pub(crate) async fn usages(
+    visit: &Visit,
+    path: &WorkspacePath,
+) -> Result<(String, Option<Vec<Usage>>), Failure> {
+    let workspace: Workspace = visit.api.get(&path.api(&[])).await?;
+    let location = workspace.location.unwrap_or_default();
+    let usages = usages_path(&path.subscription, &location);
+    match visit.api.list::<Usage>(&usages, USAGES).await {
+        Err(failure) if failure.is_denied() => Ok((location, None)),
+        found => Ok((location, Some(found?.items))),
+    }
 }
 
 fn usages_path(subscription: &str, location: &str) -> String {
