@@ -41,7 +41,7 @@ struct Failed {
 const CLUSTERS: usize = 50;
 /// So many experiments and jobs are looked at for the failed ones: the service has no list of them.
 const EXPERIMENTS: usize = 20;
-const JOBS: usize = 500;
+const JOBS: usize = 300;
 /// So many failed jobs are shown.
 const FAILED: usize = 8;
 
