@@ -24,8 +24,8 @@ pub(crate) struct Mode {
 /// the viewer is asked in any case.
 const COMPARED: usize = 10_000;
 
-/// Answers what `beginUploads` answers, or `{"exists": "a question"}` if the file would replace another. That is no error:
-/// browsers would report one to whoever reads their console.
+/// Answers what `beginUploads` answers, or `{"exists": "a question"}` if the file would replace another. That is not answered
+/// as an error, which browsers would print in their console.
 pub(crate) async fn begin(
     visit: Visit,
     Path(path): Path<FileServerPath>,
