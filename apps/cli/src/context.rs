@@ -1,7 +1,7 @@
 //! What every client command needs: the connection to the service, the scope of the request, and
 //! the output format.
 
-use crate::client::{Client, Scope, Session, TokenCommand, TokenSource, is_loopback};
+use crate::client::{Client, Scope, Session, TokenCommand, TokenSource};
 use crate::environment::Environment;
 use crate::options::{DEFAULT_RESOURCE_GROUP, DEFAULT_SUBSCRIPTION, GlobalOptions};
 use crate::output::Output;
@@ -104,7 +104,7 @@ pub fn data_dir(global: &GlobalOptions, environment: &Environment) -> Result<Pat
 /// Refuses a data directory of the command line without the file that the connection needs. Without it,
 /// the command would ask another service, or without a token.
 fn ensure_service_has_run(data_dir: &Path, endpoint: Option<&str>, has_token: bool) -> Result<()> {
-    let is_loopback = |url: &str| url.trim().parse().is_ok_and(|url| is_loopback(&url));
+    let is_loopback = |url: &str| url.trim().parse().is_ok_and(|url| oidc::is_loopback(&url));
     let needed = match endpoint {
         None => Some("endpoint"),
         Some(url) if is_loopback(url) && !has_token => Some("token"),
@@ -132,7 +132,7 @@ pub fn connect(
     let endpoint =
         endpoint.or_else(|| read_file("endpoint")).unwrap_or_else(|| DEFAULT_ENDPOINT.to_owned());
     // The local service's token must not be sent to another host.
-    let is_local = endpoint.trim().parse().is_ok_and(|url| is_loopback(&url));
+    let is_local = endpoint.trim().parse().is_ok_and(|url| oidc::is_loopback(&url));
     let token = token.or_else(|| read_file("token").filter(|_| is_local));
     Client::new(&endpoint, TokenSource::fixed(token.map(|token| token.trim().to_owned())))
 }

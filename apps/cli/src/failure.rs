@@ -1,7 +1,7 @@
 //! Reports an error to the user: what went wrong, and which command to run next. Programs get it as the
 //! JSON of the service's own errors.
 
-use crate::client::{ServiceError, Unreachable, is_loopback};
+use crate::client::{ServiceError, Unreachable};
 use crate::exit::Exit;
 use crate::output::Format;
 use crate::stderr;
@@ -64,7 +64,7 @@ fn is_closed_pipe(error: &anyhow::Error) -> bool {
 
 fn hint(error: &anyhow::Error) -> Option<String> {
     if let Some(Unreachable { endpoint, .. }) = error.downcast_ref() {
-        return Some(if is_loopback(endpoint) {
+        return Some(if oidc::is_loopback(endpoint) {
             "If the service is not running, start it in another terminal:\n\
              \n  batchai local\n\n\
              If its data directory is not the default one, add --data-dir DIR to this command."

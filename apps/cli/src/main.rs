@@ -15,7 +15,6 @@ mod log;
 mod log_tail;
 mod name_argument;
 mod names;
-mod oidc;
 mod options;
 mod output;
 mod profiles;
@@ -24,6 +23,7 @@ mod reference;
 #[cfg(test)]
 mod screens;
 mod secret;
+mod sign_in;
 mod stderr;
 mod transfer;
 mod utf8_tail;

@@ -1,10 +1,11 @@
 //! The token of a request: a fixed one, the one of a session that is renewed when needed, or what a
 //! command prints.
 
-use crate::oidc::{self, Claims, Issuer};
 use crate::profiles::{OidcSession, Profiles, SignIn, Tokens};
 use crate::secret::Secret;
+use crate::sign_in;
 use anyhow::{Context as _, Result, anyhow, bail};
+use oidc::Claims;
 use resources::time;
 use std::process::Stdio;
 use std::sync::Arc;
@@ -108,8 +109,8 @@ impl Session {
         };
         let OidcSession { client, token_type, .. } = session;
         let failed = || format!("cannot renew the token of profile {}", self.name);
-        let issuer = Issuer::discover(&client.issuer).await.with_context(failed)?;
-        let renewed = oidc::refresh(&issuer, client, *token_type, refresh, time::now).await;
+        let issuer = sign_in::discover(&client.issuer).await.with_context(failed)?;
+        let renewed = sign_in::refresh(&issuer, client, *token_type, refresh, time::now).await;
         renewed.with_context(failed)?.map_err(|refused| {
             anyhow!(
                 "the session of profile {} has ended: {refused}. Run: {}",

@@ -4,17 +4,18 @@ use crate::client::Client;
 use crate::context::{self, Context};
 use crate::environment::Environment;
 use crate::exit::Exit;
-use crate::oidc::{self, Claims, Issuer, Prompt};
 use crate::options::GlobalOptions;
 use crate::output::Output;
 use crate::profiles::{
     LOCAL, OidcClient, OidcSession, Profile, Profiles, ScopeDefaults, SignIn, TokenType,
 };
 use crate::secret::Secret;
+use crate::sign_in::{self, Prompt};
 use crate::stderr;
 use anyhow::{Context as _, Result, bail, ensure};
 use clap::Args;
 use jiff::SignedDuration;
+use oidc::Claims;
 use resources::time;
 
 /// The profile that is created without `--profile`.
@@ -185,9 +186,10 @@ fn session_of(
 /// Runs the device flow, if the profile is one of an issuer.
 async fn sign_in(mut profile: Profile) -> Result<Profile> {
     if let SignIn::Oidc(session) = &mut profile.sign_in {
-        let issuer = Issuer::discover(&session.client.issuer).await?;
+        let issuer = sign_in::discover(&session.client.issuer).await?;
         let tokens =
-            oidc::sign_in(&issuer, &session.client, session.token_type, time::now, show).await?;
+            sign_in::by_device(&issuer, &session.client, session.token_type, time::now, show)
+                .await?;
         if tokens.refresh.is_none() {
             stderr::message(
                 "The issuer gave no refresh token: sign in again when the token expires.",

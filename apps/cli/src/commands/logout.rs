@@ -3,9 +3,9 @@
 use crate::context;
 use crate::environment::Environment;
 use crate::exit::Exit;
-use crate::oidc::{self, Issuer};
 use crate::options::GlobalOptions;
 use crate::profiles::{self, OidcSession, SignIn};
+use crate::sign_in;
 use anyhow::{Result, bail};
 use clap::Args;
 
@@ -51,8 +51,8 @@ pub async fn run(global: GlobalOptions, environment: Environment, _: Arguments) 
 async fn revoke(session: &OidcSession) {
     let Some(refresh) = session.tokens.as_ref().and_then(|it| it.refresh.as_ref()) else { return };
     let revoked = async {
-        let issuer = Issuer::discover(&session.client.issuer).await?;
-        oidc::revoke(&issuer, &session.client, refresh).await
+        let issuer = sign_in::discover(&session.client.issuer).await?;
+        sign_in::revoke(&issuer, &session.client, refresh).await
     };
     if let Err(error) = revoked.await {
         crate::stderr::message(format_args!(

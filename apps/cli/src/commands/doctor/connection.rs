@@ -2,11 +2,11 @@
 
 use super::check::Check;
 use super::identity;
-use crate::client::{Address, Client, Probe, TokenSource, Unreachable, is_loopback};
+use crate::client::{Address, Client, Probe, TokenSource, Unreachable};
 use crate::context::Context;
-use crate::oidc::Claims;
 use crate::profiles::SignIn;
 use jiff::{SignedDuration, Timestamp};
+use oidc::Claims;
 use resources::time;
 
 /// The difference of two clocks in seconds. Beyond the second one, signatures of nodes are refused;
@@ -55,7 +55,7 @@ async fn reach(endpoint: &str, checks: &mut Vec<Check>) -> Option<Probe> {
         },
         Err(error) => {
             let found = format!("{error:#}");
-            let is_local = endpoint.parse().is_ok_and(|url| is_loopback(&url));
+            let is_local = endpoint.parse().is_ok_and(|url| oidc::is_loopback(&url));
             let advice = match error.is::<Unreachable>() {
                 true if is_local => "Start the service: batchai local",
                 true => "Check the endpoint, the network and the certificate",
@@ -72,7 +72,7 @@ fn transport(endpoint: &str) -> Check {
     let url = endpoint.parse::<reqwest::Url>();
     match url {
         Ok(url) if url.scheme() == "https" => Check::ok(NAME, "TLS, with a trusted certificate"),
-        Ok(url) if is_loopback(&url) => Check::ok(NAME, "none is needed on this machine"),
+        Ok(url) if oidc::is_loopback(&url) => Check::ok(NAME, "none is needed on this machine"),
         Ok(_) | Err(_) => Check::problem(
             NAME,
             "tokens are sent without encryption",

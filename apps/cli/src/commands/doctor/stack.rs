@@ -4,9 +4,9 @@ use super::aws::{Aws, AwsError};
 use super::check::Check;
 use super::resources::Inventory;
 use super::{instances, telemetry};
-use crate::oidc::Claims;
 use crate::secret::Secret;
 use jiff::Timestamp;
+use oidc::Claims;
 use serde_json::Value;
 use std::collections::BTreeMap;
 

@@ -1,10 +1,10 @@
 //! Tokens as an issuer answers with them, and their renewal.
 
-use super::{Claims, Issuer, OauthError};
 use crate::profiles::{OidcClient, TokenType, Tokens};
 use crate::secret::Secret;
 use anyhow::{Context as _, Result, bail};
 use jiff::Timestamp;
+use oidc::{Claims, Issuer, OauthError};
 use serde::Deserialize;
 
 /// The answer of the token endpoint (RFC 6749, section 5.1).
@@ -76,7 +76,7 @@ pub async fn revoke(issuer: &Issuer, client: &OidcClient, refresh: &Secret) -> R
         ("client_id", &client.client_id),
     ];
     form.extend(client.client_secret.iter().map(|it| ("client_secret", it.expose())));
-    let (status, _) = issuer.send(url, &form).await?;
+    let status = issuer.send(url, &form).await?.status();
     anyhow::ensure!(status.is_success(), "{url} answered {status}");
     Ok(true)
 }

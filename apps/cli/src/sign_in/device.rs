@@ -2,10 +2,10 @@
 //! meanwhile this program asks the issuer for tokens.
 
 use super::tokens::{self, TokenAnswer};
-use super::{Issuer, OauthError};
 use crate::profiles::{OidcClient, TokenType, Tokens};
 use anyhow::{Context as _, Result, bail};
 use jiff::Timestamp;
+use oidc::{Issuer, OauthError};
 use serde::Deserialize;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
@@ -46,7 +46,7 @@ pub struct Prompt<'a> {
 ///
 /// # Errors
 /// When the user refuses, the code expires, or the issuer does not support the flow.
-pub async fn sign_in(
+pub async fn by_device(
     issuer: &Issuer,
     client: &OidcClient,
     token_type: TokenType,

@@ -1,18 +1,26 @@
-//! The claims of a token, to show them and to know when it expires. Its signature is not verified: only
-//! the service relies on it.
+//! The claims of a token. Its signature is not verified here: see where the claims are used.
 
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use serde::Deserialize;
 
+/// The claims that are read.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub struct Claims {
+    /// The issuer.
     pub iss: String,
+    /// The subject.
     pub sub: String,
+    /// For whom the token is.
     pub aud: Audience,
     /// What some issuers have in access tokens instead of `aud`; API Gateway accepts it then.
     pub client_id: Option<String>,
+    /// The client that asked for the token, where there are several audiences.
+    pub azp: Option<String>,
+    /// What the client sent with its request.
+    pub nonce: Option<String>,
+    /// When it ends, in seconds since 1970.
     pub exp: Option<i64>,
 }
 
@@ -20,13 +28,25 @@ pub struct Claims {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(untagged)]
 pub enum Audience {
+    /// The usual form.
     One(String),
+    /// A list.
     Several(Vec<String>),
 }
 
 impl Default for Audience {
     fn default() -> Self {
         Self::Several(Vec::new())
+    }
+}
+
+impl Audience {
+    /// As a list.
+    pub fn all(&self) -> Vec<&str> {
+        match self {
+            Self::One(one) => vec![one],
+            Self::Several(several) => several.iter().map(String::as_str).collect(),
+        }
     }
 }
 
@@ -44,12 +64,9 @@ impl Claims {
 
     /// The audiences that the service compares with its own.
     pub fn audiences(&self) -> Vec<&str> {
-        match &self.aud {
-            Audience::One(one) => vec![one],
-            Audience::Several(several) if several.is_empty() => {
-                self.client_id.iter().map(String::as_str).collect()
-            }
-            Audience::Several(several) => several.iter().map(String::as_str).collect(),
+        match self.aud.all() {
+            none if none.is_empty() => self.client_id.iter().map(String::as_str).collect(),
+            audiences => audiences,
         }
     }
 }
