@@ -2,15 +2,15 @@
 
 import os
 import re
-import shutil
 
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import expect
+from portal_browser import chromium, no_problems, problems, watched
 
 WORKSPACE = os.environ["BATCHAI_TEST_WORKSPACE"]
 JOBS = f"{WORKSPACE}/experiments/e/jobs"
 PAGES = {
-    "Workspaces": re.sub(r"/workspaces/.*", "/", WORKSPACE),
+    "Workspaces": re.sub(r"/workspaces/.*", "/home", WORKSPACE),
     "w": WORKSPACE,
     "Queue": f"{WORKSPACE}/queue",
     "c": f"{WORKSPACE}/clusters/c",
@@ -28,31 +28,12 @@ PAGES = {
 }
 WIDTHS = [360, 800, 1400]
 
-problems = []
-
-
-def watched(page):
-    """A page whose console errors, reports of the policy and dialogs are problems."""
-
-    def console(message):
-        if message.type == "error":
-            problems.append(f"{page.url}: {message.text}")
-
-    def dialog(shown):
-        problems.append(f"{page.url}: a script of a user ran: {shown.message}")
-        shown.dismiss()
-
-    page.on("console", console)
-    page.on("dialog", dialog)
-    page.on("pageerror", lambda error: problems.append(f"{page.url}: {error}"))
-    return page
-
 
 def sign_in(browser, link, **options):
     context = browser.new_context(**options)
     page = watched(context.new_page())
     page.goto(os.environ[link])
-    page.wait_for_url("**/portal/")
+    page.wait_for_url("**/portal/home")
     assert "code=" not in page.url
     return page
 
@@ -135,10 +116,7 @@ def sign_out(page):
 
 
 def main():
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=shutil.which(os.environ["BATCHAI_TEST_BROWSER"]), args=["--no-sandbox"]
-        )
+    with chromium() as browser:
         # First, as links work for a minute.
         reader = sign_in(browser, "BATCHAI_TEST_READER_LINK")
         light = sign_in(browser, "BATCHAI_TEST_LINK", color_scheme="light")
@@ -148,14 +126,13 @@ def main():
         dark = watched(browser.new_context(storage_state=state, color_scheme="dark").new_page())
         check_every_page(dark)
         check_reader(reader)
-        assert not problems, "\n".join(problems)
+        no_problems()
         read_log(light)
         upload(light)
         follow(light)
         scale(light)
-        assert not problems, "\n".join(problems)
+        no_problems()
         sign_out(light)
-        browser.close()
 
 
 main()

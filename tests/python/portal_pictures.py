@@ -1,10 +1,9 @@
 """Writes the pictures of the portal that the README shows."""
 
 import os
-import shutil
 from pathlib import Path
 
-from playwright.sync_api import sync_playwright
+from portal_browser import chromium
 
 WORKSPACE = os.environ["BATCHAI_TEST_WORKSPACE"]
 EXPERIMENT = f"{WORKSPACE}/experiments/e"
@@ -12,13 +11,10 @@ TARGET = Path(os.environ["BATCHAI_TEST_PICTURES"])
 
 
 def main():
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=shutil.which(os.environ["BATCHAI_TEST_BROWSER"]), args=["--no-sandbox"]
-        )
+    with chromium() as browser:
         page = browser.new_page(viewport={"width": 1100, "height": 640}, color_scheme="light")
         page.goto(os.environ["BATCHAI_TEST_LINK"])
-        page.wait_for_url("**/portal/")
+        page.wait_for_url("**/portal/home")
         page.goto(EXPERIMENT)
         page.wait_for_timeout(500)
         page.screenshot(path=TARGET / "portal-experiment.png")
@@ -28,7 +24,6 @@ def main():
         page.get_by_role("button", name="Compare").click()
         page.wait_for_timeout(1000)
         page.screenshot(path=TARGET / "portal-compare.png")
-        browser.close()
 
 
 main()

@@ -13,27 +13,35 @@ from template_subject import RECONCILERS, VARIABLES, arn, check, dead_letter_que
 def routes(subject):
     api, = resources(subject.template, "AWS::ApiGatewayV2::Api").values()
     body = api["Properties"]["Body"]
+    any_method = "x-amazon-apigateway-any-method"
     expected = {
-        "$default": "Jwt",
-        "/nodes/{proxy+}": "AWS_IAM",
-        "/instances/{proxy+}": "AWS_IAM",
+        "$default": (any_method, "Jwt"),
+        "/nodes/{proxy+}": (any_method, "AWS_IAM"),
+        "/instances/{proxy+}": (any_method, "AWS_IAM"),
+        # Browsers: the function checks their session.
+        "/portal": ("get", None),
+        "/portal/{proxy+}": (any_method, None),
     }
     found = set(body["paths"])
     if found != set(expected):
         yield f"routes are {sorted(found)}"
-    for path, authorizer in expected.items():
+    for path, (expected_method, authorizer) in expected.items():
         methods = body["paths"].get(path, {})
-        if set(methods) != {"x-amazon-apigateway-any-method"}:
+        if set(methods) != {expected_method}:
             yield f"{path} has the methods {sorted(methods)}"
             continue
         method, = methods.values()
-        if method.get("security") != [{authorizer: []}]:
+        if method.get("security", []) != ([{authorizer: []}] if authorizer else []):
             yield f"{path} is authorized by {method.get('security')}"
         integration = method["x-amazon-apigateway-integration"]
         if "${ApiFunction.Arn}" not in integration["uri"]["Fn::Sub"]:
             yield f"{path} does not lead to the function api"
         if integration["payloadFormatVersion"] != "2.0":
             yield f"{path} has another payload format"
+    stage, = resources(subject.template, "AWS::ApiGatewayV2::Stage").values()
+    limits = stage["Properties"].get("RouteSettings", {})
+    if set(limits) != {"GET /portal", "ANY /portal/{proxy+}"}:
+        yield f"{sorted(limits)} have limits of their own"
 
 
 @check
@@ -50,7 +58,10 @@ def authorizers(subject):
 
 @check
 def public_access(subject):
-    urls = [it["Properties"] for it in resources(subject.template, "AWS::Lambda::Url").values()]
+    def urls_of(template):
+        return [it["Properties"] for it in resources(template, "AWS::Lambda::Url").values()]
+
+    urls = urls_of(subject.template)
     expected = [
         # Nodes.
         {"TargetFunctionArn": {"Ref": "ApiFunction"}, "AuthType": "AWS_IAM"},
@@ -63,6 +74,9 @@ def public_access(subject):
     ]
     if sorted(urls, key=str) != sorted(expected, key=str):
         yield f"the function URLs are {urls}"
+    cors = [it["Cors"] for it in urls_of(subject.with_values(PortalClientId="p")) if "Cors" in it]
+    if [it.get("AllowOrigins") for it in cors] != [["*"]] or cors[0].get("AllowCredentials"):
+        yield f"pages of the portal read files by {cors}"
     public = []
     for name, it in resources(subject.template, "AWS::Lambda::Permission").items():
         if it["Properties"]["Principal"] == "*":

@@ -44,6 +44,22 @@ def a_route_is_missing(template):
     del properties(template, "ApiFunction")["Events"]["Instances"]
 
 
+@mutation("routes")
+def the_portal_needs_a_header(template):
+    del properties(template, "ApiFunction")["Events"]["PortalPages"]["Properties"]["Auth"]
+
+
+@mutation("routes")
+def visitors_take_the_requests_of_the_api(template):
+    del properties(template, "ApiFunction")["Events"]["PortalPages"]["Properties"]["RouteSettings"]
+
+
+@mutation("public_access")
+def pages_send_cookies_to_files(template):
+    cors = properties(template, "FilesFunction")["FunctionUrlConfig"]["Cors"]
+    cors["Fn::If"][1]["AllowCredentials"] = True
+
+
 @mutation("authorizers")
 def another_audience(template):
     jwt = properties(template, "HttpApi")["Auth"]["Authorizers"]["Jwt"]

@@ -5,8 +5,8 @@
         --parameter NAME=VALUE                  another value of a parameter
 
 Prints a JSON object: `environment` (function -> variable -> value, as Lambda would set it),
-`outputs` of the stack, and `absent`: the types of resources that moto cannot create. References to
-those have the values of `PLACEHOLDERS`.
+`outputs` of the stack, `cors` of the function `files`, and `absent`: the types of resources that moto cannot
+create. References to those have the values of `PLACEHOLDERS`.
 """
 
 import argparse
@@ -160,6 +160,13 @@ def described(client=boto3.client):
     }
 
 
+def cors(template, values):
+    """What pages of other origins may do at the URL of the function `files`."""
+    urls = template_load.resources(template_load.effective(template, values), "AWS::Lambda::Url")
+    found = [it["Properties"].get("Cors") for it in urls.values()]
+    return next((it for it in found if it), None)
+
+
 def clients(endpoint=None):
     """A function like `boto3.client`, for moto at this address or in this process."""
     session = boto3.Session(
@@ -181,7 +188,8 @@ def main():
     with contextlib.nullcontext() if endpoint else moto.mock_aws():
         client = clients(endpoint)
         absent = create(template, values, client)
-        print(json.dumps({**described(client), "absent": absent}, indent=1))
+        shown = {**described(client), "cors": cors(template, values), "absent": absent}
+        print(json.dumps(shown, indent=1))
 
 
 if __name__ == "__main__":

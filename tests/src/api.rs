@@ -1,6 +1,7 @@
 //! The REST API of a test environment, called without a socket.
 
 use crate::environment::Environment;
+use crate::issuer::{CLIENT, Issuer};
 use axum::Router;
 use axum::body::{Body, Bytes, to_bytes};
 use control::files::MountedFiles;
@@ -9,7 +10,9 @@ use http::{Method, Request, Response, StatusCode, request};
 use serde_json::Value;
 use std::sync::Arc;
 use tower::ServiceExt;
-use web::{Access, AgentAccess, FilesWeb, OutputFiles, PeopleAccess, Web};
+use web::{
+    Access, AgentAccess, FilesWeb, OutputFiles, PeopleAccess, PortalIssuer, PortalSignIn, Web,
+};
 
 /// The service's own token in these worlds.
 pub const SERVICE_TOKEN: &str = "the-service-itself";
@@ -36,7 +39,23 @@ impl Api {
             behind_proxy: true,
             files: OutputFiles::Here(files),
             held_requests: None,
-            portal_links: Some(Arc::default()),
+            portal: PortalSignIn::Links(Arc::default()),
+        };
+        Self { app: web::app(web, Router::new()) }
+    }
+
+    /// For people who are verified at the edge, and sign in to the portal at this issuer.
+    pub fn with_issuer(environment: &Environment, issuer: &Issuer) -> Self {
+        let people = PeopleAccess::VerifiedPeople { owner: "owner".to_owned() };
+        let url = issuer.facts().url.clone();
+        let portal = PortalIssuer::new(Arc::new(issuer.clone()), url, CLIENT.to_owned(), None);
+        let web = Web {
+            control: environment.control.clone(),
+            access: Arc::new(Access { people, loopback_only: true, agents: AgentAccess::Tokens }),
+            behind_proxy: true,
+            files: OutputFiles::At { url: "https://files.example".to_owned() },
+            held_requests: None,
+            portal: PortalSignIn::Issuer(Arc::new(portal)),
         };
         Self { app: web::app(web, Router::new()) }
     }

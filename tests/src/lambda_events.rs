@@ -2,6 +2,7 @@
 
 use aws_sdk_sqs::types::Message;
 use axum::body::Body;
+use axum::http::header::{COOKIE, HeaderName, SET_COOKIE};
 use axum::http::{HeaderMap, Method, Response, Uri};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -16,8 +17,14 @@ pub fn http_request(
     body: &[u8],
     authorizer: &Value,
 ) -> Value {
+    let texts = |name: &HeaderName| {
+        let values = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
+        values.flat_map(|text| text.split("; ")).map(str::to_owned).collect::<Vec<_>>()
+    };
+    let cookies = texts(&COOKIE);
     let sent: Map<String, Value> = headers
         .iter()
+        .filter(|(name, _)| **name != COOKIE)
         .map(|(name, value)| (name.to_string(), json!(String::from_utf8_lossy(value.as_bytes()))))
         .collect();
     let domain = sent.get("host").and_then(Value::as_str).unwrap_or("id.example").to_owned();
@@ -26,7 +33,7 @@ pub fn http_request(
     let text = std::str::from_utf8(body).ok().map(str::to_owned);
     let is_text = text.is_some();
     let body = text.unwrap_or_else(|| STANDARD.encode(body));
-    json!({
+    let mut event = json!({
         "version": "2.0",
         "routeKey": "$default",
         "rawPath": uri.path(),
@@ -53,7 +60,11 @@ pub fn http_request(
         },
         "body": (!body.is_empty()).then_some(body),
         "isBase64Encoded": !is_text,
-    })
+    });
+    if !cookies.is_empty() {
+        event["cookies"] = json!(cookies);
+    }
+    event
 }
 
 /// The response that a function answered with.
@@ -65,6 +76,9 @@ pub fn http_response(answer: &Value) -> Response<Body> {
     let mut response = Response::builder().status(status.expect("a status"));
     for (name, value) in answer["headers"].as_object().into_iter().flatten() {
         response = response.header(name, value.as_str().expect("a text"));
+    }
+    for cookie in answer["cookies"].as_array().into_iter().flatten() {
+        response = response.header(SET_COOKIE, cookie.as_str().expect("a text"));
     }
     let text = answer["body"].as_str().unwrap_or_default();
     let body = match answer["isBase64Encoded"] == true {

@@ -3,10 +3,12 @@
 
 pub mod api;
 pub mod binaries;
+pub mod browser;
 pub mod environment;
 pub mod fleet;
 pub mod function_url;
 pub mod harness;
+pub mod issuer;
 pub mod lambda_api;
 pub mod lambda_events;
 pub mod lambda_runtime;

@@ -25,6 +25,8 @@ pub struct Deployed {
     pub environment: BTreeMap<String, BTreeMap<String, String>>,
     /// The outputs.
     pub outputs: BTreeMap<String, String>,
+    /// What pages of other origins may do at the URL of the function `files`.
+    pub cors: Value,
 }
 
 /// Creates the stack in this server of moto, with other values (`NAME=VALUE`) for some parameters.
@@ -51,5 +53,6 @@ pub fn deploy(moto: &str, parameters: &[&str]) -> Deployed {
     Deployed {
         environment: functions.map(|(name, it)| (name.clone(), texts(it))).collect(),
         outputs: texts(&printed["outputs"]),
+        cors: printed["cors"].clone(),
     }
 }

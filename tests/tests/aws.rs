@@ -14,6 +14,8 @@ mod gateway;
 mod instances;
 #[path = "aws/metadata.rs"]
 mod metadata;
+#[path = "aws/portal.rs"]
+mod portal;
 #[path = "aws/recorder.rs"]
 mod recorder;
 #[path = "aws/region.rs"]
@@ -40,6 +42,7 @@ async fn the_experiment_of_the_demo_runs_to_its_end_and_survives_an_interruption
     assert_eq!(answer.unwrap().status(), 401, "no token");
 
     let sweep = Sweep::submit(&person, &region).await;
+    let portal = tokio::spawn(portal::follows(&region));
     let minutes = |count: u64| Duration::from_secs(60 * count);
     let has_checkpoint = async || sweep.has_checkpoint(LONG_JOB).then_some(());
     eventually("a checkpoint of the long job", minutes(3), has_checkpoint).await;
@@ -66,6 +69,7 @@ async fn the_experiment_of_the_demo_runs_to_its_end_and_survives_an_interruption
         assert_eq!(resumed, u64::from(job == LONG_JOB), "{job}: {result}");
     }
 
+    portal.await.expect("a browser followed the experiment");
     let scaled_to_zero = async || {
         let cluster = person.get(&resource("/clusters/spot")).await;
         let nothing_left = cluster["properties"]["currentNodeCount"] == 0;

@@ -21,6 +21,8 @@ mod machines;
 mod metrics;
 #[path = "contracts/mounts.rs"]
 mod mounts;
+#[path = "contracts/portal.rs"]
+mod portal;
 #[path = "contracts/quotas.rs"]
 mod quotas;
 #[path = "contracts/references.rs"]

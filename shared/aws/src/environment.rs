@@ -3,10 +3,13 @@
 use crate::absent::Absent;
 use crate::copies::S3Copies;
 use crate::file_shares::EfsShares;
+use crate::issuer::IssuerHttp;
 use crate::master_key::{MissingKey, master_key};
 use crate::remote_files::RemoteFiles;
 use crate::secret_store::AwsSecretStore;
-use crate::settings::{ApiSettings, ControlSettings, FilesSettings, ReconcilerSettings};
+use crate::settings::{
+    ApiSettings, ControlSettings, FilesSettings, PortalSettings, ReconcilerSettings,
+};
 use crate::variables::{EnvironmentError, Variables, of_process};
 use crate::{NodeRole, SqsHints};
 use aws_config::SdkConfig;
@@ -81,6 +84,16 @@ pub struct Api {
     pub node_role: NodeRole,
     /// The URL of the function `files`.
     pub files_url: String,
+    /// The sign-in to the portal, if it is open.
+    pub portal: Option<Portal>,
+}
+
+/// The sign-in to the portal.
+pub struct Portal {
+    /// Its settings.
+    pub settings: PortalSettings,
+    /// Sends requests to the issuer.
+    pub http: Arc<dyn oidc::Http>,
 }
 
 /// The control plane of the function `api`, with the instances of `machines`.
@@ -88,7 +101,7 @@ pub struct Api {
 /// # Errors
 /// When a variable of [`ApiSettings`] is missing or invalid, or the key of the stack cannot be used.
 pub async fn api(config: &SdkConfig, machines: Arc<dyn Machines>) -> Result<Api, EnvironmentError> {
-    let ApiSettings { control, key, owner, node_role, files_url } =
+    let ApiSettings { control, key, owner, node_role, files_url, portal } =
         ApiSettings::parse(&Variables::new(&of_process))?;
     let table = table(config, &control.table);
     let kms = aws_sdk_kms::Client::new(&prompt(config));
@@ -108,7 +121,8 @@ pub async fn api(config: &SdkConfig, machines: Arc<dyn Machines>) -> Result<Api,
         keys,
     };
     let control = control_with(config, control, table, ports);
-    Ok(Api { control, owner, node_role, files_url })
+    let portal = portal.map(|settings| Portal { settings, http: Arc::new(IssuerHttp::new()) });
+    Ok(Api { control, owner, node_role, files_url, portal })
 }
 
 /// The function `files`.

@@ -11,6 +11,8 @@ mod file_shares;
 mod function;
 mod gateway;
 mod hints;
+mod http_client;
+mod issuer;
 mod logs;
 mod machines;
 mod master_key;
@@ -21,7 +23,7 @@ mod variables;
 
 pub use aws_config::SdkConfig;
 pub use copies::S3Copies;
-pub use environment::{Api, Files, api, config, control, files};
+pub use environment::{Api, Files, Portal, api, config, control, files};
 pub use file_shares::EfsShares;
 pub use function::serve;
 pub use gateway::{NodeRole, Sender, sender};

@@ -1,9 +1,7 @@
 //! Files of file servers through the function `files`, which has the file system mounted.
 
+use crate::http_client::HttpClient;
 use async_trait::async_trait;
-use aws_smithy_http_client::{Connector, tls};
-use aws_smithy_runtime_api::client::http::HttpConnector;
-use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_types::body::SdkBody;
 use control::files::{FileLocation, ListedFile, ListingPage, Removal};
 use control::keys::Keys;
@@ -22,7 +20,7 @@ const TIMEOUT: Duration = Duration::from_secs(25);
 
 /// The function `files`.
 pub struct RemoteFiles {
-    connector: Connector,
+    http: HttpClient,
     url: String,
     keys: Arc<Keys>,
     clock: Arc<dyn Clock>,
@@ -31,8 +29,7 @@ pub struct RemoteFiles {
 impl RemoteFiles {
     /// The function at this URL, which has no slash at the end.
     pub fn new(url: String, keys: Arc<Keys>, clock: Arc<dyn Clock>) -> Self {
-        let provider = tls::Provider::Rustls(tls::rustls_provider::CryptoMode::AwsLc);
-        Self { connector: Connector::builder().tls_provider(provider).build(), url, keys, clock }
+        Self { http: HttpClient::new(TIMEOUT), url, keys, clock }
     }
 
     fn address(&self, page: &ListingPage) -> String {
@@ -67,18 +64,8 @@ impl RemoteFiles {
         address: String,
     ) -> Result<T, PortError> {
         let request = http::Request::builder().method(method).uri(address).body(SdkBody::empty());
-        let request: HttpRequest =
-            request.map_err(PortError::other)?.try_into().map_err(PortError::other)?;
-        let exchange = async {
-            let mut response = self.connector.call(request).await.map_err(PortError::other)?;
-            let status = response.status().as_u16();
-            let body = std::mem::replace(response.body_mut(), SdkBody::taken());
-            let body = aws_sdk_s3::primitives::ByteStream::new(body).collect().await;
-            Ok((status, body.map_err(PortError::other)?.into_bytes()))
-        };
-        let outcome = tokio::time::timeout(TIMEOUT, exchange).await;
-        let (status, body) =
-            outcome.map_err(|_| PortError::other("the function files does not answer"))??;
+        let sent = self.http.send(request.map_err(PortError::other)?).await;
+        let (status, body) = sent.map_err(PortError::other)?;
         if status != 200 {
             let text = String::from_utf8_lossy(&body[..body.len().min(500)]).into_owned();
             return Err(PortError::other(format!("the function files answered {status}: {text}")));

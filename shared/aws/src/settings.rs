@@ -141,6 +141,30 @@ pub struct ApiSettings {
     pub node_role: NodeRole,
     /// `FILES_URL`: the function `files`, without a slash at the end.
     pub files_url: String,
+    /// The sign-in to the portal, if it is open.
+    pub portal: Option<PortalSettings>,
+}
+
+/// The sign-in to the portal.
+#[derive(Debug)]
+pub struct PortalSettings {
+    /// `PORTAL_ISSUER`: the URL of the OpenID Connect issuer.
+    pub issuer: String,
+    /// `PORTAL_CLIENT_ID`: the id of the portal at the issuer. The portal is closed without it.
+    pub client_id: String,
+    /// `PORTAL_CLIENT_SECRET_ARN`: where the secret of that client is stored, for issuers that demand one.
+    pub client_secret: Option<String>,
+}
+
+impl PortalSettings {
+    fn parse(variables: &Variables<'_>) -> Result<Option<Self>, EnvironmentError> {
+        let Some(client_id) = variables.optional("PORTAL_CLIENT_ID") else { return Ok(None) };
+        Ok(Some(Self {
+            issuer: variables.required("PORTAL_ISSUER")?,
+            client_id,
+            client_secret: variables.optional("PORTAL_CLIENT_SECRET_ARN"),
+        }))
+    }
 }
 
 impl ApiSettings {
@@ -158,6 +182,7 @@ impl ApiSettings {
             owner: variables.required("OWNER_PRINCIPAL")?,
             node_role: NodeRole::parse(&role).ok_or(role_rule)?,
             files_url: files_url.trim_end_matches('/').to_owned(),
+            portal: PortalSettings::parse(variables)?,
         })
     }
 }
@@ -217,8 +242,11 @@ mod tests {
         assert_eq!(settings.files_url, "https://x.on.aws");
         assert_eq!(settings.control.settings.max_nodes, 7);
         assert_eq!(settings.control.settings.quota, Quota::DEFAULT);
+        assert_eq!(settings.portal.unwrap().client_id, "x");
+        assert!(parsed("PORTAL_CLIENT_ID", "").unwrap().portal.is_none());
         for (name, value, expected) in [
             ("TABLE_NAME", "", "the environment variable TABLE_NAME is not set"),
+            ("PORTAL_ISSUER", "", "the environment variable PORTAL_ISSUER is not set"),
             (
                 "NODE_ROLE_ARN",
                 "x",

@@ -142,7 +142,7 @@ impl Service {
             behind_proxy: false,
             files: OutputFiles::Here(files),
             held_requests: Some(held_requests),
-            portal_links: Some(Arc::default()),
+            portal: web::PortalSignIn::Links(Arc::default()),
         };
         let app = web::app(web, interrupt::routes(Arc::clone(&machines)));
         let server = tokio::spawn(serve(listener, app));

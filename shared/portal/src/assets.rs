@@ -88,7 +88,7 @@ pub(crate) async fn answer(Path(name): Path<String>, request: HeaderMap) -> Resp
     if gzip {
         headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
     }
-    crate::headers::added(response)
+    response
 }
 
 #[cfg(test)]

@@ -16,9 +16,15 @@ mod shell;
 mod states;
 mod text;
 
+pub use headers::Policy;
+pub use pages::signed_out::SignIn;
+
 use axum::Router;
 use axum::response::Redirect;
 use axum::routing::{any, get, post};
+
+/// The first page. Not `/portal/`: routes of gateways below a path need a name.
+pub const HOME: &str = "/portal/home";
 
 /// What all pages share.
 #[derive(Clone)]
@@ -41,14 +47,14 @@ pub fn pages(api: Router) -> Router {
         .nest("/experiments/{experiment}/jobs/{job}", job())
         .fallback(pages::missing);
     Router::new()
-        .route("/portal", get(|| async { Redirect::permanent("/portal/") }))
-        .route("/portal/", get(pages::home::page))
+        .route("/portal", get(|| async { Redirect::to(HOME) }))
+        .route("/portal/", get(|| async { Redirect::to(HOME) }))
+        .route(HOME, get(pages::home::page))
         .route("/portal/open", get(pages::home::open))
         .route("/portal/api/{*path}", get(pages::json::answer))
         .nest("/portal/workspaces/{subscription}/{group}/{workspace}", workspace)
         .route("/portal/{*path}", any(pages::missing))
         .with_state(Portal { api })
-        .layer(axum::middleware::from_fn(headers::add))
 }
 
 /// Files, access and usage.
@@ -83,21 +89,12 @@ pub fn assets() -> Router {
     Router::new().route("/portal/assets/{name}", get(assets::answer))
 }
 
-/// The page after signing in, which goes on to the portal.
-pub fn entrance() -> String {
-    format!(
-        "<!doctype html><html lang=\"en\"><title>Batch AI</title><link rel=\"icon\" href=\"{}\">\
-         <meta http-equiv=\"refresh\" content=\"0;url=/portal/\"><a href=\"/portal/\">To the portal</a></html>",
-        assets::path("icon.svg")
-    )
+/// The page after signing in, which goes on to a page of the portal.
+pub fn entrance(to: &str) -> String {
+    pages::entrance::page(to)
 }
 
-/// A response with the headers of every page.
-pub fn with_headers(response: axum::response::Response) -> axum::response::Response {
-    headers::added(response)
-}
-
-/// A page for someone who has not signed in, or whose session has ended.
-pub fn signed_out(message: &str) -> axum::response::Response {
-    headers::added(pages::signed_out::page(message))
+/// A page for someone who has not signed in, or whose session has ended. `page` is the one that was asked for.
+pub fn signed_out(message: &str, way: SignIn, page: Option<&str>) -> axum::response::Response {
+    pages::signed_out::page(message, way, page)
 }

@@ -25,7 +25,7 @@ pub use arm::operation::{OPERATIONS, Operation, OperationRow, RequiredAccess};
 pub use failure::Failure;
 pub use files::{FilesWeb, ListingQuery, OutputFiles, files_app};
 pub use held_requests::HeldRequests;
-pub use portal_access::PortalLinks;
+pub use portal_access::{PortalIssuer, PortalLinks, PortalSignIn};
 pub use response::respond;
 
 use axum::Router;
@@ -51,8 +51,8 @@ pub struct Web {
     pub files: OutputFiles,
     /// Held requests of agents. None in a Lambda function, which responds immediately.
     pub held_requests: Option<Arc<HeldRequests>>,
-    /// Links with which a browser signs in to the portal. None where there is no token that they could stand for.
-    pub portal_links: Option<Arc<PortalLinks>>,
+    /// How browsers sign in to the portal.
+    pub portal: PortalSignIn,
 }
 
 /// The router of the whole service. The routes of `extra` require the service's own token.

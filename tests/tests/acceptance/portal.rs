@@ -5,17 +5,8 @@ use http::StatusCode;
 use http::header::{COOKIE, LOCATION, ORIGIN, SET_COOKIE};
 use serde_json::json;
 use std::path::Path;
-use std::process::Command;
 use std::time::Duration;
-
-const REQUIREMENTS: &str = "
-playwright==1.65.2
-axe-playwright-python==0.1.8
-";
-
-/// The programs of Chromium, as systems name them.
-const BROWSERS: [&str; 4] =
-    ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
+use tests::browser;
 
 const TIMEOUT: Duration = Duration::from_secs(240);
 
@@ -95,7 +86,7 @@ async fn a_link_signs_in_once_and_a_session_ends_with_its_token() {
     let again = visit(&service, &link, "").await;
     assert_eq!(again.status(), StatusCode::UNAUTHORIZED);
     assert!(again.headers().get(SET_COOKIE).is_none());
-    let nobody = visit(&service, &format!("{}/portal/", service.endpoint), "").await;
+    let nobody = visit(&service, &format!("{}/portal/home", service.endpoint), "").await;
     assert_eq!(nobody.status(), StatusCode::UNAUTHORIZED);
     assert!(nobody.text().await.unwrap().contains("batchai portal"));
 
@@ -178,11 +169,10 @@ async fn pages_have_strict_headers_and_updates_only_what_changed() {
 /// Signs in, follows jobs live, changes what an owner may change, as a person does; and tries what a stranger would.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_browser_shows_every_page() {
-    let Some(browser) = BROWSERS.iter().find(|program| is_installed(program)) else {
+    let Some(browser) = browser::installed() else {
         eprintln!("skipped: no Chromium is installed");
         return;
     };
-    let python = tokio::task::spawn_blocking(|| tests::python::environment(REQUIREMENTS)).await;
     let service = Service::start_with(&["--max-nodes", "2"]);
     service.prepare(1).await;
     let markup = "<img src=x onerror=alert(1)>";
@@ -204,21 +194,14 @@ async fn a_browser_shows_every_page() {
     assert!(
         service.batchai(&["role", "assign", "reader", "--to", "rita", "-w", "w"]).status.success()
     );
-    let mut command = tokio::process::Command::new(python.expect("the environment can be created"));
-    command
-        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("python/portal.py"))
-        .env("BATCHAI_TEST_BROWSER", browser)
-        .env("BATCHAI_TEST_WORKSPACE", format!("{}{OVERVIEW}", service.endpoint))
-        .env("BATCHAI_TEST_LINK", link(&service, &service.token).await)
-        .env("BATCHAI_TEST_READER_LINK", link(&service, &reader).await)
-        .current_dir(service.root());
-    super::clients::succeeds(command, "the browser", TIMEOUT).await;
+    let variables = [
+        ("BATCHAI_TEST_WORKSPACE", format!("{}{OVERVIEW}", service.endpoint)),
+        ("BATCHAI_TEST_LINK", link(&service, &service.token).await),
+        ("BATCHAI_TEST_READER_LINK", link(&service, &reader).await),
+    ];
+    browser::run(browser, "portal.py", &variables, service.root(), TIMEOUT).await;
     let job = service.job("slow").await;
     assert_ne!(job["properties"]["executionState"], "running", "the browser terminated it");
-}
-
-fn is_installed(program: &str) -> bool {
-    Command::new(program).arg("--version").output().is_ok_and(|output| output.status.success())
 }
 
 /// A run whose metrics depend on its parameter `lr`.
@@ -227,8 +210,7 @@ const TRAINING: &str = r#"for i in $(seq 1 20); do awk -v i=$i -v l=$BATCHAI_PAR
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "writes the pictures of the README"]
 async fn write_pictures() {
-    let browser = BROWSERS.iter().find(|program| is_installed(program)).expect("Chromium");
-    let python = tokio::task::spawn_blocking(|| tests::python::environment(REQUIREMENTS)).await;
+    let browser = browser::installed().expect("Chromium");
     let service = Service::start_with(&["--max-nodes", "2"]);
     service.prepare(2).await;
     let file = service.root().join("train.json");
@@ -259,13 +241,11 @@ async fn write_pictures() {
         jobs.iter().all(|job| job["properties"]["executionState"] == "succeeded").then_some(())
     })
     .await;
-    let mut command = tokio::process::Command::new(python.expect("the environment can be created"));
-    let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
-    command
-        .arg(tests.join("python/portal_pictures.py"))
-        .env("BATCHAI_TEST_BROWSER", browser)
-        .env("BATCHAI_TEST_WORKSPACE", format!("{}{OVERVIEW}", service.endpoint))
-        .env("BATCHAI_TEST_LINK", link(&service, &service.token).await)
-        .env("BATCHAI_TEST_PICTURES", tests.join("../docs"));
-    super::clients::succeeds(command, "the browser", TIMEOUT).await;
+    let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs");
+    let variables = [
+        ("BATCHAI_TEST_WORKSPACE", format!("{}{OVERVIEW}", service.endpoint)),
+        ("BATCHAI_TEST_LINK", link(&service, &service.token).await),
+        ("BATCHAI_TEST_PICTURES", docs.display().to_string()),
+    ];
+    browser::run(browser, "portal_pictures.py", &variables, service.root(), TIMEOUT).await;
 }

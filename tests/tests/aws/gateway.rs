@@ -11,6 +11,7 @@ use axum::http::header::AUTHORIZATION;
 use axum::http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Uri};
 use serde_json::{Value, json};
 use std::sync::Arc;
+use tests::issuer::Issuer;
 use tests::lambda_events;
 use tokio::net::TcpListener;
 
@@ -35,25 +36,49 @@ pub struct Gateway {
     server: tokio::task::JoinHandle<()>,
 }
 
+/// The issuer at its address. Ends with its owner.
+pub struct IssuerServer(tokio::task::JoinHandle<()>);
+
+impl IssuerServer {
+    pub fn start(address: Address, issuer: &Issuer) -> Self {
+        let routes = issuer.router();
+        Self(tokio::spawn(async move { axum::serve(address.listener, routes).await.unwrap() }))
+    }
+}
+
+impl Drop for IssuerServer {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
 #[derive(Clone)]
 struct Integration {
     functions: Arc<Functions>,
     function: &'static str,
+    /// Of a function URL.
+    cors: Arc<Value>,
 }
 
 impl Gateway {
     /// The HTTP API.
     pub fn of_api(address: Address, functions: &Arc<Functions>) -> Self {
-        Self::start(address, functions, "api")
+        Self::start(address, functions, "api", Value::Null)
     }
 
-    /// The URL of the function `files`, which everybody may call.
-    pub fn of_files(address: Address, functions: &Arc<Functions>) -> Self {
-        Self::start(address, functions, "files")
+    /// The URL of the function `files`, which everybody may call; pages of other origins as the template says.
+    pub fn of_files(address: Address, functions: &Arc<Functions>, cors: Value) -> Self {
+        Self::start(address, functions, "files", cors)
     }
 
-    fn start(address: Address, functions: &Arc<Functions>, function: &'static str) -> Self {
-        let integration = Integration { functions: Arc::clone(functions), function };
+    fn start(
+        address: Address,
+        functions: &Arc<Functions>,
+        function: &'static str,
+        cors: Value,
+    ) -> Self {
+        let cors = Arc::new(cors);
+        let integration = Integration { functions: Arc::clone(functions), function, cors };
         let routes = Router::new().fallback(handle).with_state(integration);
         let server =
             tokio::spawn(async move { axum::serve(address.listener, routes).await.unwrap() });
@@ -68,12 +93,15 @@ impl Drop for Gateway {
 }
 
 async fn handle(
-    State(Integration { functions, function }): State<Integration>,
+    State(Integration { functions, function, cors }): State<Integration>,
     method: Method,
     uri: Uri,
     mut headers: HeaderMap,
     body: Bytes,
 ) -> Response<Body> {
+    if function == "files" && method == Method::OPTIONS {
+        return allowed(answer(StatusCode::OK, Body::empty()), &cors);
+    }
     let authorized = match function {
         "files" => Ok(Value::Null),
         _ => authorize(&functions, &method, &uri, &headers, &body),
@@ -89,7 +117,7 @@ async fn handle(
     }
     let event = lambda_events::http_request(&method, &uri, &headers, &body, &authorizer);
     match functions.invoke(function, event).await {
-        Ok(result) => lambda_events::http_response(&result),
+        Ok(result) => allowed(lambda_events::http_response(&result), &cors),
         Err(error) => {
             eprintln!("{method} {uri}: {error}");
             answer(
@@ -104,7 +132,24 @@ fn answer(status: StatusCode, body: Body) -> Response<Body> {
     Response::builder().status(status).body(body).unwrap()
 }
 
-/// The routes below `/nodes/` and `/instances/` need the role of the nodes, all others a token of the issuer.
+/// Adds what Lambda adds for the pages of other origins (AWS Lambda Developer Guide, "Cross-origin resource sharing (CORS)").
+fn allowed(mut response: Response<Body>, cors: &Value) -> Response<Body> {
+    for (setting, header) in [
+        ("AllowOrigins", "access-control-allow-origin"),
+        ("AllowMethods", "access-control-allow-methods"),
+        ("AllowHeaders", "access-control-allow-headers"),
+        ("ExposeHeaders", "access-control-expose-headers"),
+    ] {
+        let values: Vec<_> =
+            cors[setting].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+        if !values.is_empty() {
+            response.headers_mut().insert(header, values.join(",").parse().unwrap());
+        }
+    }
+    response
+}
+
+/// The pages of the portal need nothing. The routes below `/nodes/` and `/instances/` need the role of the nodes, all others a token of the issuer.
 fn authorize(
     functions: &Functions,
     method: &Method,
@@ -114,6 +159,11 @@ fn authorize(
 ) -> Result<Value, StatusCode> {
     let variables = functions.variables("api");
     let path = uri.path();
+    // A greedy variable has at least one character.
+    let below = path.strip_prefix("/portal/").unwrap_or_default();
+    if !below.is_empty() || (path == "/portal" && method == Method::GET) {
+        return Ok(Value::Null);
+    }
     if path.starts_with("/nodes/") || path.starts_with("/instances/") {
         let instance = signature::verified_instance(method, uri, headers, body);
         let instance = instance.ok_or(StatusCode::FORBIDDEN)?;

@@ -2,7 +2,7 @@
 
 use crate::deliveries::Deliveries;
 use crate::functions::Functions;
-use crate::gateway::{Address, Gateway};
+use crate::gateway::{Address, Gateway, IssuerServer};
 use crate::instances::Machines;
 use crate::recorder::Recorder;
 use std::collections::BTreeMap;
@@ -10,12 +10,13 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
+use tests::issuer::Issuer;
 use tests::moto::Moto;
 use tests::table_server::TableServer;
 use tests::template::{TOOLS, deploy};
 
 /// Shorter than the defaults, so that a test sees nodes leave.
-const PARAMETERS: &[&str] = &["IdleSeconds=10", "MaxNodes=4"];
+const PARAMETERS: &[&str] = &["IdleSeconds=10", "MaxNodes=4", "PortalClientId=portal"];
 
 /// Variables of the template that do not fit to a machine without AWS.
 const UNSUITABLE: &str = "AWS_USE_DUALSTACK_ENDPOINT";
@@ -29,7 +30,10 @@ pub struct Region {
     pub machines: Arc<Machines>,
     recorders: BTreeMap<String, Recorder>,
     following: tokio::task::JoinHandle<()>,
+    /// At which people sign in to the portal.
+    pub issuer: Issuer,
     _gateways: [Gateway; 2],
+    _issuer: IssuerServer,
     _deliveries: Deliveries,
     _tables: TableServer,
 }
@@ -45,6 +49,8 @@ impl Region {
         dynamo::create_table_if_missing(&tables.client(), table).await.unwrap();
         let files = tempfile::tempdir().unwrap();
         let (api, output_files) = (Address::new().await, Address::new().await);
+        let issuer_address = Address::new().await;
+        let issuer = Issuer::new(&issuer_address.endpoint);
         let (mut environment, mut recorders) = (BTreeMap::new(), BTreeMap::new());
         for (function, mut variables) in deployed.environment {
             let recorder = Recorder::start(tables.endpoint(), moto.endpoint()).await;
@@ -59,14 +65,19 @@ impl Region {
                 ("FILES_URL", output_files.endpoint.as_str()),
             ];
             variables.extend(more.map(|(name, value)| (name.to_owned(), value.to_owned())));
+            if let Some(url) = variables.get_mut("PORTAL_ISSUER") {
+                issuer_address.endpoint.clone_into(url);
+            }
             environment.insert(function.clone(), variables);
             recorders.insert(function, recorder);
         }
         let functions = Arc::new(Functions::new(environment));
         let moto = Arc::new(moto);
         let endpoint = api.endpoint.clone();
-        let gateways =
-            [Gateway::of_api(api, &functions), Gateway::of_files(output_files, &functions)];
+        let gateways = [
+            Gateway::of_api(api, &functions),
+            Gateway::of_files(output_files, &functions, deployed.cors),
+        ];
         let deliveries = Deliveries::start(&moto, &functions, &deployed.outputs);
         let machines = Arc::new(Machines::new(
             moto.endpoint().to_owned(),
@@ -83,6 +94,8 @@ impl Region {
             functions,
             _moto: moto,
             files,
+            _issuer: IssuerServer::start(issuer_address, &issuer),
+            issuer,
             _gateways: gateways,
             _deliveries: deliveries,
             _tables: tables,
@@ -91,6 +104,11 @@ impl Region {
 }
 
 impl Region {
+    /// The subject of the first owner.
+    pub fn owner(&self) -> &str {
+        &self.functions.variables("api")["OWNER_PRINCIPAL"]
+    }
+
     /// Fails when a function called what its role in the template does not allow. Prints what is allowed and was
     /// never called.
     pub fn check_roles(&self) {

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-const SUBSCRIPTION: &str = "00000000-0000-0000-0000-000000000001";
+pub const SUBSCRIPTION: &str = "00000000-0000-0000-0000-000000000001";
 
 /// The job that is interrupted.
 pub const LONG_JOB: &str = "hidden8-lr005";

@@ -14,7 +14,8 @@ use std::process::{Command, Stdio};
 /// Open the portal in the browser
 ///
 /// Prints a link that signs a browser in with your token, and opens it. The link works once, for a
-/// minute; the session lasts 12 hours, and ends with the token.
+/// minute; the session lasts 12 hours, and ends with the token. A stack on AWS has a page that signs
+/// you in at its issuer.
 #[derive(Args)]
 #[command(after_help = HELP)]
 pub struct Arguments {
@@ -29,10 +30,13 @@ Examples:
   batchai portal --no-open -o name                 # only the link, to open it elsewhere
   ssh -L 8470:127.0.0.1:8470 gpu-box batchai portal --no-open    # from another machine";
 
-/// A link that signs a browser in, once.
+/// A link that signs a browser in.
 #[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct PortalLink {
     pub url: String,
+    /// Of a link that works once.
+    expires_on: Option<String>,
 }
 
 /// A new link for the token of the client.
@@ -51,11 +55,12 @@ pub async fn run(context: Context, arguments: Arguments) -> Result<Exit> {
         Format::Json | Format::Yaml => context.output.value(&created)?,
         Format::Name | Format::Table | Format::Wide => context.output.print(&link.url)?,
     }
-    if !arguments.no_open && opened(&link.url) {
-        context.output.message("Opened in the browser.");
-    } else {
-        context.output.message("Open this link in a browser within a minute.");
-    }
+    let is_opened = !arguments.no_open && opened(&link.url);
+    context.output.message(match (is_opened, link.expires_on) {
+        (true, _) => "Opened in the browser.",
+        (false, Some(_)) => "Open this link in a browser within a minute.",
+        (false, None) => "Open this page in a browser and sign in there.",
+    });
     Ok(Exit::SUCCESS)
 }
 

@@ -33,15 +33,16 @@ pub struct NewTokenBody {
     pub token: String,
 }
 
-/// A link with which a browser signs in to the portal, once.
+/// A link with which a browser signs in to the portal.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 #[schemars(rename = "PortalLink")]
 pub struct PortalLinkBody {
     pub url: String,
-    #[serde(serialize_with = "parts::instant")]
+    /// Of a link that works once. Absent where a person signs in at an issuer.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "parts::optional_instant")]
     #[schemars(schema_with = "parts::date_time")]
-    pub expires_on: Timestamp,
+    pub expires_on: Option<Timestamp>,
 }
 
 /// The body of an issued token.

@@ -144,7 +144,7 @@ impl Service {
             behind_proxy: true,
             files,
             held_requests: None,
-            portal_links: None,
+            portal: web::PortalSignIn::Closed,
         };
         let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
         let app = web::app(web, Router::new());
