@@ -35,3 +35,5 @@ mod sign_ins;
 mod stores;
 #[path = "contracts/units.rs"]
 mod units;
+#[path = "contracts/viewer_cost.rs"]
+mod viewer_cost;

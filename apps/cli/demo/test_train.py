@@ -50,6 +50,10 @@ def read(output, name):
     return json.loads((output / name).read_text())
 
 
+def metrics(output):
+    return [json.loads(line) for line in (output / "metrics.jsonl").read_text().splitlines()]
+
+
 def outcome(output):
     """The results that must not depend on interruptions."""
     result = read(output, "result.json")
@@ -82,6 +86,7 @@ class Interruption(WithDirectory):
         cls.code, cls.printed = run(Path(directory.name))
         cls.result = read(Path(directory.name), "result.json")
         cls.uninterrupted = outcome(Path(directory.name))
+        cls.metrics = metrics(Path(directory.name))
 
     def test_an_uninterrupted_run(self):
         self.assertEqual(self.code, 0)
@@ -91,6 +96,9 @@ class Interruption(WithDirectory):
         self.assertEqual(len(self.printed), 1 + 6 + 1)
         self.assertIsNone(self.result["resumedFromEpoch"])
         self.assertEqual(self.result["timesResumed"], 0)
+        self.assertEqual([point["step"] for point in self.metrics], [1, 2, 3, 4, 5, 6])
+        self.assertEqual(self.metrics[-1]["loss"], self.result["trainLoss"])
+        self.assertEqual(self.metrics[-1]["accuracy"], self.result["testAccuracy"])
 
     def test_sigterm_loses_nothing(self):
         for times, line in enumerate(["starting", "resumed", "resumed"]):
@@ -108,6 +116,7 @@ class Interruption(WithDirectory):
         self.assertEqual(code, 0)
         self.assertRegex(printed[0], f"^resumed from the checkpoint of epoch {epoch}")
         self.assertEqual(outcome(self.output), self.uninterrupted)
+        self.assertEqual(metrics(self.output), self.metrics)
         result = read(self.output, "result.json")
         self.assertEqual(result["resumedFromEpoch"], epoch)
         self.assertEqual(result["timesResumed"], 4)
@@ -196,7 +205,7 @@ class Training(WithDirectory):
 
     def advance(self, state, interrupted_after):
         train.train(state, self.parameters, self.training, self.held_out,
-                    self.output / "checkpoint.json", InterruptedAfter(interrupted_after))
+                    self.output, InterruptedAfter(interrupted_after))
 
     def initial_state(self):
         return train.initial_state(len(self.training[0][0]), self.parameters)

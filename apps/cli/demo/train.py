@@ -4,6 +4,7 @@
 It owns the output directory, which all attempts of a job share:
 
     checkpoint.json   the state of the training, written after every epoch and on SIGTERM
+    metrics.jsonl     loss and accuracy of each epoch, a line of JSON for each, which the service shows as curves
     model.json        the trained weights, once training is complete
     result.json       the result, written last: it exists only if the other files are complete
 
@@ -80,10 +81,11 @@ def main():
         state.times_resumed += 1
     else:
         say("starting from scratch")
-        (options.output / "result.json").unlink(missing_ok=True)  # a result of an earlier run
+        for name in ("result.json", "metrics.jsonl"):
+            (options.output / name).unlink(missing_ok=True)  # of an earlier run
         state = initial_state(len(training[0][0]), parameters)
 
-    train(state, parameters, training, held_out, checkpoint, interrupted)
+    train(state, parameters, training, held_out, options.output, interrupted)
 
     test_accuracy = accuracy(state.layers, held_out)
     write_json(options.output / "model.json", {
@@ -100,14 +102,14 @@ def main():
     say(f"final test accuracy {test_accuracy:.4f}")
 
 
-def train(state, parameters, training, held_out, checkpoint, interrupted):
+def train(state, parameters, training, held_out, output, interrupted):
     """Trains up to the last epoch, or up to the mini-batch during which it is interrupted."""
     epochs, batch_size = parameters["epochs"], parameters["batchSize"]
     started = time.monotonic() - state.seconds
 
     def save():
         state.seconds = time.monotonic() - started
-        save_checkpoint(checkpoint, parameters, state)
+        save_checkpoint(output / "checkpoint.json", parameters, state)
 
     while state.epoch < epochs:
         order = shuffled(training, f"epoch {state.epoch} of seed {parameters['seed']}")
@@ -125,8 +127,16 @@ def train(state, parameters, training, held_out, checkpoint, interrupted):
         if not isfinite(state.last_loss):
             sys.exit("training diverged: the loss is not a finite number; lower --learning-rate")
         save()
+        test_accuracy = accuracy(state.layers, held_out)
+        report(output, state.epoch, loss=state.last_loss, accuracy=test_accuracy)
         say(f"epoch {state.epoch:{len(str(epochs)) + 1}}/{epochs}  loss {state.last_loss:.4f}  "
-            f"test accuracy {accuracy(state.layers, held_out):.4f}")
+            f"test accuracy {test_accuracy:.4f}")
+
+
+def report(output, step, **values):
+    """Tells the service how far the training is."""
+    with open(output / "metrics.jsonl", "a", encoding="utf-8") as file:
+        file.write(json.dumps({"step": step, **values}) + "\n")
 
 
 # --- The network ---

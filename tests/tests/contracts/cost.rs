@@ -45,17 +45,17 @@ const MOST_WITH_METRICS: f64 = 0.0017;
 
 /// What is charged.
 #[derive(Clone, Copy, Debug, Default)]
-struct Usage {
-    api_requests: f64,
-    invocations: f64,
-    hints: f64,
-    read_units: f64,
-    write_units: f64,
+pub(crate) struct Usage {
+    pub(crate) api_requests: f64,
+    pub(crate) invocations: f64,
+    pub(crate) hints: f64,
+    pub(crate) read_units: f64,
+    pub(crate) write_units: f64,
 }
 
 impl Usage {
     /// US dollars for a million times this.
-    fn price_of_a_million(self) -> f64 {
+    pub(crate) fn price_of_a_million(self) -> f64 {
         self.api_requests * price::API_REQUESTS
             + self.invocations * (price::LAMBDA_REQUESTS + price::LOG_BYTES)
             + self.invocations * SECONDS * MEMORY_GB * price::LAMBDA_GB_SECONDS
@@ -64,7 +64,7 @@ impl Usage {
             + self.write_units * price::WRITE_UNITS
     }
 
-    fn row(self, what: &str, times: f64) -> String {
+    pub(crate) fn row(self, what: &str, times: f64) -> String {
         let Self { api_requests, invocations, hints, read_units, write_units } = self;
         let price = self.price_of_a_million() * times / 1e6;
         format!(
@@ -101,8 +101,8 @@ async fn the_control_plane_costs_what_the_documentation_says() {
 }
 
 /// A cluster of two nodes, and what was charged since the last look.
-struct Meter {
-    environment: Environment,
+pub(crate) struct Meter {
+    pub(crate) environment: Environment,
     /// Requests of people, through the HTTP API.
     submissions: f64,
     /// Requests of agents, through the function URL.
@@ -112,7 +112,7 @@ struct Meter {
 }
 
 impl Meter {
-    async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let environment = Environment::new(1);
         let control = &environment.control;
         let workspace = wire::parse_workspace_create(br#"{"location":"here"}"#).unwrap();
@@ -141,7 +141,7 @@ impl Meter {
         clusters.nodes(&cluster).await.unwrap()
     }
 
-    async fn submit(&mut self, name: &str) {
+    pub(crate) async fn submit(&mut self, name: &str) {
         let cluster =
             "/subscriptions/s/resourceGroups/g/providers/Microsoft.BatchAI/workspaces/w/clusters/c";
         let body = json!({"properties": {

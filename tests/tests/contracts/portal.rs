@@ -17,14 +17,14 @@ const SESSION_MINUTES: i64 = 12 * 60;
 type Answer = Response<axum::body::Bytes>;
 
 /// A browser: keeps cookies, and follows no redirections by itself.
-struct Browser<'a> {
+pub(crate) struct Browser<'a> {
     api: &'a Api,
     issuer: &'a Issuer,
     cookies: Vec<(String, String)>,
 }
 
 impl<'a> Browser<'a> {
-    fn new(api: &'a Api, issuer: &'a Issuer) -> Self {
+    pub(crate) fn new(api: &'a Api, issuer: &'a Issuer) -> Self {
         Self { api, issuer, cookies: Vec::new() }
     }
 
@@ -50,7 +50,7 @@ impl<'a> Browser<'a> {
         answer
     }
 
-    async fn get(&mut self, url: &str) -> Answer {
+    pub(crate) async fn get(&mut self, url: &str) -> Answer {
         self.send(Method::GET, url, "").await
     }
 
@@ -65,7 +65,7 @@ impl<'a> Browser<'a> {
         back.headers()[LOCATION].to_str().unwrap().to_owned()
     }
 
-    async fn sign_in(&mut self) -> Answer {
+    pub(crate) async fn sign_in(&mut self) -> Answer {
         let back = self.begin("").await;
         self.get(&back).await
     }
