@@ -4,6 +4,7 @@
 mod cluster_node;
 pub mod natural;
 mod node;
+pub mod role;
 mod sweep;
 pub mod time;
 
