@@ -5,6 +5,7 @@ mod cluster_node;
 pub mod natural;
 mod node;
 pub mod role;
+pub mod start_estimate;
 mod sweep;
 pub mod time;
 
