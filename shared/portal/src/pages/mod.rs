@@ -3,6 +3,7 @@
 pub(crate) mod access;
 pub(crate) mod cluster;
 pub(crate) mod compare;
+pub(crate) mod expected_start;
 pub(crate) mod experiment;
 pub(crate) mod experiments;
 pub(crate) mod file_server;
