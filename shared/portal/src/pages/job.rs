@@ -5,6 +5,7 @@ use crate::links::{WorkspacePath, name_of, quoted};
 use crate::pages::expected_start::{Forecast, Start};
 use crate::pages::job_definition::{Definition, hidden, request};
 use crate::pages::job_files::{STANDARD_OUTPUT, directory_page};
+use crate::pages::job_nodes::{self, NodeRow};
 use crate::pages::queue;
 use crate::shell::{Shell, Tab, Visit};
 use crate::text as filters;
@@ -31,6 +32,8 @@ struct JobContent {
     job: Job,
     waiting_since: Option<String>,
     place: Option<Place>,
+    /// The nodes of the current attempt, and how many are not shown.
+    nodes: Option<(Vec<NodeRow>, usize)>,
     started: Option<String>,
     ended: Option<String>,
     attempts: Vec<Row>,
@@ -94,6 +97,7 @@ pub(crate) async fn page(visit: Visit, Path(path): Path<JobPath>) -> Result<Resp
     let tails = visit.api.list::<Tail>(&path.api(&["logTails"]), TAILS).await?.items;
     let may_write = visit.may_write(&path.workspace).await;
     let place = place(&visit, &job).await;
+    let nodes = job_nodes::of_job(&visit, &job).await;
     let (attempts, earlier) = rows(&mut job, time::now());
     let mut shell = Shell::of(path.job.clone(), &path.workspace, Tab::Experiments)
         .below("Experiments", path.workspace.page(&["experiments"]))
@@ -111,6 +115,7 @@ pub(crate) async fn page(visit: Visit, Path(path): Path<JobPath>) -> Result<Resp
         job,
         waiting_since,
         place,
+        nodes,
         started,
         ended,
         attempts,
