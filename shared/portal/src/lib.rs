@@ -34,6 +34,10 @@ pub fn pages(api: Router) -> Router {
         .route("/queue", get(pages::queue::page))
         .route("/experiments", get(pages::experiments::page).post(pages::experiments::create))
         .route("/experiments/{experiment}", get(pages::experiment::page))
+        .route(
+            "/experiments/{experiment}/new-job",
+            get(pages::job_form::new).post(pages::job_form::submit_new),
+        )
         .route("/experiments/{experiment}/delete", post(pages::experiments::delete))
         .route("/experiments/{experiment}/compare", get(pages::compare::page))
         .route("/clusters", post(pages::cluster_form::create))
@@ -79,7 +83,7 @@ fn job() -> Router<Portal> {
         .route("/terminate", post(pages::job_actions::terminate))
         .route("/delete", post(pages::job_actions::delete))
         .route("/again", post(pages::job_actions::again))
-        .route("/clone", get(pages::job_actions::form).post(pages::job_actions::clone))
+        .route("/clone", get(pages::job_form::clone).post(pages::job_form::submit_clone))
 }
 
 /// Style sheets, scripts and images, which anybody may read: they have no data.

@@ -16,6 +16,7 @@ pub(crate) mod job;
 pub(crate) mod job_actions;
 pub(crate) mod job_definition;
 pub(crate) mod job_files;
+pub(crate) mod job_form;
 pub(crate) mod job_logs;
 pub(crate) mod job_nodes;
 pub(crate) mod json;
