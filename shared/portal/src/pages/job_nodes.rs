@@ -2,7 +2,7 @@
 
 use crate::links::{WorkspacePath, name_of};
 use crate::shell::Visit;
-use resources::{ClusterNode, ExecutionState, Job};
+use resources::{ClusterNode, Job};
 use std::collections::HashMap;
 
 /// The most nodes of a cluster.
@@ -30,9 +30,8 @@ impl NodeRow {
 
 /// The first nodes, and how many others there are. None if the job does not run, or the viewer may not see its cluster.
 pub(crate) async fn of_job(visit: &Visit, job: &Job) -> Option<(Vec<NodeRow>, usize)> {
-    match job.properties.execution_state {
-        ExecutionState::Running | ExecutionState::Terminating => {}
-        _ => return None,
+    if !job.properties.execution_state.has_nodes() {
+        return None;
     }
     let id = &job.properties.cluster.as_ref()?.id;
     let nodes = WorkspacePath::of_id(id)?.api(&["clusters", name_of(id), "nodes"]);
