@@ -41,7 +41,7 @@ impl Default for ClusterForm {
             maximum: text("4"),
             file_server: String::new(),
             mount_path: text("nfs"),
-            user: text("batchai"),
+            user: text(forms::ADMINISTRATOR),
             key: String::new(),
             password: String::new(),
         }
@@ -179,7 +179,7 @@ mod tests {
             ..ClusterForm::default()
         };
         insta::assert_snapshot!(form.body(&path()).unwrap(), @r#"{"properties":{"nodeSetup":{"mountVolumes":{"fileServers":[{"fileServer":{"id":"/subscriptions/s/resourceGroups/g/providers/Microsoft.BatchAI/workspaces/w/fileServers/nfs"},"mountOptions":"rw","relativeMountPath":"nfs"}]}},"scaleSettings":{"autoScale":{"maximumNodeCount":4,"minimumNodeCount":0}},"userAccountSettings":{"adminUserName":"batchai","adminUserSshPublicKey":"ssh-ed25519 A"},"vmPriority":"lowpriority","vmSize":"STANDARD_NC6"}}"#);
-        insta::assert_snapshot!(form.command(&path()), @"batchai cluster create spot --vm-size STANDARD_NC6 --vm-priority lowpriority --min 0 --max 4 --nfs nfs --user-name batchai --ssh-key 'ssh-ed25519 A' -g g -w w");
+        insta::assert_snapshot!(form.command(&path()), @"batchai cluster create spot --vm-size STANDARD_NC6 --vm-priority lowpriority --min 0 --max 4 --nfs nfs --ssh-key 'ssh-ed25519 A' -g g -w w");
     }
 
     #[test]

@@ -44,7 +44,7 @@ impl Default for FileServerForm {
             disk_size: text("32"),
             storage: text(STORAGES[0]),
             caching: text(CACHINGS[0]),
-            user: text("batchai"),
+            user: text(forms::ADMINISTRATOR),
             key: String::new(),
             password: String::new(),
             keep_data: None,
@@ -132,7 +132,7 @@ mod tests {
             ..FileServerForm::default()
         };
         insta::assert_snapshot!(form.body().unwrap(), @r#"{"properties":{"dataDisks":{"cachingType":"none","diskCount":2,"diskSizeInGB":32,"storageAccountType":"Standard_LRS"},"extensions":{"dataRetention":"keep"},"sshConfiguration":{"userAccountSettings":{"adminUserName":"batchai","adminUserSshPublicKey":"ssh-ed25519 A"}},"vmSize":"STANDARD_DS1_V2"}}"#);
-        insta::assert_snapshot!(form.command(&path), @"batchai file-server create NAME --disk-count 2 --user-name batchai --ssh-key 'ssh-ed25519 A' --keep-data -g g -w w");
+        insta::assert_snapshot!(form.command(&path), @"batchai file-server create NAME --disk-count 2 --ssh-key 'ssh-ed25519 A' --keep-data -g g -w w");
         let form = FileServerForm { disk_size: "big".into(), ..form };
         assert_eq!(form.body().unwrap_err().status, StatusCode::BAD_REQUEST);
     }

@@ -7,6 +7,9 @@ use axum::response::Response;
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
+/// The administrator's name unless another one is typed, as of the command line.
+pub(crate) const ADMINISTRATOR: &str = "batchai";
+
 /// Creates a resource. The service would answer a repeated request for an existing one as if that were new, so this is
 /// refused here.
 pub(crate) async fn create(
@@ -67,11 +70,14 @@ pub(crate) fn account(user: &str, key: &str, password: &str) -> Value {
 
 /// The options of a command for such an account. Passwords are not shown.
 pub(crate) fn account_options(user: &str, key: &str) -> String {
-    let user = format!(" --user-name {}", crate::links::quoted(user));
-    match key {
-        "" => user,
-        key => format!("{user} --ssh-key {}", crate::links::quoted(key)),
+    let mut options = String::new();
+    if user != ADMINISTRATOR {
+        options += &format!(" --user-name {}", crate::links::quoted(user));
     }
+    if !key.is_empty() {
+        options += &format!(" --ssh-key {}", crate::links::quoted(key));
+    }
+    options
 }
 
 /// The name of a resource, or a placeholder.

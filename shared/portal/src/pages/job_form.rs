@@ -96,6 +96,13 @@ pub(crate) async fn new(
     Ok(shown(&visit, &path, form))
 }
 
+impl JobForm {
+    /// The height of the text, with some lines to add.
+    fn lines(&self) -> usize {
+        (self.body.lines().count() + 4).clamp(12, 32)
+    }
+}
+
 /// Submits what was typed. A refusal is shown above it.
 pub(crate) async fn submit_clone(
     visit: Visit,
