@@ -40,7 +40,7 @@ pub fn pages(api: Router) -> Router {
         )
         .route("/experiments/{experiment}/delete", post(pages::experiments::delete))
         .route("/experiments/{experiment}/compare", get(pages::compare::page))
-        .route("/clusters", post(pages::cluster_form::create))
+        .route("/clusters", get(pages::overview::page).post(pages::cluster_form::create))
         .route("/clusters/{cluster}", get(pages::cluster::page))
         .route("/clusters/{cluster}/delete", post(pages::cluster_form::delete))
         .route("/clusters/{cluster}/scale", post(pages::cluster::scale))
