@@ -15,8 +15,9 @@ use std::collections::{BTreeSet, HashMap};
 pub(crate) const ESTIMATED: usize = 20;
 /// The most nodes of a cluster.
 const NODES: usize = 1000;
-/// So many running jobs are read for a page, each by itself. With more there is no estimate.
-const RUNNING: usize = 64;
+/// So many running jobs are read for a page, each by itself: 0.4 ms on one machine, more with tables in a cloud. With more
+/// there is no estimate.
+const RUNNING: usize = 32;
 /// So many jobs of an experiment are read for the time that they usually take, the first by name.
 const RUNS: usize = 30;
 /// So many experiments are: jobs of others have no expected start.
