@@ -118,7 +118,7 @@ def scale(page):
 
 
 def create(page):
-    """Each form leads to what it created; what was deleted is gone."""
+    """Each form leads to the page of what it created."""
     page.goto(f"{WORKSPACE}/fileServers")
     page.get_by_text("Create a file server…").click()
     page.get_by_label("Name").fill("made")
@@ -127,6 +127,7 @@ def create(page):
     page.goto(WORKSPACE)
     page.get_by_text("Create a cluster…").click()
     page.get_by_label("Name").fill("made")
+    page.get_by_label("Maximum number of nodes").fill("1")
     page.get_by_label("File server").select_option("made")
     page.get_by_role("button", name="Create").click()
     page.wait_for_url("**/clusters/made")
@@ -140,7 +141,7 @@ def create(page):
     page.get_by_role("button", name="Submit").click()
     page.wait_for_url("**/experiments/made/jobs/made")
     page.goto(f"{WORKSPACE}/clusters/made")
-    page.get_by_text("Delete…").click()
+    page.locator("summary", has_text="Delete").click()
     page.locator("details[open] button", has_text="Delete").click()
     page.wait_for_url(WORKSPACE)
 
