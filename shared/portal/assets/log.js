@@ -8,8 +8,8 @@
   const one = (name) => root.querySelector(`[data-${name}]`);
   const [select, search, follow, whole, download, status] = ["files", "search", "follow", "whole", "download", "status"].map(one);
   const pre = root.querySelector("pre");
-  let files = [], attempt = 0, ended = false, file, offset, first, lines, kept, rest, decoder, pause = 1000, timer, run = 0;
-  let note = "", key, asked = 0;
+  let files = [], attempt = 0, follows = true, ended = false, running = true, file, offset, first, lines, kept, rest, decoder, pause = 1000, timer, run = 0;
+  let note = "", key, asked = 0, end = [], stale = false;
 
   const pieces = (line) => {
     const found = [];
@@ -82,6 +82,7 @@
     lines = [];
     kept = 0;
     rest = "";
+    end = [];
     last = undefined;
     decoder = new TextDecoder();
     pause = 1000;
@@ -108,22 +109,26 @@
   // Reads the next part, and answers its size.
   const read = async () => {
     const mine = run;
-    // One byte is read again, so that nothing new is no error (416): that means that the file is a shorter one.
-    const seen = offset > 0 ? 1 : 0;
+    // The last bytes are read again: others are there if a new attempt writes the file. It is no error then that nothing is
+    // new, but one that the file is shorter (416).
+    const seen = end.length;
     const range = offset < 0 ? `bytes=${offset}` : `bytes=${offset - seen}-${offset + PART - 1}`;
     const answer = await fetch(file.url, { headers: file.size || offset ? { range } : {}, cache: "no-store" });
     if (answer.status === 416) {
-      if (mine === run) {
-        file.size = 0;
-        reset(0);
-      }
+      if (mine === run) again();
       return 0;
     }
     const [, start] = /bytes (\d+)-/.exec(answer.headers.get("content-range")) || [];
     if (!answer.ok) throw answer.status;
-    let bytes = new Uint8Array(await answer.arrayBuffer()).subarray(seen);
+    const all = new Uint8Array(await answer.arrayBuffer());
     if (mine !== run) return 0;
+    if (end.some((byte, at) => byte !== all[at])) {
+      again();
+      return 0;
+    }
+    let bytes = all.subarray(seen);
     const size = bytes.length;
+    end = [...all.subarray(-64)];
     if (first && +start > 0) {
       bytes = bytes.subarray(bytes.indexOf(10) + 1);
       note = "The end of the file is shown.";
@@ -134,6 +139,12 @@
     if (size) take(bytes);
     return size;
   };
+  // Another file is where this one was.
+  const again = () => {
+    run++;
+    stale = true;
+    list();
+  };
   const poll = async () => {
     const mine = run;
     if (document.hidden) return;
@@ -143,8 +154,8 @@
       if (mine !== run) return;
       if (more) wait = pause = 1000;
       else wait = pause = Math.min(pause * 1.5, 5000);
-      if (more && ended || more === PART) wait = 0;
-      if (!more && (ended || file.attempt < attempt)) {
+      if (more && !running || more === PART) wait = 0;
+      if (!more && (!running || file.attempt < attempt)) {
         if (rest) last?.scrollIntoView({ block: "nearest" });
         return;
       }
@@ -160,7 +171,8 @@
   const label = (it) => it.attempt < attempt ? `attempt ${it.attempt}: ${it.name}` : it.name;
   const name = (it) => it.attempt + "/" + it.name;
   const pick = (next) => {
-    const isSame = file && next && name(file) === name(next);
+    const isSame = !stale && file && next && name(file) === name(next);
+    stale = false;
     file = next;
     download.hidden = !file;
     if (!file) return;
@@ -189,14 +201,16 @@
       const body = await answer.json();
       failed = body.message;
       if (answer.ok) {
-        const follows = !file || file.attempt === attempt;
-        ({ files, attempt, ended } = body);
+        ({ files, attempt, ended, running } = body);
         select.replaceChildren(...files.map((it) => new Option(label(it), name(it))));
-        const old = file;
-        const next = files.find((it) => old && it.name === old.name && (follows ? it.attempt === attempt : it.attempt === old.attempt)) || files[0];
-        if (next) {
-          select.value = name(next);
-          return pick(next);
+        let next = files.find((it) => file && it.name === file.name && it.attempt === (follows ? attempt : file.attempt));
+        // A new attempt may not have written this file yet.
+        if (!file || !next && !(running && follows)) next = files[0];
+        if (next) pick(next);
+        if (file) {
+          select.value = name(file);
+          if (running && follows && file.attempt < attempt) timer = setTimeout(list, 2000);
+          return;
         }
         failed = ended ? "The job wrote no output." : "No output yet.";
       }
@@ -205,14 +219,17 @@
     if (!ended) timer = setTimeout(list, 3000);
   };
 
-  select.addEventListener("change", () => pick(files.find((it) => name(it) === select.value)));
+  select.addEventListener("change", () => {
+    pick(files.find((it) => name(it) === select.value));
+    follows = file.attempt === attempt;
+  });
   search.addEventListener("input", () => { if (lines) show(); });
   follow.addEventListener("change", toEnd);
   pre.addEventListener("scroll", () => follow.checked = pre.scrollHeight - pre.scrollTop - pre.clientHeight < 40);
   whole.addEventListener("click", () => { note = ""; reset(0); });
   document.addEventListener("visibilitychange", () => {
     clearTimeout(timer);
-    if (!document.hidden) file ? poll() : list();
+    if (!document.hidden) file?.attempt === attempt ? poll() : list();
   });
   // The page tells when an attempt begins and when the job ends.
   const state = () => {

@@ -38,10 +38,17 @@ pub fn pages(api: Router) -> Router {
     let workspace = Router::new()
         .route("/", get(pages::overview::page))
         .route("/queue", get(pages::queue::page))
-        .route("/experiments", get(pages::experiments::page))
+        .route("/experiments", get(pages::experiments::page).post(pages::experiments::create))
         .route("/experiments/{experiment}", get(pages::experiment::page))
+        .route(
+            "/experiments/{experiment}/new-job",
+            get(pages::job_form::new).post(pages::job_form::submit_new),
+        )
+        .route("/experiments/{experiment}/delete", post(pages::experiments::delete))
         .route("/experiments/{experiment}/compare", get(pages::compare::page))
+        .route("/clusters", get(pages::overview::page).post(pages::cluster_form::create))
         .route("/clusters/{cluster}", get(pages::cluster::page))
+        .route("/clusters/{cluster}/delete", post(pages::cluster_form::delete))
         .route("/clusters/{cluster}/scale", post(pages::cluster::scale))
         .merge(storage())
         .nest("/experiments/{experiment}/jobs/{job}", job())
@@ -60,10 +67,11 @@ pub fn pages(api: Router) -> Router {
 /// Files, access and usage.
 fn storage() -> Router<Portal> {
     Router::new()
-        .route("/fileServers", get(pages::file_servers::page))
+        .route("/fileServers", get(pages::file_servers::page).post(pages::file_server_form::create))
         .route("/fileServers/{server}", get(pages::file_server::page))
         .route("/fileServers/{server}/download", get(pages::file_server::download))
         .route("/fileServers/{server}/delete", post(pages::file_server::delete))
+        .route("/fileServers/{server}/remove", post(pages::file_server_form::remove))
         .route("/fileServers/{server}/uploads", post(pages::uploads::begin))
         .route("/access", get(pages::access::page))
         .route("/access/assign", post(pages::access::assign))
@@ -81,7 +89,7 @@ fn job() -> Router<Portal> {
         .route("/terminate", post(pages::job_actions::terminate))
         .route("/delete", post(pages::job_actions::delete))
         .route("/again", post(pages::job_actions::again))
-        .route("/clone", get(pages::job_actions::form).post(pages::job_actions::clone))
+        .route("/clone", get(pages::job_form::clone).post(pages::job_form::submit_clone))
 }
 
 /// Style sheets, scripts and images, which anybody may read: they have no data.

@@ -89,6 +89,11 @@ pub(crate) fn bytes(count: u64) -> String {
     }
 }
 
+/// A number of mebibytes.
+pub(crate) fn mebibytes(count: &u64) -> String {
+    bytes(count.saturating_mul(1 << 20))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -4,6 +4,8 @@
 mod cluster_node;
 pub mod natural;
 mod node;
+pub mod role;
+pub mod start_estimate;
 mod sweep;
 pub mod time;
 
@@ -359,6 +361,14 @@ impl Job {
 }
 
 impl ExecutionState {
+    /// Whether a job in this state runs on nodes.
+    pub fn has_nodes(self) -> bool {
+        match self {
+            Self::Running | Self::Terminating => true,
+            Self::Queued | Self::Succeeded | Self::Failed | Self::Unknown => false,
+        }
+    }
+
     pub fn is_final(self) -> bool {
         match self {
             Self::Succeeded | Self::Failed => true,

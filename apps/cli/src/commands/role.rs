@@ -204,3 +204,14 @@ async fn principal_id(context: &Context, name: &str) -> Result<String> {
          issuer have an id, which `batchai login` and `batchai doctor` show them"
     )
 }
+
+#[cfg(test)]
+mod tests {
+    /// `resources` does not depend on the model, so that clients need not.
+    #[test]
+    fn clients_know_the_roles_of_the_service() {
+        let served = model::Role::ALL.map(|role| (role.name().to_lowercase(), role.definition()));
+        let known = resources::role::ROLES.map(|(name, id)| (name.to_owned(), id));
+        assert_eq!(known, served);
+    }
+}

@@ -9,7 +9,7 @@ pub use query::Query;
 #[cfg(test)]
 pub use table::details;
 pub use table::{Column, Layout, Style, rows};
-pub use views::{nodes, on_nodes, role_of, state_style};
+pub use views::{nodes, on_nodes, state_style};
 
 use crate::json::Json;
 use anyhow::Result;

@@ -10,7 +10,7 @@ use axum::Form;
 use axum::extract::Path;
 use axum::response::{Redirect, Response};
 use http::Method;
-use resources::{RoleAssignment, Token};
+use resources::{RoleAssignment, Token, role};
 use serde::Deserialize;
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
@@ -39,13 +39,6 @@ struct Row {
 
 /// So many assignments are shown. The API answers all at once.
 const LISTED: usize = 500;
-
-/// Azure's built-in roles, which have the same ids in every service.
-const ROLES: [(&str, &str); 3] = [
-    ("reader", "acdd72a7-3385-48ef-bd42-f606fba81ae7"),
-    ("contributor", "b24988ac-6180-42a0-ab88-20f7382dd24c"),
-    ("owner", "8e3af657-a8ff-443c-a75c-2fe8c4bcb635"),
-];
 
 const AUTHORIZATION: &str = "Microsoft.Authorization";
 
@@ -81,8 +74,7 @@ pub(crate) async fn assign(
     Path(path): Path<WorkspacePath>,
     Form(Assignment { principal, role }): Form<Assignment>,
 ) -> Result<Redirect, Failure> {
-    let definition = ROLES.iter().find(|(name, _)| *name == role);
-    let Some((_, definition)) = definition else {
+    let Some(definition) = role::definition(&role) else {
         return Err(Failure::invalid("The role must be reader, contributor or owner"));
     };
     let principal = principal_id(&visit, principal.trim()).await?;
@@ -150,15 +142,9 @@ impl Row {
             None => (properties.principal_id, None),
         };
         let (scope, is_here) = scope(&properties.scope, path);
-        let role = role(&properties.role_definition_id);
+        let role = role::name(&properties.role_definition_id).to_owned();
         Self { who, principal, role, scope, removable: is_here.then_some(name) }
     }
-}
-
-fn role(definition: &str) -> String {
-    let id = crate::links::name_of(definition);
-    let found = ROLES.iter().find(|(_, known)| known.eq_ignore_ascii_case(id));
-    found.map_or(id, |(name, _)| name).to_owned()
 }
 
 /// A scope in words, and whether it is the workspace itself.
@@ -228,11 +214,5 @@ mod tests {
         assert_eq!(id, assignment_id(&["/w", "p", "r"]));
         assert_ne!(id, assignment_id(&["/w", "p", "s"]));
         assert!(!is_uuid("alice") && !is_uuid("0123456g-0000-0000-0000-000000000000"));
-    }
-
-    #[test]
-    fn roles_by_their_ids() {
-        assert_eq!(role("/x/roleDefinitions/8E3AF657-a8ff-443c-a75c-2fe8c4bcb635"), "owner");
-        assert_eq!(role("/x/another"), "another");
     }
 }

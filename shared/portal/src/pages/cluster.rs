@@ -17,8 +17,8 @@ use serde_json::json;
 #[derive(Deserialize)]
 pub(crate) struct ClusterPath {
     #[serde(flatten)]
-    workspace: WorkspacePath,
-    cluster: String,
+    pub(crate) workspace: WorkspacePath,
+    pub(crate) cluster: String,
 }
 
 #[derive(Template)]
@@ -83,6 +83,15 @@ pub(crate) async fn scale(
 impl ClusterContent {
     fn scale_page(&self) -> String {
         self.path.page(&["clusters", &self.cluster.name, "scale"])
+    }
+
+    fn delete_page(&self) -> String {
+        self.path.page(&["clusters", &self.cluster.name, "delete"])
+    }
+
+    fn delete_command(&self) -> String {
+        let name = quoted(&self.cluster.name);
+        format!("batchai cluster delete {name} {}", self.path.options())
     }
 
     fn target(&self) -> u32 {

@@ -41,6 +41,7 @@ struct ExperimentContent {
     rows: Vec<Row>,
     looked_at: usize,
     next: Option<String>,
+    may_write: bool,
 }
 
 struct Row {
@@ -82,7 +83,18 @@ pub(crate) async fn page(
         .command(choice.command(&path))
         .json(workspace.json(&["experiments", experiment, "jobs"]))
         .live(3);
-    let content = ExperimentContent { path, choice, order, columns, sweeps, rows, looked_at, next };
+    let may_write = visit.may_write(workspace).await;
+    let content = ExperimentContent {
+        path,
+        choice,
+        order,
+        columns,
+        sweeps,
+        rows,
+        looked_at,
+        next,
+        may_write,
+    };
     Ok(shell.respond(&visit, &content))
 }
 
@@ -186,6 +198,19 @@ impl ExperimentContent {
 
     fn next_page(&self, token: &str) -> String {
         self.link(&Choice { after: token.to_owned(), ..self.choice.clone() })
+    }
+
+    fn new_job_page(&self) -> String {
+        self.path.workspace.page(&["experiments", &self.path.experiment, "new-job"])
+    }
+
+    fn delete_page(&self) -> String {
+        self.path.workspace.page(&["experiments", &self.path.experiment, "delete"])
+    }
+
+    fn delete_command(&self) -> String {
+        let name = quoted(&self.path.experiment);
+        format!("batchai experiment delete {name} {}", self.path.workspace.options())
     }
 
     fn compare_page(&self) -> String {

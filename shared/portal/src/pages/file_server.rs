@@ -55,6 +55,7 @@ struct Content {
     next: Option<String>,
     /// Whether the viewer's role allows to list files.
     is_denied: bool,
+    may_write: bool,
 }
 
 struct Row {
@@ -95,7 +96,9 @@ pub(crate) async fn page(
         next.map(|after| format!("{}&after={}", browse(&path, &name, &directory), segment(&after)));
     let first = (!query.after.is_empty()).then(|| browse(&path, &name, &directory));
     let rows = rows(listing.value, (&path, &name), &directory, &query.after);
-    Ok(shell.respond(&visit, &Content { path, server, directory, rows, first, next, is_denied }))
+    let may_write = visit.may_write(&path).await;
+    let content = Content { path, server, directory, rows, first, next, is_denied, may_write };
+    Ok(shell.respond(&visit, &content))
 }
 
 /// Goes to the signed link of a file. `after` is that of the page that shows it, so no other entries are read.
@@ -227,6 +230,15 @@ fn argument(path: &str) -> String {
 }
 
 impl Content {
+    fn remove_page(&self) -> String {
+        self.path.page(&["fileServers", &self.server.name, "remove"])
+    }
+
+    fn remove_command(&self) -> String {
+        let name = quoted(&self.server.name);
+        format!("batchai file-server delete {name} {}", self.path.options())
+    }
+
     fn uploads_page(&self) -> String {
         self.path.page(&["fileServers", &self.server.name, "uploads"])
     }

@@ -3,6 +3,8 @@
 use crate::api::Items;
 use crate::failure::Failure;
 use crate::links::WorkspacePath;
+use crate::pages::file_server_form::{CACHINGS, FileServerForm, STORAGES};
+use crate::pages::forms;
 use crate::shell::{Shell, Tab, Visit};
 use crate::text as filters;
 use askama::Template;
@@ -15,6 +17,10 @@ use resources::FileServer;
 struct FileServers {
     path: WorkspacePath,
     found: Items<FileServer>,
+    may_write: bool,
+    form: FileServerForm,
+    /// Why the form was refused.
+    problem: Option<Failure>,
 }
 
 /// A workspace has a few; more would not be read.
@@ -24,12 +30,29 @@ pub(crate) async fn page(
     visit: Visit,
     Path(path): Path<WorkspacePath>,
 ) -> Result<Response, Failure> {
+    shown(&visit, path, None).await
+}
+
+/// The page, with a form that was refused.
+pub(crate) async fn shown(
+    visit: &Visit,
+    path: WorkspacePath,
+    refused: Option<(FileServerForm, Failure)>,
+) -> Result<Response, Failure> {
+    let may_write = visit.may_write(&path).await;
+    let (form, problem) = match refused {
+        Some((_, problem)) if !may_write => return Err(problem),
+        Some((form, problem)) => (form, Some(problem)),
+        None => (FileServerForm::default(), None),
+    };
     let found = visit.api.list::<FileServer>(&path.api(&["fileServers"]), LISTED).await?;
     let shell = Shell::of("File servers", &path, Tab::FileServers)
         .command(format!("batchai file-server list {}", path.options()))
         .json(path.json(&["fileServers"]))
         .live(5);
-    Ok(shell.respond(&visit, &FileServers { path, found }))
+    let status = problem.as_ref().map(|problem| problem.status);
+    let content = FileServers { path, found, may_write, form, problem };
+    Ok(forms::shown(&shell, visit, &content, status))
 }
 
 impl FileServers {

@@ -2,14 +2,17 @@
 
 use crate::failure::Failure;
 use crate::links::{WorkspacePath, name_of, quoted};
+use crate::pages::expected_start::{Forecast, Start};
 use crate::pages::job_definition::{Definition, hidden, request};
 use crate::pages::job_files::{STANDARD_OUTPUT, directory_page};
+use crate::pages::job_nodes::{self, NodeRow};
+use crate::pages::queue;
 use crate::shell::{Shell, Tab, Visit};
 use crate::text as filters;
 use askama::Template;
 use axum::extract::Path;
 use axum::response::Response;
-use resources::{Attempt, ExecutionState, Job, Metric, time};
+use resources::{Attempt, Cluster, ExecutionState, Job, Metric, time};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -28,6 +31,9 @@ struct JobContent {
     path: JobPath,
     job: Job,
     waiting_since: Option<String>,
+    place: Option<Place>,
+    /// The nodes of the current attempt, and how many are not shown.
+    nodes: Option<(Vec<NodeRow>, usize)>,
     started: Option<String>,
     ended: Option<String>,
     attempts: Vec<Row>,
@@ -38,6 +44,12 @@ struct JobContent {
     /// What a copy of the job would lack.
     hidden: Vec<String>,
     may_write: bool,
+}
+
+/// The place of a queued job in its queue, and when it starts.
+struct Place {
+    position: usize,
+    start: Option<Start>,
 }
 
 /// An attempt, and its place in the time of the job, in thousandths.
@@ -68,6 +80,9 @@ const CHARTS: usize = 12;
 /// So many ends of output are shown: two files of the master and of a node that failed, and some of other processes.
 const TAILS: usize = 20;
 
+/// The place of a job is looked for among so many of its queue, and estimated with them: 20 ms with all.
+const QUEUED: usize = 50;
+
 /// So many nodes of an attempt are named.
 const NODES: usize = 8;
 
@@ -81,6 +96,8 @@ pub(crate) async fn page(visit: Visit, Path(path): Path<JobPath>) -> Result<Resp
     })?;
     let tails = visit.api.list::<Tail>(&path.api(&["logTails"]), TAILS).await?.items;
     let may_write = visit.may_write(&path.workspace).await;
+    let place = place(&visit, &job).await;
+    let nodes = job_nodes::of_job(&visit, &job).await;
     let (attempts, earlier) = rows(&mut job, time::now());
     let mut shell = Shell::of(path.job.clone(), &path.workspace, Tab::Experiments)
         .below("Experiments", path.workspace.page(&["experiments"]))
@@ -97,6 +114,8 @@ pub(crate) async fn page(visit: Visit, Path(path): Path<JobPath>) -> Result<Resp
         path,
         job,
         waiting_since,
+        place,
+        nodes,
         started,
         ended,
         attempts,
@@ -107,6 +126,22 @@ pub(crate) async fn page(visit: Visit, Path(path): Path<JobPath>) -> Result<Resp
         may_write,
     };
     Ok(shell.respond(&visit, &content))
+}
+
+/// None if the job is not queued, or not among the first of its queue.
+async fn place(visit: &Visit, job: &Job) -> Option<Place> {
+    if job.properties.execution_state != ExecutionState::Queued {
+        return None;
+    }
+    let id = &job.properties.cluster.as_ref()?.id;
+    let (path, name) = (WorkspacePath::of_id(id)?, name_of(id));
+    let mut queue = queue::of_cluster(visit, &path, name, QUEUED).await.ok()?.items;
+    let at = queue.iter().position(|row| row.job.id.eq_ignore_ascii_case(&job.id))?;
+    queue.truncate(at + 1);
+    let cluster: Cluster = visit.api.get(&path.api(&["clusters", name])).await.ok()?;
+    let start = Forecast::new(visit).starts(&path, &cluster, &queue).await;
+    let start = start.into_iter().nth(at);
+    Some(Place { position: at + 1, start: start.flatten() })
 }
 
 impl JobPath {

@@ -31,7 +31,8 @@ const REQUESTED: [&str; 12] = [
     "secrets",
     "constraints",
 ];
-const REQUESTED_EXTENSIONS: [&str; 2] = ["maxRetries", "sweep"];
+/// Not `sweep`: a copy is no run of the sweep, though it has the parameters of one as variables.
+const REQUESTED_EXTENSIONS: [&str; 1] = ["maxRetries"];
 
 /// The fields of a mount that are shown by themselves.
 const MOUNT_PATH: &str = "relativeMountPath";
@@ -191,7 +192,7 @@ mod tests {
                 "azureFileShares": [{ "relativeMountPath": "afs", "accountName": "a", "credentials": {} }],
                 "extensions": { "s3Buckets": [{ "relativeMountPath": "s3", "bucket": "b" }] } },
             "executionState": "failed", "creationTime": "2018-06-06T20:46:53.03Z",
-            "extensions": { "maxRetries": 1, "attempts": [] },
+            "extensions": { "maxRetries": 1, "attempts": [], "sweep": { "name": "s", "parameters": [{ "name": "A", "value": "<b>" }] } },
         }})
     }
 

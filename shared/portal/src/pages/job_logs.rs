@@ -6,7 +6,7 @@ use crate::shell::Visit;
 use axum::Json;
 use axum::extract::Path;
 use axum::response::{IntoResponse, Response};
-use resources::{File, Job};
+use resources::{File, Job, time};
 use serde::Serialize;
 use serde_json::json;
 
@@ -41,13 +41,33 @@ async fn found(visit: &Visit, path: &JobPath) -> Result<Response, Failure> {
     let attempt = job.attempt_number();
     let current = directory(visit, path, ".").await?;
     let earlier = earlier_attempts(&current, attempt);
-    let mut files = of_attempt(current, attempt);
+    let (old, new) = split(current, &job);
+    let mut files = of_attempt(new, attempt);
+    files.extend(of_attempt(old, attempt.saturating_sub(1)));
     for number in earlier {
         let listed = directory(visit, path, &format!("attempt-{number}")).await?;
         files.extend(of_attempt(listed, number));
     }
-    Ok(Json(json!({ "ended": job.has_ended(), "attempt": attempt, "files": files }))
-        .into_response())
+    let running = job.properties.execution_state.has_nodes();
+    let ended = job.has_ended();
+    let body = json!({ "ended": ended, "running": running, "attempt": attempt, "files": files });
+    Ok(Json(body).into_response())
+}
+
+/// The files of earlier attempts that the node has not moved yet, and those of the current attempt. An attempt has nodes before
+/// one of them has moved what was written before.
+fn split(files: Vec<File>, job: &Job) -> (Vec<File>, Vec<File>) {
+    let start = match job.attempts() {
+        [_, .., last] => last.start_time.as_deref().and_then(time::parse),
+        _ => None,
+    };
+    let Some(start) = start else { return (Vec::new(), files) };
+    // The times of files may be without fractions of a second.
+    let is_old = |file: &File| {
+        let modified = file.properties.last_modified.as_deref().and_then(time::parse);
+        modified.is_some_and(|modified| modified.as_second() < start.as_second())
+    };
+    files.into_iter().partition(is_old)
 }
 
 async fn directory(visit: &Visit, path: &JobPath, name: &str) -> Result<Vec<File>, Failure> {
@@ -101,6 +121,34 @@ mod tests {
         let files = of_attempt(names.map(|name| entry(name, "file")).into(), 2);
         let names: Vec<&str> = files.iter().map(|file| file.name.as_str()).collect();
         insta::assert_snapshot!(names.join(" "), @"stdout.txt stderr.txt stdout-wk-0.txt stdout-wk-1.txt execution.log");
+    }
+
+    #[test]
+    fn files_that_are_not_moved_yet_are_those_of_the_attempt_before() {
+        let job = |attempts: serde_json::Value| -> Job {
+            let properties = json!({ "extensions": { "attempts": attempts } });
+            serde_json::from_value(json!({ "name": "train", "properties": properties })).unwrap()
+        };
+        let file = |name: &str, modified: &str| -> File {
+            let properties = json!({ "lastModified": modified });
+            let file = json!({ "name": name, "fileType": "file", "properties": properties });
+            serde_json::from_value(file).unwrap()
+        };
+        let files = || {
+            vec![
+                file("old", "2026-01-01T00:00:09Z"),
+                file("new", "2026-01-01T00:00:10Z"),
+                file("unknown", ""),
+            ]
+        };
+        let first = json!({ "number": 1, "startTime": "2026-01-01T00:00:00Z" });
+        let second = json!({ "number": 2, "startTime": "2026-01-01T00:00:10.5Z" });
+        let names = |files: Vec<File>| {
+            files.into_iter().map(|file| file.name).collect::<Vec<_>>().join(" ")
+        };
+        let (old, new) = split(files(), &job(json!([first, second])));
+        assert_eq!((names(old), names(new)), ("old".to_owned(), "new unknown".to_owned()));
+        assert!(split(files(), &job(json!([first]))).0.is_empty());
     }
 
     #[test]

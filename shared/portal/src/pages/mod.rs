@@ -2,18 +2,24 @@
 
 pub(crate) mod access;
 pub(crate) mod cluster;
+pub(crate) mod cluster_form;
 pub(crate) mod compare;
 pub(crate) mod entrance;
+pub(crate) mod expected_start;
 pub(crate) mod experiment;
 pub(crate) mod experiments;
 pub(crate) mod file_server;
+pub(crate) mod file_server_form;
 pub(crate) mod file_servers;
+pub(crate) mod forms;
 pub(crate) mod home;
 pub(crate) mod job;
 pub(crate) mod job_actions;
 pub(crate) mod job_definition;
 pub(crate) mod job_files;
+pub(crate) mod job_form;
 pub(crate) mod job_logs;
+pub(crate) mod job_nodes;
 pub(crate) mod json;
 pub(crate) mod overview;
 pub(crate) mod queue;

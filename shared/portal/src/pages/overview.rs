@@ -2,6 +2,8 @@
 
 use crate::failure::Failure;
 use crate::links::{WorkspacePath, name_of};
+use crate::pages::cluster_form::{ClusterForm, NewCluster, SIZES};
+use crate::pages::forms;
 use crate::pages::queue::{self, Waiting};
 use crate::pages::usage;
 use crate::shell::{Shell, Tab, Visit};
@@ -22,6 +24,8 @@ struct Overview {
     failed: Vec<Failed>,
     /// Jobs that were looked at for `failed`, if there are others.
     looked_at: Option<usize>,
+    /// None if the viewer may not create clusters.
+    new: Option<NewCluster>,
 }
 
 pub(crate) struct ClusterCard {
@@ -49,30 +53,39 @@ pub(crate) async fn page(
     visit: Visit,
     Path(path): Path<WorkspacePath>,
 ) -> Result<Response, Failure> {
+    shown(&visit, path, None).await
+}
+
+/// The page, with a form that was refused.
+pub(crate) async fn shown(
+    visit: &Visit,
+    path: WorkspacePath,
+    refused: Option<(ClusterForm, Failure)>,
+) -> Result<Response, Failure> {
+    let status = refused.as_ref().map(|(_, problem)| problem.status);
+    let new = NewCluster::of(visit, &path, refused).await?;
     let clusters = visit.api.list::<Cluster>(&path.api(&["clusters"]), CLUSTERS).await?.items;
     let mut cards = Vec::new();
     let mut waiting = Vec::new();
     for cluster in clusters {
-        waiting.extend(queue::of_cluster(&visit, &path, &cluster.name, 10).await?.items);
-        cards.push(ClusterCard::of(&visit, &path, cluster).await?);
+        waiting.extend(queue::of_cluster(visit, &path, &cluster.name, 10).await?.items);
+        cards.push(ClusterCard::of(visit, &path, cluster).await?);
     }
-    let (_, usages) = usage::usages(&visit, &path).await?;
+    let (_, usages) = usage::usages(visit, &path).await?;
     let mut used = usages.unwrap_or_default();
     used.retain(|usage| usage.current_value > 0);
-    let (failed, looked_at) = failed(&visit, &path).await?;
+    let (failed, looked_at) = failed(visit, &path).await?;
     let shell = Shell::of(path.workspace.clone(), &path, Tab::Overview)
         .command(format!("batchai status {}", path.options()))
         .json(path.json(&["clusters"]))
         .live(2);
-    Ok(shell.respond(&visit, &Overview { path, clusters: cards, waiting, used, failed, looked_at }))
+    let content = Overview { path, clusters: cards, waiting, used, failed, looked_at, new };
+    Ok(forms::shown(&shell, visit, &content, status))
 }
 
 impl Overview {
     fn create_command(&self) -> String {
-        format!(
-            "batchai cluster create spot --vm-size STANDARD_NC6 --min 0 --max 4 {}",
-            self.path.options()
-        )
+        ClusterForm::named("spot").command(&self.path)
     }
 }
 

@@ -3,7 +3,6 @@
 use super::check::Check;
 use crate::client::{Address, is_denied};
 use crate::context::Context;
-use crate::output::role_of;
 use anyhow::Result;
 use resources::RoleAssignment;
 
@@ -44,7 +43,7 @@ async fn assignments(context: &Context, scope: &Address, id: &str) -> Result<Vec
     let found = context.client.list_filtered(&address, &filter).await?;
     let shown = |assignment: RoleAssignment| {
         let properties = assignment.properties;
-        format!("{} at {}", role_of(&properties.role_definition_id), properties.scope)
+        format!("{} at {}", resources::role::name(&properties.role_definition_id), properties.scope)
     };
     found.iter().map(|it| Ok(shown(it.read()?))).collect()
 }

@@ -1,7 +1,6 @@
 //! `batchai explain`: why a job does not run yet, and which jobs run before it.
 
 use super::describe;
-use super::start_estimate::{Load, estimate, median};
 use crate::commands::queue::{self, Entry};
 use crate::context::Context;
 use crate::exit::Exit;
@@ -9,8 +8,8 @@ use crate::json::Json;
 use crate::output::{Column, View, nodes};
 use anyhow::Result;
 use jiff::{SignedDuration, Timestamp};
-use resources::time;
-use resources::{Cluster, ExecutionState, Job};
+use resources::start_estimate::{Load, capacity, estimate, median, successful_run};
+use resources::{Cluster, ExecutionState, Job, time};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 
@@ -90,9 +89,10 @@ fn explain(job: &Job, cluster: Option<&Cluster>, jobs: Vec<Entry>, now: Timestam
     let name = |it: &Entry| format!("{}/{}", it.experiment, it.job().name);
     let start = index.filter(|_| job.waits_for_nodes()).and_then(|index| {
         let running = others.iter().filter(|it| !it.state().is_final());
-        let before = running.chain(&queue[..index]).map(|it| load(it, &usual));
+        let before = running.chain(&queue[..index]);
+        let before = before.map(|it| Load::of(it.job(), usual.get(&it.experiment).copied()));
         let before: Vec<_> = before.collect::<Option<_>>()?;
-        estimate(ceiling(cluster?)?, &before, job.properties.node_count, now)
+        estimate(capacity(cluster?)?, &before, job.properties.node_count, now)
     });
     Explanation {
         name: job.name.clone(),
@@ -117,44 +117,15 @@ fn cluster_of(job: &Job) -> String {
     job.properties.cluster.as_ref().map(|it| it.id.to_lowercase()).unwrap_or_default()
 }
 
-/// The median run time of the jobs that have succeeded, by experiment. A failure may come early.
+/// The median run time of the jobs that have succeeded, by experiment.
 fn usual_durations(jobs: &[Entry]) -> HashMap<String, SignedDuration> {
     let mut of_experiment: HashMap<String, Vec<SignedDuration>> = HashMap::new();
-    for entry in jobs.iter().filter(|it| it.state() == ExecutionState::Succeeded) {
-        let job = entry.job();
-        if let (Some(start), Some(end)) =
-            (job.start_time().and_then(time::parse), job.end_time().and_then(time::parse))
-        {
-            let durations = of_experiment.entry(entry.experiment.clone()).or_default();
-            durations.push(time::elapsed(start, end));
+    for entry in jobs {
+        if let Some(duration) = successful_run(entry.job()) {
+            of_experiment.entry(entry.experiment.clone()).or_default().push(duration);
         }
     }
     of_experiment.into_iter().filter_map(|(name, all)| Some((name, median(all)?))).collect()
-}
-
-/// None if the service does not tell how long the job may run.
-fn load(entry: &Entry, usual: &HashMap<String, SignedDuration>) -> Option<Load> {
-    let job = entry.job();
-    let is_queued = entry.state() == ExecutionState::Queued;
-    Some(Load {
-        nodes: job.properties.node_count,
-        started: started(job).and_then(time::parse).filter(|_| !is_queued),
-        time_limit: job.time_limit()?,
-        usual: usual.get(&entry.experiment).copied(),
-    })
-}
-
-/// When the current attempt has started, or the job for a service without attempts.
-fn started(job: &Job) -> Option<&str> {
-    let attempt = job.attempts().last().and_then(|attempt| attempt.start_time.as_deref());
-    attempt.or(job.start_time())
-}
-
-/// The most nodes that the settings of a cluster allow.
-fn ceiling(cluster: &Cluster) -> Option<u32> {
-    let settings = &cluster.properties.scale_settings;
-    let manual = settings.manual.as_ref().map(|it| it.target_node_count);
-    settings.auto_scale.as_ref().map(|it| it.maximum_node_count).or(manual)
 }
 
 /// "in at most 2h, if the jobs before it run to their time limits"

@@ -7,7 +7,6 @@ pub mod list;
 mod logs;
 mod node_output;
 mod outage;
-mod start_estimate;
 mod submit;
 mod wait;
 

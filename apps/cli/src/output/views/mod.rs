@@ -10,9 +10,9 @@ pub use job::{on_nodes, state_style};
 
 use super::{Column, Style, View};
 use jiff::Timestamp;
-use resources::time;
 use resources::{
-    BasicProperties, File, FileServer, Resource, ResourceGroup, RoleAssignment, Token, Usage,
+    BasicProperties, File, FileServer, Resource, ResourceGroup, RoleAssignment, Token, Usage, role,
+    time,
 };
 
 /// Workspaces and experiments.
@@ -80,20 +80,10 @@ impl View for RoleAssignment {
 
     fn columns(&self, _now: Timestamp) -> Vec<Column> {
         vec![
-            Column::new("role", role_of(&self.properties.role_definition_id)).key(),
+            Column::new("role", role::name(&self.properties.role_definition_id)).key(),
             Column::new("scope", &self.properties.scope),
             Column::new("id", &self.name).key(),
         ]
-    }
-}
-
-/// The name of the role with this id. Azure's built-in roles have the same ids in every service.
-pub fn role_of(definition_id: &str) -> &str {
-    match last_segment(definition_id) {
-        "acdd72a7-3385-48ef-bd42-f606fba81ae7" => "reader",
-        "b24988ac-6180-42a0-ab88-20f7382dd24c" => "contributor",
-        "8e3af657-a8ff-443c-a75c-2fe8c4bcb635" => "owner",
-        other => other,
     }
 }
 

@@ -3,6 +3,7 @@
 //!
 //! Nodes that are lost or cannot be launched, and jobs of other workspaces, are not foreseen.
 
+use crate::{Cluster, ExecutionState, Job, time};
 use jiff::{SignedDuration, Timestamp};
 
 /// A job that has nodes, or gets them first.
@@ -22,6 +23,40 @@ pub struct Estimate {
     pub latest: Timestamp,
     /// None if nothing of some experiment has ended yet.
     pub expected: Option<Timestamp>,
+}
+
+impl Load {
+    /// A job that runs or is queued. None if the service does not tell how long it may run.
+    pub fn of(job: &Job, usual: Option<SignedDuration>) -> Option<Self> {
+        let is_queued = job.properties.execution_state == ExecutionState::Queued;
+        Some(Self {
+            nodes: job.properties.node_count,
+            started: started(job).and_then(time::parse).filter(|_| !is_queued),
+            time_limit: job.time_limit()?,
+            usual,
+        })
+    }
+}
+
+/// When the current attempt has started, or the job for a service without attempts.
+fn started(job: &Job) -> Option<&str> {
+    let attempt = job.attempts().last().and_then(|attempt| attempt.start_time.as_deref());
+    attempt.or(job.start_time())
+}
+
+/// The most nodes that the settings of a cluster allow.
+pub fn capacity(cluster: &Cluster) -> Option<u32> {
+    let settings = &cluster.properties.scale_settings;
+    let manual = settings.manual.as_ref().map(|it| it.target_node_count);
+    settings.auto_scale.as_ref().map(|it| it.maximum_node_count).or(manual)
+}
+
+/// How long a job has run that succeeded. A failure may come early.
+pub fn successful_run(job: &Job) -> Option<SignedDuration> {
+    let start = job.start_time().and_then(time::parse)?;
+    let end = job.end_time().and_then(time::parse)?;
+    let has_succeeded = job.properties.execution_state == ExecutionState::Succeeded;
+    has_succeeded.then(|| time::elapsed(start, end))
 }
 
 /// When a job gets its `needs` nodes of a cluster that may have `capacity`. `before` are the jobs that run and
