@@ -2,6 +2,7 @@
 
 pub(crate) mod access;
 pub(crate) mod cluster;
+mod cluster_timeline;
 pub(crate) mod compare;
 pub(crate) mod experiment;
 pub(crate) mod experiments;
