@@ -47,7 +47,8 @@ pub(crate) async fn page(visit: Visit, Path(path): Path<ClusterPath>) -> Result<
         visit.api.list::<ClusterNode>(&path.api(&["clusters", &name, "nodes"]), NODES).await?.items;
     let ended = path.api(&["clusters", &name, "endedNodes"]);
     let ended = visit.api.list::<EndedNodes>(&ended, ENDED).await?;
-    let timeline = Timeline::of(&nodes, &ended.items, ended.more, time::now());
+    let created = cluster.properties.creation_time.as_deref().and_then(time::parse);
+    let timeline = Timeline::of(created, &nodes, &ended.items, ended.more, time::now());
     let waiting = queue::of_cluster(&visit, &path, &name, 20).await?.items;
     let micro_usd_per_hour = nodes.iter().filter_map(|node| node.price_micro_usd_per_hour).sum();
     let may_write = visit.may_write(&path).await;

@@ -17,6 +17,8 @@ const STEP_SECONDS: i64 = 60;
 /// What happened to the nodes of a cluster.
 #[derive(Debug)]
 pub(crate) struct Timeline {
+    /// The time of the chart in words.
+    pub(crate) title: &'static str,
     /// The data of the chart; `None` if there was no node in its time.
     pub(crate) chart: Option<String>,
     /// The chart in words.
@@ -49,8 +51,10 @@ struct Life {
 }
 
 impl Timeline {
-    /// `ended` are the newest ones; `has_more` if there are others.
+    /// `ended` are the newest ones; `has_more` if there are others. The chart starts with the cluster at the
+    /// earliest.
     pub(crate) fn of(
+        created: Option<Timestamp>,
         nodes: &[ClusterNode],
         ended: &[EndedNodes],
         has_more: bool,
@@ -61,7 +65,9 @@ impl Timeline {
         let changes = changes(&lives);
         let full_minute = now.as_second() - now.as_second().rem_euclid(STEP_SECONDS);
         let end = changes.last().map_or(full_minute, |last| last.at.max(full_minute));
-        let mut start = end - HOURS * 3600;
+        let day_ago = end - HOURS * 3600;
+        let mut start = created.map_or(day_ago, |it| it.as_second().clamp(day_ago, end));
+        let title = if start > day_ago { "Since its creation" } else { "Last 24 hours" };
         // Others may have been removed before the oldest one that is known.
         let oldest = ended.last().and_then(|it| time::parse(&it.removal_time));
         let known_since = oldest.filter(|it| has_more && it.as_second() > start);
@@ -72,6 +78,7 @@ impl Timeline {
         let most = counts.iter().map(|it| it.requested).max().unwrap_or(0);
         let last = counts.last().map_or(0, |it| it.requested);
         Self {
+            title,
             chart: (most > 0).then(|| chart(&counts)),
             description: format!(
                 "Number of nodes over time: at most {most}, {last} at the end; the table below has the last changes"
@@ -93,13 +100,6 @@ fn present(node: &ClusterNode) -> Option<Life> {
 }
 
 fn former(ended: &EndedNodes) -> Option<Life> {
-    let mut details = ended.why();
-    if let Some(lived) = ended.lived() {
-        details += &format!(", after {}", time::format(lived));
-    }
-    if let Some(cost) = ended.cost_micro_usd {
-        details += &format!(", {}", dollars(cost));
-    }
     let state = match ended.end_reason.as_str() {
         "interrupted" => "interrupted",
         "lost" => "lost",
@@ -107,6 +107,11 @@ fn former(ended: &EndedNodes) -> Option<Life> {
         "unusable" => "unusable",
         _ => "removed",
     };
+    // The state says the same.
+    let why = Some(ended.why()).filter(|_| !matches!(state, "interrupted" | "lost"));
+    let lived = ended.lived().map(|lived| format!("after {}", time::format(lived)));
+    let details = [why, lived, ended.cost_micro_usd.map(dollars)];
+    let details = details.into_iter().flatten().collect::<Vec<_>>().join(", ");
     Some(Life {
         nodes: ended.node_ids.clone(),
         requested: time::parse(&ended.creation_time)?,
