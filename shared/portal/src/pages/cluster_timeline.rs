@@ -4,6 +4,7 @@
 use jiff::{SignedDuration, Timestamp};
 use resources::{ClusterNode, EndedNodes, dollars, time};
 use serde_json::json;
+use std::collections::BTreeMap;
 
 /// How far the chart goes back: as long as somebody wonders what happened over night.
 const HOURS: i64 = 24;
@@ -25,8 +26,8 @@ pub(crate) struct Timeline {
     pub(crate) description: String,
     /// The newest first.
     pub(crate) events: Vec<Event>,
-    /// Interruptions, losses and failures in the time of the chart.
-    pub(crate) failures: usize,
+    /// Nodes that ended otherwise than planned in the time of the chart, by their state.
+    pub(crate) failures: BTreeMap<&'static str, usize>,
     /// Where the chart starts, if not all nodes of its time are known.
     pub(crate) known_since: Option<String>,
 }
@@ -179,12 +180,17 @@ fn chart(counts: &[Change]) -> String {
     chart.to_string()
 }
 
-fn failures(lives: &[Life], start: i64) -> usize {
-    let has_failed = |life: &&Life| {
-        let removed = life.removed.as_ref();
-        removed.is_some_and(|(at, state, _)| at.as_second() >= start && *state != "removed")
-    };
-    lives.iter().filter(has_failed).map(|life| life.nodes.len()).sum()
+fn failures(lives: &[Life], start: i64) -> BTreeMap<&'static str, usize> {
+    let mut failures = BTreeMap::new();
+    for life in lives {
+        if let Some((at, state, _)) = &life.removed
+            && at.as_second() >= start
+            && *state != "removed"
+        {
+            *failures.entry(*state).or_default() += life.nodes.len();
+        }
+    }
+    failures
 }
 
 /// The last events. Nodes to which the same happened at the same time are one.
