@@ -9,7 +9,7 @@ use lifecycle::creation::{Existing, check_name, require_not_deleting};
 use lifecycle::mounted;
 use lifecycle::resources;
 use model::{
-    Cluster, ClusterSpec, FileServer, Meter, Name, Node, ScaleSettings, Uid, Workspace,
+    Cluster, ClusterSpec, EndedNodes, FileServer, Meter, Name, Node, ScaleSettings, Uid, Workspace,
     WorkspaceNames,
 };
 use table::Page;
@@ -46,6 +46,28 @@ pub(crate) async fn existing(
 impl Clusters {
     pub(crate) fn new(context: &Context) -> Self {
         Self { context: context.clone() }
+    }
+
+    /// One page of the nodes that were removed, after a position, the newest first.
+    ///
+    /// # Errors
+    /// 404 when there is no such workspace or cluster.
+    pub async fn ended_nodes(
+        &self,
+        names: &WorkspaceNames,
+        name: &Name,
+        after: Option<String>,
+        limit: usize,
+    ) -> Result<Page<EndedNodes>, Error> {
+        let cluster = existing(&self.context, names, name).await?.reference();
+        let mut page = self.context.table.ended_nodes(&cluster, after, limit).await?;
+        let (read, now) = (page.items.len(), self.context.now());
+        page.items.retain(|ended| ended.is_kept(now));
+        if page.items.len() < read {
+            // All that follow are older.
+            page.next = None;
+        }
+        Ok(page)
     }
 
     /// The cluster and how many nodes it has in each state.

@@ -106,6 +106,7 @@ fn the_largest_launch_and_any_answer_to_it() {
     stored.claims = vec![Claim::Waiting; count];
     let node = |number| Node { charge: cluster.charge(), ..named(launching(number, "l"), number) };
     for up in 0..=count {
+        let bound = if up < count { up.min(count - 2) } else { up };
         let mut answer = draft(Some(cluster.clone()), vec![], (0..count).map(node).collect());
         answer.read_launch(stored.clone());
         let instances: Vec<LaunchedInstance> = (0..up).map(launched).collect();
@@ -116,8 +117,9 @@ fn the_largest_launch_and_any_answer_to_it() {
         let outcome = LaunchOutcome { launched: instances, refused, pools };
         launches::answered(&mut answer, &uid("l"), outcome);
         // The cluster shows the pool, also when all instances were launched.
-        let withdrawn = if up < count { count - up + 3 } else { 0 };
-        check(&answer.finish(), 2 * up + withdrawn + 2);
+        // The withdrawn nodes, three meters, and the record of their end.
+        let withdrawn = if up < count { count - up + 3 + 1 } else { 0 };
+        check(&answer.finish(), 2 * bound + withdrawn + 2);
     }
 }
 
@@ -157,7 +159,7 @@ fn the_largest_gang_is_asked_to_end_and_ends() {
     check(&interrupted.finish(), 2);
     let mut removed = read();
     nodes::removed(&mut removed, &nodes[0].id).unwrap();
-    check(&removed.finish(), 6);
+    check(&removed.finish(), 7);
 }
 
 /// Includes the conditions on other records.

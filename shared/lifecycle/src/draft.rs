@@ -2,16 +2,15 @@
 //!
 //! Reactions change records; the draft derives everything else from the difference: the job's queue
 //! entry, the node's idle marker, the owner of an instance, the usage of a region, the users of a
-//! file
-//! server. So none of these can be forgotten, and each item is written once.
+//! file server, the history of nodes. So none of these can be forgotten, and each item is written once.
 
 use crate::change::{Change, Event, Function};
 use crate::job_metrics;
 use crate::tracked::{Tracked, write_record};
 use model::{
-    Account, Charge, Cluster, ClusterRef, FileServerUser, InvalidTransition, Job, JobMetrics,
-    JobRef, JobState, Launch, LaunchId, LaunchRequest, Meter, Node, NodeId, NodeState, Operation,
-    Quota, Target, Timestamp, Uid,
+    Account, Charge, Cluster, ClusterRef, EndedNodes, FileServerUser, InvalidTransition, Job,
+    JobMetrics, JobRef, JobState, Launch, LaunchId, LaunchRequest, Meter, Node, NodeId, NodeState,
+    Operation, Quota, Target, Timestamp, Uid,
 };
 use std::collections::BTreeSet;
 use table::{InstanceOwner, Writes};
@@ -27,6 +26,8 @@ pub struct Draft {
     nodes: Vec<Tracked<Node>>,
     launches: Vec<Tracked<Launch>>,
     job_metrics: Option<Tracked<JobMetrics>>,
+    /// Why a launch gave fewer instances than it was asked for.
+    launch_error: Option<String>,
     change: Change,
 }
 
@@ -41,6 +42,7 @@ impl Draft {
             nodes: Vec::new(),
             launches: Vec::new(),
             job_metrics: None,
+            launch_error: None,
             change: Change::default(),
         }
     }
@@ -174,6 +176,12 @@ impl Draft {
         Ok(())
     }
 
+    /// Removes a node that got no instance.
+    pub(crate) fn withdraw_node(&mut self, id: &NodeId, error_code: &str) {
+        self.launch_error = Some(error_code.to_owned());
+        self.remove_node(id);
+    }
+
     pub(crate) fn remove_node(&mut self, id: &NodeId) {
         for node in &mut self.nodes {
             if node.after.as_ref().is_some_and(|it| it.id == *id) {
@@ -239,6 +247,9 @@ impl Draft {
         job_metrics::write(&mut change.writes, &self.jobs, self.job_metrics.as_ref());
         for node in &self.nodes {
             write_node(&mut change.writes, &mut usage, node);
+        }
+        for ended in ended_nodes(&self.nodes, self.launch_error.as_deref(), self.now) {
+            change.writes.record_ended_nodes(&ended);
         }
         for launch in &self.launches {
             write_record(&mut change.writes, launch);
@@ -402,6 +413,24 @@ fn write_node(writes: &mut Writes, usage: &mut Usage, it: &Tracked<Node>) {
         (Some(old), None) => usage.add_node(&old.charge, -1),
         (Some(_), Some(_)) | (None, None) => {}
     }
+}
+
+/// One record for each removed node, and one for all that got no instances.
+fn ended_nodes(
+    nodes: &[Tracked<Node>],
+    launch_error: Option<&str>,
+    now: Timestamp,
+) -> Vec<EndedNodes> {
+    let removed = nodes.iter().filter(|it| it.after.is_none()).filter_map(|it| it.before.as_ref());
+    let mut records: Vec<EndedNodes> = Vec::new();
+    for node in removed {
+        let ended = EndedNodes::of(node, launch_error, now);
+        match records.iter_mut().find(|it| it.is_like(&ended)) {
+            Some(record) => record.ids.extend(ended.ids),
+            None => records.push(ended),
+        }
+    }
+    records
 }
 
 #[cfg(test)]

@@ -11,7 +11,8 @@ use crate::draft::Draft;
 use crate::nodes;
 use model::{
     Instance, LaunchId, LaunchOutcome, LaunchedInstance, NodeId, NodeState, Offering,
-    ResourceError, limits::MAX_ERROR_BYTES,
+    ResourceError,
+    limits::{MAX_ERROR_BYTES, MAX_NODES_PER_LAUNCH},
 };
 
 /// Binds instances of a launch to its nodes that wait, in the order of both. Skipped are instances
@@ -70,7 +71,10 @@ pub fn answered(draft: &mut Draft, launch: &LaunchId, outcome: LaunchOutcome) {
     if draft.launch(launch).is_none() {
         return;
     }
-    let LaunchOutcome { launched: instances, refused, pools } = outcome;
+    let LaunchOutcome { launched: mut instances, refused, pools } = outcome;
+    if instances.len() < waiting_nodes(draft, launch).len() {
+        instances.iter_mut().skip(MAX_BOUND_BESIDE_WITHDRAWN).for_each(|it| it.address = None);
+    }
     let now = draft.now;
     if let Some(cluster) = draft.cluster_mut().filter(|_| !pools.is_empty()) {
         cluster.avoid(&pools, now);
@@ -90,11 +94,16 @@ pub fn answered(draft: &mut Draft, launch: &LaunchId, outcome: LaunchOutcome) {
     if missing.is_empty() {
         return;
     }
+    let failure = refused.unwrap_or_else(fewer_instances);
     for id in &missing {
-        draft.remove_node(id);
+        draft.withdraw_node(id, &failure.code);
     }
-    capacity::record_failure(draft, refused.unwrap_or_else(fewer_instances));
+    capacity::record_failure(draft, failure);
 }
+
+/// Instances that are bound in a commit that withdraws nodes too: of a launch of the most nodes all but two,
+/// as the commit has no room for more. The others are bound when the launch is repeated or recovery finds them.
+const MAX_BOUND_BESIDE_WITHDRAWN: usize = MAX_NODES_PER_LAUNCH - 2;
 
 fn fewer_instances() -> ResourceError {
     let message = "Fewer instances were launched than requested, without a reason";

@@ -11,6 +11,7 @@ pub mod backoff;
 pub mod cluster;
 pub mod container;
 pub mod ec2;
+pub mod ended_nodes;
 pub mod error;
 mod growth;
 pub mod id;
@@ -46,6 +47,7 @@ pub use cluster::{Allocation, Cluster, ClusterState};
 pub use container::{
     AppInsights, ContainerSettings, ImageSourceRegistry, PerformanceCounters, RegistryCredentials,
 };
+pub use ended_nodes::{EndedNodes, NodeEnd};
 pub use error::{InvalidTransition, ResourceError};
 pub use id::{AttemptRef, ClusterRef, JobRef, LaunchId, Name, NodeId, Uid, WorkspaceNames};
 pub use job::{

@@ -139,8 +139,8 @@ pub const BACKOFF_FIRST_SECONDS: u64 = 5;
 pub const BACKOFF_LONGEST_SECONDS: u64 = 600;
 
 /// Nodes per launch. The answer is recorded in one transaction of at most 100 items: two per node
-/// (the node and the owner of its instance) and up to four when some are withdrawn (the cluster
-/// and three meters). A withdrawn node takes only one item.
+/// (the node and the owner of its instance) and up to five when some are withdrawn (the cluster,
+/// three meters, and one record of all that have ended). A withdrawn node takes only one item.
 pub const MAX_NODES_PER_LAUNCH: usize = 48;
 
 /// Launches of one cluster per minute: enough for a queue of gangs, which are launched one by one, and
@@ -174,6 +174,13 @@ pub const BACKFILL_DEPTH: usize = 64;
 
 /// How long a finished operation can be polled: a day. No client of the API polls longer.
 pub const OPERATION_SECONDS: u64 = 24 * 3600;
+
+/// How long the record of an ended node is kept: a week, so that the nodes of a weekend can be examined on Monday.
+/// A cluster that replaces all its nodes every hour has some megabytes of them.
+pub const ENDED_NODE_SECONDS: u64 = 7 * 24 * 3600;
+
+/// The code of an error in the record of an ended node. The codes of EC2 have at most 40 characters.
+pub const MAX_ERROR_CODE_BYTES: usize = 64;
 
 /// For the creation of a file server's directory. It is one system call; what fails for a minute
 /// (no space, a root that is not mounted) does not recover by itself.

@@ -5,8 +5,9 @@
 //! requested. A removed node has no record.
 
 use crate::{
-    AttemptRef, Backoff, Charge, ClusterRef, InvalidTransition, LaunchId, NodeId, NodeMetrics,
-    Offering, Price, ResourceError, SweepKey, Timestamp, Zone, id::is_plain_id, limits,
+    AttemptRef, Backoff, Charge, ClusterRef, InvalidTransition, LaunchId, NodeEnd, NodeId,
+    NodeMetrics, Offering, Price, ResourceError, SweepKey, Timestamp, Zone, id::is_plain_id,
+    limits,
 };
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
@@ -49,6 +50,12 @@ pub struct Node {
     /// When EC2 first recommended to replace its instance, as an interruption is more likely than before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rebalance_recommended_at: Option<Timestamp>,
+    /// When it first became idle.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ready_at: Option<Timestamp>,
+    /// Why it ends, once it leaves or is unusable. Its state has only the most urgent reason.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub end: Option<NodeEnd>,
     /// Consecutive failures to terminate its instance.
     #[serde(default, skip_serializing_if = "Backoff::is_clear")]
     pub removal: Backoff,
@@ -204,6 +211,8 @@ impl Node {
             metrics: None,
             sweep: None,
             rebalance_recommended_at: None,
+            ready_at: None,
+            end: None,
             removal: Backoff::CLEAR,
         }
     }
@@ -301,6 +310,7 @@ impl Node {
         match self.state {
             NodeState::Preparing { instance, .. } => {
                 self.state = NodeState::Idle { instance, since: now };
+                self.ready_at = Some(now);
                 Ok(self)
             }
             NodeState::Launching { .. }
@@ -322,6 +332,7 @@ impl Node {
     ) -> Result<Self, InvalidTransition> {
         match self.state {
             NodeState::Preparing { instance, .. } | NodeState::Idle { instance, .. } => {
+                self.end = Some(NodeEnd::unusable(&error.code));
                 self.state = NodeState::Unusable { instance, since: now, error };
                 Ok(self)
             }
@@ -404,6 +415,7 @@ impl Node {
             }
             NodeState::Leaving { instance, attempt, .. } => (instance, attempt),
         };
+        self.end = Some(NodeEnd::after(self.end, reason));
         self.state = NodeState::Leaving { instance, attempt, reason, deadline };
         Ok(self)
     }

@@ -39,6 +39,10 @@
     return label;
   };
 
+  // Seconds of a day, in the time zone of the viewer.
+  const clock = ({ scales: { x } }, value) =>
+    new Date(value * 1000).toLocaleTimeString([], { timeStyle: x.max - x.min < 600 ? "medium" : "short" });
+
   const shown = (plot, value) => value == null ? "" : String(+value.toPrecision(6));
 
   const seriesOf = (chart) => (one, at) => {
@@ -47,6 +51,7 @@
     const fill = chart.points && at % 2 === 0 ? stroke : "none";
     const look = { stroke, fill, "stroke-width": 2, "stroke-dasharray": chart.points ? "" : dash.join(" ") };
     const series = { label: labelOf(one.label, chart.points, look), stroke, width: 2, spanGaps: true, value: shown };
+    if (chart.time) return { ...series, dash, paths: uPlot.paths.stepped({ align: 1 }), points: { show: false } };
     if (!chart.points) return { ...series, dash, points: { fill: colour("--sheet") } };
     return { ...series, paths: () => null, points: { show: true, size: 10, width: 2, fill: fill === "none" ? "transparent" : fill } };
   };
@@ -62,12 +67,12 @@
     const longest = (values) => Math.max(...values.map((value) => String(value ?? "").length));
     return {
       title: chart.title, width, height,
-      scales: { x: { time: false, distr: chart.log ? 3 : 1, ...(chart.points && { range: around(chart) }) } },
+      scales: { x: { time: !!chart.time, distr: chart.log ? 3 : 1, ...(chart.points && { range: around(chart) }) } },
       cursor: { focus: { prox: 16 } },
       focus: { alpha: 0.35 },
       legend: { markers: { show: false } },
-      series: [{ label: chart.x, value: shown }, ...chart.series.map(seriesOf(chart))],
-      axes: [{ ...axis, label: chart.x, labelSize: 20, size: 32 }, { ...axis, size: (plot, values) => values ? 7 * longest(values) + 20 : 50 }],
+      series: [{ label: chart.x, value: chart.time ? (plot, value) => value == null ? "" : clock(plot, value) : shown }, ...chart.series.map(seriesOf(chart))],
+      axes: [{ ...axis, label: chart.x, labelSize: 20, size: 32, ...(chart.time && { values: (plot, values) => values.map((value) => clock(plot, value)) }) }, { ...axis, size: (plot, values) => values ? 7 * longest(values) + 20 : 50 }],
     };
   };
 

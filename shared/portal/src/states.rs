@@ -37,6 +37,9 @@ const LOOKS: &[(&str, Look)] = &[
     ("creating", Look { class: "works", icon: DOTS, word: "creating" }),
     ("deleting", Look { class: "warns", icon: LEAVE, word: "deleting" }),
     ("terminated", Look { class: "warns", icon: STOP, word: "terminated" }),
+    ("requested", Look { class: "waits", icon: DOTS, word: "requested" }),
+    ("ready", Look { class: "good", icon: CHECK, word: "ready" }),
+    ("removed", Look { class: "calm", icon: LEAVE, word: "removed" }),
     ("lost", Look { class: "warns", icon: WARNING, word: "node lost" }),
     ("interrupted", Look { class: "warns", icon: WARNING, word: "interrupted" }),
 ];

@@ -1,7 +1,7 @@
 //! Filters of templates.
 
 use askama::filters::HtmlSafeOutput;
-use resources::time;
+use resources::{dollars, time};
 use std::fmt::Write as _;
 
 /// What a template shows of a time that may be missing: `2026-01-02 03:04 UTC`, which the script of the page replaces by
@@ -42,16 +42,6 @@ fn duration(from: Option<&str>, to: Option<&str>) -> String {
 #[askama::filter_fn]
 pub(crate) fn usd(micro: &u64, _: &dyn askama::Values) -> askama::Result<String> {
     Ok(dollars(*micro))
-}
-
-/// Two digits after the point, more below ten cents.
-pub(crate) fn dollars(micro: u64) -> String {
-    let amount = micro as f64 / 1e6;
-    match micro {
-        0 => "$0".to_owned(),
-        1..100_000 => format!("${amount:.4}"),
-        _ => format!("${amount:.2}"),
-    }
 }
 
 /// A number of a metric: at most six digits.
@@ -103,7 +93,6 @@ mod tests {
         let shown =
             [0.0, 1.0, 0.123_456_789, 123.456_789, 1e-9, 3.5e12, -2.5].map(|value| number(&value));
         insta::assert_snapshot!(shown.join(" "), @"0 1 0.12346 123.457 1.000e-9 3.500e12 -2.5");
-        insta::assert_snapshot!([0, 250, 1_234_567].map(dollars).join(" "), @"$0 $0.0003 $1.23");
         insta::assert_snapshot!([0, 1023, 1024, 5_000_000].map(bytes).join(" "), @"0 B 1023 B 1.0 KiB 4.8 MiB");
     }
 

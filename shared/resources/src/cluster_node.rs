@@ -16,6 +16,9 @@ pub struct ClusterNode {
     pub state_transition_time: Option<String>,
     #[serde(default)]
     pub creation_time: Option<String>,
+    /// Absent before it is ready.
+    #[serde(default)]
+    pub ready_time: Option<String>,
     /// The job that it runs, if the caller may read that.
     #[serde(default)]
     pub job: Option<Reference>,

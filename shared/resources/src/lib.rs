@@ -2,6 +2,7 @@
 //! a field that the service may omit is optional.
 
 mod cluster_node;
+mod ended_nodes;
 pub mod natural;
 mod node;
 pub mod role;
@@ -10,6 +11,7 @@ mod sweep;
 pub mod time;
 
 pub use cluster_node::{ClusterNode, NodeState};
+pub use ended_nodes::EndedNodes;
 pub use node::{GpuMetrics, Node, NodeMetrics};
 pub use sweep::{Goal, Metric, MetricPoint, Objective, Sweep};
 
@@ -17,6 +19,16 @@ use jiff::SignedDuration;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::fmt;
+
+/// An amount of millionths of a dollar: two digits after the point, more below ten cents.
+pub fn dollars(micro: u64) -> String {
+    let amount = micro as f64 / 1e6;
+    match micro {
+        0 => "$0".to_owned(),
+        1..100_000 => format!("${amount:.4}"),
+        _ => format!("${amount:.2}"),
+    }
+}
 
 #[derive(Debug, Deserialize)]
 pub struct Resource<Properties> {
@@ -438,5 +450,10 @@ mod tests {
         .unwrap();
         assert_eq!(cluster.properties.current_node_count, 0);
         assert_eq!(cluster.properties.scale_settings.auto_scale.unwrap().maximum_node_count, 4);
+    }
+
+    #[test]
+    fn amounts_are_short() {
+        assert_eq!([0, 250, 1_234_567].map(dollars).join(" "), "$0 $0.0003 $1.23");
     }
 }

@@ -222,6 +222,8 @@ pub fn node(number: usize, state: NodeState) -> Node {
         metrics: None,
         sweep: None,
         rebalance_recommended_at: None,
+        ready_at: None,
+        end: None,
         removal: Backoff::CLEAR,
     }
 }

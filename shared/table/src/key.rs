@@ -17,14 +17,15 @@
 //! | queue entry | `cl#{cluster uid}` | `queue#{rank}#{time}#{job uid}` |
 //! | node, idle marker | `cl#{cluster uid}` | `node#{id}`, `idle#{id}` |
 //! | launch with waiting nodes | `cl#{cluster uid}` | `launch#{id}` |
+//! | ended nodes, the newest first | `ended#{cluster uid}` | `node#{time}#{id}` |
 //! | instance → node | `inst#{instance}` | `node` |
 //! | operation | `op#{id}` | `op` |
 //! | target of the schedule | `scheduled` | `target#{uid}` |
 
 use crate::item::Key;
 use model::{
-    Account, JobRef, LaunchId, LogPart, Meter, Name, NodeId, QueueEntry, RoleAssignment, Scope,
-    Uid, VmPriority, Zone,
+    Account, EndedNodes, JobRef, LaunchId, LogPart, Meter, Name, NodeId, QueueEntry,
+    RoleAssignment, Scope, Uid, VmPriority, Zone,
 };
 use serde::{Deserialize, Serialize};
 
@@ -184,6 +185,22 @@ pub(crate) fn idle(cluster: &Uid, node: &NodeId) -> Key {
 pub(crate) fn launch(cluster: &Uid, launch: &LaunchId) -> Key {
     Key { pk: cluster_partition(cluster), sk: format!("launch#{launch}") }
 }
+
+/// A partition of its own: it is read alone, and what a deleted cluster leaves there expires.
+pub(crate) fn ended_nodes_partition(cluster: &Uid) -> String {
+    format!("ended#{cluster}")
+}
+
+/// Millis until a time that is never reached, so that the newest are first. A commit has several of these
+/// records only with different nodes.
+pub(crate) fn ended_nodes(ended: &EndedNodes) -> Key {
+    let until = MAX_KEY_MILLIS - ended.removed_at.0.clamp(0, MAX_KEY_MILLIS);
+    let first = ended.ids.first().map_or("", NodeId::as_str);
+    Key { pk: ended_nodes_partition(&ended.cluster.uid), sk: format!("node#{until:013}#{first}") }
+}
+
+/// The largest time that takes 13 digits: the year 2286.
+const MAX_KEY_MILLIS: i64 = 9_999_999_999_999;
 
 pub(crate) fn instance(instance: &str) -> Key {
     Key { pk: format!("inst#{instance}"), sk: "node".to_owned() }

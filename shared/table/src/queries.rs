@@ -7,9 +7,10 @@ use crate::key::{self, IdleMarker};
 use crate::record::{InstanceOwner, ServiceKey, Stored};
 use crate::{Error, Range, Table};
 use model::{
-    AccessToken, Account, Cluster, ClusterRef, Experiment, FileServer, FileServerUser, IdleNode,
-    Job, JobMetrics, JobRef, Launch, LaunchId, LogTail, Meter, Name, Node, NodeId, Operation,
-    QueueEntry, ResourceGroup, RoleAssignment, Scope, Subscription, Target, Uid, Workspace,
+    AccessToken, Account, Cluster, ClusterRef, EndedNodes, Experiment, FileServer, FileServerUser,
+    IdleNode, Job, JobMetrics, JobRef, Launch, LaunchId, LogTail, Meter, Name, Node, NodeId,
+    Operation, QueueEntry, ResourceGroup, RoleAssignment, Scope, Subscription, Target, Uid,
+    Workspace,
 };
 
 /// A page of a list.
@@ -372,6 +373,16 @@ impl Table {
     /// All nodes of a cluster.
     pub async fn nodes(&self, cluster: &ClusterRef) -> Result<Vec<Node>, Error> {
         self.all(key::cluster_partition(&cluster.uid), "node#", None).await
+    }
+
+    /// Nodes of a cluster that were removed, after this position, the newest first; expired ones may be among them.
+    pub async fn ended_nodes(
+        &self,
+        cluster: &ClusterRef,
+        after: Option<String>,
+        limit: usize,
+    ) -> Result<Page<EndedNodes>, Error> {
+        self.page(key::ended_nodes_partition(&cluster.uid), "node#", after, limit).await
     }
 
     /// A launch, while one of its nodes waits for an instance.

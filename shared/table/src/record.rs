@@ -4,9 +4,9 @@ use crate::item::{Attributes, Body, Item, Key};
 use crate::key::{self, IdleMarker};
 use crate::{Error, WriteKind};
 use model::{
-    AccessToken, Cluster, ClusterRef, Experiment, FileServer, FileServerState, FileServerUser, Job,
-    JobMetrics, Launch, Lifecycle, LogTail, Node, NodeId, Operation, QueueEntry, ResourceGroup,
-    RoleAssignment, Subscription, Target, Timestamp, Uid, Workspace,
+    AccessToken, Cluster, ClusterRef, EndedNodes, Experiment, FileServer, FileServerState,
+    FileServerUser, Job, JobMetrics, Launch, Lifecycle, LogTail, Node, NodeId, Operation,
+    QueueEntry, ResourceGroup, RoleAssignment, Subscription, Target, Timestamp, Uid, Workspace,
 };
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -189,6 +189,12 @@ impl Stored for Operation {
     }
 }
 
+impl Stored for EndedNodes {
+    fn attributes(&self) -> Attributes {
+        Attributes { expires_at: Some(self.expires_at), ..Attributes::default() }
+    }
+}
+
 impl Stored for FileServerUser {}
 impl Stored for Subscription {}
 impl Stored for RoleAssignment {}
@@ -203,6 +209,12 @@ impl Stored for LogTail {}
 impl Record for FileServerUser {
     fn key(&self) -> Key {
         key::file_server_user(&self.file_server, &self.cluster)
+    }
+}
+
+impl Record for EndedNodes {
+    fn key(&self) -> Key {
+        key::ended_nodes(self)
     }
 }
 

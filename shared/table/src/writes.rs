@@ -5,9 +5,9 @@ use crate::key::{self, IdleMarker};
 use crate::record::{InstanceOwner, Record, Stored, Versioned, put_at};
 use crate::write::{Condition, Write, WriteKind};
 use model::{
-    Account, Cluster, ClusterRef, Experiment, FileServer, FileServerUser, JobRef, LogPart, LogTail,
-    Meter, Node, NodeId, Operation, QueueEntry, ResourceGroup, RoleAssignment, Subscription,
-    Target, Uid, Workspace, Zone,
+    Account, Cluster, ClusterRef, EndedNodes, Experiment, FileServer, FileServerUser, JobRef,
+    LogPart, LogTail, Meter, Node, NodeId, Operation, QueueEntry, ResourceGroup, RoleAssignment,
+    Subscription, Target, Uid, Workspace, Zone,
 };
 
 /// Writes of one commit; [`crate::Table::commit`] carries them out. At most
@@ -97,6 +97,11 @@ impl Writes {
     /// Deletes the record of an instance's node.
     pub fn delete_instance_owner(&mut self, instance: &str) {
         self.push(key::instance(instance), WriteKind::Delete, Condition::Always);
+    }
+
+    /// Records nodes that the commit removes.
+    pub fn record_ended_nodes(&mut self, ended: &EndedNodes) {
+        self.store(ended);
     }
 
     /// Stores the end of a job's output, in place of that of an earlier attempt.

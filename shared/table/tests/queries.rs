@@ -2,8 +2,8 @@
 //! storage itself.
 
 use model::{
-    ClusterRef, JobRef, Lifecycle, Meter, Name, Node, NodeId, NodeMetrics, QueueEntry, Timestamp,
-    Uid, Workspace, WorkspaceNames,
+    ClusterRef, EndedNodes, JobRef, Lifecycle, Meter, Name, Node, NodeId, NodeMetrics, QueueEntry,
+    Timestamp, Uid, Workspace, WorkspaceNames,
 };
 use scheduler::builders::{self, NOW};
 use std::sync::Arc;
@@ -191,6 +191,36 @@ async fn existing_records_are_found_by_key() {
     let found = table.jobs_named(&[job.reference()]).await.unwrap();
     assert_eq!(found, [job]);
     assert!(table.jobs_named(&[later]).await.unwrap().is_empty(), "a later one of that name");
+}
+
+/// In pages, newest first, of one cluster only.
+#[tokio::test]
+async fn ended_nodes_are_read_from_the_newest() {
+    let table = table();
+    let times = [5, 1_528_318_013_000, 1_528_318_013_001, 9_999_999_999_999];
+    let ended = |number: usize| {
+        let mut node = builders::idle(number, NOW);
+        if number == 9 {
+            node.cluster.uid = uid(9);
+        }
+        EndedNodes::of(&node, None, Timestamp(times[number % times.len()]))
+    };
+    for number in [2, 0, 9, 1, 3, 6] {
+        commit(&table, |it| it.record_ended_nodes(&ended(number))).await;
+    }
+    let page = async |after, limit| {
+        let page = table.ended_nodes(&builders::idle(0, NOW).cluster, after, limit).await.unwrap();
+        let first = |it: EndedNodes| it.ids[0].clone();
+        (page.items.into_iter().map(first).collect::<Vec<_>>(), page.next)
+    };
+    let ids = [3, 2, 6, 1, 0].map(builders::node_id);
+    assert_eq!(page(None, 10).await, (ids.to_vec(), None));
+    let (newest, next) = page(None, 2).await;
+    assert_eq!(newest, ids[..2]);
+    assert_eq!(page(next, 3).await, (ids[2..].to_vec(), None));
+    // A repetition of the commit replaces the record.
+    commit(&table, |it| it.record_ended_nodes(&ended(0))).await;
+    assert_eq!(page(None, 10).await.0.len(), 5);
 }
 
 #[tokio::test]

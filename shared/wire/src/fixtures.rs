@@ -105,6 +105,8 @@ pub fn node(number: u8, state: NodeState) -> Node {
         metrics: None,
         sweep: None,
         rebalance_recommended_at: None,
+        ready_at: None,
+        end: None,
         removal: Backoff::CLEAR,
     }
 }

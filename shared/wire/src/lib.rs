@@ -42,11 +42,11 @@ pub use request::{
     parse_role_assignment, parse_token, parse_workspace_create, parse_workspace_update,
 };
 pub use response::{
-    ClusterNode, FileEntry, FileServerView, FileUpload, ListBody, MetricDetail, NodeCounts,
-    PortalLinkBody, ProviderBody, RemoteLogin, Resource, Usage, cluster, experiment, file_server,
-    job, list, log_tails, new_token, operation, permission, provider_operations, providers,
-    resource_group, role_assignment, role_definition, subscription, tenant, token, usage,
-    workspace,
+    ClusterNode, EndedNodesBody, FileEntry, FileServerView, FileUpload, ListBody, MetricDetail,
+    NodeCounts, PortalLinkBody, ProviderBody, RemoteLogin, Resource, Usage, cluster, experiment,
+    file_server, job, list, log_tails, new_token, operation, permission, provider_operations,
+    providers, resource_group, role_assignment, role_definition, subscription, tenant, token,
+    usage, workspace,
 };
 
 /// The only API version that this service supports.

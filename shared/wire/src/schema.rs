@@ -8,11 +8,11 @@
 use crate::read;
 use crate::request;
 use crate::response::{
-    ClusterNode, ClusterProperties, ContainerProperties, FileEntry, FileServerProperties,
-    FileUpload, JobProperties, ListBody, LogTailBody, NewTokenBody, OperationBody, OperationEntry,
-    Permission, PortalLinkBody, ProviderBody, RemoteLogin, Resource, ResourceGroupBody,
-    RoleAssignmentBody, RoleDefinitionBody, SubscriptionBody, TenantBody, TokenBody, UsageBody,
-    WorkspaceBody,
+    ClusterNode, ClusterProperties, ContainerProperties, EndedNodesBody, FileEntry,
+    FileServerProperties, FileUpload, JobProperties, ListBody, LogTailBody, NewTokenBody,
+    OperationBody, OperationEntry, Permission, PortalLinkBody, ProviderBody, RemoteLogin, Resource,
+    ResourceGroupBody, RoleAssignmentBody, RoleDefinitionBody, SubscriptionBody, TenantBody,
+    TokenBody, UsageBody, WorkspaceBody,
 };
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value};
@@ -50,6 +50,7 @@ pub fn responses() -> BTreeMap<String, Value> {
     generator.subschema_for::<ListBody<Resource<JobProperties>>>();
     generator.subschema_for::<ListBody<RemoteLogin>>();
     generator.subschema_for::<ListBody<ClusterNode>>();
+    generator.subschema_for::<ListBody<EndedNodesBody>>();
     generator.subschema_for::<ListBody<FileEntry>>();
     generator.subschema_for::<ListBody<FileUpload>>();
     generator.subschema_for::<ListBody<LogTailBody>>();
@@ -192,6 +193,8 @@ mod tests {
         DataDisks
         DeletionError
         EarlyStopping
+        EndedNodes
+        EndedNodesListResult
         EnvironmentVariable
         EnvironmentVariableWithSecretValue
         ExecutionInfo

@@ -17,6 +17,7 @@ pub fn check(data: &[u8]) {
         b'j' => read::<model::Job>(text),
         b'm' => read::<model::JobMetrics>(text),
         b'n' => read::<model::Node>(text),
+        b'h' => read::<model::EndedNodes>(text),
         b'f' => read::<model::FileServer>(text),
         b'w' => read::<model::Workspace>(text),
         b'e' => read::<model::Experiment>(text),

@@ -25,7 +25,7 @@ const EXAMPLES: &str = "2";
 /// Fixed, so that every run sends the same requests.
 const SEED: &str = "1";
 
-/// Of the 68 operations of the document. With random names in all places it is about half.
+/// Of the 69 operations of the document. With random names in all places it is about half.
 const MOSTLY_CARRIED_OUT: usize = 50;
 
 #[tokio::test]

@@ -187,13 +187,53 @@ async fn the_cost_of_the_queue_does_not_depend_on_other_jobs() {
     assert_eq!(cost().await, alone);
 }
 
+/// Page by page, from the newest, with the reason of each; gone after a week, or with the cluster.
+#[tokio::test]
+async fn removed_nodes_are_listed_for_a_week() {
+    let harness = harness(6, 3).await;
+    harness.run(60).await;
+    let running = harness.environment.control.clusters.get(&names(), &Name::new("c")).await;
+    let cluster = running.unwrap().0.reference();
+    let interrupted = harness.environment.table().nodes(&cluster).await.unwrap().remove(0);
+    let instance = interrupted.instance().unwrap().id.clone();
+    harness.environment.control.handle_interruption(&instance, 120).await.unwrap();
+    harness.run(180).await;
+    harness.scale("c", &manual(0, "requeue")).await.unwrap();
+    harness.run(180).await;
+    let api = Api::new(&harness.environment);
+    let reader = reader(&harness, "reader").await;
+    let list = get(&api, &url("/clusters/c/endedNodes"), &reader.token).await;
+    let ended = list["value"].as_array().unwrap();
+    let reasons: Vec<&str> = ended.iter().map(|it| it["endReason"].as_str().unwrap()).collect();
+    assert_eq!(reasons, ["shrink", "shrink", "shrink", "interrupted"], "{list:#}");
+    assert_eq!(ended[3]["nodeIds"], json!([interrupted.id]));
+    for node in ended {
+        let time = |name: &str| node[name].as_str().unwrap();
+        assert!(time("creationTime") <= time("readyTime"), "{node}");
+        assert!(time("readyTime") <= time("removalTime"), "{node}");
+        assert!(!node.to_string().contains(&instance), "{node}");
+    }
+    let mut paged = Vec::new();
+    let mut next = Some(format!("{}&maxresults=3", url("/clusters/c/endedNodes")));
+    while let Some(link) = next {
+        let page = get(&api, &link, &reader.token).await;
+        paged.extend(page["value"].as_array().unwrap().iter().cloned());
+        next = page["nextLink"].as_str().map(str::to_owned);
+    }
+    assert_eq!(paged, *ended);
+    // A storage may delete expired items late.
+    harness.environment.clock.advance_millis(7 * 24 * 3_600_000);
+    let list = get(&api, &url("/clusters/c/endedNodes"), SERVICE_TOKEN).await;
+    assert_eq!(list["value"], json!([]));
+}
+
 #[tokio::test]
 async fn nodes_and_queue_require_a_role() {
     let harness = harness(4, 0).await;
     let stranger = caller(&harness, "stranger", Some(Role::Owner), Scope::from(&other())).await;
     let reader = reader(&harness, "reader").await;
     let api = Api::new(&harness.environment);
-    for below in ["nodes", "queuedJobs"] {
+    for below in ["nodes", "endedNodes", "queuedJobs"] {
         for (cluster, found) in [("c", StatusCode::OK), ("missing", StatusCode::NOT_FOUND)] {
             let path = url(&format!("/clusters/{cluster}/{below}"));
             let (status, body) = api.call(Method::GET, &path, Some(&stranger.token), "").await;

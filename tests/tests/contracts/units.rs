@@ -79,6 +79,33 @@ async fn the_output_of_a_node_has_its_known_cost() {
     assert_eq!(more, [66.0, 8.0, 64.0]);
 }
 
+/// From the setting to the last node: each node leaves, and is removed with its marker, its owner, three meters and the
+/// record of its end, which has 2 of these units.
+#[tokio::test]
+async fn the_removal_of_a_node_has_its_known_cost() {
+    let costs = Costs::start().await;
+    let environment = &costs.environment;
+    let body = r#"{"properties":{"scaleSettings":{"manual":{"targetNodeCount":0}}}}"#;
+    let update = wire::parse_cluster_update(body.as_bytes()).unwrap();
+    environment.control.clusters.update(&names(), &Name::new("c"), update).await.unwrap();
+    let units = || environment.table().consumed().write_units;
+    let before = units();
+    for _ in 0..5 {
+        environment.deliver_all().await;
+        environment.run_schedule().await;
+    }
+    let removed = units() - before;
+    let cluster = costs.cluster().await.reference();
+    let page = environment.table().ended_nodes(&cluster, None, 10).await.unwrap();
+    assert_eq!((costs.nodes().await.len(), page.items.len()), (0, 4));
+    assert_eq!(removed, 0.0);
+    let again = units();
+    let mut writes = table::Writes::default();
+    page.items.iter().take(2).for_each(|ended| writes.record_ended_nodes(ended));
+    environment.table().commit(writes).await.unwrap();
+    assert_eq!(units() - again, 2.0 * 2.0);
+}
+
 struct Costs {
     environment: Environment,
     /// Operation, read units, write units.

@@ -146,10 +146,11 @@ fn actions_on_a_node() {
     ");
     assert_snapshot!(fixture.applied(&leave(None)), @"refused: a node that is leaving cannot leave again");
     let remove = Action::Remove { node: node_id(0) };
-    assert_snapshot!(fixture.applied(&remove), @r"
+    assert_snapshot!(fixture.applied(&remove), @"
     replace job a: running #1 on n0- n1 (ending DeallocatedRequeue n0 @60 in 10 s)
     remove node n0
     delete inst i-0
+    put ended n0: shrink: n0 requested @0 ready never
     count meter cores -1 if CountAtLeast(1)
     count meter dedicated -1 if CountAtLeast(1)
     count meter dedicated D -1 if CountAtLeast(1)

@@ -70,6 +70,37 @@ fn usage_is_summed_over_all_nodes() {
     assert!(fixture.nodes().is_empty());
 }
 
+/// Each removed node has one record of its end; those of a launch without capacity share one.
+#[test]
+fn a_removed_node_is_recorded_once() {
+    let nodes = vec![idle(0, NOW), launching(1, "l"), launching(2, "l"), launching(3, "l")];
+    let fixture = Fixture::of(manual_cluster(4), vec![], nodes);
+    let mut draft = fixture.draft();
+    draft.remove_node(&node_id(0));
+    draft.withdraw_node(&node_id(1), "NoCapacity");
+    draft.withdraw_node(&node_id(3), "NoCapacity");
+    let ended: Vec<EndedNodes> = draft
+        .finish()
+        .writes
+        .into_vec()
+        .into_iter()
+        .filter(|it| it.key.pk.starts_with("ended#"))
+        .map(|it| match it.kind {
+            table::WriteKind::Put { body, attributes } => {
+                let ended: EndedNodes = body.read().unwrap();
+                assert_eq!(attributes.expires_at, Some(ended.expires_at));
+                ended
+            }
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    let summary: Vec<_> = ended.iter().map(|it| (it.ids.clone(), it.end.name())).collect();
+    let expected = [(vec![node_id(0)], "lost"), (vec![node_id(1), node_id(3)], "notLaunched")];
+    assert_eq!(summary, expected);
+    assert_eq!(ended[1].end.error_code(), Some("NoCapacity"));
+    assert!(ended.iter().all(|it| it.removed_at == LATER));
+}
+
 /// A record of an earlier version: cores that were not counted are not subtracted.
 #[test]
 fn a_node_outside_the_total_is_removed_without_it() {

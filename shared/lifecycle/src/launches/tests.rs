@@ -92,12 +92,13 @@ fn an_instance_of_a_removed_node_is_not_bound_again() {
 fn nodes_without_an_instance_are_withdrawn_and_the_reason_is_shown() {
     let fixture = launching_three();
     let refused = Some(error("NoCapacity"));
-    assert_snapshot!(answer(&fixture, &[launched(5)], refused.clone()), @r"
+    assert_snapshot!(answer(&fixture, &[launched(5)], refused.clone()), @"
     replace cluster c: planned 3, resizing @60, launch failed 1x, not before @65, errors NoCapacity[]
     replace node n0: preparing i-5 by @3660
     create inst i-5
     remove node n1
     remove node n2
+    put ended n1: notLaunched NoCapacity: n1 n2 requested @60 ready never
     remove launch l
     count meter cores -2 if CountAtLeast(2)
     count meter dedicated -2 if CountAtLeast(2)
@@ -122,9 +123,10 @@ fn fewer_instances_without_a_reason_are_an_error_too() {
 #[test]
 fn an_instance_without_an_address_keeps_a_node_waiting() {
     let fixture = launching_three();
-    assert_snapshot!(answer(&fixture, &[undescribed(5), undescribed(6)], Some(error("NoCapacity"))), @r"
+    assert_snapshot!(answer(&fixture, &[undescribed(5), undescribed(6)], Some(error("NoCapacity"))), @"
     replace cluster c: planned 3, resizing @60, launch failed 1x, not before @65, errors NoCapacity[]
     remove node n2
+    put ended n2: notLaunched NoCapacity: n2 requested @60 ready never
     replace launch l: n0 n1 n2-
     count meter cores -1 if CountAtLeast(1)
     count meter dedicated -1 if CountAtLeast(1)

@@ -346,10 +346,11 @@ fn a_member_that_was_removed_ends_there() {
             ended(draft, &attempt(), &node_id(number), &lost, NodeDisposition::Remove)
         })
     };
-    assert_snapshot!(remove(0), @r"
+    assert_snapshot!(remove(0), @"
     replace job a: running #1 on n0- n1 (ending NodeLost n0 (r) @60 in 10 s)
     remove node n0
     delete inst i-0
+    put ended n0: lost: n0 requested @0 ready never
     count meter cores -1 if CountAtLeast(1)
     count meter dedicated -1 if CountAtLeast(1)
     count meter dedicated D -1 if CountAtLeast(1)
@@ -362,11 +363,12 @@ fn a_member_that_was_removed_ends_there() {
     notify n1
     log member ended a#1 n0
     ");
-    assert_snapshot!(remove(1), @r"
+    assert_snapshot!(remove(1), @"
     replace job a: queued @60; #1 n0 n1 NodeLost n0 (r) @60
     create queue 1 a
     remove node n1
     delete inst i-1
+    put ended n1: lost: n1 requested @0 ready never
     count meter cores -1 if CountAtLeast(1)
     count meter dedicated -1 if CountAtLeast(1)
     count meter dedicated D -1 if CountAtLeast(1)

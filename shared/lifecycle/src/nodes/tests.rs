@@ -203,9 +203,10 @@ fn a_node_whose_agent_has_left_is_removed() {
 fn a_removed_node_releases_its_usage() {
     let remove = |fixture: &Fixture| fixture.react(|draft| removed(draft, &node_id(0)));
     let fixture = with(idle(0, NOW).leave(LeaveReason::Shrink, NOW).unwrap());
-    assert_snapshot!(remove(&fixture), @r"
+    assert_snapshot!(remove(&fixture), @"
     remove node n0
     delete inst i-0
+    put ended n0: shrink: n0 requested @0 ready never
     count meter cores -1 if CountAtLeast(1)
     count meter dedicated -1 if CountAtLeast(1)
     count meter dedicated D -1 if CountAtLeast(1)
@@ -213,18 +214,20 @@ fn a_removed_node_releases_its_usage() {
     log removed n0
     ");
     assert_snapshot!(remove(&fixture), @"nothing");
-    assert_snapshot!(remove(&with(idle(0, NOW))), @r"
+    assert_snapshot!(remove(&with(idle(0, NOW))), @"
     remove node n0
     delete idle n0
     delete inst i-0
+    put ended n0: lost: n0 requested @0 ready never
     count meter cores -1 if CountAtLeast(1)
     count meter dedicated -1 if CountAtLeast(1)
     count meter dedicated D -1 if CountAtLeast(1)
     hint Autoscaler c
     log removed n0
     ");
-    assert_snapshot!(remove(&with(launching(0, "l"))), @r"
+    assert_snapshot!(remove(&with(launching(0, "l"))), @"
     remove node n0
+    put ended n0: notLaunched: n0 requested @0 ready never
     count meter cores -1 if CountAtLeast(1)
     count meter dedicated -1 if CountAtLeast(1)
     count meter dedicated D -1 if CountAtLeast(1)
@@ -238,10 +241,11 @@ fn a_removed_node_ends_its_attempt() {
     let (job, mut nodes) = gang("a", &[0, 1]);
     nodes[0] = nodes[0].clone().leave(LeaveReason::Lost, NOW).unwrap();
     let fixture = Fixture::of(manual_cluster(2), vec![job], nodes);
-    assert_snapshot!(fixture.react(|draft| removed(draft, &node_id(0))), @r"
+    assert_snapshot!(fixture.react(|draft| removed(draft, &node_id(0))), @"
     replace job a: running #1 on n0- n1 (ending NodeLost n0 (its instance has ended) @60 in 10 s)
     remove node n0
     delete inst i-0
+    put ended n0: lost: n0 requested @0 ready never
     count meter cores -1 if CountAtLeast(1)
     count meter dedicated -1 if CountAtLeast(1)
     count meter dedicated D -1 if CountAtLeast(1)
@@ -250,11 +254,12 @@ fn a_removed_node_ends_its_attempt() {
     log member ended a#1 n0
     log removed n0
     ");
-    assert_snapshot!(busy().react(|draft| removed(draft, &node_id(0))), @r"
+    assert_snapshot!(busy().react(|draft| removed(draft, &node_id(0))), @"
     replace job a: queued @60; #1 n0 NodeLost n0 (its instance has ended) @60
     create queue 1 a
     remove node n0
     delete inst i-0
+    put ended n0: lost: n0 requested @0 ready never
     count meter cores -1 if CountAtLeast(1)
     count meter dedicated -1 if CountAtLeast(1)
     count meter dedicated D -1 if CountAtLeast(1)

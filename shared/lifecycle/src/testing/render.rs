@@ -4,7 +4,7 @@
 use super::{NOW, uid};
 use crate::{Change, Event};
 use model::{
-    Attempt, AttemptPhase, AttemptRef, Backoff, Claim, Cluster, EndReason, FileServer,
+    Attempt, AttemptPhase, AttemptRef, Backoff, Claim, Cluster, EndReason, EndedNodes, FileServer,
     FileServerState, Job, JobState, Launch, Lifecycle, MemberProgress, Node, NodeId, NodeState,
     Operation, OperationState, ResourceError, Target, Timestamp,
 };
@@ -80,6 +80,7 @@ fn write(write: &Write) -> String {
 fn place(key: &table::Key) -> String {
     match key.sk.split('#').collect::<Vec<_>>().as_slice() {
         ["queue", rank, _, job] => format!("queue {rank} {job}"),
+        ["node", _, id] => format!("ended {id}"),
         ["op"] | ["node"] => key.pk.replacen("op#", "operation ", 1).replacen('#', " ", 1),
         parts => parts.join(" "),
     }
@@ -90,12 +91,20 @@ fn described(body: &Body) -> String {
     let state = state.or_else(|_| body.read::<Node>().map(|it| node(&it)));
     let state = state.or_else(|_| body.read::<Cluster>().map(|it| cluster(&it)));
     let state = state.or_else(|_| body.read::<Launch>().map(|it| launch(&it)));
+    let state = state.or_else(|_| body.read::<EndedNodes>().map(|it| ended(&it)));
     let state = state.or_else(|_| body.read::<Operation>().map(|it| operation(&it)));
     let state = state.or_else(|_| body.read::<FileServer>().map(|it| file_server(&it)));
     if let Ok(Target::RemovedFileServer { not_before, .. }) = body.read() {
         return format!(": a removed file server, from {}", at(not_before));
     }
     state.map_or_else(|_| String::new(), |state| format!(": {state}"))
+}
+
+fn ended(ended: &EndedNodes) -> String {
+    let ready = ended.ready_at.map_or_else(|| "never".to_owned(), at);
+    let code = ended.end.error_code().map_or(String::new(), |code| format!(" {code}"));
+    let (created, name) = (at(ended.created_at), ended.end.name());
+    format!("{name}{code}: {} requested {created} ready {ready}", list(&ended.ids))
 }
 
 fn file_server(server: &FileServer) -> String {

@@ -2,6 +2,7 @@
 
 use crate::failure::Failure;
 use crate::links::{WorkspacePath, quoted};
+use crate::pages::cluster_timeline::Timeline;
 use crate::pages::queue::{self, Waiting};
 use crate::shell::{Shell, Tab, Visit};
 use crate::text as filters;
@@ -10,7 +11,7 @@ use axum::Form;
 use axum::extract::Path;
 use axum::response::{Redirect, Response};
 use http::Method;
-use resources::{Cluster, ClusterNode};
+use resources::{Cluster, ClusterNode, EndedNodes, time};
 use serde::Deserialize;
 use serde_json::json;
 
@@ -27,6 +28,7 @@ struct ClusterContent {
     path: WorkspacePath,
     cluster: Cluster,
     nodes: Vec<ClusterNode>,
+    timeline: Timeline,
     waiting: Vec<Waiting>,
     micro_usd_per_hour: u64,
     may_write: bool,
@@ -35,11 +37,18 @@ struct ClusterContent {
 /// As many as a cluster can have.
 const NODES: usize = 1000;
 
+/// So many entries of removed nodes are read, the newest: more than a cluster replaces on a bad day, and some 80 KB.
+const ENDED: usize = 200;
+
 pub(crate) async fn page(visit: Visit, Path(path): Path<ClusterPath>) -> Result<Response, Failure> {
     let ClusterPath { workspace: path, cluster: name } = path;
     let cluster: Cluster = visit.api.get(&path.api(&["clusters", &name])).await?;
     let nodes =
         visit.api.list::<ClusterNode>(&path.api(&["clusters", &name, "nodes"]), NODES).await?.items;
+    let ended = path.api(&["clusters", &name, "endedNodes"]);
+    let ended = visit.api.list::<EndedNodes>(&ended, ENDED).await?;
+    let created = cluster.properties.creation_time.as_deref().and_then(time::parse);
+    let timeline = Timeline::of(created, &nodes, &ended.items, ended.more, time::now());
     let waiting = queue::of_cluster(&visit, &path, &name, 20).await?.items;
     let micro_usd_per_hour = nodes.iter().filter_map(|node| node.price_micro_usd_per_hour).sum();
     let may_write = visit.may_write(&path).await;
@@ -48,7 +57,8 @@ pub(crate) async fn page(visit: Visit, Path(path): Path<ClusterPath>) -> Result<
         .command(format!("batchai cluster show {} {}", quoted(&name), path.options()))
         .json(path.json(&["clusters", &name]))
         .live(2);
-    let content = ClusterContent { path, cluster, nodes, waiting, micro_usd_per_hour, may_write };
+    let content =
+        ClusterContent { path, cluster, nodes, timeline, waiting, micro_usd_per_hour, may_write };
     Ok(shell.respond(&visit, &content))
 }
 
@@ -108,6 +118,11 @@ impl ClusterContent {
             .auto_scale
             .as_ref()
             .map_or((0, self.target()), |it| (it.minimum_node_count, it.maximum_node_count))
+    }
+
+    fn ended_command(&self) -> String {
+        let name = quoted(&self.cluster.name);
+        format!("batchai cluster nodes {name} --ended {}", self.path.options())
     }
 
     fn resize_command(&self) -> String {

@@ -3,6 +3,7 @@
 pub(crate) mod access;
 pub(crate) mod cluster;
 pub(crate) mod cluster_form;
+mod cluster_timeline;
 pub(crate) mod compare;
 pub(crate) mod entrance;
 pub(crate) mod expected_start;

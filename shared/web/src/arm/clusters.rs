@@ -5,7 +5,7 @@ use axum::response::Response;
 use control::Error;
 use control::operations::PutOutcome;
 use model::{Cluster, Name};
-use wire::{ClusterNode, NodeCounts, RemoteLogin};
+use wire::{ClusterNode, EndedNodesBody, NodeCounts, RemoteLogin};
 
 impl Call<'_> {
     pub(crate) async fn clusters(&self) -> Result<Response, Error> {
@@ -70,6 +70,14 @@ impl Call<'_> {
         let nodes = clusters.nodes_with_jobs(&names, &name, &self.principal).await?;
         let body = |(node, job): &(_, Option<_>)| ClusterNode::of(node, job.as_ref());
         self.ok(&wire::list(nodes.iter().map(body).collect(), None))
+    }
+
+    pub(crate) async fn ended_nodes(&self) -> Result<Response, Error> {
+        let (names, name) = (self.route.workspace()?, self.cluster_name()?);
+        let (after, limit) = (self.page_start()?, self.page_size()?);
+        let clusters = &self.web.control.clusters;
+        let page = clusters.ended_nodes(&names, &name, after, limit).await?;
+        self.page(page.items.iter().map(EndedNodesBody::of).collect(), page.next)
     }
 
     /// Lists the queue, in its order. Has no metrics: each job would cost a read.

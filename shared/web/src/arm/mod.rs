@@ -173,6 +173,7 @@ impl Call<'_> {
             Operation::ClustersGet => self.cluster().await,
             Operation::ClustersListRemoteLogin => self.cluster_logins().await,
             Operation::ClustersListNodes => self.cluster_nodes().await,
+            Operation::ClustersListEndedNodes => self.ended_nodes().await,
             Operation::ClustersListQueuedJobs => self.queued_jobs().await,
 
             Operation::FileServersList => self.file_servers().await,

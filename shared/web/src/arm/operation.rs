@@ -132,6 +132,9 @@ operations! {
         None => [(200, Some("RemoteLoginInformationListResult"))];
     ClustersListNodes "Clusters_ListNodes" GET workspace!("/clusters/{clusterName}/nodes"), READ,
         None => [(200, Some("ClusterNodeListResult"))];
+    ClustersListEndedNodes "Clusters_ListEndedNodes"
+        GET workspace!("/clusters/{clusterName}/endedNodes"), READ,
+        None => [(200, Some("EndedNodesListResult"))] paged;
     ClustersListQueuedJobs "Clusters_ListQueuedJobs"
         GET workspace!("/clusters/{clusterName}/queuedJobs"), READ,
         None => [(200, Some("JobListResult"))] paged;

@@ -26,6 +26,9 @@ pub struct ClusterNode {
     #[serde(serialize_with = "parts::instant")]
     #[schemars(schema_with = "parts::date_time")]
     pub creation_time: Timestamp,
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "parts::optional_instant")]
+    #[schemars(schema_with = "parts::date_time")]
+    pub ready_time: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub job: Option<ResourceId>,
     /// Number of the attempt, with `job`.
@@ -62,6 +65,7 @@ impl ClusterNode {
             state: node.state.name(),
             state_transition_time: since(node),
             creation_time: node.created_at,
+            ready_time: node.ready_at,
             job: job.map(|names| ResourceId { id: ids::job_id(names) }),
             attempt: job.and(node.attempt()).map(|attempt| attempt.number),
             leave_reason: leave_reason(&node.state),

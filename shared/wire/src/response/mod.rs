@@ -6,6 +6,7 @@
 mod arm;
 mod cluster;
 mod cluster_node;
+mod ended_nodes;
 mod file_entry;
 mod file_server;
 mod job;
@@ -26,6 +27,7 @@ pub use arm::{
 };
 pub use cluster::{ClusterProperties, NodeCounts, NodeStateCounts, cluster};
 pub use cluster_node::ClusterNode;
+pub use ended_nodes::EndedNodesBody;
 pub use file_entry::{FileEntry, FileProperties, FileUpload, RemoteLogin};
 pub use file_server::{FileServerProperties, FileServerView, file_server};
 pub use job::{AttemptView, ExecutionInfo, JobExtensions, JobProperties, job};

@@ -19,8 +19,9 @@ use crate::oracle::Oracle;
 use crate::sim::State;
 use crate::user_requests::UserRequests;
 use model::{
-    Cluster, Experiment, FileServer, Job, JobMetrics, Launch, LaunchId, Node, NodeId, Operation,
-    OperationState, QueueEntry, ResourceGroup, RoleAssignment, Target, Uid, Workspace, Zone,
+    Cluster, EndedNodes, Experiment, FileServer, Job, JobMetrics, Launch, LaunchId, Node, NodeId,
+    Operation, OperationState, QueueEntry, ResourceGroup, RoleAssignment, Target, Uid, Workspace,
+    Zone,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use table::{InstanceOwner, Write, WriteKind};
@@ -33,6 +34,8 @@ pub struct Watch {
     pub jobs: BTreeMap<String, Record<Job>>,
     /// By the uid of the job.
     pub job_metrics: BTreeMap<String, Record<JobMetrics>>,
+    /// The ids of removed nodes with a record of their end.
+    ended: BTreeSet<String>,
     pub operations: BTreeMap<String, Record<Operation>>,
     pub owners: BTreeMap<String, Record<InstanceOwner>>,
     pub launches: BTreeMap<String, Record<Launch>>,
@@ -124,6 +127,8 @@ enum Change {
     Role(String),
     Scheduled(String),
     Launch(String),
+    /// Whether one of the nodes had ended before.
+    Ended(Record<EndedNodes>, bool),
 }
 
 type Checked = Result<(), String>;
@@ -193,6 +198,7 @@ impl Watch {
         let (kind_of_record, name) = sk.split_once('#').unwrap_or((sk, ""));
         match (partition, kind_of_record) {
             ("cl", "node") => self.apply_node(owner, name, kind, changes),
+            ("ended", _) => self.apply_ended(kind, changes),
             ("cl", "idle") => self.apply_idle(owner, name, kind, step, changes),
             ("cl", "queue") => self.apply_queue(owner, sk, kind, step, changes),
             ("exp", "job") => self.apply_job(write, changes),
@@ -247,6 +253,7 @@ impl Watch {
                 Change::Role(key) => self.check_role(key)?,
                 Change::Scheduled(uid) => self.check_resource_scheduled(uid)?,
                 Change::Launch(id) => self.check_launch(id)?,
+                Change::Ended(ended, is_repeated) => self.check_ended(ended, *is_repeated)?,
             }
         }
         Ok(())

@@ -3,7 +3,7 @@
 
 use super::{Change, Checked, CommitContext, Record, Watch, ensure, replace};
 use crate::pools::price;
-use model::{Charge, LeaveReason, Node, NodeState, Offering, VmPriority, limits};
+use model::{Charge, EndedNodes, LeaveReason, Node, NodeState, Offering, VmPriority, limits};
 use table::{IdleMarker, WriteKind};
 
 /// The record of the last report may be older than the report: by the time within which reports are not
@@ -38,6 +38,20 @@ impl Watch {
             (None, None) | (Some(_), Some(_)) => {}
         }
         changes.push(Change::Node(id.to_owned(), old));
+    }
+
+    pub(super) fn apply_ended(&mut self, kind: &WriteKind, changes: &mut Vec<Change>) {
+        let Some(ended) = Record::<EndedNodes>::put(kind) else { return };
+        let is_new = ended.ids.iter().filter(|id| self.ended.insert(id.to_string())).count();
+        let is_repeated = is_new < ended.ids.len();
+        changes.push(Change::Ended(ended, is_repeated));
+    }
+
+    /// A node ends once, in the commit that removes it.
+    pub(super) fn check_ended(&self, ended: &EndedNodes, is_repeated: bool) -> Checked {
+        ensure(!is_repeated, || format!("{:?} have ended twice", ended.ids))?;
+        let kept = ended.ids.iter().find(|id| self.nodes.contains_key(id.as_str()));
+        ensure(kept.is_none(), || format!("{kept:?} is recorded as ended, and was not removed"))
     }
 
     fn expect_charge(&mut self, charge: &Charge, sign: i64) {
@@ -215,6 +229,9 @@ impl Watch {
         old: Option<&Record<Node>>,
         context: &CommitContext<'_>,
     ) -> Checked {
+        ensure(self.ended.contains(id), || {
+            format!("node {id} was removed without a record of its end")
+        })?;
         let marked = self.clusters.values().any(|view| view.idle.contains_key(id));
         ensure(!marked, || format!("node {id} was removed, but has an idle marker"))?;
         let Some(old) = old else { return Ok(()) };

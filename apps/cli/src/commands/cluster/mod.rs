@@ -9,7 +9,8 @@ pub use create::CreateArguments;
 pub use scale::{AutoScaleArguments, ResizeArguments};
 
 use super::exec::{self, AzureExecArguments, ExecArguments};
-use super::{DeleteArguments, Name, node_list};
+use super::node_list::{self, NodesArguments, Which};
+use super::{DeleteArguments, Name};
 use crate::context::Context;
 use crate::exit::Exit;
 use anyhow::Result;
@@ -32,8 +33,9 @@ pub enum Command {
     Resize(ResizeArguments),
     /// Scale between a minimum and a maximum, by the queue
     AutoScale(AutoScaleArguments),
-    /// List the nodes of a cluster, with addresses and SSH ports
-    Nodes(Name),
+    /// List the nodes of a cluster, with addresses and SSH ports, or those that were removed
+    #[command(after_help = NODES_HELP)]
+    Nodes(NodesArguments),
     /// Logs of the set-up task, as in the Azure CLI
     #[command(subcommand)]
     File(FileCommand),
@@ -73,6 +75,8 @@ pub enum NodeCommand {
         /// Name of the cluster
         #[arg(short, long, value_name = "NAME", value_parser = crate::names::resource_name)]
         cluster: String,
+        #[command(flatten)]
+        which: Which,
     },
     /// Run a command on a node, or forward ports to it; the same as `batchai cluster exec`
     Exec {
@@ -83,6 +87,11 @@ pub enum NodeCommand {
         exec: AzureExecArguments,
     },
 }
+
+const NODES_HELP: &str = "\
+Examples:
+  batchai cluster nodes spot            # to log in: batchai cluster exec spot
+  batchai cluster nodes spot --ended    # which nodes were interrupted, and how long each lived";
 
 const EXEC_HELP: &str = "\
 The administrator of the cluster logs in, with the key that `batchai cluster create --ssh-key` was
@@ -115,12 +124,14 @@ pub async fn run(context: Context, command: Command) -> Result<Exit> {
             let cluster = clusters.join(&[&arguments.name]);
             exec::run(&context, &cluster, &cluster, &arguments).await
         }
-        Command::Nodes(Name { name }) => node_list::list(&context, &clusters.join(&[&name])).await,
+        Command::Nodes(NodesArguments { name, which }) => {
+            node_list::list_of_cluster(&context, &clusters.join(&[&name]), which).await
+        }
         Command::File(FileCommand::List { cluster, path, expiry }) => {
             setup_files::list(&context, &clusters.join(&[&cluster]), &path, expiry).await
         }
-        Command::Node(NodeCommand::List { cluster }) => {
-            node_list::list(&context, &clusters.join(&[&cluster])).await
+        Command::Node(NodeCommand::List { cluster, which }) => {
+            node_list::list_of_cluster(&context, &clusters.join(&[&cluster]), which).await
         }
         Command::Node(NodeCommand::Exec { cluster: name, exec }) => {
             let cluster = clusters.join(&[&name]);

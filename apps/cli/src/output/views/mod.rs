@@ -1,6 +1,7 @@
 //! The columns of each kind of resource.
 
 mod cluster;
+mod ended_nodes;
 mod job;
 mod metric;
 mod node;
