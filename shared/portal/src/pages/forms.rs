@@ -63,7 +63,7 @@ pub(crate) fn account(user: &str, key: &str, password: &str) -> Value {
         settings["adminUserPassword"] = json!(password);
     }
     if key.trim().is_empty() && password.is_empty() {
-        settings["adminUserPassword"] = json!(hex::encode(&rand::random::<[u8; 24]>()));
+        settings["adminUserPassword"] = json!(hex::encode(rand::random::<[u8; 24]>()));
     }
     settings
 }
