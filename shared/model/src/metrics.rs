@@ -18,7 +18,7 @@ pub struct NodeMetrics {
 }
 
 /// The metrics of a GPU. What its driver does not measure is `None`. Stored as a list of three
-/// numbers, so that the record of a node with eight GPUs stays within one write unit.
+/// numbers, so that the record of a node with seven GPUs stays within one write unit; with eight it takes two.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "Triple", into = "Triple")]
 pub struct GpuMetrics {

@@ -67,12 +67,12 @@
     const longest = (values) => Math.max(...values.map((value) => String(value ?? "").length));
     return {
       title: chart.title, width, height,
-      scales: { x: { time: !!chart.time, distr: chart.log ? 3 : 1, ...(chart.points && { range: around(chart) }) } },
+      scales: { x: { time: !!chart.time, distr: chart.log ? 3 : 1, ...(chart.points && { range: around(chart) }) }, ...(chart.time && { y: { range: (plot, min, max) => [0, (max ?? 0) + 0.5] } }) },
       cursor: { focus: { prox: 16 } },
       focus: { alpha: 0.35 },
       legend: { markers: { show: false } },
       series: [{ label: chart.x, value: chart.time ? (plot, value) => value == null ? "" : clock(plot, value) : shown }, ...chart.series.map(seriesOf(chart))],
-      axes: [{ ...axis, label: chart.x, labelSize: 20, size: 32, ...(chart.time && { values: (plot, values) => values.map((value) => clock(plot, value)) }) }, { ...axis, size: (plot, values) => values ? 7 * longest(values) + 20 : 50 }],
+      axes: [{ ...axis, label: chart.x, labelSize: 20, size: 32, ...(chart.time && { space: 90, values: (plot, values) => values.map((value) => clock(plot, value)) }) }, { ...axis, ...(chart.time && { incrs: [1, 2, 5, 10, 20, 50, 100] }), size: (plot, values) => values ? 7 * longest(values) + 20 : 50 }],
     };
   };
 

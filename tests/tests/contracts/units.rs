@@ -98,7 +98,7 @@ async fn the_removal_of_a_node_has_its_known_cost() {
     let cluster = costs.cluster().await.reference();
     let page = environment.table().ended_nodes(&cluster, None, 10).await.unwrap();
     assert_eq!((costs.nodes().await.len(), page.items.len()), (0, 4));
-    assert_eq!(removed, 0.0);
+    assert_eq!(removed, 74.0);
     let again = units();
     let mut writes = table::Writes::default();
     page.items.iter().take(2).for_each(|ended| writes.record_ended_nodes(ended));

@@ -91,7 +91,7 @@ pub enum NodeCommand {
 const NODES_HELP: &str = "\
 Examples:
   batchai cluster nodes spot            # to log in: batchai cluster exec spot
-  batchai cluster nodes spot --ended    # which nodes were interrupted, and how long each lived";
+  batchai cluster nodes spot --ended    # removed nodes, and why they left";
 
 const EXEC_HELP: &str = "\
 The administrator of the cluster logs in, with the key that `batchai cluster create --ssh-key` was

@@ -43,6 +43,10 @@ mod tests {
             json!({ "nodeIds": ["tvm-1", "tvm-0"], "creationTime": "2026-01-01T00:00:00Z",
                 "removalTime": "2026-01-01T00:00:02Z", "vmPriority": "dedicated",
                 "endReason": "notLaunched", "errorCode": "InsufficientInstanceCapacity" }),
-        ]), @"");
+        ]), @"
+        NODE              REQUESTED  READY AFTER  LIVED  WHY IT LEFT                                COST     ZONE        SIZE         PRIORITY
+        tvm-2-p           10m ago    50s          9m     interrupted                                $0.0238  us-east-1a  g4dn.xlarge  lowpriority
+        tvm-1 and 1 more  10m ago                 2s     no instance: InsufficientInstanceCapacity                                    dedicated
+        ");
     }
 }
