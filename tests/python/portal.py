@@ -127,6 +127,54 @@ def create(page):
     page.wait_for_url(WORKSPACE)
 
 
+def compare(page):
+    """Curves of the runs over one another."""
+    page.goto(f"{WORKSPACE}/experiments/e")
+    for name in ["hostile", "failing"]:
+        page.get_by_label(f"Compare {name}").check()
+    page.get_by_role("button", name="Compare").click()
+    page.wait_for_url("**/compare?*")
+    expect(page.locator(".chart canvas").first).to_be_visible()
+    expect(page.locator("main")).to_contain_text("loss")
+
+
+def press(page, opened, button):
+    """Opens the form behind `opened`, and presses its button."""
+    page.locator("summary", has_text=opened).click()
+    page.locator("details[open] button", has_text=button).first.click()
+
+
+def manage_access(page):
+    """A token is made, gets a role, and is revoked with it."""
+    page.goto(f"{WORKSPACE}/access")
+    page.locator("summary", has_text="Create a token").click()
+    page.locator("details[open]").get_by_label("Name").fill("tom")
+    page.locator("details[open] button", has_text="Create").first.click()
+    expect(page.locator("main code").first).to_contain_text("bai_")
+    page.goto(f"{WORKSPACE}/access")
+    page.locator("summary", has_text="Assign a role").click()
+    page.locator("details[open]").get_by_label("To", exact=True).fill("tom")
+    page.locator("details[open] button", has_text="Assign").first.click()
+    roles = page.locator("section", has=page.locator("#roles"))
+    expect(roles.locator("tr", has_text="tom")).to_contain_text("contributor")
+    page.locator("tr", has_text="tom").last.locator("summary", has_text="Revoke").click()
+    page.locator("details[open] button", has_text="Revoke").first.click()
+    expect(page.locator("tr", has_text="tom")).to_have_count(0)
+
+
+def delete(page):
+    """A job that has ended, and a file."""
+    page.goto(f"{JOBS}/hostile")
+    press(page, "Delete", "Delete")
+    page.wait_for_url("**/experiments/e")
+    expect(page.get_by_role("link", name="hostile", exact=True)).to_have_count(0)
+    page.goto(f"{WORKSPACE}/fileServers/nfs")
+    row = page.locator("tr", has_text="data.txt")
+    row.locator("summary").click()
+    row.locator("details[open] button", has_text="Delete").click()
+    expect(page.locator("tr", has_text="data.txt")).to_have_count(0)
+
+
 def read_log(page):
     page.goto(f"{JOBS}/hostile")
     expect(page.locator(".log pre")).to_contain_text("<img src=x onerror=alert(1)>", timeout=20_000)
@@ -164,9 +212,12 @@ def main():
         no_problems()
         read_log(light)
         upload(light)
+        compare(light)
         follow(light)
         scale(light)
         create(light)
+        manage_access(light)
+        delete(light)
         no_problems()
         sign_out(light)
 

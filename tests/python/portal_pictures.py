@@ -1,4 +1,4 @@
-"""Writes the pictures of the portal that the README shows."""
+"""Writes the pictures of the portal that the documents show."""
 
 import os
 from pathlib import Path
@@ -24,6 +24,22 @@ def main():
         page.get_by_role("button", name="Compare").click()
         page.wait_for_timeout(1000)
         page.screenshot(path=TARGET / "portal-compare.png")
+        page.goto(WORKSPACE)
+        page.wait_for_timeout(500)
+        page.screenshot(path=TARGET / "portal-overview.png")
+        page.goto(f"{WORKSPACE}/clusters/c")
+        page.wait_for_timeout(500)
+        page.set_viewport_size({"width": 1100, "height": 900})
+        page.screenshot(path=TARGET / "portal-cluster.png")
+        narrow = browser.new_context(
+            storage_state=page.context.storage_state(),
+            viewport={"width": 420, "height": 900},
+            color_scheme="dark",
+        ).new_page()
+        narrow.goto(EXPERIMENT)
+        narrow.locator("td.name a").first.click()
+        narrow.wait_for_timeout(1000)
+        narrow.screenshot(path=TARGET / "portal-job.png")
 
 
 main()

@@ -41,7 +41,7 @@
 
   // Seconds of a day, in the time zone of the viewer.
   const clock = ({ scales: { x } }, value) =>
-    new Date(value * 1000).toLocaleTimeString([], { timeStyle: x.max - x.min < 600 ? "medium" : "short" });
+    new Date(value * 1000).toLocaleTimeString([], { timeStyle: x.max - x.min < 180 ? "medium" : "short", hour12: false });
 
   const shown = (plot, value) => value == null ? "" : String(+value.toPrecision(6));
 
@@ -66,13 +66,13 @@
     const axis = { stroke: colour("--muted"), grid: { stroke: colour("--line"), width: 1 }, ticks: { stroke: colour("--line"), width: 1 } };
     const longest = (values) => Math.max(...values.map((value) => String(value ?? "").length));
     return {
-      title: chart.title, width, height,
+      title: chart.title, width, height, ...(chart.time && { padding: [null, 24, null, null] }),
       scales: { x: { time: !!chart.time, distr: chart.log ? 3 : 1, ...(chart.points && { range: around(chart) }) }, ...(chart.time && { y: { range: (plot, min, max) => [0, (max ?? 0) + 0.5] } }) },
       cursor: { focus: { prox: 16 } },
       focus: { alpha: 0.35 },
       legend: { markers: { show: false } },
       series: [{ label: chart.x, value: chart.time ? (plot, value) => value == null ? "" : clock(plot, value) : shown }, ...chart.series.map(seriesOf(chart))],
-      axes: [{ ...axis, label: chart.x, labelSize: 20, size: 32, ...(chart.time && { space: 90, values: (plot, values) => values.map((value) => clock(plot, value)) }) }, { ...axis, ...(chart.time && { incrs: [1, 2, 5, 10, 20, 50, 100] }), size: (plot, values) => values ? 7 * longest(values) + 20 : 50 }],
+      axes: [{ ...axis, label: chart.x, labelSize: 20, size: 32, ...(chart.time && { space: (plot, axis, min, max) => max - min < 180 ? 64 : 46, values: (plot, values) => values.map((value) => clock(plot, value)) }) }, { ...axis, ...(chart.time && { incrs: [1, 2, 5, 10, 20, 50, 100] }), size: (plot, values) => values ? 7 * longest(values) + 20 : 50 }],
     };
   };
 

@@ -17,7 +17,7 @@
 //! | queue entry | `cl#{cluster uid}` | `queue#{rank}#{time}#{job uid}` |
 //! | node, idle marker | `cl#{cluster uid}` | `node#{id}`, `idle#{id}` |
 //! | launch with waiting nodes | `cl#{cluster uid}` | `launch#{id}` |
-//! | ended nodes, the newest first | `ended#{cluster uid}` | `node#{time}#{id}` |
+//! | ended nodes, the newest first | `ended#{cluster uid}` | `ended#{time}#{id}` |
 //! | instance → node | `inst#{instance}` | `node` |
 //! | operation | `op#{id}` | `op` |
 //! | target of the schedule | `scheduled` | `target#{uid}` |
@@ -196,7 +196,7 @@ pub(crate) fn ended_nodes_partition(cluster: &Uid) -> String {
 pub(crate) fn ended_nodes(ended: &EndedNodes) -> Key {
     let until = MAX_KEY_MILLIS - ended.removed_at.0.clamp(0, MAX_KEY_MILLIS);
     let first = ended.ids.first().map_or("", NodeId::as_str);
-    Key { pk: ended_nodes_partition(&ended.cluster.uid), sk: format!("node#{until:013}#{first}") }
+    Key { pk: ended_nodes_partition(&ended.cluster.uid), sk: format!("ended#{until:013}#{first}") }
 }
 
 /// The largest time that takes 13 digits: the year 2286.

@@ -382,7 +382,7 @@ impl Table {
         after: Option<String>,
         limit: usize,
     ) -> Result<Page<EndedNodes>, Error> {
-        self.page(key::ended_nodes_partition(&cluster.uid), "node#", after, limit).await
+        self.page(key::ended_nodes_partition(&cluster.uid), "ended#", after, limit).await
     }
 
     /// A launch, while one of its nodes waits for an instance.

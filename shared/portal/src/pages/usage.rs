@@ -110,6 +110,11 @@ impl Costs {
     fn total(&self) -> u64 {
         self.experiments.iter().map(|it| it.micro_usd).fold(0, u64::saturating_add)
     }
+
+    /// Whether no job has a cost.
+    fn is_unknown(&self) -> bool {
+        self.experiments.iter().all(|it| it.without == it.jobs)
+    }
 }
 
 impl ExperimentCost {
@@ -144,6 +149,9 @@ mod tests {
             .map(|text| serde_json::from_str(&text).unwrap());
         let cost = ExperimentCost::of("e".into(), "/p".into(), &jobs);
         assert_eq!((cost.jobs, cost.micro_usd, cost.without), (3, 250, 2));
+        let costs = |experiments| Costs { experiments, ..Costs::default() };
+        assert!(!costs(vec![cost]).is_unknown());
+        assert!(costs(vec![ExperimentCost::of("e".into(), "/p".into(), &jobs[1..])]).is_unknown());
     }
 
     #[test]
