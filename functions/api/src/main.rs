@@ -1,16 +1,14 @@
 //! The Lambda function of the API: wiring only.
 
-use aws::{NodeRole, Sender};
+mod sender;
+
 use axum::Router;
 use axum::extract::Request;
 use axum::middleware::map_request;
 use lambda_http::{Error, run};
 use std::future::ready;
 use std::sync::Arc;
-use web::{
-    Access, AgentAccess, OutputFiles, PeopleAccess, PortalIssuer, PortalSignIn, VerifiedInstance,
-    VerifiedPerson, Web,
-};
+use web::{Access, AgentAccess, OutputFiles, PeopleAccess, PortalIssuer, PortalSignIn, Web};
 
 #[tokio::main]
 async fn main() -> Result<(), Error> {
@@ -23,25 +21,11 @@ async fn main() -> Result<(), Error> {
     let files = OutputFiles::At { url: files_url };
     let portal = portal.map_or(PortalSignIn::Closed, sign_in);
     let web = Web { control, access, behind_proxy: true, files, held_requests: None, portal };
-    let add_sender = move |request: Request| ready(with_sender(request, &node_role));
+    let add_sender = move |request: Request| ready(sender::added(request, &node_role));
     run(web::app(web, Router::new()).layer(map_request(add_sender))).await
 }
 
 fn sign_in(aws::Portal { settings, http }: aws::Portal) -> PortalSignIn {
     let aws::settings::PortalSettings { issuer, client_id, client_secret } = settings;
     PortalSignIn::Issuer(Arc::new(PortalIssuer::new(http, issuer, client_id, client_secret)))
-}
-
-fn with_sender(mut request: Request, node_role: &NodeRole) -> Request {
-    match aws::sender(&request, node_role) {
-        Some(Sender::Person { subject }) => {
-            request.extensions_mut().insert(VerifiedPerson(subject));
-        }
-        Some(Sender::NodeRole { user_id }) => {
-            let instance = VerifiedInstance::of_assumed_role(&user_id);
-            instance.map(|instance| request.extensions_mut().insert(instance));
-        }
-        None => {}
-    }
-    request
 }
