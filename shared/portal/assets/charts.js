@@ -66,7 +66,7 @@
     const axis = { stroke: colour("--muted"), grid: { stroke: colour("--line"), width: 1 }, ticks: { stroke: colour("--line"), width: 1 } };
     const longest = (values) => Math.max(...values.map((value) => String(value ?? "").length));
     return {
-      title: chart.title, width, height, ...(chart.time && { padding: [null, 24, null, null] }),
+      title: chart.title, width, height, ...(chart.time && { padding: [null, 32, null, null] }),
       scales: { x: { time: !!chart.time, distr: chart.log ? 3 : 1, ...(chart.points && { range: around(chart) }) }, ...(chart.time && { y: { range: (plot, min, max) => [0, (max ?? 0) + 0.5] } }) },
       cursor: { focus: { prox: 16 } },
       focus: { alpha: 0.35 },
