@@ -139,7 +139,7 @@ impl SigningIn<'_> {
         }
     }
 
-    /// The subject that the issuer names, or what the person is told instead.
+    /// The subject that the issuer names, or a message for the person.
     async fn subject(
         &self,
         secrets: &Secrets,
@@ -194,7 +194,7 @@ impl SigningIn<'_> {
     }
 }
 
-/// Why a sign-in cannot be completed, whoever signs in.
+/// Why no sign-in can be completed at present.
 #[derive(Debug, thiserror::Error)]
 enum Failure {
     #[error("{}", chain(.0))]
