@@ -80,7 +80,7 @@ fn write(write: &Write) -> String {
 fn place(key: &table::Key) -> String {
     match key.sk.split('#').collect::<Vec<_>>().as_slice() {
         ["queue", rank, _, job] => format!("queue {rank} {job}"),
-        ["node", _, id] => format!("ended {id}"),
+        ["ended", _, id] => format!("ended {id}"),
         ["op"] | ["node"] => key.pk.replacen("op#", "operation ", 1).replacen('#', " ", 1),
         parts => parts.join(" "),
     }
