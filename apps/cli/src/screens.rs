@@ -11,7 +11,7 @@ use crate::json::Json;
 use crate::output::{Format, Output, View, rows};
 use crate::reference::{check, file};
 use resources::time;
-use resources::{Cluster, Job, Node};
+use resources::{Cluster, EndedNodes, Job, Node};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 
@@ -40,7 +40,7 @@ struct Screen {
 }
 
 /// In the order of the page.
-const SCREENS: [Screen; 8] = [
+const SCREENS: [Screen; 9] = [
     Screen {
         command: "batchai run --gpu -- python3 train.py --epochs 5",
         about: "The output of the job is on stdout, the rest on stderr.",
@@ -83,13 +83,19 @@ const SCREENS: [Screen; 8] = [
         text: |output| table::<Node>(nodes(), output),
         has_width: true,
     },
+    Screen {
+        command: "batchai cluster nodes gpu --ended",
+        about: "Nodes that were removed in the last 7 days, the latest first.",
+        text: |output| table::<EndedNodes>(ended_nodes(), output),
+        has_width: true,
+    },
     Screen { command: "batchai doctor", about: "", text: doctor, has_width: true },
 ];
 
 fn page() -> String {
     let mut page = TITLE.to_owned();
     for Screen { command, about, text, has_width } in &SCREENS {
-        let title = command.split(" --").next().unwrap_or(command);
+        let title = command.split(" -- ").next().unwrap_or(command);
         let _ = write!(page, "\n## {title}\n");
         if !about.is_empty() {
             let _ = write!(page, "\n{about}\n");
@@ -277,6 +283,36 @@ fn nodes() -> Vec<Value> {
                 "memoryTotalMib": 15_360 }] } })
     };
     vec![node(1, 93), node(3, 41)]
+}
+
+fn ended_nodes() -> Vec<Value> {
+    let node = |ids: &[&str], [requested, removed]: [i64; 2], more: &Value| {
+        let mut node = json!({ "nodeIds": ids, "creationTime": before(requested),
+            "removalTime": before(removed), "vmSize": "g4dn.xlarge", "vmPriority": "lowpriority" });
+        for (field, value) in more.as_object().unwrap() {
+            node[field] = value.clone();
+        }
+        node
+    };
+    vec![
+        node(
+            &["tvm-2"],
+            [62, 8],
+            &json!({ "readyTime": before(60), "endReason": "interrupted", "zone": "eu-west-1a",
+                "costMicroUsd": 142_000 }),
+        ),
+        node(
+            &["tvm-4", "tvm-5"],
+            [31, 30],
+            &json!({ "endReason": "notLaunched", "errorCode": "InsufficientInstanceCapacity" }),
+        ),
+        node(
+            &["tvm-0"],
+            [120, 45],
+            &json!({ "readyTime": before(118), "endReason": "shrink", "zone": "eu-west-1b",
+                "costMicroUsd": 197_000 }),
+        ),
+    ]
 }
 
 /// A resource, and the answer of the service that it was read from.
