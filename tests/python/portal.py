@@ -78,8 +78,11 @@ def check_reader(page):
 
 def follow(page):
     """A job is terminated on its page, and the next one starts and ends on an open one."""
+    page.goto(f"{WORKSPACE}/queue")
+    expect(page.get_by_role("row", name="waiting")).to_contain_text("at the latest")
     page.goto(f"{JOBS}/waiting")
     expect(page.locator("#live .state").first).to_contain_text("queued")
+    expect(page.locator("#live")).to_contain_text("at the latest")
     other = watched(page.context.new_page())
     other.goto(f"{JOBS}/slow")
     other.locator("summary", has_text="Terminate").click()

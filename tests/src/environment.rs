@@ -91,10 +91,15 @@ pub struct Environment {
 
 impl Environment {
     pub fn new(seed: u64) -> Self {
+        Self::with_nodes(seed, MAX_NODES)
+    }
+
+    /// One that runs so many nodes at most.
+    pub fn with_nodes(seed: u64, max_nodes: u32) -> Self {
         // An arbitrary day in 2018.
         let clock = Arc::new(FakeClock(AtomicI64::new(1_530_000_000_000)));
         let hints = Arc::new(PendingHints::default());
-        let machines = Arc::new(FakeMachines::new(seed, MAX_NODES));
+        let machines = Arc::new(FakeMachines::new(seed, max_nodes));
         let memory = Arc::new(Memory::new());
         let directory = tempfile::tempdir().expect("a directory can be created");
         let control = Control::new(Context::new(Parts {
@@ -110,12 +115,12 @@ impl Environment {
             settings: Settings {
                 quota: Quota {
                     clusters: 200,
-                    cores: MAX_NODES * CORES_PER_NODE,
-                    total_cores: MAX_NODES * CORES_PER_NODE,
+                    cores: max_nodes * CORES_PER_NODE,
+                    total_cores: max_nodes * CORES_PER_NODE,
                 },
                 locations: "here,there".parse().expect("a list"),
                 idle_seconds: IDLE_SECONDS,
-                max_nodes: MAX_NODES,
+                max_nodes,
                 file_server_root: Some(directory.path().to_owned()),
                 provider: Provider::Processes,
                 shows_local_paths: false,

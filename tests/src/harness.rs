@@ -71,7 +71,11 @@ pub fn manual(target: u32, deallocation: &str) -> Value {
 impl Harness {
     /// An environment with the workspace `w` and the experiment `e`.
     pub async fn new(seed: u64) -> Self {
-        let environment = Environment::new(seed);
+        Self::of(Environment::new(seed)).await
+    }
+
+    /// With a workspace and an experiment in this environment.
+    pub async fn of(environment: Environment) -> Self {
         let workspace =
             wire::parse_workspace_create(br#"{"location":"here"}"#).expect("a valid workspace");
         environment

@@ -4,7 +4,8 @@ use http::header::{COOKIE, HeaderName, LOCATION, ORIGIN, SET_COOKIE};
 use http::{Method, Request, Response, StatusCode};
 use serde_json::json;
 use tests::api::Api;
-use tests::harness::{Harness, names};
+use tests::environment::Environment;
+use tests::harness::{Harness, JobSpec, auto, names};
 use tests::issuer::Issuer;
 use web::VerifiedPerson;
 use wire::RoleAssignmentRequest;
@@ -81,7 +82,11 @@ fn text(answer: &Answer) -> &str {
 
 /// A workspace in which Alice is a reader, its API, and the issuer.
 async fn world() -> (Harness, Api, Issuer) {
-    let harness = Harness::new(7).await;
+    world_in(Environment::new(7)).await
+}
+
+async fn world_in(environment: Environment) -> (Harness, Api, Issuer) {
+    let harness = Harness::of(environment).await;
     let issuer = Issuer::new("https://issuer.example");
     let api = Api::with_issuer(&harness.environment, &issuer);
     let request = RoleAssignmentRequest {
@@ -243,4 +248,31 @@ async fn only_a_session_opens_the_portal_and_only_the_portal() {
         StatusCode::UNAUTHORIZED,
         "a session of another kind of sign-in"
     );
+}
+
+/// On a cluster with many running jobs too. What has run says how long the others take.
+#[tokio::test(start_paused = true)]
+async fn the_queue_says_when_a_job_starts() {
+    const NODES: u32 = 100;
+    let (harness, api, issuer) = world_in(Environment::with_nodes(7, NODES)).await;
+    harness.put_cluster("c", &auto(0, NODES)).await;
+    harness.submit(&JobSpec::new("ended", "c")).await.unwrap();
+    harness.run(10).await;
+    for number in 0..NODES {
+        let name = format!("j{number}");
+        let job = JobSpec { millis: 600_000, wall_clock: "PT1H", ..JobSpec::new(&name, "c") };
+        harness.submit(&job).await.unwrap();
+    }
+    harness.run(10).await;
+    harness.submit(&JobSpec::new("next", "c")).await.unwrap();
+    harness.run(1).await;
+
+    let mut alice = Browser::new(&api, &issuer);
+    alice.sign_in().await;
+    for page in ["/queue", "/experiments/e/jobs/next"] {
+        let shown = alice.get(&format!("{}{page}", overview())).await;
+        assert_eq!(shown.status(), StatusCode::OK);
+        let text = text(&shown);
+        assert!(text.contains("expected soon, at the latest"), "{text}");
+    }
 }
