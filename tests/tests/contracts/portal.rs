@@ -80,6 +80,13 @@ fn text(answer: &Answer) -> &str {
     std::str::from_utf8(answer.body()).unwrap()
 }
 
+async fn assign(harness: &Harness, person: &str, role: model::Role) {
+    let request = RoleAssignmentRequest { role, principal: VerifiedPerson(person.to_owned()).id() };
+    let scope = model::Scope::from(&names());
+    let roles = &harness.environment.control.roles;
+    roles.put(&scope, &model::Uid::from_bytes([role as u8; 16]), &request).await.unwrap();
+}
+
 /// A workspace in which Alice is a reader, its API, and the issuer.
 async fn world() -> (Harness, Api, Issuer) {
     world_in(Environment::new(7)).await
@@ -89,13 +96,7 @@ async fn world_in(environment: Environment) -> (Harness, Api, Issuer) {
     let harness = Harness::of(environment).await;
     let issuer = Issuer::new("https://issuer.example");
     let api = Api::with_issuer(&harness.environment, &issuer);
-    let request = RoleAssignmentRequest {
-        role: model::Role::Reader,
-        principal: VerifiedPerson("alice".to_owned()).id(),
-    };
-    let scope = model::Scope::from(&names());
-    let control = &harness.environment.control;
-    control.roles.put(&scope, &model::Uid::from_bytes([9; 16]), &request).await.unwrap();
+    assign(&harness, "alice", model::Role::Reader).await;
     // The tokens of the issuer have an end by the clock of this machine.
     let now = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap().as_millis();
     let ahead = i64::try_from(now).unwrap() - harness.environment.now().0;
@@ -275,4 +276,30 @@ async fn the_queue_says_when_a_job_starts() {
         let text = text(&shown);
         assert!(text.contains("expected soon, at the latest"), "{text}");
     }
+}
+
+/// On AWS it takes minutes until a file server has its directory.
+#[tokio::test(start_paused = true)]
+async fn a_file_server_is_shown_before_it_has_files() {
+    let (harness, api, issuer) = world().await;
+    assign(&harness, "carol", model::Role::Contributor).await;
+    let body = json!({"properties": {
+        "vmSize": "STANDARD_D1",
+        "sshConfiguration": {"userAccountSettings": {"adminUserName": "u", "adminUserPassword": "p"}},
+        "dataDisks": {"diskSizeInGB": 1, "diskCount": 1, "storageAccountType": "Standard_LRS"},
+    }});
+    let request = wire::parse_file_server_create(body.to_string().as_bytes()).unwrap();
+    let control = &harness.environment.control;
+    control.file_servers.put(&names(), &model::Name::new("f"), &request).await.unwrap();
+
+    issuer.facts().subject = "carol".to_owned();
+    let mut carol = Browser::new(&api, &issuer);
+    carol.sign_in().await;
+    let page = format!("{}/fileServers/f", overview());
+    let creating = carol.get(&page).await;
+    assert_eq!(creating.status(), StatusCode::OK);
+    assert!(text(&creating).contains("creating"), "{}", text(&creating));
+    assert!(!text(&creating).contains("data-upload"), "nothing can be uploaded yet");
+    harness.environment.deliver_all().await;
+    assert!(text(&carol.get(&page).await).contains("data-upload"));
 }

@@ -53,9 +53,18 @@ struct Content {
     /// The page of the directory's first entries, unless this is it.
     first: Option<String>,
     next: Option<String>,
-    /// Whether the viewer's role allows to list files.
-    is_denied: bool,
+    shown: Shown,
     may_write: bool,
+}
+
+/// Whether the page has the files.
+#[derive(Clone, Copy)]
+enum Shown {
+    Files,
+    /// The viewer's role does not allow to list them.
+    Denied,
+    /// There are none while the file server is created or deleted.
+    NotReady,
 }
 
 struct Row {
@@ -79,9 +88,12 @@ pub(crate) async fn page(
     let FileServerPath { workspace: path, server: name } = path;
     let server: FileServer = visit.api.get(&path.api(&["fileServers", &name])).await?;
     let directory = normal(&query.path);
-    let (listing, is_denied) = match list(&visit, (&path, &name), &directory, &query.after).await {
-        Err(failure) if failure.is_denied() => (Listing::default(), true),
-        listing => (listing?, false),
+    let (listing, shown) = match list(&visit, (&path, &name), &directory, &query.after).await {
+        Err(failure) if failure.is_denied() => (Listing::default(), Shown::Denied),
+        Err(failure) if failure.code == "FileServerNotReady" => {
+            (Listing::default(), Shown::NotReady)
+        }
+        listing => (listing?, Shown::Files),
     };
     let target = match directory.as_str() {
         "" => name.clone(),
@@ -97,7 +109,7 @@ pub(crate) async fn page(
     let first = (!query.after.is_empty()).then(|| browse(&path, &name, &directory));
     let rows = rows(listing.value, (&path, &name), &directory, &query.after);
     let may_write = visit.may_write(&path).await;
-    let content = Content { path, server, directory, rows, first, next, is_denied, may_write };
+    let content = Content { path, server, directory, rows, first, next, shown, may_write };
     Ok(shell.respond(&visit, &content))
 }
 
